@@ -1,0 +1,340 @@
+/*
+ * arguments.c
+ *		Checks an argument before anything is sent, and gives its text.
+ *
+ * An argument is what its SQL type and its rule in the catalogue say, and no
+ * request leaves with one that is not: the error names the function, the
+ * argument, the value and what was expected.  Texts are UTF-8, as the service
+ * wants them, whatever the database's encoding is.
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "common/shortest_dec.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+
+#include "arguments.h"
+#include "encoding.h"
+
+#define SID_LENGTH 34  /* two letters, 32 hexadecimal digits */
+#define SHOWN_BYTES 80 /* of a refused value, in a message */
+
+/* "flex_flow_sid" becomes "FlexFlowSid"; palloc'd. */
+static char *
+pascal_case(const char *name)
+{
+	char *wire = palloc(strlen(name) + 1);
+	char *to = wire;
+	bool start = true;
+
+	for (const char *from = name; *from; from++)
+	{
+		if (*from == '_')
+		{
+			start = true;
+			continue;
+		}
+		*to++ = start ? toupper((unsigned char) *from) : *from;
+		start = false;
+	}
+	*to = '\0';
+	return wire;
+}
+
+/* True when the path has {wire}. */
+static bool
+path_has(const char *path, const char *wire)
+{
+	size_t length = strlen(wire);
+
+	for (const char *p = strchr(path, '{'); p != NULL; p = strchr(p + 1, '{'))
+	{
+		if (strncmp(p + 1, wire, length) == 0 && p[1 + length] == '}')
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Fill in what the rules say of an argument.  The name is kept, not copied;
+ * the rest is allocated in the current context.
+ */
+void
+flex_parameter_describe(Parameter *parameter, const Operation *operation, const char *name, Oid type, bool required)
+{
+	const ArgumentRule *rule = flex_operation_rule(operation, name);
+
+	parameter->operation = operation;
+	parameter->name = name;
+	parameter->type = type;
+	parameter->required = required;
+	parameter->rule = rule;
+	parameter->wire = rule->wire ? rule->wire : pascal_case(name);
+	parameter->place = rule->place;
+	if (path_has(operation->path, parameter->wire))
+		parameter->place = PLACE_PATH;
+
+	if (parameter->place == PLACE_PATH)
+		parameter->required = true;
+	else if (rule->place == PLACE_BY_METHOD)
+		parameter->place = strcmp(operation->method, "POST") == 0 ? PLACE_FORM : PLACE_QUERY;
+}
+
+/* Raise 22023 for a value; a secret or a long one is not shown whole. */
+void
+flex_argument_refuse(const char *function, const char *name, const char *value, bool secret, const char *expected)
+{
+	int length = strlen(value);
+	int shown = pg_mbcliplen(value, length, SHOWN_BYTES);
+
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					secret ? errmsg("invalid value for argument \"%s\"", name)
+						   : errmsg("invalid value for argument \"%s\": \"%.*s%s\"", name, shown, value,
+									shown < length ? "..." : ""),
+					errdetail("%s expects %s.", function, expected)));
+}
+
+/* The same for an argument of an operation. */
+pg_noreturn static void
+refuse(const Parameter *parameter, const char *value, const char *expected)
+{
+	flex_argument_refuse(parameter->operation->name, parameter->name, value, parameter->rule->secret, expected);
+}
+
+/* Raise 22004 for a NULL where there must be a value. */
+pg_noreturn static void
+refuse_null(const Parameter *parameter, const char *message)
+{
+	ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg_internal(message, parameter->name),
+					errdetail("%s cannot be called without it.", parameter->operation->name)));
+}
+
+/* A SID of the kind that the rule wants. */
+static void
+check_sid(const Parameter *parameter, const char *text)
+{
+	const char *letters = parameter->rule->sid;
+
+	if (strlen(text) != SID_LENGTH || strncmp(text, letters, 2) != 0 ||
+		strspn(text + 2, "0123456789abcdefABCDEF") != SID_LENGTH - 2)
+		refuse(parameter, text, psprintf("a SID: \"%s\" and 32 hexadecimal digits", letters));
+}
+
+/* One of the few values that the rule allows. */
+static void
+check_values(const Parameter *parameter, const char *text)
+{
+	const char *const *values = parameter->rule->values;
+	StringInfoData expected;
+
+	initStringInfo(&expected);
+	for (int i = 0; i < MAX_VALUES && values[i] != NULL; i++)
+	{
+		if (strcmp(values[i], text) == 0)
+			return;
+		appendStringInfo(&expected, "%s\"%s\"", i > 0 ? ", " : values[1] ? "one of " : "", values[i]);
+	}
+	refuse(parameter, text, expected.data);
+}
+
+/*
+ * An absolute URI, as far as one can tell without fetching it: a scheme, and
+ * no blank or control character.
+ */
+static void
+check_uri(const Parameter *parameter, const char *text)
+{
+	size_t scheme = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-.");
+	bool good = isalpha((unsigned char) text[0]) && strncmp(text + scheme, "://", 3) == 0 && text[scheme + 3];
+
+	for (const char *p = text; good && *p; p++)
+		good = !iscntrl((unsigned char) *p) && *p != ' ';
+	if (!good)
+		refuse(parameter, text, "an absolute URL, such as \"https://example.com/path\"");
+}
+
+/* No longer than the service takes. */
+static void
+check_length(const Parameter *parameter, const char *text)
+{
+	const ArgumentRule *rule = parameter->rule;
+
+	if (rule->max_characters > 0 && pg_mbstrlen(text) > rule->max_characters)
+		refuse(parameter, text, psprintf("%d characters at the most", rule->max_characters));
+	if (rule->max_bytes > 0 && strlen(text) > (size_t) rule->max_bytes)
+		refuse(parameter, text, psprintf("%d bytes at the most", rule->max_bytes));
+}
+
+/*
+ * True when a value, percent-encoded, cannot change which resource a path
+ * addresses: it is not empty, and none of the parts between its slashes is
+ * "." or "..", which a server may resolve even after decoding.
+ */
+bool
+flex_path_value_is_safe(const char *text)
+{
+	const char *part = text;
+
+	if (*text == '\0')
+		return false;
+	for (;;)
+	{
+		size_t length = strcspn(part, "/\\");
+
+		if ((length == 1 && part[0] == '.') || (length == 2 && part[0] == '.' && part[1] == '.'))
+			return false;
+		if (part[length] == '\0')
+			return true;
+		part += length + 1;
+	}
+}
+
+/* A header's value has no control character: it could end the header. */
+void
+flex_argument_check_header(const char *function, const char *name, const char *text, bool secret)
+{
+	for (const char *p = text; *p; p++)
+	{
+		if (iscntrl((unsigned char) *p))
+			flex_argument_refuse(function, name, text, secret, "a header's value, without control characters");
+	}
+}
+
+/* All that a text must be, by its rule and its place. */
+static void
+check_text(const Parameter *parameter, const char *text)
+{
+	const ArgumentRule *rule = parameter->rule;
+
+	if (rule->sid)
+		check_sid(parameter, text);
+	if (rule->values[0])
+		check_values(parameter, text);
+	if (rule->uri)
+		check_uri(parameter, text);
+	check_length(parameter, text);
+	if (parameter->place == PLACE_PATH && !flex_path_value_is_safe(text))
+		refuse(parameter, text, "a value that is not empty and has no part \".\" or \"..\"");
+	if (parameter->place == PLACE_HEADER)
+		flex_argument_check_header(parameter->operation->name, parameter->name, text, rule->secret);
+}
+
+static char *
+text_of_text(const Parameter *parameter, Datum value)
+{
+	char *string = TextDatumGetCString(value);
+
+	check_text(parameter, string);
+	return flex_text_to_wire(string);
+}
+
+static char *
+text_of_integer(const Parameter *parameter, Datum value)
+{
+	const ArgumentRule *rule = parameter->rule;
+	int32 number = DatumGetInt32(value);
+	char *text = psprintf("%d", number);
+
+	if (rule->most > 0 && (number < rule->least || number > rule->most))
+		refuse(parameter, text, psprintf("a number from %d to %d", rule->least, rule->most));
+	return text;
+}
+
+/* The shortest digits that give the number again, whatever the session shows. */
+static char *
+text_of_number(const Parameter *parameter, Datum value)
+{
+	double number = DatumGetFloat8(value);
+	char *text = palloc(DOUBLE_SHORTEST_DECIMAL_LEN);
+
+	double_to_shortest_decimal_buf(number, text);
+	if (isnan(number) || isinf(number))
+		refuse(parameter, text, "a finite number");
+	return text;
+}
+
+static char *
+text_of_jsonb(const Parameter *parameter, Datum value)
+{
+	Jsonb *json = DatumGetJsonbP(value);
+	char *text = JsonbToCString(NULL, &json->root, VARSIZE(json));
+
+	if (parameter->place == PLACE_BODY && !JB_ROOT_IS_OBJECT(json))
+		refuse(parameter, text, "a JSON object");
+	check_text(parameter, text);
+	return flex_text_to_wire(text);
+}
+
+/* The texts of an array's elements; a NULL among them is an error. */
+static int
+texts_of_array(const Parameter *parameter, Datum value, char ***texts)
+{
+	ArrayType *array = DatumGetArrayTypeP(value);
+	Datum *elements;
+	bool *nulls;
+	int count;
+
+	if (ARR_NDIM(array) > 1)
+		refuse(parameter, "{{...}}", "an array of one dimension");
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
+	*texts = palloc(sizeof(char *) * Max(count, 1));
+	for (int i = 0; i < count; i++)
+	{
+		if (nulls[i])
+			refuse_null(parameter, "an element of argument \"%s\" is null");
+		(*texts)[i] = text_of_text(parameter, elements[i]);
+	}
+	return count;
+}
+
+/*
+ * Check an argument and give its texts: none where it is left out, several for
+ * an array.  Raises 22004 or 22023, and 22021 or 22P05 for a text that is no
+ * UTF-8.  The texts are allocated in the current context.
+ */
+int
+flex_argument_texts(const Parameter *parameter, const NullableDatum *value, char ***texts)
+{
+	char *text;
+
+	if (parameter->place == PLACE_NOWHERE)
+		return 0;
+	if (value->isnull)
+	{
+		if (parameter->required)
+			refuse_null(parameter, "argument \"%s\" must not be null");
+		return 0;
+	}
+	switch (parameter->type)
+	{
+		case TEXTOID:
+			text = text_of_text(parameter, value->value);
+			break;
+		case BOOLOID:
+			text = pstrdup(DatumGetBool(value->value) ? "true" : "false");
+			break;
+		case INT4OID:
+			text = text_of_integer(parameter, value->value);
+			break;
+		case FLOAT8OID:
+			text = text_of_number(parameter, value->value);
+			break;
+		case JSONBOID:
+			text = text_of_jsonb(parameter, value->value);
+			break;
+		case TEXTARRAYOID:
+			return texts_of_array(parameter, value->value, texts);
+		default:
+			elog(ERROR, "argument \"%s\" has a type that cannot be sent", parameter->name);
+	}
+	*texts = palloc(sizeof(char *));
+	(*texts)[0] = text;
+	return 1;
+}

@@ -1,0 +1,292 @@
+/*
+ * credentials.c
+ *		The Authorization header's value, from settings or from the file.
+ *
+ * Settings made in the session go before the file.  The file is in the manner
+ * of .pgpass: lines account_sid:role:user:secret, # for a comment, a backslash
+ * before a colon or a backslash that is meant.  It is read again when it
+ * changes; the line last used is kept, for the role and the account that it
+ * was chosen for and no other.  Nothing here puts a secret into a message.
+ */
+#include "postgres.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base64.h"
+#include "common/string.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "storage/fd.h"
+#include "utils/memutils.h"
+
+#include "credentials.h"
+#include "settings.h"
+#include "versions.h"
+
+enum
+{
+	FIELD_ACCOUNT,
+	FIELD_ROLE,
+	FIELD_USER,
+	FIELD_SECRET,
+	FIELDS
+};
+
+/* The last answer of the file, and what it depended on. */
+typedef struct FileAnswer
+{
+	struct stat file;
+	char *path;
+	char *account;
+	char *role;
+	char *authorization;
+} FileAnswer;
+
+static FileAnswer kept;
+
+/* "Basic ..." for a user and a secret; palloc'd. */
+static char *
+basic_authorization(const char *user, const char *secret)
+{
+	char *plain = psprintf("%s:%s", user, secret);
+	int length = strlen(plain);
+	int room = pg_b64_enc_len(length) + 1;
+	char *value = palloc(room + 6);
+	int written;
+
+	memcpy(value, "Basic ", 6);
+	written = pg_b64_encode(plain, length, value + 6, room);
+	explicit_bzero(plain, length);
+	pfree(plain);
+	if (written < 0)
+		elog(ERROR, "could not encode credentials");
+	value[6 + written] = '\0';
+	return value;
+}
+
+/* Raise 55000 for settings that do not make a credential. */
+pg_noreturn static void
+raise_settings(const char *message, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg_internal("%s", message), errhint("%s", hint)));
+}
+
+/* The credential that the settings make, or NULL where they make none. */
+static char *
+authorization_of_settings(void)
+{
+	bool token = flex_setting_is_set(flex_settings.auth_token);
+	bool key = flex_setting_is_set(flex_settings.api_key);
+	bool secret = flex_setting_is_set(flex_settings.api_secret);
+
+	if (token && (key || secret))
+		raise_settings("both an auth token and an API key are set",
+					   "Reset flex_api.auth_token, or flex_api.api_key and flex_api.api_secret.");
+	if (key != secret)
+		raise_settings(key ? "an API key is set without its secret" : "an API secret is set without its key",
+					   key ? "Set flex_api.api_secret." : "Set flex_api.api_key.");
+	if (key)
+		return basic_authorization(flex_settings.api_key, flex_settings.api_secret);
+	if (!token)
+		return NULL;
+	if (!flex_setting_is_set(flex_settings.account_sid))
+		raise_settings("an auth token is set without its account", "Set flex_api.account_sid.");
+	return basic_authorization(flex_settings.account_sid, flex_settings.auth_token);
+}
+
+/* Raise 55000 unless the file is a plain one that its owner, we, can read alone. */
+static void
+check_file(const struct stat *file, const char *path)
+{
+	if (!S_ISREG(file->st_mode))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("credentials file \"%s\" is not a regular file", path),
+						errhint("Set flex_api.credentials_file to a regular file.")));
+	if (file->st_uid != geteuid() || (file->st_mode & (S_IRWXG | S_IRWXO)) != 0)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("credentials file \"%s\" can be read by others than the server's owner", path),
+						errhint("The file named by flex_api.credentials_file must be owned by the server's owner, with "
+								"permissions u=rw (0600) or less.")));
+}
+
+/*
+ * Split a line in place at its colons, taking the backslashes out.  False for
+ * a line that has not all fields.
+ */
+static bool
+split_line(char *line, char *field[FIELDS])
+{
+	char *to = line;
+	int n = 0;
+
+	field[n] = to;
+	for (const char *from = line; *from; from++)
+	{
+		if (*from == ':' && n < FIELD_SECRET)
+		{
+			*to++ = '\0';
+			field[++n] = to;
+			continue;
+		}
+		if (*from == '\\' && (from[1] == ':' || from[1] == '\\'))
+			from++;
+		*to++ = *from;
+	}
+	*to = '\0';
+	return n == FIELD_SECRET;
+}
+
+/*
+ * The credential that a line gives the role for the account (empty: any), or
+ * NULL.  *account is set to the line's own.
+ */
+static char *
+authorization_of_line(char *line, const char *account, const char *role, char **line_account)
+{
+	char *field[FIELDS];
+
+	if (line[0] == '#' || !split_line(line, field))
+		return NULL;
+	if (flex_setting_is_set(account) && strcmp(field[FIELD_ACCOUNT], account) != 0)
+		return NULL;
+	if (strcmp(field[FIELD_ROLE], "*") != 0 && strcmp(field[FIELD_ROLE], role) != 0)
+		return NULL;
+	*line_account = pstrdup(field[FIELD_ACCOUNT]);
+	return basic_authorization(field[FIELD_USER], field[FIELD_SECRET]);
+}
+
+/*
+ * The first line that fits, as with .pgpass.  Where no account is asked for,
+ * lines for two accounts are an error: a guess would spend the wrong one's.
+ */
+static char *
+search_file(FILE *file, const char *account, const char *role)
+{
+	StringInfoData line;
+	char *found = NULL;
+	char *found_account = NULL;
+
+	initStringInfo(&line);
+	while (pg_get_line_buf(file, &line))
+	{
+		char *line_account;
+		char *authorization;
+
+		(void) pg_strip_crlf(line.data);
+		authorization = authorization_of_line(line.data, account, role, &line_account);
+		explicit_bzero(line.data, line.maxlen);
+		if (authorization == NULL)
+			continue;
+		if (found != NULL && strcmp(found_account, line_account) != 0)
+			raise_settings("the credentials file has several accounts for this role", "Set flex_api.account_sid.");
+		if (found == NULL)
+		{
+			found = authorization;
+			found_account = line_account;
+		}
+	}
+	return found;
+}
+
+/* Open the file and look for the role's credential; NULL when it has none. */
+static char *
+read_file(const char *path, const char *account, const char *role, struct stat *status)
+{
+	FILE *file = AllocateFile(path, "r");
+	char *found;
+
+	if (file == NULL || fstat(fileno(file), status) != 0)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("could not open credentials file \"%s\": %m", path),
+						errhint("Set flex_api.credentials_file to a file that the server can read.")));
+	check_file(status, path);
+	found = search_file(file, account, role);
+	FreeFile(file);
+	return found;
+}
+
+/* Forget the kept line, leaving nothing of it in memory. */
+static void
+forget_kept(void)
+{
+	if (kept.authorization != NULL)
+	{
+		explicit_bzero(kept.authorization, strlen(kept.authorization));
+		pfree(kept.authorization);
+		pfree(kept.role);
+		pfree(kept.account);
+		pfree(kept.path);
+	}
+	memset(&kept, 0, sizeof(kept));
+}
+
+/* Keep what the file gave, for as long as the file and the question stay. */
+static void
+keep(const char *path, const char *account, const char *role, const char *authorization, const struct stat *status)
+{
+	forget_kept();
+	kept.path = MemoryContextStrdup(TopMemoryContext, path);
+	kept.account = MemoryContextStrdup(TopMemoryContext, account);
+	kept.role = MemoryContextStrdup(TopMemoryContext, role);
+	kept.file = *status;
+	kept.authorization = MemoryContextStrdup(TopMemoryContext, authorization);
+}
+
+/* True when the kept line answers this question and the file is as it was. */
+static bool
+kept_is_good(const char *path, const char *account, const char *role)
+{
+	struct stat now;
+
+	return kept.authorization != NULL && strcmp(kept.path, path) == 0 && strcmp(kept.account, account) == 0 &&
+		   strcmp(kept.role, role) == 0 && stat(path, &now) == 0 && now.st_ino == kept.file.st_ino &&
+		   now.st_dev == kept.file.st_dev && now.st_size == kept.file.st_size && now.st_mode == kept.file.st_mode &&
+		   now.st_uid == kept.file.st_uid && now.st_mtim.tv_sec == kept.file.st_mtim.tv_sec &&
+		   now.st_mtim.tv_nsec == kept.file.st_mtim.tv_nsec && now.st_ctim.tv_sec == kept.file.st_ctim.tv_sec &&
+		   now.st_ctim.tv_nsec == kept.file.st_ctim.tv_nsec;
+}
+
+/* The current role's credential from the file; raises 55000 when it has none. */
+static char *
+authorization_of_file(void)
+{
+	const char *path = flex_settings.credentials_file;
+	const char *account = flex_settings.account_sid ? flex_settings.account_sid : "";
+	const char *role = GetUserNameFromId(GetUserId(), false);
+	struct stat status;
+	char *found;
+
+	if (kept_is_good(path, account, role))
+		return pstrdup(kept.authorization);
+	forget_kept();
+	found = read_file(path, account, role, &status);
+	if (found == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("the credentials file has no line for role \"%s\"%s%s%s", role,
+							   account[0] ? " and account \"" : "", account, account[0] ? "\"" : ""),
+						errhint("Add a line account_sid:role:user:secret to the file named by "
+								"flex_api.credentials_file, or set flex_api.account_sid to an account that it has.")));
+	keep(path, account, role, found, &status);
+	return found;
+}
+
+/*
+ * The value of the Authorization header for the current role; palloc'd, a
+ * secret.  Raises 55000 when there are no credentials or they contradict each
+ * other.
+ */
+char *
+flex_credentials_authorization(void)
+{
+	char *authorization = authorization_of_settings();
+
+	if (authorization != NULL)
+		return authorization;
+	if (flex_setting_is_set(flex_settings.credentials_file))
+		return authorization_of_file();
+	raise_settings("no credentials for the Flex API are set",
+				   "Set flex_api.credentials_file, or flex_api.account_sid with flex_api.auth_token, or "
+				   "flex_api.api_key with flex_api.api_secret.");
+}

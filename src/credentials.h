@@ -1,0 +1,10 @@
+/*
+ * credentials.h
+ *		Who a request is made as.
+ */
+#ifndef FLEX_CREDENTIALS_H
+#define FLEX_CREDENTIALS_H
+
+extern char *flex_credentials_authorization(void);
+
+#endif /* FLEX_CREDENTIALS_H */

@@ -1,0 +1,42 @@
+/*
+ * errors.h
+ *		What went wrong, told in PostgreSQL's way.
+ */
+#ifndef FLEX_ERRORS_H
+#define FLEX_ERRORS_H
+
+#include "versions.h"
+
+/*
+ * A refusal by the service.  Texts are in the database's encoding; each but
+ * method and path may be NULL.
+ */
+typedef struct Problem
+{
+	const char *method;
+	const char *path; /* without query: that may hold personal data */
+	int http_status;
+	const char *message;     /* the service's own words */
+	const char *code;        /* Twilio's error code, in digits */
+	const char *explanation; /* what else the service said */
+	const char *more_info;   /* URL of the error's description */
+	const char *request_id;  /* Twilio-Request-Id */
+} Problem;
+
+/* How a request failed that brought no whole answer. */
+typedef enum FailureKind
+{
+	FAILURE_NEVER_SENT,     /* no byte of the request has left */
+	FAILURE_ANSWER_LOST,    /* sent, repeatable: no harm in asking again */
+	FAILURE_OUTCOME_UNKNOWN /* sent, and may or may not be carried out */
+} FailureKind;
+
+extern int flex_error_sqlstate(int http_status);
+pg_noreturn extern void flex_error_refused(const Problem *problem);
+pg_noreturn extern void
+flex_error_connection(FailureKind kind, const char *method, const char *path, const char *reason);
+pg_noreturn extern void
+flex_error_too_large(const char *method, const char *path, int http_status, int limit_kilobytes);
+pg_noreturn extern void flex_error_answer(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#endif /* FLEX_ERRORS_H */

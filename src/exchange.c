@@ -1,0 +1,280 @@
+/*
+ * exchange.c
+ *		One request and its answer: send, wait, repeat where that is safe.
+ *
+ * A request is sent again when it never left, when the service answered 429
+ * (which means that it did not carry it out), or when its method is idempotent
+ * and the answer was lost or of the 5xx kind.  A POST whose outcome is unknown
+ * is an error that says so, never a second POST.  flex_api.timeout bounds the
+ * whole, so a repeat that could not be answered in time is not begun.
+ */
+#include "postgres.h"
+
+#include "common/pg_prng.h"
+#include "utils/memutils.h"
+
+#include "clock.h"
+#include "credentials.h"
+#include "encoding.h"
+#include "errors.h"
+#include "exchange.h"
+#include "problem.h"
+#include "settings.h"
+#include "transport.h"
+
+/* Back-off: a random share of FIRST * 2^repeat milliseconds, at most MOST. */
+#define BACKOFF_FIRST_MS 100
+#define BACKOFF_MOST_MS 3000
+
+#define STATUS_NOT_FOUND 404
+#define STATUS_TOO_MANY 429
+
+struct Exchange
+{
+	const HttpRequest *request;
+	char *origin;
+	char *authorization; /* NULL when the request brings its own */
+	Transfer *transfer;  /* the current try, or the last one */
+	int repeats;
+	bool answer_was_lost; /* an earlier try may have been carried out */
+	int64 deadline;       /* flex_clock_ms() */
+	int64 resume_at;      /* when to try again; 0: a try is running or done */
+	MemoryContextCallback release;
+};
+
+/* Let go of the connection and forget the credentials, at the context's end. */
+static void
+release_exchange(void *argument)
+{
+	Exchange *exchange = argument;
+
+	if (exchange->transfer != NULL)
+		flex_transport_release(exchange->transfer);
+	exchange->transfer = NULL;
+	if (exchange->authorization != NULL)
+		explicit_bzero(exchange->authorization, strlen(exchange->authorization));
+}
+
+/* Send the request, for the first time or again. */
+static void
+start_try(Exchange *exchange)
+{
+	long left = exchange->deadline - flex_clock_ms();
+
+	exchange->resume_at = 0;
+	exchange->transfer = flex_transport_start(exchange->request, exchange->origin, exchange->authorization, left);
+}
+
+/*
+ * Begin an exchange: credentials are found and the request is sent.  Raises
+ * 55000 when settings do not allow it.
+ */
+Exchange *
+flex_exchange_begin(const HttpRequest *request)
+{
+	Exchange *exchange = palloc0(sizeof(Exchange));
+
+	exchange->request = request;
+	exchange->origin = flex_settings_origin();
+	if (!request->authorized)
+		exchange->authorization = flex_credentials_authorization();
+	exchange->deadline = flex_clock_ms() + flex_settings.timeout;
+	exchange->release.func = release_exchange;
+	exchange->release.arg = exchange;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &exchange->release);
+	start_try(exchange);
+	return exchange;
+}
+
+/* True when sending the request once more can do no harm and may help. */
+static bool
+is_repeatable(const Exchange *exchange)
+{
+	int status = flex_transfer_status(exchange->transfer);
+
+	switch (flex_transfer_state(exchange->transfer))
+	{
+		case TRANSFER_NEVER_SENT:
+			return true;
+		case TRANSFER_BROKEN:
+			return exchange->request->idempotent;
+		case TRANSFER_ANSWERED:
+			return status == STATUS_TOO_MANY || (status >= 500 && exchange->request->idempotent);
+		default:
+			return false;
+	}
+}
+
+/* Milliseconds to wait before the next try: random, or what the service asks for. */
+static int64
+delay_before_repeat(const Exchange *exchange)
+{
+	int64 most = Min((int64) BACKOFF_FIRST_MS << Min(exchange->repeats, 10), BACKOFF_MOST_MS);
+	int64 jittered = pg_prng_double(&pg_global_prng_state) * most;
+	int64 asked = flex_transfer_retry_after(exchange->transfer) * 1000;
+
+	return Max(jittered, asked);
+}
+
+/* Plan another try, if that is safe, useful and in time. */
+static bool
+plan_repeat(Exchange *exchange)
+{
+	int64 resume_at;
+
+	if (exchange->repeats >= flex_settings.max_retries || !is_repeatable(exchange))
+		return false;
+	resume_at = flex_clock_ms() + delay_before_repeat(exchange);
+	if (resume_at >= exchange->deadline)
+		return false;
+	exchange->repeats++;
+	exchange->resume_at = resume_at;
+	if (flex_transfer_was_sent(exchange->transfer) && flex_transfer_status(exchange->transfer) != STATUS_TOO_MANY)
+		exchange->answer_was_lost = true;
+	flex_transport_release(exchange->transfer);
+	exchange->transfer = NULL;
+	return true;
+}
+
+/* Do what can be done without waiting; true when the exchange is over. */
+static bool
+advance(Exchange *exchange)
+{
+	if (exchange->transfer == NULL && flex_clock_ms() >= exchange->resume_at)
+		start_try(exchange);
+	if (exchange->transfer == NULL || flex_transfer_state(exchange->transfer) == TRANSFER_RUNNING)
+		return false;
+	return !plan_repeat(exchange);
+}
+
+/* Wait until something may have happened. */
+static void
+wait_for_progress(Exchange *exchange)
+{
+	int64 until = exchange->transfer != NULL ? exchange->deadline : exchange->resume_at;
+
+	flex_transport_wait(Max(until - flex_clock_ms(), 0));
+}
+
+/*
+ * What has come so far of the body of a good answer; nothing as long as it is
+ * not known to be one.
+ */
+const char *
+flex_exchange_partial_body(const Exchange *exchange, size_t *length)
+{
+	*length = 0;
+	if (exchange->transfer == NULL || flex_transfer_status(exchange->transfer) / 100 != 2)
+		return NULL;
+	return flex_transfer_body(exchange->transfer, length);
+}
+
+/* Raise that the service refused. */
+pg_noreturn static void
+raise_refusal(const Exchange *exchange)
+{
+	const char *request_id = flex_transfer_header(exchange->transfer, "Twilio-Request-Id");
+	Problem problem = {
+		.method = exchange->request->method,
+		.path = exchange->request->path,
+		.http_status = flex_transfer_status(exchange->transfer),
+	};
+	size_t length;
+	const char *body = flex_transfer_body(exchange->transfer, &length);
+
+	if (request_id != NULL)
+		problem.request_id = flex_text_for_message(request_id, strlen(request_id));
+	if (flex_transfer_state(exchange->transfer) == TRANSFER_ANSWERED && length > 0)
+		flex_problem_read(&problem, body, length);
+	flex_error_refused(&problem);
+}
+
+/* Raise that no whole answer came. */
+pg_noreturn static void
+raise_failure(const Exchange *exchange)
+{
+	const HttpRequest *request = exchange->request;
+	FailureKind kind = FAILURE_NEVER_SENT;
+
+	if (flex_transfer_was_sent(exchange->transfer))
+		kind = request->idempotent ? FAILURE_ANSWER_LOST : FAILURE_OUTCOME_UNKNOWN;
+	flex_error_connection(kind, request->method, request->path, flex_transfer_failure(exchange->transfer));
+}
+
+/* True when a repeated DELETE found gone what an earlier try has deleted. */
+static bool
+was_deleted_before(const Exchange *exchange)
+{
+	return exchange->answer_was_lost && flex_transfer_status(exchange->transfer) == STATUS_NOT_FOUND &&
+		   strcmp(exchange->request->method, "DELETE") == 0;
+}
+
+/* The good answer of an exchange that is over; raises an error for any other. */
+static const Transfer *
+good_answer(const Exchange *exchange)
+{
+	const Transfer *transfer = exchange->transfer;
+	TransferState state = flex_transfer_state(transfer);
+	int status = flex_transfer_status(transfer);
+
+	if (state != TRANSFER_ANSWERED && state != TRANSFER_TOO_LARGE)
+		raise_failure(exchange);
+	if (status / 100 != 2 && !was_deleted_before(exchange))
+		raise_refusal(exchange);
+	if (state == TRANSFER_TOO_LARGE)
+		flex_error_too_large(exchange->request->method, exchange->request->path, status,
+							 flex_settings.max_response_size);
+	return transfer;
+}
+
+/* Tell, in an error's context, what was under way: for a POST, also what that means. */
+static void
+describe_exchange(void *argument)
+{
+	const Exchange *exchange = argument;
+	const HttpRequest *request = exchange->request;
+	bool unknown = !request->idempotent && exchange->transfer != NULL &&
+				   flex_transfer_state(exchange->transfer) == TRANSFER_RUNNING &&
+				   flex_transfer_was_sent(exchange->transfer);
+
+	errcontext("Flex API request %s %s%s", request->method, request->path,
+			   unknown ? ", which was sent: it is not known whether the service carried it out" : "");
+}
+
+/*
+ * Wait for the end of an exchange; returns its good answer, which lasts as long
+ * as the exchange, or raises an error.  progress may be NULL.
+ */
+const Transfer *
+flex_exchange_run(Exchange *exchange, ExchangeProgress progress, void *state)
+{
+	ErrorContextCallback context = {
+		.previous = error_context_stack,
+		.callback = describe_exchange,
+		.arg = exchange,
+	};
+
+	error_context_stack = &context;
+	while (!advance(exchange))
+	{
+		wait_for_progress(exchange);
+		if (progress != NULL)
+			progress(exchange, state);
+	}
+	error_context_stack = context.previous;
+	return good_answer(exchange);
+}
+
+/* How many times the request has been sent again: tells one try's body from another's. */
+int
+flex_exchange_tries(const Exchange *exchange)
+{
+	return exchange->repeats;
+}
+
+/* Scheme, host and port that the request was sent to. */
+const char *
+flex_exchange_origin(const Exchange *exchange)
+{
+	return exchange->origin;
+}

@@ -1,0 +1,317 @@
+/*
+ * json.c
+ *		Bytes become a tree of JSON values: the only room with json-c.
+ *
+ * A document can be fed while it arrives, so that most of the parsing is done
+ * when its last byte is there.  Only what RFC 8259 calls JSON is taken, no
+ * deeper than MAX_DEPTH, and only in valid UTF-8.
+ *
+ * json-c keeps the digits of a fraction but not of an integer beyond 64 bits.
+ * Its strict parser refuses such a number; the document is then read again with
+ * "E0" behind each long integer, which changes no value and keeps all digits.
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <json-c/json.h>
+
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "utils/memutils.h"
+
+#include "json.h"
+
+#define MAX_DEPTH 128
+#define LONG_DIGITS 19 /* the fewest digits that may not fit in 64 bits */
+
+struct JsonDocument
+{
+	json_tokener *tokener;
+	json_object *root;
+	size_t fed; /* bytes that the tokener has had */
+	bool ended; /* the tokener has seen a whole value, or an error */
+	MemoryContextCallback release;
+};
+
+/* Give json-c's memory back; the document's context calls it at its end. */
+static void
+release_document(void *argument)
+{
+	JsonDocument *document = argument;
+
+	json_object_put(document->root);
+	if (document->tokener != NULL)
+		json_tokener_free(document->tokener);
+	document->root = NULL;
+	document->tokener = NULL;
+}
+
+/* Begin again with nothing read.  Raises an error when memory is out. */
+void
+flex_json_restart(JsonDocument *document)
+{
+	release_document(document);
+	document->fed = 0;
+	document->ended = false;
+	document->tokener = json_tokener_new_ex(MAX_DEPTH);
+	if (document->tokener == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	json_tokener_set_flags(document->tokener,
+						   JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS | JSON_TOKENER_VALIDATE_UTF8);
+}
+
+/* Begin a document in the current memory context. */
+JsonDocument *
+flex_json_begin(void)
+{
+	JsonDocument *document = palloc0(sizeof(JsonDocument));
+
+	document->release.func = release_document;
+	document->release.arg = document;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &document->release);
+	flex_json_restart(document);
+	return document;
+}
+
+/*
+ * Take in the bytes that came since the last call: bytes is the document from
+ * its beginning, length how much of it there is.
+ */
+void
+flex_json_feed(JsonDocument *document, const char *bytes, size_t length)
+{
+	if (document->ended || length <= document->fed)
+		return;
+	document->root = json_tokener_parse_ex(document->tokener, bytes + document->fed, length - document->fed);
+	if (json_tokener_get_error(document->tokener) == json_tokener_continue)
+	{
+		document->fed = length;
+		return;
+	}
+	document->fed += json_tokener_get_parse_end(document->tokener);
+	document->ended = true;
+}
+
+/* Length of the string literal at text, its quotes included. */
+static size_t
+string_length(const char *text, const char *end)
+{
+	const char *p = text + 1;
+
+	while (p < end && *p != '"')
+		p += (*p == '\\' && p + 1 < end) ? 2 : 1;
+	return Min(p + 1, end) - text;
+}
+
+/* A copy of the document in which each long integer has "E0" behind it. */
+static void
+widen_integers(StringInfo wide, const char *bytes, size_t length)
+{
+	const char *end = bytes + length;
+	const char *p = bytes;
+
+	initStringInfo(wide);
+	while (p < end)
+	{
+		const char *start = p;
+		size_t digits = 0;
+
+		if (*p == '"')
+			p += string_length(p, end);
+		else if (isdigit((unsigned char) *p))
+		{
+			while (p < end && isdigit((unsigned char) *p))
+				p++;
+			digits = p - start;
+			while (p < end && (isdigit((unsigned char) *p) || strchr(".eE+-", *p) != NULL))
+				p++;
+			if (digits != (size_t) (p - start))
+				digits = 0;
+		}
+		else
+			p++;
+		appendBinaryStringInfo(wide, start, p - start);
+		if (digits >= LONG_DIGITS)
+			appendStringInfoString(wide, "E0");
+	}
+}
+
+/* True when the document has the escape \u0000, which no text here can hold. */
+static bool
+has_escaped_nul(const char *bytes, size_t length)
+{
+	const char *end = bytes + length;
+
+	for (const char *p = bytes; (p = memchr(p, '\\', end - p)) != NULL; p += 2)
+	{
+		if (end - p < 2)
+			return false;
+		if (end - p >= 6 && memcmp(p, "\\u0000", 6) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* What is wrong after all bytes were fed, or NULL; a sentence's end. */
+static const char *
+complaint(JsonDocument *document, const char *bytes, size_t length)
+{
+	enum json_tokener_error error = json_tokener_get_error(document->tokener);
+
+	if (!document->ended)
+		return "ends too early";
+	if (error == json_tokener_error_depth)
+		return "is nested too deep";
+	if (error != json_tokener_success)
+		return "is not valid JSON";
+	for (size_t i = document->fed; i < length; i++)
+	{
+		if (strchr(" \t\r\n", bytes[i]) == NULL || bytes[i] == '\0')
+			return "has something after its end";
+	}
+	return NULL;
+}
+
+/* Feed the whole, and an end to a number that stands alone. */
+static const char *
+read_whole(JsonDocument *document, const char *bytes, size_t length)
+{
+	flex_json_feed(document, bytes, length);
+	if (!document->ended && length > 0)
+	{
+		document->root = json_tokener_parse_ex(document->tokener, "\n", 1);
+		document->ended = json_tokener_get_error(document->tokener) != json_tokener_continue;
+	}
+	return complaint(document, bytes, length);
+}
+
+/*
+ * End a document, given whole.  Returns NULL when it is good, or what is wrong
+ * with it: the end of a sentence that begins "The body".
+ */
+const char *
+flex_json_end(JsonDocument *document, const char *bytes, size_t length)
+{
+	const char *wrong;
+
+	if (length == 0)
+		return "is empty";
+	if (!pg_verify_mbstr(PG_UTF8, bytes, length, true))
+		return memchr(bytes, '\0', length) ? "has a zero byte" : "is not valid UTF-8";
+	if (has_escaped_nul(bytes, length))
+		return "has the character \\u0000, which PostgreSQL cannot store";
+	wrong = read_whole(document, bytes, length);
+	if (wrong != NULL && json_tokener_get_error(document->tokener) == json_tokener_error_parse_number)
+	{
+		StringInfoData wide;
+
+		widen_integers(&wide, bytes, length);
+		flex_json_restart(document);
+		wrong = read_whole(document, wide.data, wide.len);
+		pfree(wide.data);
+	}
+	return wrong;
+}
+
+/* The document's value, after flex_json_end() had no complaint. */
+JsonNode *
+flex_json_root(JsonDocument *document)
+{
+	return document->root;
+}
+
+JsonKind
+flex_json_kind(JsonNode *node)
+{
+	switch (json_object_get_type(node))
+	{
+		case json_type_null:
+			return JSON_NULL;
+		case json_type_boolean:
+			return JSON_BOOLEAN;
+		case json_type_int:
+		case json_type_double:
+			return JSON_NUMBER;
+		case json_type_string:
+			return JSON_STRING;
+		case json_type_array:
+			return JSON_ARRAY;
+		case json_type_object:
+			return JSON_OBJECT;
+	}
+	pg_unreachable();
+}
+
+/* A member of an object, or NULL; anything but an object has none. */
+JsonNode *
+flex_json_member(JsonNode *object, const char *name)
+{
+	json_object *member = NULL;
+
+	if (json_object_is_type(object, json_type_object))
+		json_object_object_get_ex(object, name, &member);
+	return member;
+}
+
+size_t
+flex_json_count(JsonNode *array)
+{
+	return json_object_array_length(array);
+}
+
+JsonNode *
+flex_json_element(JsonNode *array, size_t index)
+{
+	return json_object_array_get_idx(array, index);
+}
+
+bool
+flex_json_boolean(JsonNode *node)
+{
+	return json_object_get_boolean(node);
+}
+
+/* The value of a number without fraction that fits in 64 bits; else false. */
+bool
+flex_json_integer(JsonNode *node, int64 *value)
+{
+	const char *text;
+	char *end;
+
+	if (json_object_is_type(node, json_type_int))
+	{
+		*value = json_object_get_int64(node);
+		return *value != PG_INT64_MAX || json_object_get_uint64(node) == (uint64) PG_INT64_MAX;
+	}
+	text = json_object_get_string(node);
+	errno = 0;
+	*value = strtoi64(text, &end, 10);
+	return errno == 0 && end != text && strcmp(end, "E0") == 0;
+}
+
+double
+flex_json_double(JsonNode *node)
+{
+	return json_object_get_double(node);
+}
+
+/* The characters of a string, in UTF-8; they live as long as the document. */
+const char *
+flex_json_string(JsonNode *node, int *length)
+{
+	*length = json_object_get_string_len(node);
+	return json_object_get_string(node);
+}
+
+/* A value as JSON text, in UTF-8; it lives as long as the document. */
+const char *
+flex_json_text(JsonNode *node, int *length)
+{
+	size_t size;
+	const char *text =
+		json_object_to_json_string_length(node, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &size);
+
+	*length = size;
+	return text;
+}

@@ -1,0 +1,22 @@
+/*
+ * poller.h
+ *		Waits for sockets the way a backend waits: on its latch, too.
+ */
+#ifndef FLEX_POLLER_H
+#define FLEX_POLLER_H
+
+/* A socket on which something that was asked for can be done. */
+typedef struct ReadySocket
+{
+	pgsocket fd;
+	uint32 events; /* WL_SOCKET_* */
+} ReadySocket;
+
+#define MAX_READY 64
+
+extern bool flex_poller_adopt(pgsocket fd);
+extern bool flex_poller_watch(pgsocket fd, uint32 events);
+extern void flex_poller_forget(pgsocket fd);
+extern int flex_poller_wait(long timeout_ms, ReadySocket ready[MAX_READY]);
+
+#endif /* FLEX_POLLER_H */

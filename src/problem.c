@@ -1,0 +1,122 @@
+/*
+ * problem.c
+ *		A refusal of the service, read from its body.
+ *
+ * The service has three shapes of error bodies (its own, RFC 9457, and the one
+ * of Interactions), and what stands between may answer with no JSON at all.
+ * The shapes' members do not contradict each other, so one table reads all
+ * three; what cannot be read leaves the HTTP status to speak for itself.
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+
+#include "encoding.h"
+#include "json.h"
+#include "problem.h"
+
+#define SHOWN_BYTES 1000 /* of what the service adds to its message */
+
+/* The text of a string or a number, for a message; NULL for anything else. */
+static char *
+scalar_text(JsonNode *node)
+{
+	JsonKind kind = flex_json_kind(node);
+	int length;
+	const char *text;
+
+	if (kind != JSON_STRING && kind != JSON_NUMBER)
+		return NULL;
+	text = kind == JSON_STRING ? flex_json_string(node, &length) : flex_json_text(node, &length);
+	return length > 0 ? flex_text_for_message(text, length) : NULL;
+}
+
+/* The first of the members, named in the order of preference, that is there. */
+static char *
+first_text(JsonNode *root, const char *const *names)
+{
+	for (; *names != NULL; names++)
+	{
+		char *text = scalar_text(flex_json_member(root, *names));
+
+		if (text != NULL)
+			return text;
+	}
+	return NULL;
+}
+
+/* Append "detail (pointer)" of each of RFC 9457's errors. */
+static void
+append_errors(StringInfo to, JsonNode *errors)
+{
+	if (flex_json_kind(errors) != JSON_ARRAY)
+		return;
+	for (size_t i = 0; i < flex_json_count(errors) && to->len < SHOWN_BYTES; i++)
+	{
+		JsonNode *error = flex_json_element(errors, i);
+		char *detail = scalar_text(flex_json_member(error, "detail"));
+		char *pointer = scalar_text(flex_json_member(error, "pointer"));
+
+		if (detail == NULL)
+			continue;
+		appendStringInfo(to, "%s%s", to->len > 0 ? "; " : "", detail);
+		if (pointer != NULL)
+			appendStringInfo(to, " (%s)", pointer);
+	}
+}
+
+/* Append a member as JSON, unless it is empty. */
+static void
+append_json(StringInfo to, JsonNode *node)
+{
+	JsonKind kind = flex_json_kind(node);
+	const char *text;
+	int length;
+
+	if (kind == JSON_NULL)
+		return;
+	text = flex_json_text(node, &length);
+	if (length > 2)
+		appendStringInfo(to, "%s%s", to->len > 0 ? "; " : "", flex_text_for_message(text, Min(length, SHOWN_BYTES)));
+}
+
+/* All that the service said beside its message, or NULL. */
+static char *
+explain(JsonNode *root)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	append_errors(&text, flex_json_member(root, "errors"));
+	append_json(&text, flex_json_member(root, "details"));
+	append_json(&text, flex_json_member(root, "params"));
+	if (text.len == 0)
+		return NULL;
+	text.data[pg_mbcliplen(text.data, text.len, SHOWN_BYTES)] = '\0';
+	return text.data;
+}
+
+/*
+ * Fill in what the body says.  The texts are allocated in the current context,
+ * in the database's encoding; nothing is raised for a body that says nothing.
+ */
+void
+flex_problem_read(Problem *problem, const char *bytes, size_t length)
+{
+	static const char *const messages[] = {"message", "detail", "title", NULL};
+	static const char *const codes[] = {"code", NULL};
+	static const char *const urls[] = {"more_info", "type", NULL};
+	JsonDocument *document = flex_json_begin();
+	JsonNode *root;
+
+	if (flex_json_end(document, bytes, length) != NULL)
+		return;
+	root = flex_json_root(document);
+	problem->message = first_text(root, messages);
+	problem->code = first_text(root, codes);
+	problem->explanation = explain(root);
+	problem->more_info = first_text(root, urls);
+	if (problem->more_info != NULL && strncmp(problem->more_info, "http", 4) != 0)
+		problem->more_info = NULL;
+}

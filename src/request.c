@@ -1,0 +1,255 @@
+/*
+ * request.c
+ *		An operation and its arguments become path, query, headers and body.
+ *
+ * Pure: knows no network, no settings and no catalog.  Encoding is that of
+ * HTML forms in query and body (space is +), and of RFC 3986 in the path.
+ */
+#include "postgres.h"
+
+#include "errors.h"
+#include "request.h"
+
+#define FORM_TYPE "application/x-www-form-urlencoded" /* also of a POST without parameters */
+
+/* The characters that need no encoding anywhere (RFC 3986, unreserved). */
+static bool
+is_unreserved(unsigned char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+		   c == '_' || c == '~';
+}
+
+/* Append text percent-encoded; a space becomes the character or text given. */
+static void
+append_encoded(StringInfo to, const char *text, const char *space)
+{
+	static const char hex[] = "0123456789ABCDEF";
+
+	for (const unsigned char *p = (const unsigned char *) text; *p; p++)
+	{
+		if (is_unreserved(*p))
+			appendStringInfoCharMacro(to, *p);
+		else if (*p == ' ')
+			appendStringInfoString(to, space);
+		else
+		{
+			appendStringInfoCharMacro(to, '%');
+			appendStringInfoCharMacro(to, hex[*p >> 4]);
+			appendStringInfoCharMacro(to, hex[*p & 15]);
+		}
+	}
+}
+
+/* Append name=value, with the separator that is due. */
+static void
+append_pair(StringInfo to, char separator, const char *name, const char *value)
+{
+	if (separator != '\0')
+		appendStringInfoCharMacro(to, separator);
+	append_encoded(to, name, "+");
+	appendStringInfoCharMacro(to, '=');
+	append_encoded(to, value, "+");
+}
+
+/* Add a parameter to the query; name and value are UTF-8. */
+void
+flex_request_add_query(HttpRequest *request, const char *name, const char *value)
+{
+	bool first = strchr(request->target.data, '?') == NULL;
+
+	append_pair(&request->target, first ? '?' : '&', name, value);
+}
+
+/* Give the request a form for its body, empty as yet. */
+void
+flex_request_begin_form(HttpRequest *request)
+{
+	request->content_type = FORM_TYPE;
+}
+
+/* Add a parameter to the form that was begun; name and value are UTF-8. */
+void
+flex_request_add_form(HttpRequest *request, const char *name, const char *value)
+{
+	append_pair(&request->body, request->body.len > 0 ? '&' : '\0', name, value);
+}
+
+/* Make JSON, in UTF-8, the body. */
+void
+flex_request_set_json(HttpRequest *request, const char *json)
+{
+	resetStringInfo(&request->body);
+	appendStringInfoString(&request->body, json);
+	request->content_type = "application/json";
+}
+
+/*
+ * Add a header.  One with an empty value is written with a semicolon, which
+ * libcurl turns into a header without a value; with a colon it would take it
+ * as one to be removed.
+ */
+static void
+add_header(HttpRequest *request, const char *name, const char *value)
+{
+	const char *format = *value ? "%s: %s" : "%s;";
+
+	request->headers = lappend(request->headers, psprintf(format, name, value));
+	if (pg_strcasecmp(name, "Authorization") == 0)
+		request->authorized = true;
+}
+
+/* A request for a path and query that are encoded already. */
+HttpRequest *
+flex_request_plain(const char *method, const char *target)
+{
+	HttpRequest *request = palloc0(sizeof(HttpRequest));
+
+	request->method = method;
+	request->path = pnstrdup(target, strcspn(target, "?"));
+	initStringInfo(&request->target);
+	appendStringInfoString(&request->target, target);
+	initStringInfo(&request->body);
+	request->idempotent = flex_method_is_idempotent(method);
+	return request;
+}
+
+/* The text of the argument that stands in the path as {word}. */
+static const char *
+path_value(const char *word, size_t length, const Parameter *parameters, int count, char ***texts)
+{
+	for (int i = 0; i < count; i++)
+	{
+		if (strncmp(parameters[i].wire, word, length) == 0 && parameters[i].wire[length] == '\0')
+			return texts[i][0];
+	}
+	elog(ERROR, "no argument for {%.*s} of the path", (int) length, word);
+}
+
+/* The operation's path with its arguments in it. */
+static char *
+fill_path(const char *path, const Parameter *parameters, int count, char ***texts)
+{
+	StringInfoData filled;
+	const char *rest = path;
+
+	initStringInfo(&filled);
+	for (;;)
+	{
+		size_t literal = strcspn(rest, "{");
+		size_t word;
+
+		appendBinaryStringInfo(&filled, rest, literal);
+		rest += literal;
+		if (*rest == '\0')
+			return filled.data;
+		word = strcspn(++rest, "}");
+		append_encoded(&filled, path_value(rest, word, parameters, count, texts), "%20");
+		rest += word + 1;
+	}
+}
+
+/* Put one text of an argument where it goes. */
+static void
+place_text(HttpRequest *request, const Parameter *parameter, const char *text)
+{
+	switch (parameter->place)
+	{
+		case PLACE_QUERY:
+			flex_request_add_query(request, parameter->wire, text);
+			break;
+		case PLACE_FORM:
+			flex_request_add_form(request, parameter->wire, text);
+			break;
+		case PLACE_HEADER:
+			add_header(request, parameter->wire, text);
+			break;
+		case PLACE_BODY:
+			flex_request_set_json(request, text);
+			break;
+		case PLACE_PATH:
+		case PLACE_NOWHERE:
+		case PLACE_BY_METHOD:
+			break;
+	}
+}
+
+/*
+ * Check all arguments, then make the request, in the current context.  Raises
+ * what flex_argument_texts() raises, before anything else happens.
+ */
+HttpRequest *
+flex_request_build(const Operation *operation, const Parameter *parameters, int count, const NullableDatum *values)
+{
+	int *counts = palloc(sizeof(int) * Max(count, 1));
+	char ***texts = palloc(sizeof(char **) * Max(count, 1));
+	HttpRequest *request;
+
+	for (int i = 0; i < count; i++)
+		counts[i] = flex_argument_texts(&parameters[i], &values[i], &texts[i]);
+	request = flex_request_plain(operation->method, fill_path(operation->path, parameters, count, texts));
+	if (!request->idempotent)
+		flex_request_begin_form(request);
+	for (int i = 0; i < count; i++)
+	{
+		for (int j = 0; j < counts[i]; j++)
+			place_text(request, &parameters[i], texts[i][j]);
+	}
+	return request;
+}
+
+/* Length of "scheme://host" at the start of a URL, without a port that goes without saying. */
+static size_t
+origin_length(const char *url, size_t *with_port)
+{
+	const char *host = strstr(url, "://");
+	size_t length;
+	const char *usual = pg_strncasecmp(url, "https:", 6) == 0 ? ":443" : ":80";
+
+	if (host == NULL)
+		return *with_port = 0;
+	host += 3;
+	*with_port = length = (host - url) + strcspn(host, "/?#\\");
+	if (length > strlen(usual) && strncmp(url + length - strlen(usual), usual, strlen(usual)) == 0)
+		length -= strlen(usual);
+	return length;
+}
+
+/*
+ * The path and query of a URL that must be of the origin, "scheme://host:port".
+ * Raises 08P01 for any other: credentials go nowhere else.
+ */
+static const char *
+target_within(const char *origin, const char *url)
+{
+	size_t ours_with_port;
+	size_t theirs_with_port;
+	size_t ours = origin_length(origin, &ours_with_port);
+	size_t theirs = origin_length(url, &theirs_with_port);
+	const char *target = url + theirs_with_port;
+
+	if (ours == 0 || ours != theirs || pg_strncasecmp(origin, url, ours) != 0 || *target != '/')
+		flex_error_answer("The next page is not at %s.", origin);
+	for (const char *p = target; *p; p++)
+	{
+		if (*p <= ' ' || *p == '#' || *p >= 0x7f)
+			flex_error_answer("The next page's URL has a character that no URL has.");
+	}
+	return target;
+}
+
+/*
+ * The request for the next page of a list, at the URL that an answer gave, with
+ * the headers of the one before.  Raises 08P01 for a URL of another host.
+ */
+HttpRequest *
+flex_request_follow(const HttpRequest *previous, const char *origin, const char *url)
+{
+	HttpRequest *request = flex_request_plain("GET", target_within(origin, url));
+	ListCell *cell;
+
+	foreach (cell, previous->headers)
+		request->headers = lappend(request->headers, pstrdup(lfirst(cell)));
+	request->authorized = previous->authorized;
+	return request;
+}

@@ -1,0 +1,268 @@
+/*
+ * response.c
+ *		Answers of the service become rows and pages.
+ *
+ * A column takes the member of its own name: a member that no column has is
+ * ignored, one that is missing or null is NULL, and one of the wrong type is an
+ * error that names it.  Whatever the bytes are, the outcome is rows or an error
+ * of SQLSTATE 08P01 (22P05 for a character that the database cannot hold).
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+
+#include "encoding.h"
+#include "errors.h"
+#include "response.h"
+#include "timestamps.h"
+
+typedef struct Column Column;
+
+struct Column
+{
+	const char *name; /* NULL: dropped */
+	Datum (*decode)(const Column *column, JsonNode *node);
+};
+
+struct RowDecoder
+{
+	TupleDesc desc;
+	Datum *values; /* room for a row */
+	bool *nulls;
+	Column columns[FLEXIBLE_ARRAY_MEMBER];
+};
+
+/* Raise 08P01 for a member that is not what its column needs. */
+pg_noreturn static void
+refuse_member(const Column *column, JsonNode *node, const char *expected)
+{
+	static const char *const kinds[] = {"null", "a boolean", "a number", "a string", "an array", "an object"};
+
+	flex_error_answer("Member \"%s\" is %s where %s was expected.", column->name, kinds[flex_json_kind(node)],
+					  expected);
+}
+
+static Datum
+decode_text(const Column *column, JsonNode *node)
+{
+	int length;
+	const char *bytes;
+	text *result;
+
+	if (flex_json_kind(node) != JSON_STRING)
+		refuse_member(column, node, "a string");
+	bytes = flex_json_string(node, &length);
+	bytes = flex_text_from_wire(bytes, length, &length);
+	result = palloc(VARHDRSZ + length);
+	SET_VARSIZE(result, VARHDRSZ + length);
+	memcpy(VARDATA(result), bytes, length);
+	return PointerGetDatum(result);
+}
+
+static Datum
+decode_boolean(const Column *column, JsonNode *node)
+{
+	if (flex_json_kind(node) != JSON_BOOLEAN)
+		refuse_member(column, node, "a boolean");
+	return BoolGetDatum(flex_json_boolean(node));
+}
+
+/* A whole number from least to most. */
+static int64
+integer_between(const Column *column, JsonNode *node, int64 least, int64 most)
+{
+	int64 value;
+
+	if (flex_json_kind(node) != JSON_NUMBER || !flex_json_integer(node, &value) || value < least || value > most)
+		refuse_member(column, node, most == PG_INT32_MAX ? "a whole number of 32 bits" : "a whole number of 64 bits");
+	return value;
+}
+
+static Datum
+decode_integer(const Column *column, JsonNode *node)
+{
+	return Int32GetDatum((int32) integer_between(column, node, PG_INT32_MIN, PG_INT32_MAX));
+}
+
+static Datum
+decode_bigint(const Column *column, JsonNode *node)
+{
+	return Int64GetDatum(integer_between(column, node, PG_INT64_MIN, PG_INT64_MAX));
+}
+
+static Datum
+decode_double(const Column *column, JsonNode *node)
+{
+	if (flex_json_kind(node) != JSON_NUMBER)
+		refuse_member(column, node, "a number");
+	return Float8GetDatum(flex_json_double(node));
+}
+
+static Datum
+decode_timestamptz(const Column *column, JsonNode *node)
+{
+	TimestampTz value;
+	int length;
+
+	if (flex_json_kind(node) != JSON_STRING || !flex_timestamp_parse(flex_json_string(node, &length), &value))
+		refuse_member(column, node, "a date and time such as \"2016-08-01T22:10:40Z\"");
+	return TimestampTzGetDatum(value);
+}
+
+/* JSON text in UTF-8 as jsonb, by the server's own parser. */
+static Datum
+jsonb_of_text(const char *text, int length)
+{
+	char *converted = flex_text_from_wire(text, length, &length);
+	Oid input;
+	Oid argument;
+
+	getTypeInputInfo(JSONBOID, &input, &argument);
+	return OidInputFunctionCall(input, converted, argument, -1);
+}
+
+static Datum
+decode_jsonb(const Column *column, JsonNode *node)
+{
+	int length;
+	const char *text = flex_json_text(node, &length);
+
+	return jsonb_of_text(text, length);
+}
+
+/* Choose by a column's type how its member is read. */
+static void
+describe_column(Column *column, Form_pg_attribute attribute)
+{
+	static const struct
+	{
+		Oid type;
+		Datum (*decode)(const Column *column, JsonNode *node);
+	} decoders[] = {
+		{TEXTOID, decode_text},   {BOOLOID, decode_boolean},  {INT4OID, decode_integer},
+		{INT8OID, decode_bigint}, {FLOAT8OID, decode_double}, {TIMESTAMPTZOID, decode_timestamptz},
+		{JSONBOID, decode_jsonb},
+	};
+
+	if (attribute->attisdropped)
+		return;
+	for (size_t i = 0; i < lengthof(decoders); i++)
+	{
+		if (decoders[i].type == attribute->atttypid)
+		{
+			column->name = pstrdup(NameStr(attribute->attname));
+			column->decode = decoders[i].decode;
+			return;
+		}
+	}
+	elog(ERROR, "column \"%s\" has a type that no answer has", NameStr(attribute->attname));
+}
+
+/* Make a decoder for a row type, in the current context; desc must outlive it. */
+RowDecoder *
+flex_decoder_create(TupleDesc desc)
+{
+	RowDecoder *decoder = palloc0(offsetof(RowDecoder, columns) + sizeof(Column) * desc->natts);
+
+	decoder->desc = desc;
+	decoder->values = palloc0(sizeof(Datum) * desc->natts);
+	decoder->nulls = palloc0(sizeof(bool) * desc->natts);
+	for (int i = 0; i < desc->natts; i++)
+		describe_column(&decoder->columns[i], TupleDescAttr(desc, i));
+	return decoder;
+}
+
+/* The row type that the decoder was made for. */
+TupleDesc
+flex_decoder_desc(const RowDecoder *decoder)
+{
+	return decoder->desc;
+}
+
+/* The columns of a row, from an object; data is allocated in the current context. */
+void
+flex_decode_object(RowDecoder *decoder, JsonNode *object, Datum *values, bool *nulls)
+{
+	if (flex_json_kind(object) != JSON_OBJECT)
+		flex_error_answer("An object was expected.");
+	for (int i = 0; i < decoder->desc->natts; i++)
+	{
+		const Column *column = &decoder->columns[i];
+		JsonNode *node = column->name ? flex_json_member(object, column->name) : NULL;
+
+		nulls[i] = node == NULL;
+		values[i] = node == NULL ? (Datum) 0 : column->decode(column, node);
+	}
+}
+
+/* Raise 08P01 unless the document, now whole, is JSON. */
+static JsonNode *
+end_document(JsonDocument *document, const char *bytes, size_t length)
+{
+	const char *wrong = flex_json_end(document, bytes, length);
+
+	if (wrong != NULL)
+		flex_error_answer("The body %s.", wrong);
+	return flex_json_root(document);
+}
+
+/* The row that an answer of a single object makes. */
+HeapTuple
+flex_decode_answer(RowDecoder *decoder, const char *bytes, size_t length)
+{
+	JsonDocument *document = flex_json_begin();
+	JsonNode *root = end_document(document, bytes, length);
+
+	flex_decode_object(decoder, root, decoder->values, decoder->nulls);
+	return heap_form_tuple(decoder->desc, decoder->values, decoder->nulls);
+}
+
+/* The body of an answer as jsonb, whatever its shape. */
+Datum
+flex_decode_jsonb(const char *bytes, size_t length)
+{
+	JsonDocument *document = flex_json_begin();
+	int text_length;
+	const char *text = flex_json_text(end_document(document, bytes, length), &text_length);
+
+	return jsonb_of_text(text, text_length);
+}
+
+/* The text of a member that must be a string, or NULL where it may be null. */
+static char *
+string_member(JsonNode *object, const char *name, bool may_be_null)
+{
+	JsonNode *node = flex_json_member(object, name);
+	int length;
+
+	if (node == NULL && may_be_null)
+		return NULL;
+	if (flex_json_kind(node) != JSON_STRING)
+		flex_error_answer("Member \"meta.%s\" is not a string.", name);
+	return pstrdup(flex_json_string(node, &length));
+}
+
+/*
+ * The rows of a page and the way to the next one.  The rows stand under the
+ * member that meta.key names.
+ */
+void
+flex_decode_page(JsonDocument *document, const char *bytes, size_t length, ListPage *page)
+{
+	JsonNode *root = end_document(document, bytes, length);
+	JsonNode *meta = flex_json_member(root, "meta");
+	char *key;
+
+	if (flex_json_kind(meta) != JSON_OBJECT)
+		flex_error_answer("Member \"meta\" of the page is missing.");
+	key = string_member(meta, "key", false);
+	page->next_url = string_member(meta, "next_page_url", true);
+	page->rows = flex_json_member(root, key);
+	if (flex_json_kind(page->rows) != JSON_ARRAY)
+		flex_error_answer("Member \"%s\", which has the page's rows, is not an array.", key);
+	page->count = flex_json_count(page->rows);
+}

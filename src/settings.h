@@ -1,0 +1,36 @@
+/*
+ * settings.h
+ *		The configuration parameters flex_api.*.
+ */
+#ifndef FLEX_SETTINGS_H
+#define FLEX_SETTINGS_H
+
+/*
+ * The values in force, kept by the server.  A string that is not set is NULL
+ * or empty: ask flex_setting_is_set().
+ */
+typedef struct Settings
+{
+	char *account_sid;
+	char *auth_token;
+	char *api_key;
+	char *api_secret;
+	char *credentials_file;
+	char *base_url;
+	char *proxy;
+	char *ca_file;
+	char *edge;
+	char *region;
+	int connect_timeout;   /* milliseconds, to be connected (TLS included) */
+	int timeout;           /* milliseconds, a request with all its repeats */
+	int max_retries;       /* repeats after the first try */
+	int max_response_size; /* kilobytes, headers not counted */
+} Settings;
+
+extern Settings flex_settings;
+
+extern void flex_settings_define(void);
+extern bool flex_setting_is_set(const char *value);
+extern char *flex_settings_origin(void);
+
+#endif /* FLEX_SETTINGS_H */

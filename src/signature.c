@@ -1,0 +1,126 @@
+/*
+ * signature.c
+ *		An SQL function of the extension, with all that calling it needs.
+ *
+ * Signatures stand once, in SQL.  This room joins a function's row in pg_proc
+ * (names and types of its arguments, which have defaults, the row type it
+ * returns) with the catalogue's row of the same name, once a query: fn_extra
+ * keeps the result.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/syscache.h"
+
+#include "signature.h"
+
+/* The catalogue's row of a function, or an error: somebody has made one of their own. */
+static const Operation *
+operation_of(Form_pg_proc procedure)
+{
+	const Operation *operation = flex_operation_find(NameStr(procedure->proname));
+
+	if (operation == NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
+						errmsg("the Flex API has no operation for function \"%s\"", NameStr(procedure->proname)),
+						errhint("Call the functions that the extension defines, by their names.")));
+	return operation;
+}
+
+/* The names of a function's input arguments; raises when one has none. */
+static char **
+input_names(HeapTuple tuple, int count)
+{
+	Datum names;
+	Datum modes;
+	bool no_names;
+	bool no_modes;
+	char **result = NULL;
+	int found = 0;
+
+	names = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proargnames, &no_names);
+	modes = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proargmodes, &no_modes);
+	if (!no_names)
+		found = get_func_input_arg_names(names, no_modes ? PointerGetDatum(NULL) : modes, &result);
+	if (found < count)
+		elog(ERROR, "arguments of a Flex API function have no names");
+	return result;
+}
+
+/* The row type that the call returns, or NULL for void. */
+static RowDecoder *
+decoder_of_call(FunctionCallInfo fcinfo)
+{
+	TupleDesc desc;
+	Oid type;
+
+	if (get_call_result_type(fcinfo, &type, &desc) == TYPEFUNC_COMPOSITE)
+		return flex_decoder_create(BlessTupleDesc(CreateTupleDescCopy(desc)));
+	if (type != VOIDOID)
+		elog(ERROR, "a Flex API function returns neither a row nor void");
+	return NULL;
+}
+
+/* Join the function's row and the catalogue's, in the current context. */
+static Signature *
+make_signature(FunctionCallInfo fcinfo)
+{
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(fcinfo->flinfo->fn_oid));
+	Form_pg_proc procedure;
+	Signature *signature;
+	char **names = NULL;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", fcinfo->flinfo->fn_oid);
+	procedure = (Form_pg_proc) GETSTRUCT(tuple);
+	signature = palloc0(offsetof(Signature, parameters) + sizeof(Parameter) * procedure->pronargs);
+	signature->operation = operation_of(procedure);
+	signature->count = procedure->pronargs;
+	if (procedure->pronargs > 0)
+		names = input_names(tuple, procedure->pronargs);
+	for (int i = 0; i < signature->count; i++)
+		flex_parameter_describe(&signature->parameters[i], signature->operation, names[i],
+								procedure->proargtypes.values[i], i < procedure->pronargs - procedure->pronargdefaults);
+	ReleaseSysCache(tuple);
+	signature->decoder = decoder_of_call(fcinfo);
+	return signature;
+}
+
+/* The signature of the function being called; lives as long as its FmgrInfo. */
+Signature *
+flex_signature_of_call(FunctionCallInfo fcinfo)
+{
+	if (fcinfo->flinfo->fn_extra == NULL)
+	{
+		MemoryContext before = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+
+		fcinfo->flinfo->fn_extra = make_signature(fcinfo);
+		MemoryContextSwitchTo(before);
+	}
+	return fcinfo->flinfo->fn_extra;
+}
+
+/* The arguments of the call, in the parameters' order. */
+void
+flex_signature_values(const Signature *signature, FunctionCallInfo fcinfo, NullableDatum *values)
+{
+	if (fcinfo->nargs != signature->count)
+		elog(ERROR, "a Flex API function was called with %d arguments", fcinfo->nargs);
+	memcpy(values, fcinfo->args, sizeof(NullableDatum) * signature->count);
+}
+
+/* The position of an argument; raises when the function has none of that name. */
+int
+flex_signature_position(const Signature *signature, const char *name)
+{
+	for (int i = 0; i < signature->count; i++)
+	{
+		if (strcmp(signature->parameters[i].name, name) == 0)
+			return i;
+	}
+	elog(ERROR, "%s has no argument \"%s\"", signature->operation->name, name);
+}

@@ -1,0 +1,25 @@
+/*
+ * signature.h
+ *		An SQL function of the extension, with all that calling it needs.
+ */
+#ifndef FLEX_SIGNATURE_H
+#define FLEX_SIGNATURE_H
+
+#include "fmgr.h"
+
+#include "arguments.h"
+#include "response.h"
+
+typedef struct Signature
+{
+	const Operation *operation;
+	RowDecoder *decoder; /* NULL: the function returns void */
+	int count;
+	Parameter parameters[FLEXIBLE_ARRAY_MEMBER];
+} Signature;
+
+extern Signature *flex_signature_of_call(FunctionCallInfo fcinfo);
+extern void flex_signature_values(const Signature *signature, FunctionCallInfo fcinfo, NullableDatum *values);
+extern int flex_signature_position(const Signature *signature, const char *name);
+
+#endif /* FLEX_SIGNATURE_H */

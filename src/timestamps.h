@@ -1,0 +1,12 @@
+/*
+ * timestamps.h
+ *		Dates and times as the service writes them.
+ */
+#ifndef FLEX_TIMESTAMPS_H
+#define FLEX_TIMESTAMPS_H
+
+#include "datatype/timestamp.h"
+
+extern bool flex_timestamp_parse(const char *text, TimestampTz *result);
+
+#endif /* FLEX_TIMESTAMPS_H */

@@ -1,0 +1,40 @@
+/*
+ * transfer.h
+ *		One request and its answer, as an easy handle of libcurl.
+ */
+#ifndef FLEX_TRANSFER_H
+#define FLEX_TRANSFER_H
+
+#include "request.h"
+
+typedef struct Transfer Transfer;
+
+typedef enum TransferState
+{
+	TRANSFER_RUNNING,
+	TRANSFER_ANSWERED,    /* a whole answer, of whatever status */
+	TRANSFER_TOO_LARGE,   /* an answer over the limit; its status is known */
+	TRANSFER_NEVER_SENT,  /* failed before a byte of the request had left */
+	TRANSFER_NOT_TRUSTED, /* never sent, for the server is not who it should be */
+	TRANSFER_BROKEN       /* failed after that */
+} TransferState;
+
+/* Called for each header of an answer, in order; the texts are the wire's. */
+typedef void (*HeaderVisitor)(void *state, const char *name, const char *value);
+
+extern Transfer *
+flex_transfer_prepare(const HttpRequest *request, const char *origin, const char *authorization, long timeout_ms);
+extern void *flex_transfer_handle(Transfer *transfer);
+extern void flex_transfer_conclude(void *handle, int result);
+extern void flex_transfer_recycle(Transfer *transfer);
+
+extern TransferState flex_transfer_state(const Transfer *transfer);
+extern bool flex_transfer_was_sent(const Transfer *transfer);
+extern const char *flex_transfer_failure(const Transfer *transfer);
+extern int flex_transfer_status(const Transfer *transfer);
+extern const char *flex_transfer_body(const Transfer *transfer, size_t *length);
+extern const char *flex_transfer_header(const Transfer *transfer, const char *name);
+extern void flex_transfer_visit_headers(const Transfer *transfer, HeaderVisitor visit, void *state);
+extern long flex_transfer_retry_after(const Transfer *transfer);
+
+#endif /* FLEX_TRANSFER_H */

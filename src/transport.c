@@ -1,0 +1,159 @@
+/*
+ * transport.c
+ *		Transfers under way: libcurl's multi handle, driven by the poller.
+ *
+ * A backend has one multi handle, and so keeps its connections from statement
+ * to statement.  libcurl tells which sockets and until when to wait; the poller
+ * waits as a backend must, so that a cancel, a timeout or the postmaster's
+ * death ends a call at once, whatever stage it is in.
+ */
+#include "postgres.h"
+
+#include <curl/curl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "miscadmin.h"
+#include "storage/latch.h"
+
+#include "clock.h"
+#include "poller.h"
+#include "transport.h"
+
+static CURLM *multi;
+static pid_t multi_owner;    /* a child of the process must not use it */
+static int64 timer_due = -1; /* when libcurl wants to be called; -1: never */
+
+/* libcurl wants to know of other events on a socket. */
+static int
+socket_changed(CURL *easy, curl_socket_t fd, int what, void *unused, void *unused_too)
+{
+	uint32 events = 0;
+
+	if (what != CURL_POLL_REMOVE && (what & CURL_POLL_IN))
+		events |= WL_SOCKET_READABLE;
+	if (what != CURL_POLL_REMOVE && (what & CURL_POLL_OUT))
+		events |= WL_SOCKET_WRITEABLE;
+	return flex_poller_watch(fd, events) ? 0 : -1;
+}
+
+/* libcurl wants to be called after that time. */
+static int
+timer_changed(CURLM *unused, long timeout_ms, void *unused_too)
+{
+	timer_due = timeout_ms < 0 ? -1 : flex_clock_ms() + timeout_ms;
+	return 0;
+}
+
+/* Make the multi handle, once a process. */
+static void
+open_multi(void)
+{
+	if (multi != NULL && multi_owner == MyProcPid)
+		return;
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || (multi = curl_multi_init()) == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("could not initialize libcurl")));
+	multi_owner = MyProcPid;
+	curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, socket_changed);
+	curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, timer_changed);
+}
+
+/* Tell libcurl what has happened, and learn which transfers are done. */
+static void
+run_multi(curl_socket_t fd, int events)
+{
+	int running;
+	int left;
+	CURLMsg *message;
+	sigset_t all;
+	sigset_t before;
+
+	if (fd == CURL_SOCKET_TIMEOUT)
+		timer_due = -1;
+	/* A thread that looks up a name inherits the mask: signals are ours alone. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	curl_multi_socket_action(multi, fd, events, &running);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+
+	while ((message = curl_multi_info_read(multi, &left)) != NULL)
+	{
+		if (message->msg == CURLMSG_DONE)
+			flex_transfer_conclude(message->easy_handle, message->data.result);
+	}
+}
+
+/*
+ * Start a request; the beginning of it is on its way when this returns.
+ * Nothing of the arguments has to stay.  The transfer must be released.
+ */
+Transfer *
+flex_transport_start(const HttpRequest *request, const char *origin, const char *authorization, long timeout_ms)
+{
+	Transfer *transfer;
+
+	open_multi();
+	transfer = flex_transfer_prepare(request, origin, authorization, timeout_ms);
+	if (curl_multi_add_handle(multi, flex_transfer_handle(transfer)) != CURLM_OK)
+	{
+		flex_transfer_recycle(transfer);
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	}
+	run_multi(CURL_SOCKET_TIMEOUT, 0);
+	return transfer;
+}
+
+/*
+ * Let go of a transfer.  If it was still running its connection is closed, so
+ * that nobody reads the rest of its answer as one to another request.
+ */
+void
+flex_transport_release(Transfer *transfer)
+{
+	curl_multi_remove_handle(multi, flex_transfer_handle(transfer));
+	flex_transfer_recycle(transfer);
+}
+
+/* Let all transfers go on until the time is over or something has happened. */
+static void
+drive(long timeout_ms)
+{
+	ReadySocket ready[MAX_READY];
+	int count;
+
+	if (timer_due >= 0)
+		timeout_ms = Min(timeout_ms, Max(timer_due - flex_clock_ms(), 0));
+	count = flex_poller_wait(timeout_ms, ready);
+	CHECK_FOR_INTERRUPTS();
+	for (int i = 0; i < count; i++)
+	{
+		int events = 0;
+
+		if (ready[i].events & WL_SOCKET_READABLE)
+			events |= CURL_CSELECT_IN;
+		if (ready[i].events & WL_SOCKET_WRITEABLE)
+			events |= CURL_CSELECT_OUT;
+		run_multi(ready[i].fd, events);
+	}
+	if (timer_due >= 0 && timer_due <= flex_clock_ms())
+		run_multi(CURL_SOCKET_TIMEOUT, 0);
+}
+
+/* Move all transfers on by what has come, without waiting. */
+void
+flex_transport_pump(void)
+{
+	drive(0);
+}
+
+/*
+ * Wait until something happens to a transfer, or for so many milliseconds.
+ * Raises what CHECK_FOR_INTERRUPTS() raises, at once.
+ */
+void
+flex_transport_wait(long timeout_ms)
+{
+	CHECK_FOR_INTERRUPTS();
+	drive(timeout_ms);
+}

@@ -1,0 +1,52 @@
+/*
+ * versions.h
+ *		What differs between the PostgreSQL releases that flex_api builds on.
+ *
+ * The only place with PG_VERSION_NUM and LIBCURL_VERSION_NUM conditions: a
+ * room calls the name given here and never asks which server it is built for.
+ */
+#ifndef FLEX_VERSIONS_H
+#define FLEX_VERSIONS_H
+
+#if PG_VERSION_NUM < 150000
+#error "flex_api needs PostgreSQL 15 or later"
+#endif
+
+/* 16 exports by attribute what it loads by name; we hide everything else before, too. */
+#if PG_VERSION_NUM < 160000
+#undef PGDLLEXPORT
+#define PGDLLEXPORT __attribute__((visibility("default")))
+#endif
+
+/* 16 moved the varlena macros out of postgres.h. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* 17 ties a WaitEventSet to a resource owner; ours live as long as the session. */
+#if PG_VERSION_NUM >= 170000
+#define flex_create_wait_event_set(nevents) CreateWaitEventSet(NULL, (nevents))
+#else
+#define flex_create_wait_event_set(nevents) CreateWaitEventSet(TopMemoryContext, (nevents))
+#endif
+
+/* 17 lets an extension name what it waits for; before, all are "Extension". */
+#if PG_VERSION_NUM >= 170000
+#define flex_wait_event(name) WaitEventExtensionNew(name)
+#else
+#define flex_wait_event(name) PG_WAIT_EXTENSION
+#endif
+
+/* 18 writes the attribute before the declaration. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
+/* 18 can tell the name and version of a loaded module. */
+#if PG_VERSION_NUM >= 180000
+#define FLEX_MODULE_MAGIC(n, v) PG_MODULE_MAGIC_EXT(.name = (n), .version = (v))
+#else
+#define FLEX_MODULE_MAGIC(n, v) PG_MODULE_MAGIC
+#endif
+
+#endif /* FLEX_VERSIONS_H */

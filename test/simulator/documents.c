@@ -1,0 +1,103 @@
+/*
+ * documents.c
+ *	  samples.json is an object from paths to what is there at the start: an
+ *	  object for a document, an array for the rows of a collection.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "documents.h"
+#include "json_text.h"
+#include "options.h"
+#include "store.h"
+
+static json_object *samples;	/* as read */
+static json_object *documents;	/* as they are now */
+
+/* Reads the samples; false, with a message, if that is not possible. */
+bool
+documents_read(const char *file)
+{
+	samples = json_object_from_file(file);
+	if (samples == NULL)
+		fprintf(stderr, "flex_simulator: could not read %s: %s\n", file, json_util_get_last_err());
+	return samples != NULL;
+}
+
+/* Sets what is the same in all samples: the account and the URL. */
+static void
+adapt_sample(json_object *members, const char *path)
+{
+	Text		url = {0};
+
+	text_printf(&url, "%c%s", BASE_URL_MARK, path);
+	if (json_object_object_get_ex(members, "account_sid", NULL))
+		json_object_object_add(members, "account_sid", json_object_new_string(options.account));
+	if (json_object_object_get_ex(members, "url", NULL))
+		json_object_object_add(members, "url", json_object_new_string_len(url.data, (int) url.length));
+	text_free(&url);
+}
+
+/* Adds the rows that a collection has from the start. */
+static void
+add_rows(const char *path, json_object *rows)
+{
+	const Kind *kind = kinds_of_shape(path);
+
+	for (size_t i = 0; kind != NULL && i < json_object_array_length(rows); i++)
+	{
+		json_object *members = NULL;
+		const char *sid;
+		Text		row_path = {0};
+
+		json_object_deep_copy(json_object_array_get_idx(rows, i), &members, NULL);
+		/* These rows go by an id of another name: segment_id, conversation_id. */
+		sid = json_text_member(members, kind->sid_member);
+		json_object_object_foreach(members, name, value)
+		{
+			if (sid == NULL && strlen(name) > 3 && strcmp(name + strlen(name) - 3, "_id") == 0 &&
+				strncmp(name, kind->word, strlen(name) - 3) == 0)
+				sid = json_object_get_string(value);
+		}
+		text_printf(&row_path, "%s/%s", path, sid ? sid : "");
+		adapt_sample(members, row_path.data);
+		store_add(store_list(kind, NULL), sid ? sid : "", NULL, members);
+		text_free(&row_path);
+		json_object_put(members);
+	}
+}
+
+/* Makes everything as it was at the start; clear the store before. */
+void
+documents_reset(void)
+{
+	json_object_put(documents);
+	documents = json_object_new_object();
+	json_object_object_foreach(samples, path, sample)
+	{
+		json_object *copy = NULL;
+
+		if (json_object_is_type(sample, json_type_array))
+		{
+			add_rows(path, sample);
+			continue;
+		}
+		json_object_deep_copy(sample, &copy, NULL);
+		adapt_sample(copy, path);
+		json_object_object_add(documents, path, copy);
+	}
+}
+
+/* The document at a path, which the caller owns; NULL if there is none. */
+json_object *
+document_members(const char *path)
+{
+	return json_object_get(json_member(documents, path));
+}
+
+/* Replaces a document. The members stay the caller's, too. */
+void
+document_replace(const char *path, json_object *members)
+{
+	json_object_object_add(documents, path, json_object_get(members));
+}

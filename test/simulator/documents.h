@@ -1,0 +1,17 @@
+/*
+ * documents.h
+ *	  Single documents, such as the configuration, and the rows that some
+ *	  collections have from the start. Both come from samples.json.
+ */
+#ifndef SIMULATOR_DOCUMENTS_H
+#define SIMULATOR_DOCUMENTS_H
+
+#include <json-c/json.h>
+#include <stdbool.h>
+
+extern bool documents_read(const char *file);
+extern void documents_reset(void);
+extern json_object *document_members(const char *path);
+extern void document_replace(const char *path, json_object *members);
+
+#endif

@@ -1,0 +1,35 @@
+/*
+ * options.h
+ *	  The command line's options, and those of the settings that the control
+ *	  interface may change while the simulator runs.
+ */
+#ifndef SIMULATOR_OPTIONS_H
+#define SIMULATOR_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct Options
+{
+	int			port;
+	unsigned int threads;
+	const char *tls_cert;		/* file names */
+	const char *tls_key;
+	const char *facts;			/* directory */
+	const char *samples;		/* file beside the program */
+	const char *account;
+	const char *token;
+	const char *key;
+	const char *secret;
+	const char *journal;
+	bool		until_stdin_closes;
+	int64_t		setup_ms;		/* what follows may change */
+	bool		record;
+	bool		rate_limits;
+} Options;
+
+extern Options options;
+
+extern bool options_read(int count, char **arguments);
+
+#endif

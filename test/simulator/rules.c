@@ -1,0 +1,122 @@
+/*
+ * rules.c
+ *	  The table of what the published documents cannot say: what a new
+ *	  resource has that nobody sent, by which other name it is known, and
+ *	  what making or changing it does besides. Kinds that need nothing of
+ *	  that have no row.
+ */
+#include <string.h>
+
+#include "effects.h"
+#include "rules.h"
+
+static const Rule rules[] = {
+	{
+		.shape = "/v1/Channels",
+		.fixed = "{\"user_sid\":\"US*\",\"task_sid\":\"WT*\"}",
+		.before_create = require_flow,
+	},
+	{
+		.shape = "/v1/FlexFlows",
+		.fixed = "{\"enabled\":false,\"integration\":{},\"long_lived\":false,\"janitor_enabled\":false}",
+	},
+	{
+		.shape = "/v1/WebChannels",
+		.before_create = require_flow,
+	},
+	{
+		.shape = "/v2/WebChats",
+		.sid_member = "conversation_sid",
+		.before_create = identify_customer,
+	},
+	{
+		.shape = "/v2/Instances/{}/Users",
+		.fixed = "{\"user_sid\":\"US*\",\"worker_sid\":\"WK*\",\"workspace_sid\":\"WS*\",\"flex_team_sid\":\"QO*\","
+		"\"username\":\"username\",\"email\":\"sample@example.com\",\"locale\":\"en-US\",\"roles\":[\"agent\"],\"version\":1}",
+		.before_update = count_version,
+		.made_on_demand = true,
+	},
+	{
+		.shape = "/v1/Interactions",
+		.before_create = prepare_interaction,
+		.after_create = open_channel,
+	},
+	{
+		.shape = "/v1/Interactions/{}/Channels",
+		.before_update = change_channel,
+	},
+	{
+		.shape = "/v1/Interactions/{}/Channels/{}/Invites",
+		.before_create = route_invite,
+	},
+	{
+		.shape = "/v1/Interactions/{}/Channels/{}/Transfers",
+		.fixed = "{\"instance_sid\":\"GO*\",\"execution_sid\":\"QW*\",\"status\":\"active\",\"type\":\"cold\"}",
+		.before_create = check_transfer,
+		.before_update = check_transfer,
+	},
+	{
+		.shape = "/v1/PluginService/Plugins",
+		.alias = "unique_name",
+		.fixed = "{\"archived\":false}",
+		.before_create = require_free_name,
+	},
+	{
+		.shape = "/v1/PluginService/Plugins/{}/Versions",
+		.alias = "version",
+		.fixed = "{\"private\":false,\"archived\":false,\"validated\":false}",
+		.before_create = validate_version,
+	},
+	{
+		.shape = "/v1/PluginService/Configurations",
+		.fixed = "{\"archived\":false}",
+		.before_create = require_plugins,
+		.after_create = configure_plugins,
+	},
+	{
+		.shape = "/v1/PluginService/Configurations/{}/Plugins",
+		.sid_member = "plugin_sid",
+		.alias = "unique_name",
+	},
+	{
+		.shape = "/v1/PluginService/Releases",
+		.alias = "active",
+		.before_create = require_configuration,
+	},
+	{
+		.shape = "/v1/Insights/QualityManagement/Questionnaires",
+		.fixed = "{\"active\":false,\"questions\":[]}",
+		.before_create = collect_questions,
+		.before_update = collect_questions,
+		.hides_inactive = true,
+	},
+	{
+		.shape = "/v1/Insights/QualityManagement/Questions",
+		.fixed = "{\"usage\":0}",
+		.before_create = describe_question,
+		.before_update = describe_question,
+	},
+	{
+		.shape = "/v1/Insights/QualityManagement/Assessments",
+		.fixed = "{\"report\":true,\"weight\":\"1\",\"user_name\":\"Supervisor\",\"user_email\":\"supervisor@example.com\"}",
+		.before_create = describe_assessment,
+	},
+	{
+		.shape = "/v1/Insights/QualityManagement/Assessments/Comments",
+		.sid_member = "assessment_sid",
+		.fixed = "{\"report\":true,\"weight\":\"1\",\"user_name\":\"Supervisor\",\"user_email\":\"supervisor@example.com\"}",
+		.before_create = describe_comment,
+	},
+};
+
+/* The rule for a kind; one that says nothing where the table has none. */
+const Rule *
+rules_for(const char *shape)
+{
+	static const Rule none;
+
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+		if (strcmp(rules[i].shape, shape) == 0)
+			return &rules[i];
+	return &none;
+}
