@@ -15,7 +15,9 @@ OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 SHLIB_LINK = $(shell pkg-config --libs libcurl json-c)
 
 # The definitions by topic, in the order in which they need each other.
-SQL_PARTS = prologue catalogue webchats channels flows web_channels privileges
+SQL_PARTS = prologue catalogue interactions webchats users configuration \
+	plugins plugin_configurations insights insights_questionnaires \
+	channels flows web_channels privileges
 SQL_FILES = $(SQL_PARTS:%=sql/install/%.sql)
 DATA_built = sql/$(EXTENSION)--$(EXT_VERSION).sql
 DATA = $(wildcard sql/upgrade/*.sql)
@@ -37,5 +39,5 @@ include $(PGXS)
 
 $(OBJS): $(wildcard src/*.h) $(EXTENSION).control
 
-sql/$(EXTENSION)--$(EXT_VERSION).sql: $(SQL_FILES)
-	cat $^ > $@
+sql/$(EXTENSION)--$(EXT_VERSION).sql: $(SQL_FILES) Makefile
+	cat $(SQL_FILES) > $@
