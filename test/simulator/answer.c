@@ -3,6 +3,7 @@
  *	  Answers, and the bodies of errors in the three shapes that the service
  *	  has, besides the two that come from proxies: HTML, and nothing at all.
  */
+#include <microhttpd.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -41,8 +42,9 @@ write_twilio(Text *body, int status, int code, const char *message)
 static void
 write_problem(Text *body, int status, int code, const char *message, const char *path, const char *parameter)
 {
-	text_printf(body, "{\"type\":\"https://www.twilio.com/docs/errors/%d\",\"title\":\"%s\",\"status\":%d,\"code\":%d,\"detail\":",
-				code, status == 404 ? "Not Found" : status >= 500 ? "Server Error" : "Bad Request", status, code);
+	text_printf(body, "{\"type\":\"https://www.twilio.com/docs/errors/%d\",\"title\":\"%s\","
+				"\"status\":%d,\"code\":%d,\"detail\":",
+				code, MHD_get_reason_phrase_for((unsigned int) status), status, code);
 	text_add_json_string(body, message);
 	text_add_string(body, ",\"instance\":");
 	text_add_json_string(body, path);
@@ -107,7 +109,8 @@ answer_problem(Answer *answer, Shape shape, const char *path, int status, int co
 			break;
 		case SHAPE_HTML:
 			answer->content_type = "text/html";
-			text_printf(&answer->body, "<html>\r\n<head><title>%d</title></head>\r\n<body>\r\n<center><h1>%d %s</h1></center>\r\n"
+			text_printf(&answer->body, "<html>\r\n<head><title>%d</title></head>\r\n<body>\r\n"
+						"<center><h1>%d %s</h1></center>\r\n"
 						"<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n", status, status, message);
 			break;
 		case SHAPE_EMPTY:

@@ -49,9 +49,9 @@ count_version(Change *change)
 	return true;
 }
 
-/* What routing answers: what was asked for, completed as TaskRouter would. */
+/* Completes the routing that was asked for as TaskRouter would, in its place. */
 static void
-complete_routing(Change *change, json_object *routing)
+complete_routing(json_object *routing)
 {
 	json_object *properties = json_member(routing, "properties");
 	char		sid[SID_LENGTH + 1];
@@ -68,7 +68,6 @@ complete_routing(Change *change, json_object *routing)
 	if (json_member(properties, "task_channel_unique_name") == NULL)
 		json_object_object_add(properties, "task_channel_unique_name", json_object_new_string("default"));
 	json_object_object_add(routing, "reservation", NULL);
-	json_object_object_add(change->members, "routing", json_object_get(routing));
 }
 
 /* An agent who opens a channel says where the work is to be routed. */
@@ -93,17 +92,18 @@ prepare_interaction(Change *change)
 	json_object *channel = json_member(change->members, "channel");
 	json_object *routing = json_member(change->members, "routing");
 	const char *type = json_text_member(channel, "type");
+	const Kind *channels = kinds_of_shape("/v1/Interactions/{}/Channels");
 	json_object *shown;
 	char		sid[SID_LENGTH + 1];
 
 	if (type == NULL)
 		return refuse(change->request, 400, 20001, "Channel", "Invalid value for parameter Channel: type is missing");
-	if (strstr("|voice|sms|email|web|whatsapp|chat|messenger|gbm|", type) == NULL)
+	if (!is_choice(schema_member(channels->schema, "type")->choices, type, strlen(type)))
 		return refuse(change->request, 400, 20001, "Channel", "Invalid value for parameter Channel: type %.40s is unknown", type);
 	if (!check_routing(change, channel, routing))
 		return false;
 	if (json_object_is_type(routing, json_type_object))
-		complete_routing(change, json_object_get(routing));
+		complete_routing(routing);
 	make_sid("UO", sid);
 	shown = json_object_new_object();
 	json_object_object_add(shown, "type", json_object_new_string(type));
@@ -158,7 +158,7 @@ route_invite(Change *change)
 
 	if (!json_object_is_type(json_member(routing, "properties"), json_type_object))
 		return refuse(change->request, 400, 20001, "Routing", "Invalid value for parameter Routing: properties are missing");
-	complete_routing(change, json_object_get(routing));
+	complete_routing(routing);
 	return true;
 }
 
@@ -171,9 +171,9 @@ check_transfer(Change *change)
 	for (int i = 0; i < 2; i++)
 	{
 		const char *value = json_text_member(change->members, names[i]);
-		const char *allowed = i == 0 ? "|warm|cold|external|" : "|active|failed|completed|";
+		const Member *member = schema_member(change->kind->schema, names[i]);
 
-		if (value == NULL || strpbrk(value, "|") != NULL || *value == '\0' || strstr(allowed, value) == NULL)
+		if (value == NULL || !is_choice(member->choices, value, strlen(value)))
 			return refuse(change->request, 400, 20001, names[i], "Invalid value for %s", names[i]);
 	}
 	return true;

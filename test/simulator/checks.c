@@ -88,17 +88,12 @@ check_credentials(Request *request)
 	return answer_problem(&request->answer, SHAPE_TWILIO, request->path, 401, 20003, NULL, "Authenticate");
 }
 
-/* Finds the operation by path and method. */
+/* There must be something at the path, and an operation for the method. */
 static bool
-find_operation(Request *request)
+check_operation(Request *request)
 {
-	static const char *const methods[METHOD_COUNT] = {"GET", "POST", "DELETE"};
-
-	if (!request_find_route(request))
+	if (request->route == NULL)
 		return refuse_missing(request);
-	for (int i = 0; i < METHOD_COUNT; i++)
-		if (strcmp(request->method, methods[i]) == 0)
-			request->operation = request->route->operations[i];
 	if (request->operation == NULL)
 		return refuse(request, 405, 20004, NULL, "Method not allowed");
 	return true;
@@ -130,8 +125,8 @@ known_parameter(const Operation *operation, const Pair *pair)
 	return NULL;
 }
 
-/* Whether a list takes this parameter besides its own. */
-static bool
+/* Whether a parameter only says which page of a list is meant. */
+bool
 is_paging(const Operation *operation, const Pair *pair)
 {
 	return operation->list_key != NULL && pair->query &&
@@ -148,22 +143,6 @@ fits_pattern(const Pattern *pattern, const char *text, size_t length)
 		return strlen(text) == length && regexec(&pattern->regex, text, 0, NULL, 0) == 0;
 	return length == SID_LENGTH && memcmp(text, pattern->prefix, 2) == 0 &&
 		strspn(text + 2, "0123456789abcdefABCDEF") == SID_LENGTH - 2;
-}
-
-/* Whether the text is one of the choices (a|b|c). */
-static bool
-is_choice(const char *choices, const Pair *pair)
-{
-	for (const char *choice = choices; choice != NULL; choice = strchr(choice, '|'))
-	{
-		size_t		length;
-
-		choice += *choice == '|';
-		length = strcspn(choice, "|");
-		if (length == pair->length && memcmp(choice, pair->value, length) == 0)
-			return true;
-	}
-	return choices == NULL;
 }
 
 /* Whether the text is an absolute URL. */
@@ -254,7 +233,7 @@ check_value(Request *request, const Parameter *parameter, const Pair *pair)
 		return refuse(request, 400, 20001, name, "Invalid value for parameter %s: it is not valid UTF-8", name);
 	if (!fits_pattern(&parameter->pattern, pair->value, pair->length))
 		return refuse(request, 400, 20001, name, "Invalid value for parameter %s: %.100s", name, pair->value);
-	if (!is_choice(parameter->choices, pair))
+	if (!is_choice(parameter->choices, pair->value, pair->length))
 		return refuse(request, 400, 20001, name, "Invalid value for parameter %s: %.100s is not one of %s",
 					  name, pair->value, parameter->choices);
 	if (parameter->uri && !is_url(pair))
@@ -352,9 +331,6 @@ check_json(Request *request)
 bool
 check_request(Request *request)
 {
-	bool		form = strcmp(request->method, "POST") == 0 && !request_has_media_type(request, "application/json");
-
-	request_decode(request, form);
-	return check_credentials(request) && find_operation(request) && check_media_type(request) &&
+	return check_credentials(request) && check_operation(request) && check_media_type(request) &&
 		check_path(request) && check_parameters(request) && check_json(request);
 }

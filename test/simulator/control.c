@@ -176,6 +176,16 @@ static const Command commands[] = {
 	{"GET", "health", show_health},
 };
 
+/* The command of that method and name, or NULL. */
+static const Command *
+find_command(const char *method, const char *name)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (strcmp(commands[i].method, method) == 0 && strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
 /* Whether a request is for the simulator itself, and not for the API. */
 bool
 is_control(const Request *request)
@@ -189,6 +199,7 @@ serve_control(Request *request)
 {
 	const char *name = request->path + strlen(PREFIX);
 	Answer	   *answer = &request->answer;
+	const Command *command;
 	json_object *wish = NULL;
 
 	answer->status = 200;
@@ -197,18 +208,19 @@ serve_control(Request *request)
 		complain(answer, "the body is not JSON", request->body.data);
 		return;
 	}
-	if (wish == NULL)
+	if (request->body.length == 0)
 		wish = json_object_new_object();
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		if (strcmp(commands[i].method, request->method) == 0 && strcmp(commands[i].name, name) == 0)
-		{
-			commands[i].run(wish, answer);
-			json_object_put(wish);
-			if (answer->status == 204)
-				answer->content_type = NULL;
-			return;
-		}
-	complain(answer, "no such command", request->path);
-	answer->status = 404;
+	command = find_command(request->method, name);
+	if (command == NULL)
+	{
+		complain(answer, "no such command", request->path);
+		answer->status = 404;
+	}
+	else if (!json_object_is_type(wish, json_type_object) && command->run != add_faults)
+		complain(answer, "the body is not an object", request->body.data);
+	else
+		command->run(wish, answer);
+	if (answer->status == 204)
+		answer->content_type = NULL;
 	json_object_put(wish);
 }

@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "documents.h"
 #include "json_text.h"
@@ -88,11 +89,24 @@ documents_reset(void)
 	}
 }
 
-/* The document at a path, which the caller owns; NULL if there is none. */
+/*
+ * The document at a path, which the caller owns; NULL if there is none. An
+ * Insights session, which is made anew each time, lasts an hour from now.
+ */
 json_object *
 document_members(const char *path)
 {
-	return json_object_get(json_member(documents, path));
+	json_object *members = json_object_get(json_member(documents, path));
+	time_t		end = time(NULL) + 3600;
+	char		text[DATE_LENGTH + 1];
+	struct tm	parts;
+
+	if (json_member(members, "session_expiry") != NULL)
+	{
+		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&end, &parts));
+		json_object_object_add(members, "session_expiry", json_object_new_string(text));
+	}
+	return members;
 }
 
 /* Replaces a document. The members stay the caller's, too. */

@@ -13,6 +13,9 @@
 #include "text.h"
 #include "tsv.h"
 
+static Table member_table;
+static Table parameter_table;
+static Table operation_table;
 static Operation *operations;
 static int	operation_count;
 static Schema *schemas;
@@ -72,7 +75,7 @@ read_pattern(Pattern *pattern, const char *text)
 }
 
 /* Reads members.tsv; the rows of one schema stand together, in order. */
-static bool
+static void
 read_members(const Table *table)
 {
 	schemas = calloc((size_t) table->rows + 1, sizeof(Schema));
@@ -93,7 +96,6 @@ read_members(const Table *table)
 		member->pattern = table_cell(table, row, "pattern");
 		member->choices = table_cell(table, row, "enum");
 	}
-	return true;
 }
 
 /* Reads the parameters of one operation. */
@@ -217,14 +219,12 @@ make_routes(void)
 bool
 facts_read(const char *directory)
 {
-	Table		table;
-	Table		parameters;
-
-	if (!table_read(&table, directory, "members.tsv") || !read_members(&table))
+	if (!table_read(&member_table, directory, "members.tsv") ||
+		!table_read(&parameter_table, directory, "parameters.tsv") ||
+		!table_read(&operation_table, directory, "operations.tsv"))
 		return false;
-	if (!table_read(&parameters, directory, "parameters.tsv") ||
-		!table_read(&table, directory, "operations.tsv") ||
-		!read_operations(&table, &parameters))
+	read_members(&member_table);
+	if (!read_operations(&operation_table, &parameter_table))
 		return false;
 	make_routes();
 	return true;
@@ -266,4 +266,17 @@ schema_member(const Schema *schema, const char *name)
 		if (strcmp(schema->members[i].name, name) == 0)
 			return &schema->members[i];
 	return NULL;
+}
+
+/* Whether the value is one of the choices (a|b|c); NULL leaves the choice free. */
+bool
+is_choice(const char *choices, const char *value, size_t length)
+{
+	for (const char *choice = choices; choice != NULL; choice = strchr(choice, '|'))
+	{
+		choice += *choice == '|';
+		if (strcspn(choice, "|") == length && memcmp(choice, value, length) == 0)
+			return true;
+	}
+	return choices == NULL;
 }

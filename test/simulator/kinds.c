@@ -56,24 +56,7 @@ holds_collection(const Route *route)
 	return has_items || (get && get->list_key) || (post && post->body == BODY_FORM);
 }
 
-/* Adds the kind for a collection's shape, unless it is known. */
-static Kind *
-add_kind(const char *shape)
-{
-	Kind	   *kind = (Kind *) kinds_of_shape(shape);
-
-	if (kind != NULL)
-		return kind;
-	kind = &kinds[kind_count];
-	kind->number = kind_count++;
-	kind->shape = shape;
-	kind->word = snake_case(strrchr(shape, '/') + 1);
-	kind->rule = rules_for(shape);
-	kind->sid_member = kind->rule->sid_member;
-	return kind;
-}
-
-/* The shape without its last part or parts. */
+/* The shape without so many bytes at its end; the caller frees it. */
 static char *
 shape_without(const char *shape, size_t tail)
 {
@@ -81,6 +64,27 @@ shape_without(const char *shape, size_t tail)
 
 	copy[strlen(copy) - tail] = '\0';
 	return copy;
+}
+
+/* The kind whose collection's shape is that one without its tail; added if new. */
+static Kind *
+add_kind(const char *whole, size_t tail)
+{
+	char	   *shape = shape_without(whole, tail);
+	Kind	   *kind = (Kind *) kinds_of_shape(shape);
+
+	if (kind != NULL)
+	{
+		free(shape);
+		return kind;
+	}
+	kind = &kinds[kind_count];
+	kind->number = kind_count++;
+	kind->shape = shape;
+	kind->word = snake_case(strrchr(shape, '/') + 1);
+	kind->rule = rules_for(shape);
+	kind->sid_member = kind->rule->sid_member;
+	return kind;
 }
 
 /* Tells a route which kind it is about, and the kind what the route knows. */
@@ -92,18 +96,18 @@ assign_kind(Route *route)
 
 	if (length > 11 && strcmp(route->shape + length - 11, "/{}/Archive") == 0)
 	{
-		kind = add_kind(shape_without(route->shape, 11));
+		kind = add_kind(route->shape, 11);
 		route->archive = true;
 	}
 	else if (strcmp(route->shape + length - 3, "/{}") == 0)
 	{
-		kind = add_kind(shape_without(route->shape, 3));
+		kind = add_kind(route->shape, 3);
 		if (kind->sid_member == NULL)
 			kind->sid_member = route->value_names[route->values - 1];
 	}
 	else if (holds_collection(route))
 	{
-		kind = add_kind(route->shape);
+		kind = add_kind(route->shape, 0);
 		route->collection = true;
 	}
 	route->kind = kind;
@@ -166,6 +170,23 @@ kinds_get(int number)
 	return &kinds[number];
 }
 
+/* Whether two words are the same but for flex_ before them, and underscores. */
+static bool
+same_word(const char *left, const char *right)
+{
+	left += strncmp(left, "flex_", 5) == 0 ? 5 : 0;
+	right += strncmp(right, "flex_", 5) == 0 ? 5 : 0;
+	for (;; left++, right++)
+	{
+		left += *left == '_';
+		right += *right == '_';
+		if (*left != *right)
+			return false;
+		if (*left == '\0')
+			return true;
+	}
+}
+
 /*
  * The kind that somebody means by a name: the last word of its path
  * (web_channels), its shape, or its list key. A kind that stands on its own
@@ -178,9 +199,8 @@ kinds_named(const char *name)
 
 	for (int i = 0; i < kind_count; i++)
 	{
-		bool		same = strcmp(kinds[i].shape, name) == 0 || strcmp(kinds[i].word, name) == 0 ||
-			(kinds[i].list_key && strcmp(kinds[i].list_key, name) == 0) ||
-			(strncmp(kinds[i].word, "flex_", 5) == 0 && strcmp(kinds[i].word + 5, name) == 0);
+		bool		same = strcmp(kinds[i].shape, name) == 0 || same_word(kinds[i].word, name) ||
+			(kinds[i].list_key && same_word(kinds[i].list_key, name));
 
 		if (same && (found == NULL || (found->parent && !kinds[i].parent)))
 			found = &kinds[i];

@@ -25,13 +25,6 @@ typedef struct Page
 	bool		hides_inactive;
 } Page;
 
-/* Whether a query parameter is one that only says which page is meant. */
-static bool
-is_paging(const Pair *pair)
-{
-	return strncmp(pair->name, "Page", 4) == 0;
-}
-
 /* Reads the page's size, number and filters from the request. */
 static void
 read_page(Page *page)
@@ -49,7 +42,7 @@ read_page(Page *page)
 	{
 		const Pair *pair = &request->pairs[i];
 
-		if (is_paging(pair))
+		if (is_paging(request->operation, pair))
 			continue;
 		text_add_percent_encoded(&page->filters, pair->name, strlen(pair->name));
 		text_add_string(&page->filters, "=");

@@ -33,7 +33,6 @@ static Record ring[RING_SIZE];
 static int64_t by_status[MAX_STATUS];
 static int64_t *by_operation;
 static int64_t requests;
-static int64_t lines;
 static _Atomic int64_t connections;
 static int	journal = -1;
 
@@ -120,7 +119,7 @@ write_journal(const Request *request, int carried_status)
 {
 	Text		line = {0};
 
-	text_printf(&line, "{\"n\":%lld,\"method\":\"%s\",\"path\":", (long long) ++lines, request->method);
+	text_printf(&line, "{\"n\":%lld,\"method\":\"%s\",\"path\":", (long long) request->number, request->method);
 	text_add_json_string(&line, request->path);
 	text_printf(&line, ",\"status\":%d", carried_status ? carried_status : request->answer.status);
 	if (carried_status != request->answer.status)

@@ -79,10 +79,11 @@ valid_utf8(const char *data, size_t length)
 	while (byte < end)
 	{
 		int			more = *byte < 0x80 ? 0 : *byte >> 5 == 6 ? 1 : *byte >> 4 == 14 ? 2 : *byte >> 3 == 30 ? 3 : -1;
-		unsigned int point = more == 0 ? *byte : *byte & (0x3f >> more);
+		unsigned int point;
 
 		if (more < 0 || *byte == 0 || end - byte <= more)
 			return false;
+		point = more == 0 ? *byte : *byte & (0x3f >> more);
 		for (int i = 1; i <= more; i++)
 		{
 			if (byte[i] >> 6 != 2)
@@ -158,11 +159,14 @@ void
 request_decode(Request *request, bool form)
 {
 	size_t		query_length = strlen(request->query);
-	size_t		length = 2 * (query_length + strlen(request->path) + 2 * MAX_SEGMENTS) + (form ? 2 * request->body.length + 2 : 0);
+	size_t		length = 2 * (query_length + strlen(request->path) + 2 * MAX_SEGMENTS);
 	char	   *place;
 
 	free(request->decoded);
 	request->pair_count = 0;
+	/* Decoding never lengthens, but each name and value gets a NUL. */
+	if (form)
+		length += 2 * request->body.length + 2;
 	request->decoded = must_allocate(length + 16);
 	place = request->decoded + strlen(request->path) + 2 * MAX_SEGMENTS;
 	place = cut_pairs(request, request->query, query_length, true, place);
@@ -196,9 +200,9 @@ fits_route(Request *request, const Route *route, const char **segments, const si
 	return true;
 }
 
-/* Finds the route of the path; false if there is none. Decode first. */
-bool
-request_find_route(Request *request)
+/* Finds the route of the path; false if there is none. */
+static bool
+find_route(Request *request)
 {
 	const char *segments[MAX_SEGMENTS];
 	size_t		lengths[MAX_SEGMENTS];
@@ -222,6 +226,20 @@ request_find_route(Request *request)
 		}
 	}
 	return false;
+}
+
+/* Decodes the request, and finds the operation that it is for, if there is one. */
+void
+request_identify(Request *request)
+{
+	static const char *const methods[METHOD_COUNT] = {"GET", "POST", "DELETE"};
+
+	request_decode(request, strcmp(request->method, "POST") == 0 && !request_has_media_type(request, "application/json"));
+	if (!find_route(request))
+		return;
+	for (int i = 0; i < METHOD_COUNT; i++)
+		if (strcmp(request->method, methods[i]) == 0)
+			request->operation = request->route->operations[i];
 }
 
 /* Finds scheme and host for the answer's URLs; a strange Host is not repeated. */

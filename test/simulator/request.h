@@ -54,7 +54,7 @@ extern void request_free(Request *request);
 extern const char *request_header(const Request *request, const char *name);
 extern bool request_has_media_type(const Request *request, const char *type);
 extern void request_decode(Request *request, bool form);
-extern bool request_find_route(Request *request);
+extern void request_identify(Request *request);
 extern void request_find_base(Request *request, bool tls, int port);
 extern const Pair *request_pair(const Request *request, const char *name, bool query);
 extern bool valid_utf8(const char *data, size_t length);

@@ -93,7 +93,7 @@ send_cut(Request *request, bool tls, char *headers)
 	Text		whole = {0};
 	char	   *line;
 
-	text_printf(&whole, "HTTP/1.1 %d Whatever\r\n", answer->status);
+	text_printf(&whole, "HTTP/1.1 %d %s\r\n", answer->status, MHD_get_reason_phrase_for((unsigned int) answer->status));
 	while ((line = strsep(&headers, "\n")) != NULL)
 		if (*line != '\0')
 			text_printf(&whole, "%s\r\n", line);
@@ -107,14 +107,14 @@ send_cut(Request *request, bool tls, char *headers)
 	return MHD_NO;
 }
 
-/* Whether the client has closed its side. */
+/* Whether the client has closed its side; what it sent before does not matter. */
 static bool
 client_is_gone(struct MHD_Connection *connection)
 {
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-	char		byte;
+	struct pollfd event = {.fd = info->connect_fd, .events = POLLRDHUP};
 
-	return recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+	return poll(&event, 1, 0) > 0;
 }
 
 /* Waits, with nothing to send. */

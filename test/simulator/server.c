@@ -25,7 +25,7 @@
 #include "wakeups.h"
 
 static struct MHD_Daemon *server;
-static int	port;
+static atomic_int port;
 static pthread_mutex_t state_lock = PTHREAD_MUTEX_INITIALIZER;
 static int64_t last_number;
 static atomic_int active;
@@ -90,6 +90,7 @@ answer_api(Request *request)
 	int			carried_status = 0;
 
 	request->number = ++last_number;
+	request_identify(request);
 	count_connection(request, true);
 	if (fault == NULL || fault_lets_through(fault))
 	{
@@ -201,7 +202,8 @@ server_start(void)
 							  MHD_OPTION_NOTIFY_CONNECTION, note_connection, NULL,
 							  MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
 							  MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024u,
-							  MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) 128 * 1024,
+							  MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) 64 * 1024,
+							  MHD_OPTION_CONNECTION_LIMIT, 4096u,
 							  options.threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, options.threads,
 							  MHD_OPTION_END);
 	free(certificate);

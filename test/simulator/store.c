@@ -135,8 +135,10 @@ path_of(const List *list, const char *sid)
 {
 	Text		path = {0};
 
+	/* A child's shape is its owner's, then /{}, and then what is its own. */
 	if (list->owner != NULL)
-		text_printf(&path, "%s%s", list->owner->path, strstr(list->kind->shape + strlen(list->owner->list->kind->shape), "{}") + 2);
+		text_printf(&path, "%s%s", list->owner->path,
+					list->kind->shape + strlen(list->owner->list->kind->shape) + strlen("/{}"));
 	else
 		text_add_string(&path, list->kind->shape);
 	text_printf(&path, "/%s", sid);
