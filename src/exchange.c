@@ -2,23 +2,19 @@
  * exchange.c
  *		One request and its answer: send, wait, repeat where that is safe.
  *
- * A request is sent again when it never left, when the service answered 429
- * (which means that it did not carry it out), or when its method is idempotent
- * and the answer was lost or of the 5xx kind.  A POST whose outcome is unknown
- * is an error that says so, never a second POST.  flex_api.timeout bounds the
- * whole, so a repeat that could not be answered in time is not begun.
+ * Which requests may be repeated is the outcome room's to say.  A POST whose
+ * outcome is unknown is an error that says so, never a second POST.
+ * flex_api.timeout bounds the whole, so a repeat that could not be answered in
+ * time is not begun.
  */
 #include "postgres.h"
 
-#include "common/pg_prng.h"
 #include "utils/memutils.h"
 
 #include "clock.h"
 #include "credentials.h"
-#include "encoding.h"
-#include "errors.h"
 #include "exchange.h"
-#include "problem.h"
+#include "outcome.h"
 #include "settings.h"
 #include "transport.h"
 
@@ -86,31 +82,11 @@ flex_exchange_begin(const HttpRequest *request)
 	return exchange;
 }
 
-/* True when sending the request once more can do no harm and may help. */
-static bool
-is_repeatable(const Exchange *exchange)
-{
-	int status = flex_transfer_status(exchange->transfer);
-
-	switch (flex_transfer_state(exchange->transfer))
-	{
-		case TRANSFER_NEVER_SENT:
-			return true;
-		case TRANSFER_BROKEN:
-			return exchange->request->idempotent;
-		case TRANSFER_ANSWERED:
-			return status == STATUS_TOO_MANY || (status >= 500 && exchange->request->idempotent);
-		default:
-			return false;
-	}
-}
-
 /* Milliseconds to wait before the next try: random, or what the service asks for. */
 static int64
 delay_before_repeat(const Exchange *exchange)
 {
-	int64 most = Min((int64) BACKOFF_FIRST_MS << Min(exchange->repeats, 10), BACKOFF_MOST_MS);
-	int64 jittered = pg_prng_double(&pg_global_prng_state) * most;
+	int64 jittered = flex_backoff_ms(exchange->repeats, BACKOFF_FIRST_MS, BACKOFF_MOST_MS);
 	int64 asked = flex_transfer_retry_after(exchange->transfer) * 1000;
 
 	return Max(jittered, asked);
@@ -122,7 +98,8 @@ plan_repeat(Exchange *exchange)
 {
 	int64 resume_at;
 
-	if (exchange->repeats >= flex_settings.max_retries || !is_repeatable(exchange))
+	if (exchange->repeats >= flex_settings.max_retries ||
+		flex_outcome_judge(exchange->request, exchange->transfer) != VERDICT_AGAIN)
 		return false;
 	resume_at = flex_clock_ms() + delay_before_repeat(exchange);
 	if (resume_at >= exchange->deadline)
@@ -169,38 +146,6 @@ flex_exchange_partial_body(const Exchange *exchange, size_t *length)
 	return flex_transfer_body(exchange->transfer, length);
 }
 
-/* Raise that the service refused. */
-pg_noreturn static void
-raise_refusal(const Exchange *exchange)
-{
-	const char *request_id = flex_transfer_header(exchange->transfer, "Twilio-Request-Id");
-	Problem problem = {
-		.method = exchange->request->method,
-		.path = exchange->request->path,
-		.http_status = flex_transfer_status(exchange->transfer),
-	};
-	size_t length;
-	const char *body = flex_transfer_body(exchange->transfer, &length);
-
-	if (request_id != NULL)
-		problem.request_id = flex_text_for_message(request_id, strlen(request_id));
-	if (flex_transfer_state(exchange->transfer) == TRANSFER_ANSWERED && length > 0)
-		flex_problem_read(&problem, body, length);
-	flex_error_refused(&problem);
-}
-
-/* Raise that no whole answer came. */
-pg_noreturn static void
-raise_failure(const Exchange *exchange)
-{
-	const HttpRequest *request = exchange->request;
-	FailureKind kind = FAILURE_NEVER_SENT;
-
-	if (flex_transfer_was_sent(exchange->transfer))
-		kind = request->idempotent ? FAILURE_ANSWER_LOST : FAILURE_OUTCOME_UNKNOWN;
-	flex_error_connection(kind, request->method, request->path, flex_transfer_failure(exchange->transfer));
-}
-
 /* True when a repeated DELETE found gone what an earlier try has deleted. */
 static bool
 was_deleted_before(const Exchange *exchange)
@@ -214,16 +159,9 @@ static const Transfer *
 good_answer(const Exchange *exchange)
 {
 	const Transfer *transfer = exchange->transfer;
-	TransferState state = flex_transfer_state(transfer);
-	int status = flex_transfer_status(transfer);
 
-	if (state != TRANSFER_ANSWERED && state != TRANSFER_TOO_LARGE)
-		raise_failure(exchange);
-	if (status / 100 != 2 && !was_deleted_before(exchange))
-		raise_refusal(exchange);
-	if (state == TRANSFER_TOO_LARGE)
-		flex_error_too_large(exchange->request->method, exchange->request->path, status,
-							 flex_settings.max_response_size);
+	if (flex_outcome_judge(exchange->request, transfer) != VERDICT_SUCCEEDED && !was_deleted_before(exchange))
+		flex_outcome_raise(exchange->request, transfer);
 	return transfer;
 }
 

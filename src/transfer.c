@@ -45,6 +45,7 @@ struct Transfer
 	int times_sent;
 	bool headers_complete; /* of the answer */
 	size_t header_bytes;
+	bool no_descriptor;
 	bool too_large;
 	size_t limit; /* bytes of body that are taken */
 	char *body;   /* malloc'd, since a callback fills it */
@@ -57,15 +58,18 @@ static Transfer *free_transfers;
 
 /* libcurl opens a socket: count it among the server's, and close it on exec. */
 static curl_socket_t
-open_socket(void *unused, curlsocktype purpose, struct curl_sockaddr *address)
+open_socket(void *data, curlsocktype purpose, struct curl_sockaddr *address)
 {
+	Transfer *transfer = data;
 	curl_socket_t fd;
 
-	if (!AcquireExternalFD())
+	transfer->no_descriptor = !AcquireExternalFD();
+	if (transfer->no_descriptor)
 		return CURL_SOCKET_BAD;
 	fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 	if (fd == CURL_SOCKET_BAD)
 	{
+		transfer->no_descriptor = errno == EMFILE || errno == ENFILE;
 		ReleaseExternalFD();
 		return CURL_SOCKET_BAD;
 	}
@@ -157,6 +161,7 @@ set_constant_options(Transfer *transfer)
 	SET(easy, CURLOPT_PRIVATE, transfer);
 	SET(easy, CURLOPT_ERRORBUFFER, transfer->failure);
 	SET(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	SET(easy, CURLOPT_OPENSOCKETDATA, transfer);
 	SET(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
 	SET(easy, CURLOPT_PREREQFUNCTION, before_request);
 	SET(easy, CURLOPT_PREREQDATA, transfer);
@@ -312,6 +317,7 @@ flex_transfer_prepare(const HttpRequest *request, const char *origin, const char
 	transfer->times_sent = 0;
 	transfer->headers_complete = false;
 	transfer->header_bytes = 0;
+	transfer->no_descriptor = false;
 	transfer->too_large = false;
 	transfer->limit = (size_t) flex_settings.max_response_size * 1024;
 	transfer->body_length = 0;
@@ -354,6 +360,8 @@ state_of_result(const Transfer *transfer, CURLcode result)
 		return TRANSFER_ANSWERED;
 	if (transfer->times_sent > 0)
 		return TRANSFER_BROKEN;
+	if (transfer->no_descriptor)
+		return TRANSFER_NO_DESCRIPTOR;
 	return is_mistrust(result) ? TRANSFER_NOT_TRUSTED : TRANSFER_NEVER_SENT;
 }
 

@@ -12,11 +12,12 @@ typedef struct Transfer Transfer;
 typedef enum TransferState
 {
 	TRANSFER_RUNNING,
-	TRANSFER_ANSWERED,    /* a whole answer, of whatever status */
-	TRANSFER_TOO_LARGE,   /* an answer over the limit; its status is known */
-	TRANSFER_NEVER_SENT,  /* failed before a byte of the request had left */
-	TRANSFER_NOT_TRUSTED, /* never sent, for the server is not who it should be */
-	TRANSFER_BROKEN       /* failed after that */
+	TRANSFER_ANSWERED,      /* a whole answer, of whatever status */
+	TRANSFER_TOO_LARGE,     /* an answer over the limit; its status is known */
+	TRANSFER_NO_DESCRIPTOR, /* not even begun: this process has no file descriptor left */
+	TRANSFER_NEVER_SENT,    /* failed before a byte of the request had left */
+	TRANSFER_NOT_TRUSTED,   /* never sent, for the server is not who it should be */
+	TRANSFER_BROKEN         /* failed after that */
 } TransferState;
 
 /* Called for each header of an answer, in order; the texts are the wire's. */

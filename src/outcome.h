@@ -1,0 +1,25 @@
+/*
+ * outcome.h
+ *		What the end of a transfer means.
+ */
+#ifndef FLEX_OUTCOME_H
+#define FLEX_OUTCOME_H
+
+#include "errors.h"
+#include "transfer.h"
+
+typedef enum Verdict
+{
+	VERDICT_SUCCEEDED,
+	VERDICT_AGAIN,    /* it failed, and sending it again can do no harm */
+	VERDICT_DEFERRED, /* it was not tried, for this process lacks something */
+	VERDICT_FAILED,   /* it was refused, or failed for good */
+	VERDICT_UNKNOWN   /* it was sent, and may or may not have been carried out */
+} Verdict;
+
+extern Verdict flex_outcome_judge(const HttpRequest *request, const Transfer *transfer);
+extern void flex_outcome_explain(const HttpRequest *request, const Transfer *transfer, Problem *problem);
+pg_noreturn extern void flex_outcome_raise(const HttpRequest *request, const Transfer *transfer);
+extern int64 flex_backoff_ms(int tries, int64 first_ms, int64 most_ms);
+
+#endif /* FLEX_OUTCOME_H */
