@@ -6,24 +6,22 @@
  * when its last byte is there.  Only what RFC 8259 calls JSON is taken, no
  * deeper than MAX_DEPTH, and only in valid UTF-8.
  *
- * json-c keeps the digits of a fraction but not of an integer beyond 64 bits.
- * Its strict parser refuses such a number; the document is then read again with
- * "E0" behind each long integer, which changes no value and keeps all digits.
+ * json-c keeps the digits of a fraction but not of an integer beyond 64 bits: a
+ * document that has one is read with "E0" behind each long integer, which
+ * changes no value and keeps all digits.
  */
 #include "postgres.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <json-c/json.h>
 
-#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "utils/memutils.h"
 
 #include "json.h"
+#include "lexical.h"
 
 #define MAX_DEPTH 128
-#define LONG_DIGITS 19 /* the fewest digits that may not fit in 64 bits */
 
 struct JsonDocument
 {
@@ -93,66 +91,6 @@ flex_json_feed(JsonDocument *document, const char *bytes, size_t length)
 	document->ended = true;
 }
 
-/* Length of the string literal at text, its quotes included. */
-static size_t
-string_length(const char *text, const char *end)
-{
-	const char *p = text + 1;
-
-	while (p < end && *p != '"')
-		p += (*p == '\\' && p + 1 < end) ? 2 : 1;
-	return Min(p + 1, end) - text;
-}
-
-/* A copy of the document in which each long integer has "E0" behind it. */
-static void
-widen_integers(StringInfo wide, const char *bytes, size_t length)
-{
-	const char *end = bytes + length;
-	const char *p = bytes;
-
-	initStringInfo(wide);
-	while (p < end)
-	{
-		const char *start = p;
-		size_t digits = 0;
-
-		if (*p == '"')
-			p += string_length(p, end);
-		else if (isdigit((unsigned char) *p))
-		{
-			while (p < end && isdigit((unsigned char) *p))
-				p++;
-			digits = p - start;
-			while (p < end && (isdigit((unsigned char) *p) || strchr(".eE+-", *p) != NULL))
-				p++;
-			if (digits != (size_t) (p - start))
-				digits = 0;
-		}
-		else
-			p++;
-		appendBinaryStringInfo(wide, start, p - start);
-		if (digits >= LONG_DIGITS)
-			appendStringInfoString(wide, "E0");
-	}
-}
-
-/* True when the document has the escape \u0000, which no text here can hold. */
-static bool
-has_escaped_nul(const char *bytes, size_t length)
-{
-	const char *end = bytes + length;
-
-	for (const char *p = bytes; (p = memchr(p, '\\', end - p)) != NULL; p += 2)
-	{
-		if (end - p < 2)
-			return false;
-		if (end - p >= 6 && memcmp(p, "\\u0000", 6) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* What is wrong after all bytes were fed, or NULL; a sentence's end. */
 static const char *
 complaint(JsonDocument *document, const char *bytes, size_t length)
@@ -194,23 +132,22 @@ const char *
 flex_json_end(JsonDocument *document, const char *bytes, size_t length)
 {
 	const char *wrong;
+	bool has_long_integers;
+	StringInfoData wide;
 
 	if (length == 0)
 		return "is empty";
 	if (!pg_verify_mbstr(PG_UTF8, bytes, length, true))
 		return memchr(bytes, '\0', length) ? "has a zero byte" : "is not valid UTF-8";
-	if (has_escaped_nul(bytes, length))
-		return "has the character \\u0000, which PostgreSQL cannot store";
-	wrong = read_whole(document, bytes, length);
-	if (wrong != NULL && json_tokener_get_error(document->tokener) == json_tokener_error_parse_number)
-	{
-		StringInfoData wide;
-
-		widen_integers(&wide, bytes, length);
-		flex_json_restart(document);
-		wrong = read_whole(document, wide.data, wide.len);
-		pfree(wide.data);
-	}
+	wrong = flex_lexical_complaint(bytes, length, &has_long_integers);
+	if (wrong != NULL)
+		return wrong;
+	if (!has_long_integers)
+		return read_whole(document, bytes, length);
+	flex_lexical_widen(&wide, bytes, length);
+	flex_json_restart(document);
+	wrong = read_whole(document, wide.data, wide.len);
+	pfree(wide.data);
 	return wrong;
 }
 
@@ -254,6 +191,32 @@ flex_json_member(JsonNode *object, const char *name)
 	return member;
 }
 
+/*
+ * The value of one of an object's members, by its place in the document: entry
+ * NULL begins, and the entry returned leads on to the next; NULL ends.
+ */
+const JsonEntry *
+flex_json_next_entry(JsonNode *object, const JsonEntry *entry)
+{
+	const struct lh_entry *next = entry != NULL ? ((const struct lh_entry *) entry)->next : NULL;
+
+	if (entry == NULL && json_object_is_type(object, json_type_object))
+		next = json_object_get_object(object)->head;
+	return (const JsonEntry *) next;
+}
+
+const char *
+flex_json_entry_name(const JsonEntry *entry)
+{
+	return ((const struct lh_entry *) entry)->k;
+}
+
+JsonNode *
+flex_json_entry_value(const JsonEntry *entry)
+{
+	return unconstify(void *, ((const struct lh_entry *) entry)->v);
+}
+
 size_t
 flex_json_count(JsonNode *array)
 {
@@ -282,7 +245,7 @@ flex_json_integer(JsonNode *node, int64 *value)
 	if (json_object_is_type(node, json_type_int))
 	{
 		*value = json_object_get_int64(node);
-		return *value != PG_INT64_MAX || json_object_get_uint64(node) == (uint64) PG_INT64_MAX;
+		return true;
 	}
 	text = json_object_get_string(node);
 	errno = 0;

@@ -8,6 +8,9 @@
 /* A value of a document; NULL stands for null, and for what is not there. */
 typedef struct json_object JsonNode;
 
+/* A member of an object, on a walk through all of them. */
+typedef struct JsonEntry JsonEntry;
+
 /* A document being read; goes with the memory context it was begun in. */
 typedef struct JsonDocument JsonDocument;
 
@@ -29,6 +32,9 @@ extern JsonNode *flex_json_root(JsonDocument *document);
 
 extern JsonKind flex_json_kind(JsonNode *node);
 extern JsonNode *flex_json_member(JsonNode *object, const char *name);
+extern const JsonEntry *flex_json_next_entry(JsonNode *object, const JsonEntry *entry);
+extern const char *flex_json_entry_name(const JsonEntry *entry);
+extern JsonNode *flex_json_entry_value(const JsonEntry *entry);
 extern size_t flex_json_count(JsonNode *array);
 extern JsonNode *flex_json_element(JsonNode *array, size_t index);
 extern bool flex_json_boolean(JsonNode *node);

@@ -12,7 +12,12 @@
  */
 #include "postgres.h"
 
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "miscadmin.h"
+#include "storage/fd.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
 #include "utils/wait_event.h"
@@ -29,7 +34,7 @@ typedef struct Socket
 	uint32 registered; /* what the set waits for, while in it */
 	int position;      /* in the set, or NOT_IN_SET */
 	bool noted;        /* in notes */
-	bool adopted;      /* flex_poller_forget() will tell when it closes */
+	bool ours;         /* opened by flex_poller_open() */
 } Socket;
 
 static Socket *sockets; /* by file descriptor */
@@ -67,31 +72,72 @@ make_room(pgsocket fd)
 	return true;
 }
 
-/*
- * Know a socket from its opening on: it may stay in the set while nobody waits
- * for it.  Any other may be closed without a word.  False when memory is out.
- */
-bool
-flex_poller_adopt(pgsocket fd)
+/* The socket is closed: its number may mean another soon. */
+static void
+forget(pgsocket fd)
 {
-	if (!make_room(fd))
-		return false;
-	sockets[fd].adopted = true;
-	return true;
+	if (sockets[fd].ours)
+		ReleaseExternalFD();
+	sockets[fd].ours = false;
+	sockets[fd].wanted = 0;
+	if (sockets[fd].position != NOT_IN_SET)
+	{
+		sockets[fd].position = NOT_IN_SET;
+		set_is_stale = true;
+	}
+}
+
+/*
+ * Open a socket that is counted among the server's files, and closed on exec.
+ * PGINVALID_SOCKET with errno when it cannot be had.
+ */
+pgsocket
+flex_poller_open(int family, int type, int protocol)
+{
+	pgsocket fd;
+
+	if (!AcquireExternalFD())
+		return PGINVALID_SOCKET;
+	fd = socket(family, type | SOCK_CLOEXEC, protocol);
+	if (fd == PGINVALID_SOCKET || !make_room(fd))
+	{
+		int reason = errno;
+
+		if (fd != PGINVALID_SOCKET)
+			close(fd);
+		ReleaseExternalFD();
+		errno = reason;
+		return PGINVALID_SOCKET;
+	}
+	forget(fd); /* if it is still known, it was closed without a word */
+	sockets[fd].ours = true;
+	return fd;
+}
+
+/* Close a socket that flex_poller_open() gave. */
+int
+flex_poller_close(pgsocket fd)
+{
+	forget(fd);
+	return close(fd);
 }
 
 /*
  * Wait for events (WL_SOCKET_*) on a socket from now on, or for none of it.
  * Raises nothing; false when memory is out.
+ *
+ * Only a socket of ours that is still open may stay in the set while nobody
+ * waits for it: libcurl closes those of its resolver, and one that never got
+ * connected, without a word.
  */
 bool
 flex_poller_watch(pgsocket fd, uint32 events)
 {
 	if (!make_room(fd))
 		return false;
-	if (events == 0 && !sockets[fd].adopted)
+	if (events == 0 && (!sockets[fd].ours || fcntl(fd, F_GETFD) < 0))
 	{
-		flex_poller_forget(fd);
+		forget(fd);
 		return true;
 	}
 	sockets[fd].wanted = events;
@@ -101,21 +147,6 @@ flex_poller_watch(pgsocket fd, uint32 events)
 		notes[notes_count++] = fd;
 	}
 	return true;
-}
-
-/* The socket is closed, or is about to be: its number may mean another soon. */
-void
-flex_poller_forget(pgsocket fd)
-{
-	if (fd >= sockets_size)
-		return;
-	sockets[fd].wanted = 0;
-	sockets[fd].adopted = false;
-	if (sockets[fd].position != NOT_IN_SET)
-	{
-		sockets[fd].position = NOT_IN_SET;
-		set_is_stale = true;
-	}
 }
 
 /* Put a socket that is wanted into the set. */

@@ -14,9 +14,9 @@ typedef struct ReadySocket
 
 #define MAX_READY 64
 
-extern bool flex_poller_adopt(pgsocket fd);
+extern pgsocket flex_poller_open(int family, int type, int protocol);
+extern int flex_poller_close(pgsocket fd);
 extern bool flex_poller_watch(pgsocket fd, uint32 events);
-extern void flex_poller_forget(pgsocket fd);
 extern int flex_poller_wait(long timeout_ms, ReadySocket ready[MAX_READY]);
 
 #endif /* FLEX_POLLER_H */

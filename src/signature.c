@@ -14,6 +14,9 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
 #include "utils/syscache.h"
 
 #include "signature.h"
@@ -67,26 +70,26 @@ decoder_of_call(FunctionCallInfo fcinfo)
 
 /* Join the function's row and the catalogue's, in the current context. */
 static Signature *
-make_signature(FunctionCallInfo fcinfo)
+make_signature(Oid function)
 {
-	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(fcinfo->flinfo->fn_oid));
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	Form_pg_proc procedure;
 	Signature *signature;
 	char **names = NULL;
 
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for function %u", fcinfo->flinfo->fn_oid);
+		elog(ERROR, "cache lookup failed for function %u", function);
 	procedure = (Form_pg_proc) GETSTRUCT(tuple);
 	signature = palloc0(offsetof(Signature, parameters) + sizeof(Parameter) * procedure->pronargs);
 	signature->operation = operation_of(procedure);
 	signature->count = procedure->pronargs;
+	signature->returns_set = procedure->proretset;
 	if (procedure->pronargs > 0)
 		names = input_names(tuple, procedure->pronargs);
 	for (int i = 0; i < signature->count; i++)
 		flex_parameter_describe(&signature->parameters[i], signature->operation, names[i],
 								procedure->proargtypes.values[i], i < procedure->pronargs - procedure->pronargdefaults);
 	ReleaseSysCache(tuple);
-	signature->decoder = decoder_of_call(fcinfo);
 	return signature;
 }
 
@@ -97,11 +100,73 @@ flex_signature_of_call(FunctionCallInfo fcinfo)
 	if (fcinfo->flinfo->fn_extra == NULL)
 	{
 		MemoryContext before = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+		Signature *signature = make_signature(fcinfo->flinfo->fn_oid);
 
-		fcinfo->flinfo->fn_extra = make_signature(fcinfo);
+		signature->decoder = decoder_of_call(fcinfo);
+		fcinfo->flinfo->fn_extra = signature;
 		MemoryContextSwitchTo(before);
 	}
 	return fcinfo->flinfo->fn_extra;
+}
+
+/* Signatures by function, kept until any function changes. */
+static MemoryContext kept_context;
+static HTAB *kept_signatures;
+static bool kept_are_stale;
+
+typedef struct KeptSignature
+{
+	Oid function;
+	Signature *signature;
+} KeptSignature;
+
+/* A function has changed: callback of the system cache, which must do little. */
+static void
+forget_signatures(Datum argument, int cache, uint32 hash)
+{
+	kept_are_stale = true;
+}
+
+/* Begin to keep signatures, or begin anew. */
+static void
+begin_keeping(void)
+{
+	HASHCTL control = {.keysize = sizeof(Oid), .entrysize = sizeof(KeptSignature)};
+
+	if (kept_context == NULL)
+	{
+		kept_context = AllocSetContextCreate(TopMemoryContext, "flex_api signatures", ALLOCSET_DEFAULT_SIZES);
+		CacheRegisterSyscacheCallback(PROCOID, forget_signatures, (Datum) 0);
+	}
+	MemoryContextReset(kept_context);
+	control.hcxt = kept_context;
+	kept_signatures = hash_create("flex_api signatures", 32, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	kept_are_stale = false;
+}
+
+/*
+ * The signature of a function that is not being called, and so without a
+ * decoder.  Valid until the next look into the system catalogs.
+ */
+Signature *
+flex_signature_of_function(Oid function)
+{
+	KeptSignature *kept;
+	bool found;
+
+	if (kept_signatures == NULL || kept_are_stale)
+		begin_keeping();
+	kept = hash_search(kept_signatures, &function, HASH_FIND, &found);
+	if (!found)
+	{
+		MemoryContext before = MemoryContextSwitchTo(kept_context);
+		Signature *signature = make_signature(function);
+
+		MemoryContextSwitchTo(before);
+		kept = hash_search(kept_signatures, &function, HASH_ENTER, &found);
+		kept->signature = signature;
+	}
+	return kept->signature;
 }
 
 /* The arguments of the call, in the parameters' order. */

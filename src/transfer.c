@@ -7,17 +7,14 @@
  * leave libcurl's frames behind.
  *
  * libcurl by itself sends a request once more when a kept connection turns out
- * to be dead before the answer.  For a POST that may be one time too many, so
- * the pre-request callback counts: it also tells for certain whether a request
- * that failed was ever sent.
+ * to be dead before the answer.  That may be one time too many, and is for
+ * others to decide, so the pre-request callback lets a request out once: it
+ * also tells for certain whether one that failed was ever sent.
  */
 #include "postgres.h"
 
 #include <curl/curl.h>
-#include <fcntl.h>
-#include <unistd.h>
 
-#include "storage/fd.h"
 #include "utils/memutils.h"
 
 #include "poller.h"
@@ -41,8 +38,7 @@ struct Transfer
 	Transfer *next_free;
 	TransferState state;
 	struct curl_slist *headers; /* of the request */
-	bool idempotent;
-	int times_sent;
+	bool was_sent;
 	bool headers_complete; /* of the answer */
 	size_t header_bytes;
 	bool no_descriptor;
@@ -56,33 +52,22 @@ struct Transfer
 
 static Transfer *free_transfers;
 
-/* libcurl opens a socket: count it among the server's, and close it on exec. */
+/* libcurl wants a socket. */
 static curl_socket_t
 open_socket(void *data, curlsocktype purpose, struct curl_sockaddr *address)
 {
 	Transfer *transfer = data;
-	curl_socket_t fd;
+	pgsocket fd = flex_poller_open(address->family, address->socktype, address->protocol);
 
-	transfer->no_descriptor = !AcquireExternalFD();
-	if (transfer->no_descriptor)
-		return CURL_SOCKET_BAD;
-	fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-	if (fd == CURL_SOCKET_BAD)
-	{
-		transfer->no_descriptor = errno == EMFILE || errno == ENFILE;
-		ReleaseExternalFD();
-		return CURL_SOCKET_BAD;
-	}
-	flex_poller_adopt(fd);
-	return fd;
+	transfer->no_descriptor = fd == PGINVALID_SOCKET && (errno == EMFILE || errno == ENFILE);
+	return fd == PGINVALID_SOCKET ? CURL_SOCKET_BAD : fd;
 }
 
+/* libcurl lets go of a socket that open_socket() gave it. */
 static int
 close_socket(void *unused, curl_socket_t fd)
 {
-	flex_poller_forget(fd);
-	ReleaseExternalFD();
-	return close(fd);
+	return flex_poller_close(fd);
 }
 
 /* The connection stands and the request is about to go out. */
@@ -91,9 +76,9 @@ before_request(void *data, char *remote_ip, char *local_ip, int remote_port, int
 {
 	Transfer *transfer = data;
 
-	if (transfer->times_sent > 0 && !transfer->idempotent)
+	if (transfer->was_sent)
 		return CURL_PREREQFUNC_ABORT;
-	transfer->times_sent++;
+	transfer->was_sent = true;
 	return CURL_PREREQFUNC_OK;
 }
 
@@ -313,8 +298,7 @@ flex_transfer_prepare(const HttpRequest *request, const char *origin, const char
 	Transfer *volatile transfer = get_transfer();
 
 	transfer->state = TRANSFER_RUNNING;
-	transfer->idempotent = request->idempotent;
-	transfer->times_sent = 0;
+	transfer->was_sent = false;
 	transfer->headers_complete = false;
 	transfer->header_bytes = 0;
 	transfer->no_descriptor = false;
@@ -358,7 +342,7 @@ state_of_result(const Transfer *transfer, CURLcode result)
 		return TRANSFER_TOO_LARGE;
 	if (result == CURLE_OK && transfer->headers_complete)
 		return TRANSFER_ANSWERED;
-	if (transfer->times_sent > 0)
+	if (transfer->was_sent)
 		return TRANSFER_BROKEN;
 	if (transfer->no_descriptor)
 		return TRANSFER_NO_DESCRIPTOR;
@@ -407,7 +391,7 @@ flex_transfer_state(const Transfer *transfer)
 bool
 flex_transfer_was_sent(const Transfer *transfer)
 {
-	return transfer->times_sent > 0;
+	return transfer->was_sent;
 }
 
 /* Why it failed, in libcurl's or our words. */

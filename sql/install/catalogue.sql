@@ -33,7 +33,7 @@ CREATE FUNCTION flex_request(
 	body jsonb DEFAULT NULL)
 RETURNS flex_response
 AS 'MODULE_PATHNAME', 'flex_api_request'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_request(text, text, jsonb, jsonb) IS
 'Sends a request that no other function makes, to the configured host only. method: GET, POST, PUT, PATCH or DELETE. '

@@ -46,7 +46,7 @@ CREATE FUNCTION flex_channel_create(
 	long_lived boolean DEFAULT NULL)
 RETURNS flex_channel
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_channel_create(text, text, text, text, text, text, jsonb, text, jsonb, boolean) IS
 'Creates a chat channel that follows a Flex Flow, and its chat user.
@@ -70,7 +70,7 @@ CREATE FUNCTION flex_channel_delete(
 	sid text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_channel_delete(text) IS
 'Deletes a chat channel.
@@ -84,7 +84,7 @@ CREATE FUNCTION flex_channel_fetch(
 	sid text)
 RETURNS flex_channel
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_channel_fetch(text) IS
 'Fetches one chat channel.
@@ -99,7 +99,7 @@ CREATE FUNCTION flex_channels_list(
 	max_rows bigint DEFAULT NULL)
 RETURNS SETOF flex_channel
 AS 'MODULE_PATHNAME', 'flex_api_list'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000 ROWS 1000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
 
 COMMENT ON FUNCTION flex_channels_list(integer, bigint) IS
 'Lists the account''s chat channels.

@@ -132,7 +132,7 @@ CREATE FUNCTION flex_configuration_fetch(
 	ui_version text DEFAULT NULL)
 RETURNS flex_configuration
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_configuration_fetch(text) IS
 'Fetches the configuration of the account''s Flex instance.
@@ -145,7 +145,7 @@ CREATE FUNCTION flex_configuration_update(
 	body jsonb)
 RETURNS flex_configuration
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_configuration_update(jsonb) IS
 'Changes the configuration of the account''s Flex instance.
@@ -159,7 +159,7 @@ says that somebody else changed the configuration meanwhile: fetch, merge and se
 CREATE FUNCTION flex_provisioning_status_fetch()
 RETURNS flex_provisioning_status
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_provisioning_status_fetch() IS
 'Tells how far the provisioning of e-mail for the account''s Flex has come.

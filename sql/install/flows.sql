@@ -70,7 +70,7 @@ CREATE FUNCTION flex_flow_create(
 	integration_retry_count integer DEFAULT NULL)
 RETURNS flex_flow
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_flow_create(
 	text, text, text, text, boolean, text, text, text, text, text, text, integer, integer, boolean, boolean,
@@ -101,7 +101,7 @@ CREATE FUNCTION flex_flow_delete(
 	sid text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_flow_delete(text) IS
 'Deletes a Flex Flow.
@@ -114,7 +114,7 @@ CREATE FUNCTION flex_flow_fetch(
 	sid text)
 RETURNS flex_flow
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_flow_fetch(text) IS
 'Fetches one Flex Flow.
@@ -145,7 +145,7 @@ CREATE FUNCTION flex_flow_update(
 	integration_retry_count integer DEFAULT NULL)
 RETURNS flex_flow
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_flow_update(
 	text, text, text, text, text, boolean, text, text, text, text, text, text, integer, integer, boolean, boolean,
@@ -177,7 +177,7 @@ CREATE FUNCTION flex_flows_list(
 	max_rows bigint DEFAULT NULL)
 RETURNS SETOF flex_flow
 AS 'MODULE_PATHNAME', 'flex_api_list'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000 ROWS 1000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
 
 COMMENT ON FUNCTION flex_flows_list(text, integer, bigint) IS
 'Lists the account''s Flex Flows.

@@ -185,7 +185,7 @@ CREATE FUNCTION flex_insights_assessment_create(
 	"authorization" text DEFAULT NULL)
 RETURNS flex_insights_assessment
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_insights_assessment_create(
 	text, text, text, text, double precision, text, text, text, text, text, text) IS
@@ -209,7 +209,7 @@ CREATE FUNCTION flex_insights_assessment_update(
 	"authorization" text DEFAULT NULL)
 RETURNS flex_insights_assessment
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_insights_assessment_update(text, double precision, text, text, text) IS
 'Changes an answer that was given earlier.
@@ -227,7 +227,7 @@ CREATE FUNCTION flex_insights_assessments_list(
 	max_rows bigint DEFAULT NULL)
 RETURNS SETOF flex_insights_assessment
 AS 'MODULE_PATHNAME', 'flex_api_list'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000 ROWS 1000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
 
 COMMENT ON FUNCTION flex_insights_assessments_list(text, text, integer, bigint) IS
 'Lists the assessments that the user behind the Authorization header has made.
@@ -247,7 +247,7 @@ CREATE FUNCTION flex_insights_comment_create(
 	"authorization" text DEFAULT NULL)
 RETURNS flex_insights_comment
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_insights_comment_create(text, text, text, text, text, double precision, text) IS
 'Records a comment on a conversation.
@@ -263,7 +263,7 @@ CREATE FUNCTION flex_insights_comment_tags_fetch(
 	"authorization" text DEFAULT NULL)
 RETURNS flex_insights_comment_tags
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_insights_comment_tags_fetch(text) IS
 'Fetches the tags that the account offers for comments.
@@ -279,7 +279,7 @@ CREATE FUNCTION flex_insights_comments_list(
 	max_rows bigint DEFAULT NULL)
 RETURNS SETOF flex_insights_comment
 AS 'MODULE_PATHNAME', 'flex_api_list'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000 ROWS 1000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
 
 COMMENT ON FUNCTION flex_insights_comments_list(text, text, text, integer, bigint) IS
 'Lists comments on conversations.
@@ -296,7 +296,7 @@ CREATE FUNCTION flex_insights_conversations_list(
 	max_rows bigint DEFAULT NULL)
 RETURNS SETOF flex_insights_conversation
 AS 'MODULE_PATHNAME', 'flex_api_list'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000 ROWS 1000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
 
 COMMENT ON FUNCTION flex_insights_conversations_list(text, text, integer, bigint) IS
 'Lists conversations with their segments.
@@ -314,7 +314,7 @@ CREATE FUNCTION flex_insights_segments_list(
 	max_rows bigint DEFAULT NULL)
 RETURNS SETOF flex_insights_segment
 AS 'MODULE_PATHNAME', 'flex_api_list'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000 ROWS 1000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
 
 COMMENT ON FUNCTION flex_insights_segments_list(text, text[], text, integer, bigint) IS
 'Lists segments of conversations.
@@ -328,7 +328,7 @@ CREATE FUNCTION flex_insights_session_create(
 	"authorization" text DEFAULT NULL)
 RETURNS flex_insights_session
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_insights_session_create(text) IS
 'Opens a session for reports and dashboards.
@@ -342,7 +342,7 @@ CREATE FUNCTION flex_insights_user_roles_fetch(
 	"authorization" text DEFAULT NULL)
 RETURNS flex_insights_user_roles
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_insights_user_roles_fetch(text) IS
 'Fetches the Insights roles of the user behind the Authorization header.

@@ -90,7 +90,7 @@ CREATE FUNCTION flex_insights_answer_sets_fetch(
 	"authorization" text DEFAULT NULL)
 RETURNS flex_insights_answer_sets
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_insights_answer_sets_fetch(text) IS
 'Fetches the answer sets that the account offers for questions.
@@ -104,7 +104,7 @@ CREATE FUNCTION flex_insights_categories_list(
 	max_rows bigint DEFAULT NULL)
 RETURNS SETOF flex_insights_category
 AS 'MODULE_PATHNAME', 'flex_api_list'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000 ROWS 1000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
 
 COMMENT ON FUNCTION flex_insights_categories_list(text, integer, bigint) IS
 'Lists the categories of questions.
@@ -118,7 +118,7 @@ CREATE FUNCTION flex_insights_category_create(
 	"authorization" text DEFAULT NULL)
 RETURNS flex_insights_category
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_insights_category_create(text, text) IS
 'Creates a category of questions.
@@ -134,7 +134,7 @@ CREATE FUNCTION flex_insights_category_delete(
 	"authorization" text DEFAULT NULL)
 RETURNS void
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_insights_category_delete(text, text) IS
 'Deletes a category of questions.
@@ -149,7 +149,7 @@ CREATE FUNCTION flex_insights_category_update(
 	"authorization" text DEFAULT NULL)
 RETURNS flex_insights_category
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_insights_category_update(text, text, text) IS
 'Renames a category of questions.
@@ -168,7 +168,7 @@ CREATE FUNCTION flex_insights_question_create(
 	description text DEFAULT NULL)
 RETURNS flex_insights_question
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_insights_question_create(text, text, text, boolean, text, text) IS
 'Creates a question in a category.
@@ -186,7 +186,7 @@ CREATE FUNCTION flex_insights_question_delete(
 	"authorization" text DEFAULT NULL)
 RETURNS void
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_insights_question_delete(text, text) IS
 'Deletes a question.
@@ -205,7 +205,7 @@ CREATE FUNCTION flex_insights_question_update(
 	answer_set_id text DEFAULT NULL)
 RETURNS flex_insights_question
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_insights_question_update(text, boolean, text, text, text, text, text) IS
 'Changes a question; what is NULL stays as it is, but allow_na must be said.
@@ -224,7 +224,7 @@ CREATE FUNCTION flex_insights_questions_list(
 	max_rows bigint DEFAULT NULL)
 RETURNS SETOF flex_insights_question
 AS 'MODULE_PATHNAME', 'flex_api_list'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000 ROWS 1000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
 
 COMMENT ON FUNCTION flex_insights_questions_list(text[], text, integer, bigint) IS
 'Lists questions.
@@ -242,7 +242,7 @@ CREATE FUNCTION flex_insights_questionnaire_create(
 	question_sids text[] DEFAULT NULL)
 RETURNS flex_insights_questionnaire
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_insights_questionnaire_create(text, text, text, boolean, text[]) IS
 'Creates a questionnaire.
@@ -259,7 +259,7 @@ CREATE FUNCTION flex_insights_questionnaire_delete(
 	"authorization" text DEFAULT NULL)
 RETURNS void
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_insights_questionnaire_delete(text, text) IS
 'Deletes a questionnaire.
@@ -273,7 +273,7 @@ CREATE FUNCTION flex_insights_questionnaire_fetch(
 	"authorization" text DEFAULT NULL)
 RETURNS flex_insights_questionnaire
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_insights_questionnaire_fetch(text, text) IS
 'Fetches one questionnaire with its questions.
@@ -292,7 +292,7 @@ CREATE FUNCTION flex_insights_questionnaire_update(
 	question_sids text[] DEFAULT NULL)
 RETURNS flex_insights_questionnaire
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_insights_questionnaire_update(text, boolean, text, text, text, text[]) IS
 'Changes a questionnaire; what is NULL stays as it is, but active must be said.
@@ -310,7 +310,7 @@ CREATE FUNCTION flex_insights_questionnaires_list(
 	max_rows bigint DEFAULT NULL)
 RETURNS SETOF flex_insights_questionnaire
 AS 'MODULE_PATHNAME', 'flex_api_list'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000 ROWS 1000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
 
 COMMENT ON FUNCTION flex_insights_questionnaires_list(boolean, text, integer, bigint) IS
 'Lists questionnaires with their questions.

@@ -129,7 +129,7 @@ CREATE FUNCTION flex_interaction_create(
 	webhook_ttid text DEFAULT NULL)
 RETURNS flex_interaction
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_interaction_create(jsonb, jsonb, text, text) IS
 'Starts an interaction, incoming or outgoing.
@@ -150,7 +150,7 @@ CREATE FUNCTION flex_interaction_fetch(
 	sid text)
 RETURNS flex_interaction
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_interaction_fetch(text) IS
 'Fetches one interaction.
@@ -164,7 +164,7 @@ CREATE FUNCTION flex_interaction_update(
 	webhook_ttid text DEFAULT NULL)
 RETURNS flex_interaction
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_interaction_update(text, text) IS
 'Changes an interaction''s webhook; NULL leaves it as it is.
@@ -178,7 +178,7 @@ CREATE FUNCTION flex_interaction_channel_fetch(
 	sid text)
 RETURNS flex_interaction_channel
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_interaction_channel_fetch(text, text) IS
 'Fetches one channel of an interaction.
@@ -194,7 +194,7 @@ CREATE FUNCTION flex_interaction_channel_update(
 	routing jsonb DEFAULT NULL)
 RETURNS flex_interaction_channel
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_interaction_channel_update(text, text, text, jsonb) IS
 'Closes a channel or makes it inactive, and with it the tasks in it.
@@ -211,7 +211,7 @@ CREATE FUNCTION flex_interaction_channels_list(
 	max_rows bigint DEFAULT NULL)
 RETURNS SETOF flex_interaction_channel
 AS 'MODULE_PATHNAME', 'flex_api_list'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000 ROWS 1000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
 
 COMMENT ON FUNCTION flex_interaction_channels_list(text, integer, bigint) IS
 'Lists the channels of an interaction.
@@ -227,7 +227,7 @@ CREATE FUNCTION flex_interaction_invite_create(
 	routing jsonb)
 RETURNS flex_interaction_invite
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_interaction_invite_create(text, text, jsonb) IS
 'Invites an agent or a queue to a channel.
@@ -246,7 +246,7 @@ CREATE FUNCTION flex_interaction_invites_list(
 	max_rows bigint DEFAULT NULL)
 RETURNS SETOF flex_interaction_invite
 AS 'MODULE_PATHNAME', 'flex_api_list'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000 ROWS 1000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
 
 COMMENT ON FUNCTION flex_interaction_invites_list(text, text, integer, bigint) IS
 'Lists the invites to a channel.
@@ -264,7 +264,7 @@ CREATE FUNCTION flex_interaction_participant_create(
 	routing_properties jsonb DEFAULT NULL)
 RETURNS flex_interaction_participant
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_interaction_participant_create(text, text, text, jsonb, jsonb) IS
 'Adds a participant to a channel.
@@ -285,7 +285,7 @@ CREATE FUNCTION flex_interaction_participant_update(
 	status text)
 RETURNS flex_interaction_participant
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_interaction_participant_update(text, text, text, text) IS
 'Takes a participant out of a channel, or lets an agent wrap up.
@@ -303,7 +303,7 @@ CREATE FUNCTION flex_interaction_participants_list(
 	max_rows bigint DEFAULT NULL)
 RETURNS SETOF flex_interaction_participant
 AS 'MODULE_PATHNAME', 'flex_api_list'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000 ROWS 1000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
 
 COMMENT ON FUNCTION flex_interaction_participants_list(text, text, integer, bigint) IS
 'Lists the participants in a channel.
@@ -319,7 +319,7 @@ CREATE FUNCTION flex_interaction_transfer_create(
 	body jsonb)
 RETURNS flex_interaction_transfer
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_interaction_transfer_create(text, text, jsonb) IS
 'Begins a transfer of a channel to somebody else.
@@ -336,7 +336,7 @@ CREATE FUNCTION flex_interaction_transfer_fetch(
 	sid text)
 RETURNS flex_interaction_transfer
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_interaction_transfer_fetch(text, text, text) IS
 'Fetches one transfer.
@@ -352,7 +352,7 @@ CREATE FUNCTION flex_interaction_transfer_update(
 	body jsonb)
 RETURNS flex_interaction_transfer
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_interaction_transfer_update(text, text, text, jsonb) IS
 'Changes a transfer.

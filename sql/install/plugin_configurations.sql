@@ -107,7 +107,7 @@ CREATE FUNCTION flex_plugin_configuration_archive(
 	flex_metadata text DEFAULT NULL)
 RETURNS flex_plugin_configuration_archive
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_plugin_configuration_archive(text, text) IS
 'Archives a plugin configuration.
@@ -124,7 +124,7 @@ CREATE FUNCTION flex_plugin_configuration_create(
 	description text DEFAULT NULL)
 RETURNS flex_plugin_configuration
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_plugin_configuration_create(text, text, text[], text) IS
 'Creates a plugin configuration.
@@ -141,7 +141,7 @@ CREATE FUNCTION flex_plugin_configuration_fetch(
 	flex_metadata text DEFAULT NULL)
 RETURNS flex_plugin_configuration
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_plugin_configuration_fetch(text, text) IS
 'Fetches one plugin configuration.
@@ -157,7 +157,7 @@ CREATE FUNCTION flex_plugin_configurations_list(
 	max_rows bigint DEFAULT NULL)
 RETURNS SETOF flex_plugin_configuration
 AS 'MODULE_PATHNAME', 'flex_api_list'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000 ROWS 1000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
 
 COMMENT ON FUNCTION flex_plugin_configurations_list(text, integer, bigint) IS
 'Lists the account''s plugin configurations.
@@ -172,7 +172,7 @@ CREATE FUNCTION flex_configured_plugin_fetch(
 	flex_metadata text DEFAULT NULL)
 RETURNS flex_configured_plugin
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_configured_plugin_fetch(text, text, text) IS
 'Fetches one plugin of a configuration.
@@ -189,7 +189,7 @@ CREATE FUNCTION flex_configured_plugins_list(
 	max_rows bigint DEFAULT NULL)
 RETURNS SETOF flex_configured_plugin
 AS 'MODULE_PATHNAME', 'flex_api_list'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000 ROWS 1000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
 
 COMMENT ON FUNCTION flex_configured_plugins_list(text, text, integer, bigint) IS
 'Lists the plugins of a configuration.
@@ -205,7 +205,7 @@ CREATE FUNCTION flex_plugin_release_create(
 	flex_metadata text DEFAULT NULL)
 RETURNS flex_plugin_release
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_plugin_release_create(text, text) IS
 'Puts a plugin configuration into force for the whole account.
@@ -221,7 +221,7 @@ CREATE FUNCTION flex_plugin_release_fetch(
 	flex_metadata text DEFAULT NULL)
 RETURNS flex_plugin_release
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_plugin_release_fetch(text, text) IS
 'Fetches one release.
@@ -237,7 +237,7 @@ CREATE FUNCTION flex_plugin_releases_list(
 	max_rows bigint DEFAULT NULL)
 RETURNS SETOF flex_plugin_release
 AS 'MODULE_PATHNAME', 'flex_api_list'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000 ROWS 1000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
 
 COMMENT ON FUNCTION flex_plugin_releases_list(text, integer, bigint) IS
 'Lists the account''s releases.

@@ -116,7 +116,7 @@ CREATE FUNCTION flex_plugin_archive(
 	flex_metadata text DEFAULT NULL)
 RETURNS flex_plugin_archive
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_plugin_archive(text, text) IS
 'Archives a plugin.
@@ -133,7 +133,7 @@ CREATE FUNCTION flex_plugin_create(
 	description text DEFAULT NULL)
 RETURNS flex_plugin
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_plugin_create(text, text, text, text) IS
 'Creates a plugin.
@@ -150,7 +150,7 @@ CREATE FUNCTION flex_plugin_fetch(
 	flex_metadata text DEFAULT NULL)
 RETURNS flex_plugin
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_plugin_fetch(text, text) IS
 'Fetches one plugin.
@@ -167,7 +167,7 @@ CREATE FUNCTION flex_plugin_update(
 	description text DEFAULT NULL)
 RETURNS flex_plugin
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_plugin_update(text, text, text, text) IS
 'Changes a plugin''s description; what is NULL stays as it is.
@@ -183,7 +183,7 @@ CREATE FUNCTION flex_plugins_list(
 	max_rows bigint DEFAULT NULL)
 RETURNS SETOF flex_plugin
 AS 'MODULE_PATHNAME', 'flex_api_list'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000 ROWS 1000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
 
 COMMENT ON FUNCTION flex_plugins_list(text, integer, bigint) IS
 'Lists the account''s plugins.
@@ -198,7 +198,7 @@ CREATE FUNCTION flex_plugin_version_archive(
 	flex_metadata text DEFAULT NULL)
 RETURNS flex_plugin_version_archive
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_plugin_version_archive(text, text, text) IS
 'Archives a version of a plugin.
@@ -219,7 +219,7 @@ CREATE FUNCTION flex_plugin_version_create(
 	validate_status text DEFAULT NULL)
 RETURNS flex_plugin_version
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_plugin_version_create(text, text, text, text, text, boolean, text, text) IS
 'Creates a version of a plugin.
@@ -241,7 +241,7 @@ CREATE FUNCTION flex_plugin_version_fetch(
 	flex_metadata text DEFAULT NULL)
 RETURNS flex_plugin_version
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_plugin_version_fetch(text, text, text) IS
 'Fetches one version of a plugin.
@@ -258,7 +258,7 @@ CREATE FUNCTION flex_plugin_versions_list(
 	max_rows bigint DEFAULT NULL)
 RETURNS SETOF flex_plugin_version
 AS 'MODULE_PATHNAME', 'flex_api_list'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000 ROWS 1000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
 
 COMMENT ON FUNCTION flex_plugin_versions_list(text, text, integer, bigint) IS
 'Lists the versions of a plugin.

@@ -47,7 +47,7 @@ CREATE FUNCTION flex_user_fetch(
 	flex_user_sid text)
 RETURNS flex_user
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_user_fetch(text, text) IS
 'Fetches one Flex user.
@@ -64,7 +64,7 @@ CREATE FUNCTION flex_user_update(
 	locale text DEFAULT NULL)
 RETURNS flex_user
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_user_update(text, text, text, text, text) IS
 'Changes a Flex user; what is NULL stays as it is.

@@ -37,7 +37,7 @@ CREATE FUNCTION flex_web_channel_create(
 	pre_engagement_data jsonb DEFAULT NULL)
 RETURNS flex_web_channel
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_web_channel_create(text, text, text, text, text, jsonb) IS
 'Creates a web chat channel that follows a Flex Flow.
@@ -57,7 +57,7 @@ CREATE FUNCTION flex_web_channel_delete(
 	sid text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_web_channel_delete(text) IS
 'Deletes a web chat channel.
@@ -70,7 +70,7 @@ CREATE FUNCTION flex_web_channel_fetch(
 	sid text)
 RETURNS flex_web_channel
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_web_channel_fetch(text) IS
 'Fetches one web chat channel.
@@ -86,7 +86,7 @@ CREATE FUNCTION flex_web_channel_update(
 	post_engagement_data jsonb DEFAULT NULL)
 RETURNS flex_web_channel
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_web_channel_update(text, text, jsonb) IS
 'Ends a web chat, or adds what the customer said after it.
@@ -102,7 +102,7 @@ CREATE FUNCTION flex_web_channels_list(
 	max_rows bigint DEFAULT NULL)
 RETURNS SETOF flex_web_channel
 AS 'MODULE_PATHNAME', 'flex_api_list'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000 ROWS 1000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
 
 COMMENT ON FUNCTION flex_web_channels_list(integer, bigint) IS
 'Lists the account''s web chat channels.

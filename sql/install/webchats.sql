@@ -30,7 +30,7 @@ CREATE FUNCTION flex_webchat_create(
 	identity text DEFAULT NULL)
 RETURNS flex_webchat
 AS 'MODULE_PATHNAME', 'flex_api_call'
-LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_webchat_create(text, text, text, text, jsonb, text) IS
 'Begins a web chat: creates a conversation with a guest user in it.

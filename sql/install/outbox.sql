@@ -1,0 +1,240 @@
+-- The outbox: requests that triggers and scheduled jobs leave behind, sent
+-- after their transaction has committed, by a background worker or by whoever
+-- calls flex_outbox_drain().  Nobody but this extension's functions writes the
+-- table; everybody sees the requests of his own.
+
+CREATE TABLE flex_outbox (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	operation text COLLATE "C" NOT NULL,
+	arguments jsonb NOT NULL,
+	context jsonb,
+	state text COLLATE "C" NOT NULL DEFAULT 'pending'
+		CHECK (state IN ('pending', 'sending', 'succeeded', 'failed', 'uncertain', 'cancelled')),
+	priority integer NOT NULL DEFAULT 0,
+	attempts integer NOT NULL DEFAULT 0,
+	max_attempts integer NOT NULL CHECK (max_attempts > 0),
+	run_at timestamptz NOT NULL,
+	unique_key text COLLATE "C",
+	on_success text,
+	on_failure text,
+	account_sid text,
+	enqueued_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	enqueued_by name NOT NULL,
+	enqueued_role oid NOT NULL,
+	enqueued_in oid NOT NULL,
+	started_at timestamptz,
+	finished_at timestamptz,
+	http_status integer,
+	error_code text,
+	error_message text,
+	response jsonb,
+	request_id text,
+	sender_pid integer,
+	sender_start timestamptz,
+	outcome text COLLATE "C",
+	callback_at timestamptz,
+	callback_attempts integer NOT NULL DEFAULT 0,
+	callback_error text)
+-- Every request is three row versions: leave room, and clean up early.
+WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000,
+	autovacuum_vacuum_cost_delay = 0);
+
+COMMENT ON TABLE flex_outbox IS
+'Requests to the Flex API that are sent after the transaction that enqueued them has committed. Written by flex_enqueue() '
+'and the senders alone; a role sees the requests that it enqueued. Has no secrets. Unfinished rows are not dumped.';
+COMMENT ON COLUMN flex_outbox.id IS 'Number that flex_enqueue() returned.';
+COMMENT ON COLUMN flex_outbox.operation IS 'Name of the function that a direct call would use, e.g. flex_webchat_create.';
+COMMENT ON COLUMN flex_outbox.arguments IS 'Its arguments: a JSON object of names and values.';
+COMMENT ON COLUMN flex_outbox.context IS 'What the caller wants to find again, such as the key of a ticket; not sent.';
+COMMENT ON COLUMN flex_outbox.state IS
+'pending: waits to be sent; sending: claimed by a sender; succeeded; failed: refused by the service or tried max_attempts '
+'times; uncertain: sent once, and nobody knows whether it was carried out: flex_outbox_retry() or flex_outbox_cancel() '
+'decides; cancelled.';
+COMMENT ON COLUMN flex_outbox.priority IS 'Higher goes first among the requests of an operation and between operations.';
+COMMENT ON COLUMN flex_outbox.attempts IS 'How many times it was claimed to be sent.';
+COMMENT ON COLUMN flex_outbox.max_attempts IS 'How many attempts are made before it has failed.';
+COMMENT ON COLUMN flex_outbox.run_at IS 'Not sent before this time; moves on when an attempt is to be repeated.';
+COMMENT ON COLUMN flex_outbox.unique_key IS 'No two requests have the same; NULL: no matter.';
+COMMENT ON COLUMN flex_outbox.on_success IS 'Function of one flex_outbox row, called when the request succeeds.';
+COMMENT ON COLUMN flex_outbox.on_failure IS 'Function of one flex_outbox row, called when it fails or becomes uncertain.';
+COMMENT ON COLUMN flex_outbox.account_sid IS 'flex_api.account_sid of the session that enqueued; NULL: the sender''s.';
+COMMENT ON COLUMN flex_outbox.enqueued_at IS 'When flex_enqueue() was called.';
+COMMENT ON COLUMN flex_outbox.enqueued_by IS 'Role that enqueued, by its name at that time.';
+COMMENT ON COLUMN flex_outbox.enqueued_role IS 'The same role by its OID: credentials and callbacks are this role''s.';
+COMMENT ON COLUMN flex_outbox.enqueued_in IS 'OID of the database: requests in a copy of a database are not sent again.';
+COMMENT ON COLUMN flex_outbox.started_at IS 'When the last attempt began.';
+COMMENT ON COLUMN flex_outbox.finished_at IS 'When it reached its last state; NULL while it has not.';
+COMMENT ON COLUMN flex_outbox.http_status IS 'HTTP status of the last answer; NULL when none came.';
+COMMENT ON COLUMN flex_outbox.error_code IS 'Twilio''s error code of the last answer, or an SQLSTATE when there was none.';
+COMMENT ON COLUMN flex_outbox.error_message IS 'What went wrong in the last attempt.';
+COMMENT ON COLUMN flex_outbox.response IS 'Body of the good answer.';
+COMMENT ON COLUMN flex_outbox.request_id IS 'Twilio-Request-Id of the last answer.';
+COMMENT ON COLUMN flex_outbox.sender_pid IS 'Process that claimed it, while it is being sent.';
+COMMENT ON COLUMN flex_outbox.sender_start IS 'When that process began: tells it from a later one of the same number.';
+COMMENT ON COLUMN flex_outbox.outcome IS 'The state that it takes together with its callback, while that has not run.';
+COMMENT ON COLUMN flex_outbox.callback_at IS 'When its callback is to be tried; NULL: it has none, or it is done.';
+COMMENT ON COLUMN flex_outbox.callback_attempts IS 'How many times its callback has failed.';
+COMMENT ON COLUMN flex_outbox.callback_error IS 'How it failed the last time.';
+
+-- Each operation and priority is a lane of its own, so that one that is held
+-- back costs the others nothing, however many requests wait in it.
+CREATE INDEX flex_outbox_lanes ON flex_outbox (operation, priority, run_at, id) WHERE state = 'pending';
+CREATE INDEX flex_outbox_sending ON flex_outbox (sender_pid) WHERE state = 'sending' AND outcome IS NULL;
+CREATE INDEX flex_outbox_callbacks ON flex_outbox (callback_at) WHERE callback_at IS NOT NULL;
+CREATE INDEX flex_outbox_finished ON flex_outbox (finished_at) WHERE finished_at IS NOT NULL;
+CREATE UNIQUE INDEX flex_outbox_unique_key ON flex_outbox (unique_key) WHERE unique_key IS NOT NULL;
+
+-- A restored copy must not send again what the original sends: a dump has the
+-- finished rows alone.
+SELECT pg_catalog.pg_extension_config_dump('flex_outbox', 'WHERE finished_at IS NOT NULL AND callback_at IS NULL');
+SELECT pg_catalog.pg_extension_config_dump('flex_outbox_id_seq', '');
+
+-- OIDs are reused and names change, so finished rows, which may come from a
+-- dump, must agree in both.
+ALTER TABLE flex_outbox ENABLE ROW LEVEL SECURITY;
+CREATE POLICY flex_outbox_own ON flex_outbox FOR SELECT
+	USING (enqueued_role = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user)
+		AND (finished_at IS NULL OR enqueued_by = current_user));
+GRANT SELECT ON flex_outbox TO PUBLIC;
+
+-- A subscriber of logical replication gets no unfinished request: it would send
+-- it a second time.
+CREATE FUNCTION flex_outbox_refuse_replica() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$ BEGIN RETURN NULL; END $$;
+COMMENT ON FUNCTION flex_outbox_refuse_replica() IS
+'Trigger of flex_outbox that drops unfinished requests which logical replication brings: the publisher sends them.';
+CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT ON flex_outbox
+	FOR EACH ROW WHEN (NEW.finished_at IS NULL) EXECUTE FUNCTION flex_outbox_refuse_replica();
+ALTER TABLE flex_outbox ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
+
+CREATE TABLE flex_outbox_holds (
+	operation text COLLATE "C" PRIMARY KEY,
+	held_until timestamptz NOT NULL);
+COMMENT ON TABLE flex_outbox_holds IS
+'Operations that the service asked us to leave alone for a while (Retry-After): nothing is sent to them before held_until.';
+COMMENT ON COLUMN flex_outbox_holds.operation IS 'Name of the operation''s function.';
+COMMENT ON COLUMN flex_outbox_holds.held_until IS 'When it may be called again.';
+
+CREATE TABLE flex_outbox_activity (
+	only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+	last_drain_at timestamptz,
+	worker_pid integer);
+INSERT INTO flex_outbox_activity (last_drain_at) VALUES (NULL);
+COMMENT ON TABLE flex_outbox_activity IS 'One row: who sends this outbox''s requests.';
+COMMENT ON COLUMN flex_outbox_activity.only_row IS 'True: keeps the table to one row.';
+COMMENT ON COLUMN flex_outbox_activity.last_drain_at IS 'Start of the last drain, to the minute; NULL: never.';
+COMMENT ON COLUMN flex_outbox_activity.worker_pid IS 'Process of the background worker that began last.';
+
+CREATE FUNCTION flex_enqueue(
+	operation text,
+	arguments jsonb,
+	context jsonb DEFAULT NULL,
+	on_success text DEFAULT NULL,
+	on_failure text DEFAULT NULL,
+	run_at timestamptz DEFAULT NULL,
+	priority integer DEFAULT NULL,
+	max_attempts integer DEFAULT NULL,
+	unique_key text DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'flex_api_enqueue'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION flex_enqueue(text, jsonb, jsonb, text, text, timestamptz, integer, integer, text) IS
+'Leaves a request to be sent after this transaction has committed; rolled back with it. operation: a function''s name, on '
+'which the caller needs EXECUTE; lists cannot be enqueued. arguments: a JSON object of its arguments, checked at once as '
+'in a direct call, without the network. context: kept with the request. on_success, on_failure: names of functions that take '
+'one flex_outbox row, called as the current role in the transaction that settles the request. run_at: not before; default '
+'now. priority: higher first; default 0. max_attempts: default 20. unique_key: when a request has this key already, its id is '
+'returned and nothing is enqueued. Returns the id in flex_outbox. Errors: 22023, 22004 for arguments, 42883, 42501.';
+
+CREATE PROCEDURE flex_outbox_drain(max_requests bigint DEFAULT NULL)
+AS 'MODULE_PATHNAME', 'flex_api_drain'
+LANGUAGE C;
+
+COMMENT ON PROCEDURE flex_outbox_drain(bigint) IS
+'Sends what is due in the outbox, up to max_requests attempts (NULL: until nothing is due), and runs the callbacks. Commits '
+'as it goes: CALL it outside a transaction block. Many sessions may do so at once. Not needed where the background worker '
+'runs (shared_preload_libraries).';
+
+CREATE FUNCTION flex_outbox_retry(id bigint) RETURNS void
+AS 'MODULE_PATHNAME', 'flex_api_outbox_retry'
+LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT;
+
+COMMENT ON FUNCTION flex_outbox_retry(bigint) IS
+'Makes a failed, uncertain or cancelled request of one''s own pending again, with all its attempts before it. A request that '
+'is uncertain may have been carried out: look before. Errors: P0002 for an id that is not there, 55000 for another state.';
+
+CREATE FUNCTION flex_outbox_cancel(id bigint) RETURNS void
+AS 'MODULE_PATHNAME', 'flex_api_outbox_cancel'
+LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT;
+
+COMMENT ON FUNCTION flex_outbox_cancel(bigint) IS
+'Cancels a pending, failed or uncertain request of one''s own: it will not be sent. Errors: P0002 for an id that is not there, '
+'55000 for one that is being sent or has succeeded.';
+
+CREATE FUNCTION flex_outbox_await(id bigint, timeout interval DEFAULT '30 seconds') RETURNS flex_outbox
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	awaited @extschema@.flex_outbox;
+	deadline timestamptz := clock_timestamp() + timeout;
+	pause double precision := 0.001;
+BEGIN
+	LOOP
+		SELECT * INTO awaited FROM @extschema@.flex_outbox AS o WHERE o.id = flex_outbox_await.id;
+		IF NOT FOUND THEN
+			RAISE EXCEPTION 'request % is not in the outbox', id USING ERRCODE = 'no_data_found';
+		END IF;
+		IF awaited.state NOT IN ('pending', 'sending') OR clock_timestamp() >= deadline THEN
+			RETURN awaited;
+		END IF;
+		IF EXISTS (SELECT FROM @extschema@.flex_outbox AS o
+			WHERE o.id = flex_outbox_await.id AND o.xmin = pg_current_xact_id_if_assigned()::xid) THEN
+			RAISE EXCEPTION 'request % is not sent before its transaction commits', id
+				USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Commit, then wait.';
+		END IF;
+		PERFORM pg_sleep(pause);
+		pause := least(pause * 2, 0.05);
+	END LOOP;
+END $$;
+
+COMMENT ON FUNCTION flex_outbox_await(bigint, interval) IS
+'Waits until a request of one''s own is no longer pending or being sent, and returns its row; after the timeout, the row as it '
+'is then. Call it outside the transaction that enqueued, and in READ COMMITTED. Errors: P0002 for an id that is not there.';
+
+CREATE VIEW flex_outbox_summary WITH (security_invoker = true) AS
+SELECT
+	o.operation,
+	pg_catalog.count(*) FILTER (WHERE o.state = 'pending') AS pending,
+	pg_catalog.count(*) FILTER (WHERE o.state = 'pending' AND o.run_at <= pg_catalog.now()) AS due,
+	pg_catalog.count(*) FILTER (WHERE o.state = 'sending') AS sending,
+	pg_catalog.count(*) FILTER (WHERE o.state = 'succeeded') AS succeeded,
+	pg_catalog.count(*) FILTER (WHERE o.state = 'failed') AS failed,
+	pg_catalog.count(*) FILTER (WHERE o.state = 'uncertain') AS uncertain,
+	pg_catalog.count(*) FILTER (WHERE o.state = 'cancelled') AS cancelled,
+	pg_catalog.count(*) FILTER (WHERE o.callback_at IS NOT NULL) AS callbacks,
+	pg_catalog.now() - pg_catalog.min(o.enqueued_at) FILTER (WHERE o.state = 'pending') AS oldest_pending,
+	pg_catalog.count(*) FILTER (WHERE o.finished_at > pg_catalog.now() - interval '1 minute') AS finished_last_minute,
+	(SELECT h.held_until FROM flex_outbox_holds AS h
+		WHERE h.operation = o.operation AND h.held_until > pg_catalog.now()) AS held_until,
+	(pg_catalog.array_agg(o.error_message ORDER BY o.started_at DESC)
+		FILTER (WHERE o.error_message IS NOT NULL))[1] AS last_error,
+	(SELECT a.worker_pid FROM flex_outbox_activity AS a
+		WHERE EXISTS (SELECT FROM pg_catalog.pg_stat_get_activity(a.worker_pid))) AS worker_pid
+FROM flex_outbox AS o
+GROUP BY o.operation;
+GRANT SELECT ON flex_outbox_summary, flex_outbox_holds, flex_outbox_activity TO PUBLIC;
+
+COMMENT ON VIEW flex_outbox_summary IS
+'The outbox by operation: requests in each state, callbacks still to run, age of the oldest pending one, how many finished in the '
+'last minute, until when the service asked us to hold back, the last error, the background worker''s process (NULL: none runs). '
+'A role sees its own requests.';
+
+-- For the end of this script alone: the worker learns that the extension is here.
+CREATE FUNCTION flex_outbox_wake() RETURNS void
+AS 'MODULE_PATHNAME', 'flex_api_outbox_wake'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION flex_outbox_wake() IS
+'Tells the background worker of this database, at commit, to look into the outbox. flex_enqueue() does so by itself.';
+SELECT flex_outbox_wake();
