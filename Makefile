@@ -17,13 +17,14 @@ SHLIB_LINK = $(shell pkg-config --libs libcurl json-c)
 # The definitions by topic, in the order in which they need each other.
 SQL_PARTS = prologue catalogue interactions webchats users configuration \
 	plugins plugin_configurations insights insights_questionnaires \
-	channels flows web_channels privileges
+	channels flows web_channels outbox privileges
 SQL_FILES = $(SQL_PARTS:%=sql/install/%.sql)
 DATA_built = sql/$(EXTENSION)--$(EXT_VERSION).sql
 DATA = $(wildcard sql/upgrade/*.sql)
 
 REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
-REGRESS_OPTS = --inputdir=test
+# Each test has a simulator of its own beside it; installcheck works with any running server.
+REGRESS_OPTS = --inputdir=test --launcher=test/tools/with-simulator --encoding=UTF8 --no-locale
 
 EXTRA_CLEAN = sql/$(EXTENSION)--*.sql
 
@@ -34,10 +35,35 @@ PG_CPPFLAGS = -DFLEX_API_VERSION='"$(EXT_VERSION)"' $(shell pkg-config --cflags 
 PG_CFLAGS = $(WARNINGS) -fvisibility=hidden $(WERROR)
 
 PG_CONFIG ?= pg_config
+
+# These start where there may be no PostgreSQL yet: they install it, and work in a copy of the source.
+SANDBOXED = test demo bench
+ifneq ($(filter-out $(SANDBOXED),$(or $(MAKECMDGOALS),all)),)
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
+
+installcheck: simulator
+endif
 
 $(OBJS): $(wildcard src/*.h) $(EXTENSION).control
 
 sql/$(EXTENSION)--$(EXT_VERSION).sql: $(SQL_FILES) Makefile
 	cat $(SQL_FILES) > $@
+
+simulator:
+	$(MAKE) -C test/simulator
+
+# TESTS="test/t/NAME.pl ..." chooses; KEEP=1 leaves the copy and its logs behind.
+export PG_CONFIG
+test:
+	@test/tools/packages
+	@test/tools/sandbox test/tools/run-test $(TESTS)
+
+demo:
+	@test/demo/run
+
+bench:
+	@test/tools/packages
+	@test/tools/sandbox test/bench/run
+
+.PHONY: simulator $(SANDBOXED)

@@ -190,17 +190,32 @@ search_file(FILE *file, const char *account, const char *role)
 	return found;
 }
 
-/* Open the file and look for the role's credential; NULL when it has none. */
+/* Raise 55000, with the reason in errno. */
+pg_noreturn static void
+raise_unreadable(const char *path)
+{
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("could not open credentials file \"%s\": %m", path),
+					errhint("Set flex_api.credentials_file to a file that the server can read.")));
+}
+
+/*
+ * Open the file and look for the role's credential; NULL when it has none.  It
+ * is checked before it is opened, for opening a pipe waits, and after, for it
+ * may have been exchanged.
+ */
 static char *
 read_file(const char *path, const char *account, const char *role, struct stat *status)
 {
-	FILE *file = AllocateFile(path, "r");
+	FILE *file;
 	char *found;
 
+	if (stat(path, status) != 0)
+		raise_unreadable(path);
+	check_file(status, path);
+	file = AllocateFile(path, "r");
 	if (file == NULL || fstat(fileno(file), status) != 0)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("could not open credentials file \"%s\": %m", path),
-						errhint("Set flex_api.credentials_file to a file that the server can read.")));
+		raise_unreadable(path);
 	check_file(status, path);
 	found = search_file(file, account, role);
 	FreeFile(file);
@@ -250,10 +265,9 @@ kept_is_good(const char *path, const char *account, const char *role)
 
 /* The current role's credential from the file; raises 55000 when it has none. */
 static char *
-authorization_of_file(void)
+authorization_of_file(const char *account)
 {
 	const char *path = flex_settings.credentials_file;
-	const char *account = flex_settings.account_sid ? flex_settings.account_sid : "";
 	const char *role = GetUserNameFromId(GetUserId(), false);
 	struct stat status;
 	char *found;
@@ -272,20 +286,30 @@ authorization_of_file(void)
 	return found;
 }
 
+/* True when the settings are for the account, or any will do. */
+static bool
+settings_are_for(const char *account)
+{
+	return account[0] == '\0' || !flex_setting_is_set(flex_settings.account_sid) ||
+		   strcmp(account, flex_settings.account_sid) == 0;
+}
+
 /*
  * The value of the Authorization header for the current role; palloc'd, a
- * secret.  Raises 55000 when there are no credentials or they contradict each
- * other.
+ * secret.  account NULL means the one that the settings name; for another, only
+ * the file can help.  Raises 55000 when there are no credentials or they
+ * contradict each other.
  */
 char *
-flex_credentials_authorization(void)
+flex_credentials_authorization(const char *account)
 {
-	char *authorization = authorization_of_settings();
+	const char *wanted = account != NULL ? account : flex_settings.account_sid;
+	char *authorization = settings_are_for(wanted) ? authorization_of_settings() : NULL;
 
 	if (authorization != NULL)
 		return authorization;
 	if (flex_setting_is_set(flex_settings.credentials_file))
-		return authorization_of_file();
+		return authorization_of_file(wanted);
 	raise_settings("no credentials for the Flex API are set",
 				   "Set flex_api.credentials_file, or flex_api.account_sid with flex_api.auth_token, or "
 				   "flex_api.api_key with flex_api.api_secret.");

@@ -73,7 +73,7 @@ flex_exchange_begin(const HttpRequest *request)
 	exchange->request = request;
 	exchange->origin = flex_settings_origin();
 	if (!request->authorized)
-		exchange->authorization = flex_credentials_authorization();
+		exchange->authorization = flex_credentials_authorization(NULL);
 	exchange->deadline = flex_clock_ms() + flex_settings.timeout;
 	exchange->release.func = release_exchange;
 	exchange->release.arg = exchange;
@@ -130,7 +130,7 @@ wait_for_progress(Exchange *exchange)
 {
 	int64 until = exchange->transfer != NULL ? exchange->deadline : exchange->resume_at;
 
-	flex_transport_wait(Max(until - flex_clock_ms(), 0));
+	(void) flex_transport_wait(Max(until - flex_clock_ms(), 0));
 }
 
 /*

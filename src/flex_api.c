@@ -5,16 +5,30 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
 
+#include "barrier.h"
+#include "limits.h"
+#include "roster.h"
 #include "settings.h"
 #include "versions.h"
+#include "worker.h"
 
 FLEX_MODULE_MAGIC("flex_api", FLEX_API_VERSION);
 
 extern PGDLLEXPORT void _PG_init(void);
 
+/* Called once a process; in the postmaster where we are preloaded. */
 void
 _PG_init(void)
 {
 	flex_settings_define();
+	flex_limits_define();
+	MarkGUCPrefixReserved("flex_api");
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+	flex_roster_request();
+	flex_workers_register();
+	flex_barrier_install();
 }

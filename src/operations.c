@@ -283,6 +283,13 @@ flex_operation_at(int index)
 	return index >= 0 && (size_t) index < lengthof(operations) ? &operations[index] : NULL;
 }
 
+/* The index of a row. */
+int
+flex_operation_index(const Operation *operation)
+{
+	return (int) (operation - operations);
+}
+
 /* True when sending a request twice does no more than sending it once. */
 bool
 flex_method_is_idempotent(const char *method)

@@ -51,6 +51,7 @@ typedef struct Operation
 
 extern const Operation *flex_operation_find(const char *name);
 extern const Operation *flex_operation_at(int index);
+extern int flex_operation_index(const Operation *operation);
 extern bool flex_method_is_idempotent(const char *method);
 extern const ArgumentRule *flex_operation_rule(const Operation *operation, const char *argument);
 

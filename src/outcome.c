@@ -53,6 +53,9 @@ flex_outcome_judge(const HttpRequest *request, const Transfer *transfer)
 				return VERDICT_AGAIN;
 			return VERDICT_UNKNOWN;
 		case TRANSFER_TOO_LARGE:
+			if (flex_transfer_status(transfer) / 100 == 2 && !request->idempotent)
+				return VERDICT_UNKNOWN;
+			break;
 		case TRANSFER_NOT_TRUSTED:
 			break;
 	}

@@ -229,12 +229,13 @@ wait_event(void)
  * postmaster has died; the caller looks for interrupts.
  */
 int
-flex_poller_wait(long timeout_ms, ReadySocket ready[MAX_READY])
+flex_poller_wait(long timeout_ms, ReadySocket ready[MAX_READY], bool *latch_was_set)
 {
 	WaitEvent events[MAX_READY];
 	int occurred;
 	int count = 0;
 
+	*latch_was_set = false;
 	if (wait_set != NULL)
 		follow_notes();
 	if (wait_set == NULL || set_is_stale)
@@ -243,7 +244,10 @@ flex_poller_wait(long timeout_ms, ReadySocket ready[MAX_READY])
 	for (int i = 0; i < occurred; i++)
 	{
 		if (events[i].events & WL_LATCH_SET)
+		{
 			ResetLatch(MyLatch);
+			*latch_was_set = true;
+		}
 		else if (events[i].events & WL_SOCKET_MASK)
 		{
 			if (sockets[events[i].fd].wanted == 0)

@@ -17,6 +17,6 @@ typedef struct ReadySocket
 extern pgsocket flex_poller_open(int family, int type, int protocol);
 extern int flex_poller_close(pgsocket fd);
 extern bool flex_poller_watch(pgsocket fd, uint32 events);
-extern int flex_poller_wait(long timeout_ms, ReadySocket ready[MAX_READY]);
+extern int flex_poller_wait(long timeout_ms, ReadySocket ready[MAX_READY], bool *latch_was_set);
 
 #endif /* FLEX_POLLER_H */

@@ -191,6 +191,37 @@ check_base_url(char **newval, void **extra, GucSource source)
 	return true;
 }
 
+/* A proxy's URL, which libcurl would quote when it does not understand it. */
+static bool
+check_proxy(char **newval, void **extra, GucSource source)
+{
+	static const char *const schemes[] = {"http://", "https://", "socks5://", "socks5h://"};
+	const char *rest = NULL;
+	int host;
+	int port;
+
+	if (!flex_setting_is_set(*newval))
+		return true;
+	for (size_t i = 0; i < lengthof(schemes) && rest == NULL; i++)
+	{
+		if (pg_strncasecmp(*newval, schemes[i], strlen(schemes[i])) == 0)
+			rest = *newval + strlen(schemes[i]);
+	}
+	if (rest != NULL && strrchr(rest, '@') != NULL)
+		rest = strrchr(rest, '@') + 1;
+	host = rest != NULL ? host_length(rest) : 0;
+	port = host > 0 ? port_length(rest + host) : -1;
+	if (port < 0 || strcmp(rest + host + port, strspn(rest + host + port, "/") ? "/" : "") != 0 ||
+		strpbrk(*newval, " \t\r\n") != NULL)
+	{
+		/* Without the value, which may have a password in it. */
+		GUC_check_errmsg("invalid value for parameter \"%s\"", "flex_api.proxy");
+		GUC_check_errdetail("The URL must be http, https, socks5 or socks5h, with a host and if need be a port.");
+		return false;
+	}
+	return true;
+}
+
 typedef struct StringSetting
 {
 	const char *name;
@@ -203,7 +234,8 @@ typedef struct StringSetting
 	const char *more;
 } StringSetting;
 
-#define SECRET (GUC_SUPERUSER_ONLY | GUC_NOT_IN_SAMPLE)
+/* pg_settings shows what a parameter is reset to, past the show hook: it must not list these. */
+#define SECRET (GUC_SUPERUSER_ONLY | GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL)
 
 static const StringSetting string_settings[] = {
 	{
@@ -263,6 +295,7 @@ static const StringSetting string_settings[] = {
 		.variable = &flex_settings.proxy,
 		.context = PGC_SUSET,
 		.flags = SECRET,
+		.check = check_proxy,
 		.show = show_proxy,
 		.brief = "URL of the proxy that requests go through; the environment's proxies are never used.",
 	},
@@ -338,9 +371,36 @@ static const IntegerSetting integer_settings[] = {
 		.flags = GUC_UNIT_KB,
 		.brief = "Largest answer that is accepted, a page of a list or a single one.",
 	},
+	{
+		.name = "flex_api.concurrency",
+		.variable = &flex_settings.concurrency,
+		.initial = 20,
+		.least = 1,
+		.most = 1000,
+		.brief = "How many requests of the outbox a sender has under way at once.",
+	},
+	{
+		.name = "flex_api.callback_timeout",
+		.variable = &flex_settings.callback_timeout,
+		.initial = 10000,
+		.least = 1,
+		.most = 3600000,
+		.flags = GUC_UNIT_MS,
+		.brief = "Longest time that a callback of the outbox may run.",
+	},
+	{
+		.name = "flex_api.outbox_retention",
+		.variable = &flex_settings.outbox_retention,
+		.initial = 7 * 24 * 60,
+		.least = -1,
+		.most = INT_MAX,
+		.flags = GUC_UNIT_MIN,
+		.brief = "How long finished requests stay in the outbox; -1 for ever.",
+		.more = "Uncertain requests stay until somebody has decided on them.",
+	},
 };
 
-/* Define all parameters, and keep the prefix for ourselves. */
+/* Define the parameters of this room. */
 void
 flex_settings_define(void)
 {
@@ -358,7 +418,6 @@ flex_settings_define(void)
 		DefineCustomIntVariable(s->name, s->brief, s->more, s->variable, s->initial, s->least, s->most, PGC_USERSET,
 								s->flags, NULL, NULL, NULL);
 	}
-	MarkGUCPrefixReserved("flex_api");
 }
 
 /* The edge that a region implies, or NULL for a region we know nothing of. */

@@ -24,6 +24,9 @@ typedef struct Settings
 	int connect_timeout;   /* milliseconds, to be connected (TLS included) */
 	int timeout;           /* milliseconds, a request with all its repeats */
 	int max_retries;       /* repeats after the first try */
+	int concurrency;       /* requests of the outbox under way at once, a sender */
+	int callback_timeout;  /* milliseconds */
+	int outbox_retention;  /* minutes; -1: for ever */
 	int max_response_size; /* kilobytes, headers not counted */
 } Settings;
 

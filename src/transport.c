@@ -115,16 +115,17 @@ flex_transport_release(Transfer *transfer)
 	flex_transfer_recycle(transfer);
 }
 
-/* Let all transfers go on until the time is over or something has happened. */
-static void
+/* Let all transfers go on until the time is over or something has happened; true when the latch was set. */
+static bool
 drive(long timeout_ms)
 {
+	bool latch_was_set;
 	ReadySocket ready[MAX_READY];
 	int count;
 
 	if (timer_due >= 0)
 		timeout_ms = Min(timeout_ms, Max(timer_due - flex_clock_ms(), 0));
-	count = flex_poller_wait(timeout_ms, ready);
+	count = flex_poller_wait(timeout_ms, ready, &latch_was_set);
 	CHECK_FOR_INTERRUPTS();
 	for (int i = 0; i < count; i++)
 	{
@@ -138,22 +139,24 @@ drive(long timeout_ms)
 	}
 	if (timer_due >= 0 && timer_due <= flex_clock_ms())
 		run_multi(CURL_SOCKET_TIMEOUT, 0);
+	return latch_was_set;
 }
 
 /* Move all transfers on by what has come, without waiting. */
 void
 flex_transport_pump(void)
 {
-	drive(0);
+	(void) drive(0);
 }
 
 /*
  * Wait until something happens to a transfer, or for so many milliseconds.
- * Raises what CHECK_FOR_INTERRUPTS() raises, at once.
+ * True when the process's latch was set.  Raises what CHECK_FOR_INTERRUPTS()
+ * raises, at once.
  */
-void
+bool
 flex_transport_wait(long timeout_ms)
 {
 	CHECK_FOR_INTERRUPTS();
-	drive(timeout_ms);
+	return drive(timeout_ms);
 }

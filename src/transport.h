@@ -14,6 +14,6 @@ extern Transfer *
 flex_transport_start(const HttpRequest *request, const char *origin, const char *authorization, long timeout_ms);
 extern void flex_transport_release(Transfer *transfer);
 extern void flex_transport_pump(void);
-extern void flex_transport_wait(long timeout_ms);
+extern bool flex_transport_wait(long timeout_ms);
 
 #endif /* FLEX_TRANSPORT_H */

@@ -18,6 +18,15 @@
 #define PGDLLEXPORT __attribute__((visibility("default")))
 #endif
 
+/* 16 has its own memory for the values of parameters. */
+#if PG_VERSION_NUM >= 160000
+#define flex_guc_malloc(size) guc_malloc(LOG, (size))
+#define flex_guc_free(pointer) guc_free(pointer)
+#else
+#define flex_guc_malloc(size) malloc(size)
+#define flex_guc_free(pointer) free(pointer)
+#endif
+
 /* 16 moved the varlena macros out of postgres.h. */
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
@@ -35,6 +44,13 @@
 #define flex_wait_event(name) WaitEventExtensionNew(name)
 #else
 #define flex_wait_event(name) PG_WAIT_EXTENSION
+#endif
+
+/* 16 has one function for the privileges on all kinds of objects. */
+#if PG_VERSION_NUM >= 160000
+#define flex_function_aclcheck(function, role) object_aclcheck(ProcedureRelationId, (function), (role), ACL_EXECUTE)
+#else
+#define flex_function_aclcheck(function, role) pg_proc_aclcheck((function), (role), ACL_EXECUTE)
 #endif
 
 /* 18 writes the attribute before the declaration. */

@@ -11,10 +11,10 @@ AS 'MODULE_PATHNAME', 'flex_api_operations'
 LANGUAGE C STABLE PARALLEL SAFE ROWS 76;
 
 COMMENT ON FUNCTION flex_operations() IS
-'The operations of the Flex API that have a function: its name, HTTP method and path ({Sid} stands for an argument); '
-'repeatable: true when the request may be sent twice without harm, so that a lost answer is asked for again; '
-'rate: the published limit in requests a second an account, NULL where none is published with its unit. '
-'Sends nothing.';
+'Lists the operations of the Flex API that have a function; sends nothing.
+Returns one row an operation. name: its function. method, path: of its requests; {Sid} stands for an argument.
+repeatable: true when the request may be sent twice without harm, so that it is sent again when its answer is lost.
+rate: the published limit in requests a second an account; NULL where none is published with its unit.';
 
 CREATE TYPE flex_response AS (
 	status integer,
@@ -36,9 +36,11 @@ AS 'MODULE_PATHNAME', 'flex_api_request'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_request(text, text, jsonb, jsonb) IS
-'Sends a request that no other function makes, to the configured host only. method: GET, POST, PUT, PATCH or DELETE. '
-'path: begins with a slash, percent-encoded, e.g. /v1/Channels. parameters: a JSON object; they go into the form of a '
-'POST, PUT or PATCH without body, else into the query; an array is sent as repeated names, an object as JSON text, '
-'a null is left out. body: sent as JSON. Returns status, headers and body; a list''s further pages are not followed. '
-'Errors as with all functions: TW and the HTTP status, 08xxx for the network, 22023 for arguments. '
-'Call it in FROM: (flex_request(...)).* would send one request a column.';
+'Sends a request that no other function makes, to the configured host only.
+method: GET, POST, PUT, PATCH or DELETE. path: begins with a slash, percent-encoded, for instance /v1/Channels.
+parameters: an object of names and values, in the form of a POST, PUT or PATCH without body, else in the query;
+an array is sent as repeated names, an object as JSON text, and a null is left out.
+body: any JSON, sent as such.
+Returns status, headers and body of the answer; a list''s further pages are not followed.
+Errors: as with all functions: TW and the HTTP status, 08xxx for the network, 22023 for arguments.
+Call it in FROM: SELECT (flex_request(...)).* calls it once a column.';

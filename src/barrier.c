@@ -1,0 +1,137 @@
+/*
+ * barrier.c
+ *		Keeps workers out of databases that must be empty.
+ *
+ * DROP DATABASE, CREATE DATABASE of a template, and moving or renaming a
+ * database fail while anybody is connected to it.  A worker of ours must not be
+ * the one: it is asked to leave before the command, and let in again after it.
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "storage/latch.h"
+#include "tcop/utility.h"
+#include "utils/wait_event.h"
+
+#include "barrier.h"
+#include "clock.h"
+#include "roster.h"
+#include "versions.h"
+
+#define PATIENCE_MS 5000 /* the server itself waits so long for others to leave */
+#define LOOK_AGAIN_MS 10
+
+static ProcessUtility_hook_type previous_hook;
+
+/* The value of an option of a statement, or NULL. */
+static const char *
+option_value(List *options, const char *name)
+{
+	ListCell *cell;
+
+	foreach (cell, options)
+	{
+		DefElem *option = lfirst(cell);
+
+		if (strcmp(option->defname, name) == 0 && option->arg != NULL)
+			return defGetString(option);
+	}
+	return NULL;
+}
+
+/* The database that a statement needs empty, or NULL. */
+static const char *
+database_of(Node *statement)
+{
+	const char *template;
+
+	switch (nodeTag(statement))
+	{
+		case T_DropdbStmt:
+			return ((DropdbStmt *) statement)->dbname;
+		case T_CreatedbStmt:
+			template = option_value(((CreatedbStmt *) statement)->options, "template");
+			return template != NULL ? template : "template1";
+		case T_AlterDatabaseStmt:
+			if (option_value(((AlterDatabaseStmt *) statement)->options, "tablespace") == NULL)
+				return NULL;
+			return ((AlterDatabaseStmt *) statement)->dbname;
+		case T_RenameStmt:
+			if (((RenameStmt *) statement)->renameType != OBJECT_DATABASE)
+				return NULL;
+			return ((RenameStmt *) statement)->subname;
+		default:
+			return NULL;
+	}
+}
+
+/* Ask the database's worker to leave, and wait until it has, for some time. */
+static void
+send_worker_away(Oid database)
+{
+	int64 deadline = flex_clock_ms() + PATIENCE_MS;
+	pid_t pid = flex_roster_worker(database);
+
+	if (pid != 0)
+		kill(pid, SIGTERM);
+	while (flex_roster_worker(database) != 0 && flex_clock_ms() < deadline)
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOOK_AGAIN_MS,
+						 flex_wait_event("FlexApiWorkerExit"));
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/* Run a statement, by whoever comes next. */
+static void
+run_statement(PlannedStmt *statement, const char *text, bool read_only_tree, ProcessUtilityContext context,
+			  ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *receiver,
+			  QueryCompletion *completion)
+{
+	if (previous_hook != NULL)
+		previous_hook(statement, text, read_only_tree, context, parameters, environment, receiver, completion);
+	else
+		standard_ProcessUtility(statement, text, read_only_tree, context, parameters, environment, receiver,
+								completion);
+}
+
+/* See the file's head. */
+static void
+keep_workers_out(PlannedStmt *statement, const char *text, bool read_only_tree, ProcessUtilityContext context,
+				 ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *receiver,
+				 QueryCompletion *completion)
+{
+	const char *name = database_of(statement->utilityStmt);
+	Oid database = name != NULL ? get_database_oid(name, true) : InvalidOid;
+
+	if (!OidIsValid(database) || database == MyDatabaseId || flex_roster_worker(database) == 0)
+	{
+		run_statement(statement, text, read_only_tree, context, parameters, environment, receiver, completion);
+		return;
+	}
+	flex_roster_bar(database, true);
+	PG_TRY();
+	{
+		send_worker_away(database);
+		run_statement(statement, text, read_only_tree, context, parameters, environment, receiver, completion);
+	}
+	PG_FINALLY();
+	{
+		flex_roster_bar(database, false);
+	}
+	PG_END_TRY();
+}
+
+/* Look at the server's utility statements from now on. */
+void
+flex_barrier_install(void)
+{
+	previous_hook = ProcessUtility_hook;
+	ProcessUtility_hook = keep_workers_out;
+}

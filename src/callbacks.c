@@ -1,0 +1,125 @@
+/*
+ * callbacks.c
+ *		The functions that are called when a request has ended.
+ *
+ * A callback runs with the rights of the role that enqueued the request, and
+ * nothing it does may outlive them: as in maintenance commands, it cannot leave
+ * temporary objects or held cursors behind, and constraints are checked at once
+ * rather than at the commit, which has our rights.
+ */
+#include "postgres.h"
+
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/parsenodes.h"
+#include "storage/latch.h"
+#include "utils/guc.h"
+#include "utils/syscache.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
+
+#include "callbacks.h"
+#include "settings.h"
+
+#define CANCEL_AGAIN_MS 1000 /* for a callback that catches the first cancel */
+
+static volatile sig_atomic_t timed_out;
+
+/* The callback has had its time: cancel it.  Runs in a signal handler. */
+static void
+cancel_callback(void)
+{
+	timed_out = true;
+	QueryCancelPending = true;
+	InterruptPending = true;
+	SetLatch(MyLatch);
+}
+
+static TimeoutId
+callback_timeout(void)
+{
+	static TimeoutId id = MAX_TIMEOUTS;
+
+	if (id == MAX_TIMEOUTS)
+		id = RegisterTimeout(USER_TIMEOUT, cancel_callback);
+	return id;
+}
+
+/* Check constraints at once, for the rest of the transaction. */
+static void
+make_constraints_immediate(void)
+{
+	ConstraintsSetStmt *statement = makeNode(ConstraintsSetStmt);
+
+	statement->constraints = NIL;
+	statement->deferred = false;
+	AfterTriggerSetState(statement);
+}
+
+/* Call the function with the row. */
+static void
+call(const Callback *callback)
+{
+	char *sql = psprintf("SELECT %s($1)", callback->function);
+	Oid types[1] = {callback->row_type};
+	Datum values[1] = {callback->row};
+	int result = SPI_execute_with_args(sql, 1, types, values, NULL, false, 0);
+
+	if (result < 0)
+		elog(ERROR, "could not call %s: %s", callback->function, SPI_result_code_string(result));
+}
+
+/* Call it within its time. */
+static void
+call_in_time(const Callback *callback)
+{
+	TimeoutId id = callback_timeout();
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), flex_settings.callback_timeout);
+
+	timed_out = false;
+	enable_timeout_every(id, deadline, CANCEL_AGAIN_MS);
+	PG_TRY();
+	{
+		call(callback);
+		CHECK_FOR_INTERRUPTS();
+	}
+	PG_CATCH();
+	{
+		disable_timeout(id, false);
+		if (!timed_out)
+			PG_RE_THROW();
+		QueryCancelPending = false;
+		FlushErrorState();
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("callback %s ran longer than flex_api.callback_timeout", callback->function)));
+	}
+	PG_END_TRY();
+	disable_timeout(id, false);
+}
+
+/*
+ * Run a callback in the current transaction, which the caller commits, or rolls
+ * back after an error.  The caller has connected to SPI.
+ */
+void
+flex_callback_run(const Callback *callback)
+{
+	Oid user;
+	int security;
+	int nest_level;
+
+	if (callback->function == NULL)
+		return;
+	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(callback->role)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("the role that enqueued the request does not exist")));
+	make_constraints_immediate();
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(callback->role, security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	nest_level = NewGUCNestLevel();
+	call_in_time(callback);
+	AtEOXact_GUC(true, nest_level);
+	SetUserIdAndSecContext(user, security);
+}

@@ -1,0 +1,12 @@
+/*
+ * callbacks.h
+ *		The functions that are called when a request has ended.
+ */
+#ifndef FLEX_CALLBACKS_H
+#define FLEX_CALLBACKS_H
+
+#include "outbox.h"
+
+extern void flex_callback_run(const Callback *callback);
+
+#endif /* FLEX_CALLBACKS_H */

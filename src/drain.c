@@ -1,0 +1,92 @@
+/*
+ * drain.c
+ *		SQL entry point of flex_outbox_drain(): a sender in any session.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "nodes/parsenodes.h"
+#include "utils/memutils.h"
+
+#include "arguments.h"
+#include "sender.h"
+#include "versions.h"
+
+PG_FUNCTION_INFO_V1(flex_api_drain);
+
+static void
+begin_transaction(void)
+{
+	SPI_connect_ext(SPI_OPT_NONATOMIC);
+}
+
+static void
+commit_transaction(void)
+{
+	SPI_commit();
+	SPI_finish();
+}
+
+static void
+roll_back_transaction(void)
+{
+	SPI_rollback();
+	SPI_finish();
+}
+
+/* The procedure's argument: how many requests to claim at most. */
+static int64
+max_requests_argument(FunctionCallInfo fcinfo)
+{
+	if (PG_ARGISNULL(0))
+		return PG_INT64_MAX;
+	if (PG_GETARG_INT64(0) < 0)
+		flex_argument_refuse("flex_outbox_drain", "max_requests", psprintf(INT64_FORMAT, PG_GETARG_INT64(0)), false,
+							 "a number from 0 on, or NULL for all that is due");
+	return PG_GETARG_INT64(0);
+}
+
+/* Raise unless the procedure may commit, and sees what others have committed. */
+static void
+check_transaction(FunctionCallInfo fcinfo)
+{
+	if (fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) || castNode(CallContext, fcinfo->context)->atomic)
+		ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+						errmsg("flex_outbox_drain cannot run inside a transaction block"),
+						errhint("CALL it as a statement of its own.")));
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("flex_outbox_drain needs transactions of isolation level read committed"),
+						errhint("Set default_transaction_isolation to read committed.")));
+}
+
+/* CALL flex_outbox_drain(max_requests); see sender.c. */
+PGDLLEXPORT Datum
+flex_api_drain(PG_FUNCTION_ARGS)
+{
+	static const Transactions transactions = {
+		.begin = begin_transaction,
+		.commit = commit_transaction,
+		.rollback = roll_back_transaction,
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context;
+	int64 max_requests = max_requests_argument(fcinfo);
+
+	check_transaction(fcinfo);
+	context = AllocSetContextCreate(TopMemoryContext, "flex_api drain", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		flex_sender_run(flex_sender_create(&transactions, max_requests, false));
+	}
+	PG_FINALLY();
+	{
+		MemoryContextSwitchTo(caller);
+		MemoryContextDelete(context);
+	}
+	PG_END_TRY();
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,271 @@
+/*
+ * enqueue.c
+ *		SQL entry points that leave, repeat and cancel requests in the outbox.
+ *
+ * A request is checked here as a direct call would check it, so that what is
+ * wrong with it is an error in the statement that is at fault, and not a
+ * failure hours later.  Nothing is sent, and no secret is kept.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_proc.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "parser/parse_func.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+#include "utils/varlena.h"
+
+#include "outbox.h"
+#include "packing.h"
+#include "request.h"
+#include "roster.h"
+#include "settings.h"
+#include "statements.h"
+#include "versions.h"
+
+#define FUNCTION "flex_enqueue"
+#define DEFAULT_MAX_ATTEMPTS 20
+
+PG_FUNCTION_INFO_V1(flex_api_enqueue);
+PG_FUNCTION_INFO_V1(flex_api_outbox_retry);
+PG_FUNCTION_INFO_V1(flex_api_outbox_cancel);
+PG_FUNCTION_INFO_V1(flex_api_outbox_wake);
+
+enum
+{
+	ARGUMENT_OPERATION,
+	ARGUMENT_ARGUMENTS,
+	ARGUMENT_CONTEXT,
+	ARGUMENT_ON_SUCCESS,
+	ARGUMENT_ON_FAILURE,
+	ARGUMENT_RUN_AT,
+	ARGUMENT_PRIORITY,
+	ARGUMENT_MAX_ATTEMPTS,
+	ARGUMENT_UNIQUE_KEY
+};
+
+static bool wake_at_commit;
+
+/* At the end of a transaction: wake the worker for what it has left. */
+static void
+transaction_ends(XactEvent event, void *argument)
+{
+	if (wake_at_commit && event == XACT_EVENT_COMMIT)
+		flex_roster_wake(MyDatabaseId);
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		wake_at_commit = false;
+}
+
+/* Have the worker woken when this transaction commits. */
+static void
+plan_wake(void)
+{
+	static bool registered = false;
+
+	if (!registered)
+		RegisterXactCallback(transaction_ends, NULL);
+	registered = true;
+	wake_at_commit = true;
+}
+
+/* Raise 22004 for a NULL. */
+pg_noreturn static void
+refuse_null(const char *name)
+{
+	ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("argument \"%s\" must not be null", name),
+					errdetail(FUNCTION " cannot be called without it.")));
+}
+
+/* The text of an argument, NULL for NULL. */
+static char *
+text_argument(FunctionCallInfo fcinfo, int position)
+{
+	return PG_ARGISNULL(position) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(position));
+}
+
+/* Raise 42501 unless the current role may call a function. */
+static void
+check_execute(Oid function)
+{
+	AclResult result = flex_function_aclcheck(function, GetUserId());
+
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_FUNCTION, get_func_name(function));
+}
+
+/* The function of an operation, which the current role must be allowed to call. */
+static Oid
+function_of_operation(const char *name)
+{
+	Oid function;
+
+	if (flex_operation_find(name) == NULL)
+		flex_argument_refuse(FUNCTION, "operation", name, false, "the name of an operation: see flex_operations()");
+	function =
+		LookupFuncName(list_make2(makeString(get_namespace_name(flex_outbox_schema(false))), makeString(pstrdup(name))),
+					   -1, NULL, false);
+	check_execute(function);
+	return function;
+}
+
+/* The name of a callback, qualified; raises 42883 or 42501 for one that cannot be called. */
+static char *
+callback_name(const char *name)
+{
+	Oid row_type = get_rel_type_id(get_relname_relid("flex_outbox", flex_outbox_schema(false)));
+	Oid function;
+
+	if (name == NULL)
+		return NULL;
+	function = LookupFuncName(textToQualifiedNameList(cstring_to_text(name)), 1, &row_type, false);
+	check_execute(function);
+	return quote_qualified_identifier(get_namespace_name(get_func_namespace(function)), get_func_name(function));
+}
+
+/* Check the arguments of the operation as a call would. */
+static void
+check_arguments(const Signature *signature, Jsonb *arguments)
+{
+	NullableDatum *values = palloc(sizeof(NullableDatum) * Max(signature->count, 1));
+
+	if (signature->returns_set)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("a list cannot be enqueued"),
+						errhint("Call %s in a scheduled job.", signature->operation->name)));
+	flex_unpack_arguments(signature, arguments, values);
+	for (int i = 0; i < signature->count; i++)
+	{
+		if (signature->parameters[i].rule->secret && !values[i].isnull)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("argument \"%s\" cannot be enqueued", signature->parameters[i].name),
+							errdetail("It is a secret, and the outbox's table keeps none.")));
+	}
+	(void) flex_request_build(signature->operation, signature->parameters, signature->count, values);
+}
+
+/* Warn, once a session, when nobody seems to send what is enqueued. */
+static void
+warn_if_unattended(void)
+{
+	static bool asked = false;
+
+	if (asked || flex_roster_exists())
+		return;
+	asked = true;
+	if (!flex_outbox_was_drained())
+		ereport(WARNING, (errcode(ERRCODE_WARNING), errmsg("nobody sends the requests in the Flex API outbox"),
+						  errhint("Add flex_api to shared_preload_libraries, or schedule CALL flex_outbox_drain().")));
+}
+
+/* Put the request in, or find the one that has its unique key. */
+static int64
+insert_or_find(const NewRequest *request)
+{
+	OutboxAccess access;
+	int64 id;
+
+	SPI_connect();
+	flex_outbox_enter(&access);
+	warn_if_unattended();
+	/* The other one can be deleted or rolled back between the two looks. */
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		id = flex_outbox_insert(request);
+		if (id == 0)
+			id = flex_outbox_find_key(request->unique_key);
+	} while (id == 0);
+	flex_outbox_leave(&access);
+	SPI_finish();
+	return id;
+}
+
+/* max_attempts, at least 1. */
+static int
+max_attempts_argument(FunctionCallInfo fcinfo)
+{
+	int max_attempts = DEFAULT_MAX_ATTEMPTS;
+
+	if (!PG_ARGISNULL(ARGUMENT_MAX_ATTEMPTS))
+		max_attempts = PG_GETARG_INT32(ARGUMENT_MAX_ATTEMPTS);
+	if (max_attempts < 1)
+		flex_argument_refuse(FUNCTION, "max_attempts", psprintf("%d", max_attempts), false, "a number from 1 on");
+	return max_attempts;
+}
+
+/* flex_enqueue(); see the file's head. */
+PGDLLEXPORT Datum
+flex_api_enqueue(PG_FUNCTION_ARGS)
+{
+	NewRequest request = {.enqueued_role = GetUserId()};
+
+	if (PG_ARGISNULL(ARGUMENT_OPERATION))
+		refuse_null("operation");
+	if (PG_ARGISNULL(ARGUMENT_ARGUMENTS))
+		refuse_null("arguments");
+	request.operation = text_argument(fcinfo, ARGUMENT_OPERATION);
+	request.arguments = PG_GETARG_JSONB_P(ARGUMENT_ARGUMENTS);
+	check_arguments(flex_signature_of_function(function_of_operation(request.operation)), request.arguments);
+	request.context = PG_ARGISNULL(ARGUMENT_CONTEXT) ? NULL : PG_GETARG_JSONB_P(ARGUMENT_CONTEXT);
+	request.on_success = callback_name(text_argument(fcinfo, ARGUMENT_ON_SUCCESS));
+	request.on_failure = callback_name(text_argument(fcinfo, ARGUMENT_ON_FAILURE));
+	request.run_at = PG_ARGISNULL(ARGUMENT_RUN_AT) ? GetCurrentTimestamp() : PG_GETARG_TIMESTAMPTZ(ARGUMENT_RUN_AT);
+	request.priority = PG_ARGISNULL(ARGUMENT_PRIORITY) ? 0 : PG_GETARG_INT32(ARGUMENT_PRIORITY);
+	request.max_attempts = max_attempts_argument(fcinfo);
+	request.unique_key = text_argument(fcinfo, ARGUMENT_UNIQUE_KEY);
+	request.enqueued_by = GetUserNameFromId(request.enqueued_role, false);
+	request.account_sid = flex_setting_is_set(flex_settings.account_sid) ? flex_settings.account_sid : NULL;
+	plan_wake();
+	PG_RETURN_INT64(insert_or_find(&request));
+}
+
+/* Decide on a request of the current role's; a superuser may on anybody's. */
+static void
+decide(int64 id, bool retry)
+{
+	Oid role = GetUserId();
+	bool any_role = superuser();
+	OutboxAccess access;
+	const char *state;
+
+	SPI_connect();
+	flex_outbox_enter(&access);
+	state = flex_outbox_decide(id, role, any_role, retry);
+	flex_outbox_leave(&access);
+	if (state != NULL && state[0] == '\0')
+		ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND), errmsg("request " INT64_FORMAT " is not in the outbox", id)));
+	if (state != NULL)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("request " INT64_FORMAT " cannot be %s", id, retry ? "retried" : "cancelled"),
+						errdetail("Its state is \"%s\".", state)));
+	SPI_finish();
+	if (retry)
+		plan_wake();
+}
+
+PGDLLEXPORT Datum
+flex_api_outbox_retry(PG_FUNCTION_ARGS)
+{
+	decide(PG_GETARG_INT64(0), true);
+	PG_RETURN_VOID();
+}
+
+PGDLLEXPORT Datum
+flex_api_outbox_cancel(PG_FUNCTION_ARGS)
+{
+	decide(PG_GETARG_INT64(0), false);
+	PG_RETURN_VOID();
+}
+
+/* flex_outbox_wake(): the worker is to look into the outbox, after the commit. */
+PGDLLEXPORT Datum
+flex_api_outbox_wake(PG_FUNCTION_ARGS)
+{
+	plan_wake();
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,287 @@
+/*
+ * outbox.c
+ *		The rows of flex_outbox: put in, claim, settle.
+ *
+ * Turns values of C into parameters of the statements, and rows into values of
+ * C.  The caller has connected to SPI, and stands between flex_outbox_enter()
+ * and flex_outbox_leave().  Nothing here knows of the network.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "outbox.h"
+#include "statements.h"
+
+/* A column of a row that came, and whether it is NULL. */
+static Datum
+column(uint64 row, int number, bool *is_null)
+{
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, number, is_null);
+}
+
+/* A column that cannot be NULL. */
+static Datum
+value(uint64 row, int number)
+{
+	bool is_null;
+
+	return column(row, number, &is_null);
+}
+
+/* A column of type text in the caller's memory, NULL for NULL. */
+static char *
+text_column(uint64 row, int number)
+{
+	bool is_null;
+	Datum datum = column(row, number, &is_null);
+
+	return is_null ? NULL : TextDatumGetCString(datum);
+}
+
+/* A text as a parameter; NULL sets its place in nulls. */
+static Datum
+text_parameter(const char *text, char *null)
+{
+	*null = text == NULL ? 'n' : ' ';
+	return text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
+}
+
+/* Put a request in.  Returns its id, or 0 when its unique key is there already. */
+int64
+flex_outbox_insert(const NewRequest *request)
+{
+	char nulls[13 + 1] = "             ";
+	NameData enqueued_by;
+	Datum values[13];
+
+	namestrcpy(&enqueued_by, request->enqueued_by);
+	values[0] = text_parameter(request->operation, &nulls[0]);
+	values[1] = JsonbPGetDatum(request->arguments);
+	values[2] = JsonbPGetDatum(request->context);
+	nulls[2] = request->context == NULL ? 'n' : ' ';
+	values[3] = text_parameter(request->on_success, &nulls[3]);
+	values[4] = text_parameter(request->on_failure, &nulls[4]);
+	values[5] = text_parameter(request->account_sid, &nulls[5]);
+	values[6] = text_parameter(request->unique_key, &nulls[6]);
+	values[7] = TimestampTzGetDatum(request->run_at);
+	values[8] = Int32GetDatum(request->priority);
+	values[9] = Int32GetDatum(request->max_attempts);
+	values[10] = NameGetDatum(&enqueued_by);
+	values[11] = ObjectIdGetDatum(request->enqueued_role);
+	values[12] = ObjectIdGetDatum(MyDatabaseId);
+	return flex_statement_run(INSERT_REQUEST, values, nulls) == 0 ? 0 : DatumGetInt64(value(0, 1));
+}
+
+/* The id of the request that has a unique key, or 0. */
+int64
+flex_outbox_find_key(const char *unique_key)
+{
+	Datum values[1] = {CStringGetTextDatum(unique_key)};
+
+	return flex_statement_run(FIND_KEY, values, NULL) == 0 ? 0 : DatumGetInt64(value(0, 1));
+}
+
+/* All lanes that have requests, the most urgent first. */
+Lane *
+flex_outbox_lanes(int *count)
+{
+	Lane *lanes;
+
+	*count = (int) flex_statement_run(LIST_LANES, NULL, NULL);
+	lanes = palloc(sizeof(Lane) * Max(*count, 1));
+	for (int i = 0; i < *count; i++)
+	{
+		lanes[i].operation = text_column(i, 1);
+		lanes[i].priority = DatumGetInt32(value(i, 2));
+		lanes[i].due_at = DatumGetTimestampTz(value(i, 3));
+	}
+	return lanes;
+}
+
+/* The claims in the rows that came, in the current context. */
+static Claim *
+claims_of_rows(int count)
+{
+	Claim *claims = palloc0(sizeof(Claim) * Max(count, 1));
+
+	for (int i = 0; i < count; i++)
+	{
+		bool is_null;
+		Datum arguments = column(i, 3, &is_null);
+
+		claims[i].id = DatumGetInt64(value(i, 1));
+		claims[i].operation = text_column(i, 2);
+		claims[i].arguments = is_null ? NULL : DatumGetJsonbPCopy(arguments);
+		claims[i].attempts = DatumGetInt32(value(i, 4));
+		claims[i].max_attempts = DatumGetInt32(value(i, 5));
+		claims[i].role = DatumGetObjectId(value(i, 6));
+		claims[i].account_sid = text_column(i, 7);
+		claims[i].on_success = DatumGetBool(value(i, 8));
+		claims[i].on_failure = DatumGetBool(value(i, 9));
+		claims[i].foreign = DatumGetBool(value(i, 10));
+	}
+	return claims;
+}
+
+/*
+ * Claim requests that are due, for this process to send.  They may be sent once
+ * the transaction has been committed, to disk.
+ */
+Claim *
+flex_outbox_claim(const char *operation, int priority, int limit, int *count)
+{
+	Datum values[6] = {
+		CStringGetTextDatum(operation),
+		Int32GetDatum(priority),
+		Int32GetDatum(limit),
+		Int32GetDatum(MyProcPid),
+		TimestampTzGetDatum(MyStartTimestamp),
+		ObjectIdGetDatum(MyDatabaseId),
+	};
+
+	*count = (int) flex_statement_run(CLAIM, values, NULL);
+	return claims_of_rows(*count);
+}
+
+/* Record what became of a claimed request. */
+void
+flex_outbox_settle(int64 id, const Settlement *settlement)
+{
+	char nulls[10 + 1] = "          ";
+	Datum values[10];
+
+	values[0] = Int64GetDatum(id);
+	values[1] = text_parameter(settlement->state, &nulls[1]);
+	values[2] = BoolGetDatum(settlement->with_callback);
+	values[3] = TimestampTzGetDatum(settlement->run_at);
+	nulls[3] = settlement->run_at == 0 ? 'n' : ' ';
+	values[4] = Int32GetDatum(settlement->uncounted ? 1 : 0);
+	values[5] = Int32GetDatum(settlement->http_status);
+	nulls[5] = settlement->http_status == 0 ? 'n' : ' ';
+	values[6] = text_parameter(settlement->error_code, &nulls[6]);
+	values[7] = text_parameter(settlement->error_message, &nulls[7]);
+	values[8] = text_parameter(settlement->request_id, &nulls[8]);
+	values[9] = settlement->response;
+	nulls[9] = settlement->response == (Datum) 0 ? 'n' : ' ';
+	flex_statement_run(SETTLE, values, nulls);
+}
+
+/* Send nothing more to an operation until then. */
+void
+flex_outbox_hold(const char *operation, TimestampTz until)
+{
+	Datum values[2] = {CStringGetTextDatum(operation), TimestampTzGetDatum(until)};
+
+	flex_statement_run(HOLD, values, NULL);
+}
+
+/*
+ * Requests whose sender is gone, locked; with_own adds those of this process,
+ * which must have none under way.
+ */
+Claim *
+flex_outbox_orphans(int limit, bool with_own, int *count)
+{
+	Datum values[5] = {
+		Int32GetDatum(MyProcPid), TimestampTzGetDatum(MyStartTimestamp), BoolGetDatum(with_own),
+		Int32GetDatum(limit),     ObjectIdGetDatum(MyDatabaseId),
+	};
+
+	*count = (int) flex_statement_run(FIND_ORPHANS, values, NULL);
+	return claims_of_rows(*count);
+}
+
+/*
+ * Take the next callback that is due and give its request the last state; both
+ * are undone together when the callback fails.  False when none is due.
+ */
+bool
+flex_outbox_take_callback(Callback *callback)
+{
+	Datum values[1];
+	bool is_null;
+
+	if (flex_statement_run(LOCK_CALLBACK, NULL, NULL) == 0)
+		return false;
+	callback->id = DatumGetInt64(value(0, 1));
+	values[0] = Int64GetDatum(callback->id);
+	if (flex_statement_run(SETTLE_CALLBACK, values, NULL) != 1)
+		elog(ERROR, "request " INT64_FORMAT " of the outbox vanished", callback->id);
+	callback->role = DatumGetObjectId(value(0, 1));
+	callback->function = text_column(0, 2);
+	callback->attempts = DatumGetInt32(value(0, 3));
+	callback->state = text_column(0, 4);
+	callback->row = column(0, 5, &is_null);
+	callback->row_type = SPI_gettypeid(SPI_tuptable->tupdesc, 5);
+	return true;
+}
+
+/* Record that a callback failed, and when to try again: 0 for never. */
+void
+flex_outbox_fail_callback(int64 id, const char *error, TimestampTz again_at)
+{
+	char nulls[3 + 1] = "   ";
+	Datum values[3];
+
+	values[0] = Int64GetDatum(id);
+	values[1] = text_parameter(error, &nulls[1]);
+	values[2] = TimestampTzGetDatum(again_at);
+	nulls[2] = again_at == 0 ? 'n' : ' ';
+	flex_statement_run(FAIL_CALLBACK, values, nulls);
+}
+
+/* When the next callback is due; 0 when there is none. */
+TimestampTz
+flex_outbox_next_callback(void)
+{
+	return flex_statement_run(NEXT_CALLBACK, NULL, NULL) == 0 ? 0 : DatumGetTimestampTz(value(0, 1));
+}
+
+/* Delete requests that finished so long ago; returns how many. */
+int
+flex_outbox_expire(int retention_minutes, int limit)
+{
+	Datum values[2] = {Int32GetDatum(retention_minutes), Int32GetDatum(limit)};
+
+	return (int) flex_statement_run(EXPIRE, values, NULL);
+}
+
+/* Note that somebody looks for requests to send. */
+bool
+flex_outbox_note_drain(bool is_worker)
+{
+	return flex_statement_run(is_worker ? NOTE_WORKER : NOTE_DRAIN, NULL, NULL) > 0;
+}
+
+/* True when somebody has looked for requests within a day. */
+bool
+flex_outbox_was_drained(void)
+{
+	return flex_statement_run(WAS_DRAINED, NULL, NULL) > 0;
+}
+
+/*
+ * Make a request pending again, or cancel it.  Returns NULL, or the state that
+ * does not allow it, or "" when there is no such request of the role's.
+ */
+const char *
+flex_outbox_decide(int64 id, Oid role, bool any_role, bool retry)
+{
+	Datum values[1] = {Int64GetDatum(id)};
+	const char *state;
+
+	if (flex_statement_run(LOCK_REQUEST, values, NULL) == 0 || (!any_role && DatumGetObjectId(value(0, 2)) != role))
+		return "";
+	state = text_column(0, 1);
+	if (strcmp(state, "sending") == 0 || strcmp(state, "succeeded") == 0 ||
+		strcmp(state, retry ? "pending" : "cancelled") == 0)
+		return state;
+	flex_statement_run(retry ? RETRY : CANCEL, values, NULL);
+	return NULL;
+}

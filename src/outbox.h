@@ -1,0 +1,92 @@
+/*
+ * outbox.h
+ *		The rows of flex_outbox, through SPI.
+ */
+#ifndef FLEX_OUTBOX_H
+#define FLEX_OUTBOX_H
+
+#include "datatype/timestamp.h"
+#include "utils/jsonb.h"
+
+/* A request as flex_enqueue() leaves it; what is NULL stays NULL. */
+typedef struct NewRequest
+{
+	const char *operation;
+	Jsonb *arguments;
+	Jsonb *context;
+	const char *on_success;
+	const char *on_failure;
+	const char *account_sid;
+	const char *unique_key;
+	TimestampTz run_at;
+	int priority;
+	int max_attempts;
+	const char *enqueued_by;
+	Oid enqueued_role;
+} NewRequest;
+
+/* The requests of one operation and priority that wait. */
+typedef struct Lane
+{
+	char *operation;
+	int priority;
+	TimestampTz due_at; /* of the first of them, or when the hold on them ends */
+} Lane;
+
+/* A request that this process has claimed. */
+typedef struct Claim
+{
+	int64 id;
+	char *operation;
+	Jsonb *arguments;
+	int attempts; /* this one included */
+	int max_attempts;
+	Oid role;
+	char *account_sid; /* or NULL */
+	bool on_success;   /* has such a callback */
+	bool on_failure;
+	bool foreign; /* comes from another database: must not be sent */
+} Claim;
+
+/* What became of a claimed request. */
+typedef struct Settlement
+{
+	const char *state;
+	TimestampTz run_at; /* of state pending */
+	bool with_callback;
+	bool uncounted;  /* the attempt was none */
+	int http_status; /* 0: no answer */
+	const char *error_code;
+	const char *error_message;
+	const char *request_id;
+	Datum response; /* jsonb; 0: none */
+} Settlement;
+
+/* A callback that is due, with the row it is called with. */
+typedef struct Callback
+{
+	int64 id;
+	Oid role;
+	char *function; /* qualified name */
+	int attempts;
+	char *state; /* that the request has now */
+	Datum row;
+	Oid row_type;
+} Callback;
+
+extern int64 flex_outbox_insert(const NewRequest *request);
+extern int64 flex_outbox_find_key(const char *unique_key);
+extern Lane *flex_outbox_lanes(int *count);
+extern Claim *flex_outbox_claim(const char *operation, int priority, int limit, int *count);
+extern void flex_outbox_settle(int64 id, const Settlement *settlement);
+extern void flex_outbox_hold(const char *operation, TimestampTz until);
+extern Claim *flex_outbox_orphans(int limit, bool with_own, int *count);
+extern bool flex_outbox_take_callback(Callback *callback);
+extern void flex_outbox_fail_callback(int64 id, const char *error, TimestampTz again_at);
+extern TimestampTz flex_outbox_next_callback(void);
+extern int flex_outbox_expire(int retention_minutes, int limit);
+extern bool flex_outbox_note_drain(bool is_worker);
+extern bool flex_outbox_was_drained(void);
+extern const char *flex_outbox_decide(int64 id, Oid role, bool any_role, bool retry);
+
+#endif /* FLEX_OUTBOX_H */

@@ -1,0 +1,624 @@
+/*
+ * sender.c
+ *		Sends what is due in the outbox: the engine of worker and drain.
+ *
+ * In turns: one transaction settles the requests that have been answered and
+ * claims others; after its commit the claimed ones are sent; then callbacks run,
+ * a transaction each; then it waits, in no transaction.  Who is killed leaves
+ * claims behind, which the next sender finds by the dead process's number; who
+ * is cancelled settles them himself before he goes.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "lib/ilist.h"
+#include "miscadmin.h"
+#include "parser/parse_func.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "callbacks.h"
+#include "clock.h"
+#include "credentials.h"
+#include "limits.h"
+#include "packing.h"
+#include "sender.h"
+#include "settings.h"
+#include "settlement.h"
+#include "statements.h"
+#include "transport.h"
+
+#define HOUSEKEEPING_MS 30000
+#define ORPHANS_AT_ONCE 1000
+#define EXPIRED_AT_ONCE 1000
+#define CALLBACKS_A_TURN 20 /* then answers that have come are looked at again */
+
+#define CALLBACK_FIRST_MS 1000
+#define CALLBACK_MOST_MS (60 * 60 * 1000)
+#define CALLBACK_MAX_ATTEMPTS 20
+
+/* A request under way, in a context of its own. */
+typedef struct Sending
+{
+	dlist_node node;
+	MemoryContext context;
+	Claim claim;
+	HttpRequest *request;
+	char *origin;
+	char *authorization; /* NULL: the request brings its own */
+	Transfer *transfer;  /* NULL: not sent yet */
+} Sending;
+
+struct Sender
+{
+	const Transactions *transactions;
+	bool is_worker;
+	MemoryContext context;
+	MemoryContext turn;  /* what a turn needs */
+	int64 requests_left; /* that may still be claimed */
+	dlist_head sending;
+	int count;               /* in sending */
+	bool has_callbacks;      /* perhaps */
+	TimestampTz due_at;      /* of the next request; 0: there is none */
+	TimestampTz tokens_at;   /* when the rate allows a request that is due; 0: none waits for it */
+	TimestampTz callback_at; /* of the next callback; 0: there is none */
+	int64 cleaned_at;        /* flex_clock_ms() of the last housekeeping; 0: never */
+};
+
+/* Make a sender; it lives in a context under the current one. */
+Sender *
+flex_sender_create(const Transactions *transactions, int64 max_requests, bool is_worker)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "flex_api sender", ALLOCSET_DEFAULT_SIZES);
+	Sender *sender = MemoryContextAllocZero(context, sizeof(Sender));
+
+	sender->transactions = transactions;
+	sender->is_worker = is_worker;
+	sender->context = context;
+	sender->turn = AllocSetContextCreate(context, "flex_api turn", ALLOCSET_DEFAULT_SIZES);
+	sender->requests_left = max_requests;
+	sender->has_callbacks = true;
+	dlist_init(&sender->sending);
+	return sender;
+}
+
+/* Begin a transaction with the outbox's rights. */
+static void
+begin(Sender *sender, OutboxAccess *access)
+{
+	sender->transactions->begin();
+	flex_outbox_enter(access);
+	MemoryContextSwitchTo(sender->turn);
+}
+
+static void
+commit(Sender *sender, OutboxAccess *access)
+{
+	flex_outbox_leave(access);
+	sender->transactions->commit();
+	MemoryContextSwitchTo(sender->context);
+	MemoryContextReset(sender->turn);
+}
+
+/* The earlier of two times, where 0 means none. */
+static TimestampTz
+earlier(TimestampTz a, TimestampTz b)
+{
+	return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+/* Something is due at that time. */
+static void
+note_due(Sender *sender, TimestampTz due_at)
+{
+	sender->due_at = earlier(sender->due_at, due_at);
+}
+
+/* Forget a request and let go of its connection. */
+static void
+end_sending(Sender *sender, Sending *sending)
+{
+	if (sending->transfer != NULL)
+		flex_transport_release(sending->transfer);
+	if (sending->authorization != NULL)
+		explicit_bzero(sending->authorization, strlen(sending->authorization));
+	dlist_delete(&sending->node);
+	sender->count--;
+	MemoryContextDelete(sending->context);
+}
+
+/* True when a request has been answered, or has failed. */
+static bool
+is_over(const Sending *sending)
+{
+	return sending->transfer != NULL && flex_transfer_state(sending->transfer) != TRANSFER_RUNNING;
+}
+
+static bool
+any_is_over(Sender *sender)
+{
+	dlist_iter iter;
+
+	dlist_foreach(iter, &sender->sending)
+	{
+		if (is_over(dlist_container(Sending, node, iter.cur)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Settle what is over; with all, also what is still under way, which is given
+ * up.  Returns how many were settled; they stay in the list until the commit.
+ */
+static int
+settle_requests(Sender *sender, bool all)
+{
+	dlist_iter iter;
+	int settled = 0;
+
+	dlist_foreach(iter, &sender->sending)
+	{
+		Sending *sending = dlist_container(Sending, node, iter.cur);
+
+		if (!all && !is_over(sending))
+			continue;
+		if (sending->transfer != NULL)
+			flex_settle_attempt(&sending->claim, sending->request, sending->transfer);
+		else
+			flex_settle_unstarted(&sending->claim);
+		settled++;
+	}
+	return settled;
+}
+
+/* After the commit: let go of what has been settled. */
+static void
+end_settled(Sender *sender, bool all)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &sender->sending)
+	{
+		Sending *sending = dlist_container(Sending, node, iter.cur);
+
+		if (all || is_over(sending))
+		{
+			sender->has_callbacks |= sending->claim.on_success || sending->claim.on_failure;
+			end_sending(sender, sending);
+		}
+	}
+}
+
+/* The function of an operation, looked up in the extension's schema. */
+static Oid
+function_of(const char *operation)
+{
+	List *name = list_make2(makeString(get_namespace_name(flex_outbox_schema(false))), makeString(pstrdup(operation)));
+
+	return LookupFuncName(name, -1, NULL, true);
+}
+
+/* Make the request and find its credentials, as the role that enqueued it. */
+static void
+make_request(Sending *sending, const Signature *signature)
+{
+	NullableDatum *values = palloc(sizeof(NullableDatum) * Max(signature->count, 1));
+	Oid user;
+	int security;
+
+	flex_unpack_arguments(signature, sending->claim.arguments, values);
+	sending->request = flex_request_build(signature->operation, signature->parameters, signature->count, values);
+	sending->origin = flex_settings_origin();
+	if (sending->request->authorized)
+		return;
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(sending->claim.role, security);
+	sending->authorization = flex_credentials_authorization(sending->claim.account_sid);
+	SetUserIdAndSecContext(user, security);
+}
+
+/* Raise when a claim cannot be sent by anybody. */
+static void
+check_claim(const Claim *claim, Oid function)
+{
+	if (claim->foreign)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("the request was enqueued in another database, of which this is a copy")));
+	if (!OidIsValid(function))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function %s does not exist", claim->operation)));
+	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(claim->role)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("the role that enqueued the request does not exist")));
+}
+
+/*
+ * Get a claimed request ready to be sent.  What is wrong with one settles that
+ * one, and no other.  Only checks and look-ups are guarded, which leave nothing
+ * behind that a subtransaction would have to clean up.
+ */
+static bool
+prepare(Sending *sending, Oid function, const Signature *signature)
+{
+	Oid user;
+	int security;
+	volatile bool good = true;
+
+	GetUserIdAndSecContext(&user, &security);
+	MemoryContextSwitchTo(sending->context);
+	PG_TRY();
+	{
+		check_claim(&sending->claim, function);
+		make_request(sending, signature);
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		SetUserIdAndSecContext(user, security);
+		MemoryContextSwitchTo(sending->context);
+		error = CopyErrorData();
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			PG_RE_THROW();
+		FlushErrorState();
+		flex_settle_unsent(&sending->claim, error);
+		good = false;
+	}
+	PG_END_TRY();
+	return good;
+}
+
+/* A copy of a claim in the current context. */
+static Claim
+copy_claim(const Claim *claim)
+{
+	Claim copy = *claim;
+
+	copy.operation = pstrdup(claim->operation);
+	copy.account_sid = claim->account_sid ? pstrdup(claim->account_sid) : NULL;
+	copy.arguments = palloc(VARSIZE(claim->arguments));
+	memcpy(copy.arguments, claim->arguments, VARSIZE(claim->arguments));
+	return copy;
+}
+
+/* Put a claimed request into the list, ready to be sent. */
+static void
+add_claim(Sender *sender, const Claim *claim, Oid function, const Signature *signature)
+{
+	MemoryContext context = AllocSetContextCreate(sender->context, "flex_api request", ALLOCSET_SMALL_SIZES);
+	MemoryContext before = MemoryContextSwitchTo(context);
+	Sending *sending = palloc0(sizeof(Sending));
+
+	sending->context = context;
+	sending->claim = copy_claim(claim);
+	dlist_push_tail(&sender->sending, &sending->node);
+	sender->count++;
+	if (!prepare(sending, function, signature))
+	{
+		sender->has_callbacks |= claim->on_failure;
+		end_sending(sender, sending);
+	}
+	MemoryContextSwitchTo(before);
+}
+
+/* Claim what may be sent of a lane, at most room requests.  Returns how many were. */
+static int
+claim_lane(Sender *sender, const Lane *lane, int room)
+{
+	const Operation *operation = flex_operation_find(lane->operation);
+	int granted = operation != NULL ? flex_limits_take(operation, room) : room;
+	Oid function;
+	const Signature *signature = NULL;
+	Claim *claims;
+	int count;
+
+	if (granted == 0)
+	{
+		sender->tokens_at = earlier(sender->tokens_at,
+									TimestampTzPlusMilliseconds(GetCurrentTimestamp(), flex_limits_wait_ms(operation)));
+		return 0;
+	}
+	claims = flex_outbox_claim(lane->operation, lane->priority, granted, &count);
+	if (operation != NULL)
+		flex_limits_give_back(operation, granted - count);
+	function = function_of(lane->operation);
+	if (OidIsValid(function) && operation != NULL)
+		signature = flex_signature_of_function(function);
+	for (int i = 0; i < count; i++)
+		add_claim(sender, &claims[i], signature != NULL ? function : InvalidOid, signature);
+	/* There may be more of it. */
+	if (count == granted)
+		note_due(sender, GetCurrentTimestamp());
+	return count;
+}
+
+/* Claim what is due, as long as there is room beside what is under way. */
+static void
+claim_requests(Sender *sender, int under_way)
+{
+	int room = (int) Min((int64) (flex_settings.concurrency - under_way), sender->requests_left);
+	int count;
+	Lane *lanes = flex_outbox_lanes(&count);
+	TimestampTz now = GetCurrentTimestamp();
+	int claimed = 0;
+
+	sender->due_at = 0;
+	sender->tokens_at = 0;
+	for (int i = 0; i < count; i++)
+	{
+		if (lanes[i].due_at <= now && room > claimed)
+			claimed += claim_lane(sender, &lanes[i], room - claimed);
+		else
+			note_due(sender, lanes[i].due_at);
+	}
+	sender->requests_left -= claimed;
+	/* A claim that a crash undoes would be sent twice. */
+	if (claimed > 0)
+		ForceSyncCommit();
+}
+
+/* Take over what dead senders left, and delete what is too old. */
+static void
+clean_up(Sender *sender)
+{
+	int count;
+	Claim *orphans = flex_outbox_orphans(ORPHANS_AT_ONCE, sender->count == 0, &count);
+
+	for (int i = 0; i < count; i++)
+		flex_settle_orphan(&orphans[i]);
+	sender->has_callbacks = true;
+	if (flex_settings.outbox_retention >= 0)
+		flex_outbox_expire(flex_settings.outbox_retention, EXPIRED_AT_ONCE);
+	flex_outbox_note_drain(sender->is_worker);
+	sender->cleaned_at = count < ORPHANS_AT_ONCE ? flex_clock_ms() : 0;
+}
+
+/* True when housekeeping is due. */
+static bool
+must_clean_up(const Sender *sender)
+{
+	return sender->cleaned_at == 0 || flex_clock_ms() - sender->cleaned_at >= HOUSEKEEPING_MS;
+}
+
+/* True when requests are due and it is worth claiming some. */
+static bool
+may_claim(const Sender *sender)
+{
+	int room = flex_settings.concurrency - sender->count;
+
+	return sender->requests_left > 0 && (sender->count == 0 || room >= Max(flex_settings.concurrency / 4, 1)) &&
+		   sender->due_at != 0 && sender->due_at <= GetCurrentTimestamp();
+}
+
+/* One transaction: settle what is over, claim what is due. */
+static void
+settle_and_claim(Sender *sender)
+{
+	OutboxAccess access;
+	int settled;
+
+	begin(sender, &access);
+	if (must_clean_up(sender))
+		clean_up(sender);
+	settled = settle_requests(sender, false);
+	if (sender->requests_left > 0)
+		claim_requests(sender, sender->count - settled);
+	commit(sender, &access);
+	end_settled(sender, false);
+}
+
+/* Send what has been claimed. */
+static void
+start_claimed(Sender *sender)
+{
+	dlist_iter iter;
+
+	dlist_foreach(iter, &sender->sending)
+	{
+		Sending *sending = dlist_container(Sending, node, iter.cur);
+
+		if (sending->transfer == NULL)
+			sending->transfer =
+				flex_transport_start(sending->request, sending->origin, sending->authorization, flex_settings.timeout);
+	}
+}
+
+/* Report a callback's error, and note when it is to be tried again. */
+static void
+fail_callback(Sender *sender, const Callback *callback, const ErrorData *error)
+{
+	OutboxAccess access;
+	bool give_up = callback->attempts + 1 >= CALLBACK_MAX_ATTEMPTS;
+	int64 delay = flex_backoff_ms(callback->attempts, CALLBACK_FIRST_MS, CALLBACK_MOST_MS);
+
+	ereport(WARNING, (errcode(error->sqlerrcode),
+					  errmsg("callback of request " INT64_FORMAT " of the Flex API outbox failed: %s", callback->id,
+							 error->message),
+					  give_up ? errdetail("It is not tried again.") : 0));
+	begin(sender, &access);
+	flex_outbox_fail_callback(callback->id, error->message,
+							  give_up ? 0 : TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay));
+	flex_settle_notify(callback->id, callback->state);
+	commit(sender, &access);
+}
+
+/* Run the callback that was taken, in the transaction that settles its request. */
+static void
+run_taken_callback(Sender *sender, const Callback *callback)
+{
+	PG_TRY();
+	{
+		flex_callback_run(callback);
+		flex_settle_notify(callback->id, callback->state);
+		sender->transactions->commit();
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(sender->context);
+		error = CopyErrorData();
+		FlushErrorState();
+		sender->transactions->rollback();
+		MemoryContextSwitchTo(sender->context);
+		fail_callback(sender, callback, error);
+		/* Somebody wants us to stop: that was for us as well. */
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			ReThrowError(error);
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(sender->context);
+	MemoryContextReset(sender->turn);
+}
+
+/* Run the next callback that is due; false when none is. */
+static bool
+run_callback(Sender *sender)
+{
+	OutboxAccess access;
+	Callback callback;
+
+	begin(sender, &access);
+	if (!flex_outbox_take_callback(&callback))
+	{
+		sender->callback_at = flex_outbox_next_callback();
+		commit(sender, &access);
+		return false;
+	}
+	flex_outbox_leave(&access);
+	run_taken_callback(sender, &callback);
+	return true;
+}
+
+/* Run callbacks that are due, but not so many that answers wait for long. */
+static void
+run_callbacks(Sender *sender)
+{
+	for (int i = 0; i < CALLBACKS_A_TURN; i++)
+	{
+		if (!run_callback(sender))
+		{
+			sender->has_callbacks = false;
+			return;
+		}
+	}
+}
+
+/* True when a callback may be due. */
+static bool
+may_run_callbacks(const Sender *sender)
+{
+	return sender->has_callbacks || (sender->callback_at != 0 && sender->callback_at <= GetCurrentTimestamp());
+}
+
+/* Milliseconds from now to a time, between 0 and that of the housekeeping. */
+static long
+ms_until(TimestampTz at)
+{
+	if (at == 0)
+		return HOUSEKEEPING_MS;
+	return Min(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), at), HOUSEKEEPING_MS);
+}
+
+/* Milliseconds until there may be something to do, when nothing is under way. */
+long
+flex_sender_idle_ms(const Sender *sender)
+{
+	return ms_until(earlier(earlier(sender->due_at, sender->tokens_at), sender->callback_at));
+}
+
+/* Wait for an answer, or for the time of the next request. */
+static void
+wait_for_something(Sender *sender)
+{
+	TimestampTz due_at = sender->requests_left > 0 ? earlier(sender->due_at, sender->tokens_at) : 0;
+	bool full = flex_settings.concurrency - sender->count < Max(flex_settings.concurrency / 4, 1);
+
+	if (flex_transport_wait(ms_until(full ? 0 : due_at)))
+		note_due(sender, GetCurrentTimestamp());
+}
+
+/* One turn; false when there is nothing left to do now. */
+static bool
+take_turn(Sender *sender)
+{
+	if (sender->tokens_at != 0 && sender->tokens_at <= GetCurrentTimestamp())
+		note_due(sender, sender->tokens_at);
+	if (any_is_over(sender) || must_clean_up(sender) || may_claim(sender))
+		settle_and_claim(sender);
+	start_claimed(sender);
+	if (may_run_callbacks(sender))
+		run_callbacks(sender);
+	if (may_claim(sender) || may_run_callbacks(sender) || any_is_over(sender))
+		return true;
+	if (sender->count == 0 && (sender->tokens_at == 0 || sender->requests_left == 0))
+		return false;
+	wait_for_something(sender);
+	return true;
+}
+
+/* Settle all that is under way and let go of it: the sender has to stop. */
+static void
+wind_up(Sender *sender)
+{
+	OutboxAccess access;
+
+	if (sender->count == 0)
+		return;
+	begin(sender, &access);
+	settle_requests(sender, true);
+	commit(sender, &access);
+	end_settled(sender, true);
+}
+
+/* After an error: settle what is under way, or at least let go of it. */
+static void
+wind_up_after_error(Sender *sender)
+{
+	PG_TRY();
+	{
+		sender->transactions->rollback();
+		MemoryContextSwitchTo(sender->context);
+		wind_up(sender);
+	}
+	PG_CATCH();
+	{
+		/* The next sender finds the requests, as those of one that was killed. */
+		MemoryContextSwitchTo(sender->context);
+		EmitErrorReport();
+		FlushErrorState();
+		sender->transactions->rollback();
+		end_settled(sender, true);
+	}
+	PG_END_TRY();
+}
+
+/*
+ * Send what is due, until nothing is.  Raises the first error that is not one
+ * request's alone, after settling what is under way.
+ */
+void
+flex_sender_run(Sender *sender)
+{
+	note_due(sender, GetCurrentTimestamp());
+	PG_TRY();
+	{
+		while (take_turn(sender))
+			CHECK_FOR_INTERRUPTS();
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(sender->context);
+		error = CopyErrorData();
+		FlushErrorState();
+		wind_up_after_error(sender);
+		ReThrowError(error);
+	}
+	PG_END_TRY();
+}

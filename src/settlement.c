@@ -1,0 +1,241 @@
+/*
+ * settlement.c
+ *		What becomes of a request in the outbox after an attempt.
+ *
+ * The verdict on the transfer decides; this room turns it into a state, a time
+ * for the next attempt and the texts that are kept, and tells who listens.  The
+ * caller stands in a transaction with the outbox's rights.
+ */
+#include "postgres.h"
+
+#include "commands/async.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "response.h"
+#include "settlement.h"
+
+#define CHANNEL "flex_api"
+
+#define BACKOFF_FIRST_MS 1000
+#define BACKOFF_MOST_MS (10 * 60 * 1000)
+#define DEFERRED_MS 1000       /* until there may be a file descriptor again */
+#define MISCONFIGURED_MS 60000 /* until somebody may have mended the settings */
+
+#define STATUS_NOT_FOUND 404
+
+static const char state_pending[] = "pending";
+static const char state_succeeded[] = "succeeded";
+static const char state_failed[] = "failed";
+static const char state_uncertain[] = "uncertain";
+static const char state_cancelled[] = "cancelled";
+
+/* True when the request has a callback for a state. */
+static bool
+has_callback(const Claim *claim, const char *state)
+{
+	if (state == state_succeeded)
+		return claim->on_success;
+	return claim->on_failure && (state == state_failed || state == state_uncertain);
+}
+
+/* Tell who listens that a request has reached its last state. */
+void
+flex_settle_notify(int64 id, const char *state)
+{
+	Async_Notify(CHANNEL, psprintf(INT64_FORMAT " %s", id, state));
+}
+
+/* Write a settlement down, and tell who listens of a last state. */
+static void
+settle(const Claim *claim, Settlement *settlement)
+{
+	settlement->with_callback = has_callback(claim, settlement->state);
+	flex_outbox_settle(claim->id, settlement);
+	if (settlement->state != state_pending && !settlement->with_callback)
+		flex_settle_notify(claim->id, settlement->state);
+}
+
+/* Send it again after a while, or give up when there were enough attempts. */
+static void
+plan_next_attempt(const Claim *claim, Settlement *settlement, int64 delay_ms)
+{
+	if (!settlement->uncounted && claim->attempts >= claim->max_attempts)
+	{
+		settlement->state = state_failed;
+		return;
+	}
+	settlement->state = state_pending;
+	settlement->run_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay_ms);
+}
+
+/* The body of a good answer, or false when it makes no sense: then the error says why. */
+static bool
+read_response(const Transfer *transfer, Settlement *settlement)
+{
+	MemoryContext context = CurrentMemoryContext;
+	size_t length;
+	const char *body = flex_transfer_body(transfer, &length);
+	volatile bool good = true;
+
+	if (length == 0)
+		return true;
+	PG_TRY();
+	{
+		settlement->response = flex_decode_jsonb(body, length);
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			PG_RE_THROW();
+		FlushErrorState();
+		settlement->error_code = pstrdup(unpack_sql_state(error->sqlerrcode));
+		settlement->error_message = psprintf("%s: %s", error->message, error->detail ? error->detail : "");
+		good = false;
+	}
+	PG_END_TRY();
+	return good;
+}
+
+/* Note what the service said, or why it said nothing. */
+static void
+explain(const HttpRequest *request, const Transfer *transfer, Settlement *settlement)
+{
+	Problem problem;
+
+	flex_outcome_explain(request, transfer, &problem);
+	settlement->http_status = problem.http_status;
+	settlement->request_id = problem.request_id;
+	if (flex_transfer_state(transfer) == TRANSFER_ANSWERED)
+	{
+		settlement->error_code = problem.code;
+		settlement->error_message = problem.message;
+		if (problem.message == NULL && problem.http_status / 100 != 2)
+			settlement->error_message = psprintf("the Flex API answered with HTTP status %d", problem.http_status);
+		return;
+	}
+	settlement->error_code = flex_transfer_was_sent(transfer) ? (request->idempotent ? "08006" : "08007") : "08001";
+	settlement->error_message = pstrdup(flex_transfer_failure(transfer));
+	if (flex_transfer_state(transfer) == TRANSFER_RUNNING)
+		settlement->error_message = "the sender was stopped before the answer came";
+}
+
+/* Hold the operation back when the service asks for it.  Returns the milliseconds. */
+static int64
+hold_as_asked(const Claim *claim, const Transfer *transfer)
+{
+	int64 asked = flex_transfer_retry_after(transfer) * 1000;
+
+	if (asked > 0)
+		flex_outbox_hold(claim->operation, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), asked));
+	return asked;
+}
+
+/* A good answer: a success, if it can be read. */
+static void
+settle_success(const Claim *claim, const HttpRequest *request, const Transfer *transfer, Settlement *settlement)
+{
+	if (read_response(transfer, settlement))
+		settlement->state = state_succeeded;
+	else if (request->idempotent)
+		plan_next_attempt(claim, settlement, flex_backoff_ms(claim->attempts - 1, BACKOFF_FIRST_MS, BACKOFF_MOST_MS));
+	else
+		settlement->state = state_uncertain;
+}
+
+/* A DELETE that had been tried before may find gone what it deleted. */
+static bool
+was_deleted_before(const Claim *claim, const HttpRequest *request, const Transfer *transfer)
+{
+	return claim->attempts > 1 && strcmp(request->method, "DELETE") == 0 &&
+		   flex_transfer_state(transfer) == TRANSFER_ANSWERED && flex_transfer_status(transfer) == STATUS_NOT_FOUND;
+}
+
+/* Settle a request by its transfer, which is over, or is being given up. */
+void
+flex_settle_attempt(const Claim *claim, const HttpRequest *request, const Transfer *transfer)
+{
+	Settlement settlement = {0};
+	int64 delay;
+
+	explain(request, transfer, &settlement);
+	switch (flex_outcome_judge(request, transfer))
+	{
+		case VERDICT_SUCCEEDED:
+			settle_success(claim, request, transfer, &settlement);
+			break;
+		case VERDICT_AGAIN:
+			delay = hold_as_asked(claim, transfer);
+			delay = Max(delay, flex_backoff_ms(claim->attempts - 1, BACKOFF_FIRST_MS, BACKOFF_MOST_MS));
+			plan_next_attempt(claim, &settlement, delay);
+			break;
+		case VERDICT_DEFERRED:
+			settlement.uncounted = true;
+			plan_next_attempt(claim, &settlement, DEFERRED_MS);
+			break;
+		case VERDICT_UNKNOWN:
+			settlement.state = state_uncertain;
+			break;
+		case VERDICT_FAILED:
+			settlement.state = was_deleted_before(claim, request, transfer) ? state_succeeded : state_failed;
+			break;
+	}
+	settle(claim, &settlement);
+}
+
+/*
+ * Settle a request that could not even be made.  Settings that are missing are
+ * no failure of the request's: it waits until somebody has mended them.
+ */
+void
+flex_settle_unsent(const Claim *claim, const ErrorData *error)
+{
+	Settlement settlement = {
+		.error_code = unpack_sql_state(error->sqlerrcode),
+		.error_message = error->message,
+	};
+
+	if (claim->foreign)
+		settlement.state = state_cancelled;
+	else if (error->sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)
+	{
+		settlement.uncounted = true;
+		plan_next_attempt(claim, &settlement, MISCONFIGURED_MS);
+	}
+	else
+		settlement.state = state_failed;
+	settle(claim, &settlement);
+}
+
+/* Settle a request that was claimed and then not sent: it is as it was. */
+void
+flex_settle_unstarted(const Claim *claim)
+{
+	Settlement settlement = {.uncounted = true};
+
+	plan_next_attempt(claim, &settlement, 0);
+	settle(claim, &settlement);
+}
+
+/* Settle a request whose sender is gone: it may have been sent. */
+void
+flex_settle_orphan(const Claim *claim)
+{
+	const Operation *operation = flex_operation_find(claim->operation);
+	Settlement settlement = {
+		.error_code = "08007",
+		.error_message = "the sender ended before the answer was recorded",
+	};
+
+	if (claim->foreign)
+		settlement.state = state_cancelled;
+	else if (operation != NULL && flex_method_is_idempotent(operation->method))
+		plan_next_attempt(claim, &settlement, 0);
+	else
+		settlement.state = state_uncertain;
+	settle(claim, &settlement);
+}

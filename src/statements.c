@@ -1,0 +1,333 @@
+/*
+ * statements.c
+ *		The SQL that the outbox's rows are read and written with.
+ *
+ * Each statement stands once in a table, is prepared at its first use in a
+ * session, and uses the operators of pg_catalog alone.  The caller has
+ * connected to SPI, and stands between flex_outbox_enter() and
+ * flex_outbox_leave().
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "statements.h"
+
+#define MAX_PARAMETERS 16
+
+/* $t is the extension's schema, quoted. */
+typedef struct Statement
+{
+	const char *sql;
+	int count;
+	Oid types[MAX_PARAMETERS];
+} Statement;
+
+static const Statement statements[STATEMENTS] = {
+	[INSERT_REQUEST] =
+		{
+			.sql = "INSERT INTO $t.flex_outbox (operation, arguments, context, on_success, on_failure, account_sid, "
+				   "unique_key, run_at, priority, max_attempts, enqueued_by, enqueued_role, enqueued_in) "
+				   "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) "
+				   "ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL DO NOTHING RETURNING id",
+			.count = 13,
+			.types = {TEXTOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT4OID,
+					  NAMEOID, OIDOID, OIDOID},
+		},
+	[FIND_KEY] =
+		{
+			.sql = "SELECT id FROM $t.flex_outbox WHERE unique_key = $1",
+			.count = 1,
+			.types = {TEXTOID},
+		},
+	/* From lane to lane along the index, however many requests are in each. */
+	[LIST_LANES] =
+		{
+			.sql = "WITH RECURSIVE lanes AS ("
+				   "(SELECT operation, priority, run_at FROM $t.flex_outbox WHERE state = 'pending' "
+				   "ORDER BY operation, priority, run_at, id LIMIT 1) "
+				   "UNION ALL SELECT next.* FROM lanes AS l, LATERAL ("
+				   "SELECT operation, priority, run_at FROM $t.flex_outbox AS o WHERE state = 'pending' "
+				   "AND (o.operation, o.priority) > (l.operation, l.priority) "
+				   "ORDER BY operation, priority, run_at, id LIMIT 1) AS next) "
+				   "SELECT l.operation, l.priority, greatest(l.run_at, h.held_until) "
+				   "FROM lanes AS l LEFT JOIN $t.flex_outbox_holds AS h USING (operation) "
+				   "ORDER BY l.priority DESC, 3",
+		},
+	[CLAIM] =
+		{
+			.sql = "UPDATE $t.flex_outbox AS o SET state = 'sending', attempts = o.attempts + 1, "
+				   "started_at = clock_timestamp(), sender_pid = $4, sender_start = $5 "
+				   "WHERE o.id = ANY (ARRAY(SELECT id FROM $t.flex_outbox WHERE state = 'pending' AND operation = $1 "
+				   "AND priority = $2 AND run_at <= clock_timestamp() ORDER BY operation, priority, run_at, id "
+				   "LIMIT $3 FOR UPDATE SKIP LOCKED)) "
+				   "RETURNING o.id, o.operation, o.arguments, o.attempts, o.max_attempts, o.enqueued_role, "
+				   "o.account_sid, o.on_success IS NOT NULL, o.on_failure IS NOT NULL, o.enqueued_in <> $6",
+			.count = 6,
+			.types = {TEXTOID, INT4OID, INT4OID, INT4OID, TIMESTAMPTZOID, OIDOID},
+		},
+	/* With a callback the row takes its last state together with that. */
+	[SETTLE] =
+		{
+			.sql = "UPDATE $t.flex_outbox SET state = CASE WHEN $3 THEN state ELSE $2 END, "
+				   "outcome = CASE WHEN $3 THEN $2 END, "
+				   "callback_at = CASE WHEN $3 THEN clock_timestamp() END, "
+				   "finished_at = CASE WHEN $2 <> 'pending' AND NOT $3 THEN clock_timestamp() END, "
+				   "run_at = coalesce($4, run_at), attempts = attempts - $5, http_status = $6, error_code = $7, "
+				   "error_message = $8, request_id = $9, response = $10, sender_pid = NULL, sender_start = NULL "
+				   "WHERE id = $1 AND state = 'sending' AND outcome IS NULL",
+			.count = 10,
+			.types = {INT8OID, TEXTOID, BOOLOID, TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, JSONBOID},
+		},
+	[HOLD] =
+		{
+			.sql = "INSERT INTO $t.flex_outbox_holds AS h (operation, held_until) VALUES ($1, $2) "
+				   "ON CONFLICT (operation) DO UPDATE SET held_until = greatest(h.held_until, excluded.held_until)",
+			.count = 2,
+			.types = {TEXTOID, TIMESTAMPTZOID},
+		},
+	/* A sender is gone when no process of its number and its age runs. */
+	[FIND_ORPHANS] =
+		{
+			.sql = "SELECT o.id, o.operation, NULL::jsonb, o.attempts, o.max_attempts, o.enqueued_role, "
+				   "o.account_sid, o.on_success IS NOT NULL, o.on_failure IS NOT NULL, o.enqueued_in <> $5 "
+				   "FROM $t.flex_outbox AS o WHERE o.state = 'sending' AND o.outcome IS NULL "
+				   "AND CASE WHEN o.sender_pid = $1 AND o.sender_start = $2 THEN $3 ELSE NOT EXISTS "
+				   "(SELECT FROM pg_stat_get_activity(o.sender_pid) AS a WHERE a.backend_start = o.sender_start) END "
+				   "LIMIT $4 FOR UPDATE SKIP LOCKED",
+			.count = 5,
+			.types = {INT4OID, TIMESTAMPTZOID, BOOLOID, INT4OID, OIDOID},
+		},
+	[LOCK_CALLBACK] =
+		{
+			.sql = "SELECT id FROM $t.flex_outbox WHERE callback_at <= clock_timestamp() "
+				   "ORDER BY callback_at LIMIT 1 FOR UPDATE SKIP LOCKED",
+		},
+	[SETTLE_CALLBACK] =
+		{
+			.sql = "UPDATE $t.flex_outbox AS o SET state = coalesce(outcome, state), outcome = NULL, "
+				   "finished_at = coalesce(finished_at, clock_timestamp()), callback_at = NULL, callback_error = NULL "
+				   "WHERE id = $1 RETURNING o.enqueued_role, "
+				   "CASE WHEN o.state = 'succeeded' THEN o.on_success ELSE o.on_failure END, o.callback_attempts, "
+				   "o.state, o",
+			.count = 1,
+			.types = {INT8OID},
+		},
+	[FAIL_CALLBACK] =
+		{
+			.sql = "UPDATE $t.flex_outbox SET state = coalesce(outcome, state), outcome = NULL, "
+				   "finished_at = coalesce(finished_at, clock_timestamp()), "
+				   "callback_attempts = callback_attempts + 1, callback_error = $2, callback_at = $3 WHERE id = $1",
+			.count = 3,
+			.types = {INT8OID, TEXTOID, TIMESTAMPTZOID},
+		},
+	[NEXT_CALLBACK] =
+		{
+			.sql = "SELECT callback_at FROM $t.flex_outbox WHERE callback_at IS NOT NULL ORDER BY callback_at LIMIT 1",
+		},
+	[EXPIRE] =
+		{
+			.sql = "DELETE FROM $t.flex_outbox WHERE id = ANY (ARRAY(SELECT id FROM $t.flex_outbox "
+				   "WHERE finished_at < clock_timestamp() - $1 * interval '1 minute' AND callback_at IS NULL "
+				   "AND state <> 'uncertain' ORDER BY finished_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
+			.count = 2,
+			.types = {INT4OID, INT4OID},
+		},
+	[NOTE_DRAIN] =
+		{
+			.sql = "UPDATE $t.flex_outbox_activity SET last_drain_at = now() "
+				   "WHERE last_drain_at IS NULL OR last_drain_at < now() - interval '1 minute'",
+		},
+	[NOTE_WORKER] =
+		{
+			.sql = "UPDATE $t.flex_outbox_activity SET last_drain_at = now(), worker_pid = pg_backend_pid()",
+		},
+	[WAS_DRAINED] =
+		{
+			.sql = "SELECT FROM $t.flex_outbox_activity WHERE last_drain_at > now() - interval '1 day'",
+		},
+	[LOCK_REQUEST] =
+		{
+			.sql = "SELECT state, enqueued_role FROM $t.flex_outbox WHERE id = $1 FOR UPDATE",
+			.count = 1,
+			.types = {INT8OID},
+		},
+	[RETRY] =
+		{
+			.sql = "UPDATE $t.flex_outbox SET state = 'pending', attempts = 0, run_at = clock_timestamp(), "
+				   "finished_at = NULL, callback_at = NULL, callback_error = NULL, callback_attempts = 0 WHERE id = $1",
+			.count = 1,
+			.types = {INT8OID},
+		},
+	[CANCEL] =
+		{
+			.sql = "UPDATE $t.flex_outbox SET state = 'cancelled', finished_at = clock_timestamp(), "
+				   "callback_at = NULL WHERE id = $1",
+			.count = 1,
+			.types = {INT8OID},
+		},
+};
+
+static SPIPlanPtr plans[STATEMENTS];
+
+static Oid known_schema; /* that the plans are for */
+
+/* Look the extension's schema up in the catalog. */
+static Oid
+look_up_schema(void)
+{
+	Relation catalog = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple tuple;
+	Oid schema = InvalidOid;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ, CStringGetDatum("flex_api"));
+	scan = systable_beginscan(catalog, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		schema = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return schema;
+}
+
+/* Forget all plans: they are for a schema that the extension has left. */
+static void
+forget_plans(void)
+{
+	for (int i = 0; i < STATEMENTS; i++)
+	{
+		if (plans[i] != NULL)
+			SPI_freeplan(plans[i]);
+		plans[i] = NULL;
+	}
+}
+
+/* The extension's schema; InvalidOid when it is not there and may be missing. */
+Oid
+flex_outbox_schema(bool missing_ok)
+{
+	if (OidIsValid(known_schema) && OidIsValid(get_relname_relid("flex_outbox", known_schema)))
+		return known_schema;
+	forget_plans();
+	known_schema = look_up_schema();
+	if (!OidIsValid(known_schema) || !OidIsValid(get_relname_relid("flex_outbox", known_schema)))
+	{
+		known_schema = InvalidOid;
+		if (!missing_ok)
+			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+							errmsg("the outbox of extension flex_api is not in this database"),
+							errhint("Use CREATE EXTENSION, or ALTER EXTENSION flex_api UPDATE.")));
+	}
+	return known_schema;
+}
+
+/* The owner of the outbox's table, with whose rights it is used. */
+static Oid
+owner_of_outbox(void)
+{
+	Oid table = get_relname_relid("flex_outbox", flex_outbox_schema(false));
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+	Oid owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", table);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/*
+ * Take the rights of the outbox's owner.  An error's clean-up gives them back;
+ * otherwise flex_outbox_leave() must, in the same transaction.
+ */
+void
+flex_outbox_enter(OutboxAccess *access)
+{
+	static const char *const settings[][2] = {
+		{"search_path", "pg_catalog, pg_temp"},
+		/* Plans are made once, when the table may be empty: they must be those for a full one. */
+		{"enable_seqscan", "off"},
+		{"enable_bitmapscan", "off"},
+	};
+	Oid owner = owner_of_outbox();
+
+	GetUserIdAndSecContext(&access->user, &access->security);
+	access->nest_level = NewGUCNestLevel();
+	for (size_t i = 0; i < lengthof(settings); i++)
+		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+								 false);
+	SetUserIdAndSecContext(owner, access->security | SECURITY_LOCAL_USERID_CHANGE);
+}
+
+/* Give the owner's rights back. */
+void
+flex_outbox_leave(OutboxAccess *access)
+{
+	AtEOXact_GUC(true, access->nest_level);
+	SetUserIdAndSecContext(access->user, access->security);
+}
+
+/* A statement's text, with the extension's schema in it. */
+static char *
+statement_text(const char *sql)
+{
+	const char *schema = quote_identifier(get_namespace_name(flex_outbox_schema(false)));
+	StringInfoData text;
+	const char *place;
+
+	initStringInfo(&text);
+	while ((place = strstr(sql, "$t")) != NULL)
+	{
+		appendBinaryStringInfo(&text, sql, place - sql);
+		appendStringInfoString(&text, schema);
+		sql = place + 2;
+	}
+	appendStringInfoString(&text, sql);
+	return text.data;
+}
+
+/* The plan of a statement, prepared at its first use. */
+static SPIPlanPtr
+plan_of(StatementName name)
+{
+	const Statement *statement = &statements[name];
+
+	if (plans[name] == NULL)
+	{
+		SPIPlanPtr plan = SPI_prepare(statement_text(statement->sql), statement->count, (Oid *) statement->types);
+
+		if (plan == NULL || SPI_keepplan(plan) != 0)
+			elog(ERROR, "could not prepare a statement of the outbox: %s", SPI_result_code_string(SPI_result));
+		plans[name] = plan;
+	}
+	return plans[name];
+}
+
+/*
+ * Run a statement; a NULL's place in nulls has 'n'.  Returns how many rows came,
+ * or were changed.
+ */
+uint64
+flex_statement_run(StatementName name, Datum *values, const char *nulls)
+{
+	int result = SPI_execute_plan(plan_of(name), values, nulls, false, 0);
+
+	if (result < 0)
+		elog(ERROR, "a statement of the outbox failed: %s", SPI_result_code_string(result));
+	return SPI_processed;
+}

@@ -1,0 +1,10 @@
+/*
+ * worker.h
+ *		The background workers that send the outboxes' requests.
+ */
+#ifndef FLEX_WORKER_H
+#define FLEX_WORKER_H
+
+extern void flex_workers_register(void);
+
+#endif /* FLEX_WORKER_H */
