@@ -110,10 +110,20 @@ refuse(const Parameter *parameter, const char *value, const char *expected)
 
 /* Raise 22004 for a NULL where there must be a value. */
 pg_noreturn static void
-refuse_null(const Parameter *parameter, const char *message)
+refuse_null(const Parameter *parameter)
 {
-	ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg_internal(message, parameter->name),
-					errdetail("%s cannot be called without it.", parameter->operation->name)));
+	ereport(ERROR,
+			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("argument \"%s\" must not be null", parameter->name),
+			 errdetail("%s cannot be called without it.", parameter->operation->name)));
+}
+
+/* The same for an array's element. */
+pg_noreturn static void
+refuse_null_element(const Parameter *parameter)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("an element of argument \"%s\" is null", parameter->name),
+			 errdetail("%s expects an array without nulls.", parameter->operation->name)));
 }
 
 /* A SID of the kind that the rule wants. */
@@ -288,7 +298,7 @@ texts_of_array(const Parameter *parameter, Datum value, char ***texts)
 	for (int i = 0; i < count; i++)
 	{
 		if (nulls[i])
-			refuse_null(parameter, "an element of argument \"%s\" is null");
+			refuse_null_element(parameter);
 		(*texts)[i] = text_of_text(parameter, elements[i]);
 	}
 	return count;
@@ -309,7 +319,7 @@ flex_argument_texts(const Parameter *parameter, const NullableDatum *value, char
 	if (value->isnull)
 	{
 		if (parameter->required)
-			refuse_null(parameter, "argument \"%s\" must not be null");
+			refuse_null(parameter);
 		return 0;
 	}
 	switch (parameter->type)

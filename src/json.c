@@ -278,3 +278,18 @@ flex_json_text(JsonNode *node, int *length)
 	*length = size;
 	return text;
 }
+
+/*
+ * A scalar as the service wrote it, in UTF-8: a long integer without what
+ * widening has put behind it.
+ */
+const char *
+flex_json_source(JsonNode *node, int *length)
+{
+	const char *text = flex_json_text(node, length);
+
+	if (json_object_is_type(node, json_type_double) && *length > FLEX_LONG_DIGITS &&
+		strspn(text, "-0123456789") == (size_t) *length - 2)
+		*length -= 2;
+	return text;
+}

@@ -41,6 +41,7 @@ extern bool flex_json_boolean(JsonNode *node);
 extern bool flex_json_integer(JsonNode *node, int64 *value);
 extern double flex_json_double(JsonNode *node);
 extern const char *flex_json_string(JsonNode *node, int *length);
+extern const char *flex_json_source(JsonNode *node, int *length);
 extern const char *flex_json_text(JsonNode *node, int *length);
 
 #endif /* FLEX_JSON_H */

@@ -14,7 +14,6 @@
 
 #include "lexical.h"
 
-#define LONG_DIGITS 19       /* the fewest digits that may not fit in 64 bits */
 #define MOST_EXPONENT 100000 /* well within what numeric holds */
 
 #define NOT_JSON "is not valid JSON"
@@ -168,7 +167,7 @@ read_number(Reader *reader, bool *is_long)
 		if (reader->at - first > 6 || atoi(first) > MOST_EXPONENT)
 			return "has a number that PostgreSQL cannot store";
 	}
-	*is_long = is_integer && digits >= LONG_DIGITS;
+	*is_long = is_integer && digits >= FLEX_LONG_DIGITS;
 	return digits > MOST_EXPONENT ? "has a number that PostgreSQL cannot store" : NULL;
 }
 

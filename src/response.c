@@ -47,7 +47,7 @@ refuse_member(const Column *column, JsonNode *node, const char *expected)
 	static const char *const kinds[] = {"null", "a boolean", "a number", "a string", "an array", "an object"};
 	JsonKind kind = flex_json_kind(node);
 	int length;
-	const char *text = flex_json_text(node, &length);
+	const char *text = flex_json_source(node, &length);
 	bool is_short = (kind == JSON_STRING || kind == JSON_NUMBER) && length <= SHOWN_BYTES;
 
 	flex_error_answer("Member \"%s\" is %s where %s was expected.", column->name,
