@@ -69,12 +69,38 @@ method_argument(FunctionCallInfo fcinfo)
 	flex_argument_refuse(FUNCTION, "method", method, false, "GET, POST, PUT, PATCH or DELETE");
 }
 
+/* A path as a server may read it that decodes before it resolves dots. */
+static char *
+decode_dots(const char *path, size_t length)
+{
+	static const char *const codes[][2] = {{"%2e", "."}, {"%2f", "/"}, {"%5c", "\\"}};
+	StringInfoData decoded;
+
+	initStringInfo(&decoded);
+	for (size_t i = 0; i < length; i++)
+	{
+		char c = path[i];
+
+		for (size_t j = 0; j < lengthof(codes); j++)
+		{
+			if (pg_strncasecmp(path + i, codes[j][0], 3) == 0)
+			{
+				c = codes[j][1][0];
+				i += 2;
+				break;
+			}
+		}
+		appendStringInfoChar(&decoded, c);
+	}
+	return decoded.data;
+}
+
 /* The path, which may bring a query. */
 static const char *
 path_argument(FunctionCallInfo fcinfo)
 {
 	char *path = required_text(fcinfo, ARGUMENT_PATH, "path");
-	bool good = path[0] == '/' && flex_path_value_is_safe(pnstrdup(path, strcspn(path, "?")));
+	bool good = path[0] == '/' && flex_path_value_is_safe(decode_dots(path, strcspn(path, "?")));
 
 	for (const char *p = path; good && *p; p++)
 		good = *p > ' ' && *p < 0x7f && strchr("#\\\"<>^`{|}", *p) == NULL;

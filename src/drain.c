@@ -16,22 +16,30 @@
 
 PG_FUNCTION_INFO_V1(flex_api_drain);
 
+static bool connected; /* to SPI, between begin and commit */
+
 static void
 begin_transaction(void)
 {
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
+	connected = true;
 }
 
 static void
 commit_transaction(void)
 {
 	SPI_commit();
+	connected = false;
 	SPI_finish();
 }
 
+/* An error may have come between two transactions, too. */
 static void
 roll_back_transaction(void)
 {
+	if (!connected)
+		SPI_connect_ext(SPI_OPT_NONATOMIC);
+	connected = false;
 	SPI_rollback();
 	SPI_finish();
 }
@@ -76,6 +84,7 @@ flex_api_drain(PG_FUNCTION_ARGS)
 	int64 max_requests = max_requests_argument(fcinfo);
 
 	check_transaction(fcinfo);
+	connected = false;
 	context = AllocSetContextCreate(TopMemoryContext, "flex_api drain", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(context);
 	PG_TRY();

@@ -32,6 +32,39 @@ struct JsonDocument
 	MemoryContextCallback release;
 };
 
+/* A tokener for the next document: making one costs as much as a small document. */
+static json_tokener *spare_tokener;
+
+static void
+put_tokener(json_tokener *tokener)
+{
+	if (spare_tokener == NULL)
+	{
+		json_tokener_reset(tokener);
+		spare_tokener = tokener;
+	}
+	else
+		json_tokener_free(tokener);
+}
+
+/*
+ * A tokener that takes what our own checks leave: they see to the encoding and
+ * to the words.  Raises an error when memory is out.
+ */
+static json_tokener *
+get_tokener(void)
+{
+	json_tokener *tokener = spare_tokener;
+
+	spare_tokener = NULL;
+	if (tokener == NULL)
+		tokener = json_tokener_new_ex(MAX_DEPTH);
+	if (tokener == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS);
+	return tokener;
+}
+
 /* Give json-c's memory back; the document's context calls it at its end. */
 static void
 release_document(void *argument)
@@ -40,7 +73,7 @@ release_document(void *argument)
 
 	json_object_put(document->root);
 	if (document->tokener != NULL)
-		json_tokener_free(document->tokener);
+		put_tokener(document->tokener);
 	document->root = NULL;
 	document->tokener = NULL;
 }
@@ -52,11 +85,7 @@ flex_json_restart(JsonDocument *document)
 	release_document(document);
 	document->fed = 0;
 	document->ended = false;
-	document->tokener = json_tokener_new_ex(MAX_DEPTH);
-	if (document->tokener == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	json_tokener_set_flags(document->tokener,
-						   JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS | JSON_TOKENER_VALIDATE_UTF8);
+	document->tokener = get_tokener();
 }
 
 /* Begin a document in the current memory context. */

@@ -37,6 +37,8 @@ struct Transfer
 	bool configured; /* has the options that never change */
 	Transfer *next_free;
 	TransferState state;
+	char *proxy; /* options that the handle has */
+	char *ca_file;
 	struct curl_slist *headers; /* of the request */
 	bool was_sent;
 	bool headers_complete; /* of the answer */
@@ -210,19 +212,48 @@ set_method(Transfer *transfer, const HttpRequest *request)
 	SET(easy, CURLOPT_CUSTOMREQUEST, is_get && !has_body ? NULL : request->method);
 }
 
+/* The certificate authorities that libcurl was built to trust. */
+static const char *
+system_ca_file(void)
+{
+	static const char *file = NULL;
+
+	if (file == NULL)
+		file = curl_version_info(CURLVERSION_NOW)->cainfo;
+	return file;
+}
+
+/*
+ * Set an option of a few that hardly ever change, if it has: libcurl copies a
+ * string each time.  *current is the handle's value, malloc'd by strdup.
+ */
+static void
+set_if_changed(Transfer *transfer, CURLoption option, char **current, const char *value)
+{
+	char *copy;
+
+	if (*current != NULL && value != NULL && strcmp(*current, value) == 0)
+		return;
+	SET(transfer->easy, option, value);
+	copy = value != NULL ? strdup(value) : NULL;
+	free(*current);
+	*current = copy;
+}
+
 /* Where the request goes, and whom it trusts there. */
 static void
 set_route(Transfer *transfer, const HttpRequest *request, const char *origin)
 {
-	CURL *easy = transfer->easy;
 	char *url = psprintf("%s%s", origin, request->target.data);
+	const char *proxy = flex_settings.proxy;
 	const char *ca_file = flex_settings.ca_file;
 
-	SET(easy, CURLOPT_URL, url);
+	SET(transfer->easy, CURLOPT_URL, url);
 	pfree(url);
 	/* An empty proxy keeps libcurl from those of the environment. */
-	SET(easy, CURLOPT_PROXY, flex_setting_is_set(flex_settings.proxy) ? flex_settings.proxy : "");
-	SET(easy, CURLOPT_CAINFO, flex_setting_is_set(ca_file) ? ca_file : curl_version_info(CURLVERSION_NOW)->cainfo);
+	set_if_changed(transfer, CURLOPT_PROXY, &transfer->proxy, flex_setting_is_set(proxy) ? proxy : "");
+	set_if_changed(transfer, CURLOPT_CAINFO, &transfer->ca_file,
+				   flex_setting_is_set(ca_file) ? ca_file : system_ca_file());
 }
 
 /* Add a header line to the request. */

@@ -3,12 +3,17 @@
 #   my $simulator = FlexApi::Simulator->new(@options);
 #   $simulator->post('faults', { path => '/v1/Channels', status => 503 });
 #   my $node = FlexApi::node('name', $simulator);      # a started Cluster
+#   my $session = FlexApi::Session->new($node);
+#   my $result = $session->query('SELECT ...');        # rows, or an error's fields
+#   my $server = FlexApi::Server->new(\&answer);       # answers whatever one likes
 package FlexApi;
 
 use strict;
 use warnings;
 
+use POSIX ();
 use PostgreSQL::Test::Cluster;
+use Time::HiRes qw(sleep time);
 
 our $ACCOUNT = 'AC' . '0' x 32;
 our $TOKEN = 'test-token';
@@ -31,6 +36,86 @@ sub node
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION flex_api');
 	return $node;
+}
+
+# Certificates in a directory, each NAME.pem with NAME.key: ca; of the ca's
+# making server (for 127.0.0.1 and localhost), expired, other (for another
+# name); and self, which is signed by itself alone.
+sub make_certificates
+{
+	my ($directory) = @_;
+	my $here = 'subjectAltName=IP:127.0.0.1,DNS:localhost';
+	my $ca = "-CA '$directory/ca.pem' -CAkey '$directory/ca.key'";
+	my $new = sub {
+		my ($name, $san, $options) = @_;
+		my $key = "openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=flex-$name";
+		my $sign = $options =~ /-CA /
+		  ? "$key -keyout '$directory/$name.key' -addext $san | openssl x509 -req -copy_extensions copy $options"
+		  : "$key -x509 -keyout '$directory/$name.key' -addext $san $options";
+		system("($sign -out '$directory/$name.pem') 2>>'$directory/openssl.log'") == 0
+		  or die "openssl: " . content("$directory/openssl.log");
+	};
+
+	$new->('ca', 'subjectAltName=DNS:ca.invalid', '-days 30');
+	$new->('server', $here, "$ca -days 30");
+	$new->('expired', $here, "$ca -days -1");
+	$new->('other', 'subjectAltName=DNS:other.invalid', "$ca -days 30");
+	$new->('self', $here, '-days 30');
+	return;
+}
+
+# How much longer than an optimized build may take, where FLEX_SLOW_BUILD says
+# that this is another one (sanitizers, valgrind).
+sub slowness { return $ENV{FLEX_SLOW_BUILD} ? 20 : 1; }
+
+# Wait until a condition holds; false when it does not within the seconds.
+sub wait_until
+{
+	my ($condition, $seconds) = @_;
+	my $end = time() + ($seconds // 30 * slowness());
+
+	until ($condition->())
+	{
+		return 0 if time() > $end;
+		sleep 0.002;
+	}
+	return 1;
+}
+
+# The content of a file, '' when it is gone.
+sub content
+{
+	my ($path) = @_;
+
+	open(my $file, '<:raw', $path) or return '';
+	local $/;
+	return <$file> // '';
+}
+
+# What /proc/PID/status says of a process under a name, in its own unit.
+sub status_of { my ($pid, $name) = @_; return (content("/proc/$pid/status") =~ /^$name:\s*([0-9a-f]+)/m)[0]; }
+
+# How many files a process has open.
+sub open_files { my ($pid) = @_; return scalar(() = glob("/proc/$pid/fd/*")); }
+
+# Seconds of CPU that a process has used, all its threads together.
+sub cpu_seconds
+{
+	my ($pid) = @_;
+	my $nanoseconds = 0;
+
+	return coarse_cpu_seconds($pid) unless -e "/proc/$pid/schedstat";
+	$nanoseconds += (split ' ', content($_))[0] // 0 foreach glob("/proc/$pid/task/*/schedstat");
+	return $nanoseconds / 1e9;
+}
+
+# The same in the clock's coarse ticks, where the kernel counts nothing finer.
+sub coarse_cpu_seconds
+{
+	my ($pid) = @_;
+	my @fields = split ' ', content("/proc/$pid/stat") =~ s/^.*\) //sr;
+
+	return ($fields[11] + $fields[12]) / POSIX::sysconf(POSIX::_SC_CLK_TCK());
 }
 
 package FlexApi::Simulator;
@@ -105,6 +190,290 @@ sub stop
 	kill 'TERM', $self->{pid};
 	waitpid $self->{pid}, 0;
 	$self->{pid} = 0;
+}
+
+sub DESTROY { $_[0]->stop; }
+
+package FlexApi::Session;
+
+# A session that speaks the server's protocol itself: an error comes with all
+# its fields, a query need not be waited for, and a measured time is the
+# server's and not a program's that had to be started.
+
+use strict;
+use warnings;
+
+use IO::Select;
+use IO::Socket::UNIX;
+use Time::HiRes qw(time);
+
+# Options: user, database, options (as of PGOPTIONS).
+sub new
+{
+	my ($class, $node, %wish) = @_;
+	my $path = $node->host . '/.s.PGSQL.' . $node->port;
+	my $socket = IO::Socket::UNIX->new(Peer => $path) or die "could not connect to $path: $!";
+	my $self = bless { socket => $socket, buffer => '' }, $class;
+	my %parameters = (
+		user => $wish{user} // scalar getpwuid($<),
+		database => $wish{database} // 'postgres',
+		client_encoding => 'UTF8',
+		options => $wish{options} // '');
+	my $startup = pack('N', 196608) . join('', map { "$_\0$parameters{$_}\0" } sort keys %parameters) . "\0";
+
+	$socket->syswrite(pack('N', length($startup) + 4) . $startup);
+	$self->{first} = $self->receive;
+	die "no session: $self->{first}->{error}->{M}" if $self->{first}->{error} && !$wish{may_fail};
+	return $self;
+}
+
+# Process id of the backend.
+sub pid { return $_[0]->{pid}; }
+
+# Send a query without waiting for its result.
+sub send_query
+{
+	my ($self, $sql) = @_;
+
+	$self->{sent} = time();
+	$self->{socket}->syswrite('Q' . pack('N', length($sql) + 5) . $sql . "\0");
+	return;
+}
+
+# The next message: its type and content; nothing at the end of the connection.
+sub _message
+{
+	my ($self, $end) = @_;
+
+	for (;;)
+	{
+		if (length($self->{buffer}) >= 5)
+		{
+			my ($type, $length) = unpack('a N', $self->{buffer});
+			if (length($self->{buffer}) > $length)
+			{
+				my $content = substr($self->{buffer}, 5, $length - 4);
+				substr($self->{buffer}, 0, $length + 1) = '';
+				return ($type, $content);
+			}
+		}
+		die "the server said nothing for too long\n"
+		  unless IO::Select->new($self->{socket})->can_read($end - time());
+		sysread($self->{socket}, $self->{buffer}, 65536, length($self->{buffer})) or return;
+	}
+}
+
+# The result of a query: rows (arrays of bytes, undef for NULL), error and notices
+# (hashes by the protocol's letters: C M D H W), seconds since it was sent, and
+# closed when the connection ended.  Dies when it does not come within so many seconds.
+sub receive
+{
+	my ($self, $seconds) = @_;
+	my $end = time() + ($seconds // 120);
+	my $result = { rows => [], notices => [] };
+
+	while (my ($type, $content) = $self->_message($end))
+	{
+		if ($type eq 'E') { $result->{error} = _fields($content); }
+		elsif ($type eq 'N') { push @{ $result->{notices} }, _fields($content); }
+		elsif ($type eq 'T') { $result->{rows} = []; }
+		elsif ($type eq 'D') { push @{ $result->{rows} }, _row($content); }
+		elsif ($type eq 'K') { $self->{pid} = unpack('N', $content); }
+		elsif ($type eq 'Z')
+		{
+			$result->{seconds} = time() - ($self->{sent} // time());
+			return $result;
+		}
+	}
+	$result->{seconds} = time() - ($self->{sent} // time());
+	$result->{closed} = 1;
+	return $result;
+}
+
+# The fields of an error or a notice; those that are missing are empty.
+sub _fields
+{
+	my ($content) = @_;
+	my %fields = map { $_ => '' } qw(C M D H W);
+
+	$fields{ substr($_, 0, 1) } = substr($_, 1) foreach grep { length } split /\0/, $content;
+	return \%fields;
+}
+
+sub _row
+{
+	my ($content) = @_;
+	my $count = unpack('n', $content);
+	my $at = 2;
+	my @row;
+
+	for (1 .. $count)
+	{
+		my $length = unpack('l>', substr($content, $at, 4));
+		$at += 4;
+		push @row, $length < 0 ? undef : substr($content, $at, $length);
+		$at += $length if $length > 0;
+	}
+	return \@row;
+}
+
+sub query
+{
+	my ($self, $sql, $seconds) = @_;
+
+	$self->send_query($sql);
+	return $self->receive($seconds);
+}
+
+# The first value of a query that must not fail.
+sub value
+{
+	my ($self, $sql, $seconds) = @_;
+	my $result = $self->query($sql, $seconds);
+
+	die "$sql: $result->{error}->{C} $result->{error}->{M} $result->{error}->{D}\n" if $result->{error};
+	die "$sql: the session ended\n" if $result->{closed};
+	return @{ $result->{rows} } ? $result->{rows}->[0]->[0] : undef;
+}
+
+# SQLSTATE of a query, 00000 when it succeeds.
+sub sqlstate
+{
+	my ($self, $sql, $seconds) = @_;
+	my $result = $self->query($sql, $seconds);
+
+	return $result->{error} ? $result->{error}->{C} : $result->{closed} ? 'closed' : '00000';
+}
+
+sub close { my ($self) = @_; $self->{socket}->syswrite('X' . pack('N', 4)); $self->{socket}->close; return; }
+
+package FlexApi::Server;
+
+# A server on loopback that does to each connection what a function says, in a
+# process of its own for each.  It notes lines, for the test to read.
+
+use strict;
+use warnings;
+
+use File::Temp ();
+use IO::Select;
+use IO::Socket::INET;
+use POSIX ();
+
+# serve is called with the connection and this object; when it returns, the
+# connection is closed.  The server ends with the object and with this process.
+sub new
+{
+	my ($class, $serve) = @_;
+	my $listener = IO::Socket::INET->new(Listen => 128, LocalAddr => '127.0.0.1', ReuseAddr => 1)
+	  or die "could not listen: $!";
+	my $self = bless { port => $listener->sockport, notes => File::Temp->new, owner => $$ }, $class;
+
+	pipe(my $life_read, my $life_write) or die "pipe: $!";
+	$self->{pid} = fork() // die "fork: $!";
+	if ($self->{pid} == 0)
+	{
+		close $life_write;
+		setpgrp;
+		$SIG{PIPE} = 'IGNORE';
+		$SIG{CHLD} = 'IGNORE';
+		$self->_accept($listener, $life_read, $serve);
+		kill 'KILL', -$$;
+		POSIX::_exit(0);
+	}
+	setpgrp($self->{pid}, $self->{pid});
+	$self->{life} = $life_write;
+	return $self;
+}
+
+sub _accept
+{
+	my ($self, $listener, $life, $serve) = @_;
+	my $select = IO::Select->new($listener, $life);
+
+	for (;;)
+	{
+		foreach my $ready ($select->can_read)
+		{
+			return if $ready == $life;
+			my $connection = $listener->accept or next;
+			my $pid = fork();
+			if (defined $pid && $pid == 0)
+			{
+				close $listener;
+				$connection->autoflush(1);
+				eval { $serve->($connection, $self); 1 } or $self->note("died: $@");
+				close $connection;
+				POSIX::_exit(0);
+			}
+			close $connection;
+		}
+	}
+}
+
+sub port { return $_[0]->{port}; }
+sub url { return "http://127.0.0.1:$_[0]->{port}"; }
+
+# Note a line; from the serving function.
+sub note
+{
+	my ($self, $line) = @_;
+
+	open(my $notes, '>>', $self->{notes}->filename) or return;
+	syswrite($notes, "$line\n");
+	return;
+}
+
+# The lines noted so far, all of them or those that match.
+sub notes
+{
+	my ($self, $pattern) = @_;
+
+	return grep { !defined $pattern || $_ =~ $pattern } split /\n/, FlexApi::content($self->{notes}->filename);
+}
+
+sub clear_notes { return truncate($_[0]->{notes}->filename, 0); }
+
+# Read a request from a connection: method, path, head and body; nothing at its end.
+sub read_request
+{
+	my ($connection) = @_;
+	my $bytes = '';
+
+	until ($bytes =~ /\r\n\r\n/)
+	{
+		sysread($connection, $bytes, 65536, length($bytes)) or return;
+	}
+	my ($head, $body) = split /\r\n\r\n/, $bytes, 2;
+	my ($length) = $head =~ /^content-length: *(\d+)/mi;
+	while (defined $length && length($body) < $length)
+	{
+		sysread($connection, $body, 65536, length($body)) or return;
+	}
+	my ($method, $path) = $head =~ /^(\S+) (\S+)/;
+	return { method => $method, path => $path, head => $head, body => $body };
+}
+
+# A whole answer of JSON text.
+sub answer
+{
+	my ($json, $status, @headers) = @_;
+
+	return join("\r\n", 'HTTP/1.1 ' . ($status // '200 OK'), 'Content-Type: application/json',
+		'Content-Length: ' . length($json), @headers, '', $json);
+}
+
+sub stop
+{
+	my ($self) = @_;
+
+	return unless $self->{pid} && $self->{owner} == $$;
+	local $?;
+	close $self->{life};
+	kill 'KILL', -$self->{pid};
+	waitpid $self->{pid}, 0;
+	$self->{pid} = 0;
+	return;
 }
 
 sub DESTROY { $_[0]->stop; }

@@ -1,0 +1,137 @@
+# Servers: the throw-away cluster and simulators that the benchmark measures on.
+package Servers;
+
+use strict;
+use warnings;
+
+use File::Basename qw(dirname);
+use HTTP::Tiny;
+use IO::Handle;
+use JSON::PP;
+
+our $ACCOUNT = 'AC' . '0' x 32;
+our $TOKEN = 'test-token';
+
+my $here = dirname(__FILE__);
+
+sub new
+{
+	my ($class, $bin, $directory) = @_;
+	my $self = bless { bin => $bin, directory => $directory, simulators => [], owner => $$ }, $class;
+	my @cpus = allowed_cpus();
+
+	# Clients on one CPU, simulators on another: where the kernel puts two that talk to
+	# each other changes the cost of a call by half, and from second to second.
+	@$self{ 'client_cpu', 'server_cpu' } = @cpus[ 0, 1 ] if @cpus > 1 && system('taskset --version >/dev/null 2>&1') == 0;
+
+	# What is measured is the server as it comes, without the noise of its helpers.
+	$self->command("$bin/initdb", '-D', "$directory/data", qw(-A trust -U postgres -N -E UTF8 --locale=C));
+	open(my $conf, '>>', "$directory/data/postgresql.conf") or die "postgresql.conf: $!";
+	print $conf map { "$_\n" } "listen_addresses = ''", "unix_socket_directories = '$directory'", 'autovacuum = off',
+	  'fsync = off', "flex_api.account_sid = '$ACCOUNT'", "flex_api.auth_token = '$TOKEN'";
+	close($conf);
+	$self->command("$bin/pg_ctl", '-D', "$directory/data", '-l', "$directory/server.log", '-w', 'start');
+	$self->{running} = 1;
+	return $self;
+}
+
+# The numbers of the CPUs that this process may use.
+sub allowed_cpus
+{
+	open(my $status, '<', '/proc/self/status') or die "status: $!";
+	my ($list) = join('', <$status>) =~ /^Cpus_allowed_list:\s+(\S+)/m or die 'no list of CPUs';
+
+	return map { /^(\d+)-(\d+)$/ ? $1 .. $2 : $_ } split /,/, $list;
+}
+
+# What goes before a command that is to run where clients or where servers do.
+sub placed
+{
+	my ($self, $where) = @_;
+	my $cpu = $self->{"${where}_cpu"};
+
+	return defined $cpu ? ('taskset', '-c', $cpu) : ();
+}
+
+# Run a program and return what it says; dies with that where it fails.  It goes
+# through a file, since a server that the program leaves running keeps a pipe open.
+sub command
+{
+	my ($self, @command) = @_;
+	my $file = "$self->{directory}/output";
+	my $failed = system('sh', '-c', 'exec "$@" >"$0" 2>&1', $file, @command);
+
+	open(my $output, '<', $file) or die "$file: $!";
+	my $text = do { local $/; <$output> };
+	die "@command\n$text" if $failed;
+	return $text;
+}
+
+# Start a simulator; returns its URL.  It ends with this process, however that ends.
+sub simulator
+{
+	my ($self, @options) = @_;
+	my $program = "$here/../simulator/flex_simulator";
+
+	pipe(my $life_read, my $life_write) or die "pipe: $!";
+	pipe(my $out_read, my $out_write) or die "pipe: $!";
+	my $pid = fork() // die "fork: $!";
+	if ($pid == 0)
+	{
+		close($life_write);
+		open(STDIN, '<&', $life_read) or die;
+		open(STDOUT, '>&', $out_write) or die;
+		exec($self->placed('server'), $program, '--port', '0', '--facts', "$here/../facts", '--until-stdin-closes', @options)
+		  or die "$program: $!";
+	}
+	close($out_write);
+	my ($url) = (<$out_read> // '') =~ /^listening on (\S+)/ or die 'the simulator did not start';
+	push @{ $self->{simulators} }, { pid => $pid, life => $life_write };
+	return $url;
+}
+
+# Control a simulator: settings, seed, faults, requests, counters.
+sub control
+{
+	my ($self, $url, $method, $what, $content) = @_;
+	my %options = defined $content ? (content => encode_json($content)) : ();
+	my $answer = HTTP::Tiny->new(verify_SSL => 0)->request($method, "$url/_simulator/$what", \%options);
+
+	die "$method $what: $answer->{status} $answer->{content}" unless $answer->{success};
+	return length($answer->{content} // '') ? decode_json($answer->{content}) : undef;
+}
+
+# A certificate for 127.0.0.1 and its key, and a file of authorities as large as
+# the system's that has it too: returns the three paths.
+sub certificates
+{
+	my ($self) = @_;
+	my ($key, $certificate, $authorities) = map { "$self->{directory}/$_.pem" } qw(key certificate authorities);
+	my $system = '/etc/ssl/certs/ca-certificates.crt';
+
+	$self->command('openssl', qw(req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1),
+		'-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', $key, '-out', $certificate);
+	$self->command('sh', '-c', 'cat "$1" "$2" >"$3"', 'sh', -e $system ? $system : '/dev/null', $certificate, $authorities);
+	return ($key, $certificate, $authorities);
+}
+
+sub stop
+{
+	my ($self) = @_;
+
+	return unless $self->{owner} == $$;
+	$self->command("$self->{bin}/pg_ctl", '-D', "$self->{directory}/data", qw(-m immediate -w stop)) if delete $self->{running};
+	for my $simulator (splice @{ $self->{simulators} })
+	{
+		kill 'TERM', $simulator->{pid};
+		waitpid $simulator->{pid}, 0;
+	}
+}
+
+sub DESTROY
+{
+	local $?;
+	$_[0]->stop;
+}
+
+1;

@@ -1,0 +1,132 @@
+/*
+ * raw.c
+ *	  What the raw programs share: a kept handle, an answer's body, their cost.
+ *
+ * This is libcurl as its manual has one use it: one easy handle for all
+ * requests, so that the connection, and over TLS the session, are kept.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "raw.h"
+
+static void
+fail(const char *what, const char *why)
+{
+	fprintf(stderr, "%s: %s\n", what, why);
+	exit(1);
+}
+
+/* [-H HEADER]... [-c CA_FILE] [-p] URL [COUNT]; -p: no directory of certificates. */
+RawOptions
+raw_options(int argc, char **argv)
+{
+	RawOptions options = {0};
+	int option;
+
+	while ((option = getopt(argc, argv, "H:c:p")) != -1)
+	{
+		if (option == 'H')
+			options.headers = curl_slist_append(options.headers, optarg);
+		else if (option == 'c')
+			options.ca_file = optarg;
+		else if (option == 'p')
+			options.without_capath = 1;
+		else
+			exit(2);
+	}
+	if (optind >= argc)
+		fail(argv[0], "a URL is needed");
+	options.url = argv[optind++];
+	if (optind < argc)
+		options.count = atol(argv[optind]);
+	return options;
+}
+
+/* libcurl has bytes of the body. */
+static size_t
+receive(char *bytes, size_t size, size_t count, void *data)
+{
+	RawBody *body = data;
+	size_t length = size * count;
+
+	if (body->length + length > body->room)
+	{
+		body->room = 2 * (body->length + length);
+		body->bytes = realloc(body->bytes, body->room);
+		if (body->bytes == NULL)
+			return 0;
+	}
+	memcpy(body->bytes + body->length, bytes, length);
+	body->length += length;
+	return length;
+}
+
+/* A handle for all requests; whatever is not said here is libcurl's default. */
+CURL *
+raw_handle(const RawOptions *options, RawBody *body)
+{
+	CURL *handle;
+
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || (handle = curl_easy_init()) == NULL)
+		fail("libcurl", "out of memory");
+	curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, receive);
+	curl_easy_setopt(handle, CURLOPT_WRITEDATA, body);
+	curl_easy_setopt(handle, CURLOPT_HTTPHEADER, options->headers);
+	curl_easy_setopt(handle, CURLOPT_ACCEPT_ENCODING, "");
+	curl_easy_setopt(handle, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
+	curl_easy_setopt(handle, CURLOPT_PROXY, "");
+	curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
+	if (options->ca_file != NULL)
+		curl_easy_setopt(handle, CURLOPT_CAINFO, options->ca_file);
+	if (options->without_capath)
+		curl_easy_setopt(handle, CURLOPT_CAPATH, NULL);
+	return handle;
+}
+
+/* Fetch a URL, or the one before where it is NULL; ends the program unless it answers 200. */
+void
+raw_get(CURL *handle, const char *url, RawBody *body)
+{
+	CURLcode result;
+	long status = 0;
+
+	if (url != NULL)
+		curl_easy_setopt(handle, CURLOPT_URL, url);
+	body->length = 0;
+	result = curl_easy_perform(handle);
+	if (result != CURLE_OK)
+		fail("libcurl", curl_easy_strerror(result));
+	curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status);
+	if (status != 200)
+		fail("the server", "answered with another status than 200");
+}
+
+/* Now, on the clocks of the wall and of this process. */
+RawCost
+raw_cost_now(void)
+{
+	struct timespec now;
+	struct rusage usage;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	getrusage(RUSAGE_SELF, &usage);
+	return (RawCost) {
+		.wall = now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000,
+		.cpu = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * INT64_C(1000000) + usage.ru_utime.tv_usec +
+			   usage.ru_stime.tv_usec,
+	};
+}
+
+/* The line that the benchmark reads: microseconds of wall clock and of CPU. */
+void
+raw_print_cost(RawCost start)
+{
+	RawCost now = raw_cost_now();
+
+	printf("%lld %lld\n", (long long) (now.wall - start.wall), (long long) (now.cpu - start.cpu));
+}

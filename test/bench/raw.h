@@ -1,0 +1,43 @@
+/*
+ * raw.h
+ *	  What the raw programs share: a kept handle, an answer's body, their cost.
+ */
+#ifndef RAW_H
+#define RAW_H
+
+#include <curl/curl.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What the command line said. */
+typedef struct RawOptions
+{
+	struct curl_slist *headers;
+	const char *ca_file;
+	int without_capath;
+	const char *url;
+	long count; /* of requests; 0 where none was given */
+} RawOptions;
+
+/* The body of the last answer; the room stays from one to the next. */
+typedef struct RawBody
+{
+	char *bytes;
+	size_t length;
+	size_t room;
+} RawBody;
+
+/* Time since a starting point, in microseconds. */
+typedef struct RawCost
+{
+	int64_t wall;
+	int64_t cpu;
+} RawCost;
+
+RawOptions raw_options(int argc, char **argv);
+CURL *raw_handle(const RawOptions *options, RawBody *body);
+void raw_get(CURL *handle, const char *url, RawBody *body);
+RawCost raw_cost_now(void);
+void raw_print_cost(RawCost start);
+
+#endif

@@ -1,0 +1,15 @@
+\echo
+\echo '2. A web chat'
+\echo '   From here on the role "support" works. A call is a table of one row: it stands in FROM.'
+\echo
+\set ECHO queries
+
+SELECT *
+FROM flex_webchat_create(
+       address_sid            => 'IGaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa',
+       customer_friendly_name => 'Ada Lovelace',
+       pre_engagement_data    => '{"language": "en", "topic": "billing"}',
+       identity               => 'ada@example.com');
+
+\set ECHO none
+SELECT demo.expect(:ROW_COUNT = 1, 'a web chat has begun') \g /dev/null

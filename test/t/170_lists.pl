@@ -1,0 +1,159 @@
+# Long lists: all rows, in bounded memory, the next page on its way while the last
+# one is decoded, and an end in the middle that leaves nothing behind.
+
+use strict;
+use warnings;
+
+use lib 'test/perl';
+use FlexApi;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $ROWS = 100_000;
+my $PAGES = 100;
+
+my $simulator = FlexApi::Simulator->new;
+my $node = FlexApi::node('lists', $simulator, "work_mem = '256kB'", "flex_api.max_retries = 0");
+my $control = FlexApi::Session->new($node);
+
+# All rows once, whatever the page size.
+is($simulator->post('seed', { channels => $ROWS })->{channels}, $ROWS, 'so many channels');
+my $session = FlexApi::Session->new($node);
+my $pid = $session->pid;
+
+$session->value('SELECT count(*) FROM flex_channels_list(max_rows => 10)');
+my $before = FlexApi::status_of($pid, 'RssAnon');
+ok(reset_peak($pid), 'the peak of memory can be watched');
+my $peak_before = FlexApi::status_of($pid, 'VmHWM');
+$simulator->clear_requests;
+my $result = $session->query(<<'SQL');
+SELECT count(*), count(DISTINCT sid), bool_and(sid ~ '^CH[0-9a-f]{32}$'), bool_and(date_created IS NOT NULL)
+FROM flex_channels_list()
+SQL
+is_deeply($result->{rows}, [ [ $ROWS, $ROWS, 't', 't' ] ], 'all rows, each once');
+is(scalar $simulator->requests, $PAGES, 'in as few pages as there can be');
+my $after = FlexApi::status_of($pid, 'RssAnon');
+my $peak = FlexApi::status_of($pid, 'VmHWM');
+note(sprintf '%d rows in %.2f s; RssAnon %d kB before, %d kB after; peak %d kB before, %d kB after',
+	$ROWS, $result->{seconds}, $before, $after, $peak_before, $peak);
+cmp_ok($peak - $peak_before, '<', 16 * 1024, 'at most 16 MB more, two pages included') unless $ENV{FLEX_SLOW_BUILD};
+cmp_ok($after - $before, '<', 4 * 1024, 'which are given back') unless $ENV{FLEX_SLOW_BUILD};
+
+# Another list of the same size needs no more than the first.
+ok(reset_peak($pid), 'once more');
+$session->value('SELECT count(*) FROM flex_channels_list()');
+cmp_ok(FlexApi::status_of($pid, 'RssAnon') - $after, '<', 1024, 'a second list leaves nothing more') unless $ENV{FLEX_SLOW_BUILD};
+
+# Sums, against what the simulator tells page by page by itself.
+my $total = $session->value('SELECT sum(hashtextextended(sid, 0)) FROM flex_channels_list(page_size => 1000)');
+my $other = $session->value('SELECT sum(hashtextextended(sid, 0)) FROM flex_channels_list(page_size => 999)');
+is($other, $total, 'page sizes that differ give the same rows');
+is($session->value('SELECT count(*) FROM flex_channels_list(max_rows => 2500)'), 2500, 'max_rows is kept');
+$simulator->clear_requests;
+$session->value('SELECT count(*) FROM flex_channels_list(max_rows => 2500)');
+is(scalar $simulator->requests, 3, 'and no page beyond is asked for');
+
+# The next page is asked for before this one's rows are made: a row that cannot be
+# made does not keep it from being asked for.
+$simulator->clear_requests;
+$simulator->post('faults', { path => '/v1/Channels', set => { sid => 5 } });
+is($session->sqlstate('SELECT count(*) FROM flex_channels_list(page_size => 10)'), '08P01', 'a page of rows that are none');
+$simulator->clear_faults;
+ok(FlexApi::wait_until(sub { $simulator->requests == 2 }, 5), 'the page after it had been asked for');
+
+# So the service works meanwhile.  Rows with much JSON in them are dear to make,
+# and a server that has its pages ready can be slow by as much as one likes: both
+# together take less than their sum.
+my $FLOWS = 12;
+my $column = join ',', map { "\"member_$_\":[$_,\"" . 'text ' x 5 . '",{"a":null}]' } 1 .. 80;
+my $rows = join ',', ("{\"sid\":\"FO\",\"integration\":{$column}}") x 100;
+my $server = FlexApi::Server->new(sub {
+	my ($connection, $self) = @_;
+	while (my $request = FlexApi::Server::read_request($connection))
+	{
+		my ($delay, $page) = $request->{path} =~ /Delay=(\d+)&Page=(\d+)/ ? ($1, $2) : (0, 1);
+		$delay = $1 if $request->{path} =~ /PageSize=(\d+)/;
+		my $next = $page < $FLOWS ? '"' . $self->url . "/v1/FlexFlows?Delay=$delay&Page=" . ($page + 1) . '"' : 'null';
+		sleep $delay / 1000 if $delay > 1;
+		print $connection FlexApi::Server::answer(
+			"{\"meta\":{\"key\":\"flex_flows\",\"next_page_url\":$next},\"flex_flows\":[$rows]}");
+	}
+});
+$session->value("SET flex_api.base_url = '" . $server->url . "'");
+is($session->value('SELECT count(*) FROM flex_flows_list(page_size => 1)'), 100 * $FLOWS, 'rows with much JSON');
+my $hidden = 0;
+for (my $attempt = 1; $attempt <= 5 && $hidden < 0.3; $attempt++)
+{
+	my $plain = best('SELECT count(*) FROM flex_flows_list(page_size => 1)');
+	my $delay = int(1000 * $plain / $FLOWS) + 5;
+	my $slow = best("SELECT count(*) FROM flex_flows_list(page_size => $delay)");
+	my $sum = $plain + $FLOWS * $delay / 1000;
+
+	$hidden = ($sum - $slow) / $plain;
+	note(sprintf '%d pages: %.0f ms at once, %.0f ms with a delay of %d ms each, where the sum is %.0f ms: %.0f %% of our work is hidden',
+		$FLOWS, 1000 * $plain, 1000 * $slow, $delay, 1000 * $sum, 100 * $hidden);
+}
+$session->value('RESET flex_api.base_url');
+cmp_ok($hidden, '>', 0.2, 'the service works while rows are made');
+
+# The least time of some runs.
+sub best
+{
+	my ($sql) = @_;
+	return (sort { $a <=> $b } map { $session->query($sql)->{seconds} } 1 .. 3)[0];
+}
+
+# The peak begins anew (Linux; else the peak is that of the whole life).
+sub reset_peak
+{
+	my ($of) = @_;
+	open(my $file, '>', "/proc/$of/clear_refs") or return 0;
+	return syswrite($file, '5') == 1;
+}
+
+# A cancel in the middle of page 50: nothing stays, the next list is whole.
+my @files;
+foreach my $way ('cancel', 'statement_timeout', 'cancel again')
+{
+	$simulator->clear_requests;
+	$simulator->post('faults', { path => '/v1/Channels', skip => 49, stall_after => 50_000, times => 1 });
+	$session->value("SET statement_timeout = '@{[ 1 * FlexApi::slowness() ]}s'") if $way eq 'statement_timeout';
+	$session->send_query('SELECT count(*) FROM flex_channels_list()');
+	if ($way =~ /^cancel/)
+	{
+		FlexApi::wait_until(sub { $simulator->requests == 50 });
+		$control->value("SELECT pg_cancel_backend($pid)");
+	}
+	my $ended = $session->receive;
+	is($ended->{error}->{C}, '57014', "$way in the middle of page 50");
+	like($ended->{error}->{W}, qr{^Flex API request GET /v1/Channels}m, "$way: the context names the request");
+	$session->value('RESET statement_timeout');
+	$simulator->clear_faults;
+	is(scalar $simulator->requests, 50, "$way: fifty pages had been asked for");
+	is($session->value('SELECT count(*) FROM flex_channels_list(max_rows => 3000)'), 3000, "$way: the next list is whole");
+	push @files, FlexApi::open_files($pid);
+}
+is($files[2], $files[0], 'no file is left open');
+is($session->value("SELECT count(*) FROM pg_ls_tmpdir()"), 0, 'nor a temporary one');
+
+# A list that breaks in its middle is an error, never a shorter list.
+foreach my $fault ({ cut_at => 5000 }, { status => 500 }, { body => '{}' }, { body => '' })
+{
+	$simulator->post('faults', { path => '/v1/Channels', skip => 2, %$fault });
+	my $broken = $session->query('SELECT sid FROM flex_channels_list(max_rows => 5000)');
+	my ($what) = %$fault;
+	like($broken->{error}->{C} // 'none', qr/^(08006|08P01|TW500)$/, "an error when page 3 has $what");
+	is(scalar @{ $broken->{rows} }, 0, 'and no row');
+	$simulator->clear_faults;
+}
+
+# Many at once in a session: cursors, and a join of two lists.
+is($session->value(<<'SQL'), 1000, 'two lists in a join');
+SELECT count(*) FROM flex_channels_list(max_rows => 1000) a JOIN flex_channels_list(max_rows => 1000) b USING (sid)
+SQL
+
+$_->close foreach $session, $control;
+$node->stop;
+done_testing();
