@@ -12,6 +12,9 @@
 
 #include <ctype.h>
 
+#include "port/pg_bitutils.h"
+#include "port/pg_bswap.h"
+
 #include "lexical.h"
 
 #define MOST_EXPONENT 100000 /* well within what numeric holds */
@@ -25,17 +28,30 @@ typedef struct Reader
 	bool has_long_integers;
 } Reader;
 
-/* True when one of eight bytes is a quote, a backslash or a control character. */
-static inline bool
-has_special(uint64 word)
+/*
+ * How many of the next eight bytes come before the first quote, backslash or
+ * control character.
+ */
+static inline int
+plain_bytes(const char *text)
 {
 	const uint64 ones = UINT64CONST(0x0101010101010101);
 	const uint64 highs = UINT64CONST(0x8080808080808080);
-	uint64 quote = word ^ (ones * '"');
-	uint64 backslash = word ^ (ones * '\\');
+	uint64 word;
+	uint64 quote;
+	uint64 backslash;
+	uint64 special;
 
-	return ((((word - ones * 0x20) & ~word) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash)) & highs) !=
-		   0;
+	memcpy(&word, text, 8);
+#ifdef WORDS_BIGENDIAN
+	word = pg_bswap64(word);
+#endif
+	quote = word ^ (ones * '"');
+	backslash = word ^ (ones * '\\');
+	/* The high bit of a byte below 0x20, or of one that is 0; what is above the lowest such may be wrong. */
+	special = ((word - ones * 0x20) & ~word) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash);
+	special &= highs;
+	return special == 0 ? 8 : pg_rightmost_one_pos64(special) / 8;
 }
 
 /* The four hexadecimal digits at text, or -1. */
@@ -90,17 +106,15 @@ read_string(Reader *reader)
 	reader->at++;
 	while (reader->at < reader->end)
 	{
-		uint64 word;
 		const char *wrong;
 
 		if (reader->end - reader->at >= 8)
 		{
-			memcpy(&word, reader->at, 8);
-			if (!has_special(word))
-			{
-				reader->at += 8;
+			int plain = plain_bytes(reader->at);
+
+			reader->at += plain;
+			if (plain == 8)
 				continue;
-			}
 		}
 		if (*reader->at == '"')
 		{

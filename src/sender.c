@@ -12,19 +12,16 @@
 
 #include "access/xact.h"
 #include "catalog/namespace.h"
-#include "lib/ilist.h"
 #include "miscadmin.h"
 #include "parser/parse_func.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "batch.h"
 #include "callbacks.h"
 #include "clock.h"
-#include "credentials.h"
 #include "limits.h"
-#include "packing.h"
 #include "sender.h"
 #include "settings.h"
 #include "settlement.h"
@@ -40,27 +37,14 @@
 #define CALLBACK_MOST_MS (60 * 60 * 1000)
 #define CALLBACK_MAX_ATTEMPTS 20
 
-/* A request under way, in a context of its own. */
-typedef struct Sending
-{
-	dlist_node node;
-	MemoryContext context;
-	Claim claim;
-	HttpRequest *request;
-	char *origin;
-	char *authorization; /* NULL: the request brings its own */
-	Transfer *transfer;  /* NULL: not sent yet */
-} Sending;
-
 struct Sender
 {
 	const Transactions *transactions;
 	bool is_worker;
 	MemoryContext context;
-	MemoryContext turn;  /* what a turn needs */
-	int64 requests_left; /* that may still be claimed */
-	dlist_head sending;
-	int count;               /* in sending */
+	MemoryContext turn;      /* what a turn needs */
+	int64 requests_left;     /* that may still be claimed */
+	Batch batch;             /* the requests under way */
 	bool has_callbacks;      /* perhaps */
 	TimestampTz due_at;      /* of the next request; 0: there is none */
 	TimestampTz tokens_at;   /* when the rate allows a request that is due; 0: none waits for it */
@@ -81,7 +65,8 @@ flex_sender_create(const Transactions *transactions, int64 max_requests, bool is
 	sender->turn = AllocSetContextCreate(context, "flex_api turn", ALLOCSET_DEFAULT_SIZES);
 	sender->requests_left = max_requests;
 	sender->has_callbacks = true;
-	dlist_init(&sender->sending);
+	dlist_init(&sender->batch.sendings);
+	sender->batch.context = context;
 	return sender;
 }
 
@@ -117,82 +102,6 @@ note_due(Sender *sender, TimestampTz due_at)
 	sender->due_at = earlier(sender->due_at, due_at);
 }
 
-/* Forget a request and let go of its connection. */
-static void
-end_sending(Sender *sender, Sending *sending)
-{
-	if (sending->transfer != NULL)
-		flex_transport_release(sending->transfer);
-	if (sending->authorization != NULL)
-		explicit_bzero(sending->authorization, strlen(sending->authorization));
-	dlist_delete(&sending->node);
-	sender->count--;
-	MemoryContextDelete(sending->context);
-}
-
-/* True when a request has been answered, or has failed. */
-static bool
-is_over(const Sending *sending)
-{
-	return sending->transfer != NULL && flex_transfer_state(sending->transfer) != TRANSFER_RUNNING;
-}
-
-static bool
-any_is_over(Sender *sender)
-{
-	dlist_iter iter;
-
-	dlist_foreach(iter, &sender->sending)
-	{
-		if (is_over(dlist_container(Sending, node, iter.cur)))
-			return true;
-	}
-	return false;
-}
-
-/*
- * Settle what is over; with all, also what is still under way, which is given
- * up.  Returns how many were settled; they stay in the list until the commit.
- */
-static int
-settle_requests(Sender *sender, bool all)
-{
-	dlist_iter iter;
-	int settled = 0;
-
-	dlist_foreach(iter, &sender->sending)
-	{
-		Sending *sending = dlist_container(Sending, node, iter.cur);
-
-		if (!all && !is_over(sending))
-			continue;
-		if (sending->transfer != NULL)
-			flex_settle_attempt(&sending->claim, sending->request, sending->transfer);
-		else
-			flex_settle_unstarted(&sending->claim);
-		settled++;
-	}
-	return settled;
-}
-
-/* After the commit: let go of what has been settled. */
-static void
-end_settled(Sender *sender, bool all)
-{
-	dlist_mutable_iter iter;
-
-	dlist_foreach_modify(iter, &sender->sending)
-	{
-		Sending *sending = dlist_container(Sending, node, iter.cur);
-
-		if (all || is_over(sending))
-		{
-			sender->has_callbacks |= sending->claim.on_success || sending->claim.on_failure;
-			end_sending(sender, sending);
-		}
-	}
-}
-
 /* The function of an operation, looked up in the extension's schema. */
 static Oid
 function_of(const char *operation)
@@ -200,108 +109,6 @@ function_of(const char *operation)
 	List *name = list_make2(makeString(get_namespace_name(flex_outbox_schema(false))), makeString(pstrdup(operation)));
 
 	return LookupFuncName(name, -1, NULL, true);
-}
-
-/* Make the request and find its credentials, as the role that enqueued it. */
-static void
-make_request(Sending *sending, const Signature *signature)
-{
-	NullableDatum *values = palloc(sizeof(NullableDatum) * Max(signature->count, 1));
-	Oid user;
-	int security;
-
-	flex_unpack_arguments(signature, sending->claim.arguments, values);
-	sending->request = flex_request_build(signature->operation, signature->parameters, signature->count, values);
-	sending->origin = flex_settings_origin();
-	if (sending->request->authorized)
-		return;
-	GetUserIdAndSecContext(&user, &security);
-	SetUserIdAndSecContext(sending->claim.role, security);
-	sending->authorization = flex_credentials_authorization(sending->claim.account_sid);
-	SetUserIdAndSecContext(user, security);
-}
-
-/* Raise when a claim cannot be sent by anybody. */
-static void
-check_claim(const Claim *claim, Oid function)
-{
-	if (claim->foreign)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("the request was enqueued in another database, of which this is a copy")));
-	if (!OidIsValid(function))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function %s does not exist", claim->operation)));
-	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(claim->role)))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("the role that enqueued the request does not exist")));
-}
-
-/*
- * Get a claimed request ready to be sent.  What is wrong with one settles that
- * one, and no other.  Only checks and look-ups are guarded, which leave nothing
- * behind that a subtransaction would have to clean up.
- */
-static bool
-prepare(Sending *sending, Oid function, const Signature *signature)
-{
-	Oid user;
-	int security;
-	volatile bool good = true;
-
-	GetUserIdAndSecContext(&user, &security);
-	MemoryContextSwitchTo(sending->context);
-	PG_TRY();
-	{
-		check_claim(&sending->claim, function);
-		make_request(sending, signature);
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		SetUserIdAndSecContext(user, security);
-		MemoryContextSwitchTo(sending->context);
-		error = CopyErrorData();
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-			PG_RE_THROW();
-		FlushErrorState();
-		flex_settle_unsent(&sending->claim, error);
-		good = false;
-	}
-	PG_END_TRY();
-	return good;
-}
-
-/* A copy of a claim in the current context. */
-static Claim
-copy_claim(const Claim *claim)
-{
-	Claim copy = *claim;
-
-	copy.operation = pstrdup(claim->operation);
-	copy.account_sid = claim->account_sid ? pstrdup(claim->account_sid) : NULL;
-	copy.arguments = palloc(VARSIZE(claim->arguments));
-	memcpy(copy.arguments, claim->arguments, VARSIZE(claim->arguments));
-	return copy;
-}
-
-/* Put a claimed request into the list, ready to be sent. */
-static void
-add_claim(Sender *sender, const Claim *claim, Oid function, const Signature *signature)
-{
-	MemoryContext context = AllocSetContextCreate(sender->context, "flex_api request", ALLOCSET_SMALL_SIZES);
-	MemoryContext before = MemoryContextSwitchTo(context);
-	Sending *sending = palloc0(sizeof(Sending));
-
-	sending->context = context;
-	sending->claim = copy_claim(claim);
-	dlist_push_tail(&sender->sending, &sending->node);
-	sender->count++;
-	if (!prepare(sending, function, signature))
-	{
-		sender->has_callbacks |= claim->on_failure;
-		end_sending(sender, sending);
-	}
-	MemoryContextSwitchTo(before);
 }
 
 /* Claim what may be sent of a lane, at most room requests.  Returns how many were. */
@@ -328,7 +135,10 @@ claim_lane(Sender *sender, const Lane *lane, int room)
 	if (OidIsValid(function) && operation != NULL)
 		signature = flex_signature_of_function(function);
 	for (int i = 0; i < count; i++)
-		add_claim(sender, &claims[i], signature != NULL ? function : InvalidOid, signature);
+	{
+		if (!flex_batch_add(&sender->batch, &claims[i], signature != NULL ? function : InvalidOid, signature))
+			sender->has_callbacks |= claims[i].on_failure;
+	}
 	/* There may be more of it. */
 	if (count == granted)
 		note_due(sender, GetCurrentTimestamp());
@@ -365,7 +175,7 @@ static void
 clean_up(Sender *sender)
 {
 	int count;
-	Claim *orphans = flex_outbox_orphans(ORPHANS_AT_ONCE, sender->count == 0, &count);
+	Claim *orphans = flex_outbox_orphans(ORPHANS_AT_ONCE, sender->batch.count == 0, &count);
 
 	for (int i = 0; i < count; i++)
 		flex_settle_orphan(&orphans[i]);
@@ -387,9 +197,9 @@ must_clean_up(const Sender *sender)
 static bool
 may_claim(const Sender *sender)
 {
-	int room = flex_settings.concurrency - sender->count;
+	int room = flex_settings.concurrency - sender->batch.count;
 
-	return sender->requests_left > 0 && (sender->count == 0 || room >= Max(flex_settings.concurrency / 4, 1)) &&
+	return sender->requests_left > 0 && (sender->batch.count == 0 || room >= Max(flex_settings.concurrency / 4, 1)) &&
 		   sender->due_at != 0 && sender->due_at <= GetCurrentTimestamp();
 }
 
@@ -403,27 +213,11 @@ settle_and_claim(Sender *sender)
 	begin(sender, &access);
 	if (must_clean_up(sender))
 		clean_up(sender);
-	settled = settle_requests(sender, false);
+	settled = flex_batch_settle(&sender->batch, false);
 	if (sender->requests_left > 0)
-		claim_requests(sender, sender->count - settled);
+		claim_requests(sender, sender->batch.count - settled);
 	commit(sender, &access);
-	end_settled(sender, false);
-}
-
-/* Send what has been claimed. */
-static void
-start_claimed(Sender *sender)
-{
-	dlist_iter iter;
-
-	dlist_foreach(iter, &sender->sending)
-	{
-		Sending *sending = dlist_container(Sending, node, iter.cur);
-
-		if (sending->transfer == NULL)
-			sending->transfer =
-				flex_transport_start(sending->request, sending->origin, sending->authorization, flex_settings.timeout);
-	}
+	sender->has_callbacks |= flex_batch_end_settled(&sender->batch, false);
 }
 
 /* Report a callback's error, and note when it is to be tried again. */
@@ -536,7 +330,7 @@ static void
 wait_for_something(Sender *sender)
 {
 	TimestampTz due_at = sender->requests_left > 0 ? earlier(sender->due_at, sender->tokens_at) : 0;
-	bool full = flex_settings.concurrency - sender->count < Max(flex_settings.concurrency / 4, 1);
+	bool full = flex_settings.concurrency - sender->batch.count < Max(flex_settings.concurrency / 4, 1);
 
 	if (flex_transport_wait(ms_until(full ? 0 : due_at)))
 		note_due(sender, GetCurrentTimestamp());
@@ -548,14 +342,14 @@ take_turn(Sender *sender)
 {
 	if (sender->tokens_at != 0 && sender->tokens_at <= GetCurrentTimestamp())
 		note_due(sender, sender->tokens_at);
-	if (any_is_over(sender) || must_clean_up(sender) || may_claim(sender))
+	if (flex_batch_any_over(&sender->batch) || must_clean_up(sender) || may_claim(sender))
 		settle_and_claim(sender);
-	start_claimed(sender);
+	flex_batch_start(&sender->batch);
 	if (may_run_callbacks(sender))
 		run_callbacks(sender);
-	if (may_claim(sender) || may_run_callbacks(sender) || any_is_over(sender))
+	if (may_claim(sender) || may_run_callbacks(sender) || flex_batch_any_over(&sender->batch))
 		return true;
-	if (sender->count == 0 && (sender->tokens_at == 0 || sender->requests_left == 0))
+	if (sender->batch.count == 0 && (sender->tokens_at == 0 || sender->requests_left == 0))
 		return false;
 	wait_for_something(sender);
 	return true;
@@ -567,12 +361,12 @@ wind_up(Sender *sender)
 {
 	OutboxAccess access;
 
-	if (sender->count == 0)
+	if (sender->batch.count == 0)
 		return;
 	begin(sender, &access);
-	settle_requests(sender, true);
+	flex_batch_settle(&sender->batch, true);
 	commit(sender, &access);
-	end_settled(sender, true);
+	sender->has_callbacks |= flex_batch_end_settled(&sender->batch, true);
 }
 
 /* After an error: settle what is under way, or at least let go of it. */
@@ -592,7 +386,7 @@ wind_up_after_error(Sender *sender)
 		EmitErrorReport();
 		FlushErrorState();
 		sender->transactions->rollback();
-		end_settled(sender, true);
+		sender->has_callbacks |= flex_batch_end_settled(&sender->batch, true);
 	}
 	PG_END_TRY();
 }

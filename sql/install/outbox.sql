@@ -41,16 +41,17 @@ WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_
 	autovacuum_vacuum_cost_delay = 0);
 
 COMMENT ON TABLE flex_outbox IS
-'Requests to the Flex API that are sent after the transaction that enqueued them has committed. Written by flex_enqueue() '
-'and the senders alone; a role sees the requests that it enqueued. Has no secrets. Unfinished rows are not dumped.';
+'Requests to the Flex API that are sent after the transaction that enqueued them has committed.
+Written by flex_enqueue() and the senders alone; a role sees the requests that it enqueued.
+It has no secrets. A dump has the finished rows only: a restored copy must not send again what the original sends.';
 COMMENT ON COLUMN flex_outbox.id IS 'Number that flex_enqueue() returned.';
 COMMENT ON COLUMN flex_outbox.operation IS 'Name of the function that a direct call would use, e.g. flex_webchat_create.';
 COMMENT ON COLUMN flex_outbox.arguments IS 'Its arguments: a JSON object of names and values.';
 COMMENT ON COLUMN flex_outbox.context IS 'What the caller wants to find again, such as the key of a ticket; not sent.';
 COMMENT ON COLUMN flex_outbox.state IS
-'pending: waits to be sent; sending: claimed by a sender; succeeded; failed: refused by the service or tried max_attempts '
-'times; uncertain: sent once, and nobody knows whether it was carried out: flex_outbox_retry() or flex_outbox_cancel() '
-'decides; cancelled.';
+'pending: waits to be sent; sending: a sender has it, or its callback is to run; succeeded; failed: refused, or
+tried max_attempts times; uncertain: sent once, and nobody knows whether it was carried out, so that
+flex_outbox_retry() or flex_outbox_cancel() has to decide; cancelled.';
 COMMENT ON COLUMN flex_outbox.priority IS 'Higher goes first among the requests of an operation and between operations.';
 COMMENT ON COLUMN flex_outbox.attempts IS 'How many times it was claimed to be sent.';
 COMMENT ON COLUMN flex_outbox.max_attempts IS 'How many attempts are made before it has failed.';
@@ -104,7 +105,8 @@ CREATE FUNCTION flex_outbox_refuse_replica() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$ BEGIN RETURN NULL; END $$;
 COMMENT ON FUNCTION flex_outbox_refuse_replica() IS
-'Trigger of flex_outbox that drops unfinished requests which logical replication brings: the publisher sends them.';
+'Trigger of flex_outbox that drops unfinished requests which logical replication brings:
+the publisher sends them.';
 CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT ON flex_outbox
 	FOR EACH ROW WHEN (NEW.finished_at IS NULL) EXECUTE FUNCTION flex_outbox_refuse_replica();
 ALTER TABLE flex_outbox ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
@@ -113,7 +115,8 @@ CREATE TABLE flex_outbox_holds (
 	operation text COLLATE "C" PRIMARY KEY,
 	held_until timestamptz NOT NULL);
 COMMENT ON TABLE flex_outbox_holds IS
-'Operations that the service asked us to leave alone for a while (Retry-After): nothing is sent to them before held_until.';
+'Operations that the service asked us to leave alone for a while (Retry-After):
+nothing is sent to them before held_until.';
 COMMENT ON COLUMN flex_outbox_holds.operation IS 'Name of the operation''s function.';
 COMMENT ON COLUMN flex_outbox_holds.held_until IS 'When it may be called again.';
 
@@ -142,37 +145,50 @@ AS 'MODULE_PATHNAME', 'flex_api_enqueue'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION flex_enqueue(text, jsonb, jsonb, text, text, timestamptz, integer, integer, text) IS
-'Leaves a request to be sent after this transaction has committed; rolled back with it. operation: a function''s name, on '
-'which the caller needs EXECUTE; lists cannot be enqueued. arguments: a JSON object of its arguments, checked at once as '
-'in a direct call, without the network. context: kept with the request. on_success, on_failure: names of functions that take '
-'one flex_outbox row, called as the current role in the transaction that settles the request. run_at: not before; default '
-'now. priority: higher first; default 0. max_attempts: default 20. unique_key: when a request has this key already, its id is '
-'returned and nothing is enqueued. Returns the id in flex_outbox. Errors: 22023, 22004 for arguments, 42883, 42501.';
+'Leaves a request to be sent after this transaction has committed; a rollback takes it back.
+operation: name of the function that a direct call would use, on which the caller needs EXECUTE; lists cannot be enqueued.
+arguments: its arguments as a JSON object of names and values, checked at once as in a direct call, without the network.
+context: whatever a callback or a query wants to find again with the request, such as a ticket''s number; it is not sent.
+on_success: name of a function that takes one flex_outbox row, called when the request has succeeded.
+on_failure: the same for a request that has failed, or has become uncertain.
+run_at: not sent before this time; NULL for at once.
+priority: higher goes first; NULL for 0.
+max_attempts: attempts before the request has failed; NULL for 20, which takes about an hour.
+unique_key: when a request has this key already, nothing is enqueued, and the id of that one is returned.
+Returns the id in flex_outbox. Callbacks run as the current role, in the transaction that settles the request.
+Errors: 22023 and 22004 for what cannot be valid, 0A000 for a list, 42883 for a callback that is not there,
+42501 without EXECUTE on the operation or on a callback.';
 
 CREATE PROCEDURE flex_outbox_drain(max_requests bigint DEFAULT NULL)
 AS 'MODULE_PATHNAME', 'flex_api_drain'
 LANGUAGE C;
 
 COMMENT ON PROCEDURE flex_outbox_drain(bigint) IS
-'Sends what is due in the outbox, up to max_requests attempts (NULL: until nothing is due), and runs the callbacks. Commits '
-'as it goes: CALL it outside a transaction block. Many sessions may do so at once. Not needed where the background worker '
-'runs (shared_preload_libraries).';
+'Sends what is due in the outbox, waits for the answers and runs the callbacks, until nothing is due.
+max_requests: attempts to make at most; NULL for all that is due.
+Commits as it goes. Many sessions may do so at once. Not needed where the background worker runs
+(shared_preload_libraries).
+Errors: 25001 inside a transaction block, 55000 where transactions are not READ COMMITTED.';
 
 CREATE FUNCTION flex_outbox_retry(id bigint) RETURNS void
 AS 'MODULE_PATHNAME', 'flex_api_outbox_retry'
 LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT;
 
 COMMENT ON FUNCTION flex_outbox_retry(bigint) IS
-'Makes a failed, uncertain or cancelled request of one''s own pending again, with all its attempts before it. A request that '
-'is uncertain may have been carried out: look before. Errors: P0002 for an id that is not there, 55000 for another state.';
+'Makes a failed, uncertain or cancelled request pending again, with all its attempts before it.
+id: number of a request that the current role has enqueued; a superuser may retry anybody''s.
+An uncertain request may have been carried out: look before.
+Errors: P0002 for an id that is not there, 55000 for a request in another state.';
 
 CREATE FUNCTION flex_outbox_cancel(id bigint) RETURNS void
 AS 'MODULE_PATHNAME', 'flex_api_outbox_cancel'
 LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT;
 
 COMMENT ON FUNCTION flex_outbox_cancel(bigint) IS
-'Cancels a pending, failed or uncertain request of one''s own: it will not be sent. Errors: P0002 for an id that is not there, '
-'55000 for one that is being sent or has succeeded.';
+'Cancels a pending, failed or uncertain request: it will not be sent.
+id: number of a request that the current role has enqueued; a superuser may cancel anybody''s.
+No callback is called.
+Errors: P0002 for an id that is not there, 55000 for a request that is being sent or has succeeded.';
 
 CREATE FUNCTION flex_outbox_await(id bigint, timeout interval DEFAULT '30 seconds') RETURNS flex_outbox
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -201,8 +217,11 @@ BEGIN
 END $$;
 
 COMMENT ON FUNCTION flex_outbox_await(bigint, interval) IS
-'Waits until a request of one''s own is no longer pending or being sent, and returns its row; after the timeout, the row as it '
-'is then. Call it outside the transaction that enqueued, and in READ COMMITTED. Errors: P0002 for an id that is not there.';
+'Waits until a request of one''s own is no longer pending or being sent, its callback included, and returns its row.
+id: number of the request.
+timeout: longest time to wait; after it, the row comes as it is then.
+Call it outside the transaction that enqueued, in READ COMMITTED.
+Errors: P0002 for an id that is not there, 55000 for a request whose transaction has not committed.';
 
 CREATE VIEW flex_outbox_summary WITH (security_invoker = true) AS
 SELECT
@@ -228,14 +247,29 @@ GROUP BY o.operation;
 GRANT SELECT ON flex_outbox_summary, flex_outbox_holds, flex_outbox_activity TO PUBLIC;
 
 COMMENT ON VIEW flex_outbox_summary IS
-'The outbox by operation: requests in each state, callbacks still to run, age of the oldest pending one, how many finished in the '
-'last minute, until when the service asked us to hold back, the last error, the background worker''s process (NULL: none runs). '
-'A role sees its own requests.';
+'The outbox by operation, of the requests that the current role may see: how many are in each state, how many of
+the pending ones are due, callbacks still to run, age of the oldest pending one, how many finished in the last minute,
+until when the service asked us to hold back, the last error, and the background worker''s process (NULL: none runs).';
+COMMENT ON COLUMN flex_outbox_summary.operation IS 'Name of the operation''s function.';
+COMMENT ON COLUMN flex_outbox_summary.pending IS 'Requests that wait to be sent, now or later.';
+COMMENT ON COLUMN flex_outbox_summary.due IS 'Those of them whose run_at has passed.';
+COMMENT ON COLUMN flex_outbox_summary.sending IS 'Requests that a sender has, or whose callback is to run.';
+COMMENT ON COLUMN flex_outbox_summary.succeeded IS 'Requests that have succeeded, as long as they are kept.';
+COMMENT ON COLUMN flex_outbox_summary.failed IS 'Requests that have failed, as long as they are kept.';
+COMMENT ON COLUMN flex_outbox_summary.uncertain IS 'Requests that somebody has to decide on.';
+COMMENT ON COLUMN flex_outbox_summary.cancelled IS 'Requests that were cancelled, as long as they are kept.';
+COMMENT ON COLUMN flex_outbox_summary.callbacks IS 'Callbacks that are still to run, or to run again.';
+COMMENT ON COLUMN flex_outbox_summary.oldest_pending IS 'How long ago the oldest pending request was enqueued.';
+COMMENT ON COLUMN flex_outbox_summary.finished_last_minute IS 'How many requests reached their last state within a minute.';
+COMMENT ON COLUMN flex_outbox_summary.held_until IS 'Nothing is sent before this time, as the service has asked (Retry-After); NULL: no hold.';
+COMMENT ON COLUMN flex_outbox_summary.last_error IS 'Message of the request that was tried last among those with one.';
+COMMENT ON COLUMN flex_outbox_summary.worker_pid IS 'Process of the background worker; NULL: none runs.';
 
 -- For the end of this script alone: the worker learns that the extension is here.
 CREATE FUNCTION flex_outbox_wake() RETURNS void
 AS 'MODULE_PATHNAME', 'flex_api_outbox_wake'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION flex_outbox_wake() IS
-'Tells the background worker of this database, at commit, to look into the outbox. flex_enqueue() does so by itself.';
+'Tells the background worker of this database, at commit, to look into the outbox.
+flex_enqueue() does so by itself.';
 SELECT flex_outbox_wake();

@@ -15,7 +15,7 @@ answer_clear(Answer *answer)
 {
 	text_free(&answer->body);
 	text_free(&answer->headers);
-	*answer = (Answer) {.content_type = "application/json", .cut_at = -1, .stall_after = -1};
+	*answer = (Answer){.content_type = "application/json", .cut_at = -1, .stall_after = -1};
 }
 
 /* The shape in which the endpoints under a path report errors. */
@@ -42,7 +42,8 @@ write_twilio(Text *body, int status, int code, const char *message)
 static void
 write_problem(Text *body, int status, int code, const char *message, const char *path, const char *parameter)
 {
-	text_printf(body, "{\"type\":\"https://www.twilio.com/docs/errors/%d\",\"title\":\"%s\","
+	text_printf(body,
+				"{\"type\":\"https://www.twilio.com/docs/errors/%d\",\"title\":\"%s\","
 				"\"status\":%d,\"code\":%d,\"detail\":",
 				code, MHD_get_reason_phrase_for((unsigned int) status), status, code);
 	text_add_json_string(body, message);
@@ -51,7 +52,7 @@ write_problem(Text *body, int status, int code, const char *message, const char 
 	text_add_string(body, ",\"errors\":[");
 	if (parameter != NULL)
 	{
-		Text		pointer = {0};
+		Text pointer = {0};
 
 		text_printf(&pointer, "#/%s", parameter);
 		text_add_string(body, "{\"detail\":");
@@ -84,11 +85,11 @@ write_third(Text *body, int status, int code, const char *message, const char *p
  * NULL. Always returns false, so that a check can return what it calls.
  */
 bool
-answer_problem(Answer *answer, Shape shape, const char *path, int status, int code,
-			   const char *parameter, const char *format,...)
+answer_problem(Answer *answer, Shape shape, const char *path, int status, int code, const char *parameter,
+			   const char *format, ...)
 {
-	char		message[2048];
-	va_list		arguments;
+	char message[2048];
+	va_list arguments;
 
 	va_start(arguments, format);
 	vsnprintf(message, sizeof(message), format, arguments);
@@ -109,9 +110,11 @@ answer_problem(Answer *answer, Shape shape, const char *path, int status, int co
 			break;
 		case SHAPE_HTML:
 			answer->content_type = "text/html";
-			text_printf(&answer->body, "<html>\r\n<head><title>%d</title></head>\r\n<body>\r\n"
+			text_printf(&answer->body,
+						"<html>\r\n<head><title>%d</title></head>\r\n<body>\r\n"
 						"<center><h1>%d %s</h1></center>\r\n"
-						"<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n", status, status, message);
+						"<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n",
+						status, status, message);
 			break;
 		case SHAPE_EMPTY:
 			answer->content_type = NULL;

@@ -27,7 +27,7 @@ bool
 identify_customer(Change *change)
 {
 	const Pair *address = request_pair(change->request, "AddressSid", false);
-	char		sid[SID_LENGTH + 1];
+	char sid[SID_LENGTH + 1];
 
 	if (strlen(address->value) != SID_LENGTH || strncmp(address->value, "IG", 2) != 0)
 		return refuse(change->request, 400, 45760, "AddressSid", "Address %.100s is not configured", address->value);
@@ -43,7 +43,7 @@ identify_customer(Change *change)
 bool
 count_version(Change *change)
 {
-	int64_t		version = json_integer_member(change->members, "version", 0);
+	int64_t version = json_integer_member(change->members, "version", 0);
 
 	json_object_object_add(change->members, "version", json_object_new_int64(version + 1));
 	return true;
@@ -54,7 +54,7 @@ static void
 complete_routing(json_object *routing)
 {
 	json_object *properties = json_member(routing, "properties");
-	char		sid[SID_LENGTH + 1];
+	char sid[SID_LENGTH + 1];
 
 	if (!json_object_is_type(properties, json_type_object))
 	{
@@ -94,12 +94,13 @@ prepare_interaction(Change *change)
 	const char *type = json_text_member(channel, "type");
 	const Kind *channels = kinds_of_shape("/v1/Interactions/{}/Channels");
 	json_object *shown;
-	char		sid[SID_LENGTH + 1];
+	char sid[SID_LENGTH + 1];
 
 	if (type == NULL)
 		return refuse(change->request, 400, 20001, "Channel", "Invalid value for parameter Channel: type is missing");
 	if (!is_choice(schema_member(channels->schema, "type")->choices, type, strlen(type)))
-		return refuse(change->request, 400, 20001, "Channel", "Invalid value for parameter Channel: type %.40s is unknown", type);
+		return refuse(change->request, 400, 20001, "Channel",
+					  "Invalid value for parameter Channel: type %.40s is unknown", type);
 	if (!check_routing(change, channel, routing))
 		return false;
 	if (json_object_is_type(routing, json_type_object))
@@ -121,7 +122,7 @@ open_channel(Change *change)
 	json_object *shown = json_member(change->members, "channel");
 	json_object *members = resource_blank(kind, change->resource, json_text_member(shown, "sid"));
 	json_object *channel = NULL;
-	Resource   *resource;
+	Resource *resource;
 
 	json_object_object_add(members, "type", json_object_get(json_member(shown, "type")));
 	json_object_object_add(members, "status", json_object_new_string("setup"));
@@ -140,7 +141,7 @@ change_channel(Change *change)
 {
 	json_object *before = store_members(change->resource);
 	const char *status = json_text_member(before, "status");
-	bool		over = strcmp(status, "closed") == 0 || strcmp(status, "failed") == 0;
+	bool over = strcmp(status, "closed") == 0 || strcmp(status, "failed") == 0;
 
 	if (over)
 		refuse(change->request, 400, 45006, "Status", "Channel %s is already %s", change->resource->sid, status);
@@ -157,7 +158,8 @@ route_invite(Change *change)
 	json_object *routing = json_member(change->members, "routing");
 
 	if (!json_object_is_type(json_member(routing, "properties"), json_type_object))
-		return refuse(change->request, 400, 20001, "Routing", "Invalid value for parameter Routing: properties are missing");
+		return refuse(change->request, 400, 20001, "Routing",
+					  "Invalid value for parameter Routing: properties are missing");
 	complete_routing(routing);
 	return true;
 }

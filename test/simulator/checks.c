@@ -26,8 +26,8 @@ static char *
 encode_credentials(const char *user, const char *password)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	Text		plain = {0};
-	Text		text = {0};
+	Text plain = {0};
+	Text text = {0};
 
 	text_printf(&plain, "%s:%s", user, password);
 	for (size_t i = 0; i < plain.length; i += 3)
@@ -53,16 +53,16 @@ checks_start(void)
 
 /* Refuses the request, in the shape of its endpoint. Always returns false. */
 bool
-refuse(Request *request, int status, int code, const char *parameter, const char *format,...)
+refuse(Request *request, int status, int code, const char *parameter, const char *format, ...)
 {
-	char		message[1024];
-	va_list		arguments;
+	char message[1024];
+	va_list arguments;
 
 	va_start(arguments, format);
 	vsnprintf(message, sizeof(message), format, arguments);
 	va_end(arguments);
-	return answer_problem(&request->answer, shape_of_path(request->path), request->path,
-						  status, code, parameter, "%s", message);
+	return answer_problem(&request->answer, shape_of_path(request->path), request->path, status, code, parameter, "%s",
+						  message);
 }
 
 /* Refuses a request for something that is not there. Always returns false. */
@@ -107,9 +107,10 @@ check_media_type(Request *request)
 
 	if (operation->method != METHOD_POST)
 		return true;
-	if (operation->body == BODY_JSON ? request_has_media_type(request, "application/json") :
-		request_has_media_type(request, "application/x-www-form-urlencoded") ||
-		(request->body.length == 0 && request_header(request, "Content-Type") == NULL))
+	if (operation->body == BODY_JSON
+			? request_has_media_type(request, "application/json")
+			: request_has_media_type(request, "application/x-www-form-urlencoded") ||
+				  (request->body.length == 0 && request_header(request, "Content-Type") == NULL))
 		return true;
 	return refuse(request, 415, 20415, NULL, "Unsupported Media Type");
 }
@@ -130,7 +131,8 @@ bool
 is_paging(const Operation *operation, const Pair *pair)
 {
 	return operation->list_key != NULL && pair->query &&
-		(strcmp(pair->name, "PageSize") == 0 || strcmp(pair->name, "Page") == 0 || strcmp(pair->name, "PageToken") == 0);
+		   (strcmp(pair->name, "PageSize") == 0 || strcmp(pair->name, "Page") == 0 ||
+			strcmp(pair->name, "PageToken") == 0);
 }
 
 /* Whether the text fits the pattern. */
@@ -142,7 +144,7 @@ fits_pattern(const Pattern *pattern, const char *text, size_t length)
 	if (pattern->prefix[0] == '\0')
 		return strlen(text) == length && regexec(&pattern->regex, text, 0, NULL, 0) == 0;
 	return length == SID_LENGTH && memcmp(text, pattern->prefix, 2) == 0 &&
-		strspn(text + 2, "0123456789abcdefABCDEF") == SID_LENGTH - 2;
+		   strspn(text + 2, "0123456789abcdefABCDEF") == SID_LENGTH - 2;
 }
 
 /* Whether the text is an absolute URL. */
@@ -150,14 +152,14 @@ static bool
 is_url(const Pair *pair)
 {
 	return (strncasecmp(pair->value, "https://", 8) == 0 || strncasecmp(pair->value, "http://", 7) == 0) &&
-		strcspn(pair->value, " \t\r\n\"<>\\^`{|}") == pair->length;
+		   strcspn(pair->value, " \t\r\n\"<>\\^`{|}") == pair->length;
 }
 
 /* Whether the text is a number of that type, and nothing else. */
 static bool
 is_number(ValueType type, const Pair *pair)
 {
-	char	   *end;
+	char *end;
 
 	if (pair->length == 0 || strspn(pair->value, "+-0123456789.eE") != pair->length)
 		return false;
@@ -173,7 +175,7 @@ static bool
 is_json(const Pair *pair)
 {
 	json_object *value;
-	bool		valid = json_read(pair->value, pair->length, &value);
+	bool valid = json_read(pair->value, pair->length, &value);
 
 	json_object_put(value);
 	return valid;
@@ -189,7 +191,8 @@ check_type(Request *request, const Parameter *parameter, const Pair *pair)
 	{
 		case TYPE_BOOLEAN:
 			if (strcmp(pair->value, "true") != 0 && strcmp(pair->value, "false") != 0)
-				return refuse(request, 400, 20001, name, "Invalid value for parameter %s: it must be true or false", name);
+				return refuse(request, 400, 20001, name, "Invalid value for parameter %s: it must be true or false",
+							  name);
 			break;
 		case TYPE_INTEGER:
 		case TYPE_NUMBER:
@@ -234,8 +237,8 @@ check_value(Request *request, const Parameter *parameter, const Pair *pair)
 	if (!fits_pattern(&parameter->pattern, pair->value, pair->length))
 		return refuse(request, 400, 20001, name, "Invalid value for parameter %s: %.100s", name, pair->value);
 	if (!is_choice(parameter->choices, pair->value, pair->length))
-		return refuse(request, 400, 20001, name, "Invalid value for parameter %s: %.100s is not one of %s",
-					  name, pair->value, parameter->choices);
+		return refuse(request, 400, 20001, name, "Invalid value for parameter %s: %.100s is not one of %s", name,
+					  pair->value, parameter->choices);
 	if (parameter->uri && !is_url(pair))
 		return refuse(request, 400, 20001, name, "Invalid value for parameter %s: it must be a URL", name);
 	return check_type(request, parameter, pair) && check_engagement_data(request, parameter, pair);
@@ -265,7 +268,7 @@ static bool
 check_path(Request *request)
 {
 	const Operation *operation = request->operation;
-	int			value = 0;
+	int value = 0;
 
 	for (int i = 0; i < operation->count; i++)
 	{
@@ -273,7 +276,8 @@ check_path(Request *request)
 			continue;
 		for (value = 0; value < request->route->values; value++)
 			if (strcmp(request->route->value_names[value], operation->parameters[i].member) == 0 &&
-				!fits_pattern(&operation->parameters[i].pattern, request->values[value], strlen(request->values[value])))
+				!fits_pattern(&operation->parameters[i].pattern, request->values[value],
+							  strlen(request->values[value])))
 				return refuse_missing(request);
 	}
 	return true;
@@ -300,8 +304,8 @@ check_parameters(Request *request)
 
 		if (parameter->required && (parameter->place == PLACE_FORM || parameter->place == PLACE_QUERY) &&
 			request_pair(request, parameter->name, parameter->place == PLACE_QUERY) == NULL)
-			return refuse(request, 400, 20001, parameter->name,
-						  "Missing required parameter %s in the post body", parameter->name);
+			return refuse(request, 400, 20001, parameter->name, "Missing required parameter %s in the post body",
+						  parameter->name);
 	}
 	for (size_t i = 0; i < request->pair_count; i++)
 	{
@@ -331,6 +335,6 @@ check_json(Request *request)
 bool
 check_request(Request *request)
 {
-	return check_credentials(request) && check_operation(request) && check_media_type(request) &&
-		check_path(request) && check_parameters(request) && check_json(request);
+	return check_credentials(request) && check_operation(request) && check_media_type(request) && check_path(request) &&
+		   check_parameters(request) && check_json(request);
 }

@@ -12,8 +12,8 @@
 
 extern void checks_start(void);
 extern bool check_request(Request *request);
-extern bool refuse(Request *request, int status, int code, const char *parameter,
-				   const char *format,...) __attribute__((format(printf, 5, 6)));
+extern bool refuse(Request *request, int status, int code, const char *parameter, const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
 extern bool is_paging(const Operation *operation, const Pair *pair);
 extern bool refuse_missing(Request *request);
 

@@ -21,7 +21,7 @@ typedef struct Command
 {
 	const char *method;
 	const char *name;
-	bool		(*run) (json_object *wish, Answer *answer);
+	bool (*run)(json_object *wish, Answer *answer);
 } Command;
 
 /* Makes the answer a complaint. Always returns false. */
@@ -115,8 +115,9 @@ change_settings(json_object *wish, Answer *answer)
 		else
 			return complain(answer, "no such setting", name);
 	}
-	text_printf(&answer->body, "{\"record\":%s,\"setup_ms\":%lld,\"rate_limits\":%s}", options.record ? "true" : "false",
-				(long long) options.setup_ms, options.rate_limits ? "true" : "false");
+	text_printf(&answer->body, "{\"record\":%s,\"setup_ms\":%lld,\"rate_limits\":%s}",
+				options.record ? "true" : "false", (long long) options.setup_ms,
+				options.rate_limits ? "true" : "false");
 	return true;
 }
 
@@ -125,8 +126,8 @@ static bool
 add_faults(json_object *wish, Answer *answer)
 {
 	const char *problem = NULL;
-	bool		several = json_object_is_type(wish, json_type_array);
-	size_t		count = several ? json_object_array_length(wish) : 1;
+	bool several = json_object_is_type(wish, json_type_array);
+	size_t count = several ? json_object_array_length(wish) : 1;
 
 	for (size_t i = 0; i < count; i++)
 		if (!faults_add(several ? json_object_array_get_idx(wish, i) : wish, &problem))
@@ -164,16 +165,11 @@ show_health(json_object *wish, Answer *answer)
 }
 
 static const Command commands[] = {
-	{"POST", "reset", reset},
-	{"POST", "seed", seed},
-	{"GET", "requests", show_requests},
-	{"DELETE", "requests", clear_requests},
-	{"GET", "counters", show_counters},
-	{"POST", "settings", change_settings},
-	{"POST", "faults", add_faults},
-	{"GET", "faults", show_faults},
-	{"DELETE", "faults", clear_faults},
-	{"GET", "health", show_health},
+	{"POST", "reset", reset},           {"POST", "seed", seed},
+	{"GET", "requests", show_requests}, {"DELETE", "requests", clear_requests},
+	{"GET", "counters", show_counters}, {"POST", "settings", change_settings},
+	{"POST", "faults", add_faults},     {"GET", "faults", show_faults},
+	{"DELETE", "faults", clear_faults}, {"GET", "health", show_health},
 };
 
 /* The command of that method and name, or NULL. */
@@ -198,7 +194,7 @@ void
 serve_control(Request *request)
 {
 	const char *name = request->path + strlen(PREFIX);
-	Answer	   *answer = &request->answer;
+	Answer *answer = &request->answer;
 	const Command *command;
 	json_object *wish = NULL;
 

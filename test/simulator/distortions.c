@@ -65,7 +65,7 @@ random_below(uint64_t *state, size_t limit)
 static void
 splice(Text *body, size_t place, size_t remove, const char *insert, size_t length)
 {
-	Text		changed = {0};
+	Text changed = {0};
 
 	text_add(&changed, body->data, place);
 	text_add(&changed, insert, length);
@@ -78,11 +78,13 @@ splice(Text *body, size_t place, size_t remove, const char *insert, size_t lengt
 static void
 damage(Text *body, uint64_t *state)
 {
-	static const char *const fragments[] = {"\"", "\\", "{", "}", "[", "]", ",", ":", "null", "\\u0000", "\\ud800",
-		"\xff", "\xc3", "-", "1e999", "\0", "true", "99999999999999999999", "\\", " "};
-	size_t		place = random_below(state, body->length);
-	size_t		choice = random_below(state, 16);
-	size_t		stretch = random_below(state, 8) + 1;
+	static const char *const fragments[] = {"\"",   "\\", "{",     "}",       "[",       "]",
+											",",    ":",  "null",  "\\u0000", "\\ud800", "\xff",
+											"\xc3", "-",  "1e999", "\0",      "true",    "99999999999999999999",
+											"\\",   " "};
+	size_t place = random_below(state, body->length);
+	size_t choice = random_below(state, 16);
+	size_t stretch = random_below(state, 8) + 1;
 
 	if (body->length == 0)
 		return;
@@ -109,7 +111,7 @@ damage(Text *body, uint64_t *state)
 static void
 mutate(Text *body, uint64_t seed)
 {
-	uint64_t	state = mix_bits(seed);
+	uint64_t state = mix_bits(seed);
 
 	for (size_t left = random_below(&state, 4) + 1; left > 0; left--)
 		damage(body, &state);
@@ -119,11 +121,12 @@ mutate(Text *body, uint64_t seed)
 void
 distort_answer(json_object *fault, Request *request)
 {
-	Text	   *body = &request->answer.body;
+	Text *body = &request->answer.body;
 	json_object *answer = NULL;
 
 	if ((json_member(fault, "missing") || json_member(fault, "set") || json_member(fault, "loop") ||
-		 json_object_object_get_ex(fault, "next_page_url", NULL)) && json_read(body->data, body->length, &answer))
+		 json_object_object_get_ex(fault, "next_page_url", NULL)) &&
+		json_read(body->data, body->length, &answer))
 	{
 		change_rows(fault, answer);
 		change_next_page(fault, answer);

@@ -12,8 +12,8 @@
 #include "options.h"
 #include "store.h"
 
-static json_object *samples;	/* as read */
-static json_object *documents;	/* as they are now */
+static json_object *samples;   /* as read */
+static json_object *documents; /* as they are now */
 
 /* Reads the samples; false, with a message, if that is not possible. */
 bool
@@ -29,7 +29,7 @@ documents_read(const char *file)
 static void
 adapt_sample(json_object *members, const char *path)
 {
-	Text		url = {0};
+	Text url = {0};
 
 	text_printf(&url, "%c%s", BASE_URL_MARK, path);
 	if (json_object_object_get_ex(members, "account_sid", NULL))
@@ -49,7 +49,7 @@ add_rows(const char *path, json_object *rows)
 	{
 		json_object *members = NULL;
 		const char *sid;
-		Text		row_path = {0};
+		Text row_path = {0};
 
 		json_object_deep_copy(json_object_array_get_idx(rows, i), &members, NULL);
 		/* These rows go by an id of another name: segment_id, conversation_id. */
@@ -97,9 +97,9 @@ json_object *
 document_members(const char *path)
 {
 	json_object *members = json_object_get(json_member(documents, path));
-	time_t		end = time(NULL) + 3600;
-	char		text[DATE_LENGTH + 1];
-	struct tm	parts;
+	time_t end = time(NULL) + 3600;
+	char text[DATE_LENGTH + 1];
+	struct tm parts;
 
 	if (json_member(members, "session_expiry") != NULL)
 	{

@@ -17,11 +17,11 @@ static Table member_table;
 static Table parameter_table;
 static Table operation_table;
 static Operation *operations;
-static int	operation_count;
+static int operation_count;
 static Schema *schemas;
-static int	schema_count;
+static int schema_count;
 static Route *routes;
-static int	route_count;
+static int route_count;
 
 static const char *const type_names[] = {"string", "boolean", "integer", "number", "array", "any", "object", NULL};
 static const char *const place_names[] = {"path", "query", "form", "header", "json", NULL};
@@ -42,11 +42,11 @@ word_number(const char *word, const char *const *words)
 char *
 snake_case(const char *name)
 {
-	Text		text = {0};
+	Text text = {0};
 
 	for (const char *byte = name; *byte != '\0'; byte++)
 	{
-		char		lower = (char) tolower((unsigned char) *byte);
+		char lower = (char) tolower((unsigned char) *byte);
 
 		if (isupper((unsigned char) *byte) && byte > name && byte[-1] != '.')
 			text_add(&text, "_", 1);
@@ -82,11 +82,11 @@ read_members(const Table *table)
 	for (int row = 0; row < table->rows; row++)
 	{
 		const char *name = table_cell(table, row, "schema");
-		Schema	   *schema;
-		Member	   *member;
+		Schema *schema;
+		Member *member;
 
 		if (schema_count == 0 || strcmp(schemas[schema_count - 1].name, name) != 0)
-			schemas[schema_count++] = (Schema) {.name = name};
+			schemas[schema_count++] = (Schema){.name = name};
 		schema = &schemas[schema_count - 1];
 		schema->members = realloc(schema->members, sizeof(Member) * (size_t) (schema->count + 1));
 		member = &schema->members[schema->count++];
@@ -108,7 +108,7 @@ read_parameters(Operation *operation, const Table *table)
 		const char *function = table_cell(table, row, "function");
 		const char *format = table_cell(table, row, "format");
 		const char *name = table_cell(table, row, "name");
-		Parameter  *parameter = &operation->parameters[operation->count];
+		Parameter *parameter = &operation->parameters[operation->count];
 
 		if (function == NULL || strcmp(function, operation->function) != 0)
 			continue;
@@ -133,7 +133,7 @@ read_operations(const Table *table, const Table *parameters)
 	operations = calloc((size_t) table->rows + 1, sizeof(Operation));
 	for (int row = 0; row < table->rows; row++)
 	{
-		Operation  *operation = &operations[operation_count];
+		Operation *operation = &operations[operation_count];
 		const char *schema = table_cell(table, row, "schema");
 
 		operation->number = operation_count++;
@@ -158,13 +158,13 @@ read_operations(const Table *table, const Table *parameters)
 static void
 cut_path(Route *route)
 {
-	Text		shape = {0};
-	char	   *rest = must_copy(route->path + 1);
-	char	   *segment;
+	Text shape = {0};
+	char *rest = must_copy(route->path + 1);
+	char *segment;
 
 	while ((segment = strsep(&rest, "/")) != NULL && route->count < MAX_SEGMENTS)
 	{
-		bool		value = segment[0] == '{';
+		bool value = segment[0] == '{';
 
 		text_printf(&shape, "/%s", value ? "{}" : segment);
 		route->segments[route->count++] = value ? NULL : segment;
@@ -199,7 +199,7 @@ make_routes(void)
 	routes = calloc((size_t) operation_count + 1, sizeof(Route));
 	for (int i = 0; i < operation_count; i++)
 	{
-		Route	   *route = NULL;
+		Route *route = NULL;
 
 		for (int j = 0; j < route_count; j++)
 			if (strcmp(routes[j].path, operations[i].path) == 0)

@@ -15,9 +15,9 @@
 
 typedef struct Fault
 {
-	json_object *wish;			/* as it was sent */
-	int64_t		skip;			/* requests to let pass first */
-	int64_t		times;			/* requests to meet; -1 for all */
+	json_object *wish; /* as it was sent */
+	int64_t skip;      /* requests to let pass first */
+	int64_t times;     /* requests to meet; -1 for all */
 } Fault;
 
 static Fault *faults;
@@ -25,15 +25,13 @@ static size_t count;
 
 /* Whatever a fault may say; a misspelt one would make a test pass in vain. */
 static const char *const known_members[] = {
-	"method", "path", "times", "skip", "delay_ms", "status", "code", "message", "shape", "retry_after",
-	"headers", "body", "body_base64", "content_type", "after", "cut_at", "drip", "stall_after", "huge_bytes",
-	"nested", "mutate", "next_page_url", "loop", "missing", "set", NULL
-};
+	"method",      "path",    "times",  "skip",          "delay_ms",     "status",  "code",   "message", "shape",
+	"retry_after", "headers", "body",   "body_base64",   "content_type", "after",   "cut_at", "drip",    "stall_after",
+	"huge_bytes",  "nested",  "mutate", "next_page_url", "loop",         "missing", "set",    NULL};
 
 /* What replaces the true answer. */
-static const char *const replacing_members[] = {
-	"status", "code", "message", "shape", "body", "body_base64", "huge_bytes", "nested", NULL
-};
+static const char *const replacing_members[] = {"status",      "code",       "message", "shape", "body",
+												"body_base64", "huge_bytes", "nested",  NULL};
 
 /* Whether the name is in the list. */
 static bool
@@ -64,11 +62,9 @@ faults_add(json_object *fault, const char **problem)
 		}
 	}
 	faults = realloc(faults, (count + 1) * sizeof(Fault));
-	faults[count++] = (Fault) {
-		.wish = json_object_get(fault),
-		.skip = json_integer_member(fault, "skip", 0),
-		.times = json_integer_member(fault, "times", 1)
-	};
+	faults[count++] = (Fault){.wish = json_object_get(fault),
+							  .skip = json_integer_member(fault, "skip", 0),
+							  .times = json_integer_member(fault, "times", 1)};
 	return true;
 }
 
@@ -90,8 +86,8 @@ faults_write(Text *text)
 	text_add_string(text, "{\"faults\":[");
 	for (size_t i = 0; i < count; i++)
 	{
-		text_printf(text, "%s{\"skip\":%lld,\"times\":%lld,\"fault\":", i ? "," : "",
-					(long long) faults[i].skip, (long long) faults[i].times);
+		text_printf(text, "%s{\"skip\":%lld,\"times\":%lld,\"fault\":", i ? "," : "", (long long) faults[i].skip,
+					(long long) faults[i].times);
 		json_write(text, faults[i].wish);
 		text_add_string(text, "}");
 	}
@@ -106,7 +102,7 @@ meets(const Fault *fault, const Request *request)
 	const char *path = json_text_member(fault->wish, "path");
 
 	return fault->times != 0 && (method == NULL || strcmp(method, request->method) == 0) &&
-		(path == NULL || fnmatch(path, request->path, 0) == 0);
+		   (path == NULL || fnmatch(path, request->path, 0) == 0);
 }
 
 /* The seed that mutates this time; each time another one. */
@@ -128,7 +124,7 @@ faults_take(const Request *request)
 {
 	for (size_t i = 0; i < count; i++)
 	{
-		Fault	   *fault = &faults[i];
+		Fault *fault = &faults[i];
 
 		if (!meets(fault, request))
 			continue;
@@ -177,13 +173,13 @@ static void
 decode_base64(Text *body, const char *text)
 {
 	unsigned int bits = 0;
-	int			have = 0;
+	int have = 0;
 
 	for (; *text != '\0' && *text != '='; text++)
 	{
 		static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 		const char *digit = strchr(digits, *text);
-		char		byte;
+		char byte;
 
 		if (digit == NULL)
 			continue;
@@ -216,10 +212,21 @@ code_of_status(int status)
 {
 	switch (status)
 	{
-		case 401: return 20003;
-		case 405: return 20004;
-		case 403: case 404: case 409: case 413: case 422: case 429: case 500: case 503: return 20000 + status;
-		default: return status >= 500 ? 20500 : 20001;
+		case 401:
+			return 20003;
+		case 405:
+			return 20004;
+		case 403:
+		case 404:
+		case 409:
+		case 413:
+		case 422:
+		case 429:
+		case 500:
+		case 503:
+			return 20000 + status;
+		default:
+			return status >= 500 ? 20500 : 20001;
 	}
 }
 
@@ -227,19 +234,19 @@ code_of_status(int status)
 static void
 replace_answer(json_object *fault, Request *request)
 {
-	Answer	   *answer = &request->answer;
+	Answer *answer = &request->answer;
 	const char *body = json_text_member(fault, "body");
 	const char *base64 = json_text_member(fault, "body_base64");
-	int64_t		nested = json_integer_member(fault, "nested", 0);
-	bool		literal = body || base64 || nested > 0 || json_member(fault, "huge_bytes");
-	int			status = (int) json_integer_member(fault, "status", literal ? 200 : 500);
+	int64_t nested = json_integer_member(fault, "nested", 0);
+	bool literal = body || base64 || nested > 0 || json_member(fault, "huge_bytes");
+	int status = (int) json_integer_member(fault, "status", literal ? 200 : 500);
 	const char *message = json_text_member(fault, "message");
 
 	if (!literal)
 	{
 		answer_problem(answer, shape_of(fault, request), request->path, status,
-					   (int) json_integer_member(fault, "code", code_of_status(status)), NULL,
-					   "%s", message ? message : "A fault was asked for");
+					   (int) json_integer_member(fault, "code", code_of_status(status)), NULL, "%s",
+					   message ? message : "A fault was asked for");
 		return;
 	}
 	answer_clear(answer);
@@ -277,7 +284,7 @@ add_headers(json_object *fault, Answer *answer)
 void
 fault_apply(json_object *fault, Request *request)
 {
-	Answer	   *answer = &request->answer;
+	Answer *answer = &request->answer;
 	json_object *drip = json_member(fault, "drip");
 
 	if (replaces(fault))

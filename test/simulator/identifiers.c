@@ -46,7 +46,7 @@ write_hex(char *place, uint64_t value)
 void
 make_sid(const char *prefix, char sid[SID_LENGTH + 1])
 {
-	uint64_t	number = atomic_fetch_add(&counter, 1) ^ key;
+	uint64_t number = atomic_fetch_add(&counter, 1) ^ key;
 
 	memcpy(sid, prefix, 2);
 	write_hex(sid + 2, mix_bits(number));
@@ -70,8 +70,8 @@ date_now(void)
 {
 	static _Thread_local char text[DATE_LENGTH + 1];
 	static _Thread_local time_t last;
-	time_t		now = time(NULL);
-	struct tm	parts;
+	time_t now = time(NULL);
+	struct tm parts;
 
 	if (now != last)
 	{

@@ -29,7 +29,7 @@ static bool
 set_category(Change *change)
 {
 	const Pair *pair = request_pair(change->request, "CategorySid", false);
-	Resource   *resource;
+	Resource *resource;
 	json_object *members;
 	json_object *category;
 
@@ -72,13 +72,13 @@ collect_questions(Change *change)
 {
 	static const char *const hidden[] = {"account_sid", "url", "answer_set"};
 	const Request *request = change->request;
-	List	   *all = store_list(kinds_of_shape(QUALITY "Questions"), NULL);
+	List *all = store_list(kinds_of_shape(QUALITY "Questions"), NULL);
 	json_object *questions = NULL;
 
 	for (size_t i = 0; i < request->pair_count; i++)
 	{
 		const Pair *pair = &request->pairs[i];
-		Resource   *resource;
+		Resource *resource;
 		json_object *question;
 
 		if (strcmp(pair->name, "QuestionSids") != 0)
@@ -106,7 +106,7 @@ static void
 stamp(Change *change)
 {
 	struct timespec now;
-	char		text[32];
+	char text[32];
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	snprintf(text, sizeof(text), "%lld", (long long) now.tv_sec * 1000 + now.tv_nsec / 1000000);

@@ -55,10 +55,9 @@ json_reread(const char *data, size_t length)
 void
 json_write(Text *text, json_object *value)
 {
-	size_t		length;
-	const char *data = json_object_to_json_string_length(value,
-														 JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE,
-														 &length);
+	size_t length;
+	const char *data =
+		json_object_to_json_string_length(value, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &length);
 
 	text_add(text, data, length);
 }

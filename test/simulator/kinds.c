@@ -13,7 +13,7 @@
 #include "text.h"
 
 static Kind *kinds;
-static int	kind_count;
+static int kind_count;
 
 /* The route of that shape (the first length bytes of it), or NULL. */
 static Route *
@@ -21,7 +21,7 @@ route_of_shape(const char *shape, size_t length)
 {
 	for (int i = 0; i < facts_route_count(); i++)
 	{
-		Route	   *route = &facts_routes()[i];
+		Route *route = &facts_routes()[i];
 
 		if (strlen(route->shape) == length && memcmp(route->shape, shape, length) == 0)
 			return route;
@@ -45,8 +45,8 @@ holds_collection(const Route *route)
 {
 	const Operation *get = route->operations[METHOD_GET];
 	const Operation *post = route->operations[METHOD_POST];
-	Text		item = {0};
-	bool		has_items;
+	Text item = {0};
+	bool has_items;
 
 	if (route->segments[route->count - 1] == NULL || strcmp(route->segments[route->count - 1], "Archive") == 0)
 		return false;
@@ -60,7 +60,7 @@ holds_collection(const Route *route)
 static char *
 shape_without(const char *shape, size_t tail)
 {
-	char	   *copy = must_copy(shape);
+	char *copy = must_copy(shape);
 
 	copy[strlen(copy) - tail] = '\0';
 	return copy;
@@ -70,8 +70,8 @@ shape_without(const char *shape, size_t tail)
 static Kind *
 add_kind(const char *whole, size_t tail)
 {
-	char	   *shape = shape_without(whole, tail);
-	Kind	   *kind = (Kind *) kinds_of_shape(shape);
+	char *shape = shape_without(whole, tail);
+	Kind *kind = (Kind *) kinds_of_shape(shape);
 
 	if (kind != NULL)
 	{
@@ -91,8 +91,8 @@ add_kind(const char *whole, size_t tail)
 static void
 assign_kind(Route *route)
 {
-	size_t		length = strlen(route->shape);
-	Kind	   *kind = NULL;
+	size_t length = strlen(route->shape);
+	Kind *kind = NULL;
 
 	if (length > 11 && strcmp(route->shape + length - 11, "/{}/Archive") == 0)
 	{
@@ -133,7 +133,7 @@ complete_kind(Kind *kind)
 		last = next;
 	if (last != NULL)
 	{
-		char	   *parent = shape_without(kind->shape, strlen(last));
+		char *parent = shape_without(kind->shape, strlen(last));
 
 		kind->parent = kinds_of_shape(parent);
 		free(parent);
@@ -199,8 +199,8 @@ kinds_named(const char *name)
 
 	for (int i = 0; i < kind_count; i++)
 	{
-		bool		same = strcmp(kinds[i].shape, name) == 0 || same_word(kinds[i].word, name) ||
-			(kinds[i].list_key && same_word(kinds[i].list_key, name));
+		bool same = strcmp(kinds[i].shape, name) == 0 || same_word(kinds[i].word, name) ||
+					(kinds[i].list_key && same_word(kinds[i].list_key, name));
 
 		if (same && (found == NULL || (found->parent && !kinds[i].parent)))
 			found = &kinds[i];

@@ -12,19 +12,19 @@ struct Rule;
 
 typedef struct Kind
 {
-	int			number;
-	const char *shape;			/* the collection's path, {} for values */
-	const char *word;			/* its last segment, in snake_case */
+	int number;
+	const char *shape; /* the collection's path, {} for values */
+	const char *word;  /* its last segment, in snake_case */
 	const Schema *schema;
-	const char *sid_member;		/* sid, assessment_sid, ... */
-	char		sid_prefix[3];	/* empty where resources are made by others */
+	const char *sid_member; /* sid, assessment_sid, ... */
+	char sid_prefix[3];     /* empty where resources are made by others */
 	const char *list_key;
-	const struct Kind *parent;	/* whose resources own such collections */
-	const struct Rule *rule;	/* never NULL */
+	const struct Kind *parent; /* whose resources own such collections */
+	const struct Rule *rule;   /* never NULL */
 } Kind;
 
 extern void kinds_derive(void);
-extern int	kinds_count(void);
+extern int kinds_count(void);
 extern const Kind *kinds_get(int number);
 extern const Kind *kinds_of_shape(const char *shape);
 extern const Kind *kinds_named(const char *name);

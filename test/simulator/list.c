@@ -16,28 +16,28 @@
 
 typedef struct Page
 {
-	Request    *request;
-	List	   *list;
-	size_t		size;
-	long long	number;
-	Text		filters;		/* as part of a URL, "&" behind each */
-	bool		filtered;
-	bool		hides_inactive;
+	Request *request;
+	List *list;
+	size_t size;
+	long long number;
+	Text filters; /* as part of a URL, "&" behind each */
+	bool filtered;
+	bool hides_inactive;
 } Page;
 
 /* Reads the page's size, number and filters from the request. */
 static void
 read_page(Page *page)
 {
-	Request    *request = page->request;
+	Request *request = page->request;
 	const Pair *size = request_pair(request, "PageSize", true);
 	const Pair *number = request_pair(request, "Page", true);
 	const Pair *inactive = request_pair(request, "IncludeInactive", true);
 
 	page->size = size ? (size_t) atoll(size->value) : DEFAULT_PAGE_SIZE;
 	page->number = number ? atoll(number->value) : 0;
-	page->hides_inactive = page->list->kind->rule->hides_inactive &&
-		(inactive == NULL || strcmp(inactive->value, "true") != 0);
+	page->hides_inactive =
+		page->list->kind->rule->hides_inactive && (inactive == NULL || strcmp(inactive->value, "true") != 0);
 	for (size_t i = 0; i < request->pair_count; i++)
 	{
 		const Pair *pair = &request->pairs[i];
@@ -59,8 +59,8 @@ read_page(Page *page)
 static bool
 passes_filter(const Request *request, json_object *row, const Parameter *parameter)
 {
-	bool		asked = false;
-	bool		seen = false;
+	bool asked = false;
+	bool seen = false;
 
 	for (size_t i = 0; i < request->pair_count; i++)
 	{
@@ -79,7 +79,7 @@ passes(const Page *page, const Resource *row)
 {
 	const Operation *operation = page->request->operation;
 	json_object *members;
-	bool		passed = true;
+	bool passed = true;
 
 	if (page->hides_inactive && strstr(row->text, "\"active\":false") != NULL)
 		return false;
@@ -87,7 +87,8 @@ passes(const Page *page, const Resource *row)
 		return true;
 	members = store_members(row);
 	for (int i = 0; passed && i < operation->count; i++)
-		if (operation->parameters[i].place == PLACE_QUERY && strcmp(operation->parameters[i].name, "IncludeInactive") != 0)
+		if (operation->parameters[i].place == PLACE_QUERY &&
+			strcmp(operation->parameters[i].name, "IncludeInactive") != 0)
 			passed = passes_filter(page->request, members, &operation->parameters[i]);
 	json_object_put(members);
 	return passed;
@@ -98,8 +99,8 @@ static size_t
 first_slot(const Page *page)
 {
 	const Pair *token = request_pair(page->request, "PageToken", true);
-	size_t		left = (size_t) page->number * page->size;
-	size_t		slot;
+	size_t left = (size_t) page->number * page->size;
+	size_t slot;
 
 	if (token != NULL && strncmp(token->value, "PT", 2) == 0)
 		return store_first_after(page->list, strtoull(token->value + 2, NULL, 10));
@@ -112,12 +113,12 @@ first_slot(const Page *page)
 static bool
 add_rows(const Page *page, Text *rows, uint64_t *last)
 {
-	size_t		left = page->size;
-	int64_t		now = now_us();
+	size_t left = page->size;
+	int64_t now = now_us();
 
 	for (size_t slot = first_slot(page); slot < page->list->count; slot++)
 	{
-		Resource   *row = page->list->slots[slot].resource;
+		Resource *row = page->list->slots[slot].resource;
 
 		if (row == NULL || !passes(page, row))
 			continue;
@@ -136,7 +137,7 @@ add_rows(const Page *page, Text *rows, uint64_t *last)
 static void
 add_url(const Page *page, Text *body, long long number, const char *token)
 {
-	Text		url = {0};
+	Text url = {0};
 
 	text_printf(&url, "%s%s?%sPageSize=%zu&Page=%lld", page->request->base, page->request->path,
 				page->filters.data ? page->filters.data : "", page->size, number);
@@ -154,7 +155,7 @@ static void
 add_meta(const Page *page, Text *body, bool more, uint64_t last)
 {
 	const Pair *token = request_pair(page->request, "PageToken", true);
-	char		next[32];
+	char next[32];
 
 	snprintf(next, sizeof(next), "PT%llu", (unsigned long long) last);
 	text_printf(body, "{\"meta\":{\"page\":%lld,\"page_size\":%zu,\"first_page_url\":", page->number, page->size);
@@ -171,18 +172,19 @@ add_meta(const Page *page, Text *body, bool more, uint64_t last)
 		add_url(page, body, page->number + 1, next);
 	else
 		text_add_string(body, "null");
-	text_printf(body, ",\"key\":\"%s\"},\"%s\":[", page->request->operation->list_key, page->request->operation->list_key);
+	text_printf(body, ",\"key\":\"%s\"},\"%s\":[", page->request->operation->list_key,
+				page->request->operation->list_key);
 }
 
 /* Makes the request's answer the page that it asks for. */
 void
 answer_page(Request *request, List *list)
 {
-	Page		page = {.request = request, .list = list};
-	Text	   *body = &request->answer.body;
-	Text		rows = {0};
-	uint64_t	last = 0;
-	bool		more;
+	Page page = {.request = request, .list = list};
+	Text *body = &request->answer.body;
+	Text rows = {0};
+	uint64_t last = 0;
+	bool more;
 
 	read_page(&page);
 	more = add_rows(&page, &rows, &last);

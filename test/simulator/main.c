@@ -24,7 +24,7 @@
 static void
 wait_for_end(const sigset_t *signals)
 {
-	char		block[512];
+	char block[512];
 	struct pollfd events[2] = {
 		{.fd = signalfd(-1, signals, SFD_CLOEXEC), .events = POLLIN},
 		{.fd = options.until_stdin_closes ? STDIN_FILENO : -1, .events = POLLIN},
@@ -44,7 +44,7 @@ wait_for_end(const sigset_t *signals)
 int
 main(int count, char **arguments)
 {
-	sigset_t	signals;
+	sigset_t signals;
 
 	/* Blocked before any thread starts, so that only the poll sees them. */
 	sigemptyset(&signals);

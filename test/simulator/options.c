@@ -14,7 +14,7 @@
 
 #define ZEROS "00000000000000000000000000000000"
 
-Options		options = {
+Options options = {
 	.threads = 1,
 	.account = "AC" ZEROS,
 	.token = "test-token",
@@ -44,9 +44,9 @@ static const struct option names[] = {
 static char *
 beside_program(const char *name)
 {
-	char		program[4096];
-	ssize_t		length = readlink("/proc/self/exe", program, sizeof(program) - 1);
-	Text		path = {0};
+	char program[4096];
+	ssize_t length = readlink("/proc/self/exe", program, sizeof(program) - 1);
+	Text path = {0};
 
 	program[length > 0 ? length : 0] = '\0';
 	text_printf(&path, "%s/%s", dirname(program), name);
@@ -59,18 +59,42 @@ take(int option, const char *value)
 {
 	switch (option)
 	{
-		case 'p': options.port = atoi(value); return true;
-		case 'c': options.tls_cert = value; return true;
-		case 'y': options.tls_key = value; return true;
-		case 'f': options.facts = value; return true;
-		case 'a': options.account = value; return true;
-		case 't': options.token = value; return true;
-		case 'k': options.key = value; return true;
-		case 's': options.secret = value; return true;
-		case 'j': options.journal = value; return true;
-		case 'm': options.setup_ms = atoll(value); return true;
-		case 'n': options.threads = (unsigned int) atoi(value); return true;
-		case 'u': options.until_stdin_closes = true; return true;
+		case 'p':
+			options.port = atoi(value);
+			return true;
+		case 'c':
+			options.tls_cert = value;
+			return true;
+		case 'y':
+			options.tls_key = value;
+			return true;
+		case 'f':
+			options.facts = value;
+			return true;
+		case 'a':
+			options.account = value;
+			return true;
+		case 't':
+			options.token = value;
+			return true;
+		case 'k':
+			options.key = value;
+			return true;
+		case 's':
+			options.secret = value;
+			return true;
+		case 'j':
+			options.journal = value;
+			return true;
+		case 'm':
+			options.setup_ms = atoll(value);
+			return true;
+		case 'n':
+			options.threads = (unsigned int) atoi(value);
+			return true;
+		case 'u':
+			options.until_stdin_closes = true;
+			return true;
 	}
 	return false;
 }
@@ -79,7 +103,7 @@ take(int option, const char *value)
 bool
 options_read(int count, char **arguments)
 {
-	int			option;
+	int option;
 
 	options.facts = beside_program("../facts");
 	options.samples = beside_program("samples.json");
@@ -90,7 +114,8 @@ options_read(int count, char **arguments)
 	{
 		fputs("usage: flex_simulator [--port N] [--tls-cert FILE --tls-key FILE] [--facts DIR]\n"
 			  "  [--account AC..] [--token T] [--key SK..] [--secret S] [--journal FILE]\n"
-			  "  [--setup-ms N] [--threads N] [--until-stdin-closes]\n", stderr);
+			  "  [--setup-ms N] [--threads N] [--until-stdin-closes]\n",
+			  stderr);
 		return false;
 	}
 	return true;

@@ -11,21 +11,21 @@
 
 typedef struct Options
 {
-	int			port;
+	int port;
 	unsigned int threads;
-	const char *tls_cert;		/* file names */
+	const char *tls_cert; /* file names */
 	const char *tls_key;
-	const char *facts;			/* directory */
-	const char *samples;		/* file beside the program */
+	const char *facts;   /* directory */
+	const char *samples; /* file beside the program */
 	const char *account;
 	const char *token;
 	const char *key;
 	const char *secret;
 	const char *journal;
-	bool		until_stdin_closes;
-	int64_t		setup_ms;		/* what follows may change */
-	bool		record;
-	bool		rate_limits;
+	bool until_stdin_closes;
+	int64_t setup_ms; /* what follows may change */
+	bool record;
+	bool rate_limits;
 } Options;
 
 extern Options options;

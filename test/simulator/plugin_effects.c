@@ -32,7 +32,8 @@ validate_version(Change *change)
 	if (version != NULL && store_find(store_list(change->kind, change->owner), version) != NULL)
 		return refuse(change->request, 409, 20409, "Version", "Version %.100s already exists", version);
 	if (status != NULL)
-		json_object_object_add(change->members, "validated", json_object_new_boolean(strcmp(status->value, "success") == 0));
+		json_object_object_add(change->members, "validated",
+							   json_object_new_boolean(strcmp(status->value, "success") == 0));
 	return true;
 }
 
@@ -41,12 +42,12 @@ static Resource *
 find_version(const char *sid)
 {
 	const Kind *versions = kinds_of_shape("/v1/PluginService/Plugins/{}/Versions");
-	List	   *plugins = store_list(kinds_of_shape("/v1/PluginService/Plugins"), NULL);
+	List *plugins = store_list(kinds_of_shape("/v1/PluginService/Plugins"), NULL);
 
 	for (size_t i = 0; sid != NULL && i < plugins->count; i++)
 	{
-		Resource   *plugin = plugins->slots[i].resource;
-		Resource   *version = plugin ? store_find(store_list(versions, plugin), sid) : NULL;
+		Resource *plugin = plugins->slots[i].resource;
+		Resource *version = plugin ? store_find(store_list(versions, plugin), sid) : NULL;
 
 		if (version != NULL && strcmp(version->sid, sid) == 0)
 			return version;
@@ -64,12 +65,13 @@ require_plugins(Change *change)
 	{
 		const Pair *pair = &request->pairs[i];
 		json_object *plugin;
-		bool		found;
+		bool found;
 
 		if (strcmp(pair->name, "Plugins") != 0)
 			continue;
 		if (!json_read(pair->value, pair->length, &plugin))
-			return refuse(change->request, 400, 20001, "Plugins", "Invalid value for parameter Plugins: it must be valid JSON");
+			return refuse(change->request, 400, 20001, "Plugins",
+						  "Invalid value for parameter Plugins: it must be valid JSON");
 		found = find_version(json_text_member(plugin, "plugin_version")) != NULL;
 		json_object_put(plugin);
 		if (!found)
@@ -85,7 +87,7 @@ copy_members(json_object *members, json_object *source, const char *const *names
 	for (; *names != NULL; names++)
 	{
 		const char *sign = strchr(*names, '=');
-		char		name[64] = "";
+		char name[64] = "";
 
 		strncat(name, *names, sign ? (size_t) (sign - *names) : sizeof(name) - 1);
 		json_object_object_add(members, name, json_object_get(json_member(source, sign ? sign + 1 : *names)));
@@ -96,11 +98,13 @@ copy_members(json_object *members, json_object *source, const char *const *names
 static void
 configure_plugin(Resource *configuration, Resource *version, int64_t phase)
 {
-	static const char *const of_version[] = {"plugin_version_sid=sid", "plugin_url", "version", "changelog",
-		"private", "plugin_version_archived=archived", NULL};
-	static const char *const of_plugin[] = {"unique_name", "friendly_name", "description", "plugin_archived=archived", NULL};
+	static const char *const of_version[] = {
+		"plugin_version_sid=sid",           "plugin_url", "version", "changelog", "private",
+		"plugin_version_archived=archived", NULL};
+	static const char *const of_plugin[] = {"unique_name", "friendly_name", "description", "plugin_archived=archived",
+											NULL};
 	const Kind *kind = kinds_of_shape("/v1/PluginService/Configurations/{}/Plugins");
-	Resource   *plugin = version->list->owner;
+	Resource *plugin = version->list->owner;
 	json_object *version_members = store_members(version);
 	json_object *plugin_members = store_members(plugin);
 	json_object *members = resource_blank(kind, configuration, plugin->sid);

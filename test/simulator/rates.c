@@ -15,34 +15,28 @@
 
 typedef struct Rate
 {
-	const char *function;		/* or how the functions' names begin */
-	double		per_second;
+	const char *function; /* or how the functions' names begin */
+	double per_second;
 } Rate;
 
 /* The first row that fits counts. */
 static const Rate rates[] = {
-	{.function = "flex_interaction", .per_second = 20},
-	{.function = "flex_webchat_create", .per_second = 5},
-	{.function = "flex_channel_create", .per_second = 10},
-	{.function = "flex_channels_list", .per_second = 5},
-	{.function = "flex_channel_fetch", .per_second = 3},
-	{.function = "flex_channel_delete", .per_second = 10},
-	{.function = "flex_flow_create", .per_second = 2},
-	{.function = "flex_flows_list", .per_second = 10},
-	{.function = "flex_flow_fetch", .per_second = 2},
-	{.function = "flex_flow_update", .per_second = 1},
-	{.function = "flex_flow_delete", .per_second = 2},
-	{.function = "flex_web_channel_create", .per_second = 5},
+	{.function = "flex_interaction", .per_second = 20},    {.function = "flex_webchat_create", .per_second = 5},
+	{.function = "flex_channel_create", .per_second = 10}, {.function = "flex_channels_list", .per_second = 5},
+	{.function = "flex_channel_fetch", .per_second = 3},   {.function = "flex_channel_delete", .per_second = 10},
+	{.function = "flex_flow_create", .per_second = 2},     {.function = "flex_flows_list", .per_second = 10},
+	{.function = "flex_flow_fetch", .per_second = 2},      {.function = "flex_flow_update", .per_second = 1},
+	{.function = "flex_flow_delete", .per_second = 2},     {.function = "flex_web_channel_create", .per_second = 5},
 	{.function = "flex_web_channel", .per_second = 1},
 };
 
 typedef struct Bucket
 {
-	double		level;			/* requests that may still come */
-	int64_t		filled_us;		/* when that was so; 0 for never */
+	double level;      /* requests that may still come */
+	int64_t filled_us; /* when that was so; 0 for never */
 } Bucket;
 
-static Bucket *buckets;			/* by the operation's number */
+static Bucket *buckets; /* by the operation's number */
 
 /* Forgets what came so far. */
 void
@@ -66,9 +60,9 @@ rate_of(const Operation *operation)
 bool
 check_rate(Request *request)
 {
-	double		rate = options.rate_limits ? rate_of(request->operation) : 0;
-	int64_t		now = now_us();
-	Bucket	   *bucket;
+	double rate = options.rate_limits ? rate_of(request->operation) : 0;
+	int64_t now = now_us();
+	Bucket *bucket;
 
 	if (rate == 0)
 		return true;

@@ -21,12 +21,12 @@
 
 typedef struct Record
 {
-	int64_t		number;			/* 0 for none */
-	int			status;
-	char		method[16];
-	Text		uri;
-	Text		headers;		/* name NUL value NUL, again and again */
-	Text		body;
+	int64_t number; /* 0 for none */
+	int status;
+	char method[16];
+	Text uri;
+	Text headers; /* name NUL value NUL, again and again */
+	Text body;
 } Record;
 
 static Record ring[RING_SIZE];
@@ -34,7 +34,7 @@ static int64_t by_status[MAX_STATUS];
 static int64_t *by_operation;
 static int64_t requests;
 static _Atomic int64_t connections;
-static int	journal = -1;
+static int journal = -1;
 
 /* Opens the journal, if there is to be one; false, with a message, if it cannot. */
 bool
@@ -70,7 +70,7 @@ copy_header(void *headers, enum MHD_ValueKind kind, const char *name, const char
 static void
 remember(const Request *request)
 {
-	Record	   *record = &ring[request->number % RING_SIZE];
+	Record *record = &ring[request->number % RING_SIZE];
 
 	record->number = request->number;
 	record->status = request->answer.status;
@@ -117,7 +117,7 @@ write_form(Text *line, const Request *request)
 static void
 write_journal(const Request *request, int carried_status)
 {
-	Text		line = {0};
+	Text line = {0};
 
 	text_printf(&line, "{\"n\":%lld,\"method\":\"%s\",\"path\":", (long long) request->number, request->method);
 	text_add_json_string(&line, request->path);
@@ -150,7 +150,7 @@ write_journal(const Request *request, int carried_status)
 void
 record_request(const Request *request, int carried_status)
 {
-	int			status = request->answer.status;
+	int status = request->answer.status;
 
 	requests++;
 	by_status[status > 0 && status < MAX_STATUS ? status : 0]++;
@@ -197,7 +197,7 @@ write_headers(Text *text, const Record *record)
 	while (header < end)
 	{
 		const char *value = header + strlen(header) + 1;
-		size_t		start;
+		size_t start;
 
 		text_add_string(text, header == record->headers.data ? "" : ",");
 		start = text->length;
@@ -234,9 +234,9 @@ recorded_header(const Record *record, const char *name)
 static void
 write_decoded(Text *text, const Record *record)
 {
-	Request    *request = request_new(NULL, record->uri.data);
+	Request *request = request_new(NULL, record->uri.data);
 	json_object *json = NULL;
-	bool		is_json = strncasecmp(recorded_header(record, "Content-Type"), "application/json", 16) == 0;
+	bool is_json = strncasecmp(recorded_header(record, "Content-Type"), "application/json", 16) == 0;
 
 	text_add(&request->body, record->body.data, record->body.length);
 	request_decode(request, !is_json && record->body.length > 0);
@@ -262,7 +262,7 @@ write_decoded(Text *text, const Record *record)
 static void
 write_record(Text *text, const Record *record)
 {
-	size_t		path_length = strcspn(record->uri.data, "?");
+	size_t path_length = strcspn(record->uri.data, "?");
 	const char *query = record->uri.data + path_length;
 
 	text_printf(text, "{\"n\":%lld,\"method\":\"%s\",\"path\":", (long long) record->number, record->method);
@@ -280,8 +280,8 @@ write_record(Text *text, const Record *record)
 void
 record_write_requests(Text *text)
 {
-	int64_t		newest = 0;
-	bool		first = true;
+	int64_t newest = 0;
+	bool first = true;
 
 	for (int i = 0; i < RING_SIZE; i++)
 		if (ring[i].number > newest)
@@ -306,7 +306,8 @@ record_write_counters(Text *text)
 {
 	const char *comma = "";
 
-	text_printf(text, "{\"requests\":%lld,\"connections\":%lld,\"by_status\":{", (long long) requests, (long long) connections);
+	text_printf(text, "{\"requests\":%lld,\"connections\":%lld,\"by_status\":{", (long long) requests,
+				(long long) connections);
 	for (int i = 0; i < MAX_STATUS; i++)
 		if (by_status[i] > 0)
 		{

@@ -18,8 +18,8 @@
 Request *
 request_new(struct MHD_Connection *connection, const char *uri)
 {
-	Request    *request = calloc(1, sizeof(Request));
-	char	   *mark;
+	Request *request = calloc(1, sizeof(Request));
+	char *mark;
 
 	request->connection = connection;
 	request->started_us = now_us();
@@ -63,10 +63,10 @@ bool
 request_has_media_type(const Request *request, const char *type)
 {
 	const char *header = request_header(request, "Content-Type");
-	size_t		length = strlen(type);
+	size_t length = strlen(type);
 
 	return header != NULL && strncasecmp(header, type, length) == 0 &&
-		(header[length] == '\0' || header[length] == ';' || isspace((unsigned char) header[length]));
+		   (header[length] == '\0' || header[length] == ';' || isspace((unsigned char) header[length]));
 }
 
 /* Whether the bytes are UTF-8: no overlong form, no surrogate, no NUL. */
@@ -78,7 +78,7 @@ valid_utf8(const char *data, size_t length)
 
 	while (byte < end)
 	{
-		int			more = *byte < 0x80 ? 0 : *byte >> 5 == 6 ? 1 : *byte >> 4 == 14 ? 2 : *byte >> 3 == 30 ? 3 : -1;
+		int more = *byte < 0x80 ? 0 : *byte >> 5 == 6 ? 1 : *byte >> 4 == 14 ? 2 : *byte >> 3 == 30 ? 3 : -1;
 		unsigned int point;
 
 		if (more < 0 || *byte == 0 || end - byte <= more)
@@ -102,7 +102,7 @@ valid_utf8(const char *data, size_t length)
 static size_t
 decode(char *place, const char *data, size_t length, bool plus)
 {
-	char	   *start = place;
+	char *start = place;
 
 	for (size_t i = 0; i < length; i++)
 	{
@@ -131,7 +131,7 @@ cut_pairs(Request *request, const char *data, size_t length, bool query, char *p
 	{
 		const char *stop = memchr(data, '&', (size_t) (end - data));
 		const char *sign;
-		Pair	   *pair;
+		Pair *pair;
 
 		if (stop == NULL)
 			stop = end;
@@ -141,7 +141,7 @@ cut_pairs(Request *request, const char *data, size_t length, bool query, char *p
 			if ((request->pair_count & (request->pair_count + 1)) == 0)
 				request->pairs = realloc(request->pairs, (request->pair_count * 2 + 1) * sizeof(Pair));
 			pair = &request->pairs[request->pair_count++];
-			*pair = (Pair) {.name = place, .query = query};
+			*pair = (Pair){.name = place, .query = query};
 			place += decode(place, data, (size_t) ((sign ? sign : stop) - data), true) + 1;
 			pair->value = place;
 			pair->length = sign ? decode(place, sign + 1, (size_t) (stop - sign - 1), true) : 0;
@@ -158,9 +158,9 @@ cut_pairs(Request *request, const char *data, size_t length, bool query, char *p
 void
 request_decode(Request *request, bool form)
 {
-	size_t		query_length = strlen(request->query);
-	size_t		length = 2 * (query_length + strlen(request->path) + 2 * MAX_SEGMENTS);
-	char	   *place;
+	size_t query_length = strlen(request->query);
+	size_t length = 2 * (query_length + strlen(request->path) + 2 * MAX_SEGMENTS);
+	char *place;
 
 	free(request->decoded);
 	request->pair_count = 0;
@@ -178,8 +178,8 @@ request_decode(Request *request, bool form)
 static bool
 fits_route(Request *request, const Route *route, const char **segments, const size_t *lengths)
 {
-	int			values = 0;
-	char	   *place = request->decoded;
+	int values = 0;
+	char *place = request->decoded;
 
 	for (int i = 0; i < route->count; i++)
 		if (route->segments[i] != NULL &&
@@ -187,7 +187,7 @@ fits_route(Request *request, const Route *route, const char **segments, const si
 			return false;
 	for (int i = 0; i < route->count; i++)
 	{
-		size_t		length;
+		size_t length;
 
 		if (route->segments[i] != NULL)
 			continue;
@@ -205,8 +205,8 @@ static bool
 find_route(Request *request)
 {
 	const char *segments[MAX_SEGMENTS];
-	size_t		lengths[MAX_SEGMENTS];
-	int			count = 0;
+	size_t lengths[MAX_SEGMENTS];
+	int count = 0;
 
 	for (const char *rest = request->path; *rest == '/'; count++)
 	{
@@ -234,7 +234,8 @@ request_identify(Request *request)
 {
 	static const char *const methods[METHOD_COUNT] = {"GET", "POST", "DELETE"};
 
-	request_decode(request, strcmp(request->method, "POST") == 0 && !request_has_media_type(request, "application/json"));
+	request_decode(request,
+				   strcmp(request->method, "POST") == 0 && !request_has_media_type(request, "application/json"));
 	if (!find_route(request))
 		return;
 	for (int i = 0; i < METHOD_COUNT; i++)

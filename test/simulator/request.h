@@ -17,36 +17,36 @@
 /* One parameter, decoded. The value ends with a NUL that is not counted. */
 typedef struct Pair
 {
-	char	   *name;
-	char	   *value;
-	size_t		length;
-	bool		query;			/* not from the body */
-	bool		utf8;			/* both are valid UTF-8 */
+	char *name;
+	char *value;
+	size_t length;
+	bool query; /* not from the body */
+	bool utf8;  /* both are valid UTF-8 */
 } Pair;
 
 typedef struct Request
 {
 	struct MHD_Connection *connection;
-	char		method[16];
-	char	   *uri;			/* as it came */
-	char	   *path;			/* the same up to the question mark */
-	char	   *query;			/* the same behind it, or "" */
-	char	   *decoded;		/* where values and pairs point into */
-	char	   *values[MAX_SEGMENTS];	/* of the path, decoded */
-	Text		body;
-	Pair	   *pairs;
-	size_t		pair_count;
+	char method[16];
+	char *uri;                  /* as it came */
+	char *path;                 /* the same up to the question mark */
+	char *query;                /* the same behind it, or "" */
+	char *decoded;              /* where values and pairs point into */
+	char *values[MAX_SEGMENTS]; /* of the path, decoded */
+	Text body;
+	Pair *pairs;
+	size_t pair_count;
 	json_object *json;
 	const Route *route;
 	const Operation *operation;
-	char		base[300];		/* scheme and host, for URLs in the answer */
-	char		request_id[SID_LENGTH + 1];
-	int64_t		started_us;
-	int64_t		number;			/* of the API request, from 1 */
-	bool		begun;
-	bool		answered;		/* the answer is ready, perhaps delayed */
-	bool		broken;			/* an escape or a path that is no UTF-8 */
-	Answer		answer;
+	char base[300]; /* scheme and host, for URLs in the answer */
+	char request_id[SID_LENGTH + 1];
+	int64_t started_us;
+	int64_t number; /* of the API request, from 1 */
+	bool begun;
+	bool answered; /* the answer is ready, perhaps delayed */
+	bool broken;   /* an escape or a path that is no UTF-8 */
+	Answer answer;
 } Request;
 
 extern Request *request_new(struct MHD_Connection *connection, const char *uri);

@@ -15,7 +15,7 @@
 static json_object *
 value_of(const Parameter *parameter, const Member *member, const Pair *pair)
 {
-	ValueType	type = parameter->type;
+	ValueType type = parameter->type;
 	json_object *value = NULL;
 
 	/* Insights takes numbers and answers strings: offset. */
@@ -44,7 +44,7 @@ static void
 set_member(const Kind *kind, json_object *members, const Parameter *parameter, const Pair *pair)
 {
 	const char *dot = strchr(parameter->member, '.');
-	char		name[64] = "";
+	char name[64] = "";
 	const Member *member;
 	json_object *object;
 
@@ -87,7 +87,8 @@ set_sent(const Request *request, const Kind *kind, json_object *members)
 		const Member *member = schema_member(kind->schema, name);
 
 		/* What names the resource, or is the service's to say, is not for the client. */
-		if (member != NULL && member->format == NULL && strcmp(name, kind->sid_member) != 0 && strcmp(name, "account_sid") != 0)
+		if (member != NULL && member->format == NULL && strcmp(name, kind->sid_member) != 0 &&
+			strcmp(name, "account_sid") != 0)
 			json_object_object_add(members, name, json_object_get(value));
 	}
 }
@@ -97,7 +98,7 @@ static void
 set_fixed(const Kind *kind, json_object *members)
 {
 	json_object *fixed;
-	char		sid[SID_LENGTH + 1];
+	char sid[SID_LENGTH + 1];
 
 	if (kind->rule->fixed == NULL)
 		return;
@@ -121,7 +122,7 @@ set_fixed(const Kind *kind, json_object *members)
 static json_object *
 marked_url(const char *path, const char *tail)
 {
-	Text		text = {0};
+	Text text = {0};
 	json_object *url;
 
 	text_printf(&text, "%c%s%s", BASE_URL_MARK, path, tail);
@@ -163,7 +164,7 @@ owner_sid(const Resource *owner, const char *member)
 {
 	for (; owner != NULL; owner = owner->list->owner)
 	{
-		size_t		length = strlen(owner->list->kind->word);
+		size_t length = strlen(owner->list->kind->word);
 
 		/* /Channels/UO.. is shown as channel_sid, /Interactions/KD.. as interaction_sid */
 		if (strncmp(member, owner->list->kind->word, length - 1) == 0 && strcmp(member + length - 1, "_sid") == 0)
@@ -199,7 +200,7 @@ json_object *
 resource_blank(const Kind *kind, Resource *owner, const char *sid)
 {
 	json_object *members = json_object_new_object();
-	Text		path = {0};
+	Text path = {0};
 
 	write_path(&path, kind, owner, sid);
 	for (int i = 0; kind->schema != NULL && i < kind->schema->count; i++)
@@ -215,8 +216,8 @@ Resource *
 resource_create(Request *request, const Kind *kind, Resource *owner)
 {
 	const Rule *rule = kind->rule;
-	char		sid[SID_LENGTH + 1];
-	Change		change = {.request = request, .kind = kind, .owner = owner};
+	char sid[SID_LENGTH + 1];
+	Change change = {.request = request, .kind = kind, .owner = owner};
 	const char *alias;
 
 	make_sid(kind->sid_prefix[0] ? kind->sid_prefix : "XX", sid);
@@ -238,8 +239,8 @@ bool
 resource_update(Request *request, Resource *resource)
 {
 	const Kind *kind = resource->list->kind;
-	Change		change = {.request = request, .kind = kind, .owner = resource->list->owner, .resource = resource};
-	bool		done;
+	Change change = {.request = request, .kind = kind, .owner = resource->list->owner, .resource = resource};
+	bool done;
 
 	change.members = store_members(resource);
 	set_sent(request, kind, change.members);
@@ -262,9 +263,9 @@ Resource *
 resource_on_demand(Request *request, const Kind *kind)
 {
 	const Route *route = request->route;
-	List	   *list = store_list(kind, NULL);
+	List *list = store_list(kind, NULL);
 	const char *sid = request->values[route->values - 1];
-	Resource   *resource = store_find(list, sid);
+	Resource *resource = store_find(list, sid);
 	json_object *members;
 
 	if (resource != NULL)

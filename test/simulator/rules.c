@@ -32,7 +32,8 @@ static const Rule rules[] = {
 	{
 		.shape = "/v2/Instances/{}/Users",
 		.fixed = "{\"user_sid\":\"US*\",\"worker_sid\":\"WK*\",\"workspace_sid\":\"WS*\",\"flex_team_sid\":\"QO*\","
-		"\"username\":\"username\",\"email\":\"sample@example.com\",\"locale\":\"en-US\",\"roles\":[\"agent\"],\"version\":1}",
+				 "\"username\":\"username\",\"email\":\"sample@example.com\",\"locale\":\"en-US\",\"roles\":[\"agent\"]"
+				 ",\"version\":1}",
 		.before_update = count_version,
 		.made_on_demand = true,
 	},
@@ -98,13 +99,15 @@ static const Rule rules[] = {
 	},
 	{
 		.shape = "/v1/Insights/QualityManagement/Assessments",
-		.fixed = "{\"report\":true,\"weight\":\"1\",\"user_name\":\"Supervisor\",\"user_email\":\"supervisor@example.com\"}",
+		.fixed =
+			"{\"report\":true,\"weight\":\"1\",\"user_name\":\"Supervisor\",\"user_email\":\"supervisor@example.com\"}",
 		.before_create = describe_assessment,
 	},
 	{
 		.shape = "/v1/Insights/QualityManagement/Assessments/Comments",
 		.sid_member = "assessment_sid",
-		.fixed = "{\"report\":true,\"weight\":\"1\",\"user_name\":\"Supervisor\",\"user_email\":\"supervisor@example.com\"}",
+		.fixed =
+			"{\"report\":true,\"weight\":\"1\",\"user_name\":\"Supervisor\",\"user_email\":\"supervisor@example.com\"}",
 		.before_create = describe_comment,
 	},
 };

@@ -14,27 +14,27 @@
 /* A resource that is being made or changed. */
 typedef struct Change
 {
-	Request    *request;
+	Request *request;
 	const Kind *kind;
-	Resource   *owner;			/* of the list, or NULL */
-	json_object *members;		/* as they will be stored */
-	Resource   *resource;		/* NULL before it is stored */
+	Resource *owner;      /* of the list, or NULL */
+	json_object *members; /* as they will be stored */
+	Resource *resource;   /* NULL before it is stored */
 } Change;
 
 /* Amends or refuses a change: false when the request's answer is a refusal. */
-typedef bool (*Effect) (Change *change);
+typedef bool (*Effect)(Change *change);
 
 typedef struct Rule
 {
-	const char *shape;			/* of the collection's path */
-	const char *sid_member;		/* where no path says it */
-	const char *alias;			/* member that serves as a name in paths, too */
-	const char *fixed;			/* JSON of what a new one has; "XX*" makes a SID */
-	Effect		before_create;
-	Effect		after_create;
-	Effect		before_update;
-	bool		made_on_demand;	/* any SID of the right form exists */
-	bool		hides_inactive;	/* lists do, unless IncludeInactive is true */
+	const char *shape;      /* of the collection's path */
+	const char *sid_member; /* where no path says it */
+	const char *alias;      /* member that serves as a name in paths, too */
+	const char *fixed;      /* JSON of what a new one has; "XX*" makes a SID */
+	Effect before_create;
+	Effect after_create;
+	Effect before_update;
+	bool made_on_demand; /* any SID of the right form exists */
+	bool hides_inactive; /* lists do, unless IncludeInactive is true */
 } Rule;
 
 extern const Rule *rules_for(const char *shape);

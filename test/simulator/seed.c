@@ -17,7 +17,7 @@ static const char *
 some_flow(void)
 {
 	const Kind *kind = kinds_of_shape("/v1/FlexFlows");
-	List	   *flows = store_list(kind, NULL);
+	List *flows = store_list(kind, NULL);
 
 	for (size_t i = 0; i < flows->count; i++)
 		if (flows->slots[i].resource != NULL)
@@ -30,7 +30,7 @@ some_flow(void)
 static json_object *
 plausible_value(const Member *member, long long row)
 {
-	char		text[160];
+	char text[160];
 
 	if (strcmp(member->name, "flex_flow_sid") == 0)
 		return json_object_new_string(some_flow());
@@ -55,8 +55,8 @@ plausible_value(const Member *member, long long row)
 void
 seed_rows(const Kind *kind, long long count)
 {
-	List	   *list = store_list(kind, NULL);
-	char		sid[SID_LENGTH + 1];
+	List *list = store_list(kind, NULL);
+	char sid[SID_LENGTH + 1];
 
 	for (long long row = 1; row <= count; row++)
 	{

@@ -22,12 +22,12 @@
 typedef struct Stream
 {
 	struct MHD_Connection *connection;
-	Text		body;
-	int64_t		huge_bytes;		/* instead of the body */
-	int64_t		stall_after;	/* or -1 */
-	int64_t		drip_bytes;		/* or 0 */
-	int64_t		drip_us;
-	int64_t		next_us;		/* when the next drop may go */
+	Text body;
+	int64_t huge_bytes;  /* instead of the body */
+	int64_t stall_after; /* or -1 */
+	int64_t drip_bytes;  /* or 0 */
+	int64_t drip_us;
+	int64_t next_us; /* when the next drop may go */
 } Stream;
 
 /* Adds the headers that every answer has, and those of this one. */
@@ -48,11 +48,11 @@ write_headers(Request *request, int concurrent, Text *headers)
 static void
 add_headers(struct MHD_Response *response, char *lines)
 {
-	char	   *line;
+	char *line;
 
 	while ((line = strsep(&lines, "\n")) != NULL)
 	{
-		char	   *value = strstr(line, ": ");
+		char *value = strstr(line, ": ");
 
 		if (value == NULL)
 			continue;
@@ -69,7 +69,7 @@ write_socket(int socket, const char *data, size_t length)
 
 	while (length > 0)
 	{
-		ssize_t		sent = send(socket, data, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t sent = send(socket, data, length, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (sent > 0)
 		{
@@ -88,10 +88,11 @@ write_socket(int socket, const char *data, size_t length)
 static enum MHD_Result
 send_cut(Request *request, bool tls, char *headers)
 {
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
 	const Answer *answer = &request->answer;
-	Text		whole = {0};
-	char	   *line;
+	Text whole = {0};
+	char *line;
 
 	text_printf(&whole, "HTTP/1.1 %d %s\r\n", answer->status, MHD_get_reason_phrase_for((unsigned int) answer->status));
 	while ((line = strsep(&headers, "\n")) != NULL)
@@ -129,14 +130,17 @@ static ssize_t
 read_huge(const Stream *stream, uint64_t position, char *place, size_t room)
 {
 	static const char start[] = "{\"padding\":\"";
-	size_t		head = sizeof(start) - 1;
-	uint64_t	total = (uint64_t) stream->huge_bytes > head + 2 ? (uint64_t) stream->huge_bytes : head + 2;
-	size_t		count = 0;
+	size_t head = sizeof(start) - 1;
+	uint64_t total = (uint64_t) stream->huge_bytes > head + 2 ? (uint64_t) stream->huge_bytes : head + 2;
+	size_t count = 0;
 
 	if (position >= total)
 		return MHD_CONTENT_READER_END_OF_STREAM;
 	for (; count < room && position < total; count++, position++)
-		place[count] = position < head ? start[position] : position < total - 2 ? 'a' : position == total - 2 ? '"' : '}';
+		place[count] = position < head         ? start[position]
+					   : position < total - 2  ? 'a'
+					   : position == total - 2 ? '"'
+											   : '}';
 	return (ssize_t) count;
 }
 
@@ -144,16 +148,16 @@ read_huge(const Stream *stream, uint64_t position, char *place, size_t room)
 static ssize_t
 read_stream(void *data, uint64_t position, char *place, size_t room)
 {
-	Stream	   *stream = data;
-	uint64_t	end = stream->body.length;
-	int64_t		now = now_us();
+	Stream *stream = data;
+	uint64_t end = stream->body.length;
+	int64_t now = now_us();
 
 	if (stream->stall_after >= 0 && (stream->huge_bytes > 0 || (uint64_t) stream->stall_after < end))
 	{
 		end = (uint64_t) stream->stall_after;
 		if (position >= end)
-			return client_is_gone(stream->connection) ? MHD_CONTENT_READER_END_WITH_ERROR :
-				wait_until(stream, now + STALL_CHECK_US);
+			return client_is_gone(stream->connection) ? MHD_CONTENT_READER_END_WITH_ERROR
+													  : wait_until(stream, now + STALL_CHECK_US);
 		if (room > end - position)
 			room = end - position;
 	}
@@ -177,7 +181,7 @@ read_stream(void *data, uint64_t position, char *place, size_t room)
 static void
 free_stream(void *data)
 {
-	Stream	   *stream = data;
+	Stream *stream = data;
 
 	text_free(&stream->body);
 	free(stream);
@@ -187,23 +191,27 @@ free_stream(void *data)
 static struct MHD_Response *
 make_stream(Request *request)
 {
-	Answer	   *answer = &request->answer;
-	Stream	   *stream = calloc(1, sizeof(Stream));
+	Answer *answer = &request->answer;
+	Stream *stream = calloc(1, sizeof(Stream));
 
-	*stream = (Stream) {.connection = request->connection, .body = answer->body, .huge_bytes = answer->huge_bytes,
-		.stall_after = answer->stall_after, .drip_bytes = answer->drip_bytes, .drip_us = answer->drip_us};
-	answer->body = (Text) {0};
-	return MHD_create_response_from_callback(stream->huge_bytes > 0 ? MHD_SIZE_UNKNOWN : stream->body.length,
-											 32 * 1024, read_stream, stream, free_stream);
+	*stream = (Stream){.connection = request->connection,
+					   .body = answer->body,
+					   .huge_bytes = answer->huge_bytes,
+					   .stall_after = answer->stall_after,
+					   .drip_bytes = answer->drip_bytes,
+					   .drip_us = answer->drip_us};
+	answer->body = (Text){0};
+	return MHD_create_response_from_callback(stream->huge_bytes > 0 ? MHD_SIZE_UNKNOWN : stream->body.length, 32 * 1024,
+											 read_stream, stream, free_stream);
 }
 
 /* Sends the request's answer; the result is for libmicrohttpd's handler. */
 enum MHD_Result
 send_answer(Request *request, bool tls, int concurrent)
 {
-	Answer	   *answer = &request->answer;
+	Answer *answer = &request->answer;
 	struct MHD_Response *response;
-	Text		headers = {0};
+	Text headers = {0};
 	enum MHD_Result result;
 
 	write_headers(request, concurrent, &headers);
@@ -217,7 +225,7 @@ send_answer(Request *request, bool tls, int concurrent)
 		response = make_stream(request);
 	else
 	{
-		size_t		length = answer->body.length;
+		size_t length = answer->body.length;
 
 		response = MHD_create_response_from_buffer(length, text_take(&answer->body), MHD_RESPMEM_MUST_FREE);
 	}

@@ -55,7 +55,8 @@ end_request(void *unused, struct MHD_Connection *connection, void **data, enum M
 
 /* A connection counts unless it is for control; its context says if it does. */
 static void
-note_connection(void *unused, struct MHD_Connection *connection, void **context, enum MHD_ConnectionNotificationCode code)
+note_connection(void *unused, struct MHD_Connection *connection, void **context,
+				enum MHD_ConnectionNotificationCode code)
 {
 	(void) unused;
 	(void) connection;
@@ -73,8 +74,9 @@ note_connection(void *unused, struct MHD_Connection *connection, void **context,
 static void
 count_connection(const Request *request, bool counts)
 {
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-	bool	   *counted = info ? info->socket_context : NULL;
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	bool *counted = info ? info->socket_context : NULL;
 
 	if (counted == NULL || *counted == counts)
 		return;
@@ -87,7 +89,7 @@ static void
 answer_api(Request *request)
 {
 	json_object *fault = faults_take(request);
-	int			carried_status = 0;
+	int carried_status = 0;
 
 	request->number = ++last_number;
 	request_identify(request);
@@ -125,7 +127,7 @@ static enum MHD_Result
 handle(void *unused, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
 	   const char *upload, size_t *upload_size, void **data)
 {
-	Request    *request = *data;
+	Request *request = *data;
 
 	(void) unused;
 	(void) connection;
@@ -165,14 +167,14 @@ keep_encoded(void *unused, struct MHD_Connection *connection, char *text)
 static char *
 read_pem(const char *name)
 {
-	FILE	   *file = name ? fopen(name, "r") : NULL;
-	Text		text = {0};
-	int			byte;
+	FILE *file = name ? fopen(name, "r") : NULL;
+	Text text = {0};
+	int byte;
 
 	if (file == NULL)
 		return NULL;
 	while ((byte = getc(file)) != EOF)
-		text_add(&text, &(char) {(char) byte}, 1);
+		text_add(&text, &(char){(char) byte}, 1);
 	fclose(file);
 	return text_take(&text);
 }
@@ -181,31 +183,25 @@ read_pem(const char *name)
 bool
 server_start(void)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t) options.port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	bool		tls = options.tls_cert != NULL;
-	char	   *certificate = read_pem(options.tls_cert);
-	char	   *key = read_pem(options.tls_key);
+	struct sockaddr_in address = {
+		.sin_family = AF_INET, .sin_port = htons((uint16_t) options.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	bool tls = options.tls_cert != NULL;
+	char *certificate = read_pem(options.tls_cert);
+	char *key = read_pem(options.tls_key);
 	struct MHD_OptionItem tls_options[] = {
 		{MHD_OPTION_HTTPS_MEM_CERT, 0, certificate},
 		{MHD_OPTION_HTTPS_MEM_KEY, 0, key},
 		{MHD_OPTION_END, 0, NULL},
 	};
 
-	server = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | (tls ? MHD_USE_TLS : 0),
-							  0, NULL, NULL, handle, NULL,
-							  MHD_OPTION_SOCK_ADDR, &address,
-							  MHD_OPTION_ARRAY, tls ? tls_options : &tls_options[2],
-							  MHD_OPTION_URI_LOG_CALLBACK, begin_request, NULL,
-							  MHD_OPTION_UNESCAPE_CALLBACK, keep_encoded, NULL,
-							  MHD_OPTION_NOTIFY_COMPLETED, end_request, NULL,
-							  MHD_OPTION_NOTIFY_CONNECTION, note_connection, NULL,
-							  MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
-							  MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024u,
-							  MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) 64 * 1024,
-							  MHD_OPTION_CONNECTION_LIMIT, 4096u,
-							  options.threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, options.threads,
-							  MHD_OPTION_END);
+	server = MHD_start_daemon(
+		MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | (tls ? MHD_USE_TLS : 0), 0, NULL, NULL, handle, NULL,
+		MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_ARRAY, tls ? tls_options : &tls_options[2],
+		MHD_OPTION_URI_LOG_CALLBACK, begin_request, NULL, MHD_OPTION_UNESCAPE_CALLBACK, keep_encoded, NULL,
+		MHD_OPTION_NOTIFY_COMPLETED, end_request, NULL, MHD_OPTION_NOTIFY_CONNECTION, note_connection, NULL,
+		MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024u,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) 64 * 1024, MHD_OPTION_CONNECTION_LIMIT, 4096u,
+		options.threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, options.threads, MHD_OPTION_END);
 	free(certificate);
 	free(key);
 	if (server == NULL)

@@ -41,7 +41,7 @@ static bool
 find_owner(Request *request, const Kind *kind, Resource **owner)
 {
 	const Kind *chain[MAX_SEGMENTS];
-	int			depth = 0;
+	int depth = 0;
 
 	for (const Kind *parent = kind->parent; parent != NULL; parent = parent->parent)
 		chain[depth++] = parent;
@@ -59,9 +59,9 @@ find_owner(Request *request, const Kind *kind, Resource **owner)
 static Resource *
 find_resource(Request *request, const Kind *kind)
 {
-	Resource   *owner;
-	Resource   *resource;
-	List	   *list;
+	Resource *owner;
+	Resource *resource;
+	List *list;
 	const char *name = request->values[request->route->values - 1];
 
 	if (kind->rule->made_on_demand)
@@ -93,8 +93,8 @@ static void
 archive(Request *request, Resource *resource)
 {
 	json_object *members = store_members(resource);
-	Text		text = {0};
-	Text		url = {0};
+	Text text = {0};
+	Text url = {0};
 
 	json_object_object_add(members, "archived", json_object_new_boolean(true));
 	if (schema_member(resource->list->kind->schema, "date_updated") != NULL)
@@ -140,7 +140,7 @@ static void
 serve_document(Request *request)
 {
 	json_object *members = document_members(request->route->shape);
-	Text		text = {0};
+	Text text = {0};
 
 	if (members == NULL)
 	{
@@ -160,8 +160,8 @@ serve_document(Request *request)
 static void
 serve_collection(Request *request, const Kind *kind)
 {
-	Resource   *owner;
-	Resource   *made;
+	Resource *owner;
+	Resource *made;
 
 	if (!find_owner(request, kind, &owner))
 		return;
@@ -175,7 +175,7 @@ serve_collection(Request *request, const Kind *kind)
 static void
 serve_resource(Request *request, const Kind *kind)
 {
-	Resource   *resource = find_resource(request, kind);
+	Resource *resource = find_resource(request, kind);
 
 	if (resource == NULL)
 		return;

@@ -13,7 +13,7 @@
 #include "store.h"
 #include "text.h"
 
-static List *roots;				/* by the kind's number */
+static List *roots; /* by the kind's number */
 static Resource **by_sid;
 static Resource **by_alias;
 static size_t buckets;
@@ -24,7 +24,7 @@ static uint64_t last_serial;
 static size_t
 bucket_of(const List *list, const char *name)
 {
-	uint64_t	hash = UINT64_C(0xcbf29ce484222325) ^ (uint64_t) (uintptr_t) list;
+	uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ (uint64_t) (uintptr_t) list;
 
 	for (; *name != '\0'; name++)
 		hash = (hash ^ (unsigned char) *name) * UINT64_C(0x100000001b3);
@@ -35,7 +35,7 @@ bucket_of(const List *list, const char *name)
 static void
 link_resource(Resource *resource)
 {
-	size_t		bucket = bucket_of(resource->list, resource->sid);
+	size_t bucket = bucket_of(resource->list, resource->sid);
 
 	resource->next_by_sid = by_sid[bucket];
 	by_sid[bucket] = resource;
@@ -50,8 +50,8 @@ link_resource(Resource *resource)
 static void
 grow_table(void)
 {
-	size_t		old_buckets = buckets;
-	Resource  **old = by_sid;
+	size_t old_buckets = buckets;
+	Resource **old = by_sid;
 
 	buckets = old_buckets ? old_buckets * 2 : 1024;
 	free(by_alias);
@@ -70,7 +70,7 @@ grow_table(void)
 static void
 unlink_resource(Resource *resource)
 {
-	Resource  **link = &by_sid[bucket_of(resource->list, resource->sid)];
+	Resource **link = &by_sid[bucket_of(resource->list, resource->sid)];
 
 	while (*link != resource)
 		link = &(*link)->next_by_sid;
@@ -97,7 +97,7 @@ store_start(void)
 List *
 store_list(const Kind *kind, Resource *owner)
 {
-	List	   *list;
+	List *list;
 
 	if (owner == NULL)
 		return &roots[kind->number];
@@ -116,8 +116,8 @@ store_list(const Kind *kind, Resource *owner)
 Resource *
 store_find(List *list, const char *name)
 {
-	size_t		bucket = bucket_of(list, name);
-	Resource   *resource = by_sid[bucket];
+	size_t bucket = bucket_of(list, name);
+	Resource *resource = by_sid[bucket];
 
 	while (resource != NULL && (resource->list != list || strcmp(resource->sid, name) != 0))
 		resource = resource->next_by_sid;
@@ -133,7 +133,7 @@ store_find(List *list, const char *name)
 static char *
 path_of(const List *list, const char *sid)
 {
-	Text		path = {0};
+	Text path = {0};
 
 	/* A child's shape is its owner's, then /{}, and then what is its own. */
 	if (list->owner != NULL)
@@ -149,7 +149,7 @@ path_of(const List *list, const char *sid)
 Resource *
 store_add(List *list, const char *sid, const char *alias, json_object *members)
 {
-	Resource   *resource = calloc(1, sizeof(Resource));
+	Resource *resource = calloc(1, sizeof(Resource));
 
 	resource->list = list;
 	resource->serial = ++last_serial;
@@ -162,7 +162,7 @@ store_add(List *list, const char *sid, const char *alias, json_object *members)
 		list->room = list->room ? list->room * 2 : 4;
 		list->slots = realloc(list->slots, list->room * sizeof(Slot));
 	}
-	list->slots[list->count++] = (Slot) {resource->serial, resource};
+	list->slots[list->count++] = (Slot){resource->serial, resource};
 	if (++live > buckets)
 		grow_table();
 	link_resource(resource);
@@ -173,7 +173,7 @@ store_add(List *list, const char *sid, const char *alias, json_object *members)
 void
 store_rewrite(Resource *resource, json_object *members)
 {
-	Text		text = {0};
+	Text text = {0};
 
 	json_write(&text, members);
 	free(resource->text);
@@ -212,12 +212,12 @@ store_settle(Resource *resource, int64_t now)
 size_t
 store_first_after(const List *list, uint64_t serial)
 {
-	size_t		low = 0;
-	size_t		high = list->count;
+	size_t low = 0;
+	size_t high = list->count;
 
 	while (low < high)
 	{
-		size_t		middle = low + (high - low) / 2;
+		size_t middle = low + (high - low) / 2;
 
 		if (list->slots[middle].serial <= serial)
 			low = middle + 1;
@@ -231,7 +231,7 @@ store_first_after(const List *list, uint64_t serial)
 static void
 pack_list(List *list)
 {
-	size_t		kept = 0;
+	size_t kept = 0;
 
 	if (list->dead < 64 || list->dead * 2 < list->count)
 		return;
@@ -246,11 +246,11 @@ pack_list(List *list)
 static void
 free_resource(Resource *resource)
 {
-	List	   *list = resource->children;
+	List *list = resource->children;
 
 	while (list != NULL)
 	{
-		List	   *next = list->next;
+		List *next = list->next;
 
 		for (size_t i = 0; i < list->count; i++)
 			if (list->slots[i].resource != NULL)
@@ -272,8 +272,8 @@ free_resource(Resource *resource)
 void
 store_delete(Resource *resource)
 {
-	List	   *list = resource->list;
-	size_t		place = store_first_after(list, resource->serial - 1);
+	List *list = resource->list;
+	size_t place = store_first_after(list, resource->serial - 1);
 
 	list->slots[place].resource = NULL;
 	list->dead++;
@@ -287,7 +287,7 @@ store_clear(void)
 {
 	for (int i = 0; i < kinds_count(); i++)
 	{
-		List	   *list = &roots[i];
+		List *list = &roots[i];
 
 		for (size_t j = 0; j < list->count; j++)
 			if (list->slots[j].resource != NULL)

@@ -17,34 +17,34 @@
 typedef struct Resource
 {
 	struct List *list;
-	struct List *children;		/* its own lists, chained */
-	uint64_t	serial;			/* the order of making */
-	char	   *sid;
-	char	   *alias;			/* a second name in the path, or NULL */
-	char	   *path;			/* without the base URL */
-	char	   *text;			/* JSON, with marks for the base URL */
-	size_t		length;
-	int64_t		due_us;			/* when its setup ends, or 0 */
-	bool		fails;			/* how it ends */
+	struct List *children; /* its own lists, chained */
+	uint64_t serial;       /* the order of making */
+	char *sid;
+	char *alias; /* a second name in the path, or NULL */
+	char *path;  /* without the base URL */
+	char *text;  /* JSON, with marks for the base URL */
+	size_t length;
+	int64_t due_us; /* when its setup ends, or 0 */
+	bool fails;     /* how it ends */
 	struct Resource *next_by_sid;
 	struct Resource *next_by_alias;
 } Resource;
 
 typedef struct Slot
 {
-	uint64_t	serial;
-	Resource   *resource;		/* NULL once deleted */
+	uint64_t serial;
+	Resource *resource; /* NULL once deleted */
 } Slot;
 
 typedef struct List
 {
 	const Kind *kind;
-	Resource   *owner;			/* NULL for a list of its own */
-	struct List *next;			/* of the same owner */
-	Slot	   *slots;			/* by serial */
-	size_t		count;			/* of slots, deleted ones included */
-	size_t		room;
-	size_t		dead;
+	Resource *owner;   /* NULL for a list of its own */
+	struct List *next; /* of the same owner */
+	Slot *slots;       /* by serial */
+	size_t count;      /* of slots, deleted ones included */
+	size_t room;
+	size_t dead;
 } List;
 
 extern void store_start(void);

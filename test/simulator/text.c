@@ -14,7 +14,7 @@
 void *
 must_allocate(size_t size)
 {
-	void	   *memory = malloc(size ? size : 1);
+	void *memory = malloc(size ? size : 1);
 
 	if (memory == NULL)
 	{
@@ -28,7 +28,7 @@ must_allocate(size_t size)
 char *
 must_copy(const char *string)
 {
-	size_t		size = strlen(string) + 1;
+	size_t size = strlen(string) + 1;
 
 	return memcpy(must_allocate(size), string, size);
 }
@@ -37,8 +37,8 @@ must_copy(const char *string)
 void
 text_reserve(Text *text, size_t more)
 {
-	size_t		needed = text->length + more + 1;
-	size_t		room = text->room ? text->room : 256;
+	size_t needed = text->length + more + 1;
+	size_t room = text->room ? text->room : 256;
 
 	if (needed <= text->room)
 		return;
@@ -74,10 +74,10 @@ text_add_string(Text *text, const char *string)
 
 /* Appends what printf would print. */
 void
-text_printf(Text *text, const char *format,...)
+text_printf(Text *text, const char *format, ...)
 {
-	va_list		arguments;
-	int			length;
+	va_list arguments;
+	int length;
 
 	va_start(arguments, format);
 	length = vsnprintf(NULL, 0, format, arguments);
@@ -126,8 +126,7 @@ text_add_json_string(Text *text, const char *string)
 void
 text_add_percent_encoded(Text *text, const char *data, size_t length)
 {
-	static const char unreserved[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~";
+	static const char unreserved[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~";
 
 	for (size_t i = 0; i < length; i++)
 	{
@@ -142,7 +141,7 @@ text_add_percent_encoded(Text *text, const char *data, size_t length)
 void
 text_add_with_base(Text *text, const char *data, size_t length, const char *base)
 {
-	size_t		base_length = strlen(base);
+	size_t base_length = strlen(base);
 	const char *end = data + length;
 	const char *mark;
 
@@ -160,11 +159,11 @@ text_add_with_base(Text *text, const char *data, size_t length, const char *base
 char *
 text_take(Text *text)
 {
-	char	   *data;
+	char *data;
 
 	text_reserve(text, 0);
 	data = text->data;
-	*text = (Text) {0};
+	*text = (Text){0};
 	return data;
 }
 
@@ -173,5 +172,5 @@ void
 text_free(Text *text)
 {
 	free(text->data);
-	*text = (Text) {0};
+	*text = (Text){0};
 }

@@ -14,9 +14,9 @@
 
 typedef struct Text
 {
-	char	   *data;
-	size_t		length;
-	size_t		room;
+	char *data;
+	size_t length;
+	size_t room;
 } Text;
 
 /* Stands in stored JSON for scheme and host; never part of valid UTF-8. */
@@ -27,7 +27,7 @@ extern char *must_copy(const char *string);
 extern void text_reserve(Text *text, size_t more);
 extern void text_add(Text *text, const void *data, size_t length);
 extern void text_add_string(Text *text, const char *string);
-extern void text_printf(Text *text, const char *format,...) __attribute__((format(printf, 2, 3)));
+extern void text_printf(Text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 extern void text_add_json(Text *text, const char *data, size_t length);
 extern void text_add_json_string(Text *text, const char *string);
 extern void text_add_percent_encoded(Text *text, const char *data, size_t length);

@@ -15,10 +15,10 @@
 static char *
 read_file(const char *path)
 {
-	FILE	   *file = fopen(path, "r");
-	Text		text = {0};
-	char		block[8192];
-	size_t		length;
+	FILE *file = fopen(path, "r");
+	Text text = {0};
+	char block[8192];
+	size_t length;
 
 	if (file == NULL)
 	{
@@ -35,7 +35,7 @@ read_file(const char *path)
 static int
 count_columns(const char *data)
 {
-	int			columns = 1;
+	int columns = 1;
 
 	for (; *data != '\0' && *data != '\n'; data++)
 		columns += *data == '\t';
@@ -54,11 +54,11 @@ cut_line(Table *table, char *line, int row)
 bool
 table_read(Table *table, const char *directory, const char *name)
 {
-	Text		path = {0};
-	char	   *rest;
-	char	   *line;
-	int			lines = 1;
-	int			row = 0;
+	Text path = {0};
+	char *rest;
+	char *line;
+	int lines = 1;
+	int row = 0;
 
 	text_printf(&path, "%s/%s", directory, name);
 	table->data = read_file(path.data);
@@ -97,5 +97,5 @@ table_free(Table *table)
 {
 	free(table->data);
 	free(table->cells);
-	*table = (Table) {0};
+	*table = (Table){0};
 }

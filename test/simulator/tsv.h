@@ -9,10 +9,10 @@
 
 typedef struct Table
 {
-	char	   *data;			/* the file, cut into cells */
-	char	  **cells;			/* row after row, header first */
-	int			rows;			/* without the header */
-	int			columns;
+	char *data;   /* the file, cut into cells */
+	char **cells; /* row after row, header first */
+	int rows;     /* without the header */
+	int columns;
 } Table;
 
 extern bool table_read(Table *table, const char *directory, const char *name);

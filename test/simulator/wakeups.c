@@ -13,7 +13,7 @@
 
 typedef struct Wakeup
 {
-	int64_t		time_us;
+	int64_t time_us;
 	struct MHD_Connection *connection;
 } Wakeup;
 
@@ -29,7 +29,7 @@ static bool stopping;
 static int64_t
 resume_due(int64_t now)
 {
-	int64_t		next = 0;
+	int64_t next = 0;
 
 	for (size_t i = 0; i < count;)
 	{
@@ -54,7 +54,7 @@ run(void *unused)
 	pthread_mutex_lock(&lock);
 	while (!stopping)
 	{
-		int64_t		next = resume_due(now_us());
+		int64_t next = resume_due(now_us());
 		struct timespec until = {.tv_sec = next / 1000000, .tv_nsec = next % 1000000 * 1000};
 
 		if (next == 0)
@@ -98,7 +98,7 @@ wakeups_stop(void)
 bool
 suspend_until(struct MHD_Connection *connection, int64_t time_us)
 {
-	bool		suspended;
+	bool suspended;
 
 	pthread_mutex_lock(&lock);
 	suspended = !stopping;
@@ -110,7 +110,7 @@ suspend_until(struct MHD_Connection *connection, int64_t time_us)
 			pending = realloc(pending, room * sizeof(Wakeup));
 		}
 		MHD_suspend_connection(connection);
-		pending[count++] = (Wakeup) {time_us, connection};
+		pending[count++] = (Wakeup){time_us, connection};
 		pthread_cond_signal(&changed);
 	}
 	pthread_mutex_unlock(&lock);

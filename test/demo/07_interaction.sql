@@ -1,5 +1,5 @@
 \echo
-\echo '3. An interaction: a text message of a customer goes to a queue of agents'
+\echo '7. An interaction: a text message of a customer goes to a queue of agents'
 \echo '   A result is rows like any others: here they are kept in a table.'
 \echo
 \set ECHO queries

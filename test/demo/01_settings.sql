@@ -15,7 +15,8 @@ END $$;
 
 CREATE EXTENSION flex_api;
 CREATE ROLE support LOGIN;
-GRANT EXECUTE ON FUNCTION flex_webchat_create, flex_flow_create,
+GRANT EXECUTE ON FUNCTION flex_enqueue, flex_outbox_await, flex_outbox_retry, flex_outbox_cancel,
+      flex_webchat_create, flex_flow_create,
       flex_interaction_create, flex_interaction_channels_list, flex_interaction_channel_update,
       flex_channel_create, flex_channel_fetch, flex_channels_list, flex_channel_delete TO support;
 \echo
@@ -28,4 +29,15 @@ GRANT USAGE, CREATE ON SCHEMA public TO support;
 GRANT USAGE ON SCHEMA demo TO support;
 SELECT demo.expect(current_setting('flex_api.auth_token') || current_setting('flex_api.api_secret') = '',
 	'no secret stands in a setting') \g /dev/null
+
+-- Waits until so many tickets' requests are in a state; what the reader sees comes after it.
+CREATE FUNCTION demo.wait_for(wanted text, how_many bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	deadline timestamptz := clock_timestamp() + interval '30 seconds';
+BEGIN
+	WHILE (SELECT count(*) FROM flex_outbox WHERE state = wanted) < how_many LOOP
+		PERFORM demo.expect(clock_timestamp() < deadline, format('%s requests are %s', how_many, wanted));
+		PERFORM pg_sleep(0.01);
+	END LOOP;
+END $$;
 \connect - support

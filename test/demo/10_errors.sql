@@ -1,5 +1,5 @@
 \echo
-\echo '7. Errors'
+\echo '10. Errors'
 \echo '   What the service refuses has the SQLSTATE TW and the HTTP status.'
 \echo
 \set ON_ERROR_STOP off

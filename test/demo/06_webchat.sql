@@ -1,6 +1,6 @@
 \echo
-\echo '2. A web chat'
-\echo '   From here on the role "support" works. A call is a table of one row: it stands in FROM.'
+\echo '6. A direct call: who asks waits for the answer'
+\echo '   A call is a table of one row: it stands in FROM.'
 \echo
 \set ECHO queries
 

@@ -1,0 +1,231 @@
+/*
+ * batch.c
+ *		The requests of the outbox that a sender has under way.
+ *
+ * Each lives in a memory context of its own, from its claim to the commit of its
+ * settlement.  What is wrong with one settles that one and no other.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+#include "batch.h"
+#include "credentials.h"
+#include "packing.h"
+#include "settings.h"
+#include "settlement.h"
+#include "transport.h"
+
+/* A request under way, in a context of its own. */
+typedef struct Sending
+{
+	dlist_node node;
+	MemoryContext context;
+	Claim claim;
+	HttpRequest *request;
+	char *origin;
+	char *authorization; /* NULL: the request brings its own */
+	Transfer *transfer;  /* NULL: not sent yet */
+} Sending;
+
+/* Forget a request and let go of its connection. */
+static void
+end_sending(Batch *batch, Sending *sending)
+{
+	if (sending->transfer != NULL)
+		flex_transport_release(sending->transfer);
+	if (sending->authorization != NULL)
+		explicit_bzero(sending->authorization, strlen(sending->authorization));
+	dlist_delete(&sending->node);
+	batch->count--;
+	MemoryContextDelete(sending->context);
+}
+
+/* True when a request has been answered, or has failed. */
+static bool
+is_over(const Sending *sending)
+{
+	return sending->transfer != NULL && flex_transfer_state(sending->transfer) != TRANSFER_RUNNING;
+}
+
+/* True when any of the requests is over. */
+bool
+flex_batch_any_over(Batch *batch)
+{
+	dlist_iter iter;
+
+	dlist_foreach(iter, &batch->sendings)
+	{
+		if (is_over(dlist_container(Sending, node, iter.cur)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Settle what is over; with all, also what is still under way, which is given
+ * up.  Returns how many were settled; they stay in the list until the commit.
+ */
+int
+flex_batch_settle(Batch *batch, bool all)
+{
+	dlist_iter iter;
+	int settled = 0;
+
+	dlist_foreach(iter, &batch->sendings)
+	{
+		Sending *sending = dlist_container(Sending, node, iter.cur);
+
+		if (!all && !is_over(sending))
+			continue;
+		if (sending->transfer != NULL)
+			flex_settle_attempt(&sending->claim, sending->request, sending->transfer);
+		else
+			flex_settle_unstarted(&sending->claim);
+		settled++;
+	}
+	return settled;
+}
+
+/* After the commit: let go of what has been settled.  True when any of it has callbacks. */
+bool
+flex_batch_end_settled(Batch *batch, bool all)
+{
+	dlist_mutable_iter iter;
+	bool with_callbacks = false;
+
+	dlist_foreach_modify(iter, &batch->sendings)
+	{
+		Sending *sending = dlist_container(Sending, node, iter.cur);
+
+		if (all || is_over(sending))
+		{
+			with_callbacks |= sending->claim.on_success || sending->claim.on_failure;
+			end_sending(batch, sending);
+		}
+	}
+	return with_callbacks;
+}
+
+/* Make the request and find its credentials, as the role that enqueued it. */
+static void
+make_request(Sending *sending, const Signature *signature)
+{
+	NullableDatum *values = palloc(sizeof(NullableDatum) * Max(signature->count, 1));
+	Oid user;
+	int security;
+
+	flex_unpack_arguments(signature, sending->claim.arguments, values);
+	sending->request = flex_request_build(signature->operation, signature->parameters, signature->count, values);
+	sending->origin = flex_settings_origin();
+	if (sending->request->authorized)
+		return;
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(sending->claim.role, security);
+	sending->authorization = flex_credentials_authorization(sending->claim.account_sid);
+	SetUserIdAndSecContext(user, security);
+}
+
+/* Raise when a claim cannot be sent by anybody. */
+static void
+check_claim(const Claim *claim, Oid function)
+{
+	if (claim->foreign)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("the request was enqueued in another database, of which this is a copy")));
+	if (!OidIsValid(function))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function %s does not exist", claim->operation)));
+	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(claim->role)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("the role that enqueued the request does not exist")));
+}
+
+/*
+ * Get a claimed request ready to be sent.  What is wrong with one settles that
+ * one, and no other.  Only checks and look-ups are guarded, which leave nothing
+ * behind that a subtransaction would have to clean up.
+ */
+static bool
+prepare(Sending *sending, Oid function, const Signature *signature)
+{
+	Oid user;
+	int security;
+	volatile bool good = true;
+
+	GetUserIdAndSecContext(&user, &security);
+	MemoryContextSwitchTo(sending->context);
+	PG_TRY();
+	{
+		check_claim(&sending->claim, function);
+		make_request(sending, signature);
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		SetUserIdAndSecContext(user, security);
+		MemoryContextSwitchTo(sending->context);
+		error = CopyErrorData();
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			PG_RE_THROW();
+		FlushErrorState();
+		flex_settle_unsent(&sending->claim, error);
+		good = false;
+	}
+	PG_END_TRY();
+	return good;
+}
+
+/* A copy of a claim in the current context. */
+static Claim
+copy_claim(const Claim *claim)
+{
+	Claim copy = *claim;
+
+	copy.operation = pstrdup(claim->operation);
+	copy.account_sid = claim->account_sid ? pstrdup(claim->account_sid) : NULL;
+	copy.arguments = palloc(VARSIZE(claim->arguments));
+	memcpy(copy.arguments, claim->arguments, VARSIZE(claim->arguments));
+	return copy;
+}
+
+/*
+ * Add a claimed request, ready to be sent.  False when it cannot be: then it has
+ * been settled.
+ */
+bool
+flex_batch_add(Batch *batch, const Claim *claim, Oid function, const Signature *signature)
+{
+	MemoryContext context = AllocSetContextCreate(batch->context, "flex_api request", ALLOCSET_SMALL_SIZES);
+	MemoryContext before = MemoryContextSwitchTo(context);
+	Sending *sending = palloc0(sizeof(Sending));
+	bool good;
+
+	sending->context = context;
+	sending->claim = copy_claim(claim);
+	dlist_push_tail(&batch->sendings, &sending->node);
+	batch->count++;
+	good = prepare(sending, function, signature);
+	if (!good)
+		end_sending(batch, sending);
+	MemoryContextSwitchTo(before);
+	return good;
+}
+
+/* Send what has been claimed. */
+void
+flex_batch_start(Batch *batch)
+{
+	dlist_iter iter;
+
+	dlist_foreach(iter, &batch->sendings)
+	{
+		Sending *sending = dlist_container(Sending, node, iter.cur);
+
+		if (sending->transfer == NULL)
+			sending->transfer =
+				flex_transport_start(sending->request, sending->origin, sending->authorization, flex_settings.timeout);
+	}
+}

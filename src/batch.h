@@ -1,0 +1,26 @@
+/*
+ * batch.h
+ *		The requests of the outbox that a sender has under way.
+ */
+#ifndef FLEX_BATCH_H
+#define FLEX_BATCH_H
+
+#include "lib/ilist.h"
+
+#include "outbox.h"
+#include "signature.h"
+
+typedef struct Batch
+{
+	dlist_head sendings;
+	int count;
+	MemoryContext context; /* that the requests' own are under */
+} Batch;
+
+extern bool flex_batch_add(Batch *batch, const Claim *claim, Oid function, const Signature *signature);
+extern void flex_batch_start(Batch *batch);
+extern bool flex_batch_any_over(Batch *batch);
+extern int flex_batch_settle(Batch *batch, bool all);
+extern bool flex_batch_end_settled(Batch *batch, bool all);
+
+#endif /* FLEX_BATCH_H */

@@ -1,0 +1,124 @@
+# Crashes: rounds of all kinds on two clusters and one simulator, and their table.
+package Crashes;
+
+use strict;
+use warnings;
+
+use FlexApi;
+use File::Temp;
+use Journal;
+use Kinds;
+use List::Util qw(shuffle sum0);
+use Round;
+
+my @COLUMNS = qw(rounds requests succeeded pending failed uncertain forgotten doubled lost);
+
+sub new
+{
+	my ($class, $seed) = @_;
+	my $folder = File::Temp->newdir;
+	my $self = bless { folder => $folder, figures => {}, flows => [], problems => [] }, $class;
+
+	srand $seed;
+	$self->{simulator} = FlexApi::Simulator->new('--journal', "$folder/journal");
+	$self->{simulator}->post('settings', { record => JSON::PP::false });
+	$self->{journal} = Journal->new("$folder/journal");
+	$self->{nodes}->{plain} = $self->_node('plain');
+	$self->{nodes}->{preloaded} = $self->_node('preloaded', "shared_preload_libraries = 'flex_api'");
+	return $self;
+}
+
+sub _node
+{
+	my ($self, $name, @lines) = @_;
+	my $node = FlexApi::node($name, $self->{simulator}, @lines, 'restart_after_crash = on',
+		"flex_api.rate_limits = 'none'", 'flex_api.timeout = 2s', 'autovacuum_naptime = 5s');
+
+	$node->safe_psql('postgres', q{
+		CREATE TABLE effects (id bigint PRIMARY KEY, runs integer NOT NULL);
+		CREATE FUNCTION note_end(request flex_outbox) RETURNS void LANGUAGE sql AS
+			'INSERT INTO public.effects VALUES (request.id, 1)
+			 ON CONFLICT (id) DO UPDATE SET runs = public.effects.runs + 1';
+		CALL flex_outbox_drain()});
+	return $node;
+}
+
+# SIDs of flows that exist, for requests that need one each.
+sub _fill_flows
+{
+	my ($self) = @_;
+	my $session;
+
+	return if @{ $self->{flows} } > 200;
+	$self->{simulator}->post('seed', { flows => 1000 });
+	$session = FlexApi::Session->new($self->{nodes}->{plain});
+	my %seen = map { $_ => 1 } @{ $self->{seen} // [] };
+	my @new = grep { !$seen{$_} } map { $_->[0] } @{ $session->query('SELECT sid FROM flex_flows_list()')->{rows} };
+	$self->{seen} = [ keys %seen, @new ];
+	push @{ $self->{flows} }, @new;
+	return;
+}
+
+# Run so many rounds, each kind as often as the others; report is called after each.
+sub run
+{
+	my ($self, $count, $report) = @_;
+	my @kinds;
+
+	for my $number (1 .. $count)
+	{
+		@kinds = shuffle @Kinds::ALL unless @kinds;
+		my $kind = shift @kinds;
+		$self->_fill_flows;
+		my ($figures, @problems) = Round->new(
+			kind => $kind, number => $number, flows => $self->{flows}, journal => $self->{journal},
+			simulator => $self->{simulator}, node => $self->{nodes}->{ $kind->[1] })->run;
+		my $sum = $self->{figures}->{ $kind->[0] } //= {};
+
+		$sum->{rounds}++;
+		$sum->{$_} += $figures->{$_} foreach keys %$figures;
+		push @{ $self->{problems} }, map { "round $number, $kind->[0]: $_" } @problems;
+		$report->($number, $kind->[0], $figures, @problems);
+	}
+	return;
+}
+
+# The SIDs that the outbox has of flows it made, which the service must know by the same
+# name.  Returns those that it does not.
+sub unknown_sids
+{
+	my ($self) = @_;
+	my $flows = FlexApi::Session->new($self->{nodes}->{plain})->query('SELECT sid, friendly_name FROM flex_flows_list()');
+	my %name_of = map { @$_ } @{ $flows->{rows} };
+	my @unknown;
+
+	foreach my $node (values %{ $self->{nodes} })
+	{
+		my $result = FlexApi::Session->new($node)->query(
+			"SELECT response->>'sid', context->>'tag' FROM flex_outbox "
+			. "WHERE operation = 'flex_flow_create' AND state = 'succeeded'");
+		push @unknown, map { $_->[1] } grep { ($name_of{ $_->[0] } // '') ne $_->[1] } @{ $result->{rows} };
+	}
+	return @unknown;
+}
+
+sub problems { return @{ $_[0]->{problems} }; }
+sub total { my ($self, $column) = @_; return sum0(map { $_->{$column} // 0 } values %{ $self->{figures} }); }
+
+# The table, as lines.
+sub table
+{
+	my ($self) = @_;
+	my @lines = (sprintf('%-28s' . ' %10s' x @COLUMNS, 'interrupted by', @COLUMNS));
+
+	foreach my $name (sort keys %{ $self->{figures} })
+	{
+		push @lines, sprintf('%-28s' . ' %10d' x @COLUMNS, $name, map { $self->{figures}->{$name}->{$_} // 0 } @COLUMNS);
+	}
+	push @lines, sprintf('%-28s' . ' %10d' x @COLUMNS, 'all', map { $self->total($_) } @COLUMNS);
+	return @lines;
+}
+
+sub stop { my ($self) = @_; $_->stop('fast') foreach values %{ $self->{nodes} }; return; }
+
+1;
