@@ -110,12 +110,11 @@ keep_workers_out(PlannedStmt *statement, const char *text, bool read_only_tree, 
 	const char *name = database_of(statement->utilityStmt);
 	Oid database = name != NULL ? get_database_oid(name, true) : InvalidOid;
 
-	if (!OidIsValid(database) || database == MyDatabaseId || flex_roster_worker(database) == 0)
+	if (!OidIsValid(database) || database == MyDatabaseId || !flex_roster_bar(database, true))
 	{
 		run_statement(statement, text, read_only_tree, context, parameters, environment, receiver, completion);
 		return;
 	}
-	flex_roster_bar(database, true);
 	PG_TRY();
 	{
 		send_worker_away(database);
@@ -123,7 +122,7 @@ keep_workers_out(PlannedStmt *statement, const char *text, bool read_only_tree, 
 	}
 	PG_FINALLY();
 	{
-		flex_roster_bar(database, false);
+		(void) flex_roster_bar(database, false);
 	}
 	PG_END_TRY();
 }

@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -16,6 +17,7 @@
 #include "nodes/parsenodes.h"
 #include "storage/latch.h"
 #include "utils/guc.h"
+#include "utils/resowner.h"
 #include "utils/syscache.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
@@ -99,12 +101,9 @@ call_in_time(const Callback *callback)
 	disable_timeout(id, false);
 }
 
-/*
- * Run a callback in the current transaction, which the caller commits, or rolls
- * back after an error.  The caller has connected to SPI.
- */
-void
-flex_callback_run(const Callback *callback)
+/* Run a callback as its role. */
+static void
+run(const Callback *callback)
 {
 	Oid user;
 	int security;
@@ -120,6 +119,48 @@ flex_callback_run(const Callback *callback)
 	SetUserIdAndSecContext(callback->role, security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	nest_level = NewGUCNestLevel();
 	call_in_time(callback);
-	AtEOXact_GUC(true, nest_level);
+	/* What the callback has set is its own. */
+	AtEOXact_GUC(false, nest_level);
 	SetUserIdAndSecContext(user, security);
+}
+
+/* True when an error is a cancel that was meant for us, and not a callback's own. */
+static bool
+is_true_cancel(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_QUERY_CANCELED && error->funcname != NULL &&
+		   strcmp(error->funcname, "ProcessInterrupts") == 0;
+}
+
+/*
+ * Run a callback in a subtransaction.  Returns NULL, or its error after undoing
+ * what it did; a cancel is raised.  The caller has connected to SPI.
+ */
+ErrorData *
+flex_callback_run(const Callback *callback)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		run(callback);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	if (error != NULL && is_true_cancel(error))
+		ReThrowError(error);
+	return error;
 }

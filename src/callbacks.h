@@ -7,6 +7,6 @@
 
 #include "outbox.h"
 
-extern void flex_callback_run(const Callback *callback);
+extern ErrorData *flex_callback_run(const Callback *callback);
 
 #endif /* FLEX_CALLBACKS_H */

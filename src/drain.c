@@ -9,6 +9,7 @@
 #include "fmgr.h"
 #include "nodes/parsenodes.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 
 #include "arguments.h"
 #include "sender.h"
@@ -16,29 +17,46 @@
 
 PG_FUNCTION_INFO_V1(flex_api_drain);
 
-static bool connected; /* to SPI, between begin and commit */
+/*
+ * A procedure's transactions are SPI's.  The work of each is done in a
+ * subtransaction, for only the end of that takes back, after an error, whatever
+ * the statement that failed has left on the stacks of SPI and of snapshots.
+ */
+static bool connected;
+static int level; /* of nesting, outside the subtransaction */
+static ResourceOwner owner;
 
 static void
 begin_transaction(void)
 {
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	connected = true;
+	level = GetCurrentTransactionNestLevel();
+	owner = CurrentResourceOwner;
+	BeginInternalSubTransaction(NULL);
 }
 
 static void
 commit_transaction(void)
 {
+	ReleaseCurrentSubTransaction();
+	CurrentResourceOwner = owner;
 	SPI_commit();
 	connected = false;
 	SPI_finish();
 }
 
-/* An error may have come between two transactions, too. */
+/* An error may have come between two transactions, too: then there is nothing to do. */
 static void
 roll_back_transaction(void)
 {
 	if (!connected)
-		SPI_connect_ext(SPI_OPT_NONATOMIC);
+		return;
+	if (GetCurrentTransactionNestLevel() > level)
+	{
+		RollbackAndReleaseCurrentSubTransaction();
+		CurrentResourceOwner = owner;
+	}
 	connected = false;
 	SPI_rollback();
 	SPI_finish();

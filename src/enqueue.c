@@ -124,6 +124,12 @@ callback_name(const char *name)
 	if (name == NULL)
 		return NULL;
 	function = LookupFuncName(textToQualifiedNameList(cstring_to_text(name)), 1, &row_type, false);
+	if (get_func_prokind(function) != PROKIND_FUNCTION)
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" is not a plain function", name)));
+	if (isAnyTempNamespace(get_func_namespace(function)))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("temporary function \"%s\" cannot be a callback", name),
+						errdetail("It is gone, or another one, when the request has been sent.")));
 	check_execute(function);
 	return quote_qualified_identifier(get_namespace_name(get_func_namespace(function)), get_func_name(function));
 }
@@ -177,6 +183,8 @@ insert_or_find(const NewRequest *request)
 	{
 		CHECK_FOR_INTERRUPTS();
 		id = flex_outbox_insert(request);
+		if (id == 0 && request->unique_key == NULL)
+			elog(ERROR, "a trigger has dropped the request");
 		if (id == 0)
 			id = flex_outbox_find_key(request->unique_key);
 	} while (id == 0);

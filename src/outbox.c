@@ -125,6 +125,7 @@ claims_of_rows(int count)
 		claims[i].on_success = DatumGetBool(value(i, 8));
 		claims[i].on_failure = DatumGetBool(value(i, 9));
 		claims[i].foreign = DatumGetBool(value(i, 10));
+		claims[i].may_be_done = DatumGetBool(value(i, 11));
 	}
 	return claims;
 }

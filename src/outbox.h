@@ -45,7 +45,8 @@ typedef struct Claim
 	char *account_sid; /* or NULL */
 	bool on_success;   /* has such a callback */
 	bool on_failure;
-	bool foreign; /* comes from another database: must not be sent */
+	bool may_be_done; /* the answer of an earlier attempt was lost */
+	bool foreign;     /* comes from another database: must not be sent */
 } Claim;
 
 /* What became of a claimed request. */

@@ -246,14 +246,17 @@ flex_roster_pause_ms(void)
 	return pause;
 }
 
-/* Keep workers out of a database, or let them in again. */
-void
+/*
+ * Keep workers out of a database, or let them in again.  False for a database
+ * in which none would be started anyway.
+ */
+bool
 flex_roster_bar(Oid database, bool barred)
 {
 	Slot *slot;
 
 	LWLockAcquire(roster->lock, LW_EXCLUSIVE);
-	slot = find_slot(database, barred);
+	slot = find_slot(database, false);
 	if (slot != NULL)
 	{
 		slot->barred = barred;
@@ -262,6 +265,7 @@ flex_roster_bar(Oid database, bool barred)
 	if (!barred && roster->launcher != NULL)
 		SetLatch(roster->launcher);
 	LWLockRelease(roster->lock);
+	return slot != NULL;
 }
 
 /* True when workers are kept out of this process's database. */

@@ -34,7 +34,7 @@ extern bool flex_roster_sign_on_worker(void);
 extern void flex_roster_close(Oid database);
 extern Oid flex_roster_next_to_start(void);
 extern long flex_roster_pause_ms(void);
-extern void flex_roster_bar(Oid database, bool barred);
+extern bool flex_roster_bar(Oid database, bool barred);
 extern bool flex_roster_is_barred(void);
 extern pid_t flex_roster_worker(Oid database);
 

@@ -222,9 +222,8 @@ settle_and_claim(Sender *sender)
 
 /* Report a callback's error, and note when it is to be tried again. */
 static void
-fail_callback(Sender *sender, const Callback *callback, const ErrorData *error)
+fail_callback(const Callback *callback, const ErrorData *error)
 {
-	OutboxAccess access;
 	bool give_up = callback->attempts + 1 >= CALLBACK_MAX_ATTEMPTS;
 	int64 delay = flex_backoff_ms(callback->attempts, CALLBACK_FIRST_MS, CALLBACK_MOST_MS);
 
@@ -232,49 +231,20 @@ fail_callback(Sender *sender, const Callback *callback, const ErrorData *error)
 					  errmsg("callback of request " INT64_FORMAT " of the Flex API outbox failed: %s", callback->id,
 							 error->message),
 					  give_up ? errdetail("It is not tried again.") : 0));
-	begin(sender, &access);
 	flex_outbox_fail_callback(callback->id, error->message,
 							  give_up ? 0 : TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay));
-	flex_settle_notify(callback->id, callback->state);
-	commit(sender, &access);
 }
 
-/* Run the callback that was taken, in the transaction that settles its request. */
-static void
-run_taken_callback(Sender *sender, const Callback *callback)
-{
-	PG_TRY();
-	{
-		flex_callback_run(callback);
-		flex_settle_notify(callback->id, callback->state);
-		sender->transactions->commit();
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		MemoryContextSwitchTo(sender->context);
-		error = CopyErrorData();
-		FlushErrorState();
-		sender->transactions->rollback();
-		MemoryContextSwitchTo(sender->context);
-		fail_callback(sender, callback, error);
-		/* Somebody wants us to stop: that was for us as well. */
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-			ReThrowError(error);
-		FreeErrorData(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(sender->context);
-	MemoryContextReset(sender->turn);
-}
-
-/* Run the next callback that is due; false when none is. */
+/*
+ * Run the next callback that is due, in the transaction that settles its
+ * request; false when none is.
+ */
 static bool
 run_callback(Sender *sender)
 {
 	OutboxAccess access;
 	Callback callback;
+	ErrorData *error;
 
 	begin(sender, &access);
 	if (!flex_outbox_take_callback(&callback))
@@ -284,7 +254,12 @@ run_callback(Sender *sender)
 		return false;
 	}
 	flex_outbox_leave(&access);
-	run_taken_callback(sender, &callback);
+	error = flex_callback_run(&callback);
+	flex_outbox_enter(&access);
+	if (error != NULL)
+		fail_callback(&callback, error);
+	flex_settle_notify(callback.id, callback.state);
+	commit(sender, &access);
 	return true;
 }
 

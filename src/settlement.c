@@ -147,11 +147,11 @@ settle_success(const Claim *claim, const HttpRequest *request, const Transfer *t
 		settlement->state = state_uncertain;
 }
 
-/* A DELETE that had been tried before may find gone what it deleted. */
+/* A DELETE whose first answer was lost may find gone what it has deleted. */
 static bool
 was_deleted_before(const Claim *claim, const HttpRequest *request, const Transfer *transfer)
 {
-	return claim->attempts > 1 && strcmp(request->method, "DELETE") == 0 &&
+	return claim->may_be_done && strcmp(request->method, "DELETE") == 0 &&
 		   flex_transfer_state(transfer) == TRANSFER_ANSWERED && flex_transfer_status(transfer) == STATUS_NOT_FOUND;
 }
 

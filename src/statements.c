@@ -75,7 +75,8 @@ static const Statement statements[STATEMENTS] = {
 				   "AND priority = $2 AND run_at <= clock_timestamp() ORDER BY operation, priority, run_at, id "
 				   "LIMIT $3 FOR UPDATE SKIP LOCKED)) "
 				   "RETURNING o.id, o.operation, o.arguments, o.attempts, o.max_attempts, o.enqueued_role, "
-				   "o.account_sid, o.on_success IS NOT NULL, o.on_failure IS NOT NULL, o.enqueued_in <> $6",
+				   "o.account_sid, o.on_success IS NOT NULL, o.on_failure IS NOT NULL, o.enqueued_in <> $6, "
+				   "coalesce(o.error_code IN ('08006', '08007') OR o.http_status >= 500, false)",
 			.count = 6,
 			.types = {TEXTOID, INT4OID, INT4OID, INT4OID, TIMESTAMPTZOID, OIDOID},
 		},
@@ -103,7 +104,7 @@ static const Statement statements[STATEMENTS] = {
 	[FIND_ORPHANS] =
 		{
 			.sql = "SELECT o.id, o.operation, NULL::jsonb, o.attempts, o.max_attempts, o.enqueued_role, "
-				   "o.account_sid, o.on_success IS NOT NULL, o.on_failure IS NOT NULL, o.enqueued_in <> $5 "
+				   "o.account_sid, o.on_success IS NOT NULL, o.on_failure IS NOT NULL, o.enqueued_in <> $5, false "
 				   "FROM $t.flex_outbox AS o WHERE o.state = 'sending' AND o.outcome IS NULL "
 				   "AND CASE WHEN o.sender_pid = $1 AND o.sender_start = $2 THEN $3 ELSE NOT EXISTS "
 				   "(SELECT FROM pg_stat_get_activity(o.sender_pid) AS a WHERE a.backend_start = o.sender_start) END "
@@ -260,6 +261,8 @@ flex_outbox_enter(OutboxAccess *access)
 {
 	static const char *const settings[][2] = {
 		{"search_path", "pg_catalog, pg_temp"},
+		/* The table's trigger for replicas is not meant for us. */
+		{"session_replication_role", "origin"},
 		/* Plans are made once, when the table may be empty: they must be those for a full one. */
 		{"enable_seqscan", "off"},
 		{"enable_bitmapscan", "off"},
@@ -269,7 +272,7 @@ flex_outbox_enter(OutboxAccess *access)
 	GetUserIdAndSecContext(&access->user, &access->security);
 	access->nest_level = NewGUCNestLevel();
 	for (size_t i = 0; i < lengthof(settings); i++)
-		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+		(void) set_config_option(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
 								 false);
 	SetUserIdAndSecContext(owner, access->security | SECURITY_LOCAL_USERID_CHANGE);
 }

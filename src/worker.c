@@ -190,7 +190,7 @@ commit_transaction(void)
 static void
 roll_back_transaction(void)
 {
-	AbortCurrentTransaction();
+	AbortOutOfAnyTransaction();
 }
 
 /*
