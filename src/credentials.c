@@ -56,7 +56,7 @@ basic_authorization(const char *user, const char *secret)
 	int written;
 
 	memcpy(value, "Basic ", 6);
-	written = pg_b64_encode(plain, length, value + 6, room);
+	written = pg_b64_encode((const void *) plain, length, value + 6, room);
 	explicit_bzero(plain, length);
 	pfree(plain);
 	if (written < 0)

@@ -26,7 +26,8 @@ _PG_init(void)
 	flex_settings_define();
 	flex_limits_define();
 	MarkGUCPrefixReserved("flex_api");
-	if (!process_shared_preload_libraries_in_progress)
+	/* pg_upgrade starts the servers, too: nothing may be sent from there. */
+	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;
 	flex_roster_request();
 	flex_workers_register();

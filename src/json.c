@@ -61,7 +61,6 @@ get_tokener(void)
 		tokener = json_tokener_new_ex(MAX_DEPTH);
 	if (tokener == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS);
 	return tokener;
 }
 

@@ -2,11 +2,12 @@
  * lexical.c
  *		The words of a JSON document, checked to the letter.
  *
- * json-c's strict mode, which differs by version, takes more than RFC 8259
- * does (NaN, "1.", control characters, half surrogate pairs) and clamps
- * integers beyond 64 bits.  This pass refuses the former and finds the latter;
- * that words stand in a sensible order is the parser's to see.  It runs over
- * every answer, so it reads eight bytes at a time where it can.
+ * json-c takes more than RFC 8259 does (NaN, "1.", trailing commas, control
+ * characters, half surrogate pairs), clamps integers beyond 64 bits, and its
+ * strict mode, which differs by version, refuses good answers in some.  So it is
+ * not strict, and this pass refuses the former and finds the latter; that words
+ * otherwise stand in a sensible order is the parser's to see.  It runs over every
+ * answer, and reads eight bytes at a time where it can.
  */
 #include "postgres.h"
 
@@ -25,7 +26,7 @@ typedef struct Reader
 {
 	const char *at;
 	const char *end;
-	bool has_long_integers;
+	bool after_comma; /* the last word was one */
 } Reader;
 
 /*
@@ -204,25 +205,36 @@ read_literal(Reader *reader)
 	return NOT_JSON;
 }
 
-/* Step over one word of any kind. */
+/* Step over one word of any kind, or blank. */
 static const char *
 read_word(Reader *reader, bool *is_long)
 {
+	bool after_comma = reader->after_comma;
+
 	*is_long = false;
+	reader->after_comma = false;
 	switch (*reader->at)
 	{
 		case '"':
 			return read_string(reader);
-		case '{':
 		case '}':
-		case '[':
 		case ']':
-		case ':':
+			reader->at++;
+			return after_comma ? NOT_JSON : NULL;
 		case ',':
+			reader->after_comma = true;
+			reader->at++;
+			return NULL;
+		case '{':
+		case '[':
+		case ':':
+			reader->at++;
+			return NULL;
 		case ' ':
 		case '\t':
 		case '\r':
 		case '\n':
+			reader->after_comma = after_comma;
 			reader->at++;
 			return NULL;
 		case 't':
@@ -249,7 +261,7 @@ flex_lexical_complaint(const char *bytes, size_t length, bool *has_long_integers
 		bool is_long;
 		const char *wrong = read_word(&reader, &is_long);
 
-		if (wrong != NULL && reader.at >= reader.end)
+		if (wrong != NULL && reader.at >= reader.end && strchr("]}", reader.end[-1]) == NULL)
 			return NULL; /* cut short: the parser says that better */
 		if (wrong != NULL)
 			return wrong;

@@ -175,15 +175,17 @@ static void
 clean_up(Sender *sender)
 {
 	int count;
+	int expired = 0;
 	Claim *orphans = flex_outbox_orphans(ORPHANS_AT_ONCE, sender->batch.count == 0, &count);
 
 	for (int i = 0; i < count; i++)
 		flex_settle_orphan(&orphans[i]);
 	sender->has_callbacks = true;
 	if (flex_settings.outbox_retention >= 0)
-		flex_outbox_expire(flex_settings.outbox_retention, EXPIRED_AT_ONCE);
+		expired = flex_outbox_expire(flex_settings.outbox_retention, EXPIRED_AT_ONCE);
 	flex_outbox_note_drain(sender->is_worker);
-	sender->cleaned_at = count < ORPHANS_AT_ONCE ? flex_clock_ms() : 0;
+	/* When that was not all, the next turn goes on. */
+	sender->cleaned_at = count < ORPHANS_AT_ONCE && expired < EXPIRED_AT_ONCE ? flex_clock_ms() : 0;
 }
 
 /* True when housekeeping is due. */
