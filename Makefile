@@ -25,6 +25,9 @@ DATA = $(wildcard sql/upgrade/*.sql)
 REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
 # Each test has a simulator of its own beside it; installcheck works with any running server.
 REGRESS_OPTS = --inputdir=test --launcher=test/tools/with-simulator --encoding=UTF8 --no-locale
+# PGXS gives these an output folder of their own, which would hide expected/.
+ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+ISOLATION_OPTS = $(REGRESS_OPTS) --outputdir=.
 
 EXTRA_CLEAN = sql/$(EXTENSION)--*.sql
 

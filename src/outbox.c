@@ -75,7 +75,9 @@ flex_outbox_insert(const NewRequest *request)
 	values[10] = NameGetDatum(&enqueued_by);
 	values[11] = ObjectIdGetDatum(request->enqueued_role);
 	values[12] = ObjectIdGetDatum(MyDatabaseId);
-	return flex_statement_run(INSERT_REQUEST, values, nulls) == 0 ? 0 : DatumGetInt64(value(0, 1));
+	return flex_statement_run(request->unique_key != NULL ? INSERT_KEYED : INSERT_REQUEST, values, nulls) == 0
+			   ? 0
+			   : DatumGetInt64(value(0, 1));
 }
 
 /* The id of the request that has a unique key, or 0. */

@@ -14,6 +14,7 @@
 #include "catalog/namespace.h"
 #include "miscadmin.h"
 #include "parser/parse_func.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -45,6 +46,7 @@ struct Sender
 	MemoryContext turn;      /* what a turn needs */
 	int64 requests_left;     /* that may still be claimed */
 	Batch batch;             /* the requests under way */
+	bool must_be_durable;    /* the transaction has claimed requests */
 	bool has_callbacks;      /* perhaps */
 	TimestampTz due_at;      /* of the next request; 0: there is none */
 	TimestampTz tokens_at;   /* when the rate allows a request that is due; 0: none waits for it */
@@ -79,10 +81,18 @@ begin(Sender *sender, OutboxAccess *access)
 	MemoryContextSwitchTo(sender->turn);
 }
 
+/*
+ * Commit.  A claim that a crash or a failover undoes would be sent twice, so one
+ * is not left to an asynchronous commit.
+ */
 static void
 commit(Sender *sender, OutboxAccess *access)
 {
 	flex_outbox_leave(access);
+	if (sender->must_be_durable && synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_WRITE)
+		(void) set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
+								 false);
+	sender->must_be_durable = false;
 	sender->transactions->commit();
 	MemoryContextSwitchTo(sender->context);
 	MemoryContextReset(sender->turn);
@@ -165,9 +175,7 @@ claim_requests(Sender *sender, int under_way)
 			note_due(sender, lanes[i].due_at);
 	}
 	sender->requests_left -= claimed;
-	/* A claim that a crash undoes would be sent twice. */
-	if (claimed > 0)
-		ForceSyncCommit();
+	sender->must_be_durable = claimed > 0;
 }
 
 /* Take over what dead senders left, and delete what is too old. */
@@ -358,9 +366,8 @@ wind_up_after_error(Sender *sender)
 	}
 	PG_CATCH();
 	{
-		/* The next sender finds the requests, as those of one that was killed. */
+		/* The next sender finds the requests, as those of one that was killed; the first error is told. */
 		MemoryContextSwitchTo(sender->context);
-		EmitErrorReport();
 		FlushErrorState();
 		sender->transactions->rollback();
 		sender->has_callbacks |= flex_batch_end_settled(&sender->batch, true);

@@ -36,16 +36,26 @@ typedef struct Statement
 	Oid types[MAX_PARAMETERS];
 } Statement;
 
+#define INSERT_VALUES                                                                                                  \
+	"INSERT INTO $t.flex_outbox (operation, arguments, context, on_success, on_failure, account_sid, unique_key, "     \
+	"run_at, priority, max_attempts, enqueued_by, enqueued_role, enqueued_in) "                                        \
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+#define INSERT_TYPES                                                                                                   \
+	TEXTOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT4OID, NAMEOID,        \
+		OIDOID, OIDOID
+
 static const Statement statements[STATEMENTS] = {
 	[INSERT_REQUEST] =
 		{
-			.sql = "INSERT INTO $t.flex_outbox (operation, arguments, context, on_success, on_failure, account_sid, "
-				   "unique_key, run_at, priority, max_attempts, enqueued_by, enqueued_role, enqueued_in) "
-				   "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) "
-				   "ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL DO NOTHING RETURNING id",
+			.sql = INSERT_VALUES " RETURNING id",
 			.count = 13,
-			.types = {TEXTOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT4OID,
-					  NAMEOID, OIDOID, OIDOID},
+			.types = {INSERT_TYPES},
+		},
+	[INSERT_KEYED] =
+		{
+			.sql = INSERT_VALUES " ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL DO NOTHING RETURNING id",
+			.count = 13,
+			.types = {INSERT_TYPES},
 		},
 	[FIND_KEY] =
 		{

@@ -19,6 +19,7 @@ typedef struct OutboxAccess
 typedef enum StatementName
 {
 	INSERT_REQUEST,
+	INSERT_KEYED,
 	FIND_KEY,
 	LIST_LANES,
 	CLAIM,

@@ -251,25 +251,29 @@ leave_if_done(void)
 	}
 }
 
-/* Send what is due.  An error that comes of our having to leave is none. */
+/*
+ * Send what is due.  An error that comes of our having to leave, or of the
+ * extension's being dropped, is none.
+ */
 static void
 send_requests(Sender *sender)
 {
+	MemoryContext context = CurrentMemoryContext;
+
 	PG_TRY();
 	{
 		flex_sender_run(sender);
 	}
 	PG_CATCH();
 	{
-		if (ShutdownRequestPending)
-		{
-			QueryCancelPending = false;
-			proc_exit(0);
-		}
-		EmitErrorReport();
+		ErrorData *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
 		FlushErrorState();
+		QueryCancelPending = false;
 		leave_if_done();
-		proc_exit(1);
+		ReThrowError(error);
 	}
 	PG_END_TRY();
 }

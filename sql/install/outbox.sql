@@ -176,8 +176,8 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT;
 
 COMMENT ON FUNCTION flex_outbox_retry(bigint) IS
 'Makes a failed, uncertain or cancelled request pending again, with all its attempts before it.
-id: number of a request that the current role has enqueued; a superuser may retry anybody''s.
 An uncertain request may have been carried out: look before.
+id: number of a request that the current role has enqueued; a superuser may retry anybody''s.
 Errors: P0002 for an id that is not there, 55000 for a request in another state.';
 
 CREATE FUNCTION flex_outbox_cancel(id bigint) RETURNS void
@@ -185,9 +185,8 @@ AS 'MODULE_PATHNAME', 'flex_api_outbox_cancel'
 LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT;
 
 COMMENT ON FUNCTION flex_outbox_cancel(bigint) IS
-'Cancels a pending, failed or uncertain request: it will not be sent.
+'Cancels a pending, failed or uncertain request: it will not be sent, and no callback is called.
 id: number of a request that the current role has enqueued; a superuser may cancel anybody''s.
-No callback is called.
 Errors: P0002 for an id that is not there, 55000 for a request that is being sent or has succeeded.';
 
 CREATE FUNCTION flex_outbox_await(id bigint, timeout interval DEFAULT '30 seconds') RETURNS flex_outbox

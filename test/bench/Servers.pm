@@ -14,9 +14,10 @@ our $TOKEN = 'test-token';
 
 my $here = dirname(__FILE__);
 
+# A cluster under a directory, which is made if need be, with lines of configuration.
 sub new
 {
-	my ($class, $bin, $directory) = @_;
+	my ($class, $bin, $directory, @configuration) = @_;
 	my $self = bless { bin => $bin, directory => $directory, simulators => [], owner => $$ }, $class;
 	my @cpus = allowed_cpus();
 
@@ -25,14 +26,33 @@ sub new
 	@$self{ 'client_cpu', 'server_cpu' } = @cpus[ 0, 1 ] if @cpus > 1 && system('taskset --version >/dev/null 2>&1') == 0;
 
 	# What is measured is the server as it comes, without the noise of its helpers.
+	-d $directory or mkdir($directory) or die "$directory: $!";
 	$self->command("$bin/initdb", '-D', "$directory/data", qw(-A trust -U postgres -N -E UTF8 --locale=C));
 	open(my $conf, '>>', "$directory/data/postgresql.conf") or die "postgresql.conf: $!";
 	print $conf map { "$_\n" } "listen_addresses = ''", "unix_socket_directories = '$directory'", 'autovacuum = off',
-	  'fsync = off', "flex_api.account_sid = '$ACCOUNT'", "flex_api.auth_token = '$TOKEN'";
+	  'fsync = off', "flex_api.account_sid = '$ACCOUNT'", "flex_api.auth_token = '$TOKEN'", @configuration;
 	close($conf);
-	$self->command("$bin/pg_ctl", '-D', "$directory/data", '-l', "$directory/server.log", '-w', 'start');
-	$self->{running} = 1;
+	$self->start;
 	return $self;
+}
+
+sub start
+{
+	my ($self, @options) = @_;
+
+	$self->command("$self->{bin}/pg_ctl", '-D', "$self->{directory}/data", '-l', "$self->{directory}/server.log", '-w',
+		'-o', join(' ', map { "-c $_" } @options), 'start');
+	$self->{running} = 1;
+}
+
+# Start the cluster anew, with other settings, NAME=VALUE; no session must be left.
+sub restart
+{
+	my ($self, @options) = @_;
+
+	$self->command("$self->{bin}/pg_ctl", '-D', "$self->{directory}/data", qw(-m fast -w stop));
+	$self->{running} = 0;
+	$self->start(@options);
 }
 
 # The numbers of the CPUs that this process may use.

@@ -8,17 +8,19 @@ use IO::Handle;
 use IPC::Open2;
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
+# A session in a database, postgres where none is named; anywhere: on any CPU.
 sub new
 {
-	my ($class, $servers) = @_;
+	my ($class, $servers, $database, $anywhere) = @_;
 	my $self = bless { owner => $$ }, $class;
 
 	$self->{psql} = open2(my $out, my $in, "$servers->{bin}/psql", qw(-X -q -A -t -v ON_ERROR_STOP=1 -U postgres -h),
-		$servers->{directory}, 'postgres');
+		$servers->{directory}, $database // 'postgres');
 	$in->autoflush(1);
 	@$self{ 'in', 'out' } = ($in, $out);
 	$self->{backend} = $self->query('SELECT pg_backend_pid()');
-	$servers->command('taskset', '-cp', $servers->{client_cpu}, $self->{backend}) if defined $servers->{client_cpu};
+	$servers->command('taskset', '-cp', $servers->{client_cpu}, $self->{backend})
+	  if defined $servers->{client_cpu} && !$anywhere;
 	return $self;
 }
 
@@ -26,9 +28,26 @@ sub new
 sub query
 {
 	my ($self, $statements) = @_;
+
+	$self->send($statements);
+	return $self->receive;
+}
+
+# Have statements run, and do not wait.
+sub send
+{
+	my ($self, $statements) = @_;
+
+	$self->{statements} = $statements;
+	print { $self->{in} } "$statements;\n\\echo ---\n";
+}
+
+# Wait for the end of what send() has sent; returns what it printed.
+sub receive
+{
+	my ($self) = @_;
 	my $answer = '';
 
-	print { $self->{in} } "$statements;\n\\echo ---\n";
 	while (my $line = readline($self->{out}))
 	{
 		if ($line eq "---\n")
@@ -38,7 +57,7 @@ sub query
 		}
 		$answer .= $line;
 	}
-	die "psql has gone; its statement was: $statements\n";
+	die "psql has gone; its statement was: $self->{statements}\n";
 }
 
 # CPU that the backend has used, in seconds: Linux makes the clock of a process

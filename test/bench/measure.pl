@@ -11,11 +11,11 @@ use Getopt::Long;
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
 use lib dirname(__FILE__);
+use Floor;
 use Rounds;
 use Servers;
 use Session;
 
-my $here = dirname(__FILE__);
 my ($bin, $directory);
 GetOptions('bin=s' => \$bin, 'directory=s' => \$directory) or exit 2;
 my %wanted = map { $_ => 1 } @ARGV ? @ARGV : qw(calls tls lists);
@@ -29,25 +29,6 @@ my $missed = 0;
 my $servers;
 $SIG{INT} = $SIG{TERM} = sub { exit 1 };
 
-# Run a raw program; returns its cost.
-sub raw
-{
-	my ($program, @arguments) = @_;
-	my $output = $servers->command($servers->placed('client'), "$here/$program", @arguments);
-
-	return [ $output =~ /^(\d+) (\d+)$/m ];
-}
-
-# The headers of the last request, as options of a raw program.  Those that
-# libcurl makes by itself from the same options are left to it.
-sub headers_of_last
-{
-	my ($simulator) = @_;
-	my $headers = $servers->control($simulator, 'GET', 'requests')->{requests}[-1]{headers};
-
-	return map { $_ =~ /^(host|accept-encoding)$/ ? () : ('-H', "$_: $headers->{$_}") } sort keys %$headers;
-}
-
 # A session that talks to a simulator.
 sub session
 {
@@ -56,28 +37,6 @@ sub session
 
 	$session->query("SET flex_api.base_url = '$simulator'; SET client_min_messages = error; " . join('; ', @settings));
 	return $session;
-}
-
-# The headers with which ours asks, once it is seen that a raw program which is
-# given them asks with the very same.
-sub same_headers
-{
-	my ($simulator, $program, $url, @options) = @_;
-	my @ours = headers_of_last($simulator);
-
-	raw($program, @ours, @options, $url, 1);
-	my @theirs = headers_of_last($simulator);
-	"@ours" eq "@theirs" or die "the raw program's headers are others:\n@ours\n@theirs\n";
-	return @ours;
-}
-
-# Requests and connections that a simulator has seen since the last reset of its counters.
-sub counted
-{
-	my ($simulator) = @_;
-	my $counters = $servers->control($simulator, 'GET', 'counters');
-
-	return ($counters->{requests}, $counters->{connections});
 }
 
 # So many calls in one statement.  The argument depends on g: PostgreSQL would
@@ -124,20 +83,20 @@ sub calls
 	my ($statements, $nothing) = (statements($CALLS, $single), statements($CALLS, 'SELECT 1'));
 
 	$session->query($single);
-	my @headers = same_headers($simulator, 'raw_calls', "$simulator/v1/Channels/$sid");
+	my @headers = Floor::same_headers($servers, $simulator, 'raw_calls', "$simulator/v1/Channels/$sid");
 	$servers->control($simulator, 'POST', 'settings', { record => JSON::PP::false });
 
 	my @others = pgsql_http($session, "$simulator/v1/Channels/$sid", @headers);
-	my ($requests, $connections) = counted($simulator);
+	my ($requests, $connections) = Floor::counted($servers, $simulator);
 	my $costs = Rounds::measure($ROUNDS, $CALLS,
-		[ 'raw libcurl and json-c' => sub { raw('raw_calls', @headers, "$simulator/v1/Channels/$sid", $CALLS) } ],
+		[ 'raw libcurl and json-c' => sub { Floor::raw($servers, 'raw_calls', @headers, "$simulator/v1/Channels/$sid", $CALLS) } ],
 		[ 'LATERAL' => sub { $session->cost($lateral) } ],
 		[ 'LATERAL, jit = off' => sub { $session->query('SET jit = off'); my $cost = $session->cost($lateral); $session->query('RESET jit'); $cost } ],
 		[ 'PL/pgSQL loop' => sub { $session->cost($plpgsql) } ],
 		[ 'statements of their own' => sub { $session->cost($statements) } ],
 		[ 'statements that call nothing' => sub { $session->cost($nothing) } ],
 		@others);
-	my ($requests_now, $connections_now) = counted($simulator);
+	my ($requests_now, $connections_now) = Floor::counted($servers, $simulator);
 	my ($sent, $opened) = ($requests_now - $requests, $connections_now - $connections);
 	my $expected = $ROUNDS * ($CALLS * (5 + @others) + 1);
 	$sent == $expected && $opened == $ROUNDS + @others
@@ -169,14 +128,14 @@ sub tls
 
 	$servers->control($simulator, 'POST', 'faults', { times => -1, headers => { Connection => 'close' } });
 	$session->query("SELECT * FROM flex_channel_fetch('$sid')");
-	my @headers = same_headers($simulator, 'raw_calls', $url, '-c', $authorities);
-	my ($requests, $connections) = counted($simulator);
+	my @headers = Floor::same_headers($servers, $simulator, 'raw_calls', $url, '-c', $authorities);
+	my ($requests, $connections) = Floor::counted($servers, $simulator);
 	my $floor = 'raw, no CApath';
 	my $costs = Rounds::measure($ROUNDS, $TLS_CALLS,
-		[ $floor => sub { raw('raw_calls', @headers, '-p', '-c', $authorities, $url, $TLS_CALLS) } ],
+		[ $floor => sub { Floor::raw($servers, 'raw_calls', @headers, '-p', '-c', $authorities, $url, $TLS_CALLS) } ],
 		[ 'LATERAL' => sub { $session->cost($lateral) } ],
-		[ "raw, libcurl's defaults" => sub { raw('raw_calls', @headers, '-c', $authorities, $url, $TLS_CALLS) } ]);
-	my ($requests_now, $connections_now) = counted($simulator);
+		[ "raw, libcurl's defaults" => sub { Floor::raw($servers, 'raw_calls', @headers, '-c', $authorities, $url, $TLS_CALLS) } ]);
+	my ($requests_now, $connections_now) = Floor::counted($servers, $simulator);
 	$requests_now - $requests == $connections_now - $connections
 	  or die 'connections were kept: ', $requests_now - $requests, ' requests, ', $connections_now - $connections, " connections\n";
 
@@ -195,11 +154,11 @@ sub lists
 	my $statement = 'SELECT count(*) FROM flex_channels_list()';
 
 	$session->query('SELECT * FROM flex_channels_list(max_rows => 1)');
-	my @headers = same_headers($simulator, 'raw_calls', "$simulator/v1/Channels?PageSize=1");
+	my @headers = Floor::same_headers($servers, $simulator, 'raw_calls', "$simulator/v1/Channels?PageSize=1");
 	$servers->control($simulator, 'POST', 'settings', { record => JSON::PP::false });
 	my $floor = 'raw libcurl and json-c';
 	my $costs = Rounds::measure($ROUNDS, 1000,
-		[ $floor => sub { raw('raw_list', @headers, "$simulator/v1/Channels?PageSize=1000", $ROWS) } ],
+		[ $floor => sub { Floor::raw($servers, 'raw_list', @headers, "$simulator/v1/Channels?PageSize=1000", $ROWS) } ],
 		[ 'flex_channels_list()' => sub { $session->cost($statement) } ]);
 	$session->query($statement) == $ROWS or die "not $ROWS rows\n";
 

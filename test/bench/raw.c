@@ -14,21 +14,22 @@
 
 #include "raw.h"
 
-static void
-fail(const char *what, const char *why)
+/* Say what is wrong, and end. */
+void
+raw_fail(const char *what, const char *why)
 {
 	fprintf(stderr, "%s: %s\n", what, why);
 	exit(1);
 }
 
-/* [-H HEADER]... [-c CA_FILE] [-p] URL [COUNT]; -p: no directory of certificates. */
+/* [-H HEADER]... [-c CA_FILE] [-p] [-b BODIES] [-n CONCURRENCY] URL [COUNT]; -p: no directory of certificates. */
 RawOptions
 raw_options(int argc, char **argv)
 {
-	RawOptions options = {0};
+	RawOptions options = {.concurrency = 1};
 	int option;
 
-	while ((option = getopt(argc, argv, "H:c:p")) != -1)
+	while ((option = getopt(argc, argv, "H:c:pb:n:")) != -1)
 	{
 		if (option == 'H')
 			options.headers = curl_slist_append(options.headers, optarg);
@@ -36,11 +37,15 @@ raw_options(int argc, char **argv)
 			options.ca_file = optarg;
 		else if (option == 'p')
 			options.without_capath = 1;
+		else if (option == 'b')
+			options.bodies = optarg;
+		else if (option == 'n')
+			options.concurrency = atoi(optarg);
 		else
 			exit(2);
 	}
 	if (optind >= argc)
-		fail(argv[0], "a URL is needed");
+		raw_fail(argv[0], "a URL is needed");
 	options.url = argv[optind++];
 	if (optind < argc)
 		options.count = atol(argv[optind]);
@@ -73,7 +78,7 @@ raw_handle(const RawOptions *options, RawBody *body)
 	CURL *handle;
 
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || (handle = curl_easy_init()) == NULL)
-		fail("libcurl", "out of memory");
+		raw_fail("libcurl", "out of memory");
 	curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, receive);
 	curl_easy_setopt(handle, CURLOPT_WRITEDATA, body);
 	curl_easy_setopt(handle, CURLOPT_HTTPHEADER, options->headers);
@@ -88,22 +93,27 @@ raw_handle(const RawOptions *options, RawBody *body)
 	return handle;
 }
 
+/* End the program unless a request has had the expected status. */
+void
+raw_check(CURL *handle, CURLcode result, int expected)
+{
+	long status = 0;
+
+	if (result != CURLE_OK)
+		raw_fail("libcurl", curl_easy_strerror(result));
+	curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status);
+	if (status != expected)
+		raw_fail("the server", "answered with another status");
+}
+
 /* Fetch a URL, or the one before where it is NULL; ends the program unless it answers 200. */
 void
 raw_get(CURL *handle, const char *url, RawBody *body)
 {
-	CURLcode result;
-	long status = 0;
-
 	if (url != NULL)
 		curl_easy_setopt(handle, CURLOPT_URL, url);
 	body->length = 0;
-	result = curl_easy_perform(handle);
-	if (result != CURLE_OK)
-		fail("libcurl", curl_easy_strerror(result));
-	curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status);
-	if (status != 200)
-		fail("the server", "answered with another status than 200");
+	raw_check(handle, curl_easy_perform(handle), 200);
 }
 
 /* Now, on the clocks of the wall and of this process. */
@@ -115,7 +125,7 @@ raw_cost_now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	getrusage(RUSAGE_SELF, &usage);
-	return (RawCost) {
+	return (RawCost){
 		.wall = now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000,
 		.cpu = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * INT64_C(1000000) + usage.ru_utime.tv_usec +
 			   usage.ru_stime.tv_usec,

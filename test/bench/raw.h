@@ -15,6 +15,8 @@ typedef struct RawOptions
 	struct curl_slist *headers;
 	const char *ca_file;
 	int without_capath;
+	const char *bodies; /* name of a file with a request's body a line */
+	int concurrency;
 	const char *url;
 	long count; /* of requests; 0 where none was given */
 } RawOptions;
@@ -34,8 +36,10 @@ typedef struct RawCost
 	int64_t cpu;
 } RawCost;
 
+_Noreturn void raw_fail(const char *what, const char *why);
 RawOptions raw_options(int argc, char **argv);
 CURL *raw_handle(const RawOptions *options, RawBody *body);
+void raw_check(CURL *handle, CURLcode result, int expected);
 void raw_get(CURL *handle, const char *url, RawBody *body);
 RawCost raw_cost_now(void);
 void raw_print_cost(RawCost start);

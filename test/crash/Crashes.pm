@@ -17,7 +17,7 @@ sub new
 {
 	my ($class, $seed) = @_;
 	my $folder = File::Temp->newdir;
-	my $self = bless { folder => $folder, figures => {}, flows => [], problems => [] }, $class;
+	my $self = bless { folder => $folder, figures => {}, flows => [], seen => {}, problems => [] }, $class;
 
 	srand $seed;
 	$self->{simulator} = FlexApi::Simulator->new('--journal', "$folder/journal");
@@ -32,7 +32,7 @@ sub _node
 {
 	my ($self, $name, @lines) = @_;
 	my $node = FlexApi::node($name, $self->{simulator}, @lines, 'restart_after_crash = on',
-		"flex_api.rate_limits = 'none'", 'flex_api.timeout = 2s', 'autovacuum_naptime = 5s');
+		"flex_api.rate_limits = 'none'", 'flex_api.timeout = 2s', 'log_statement = none', 'log_min_error_statement = panic');
 
 	$node->safe_psql('postgres', q{
 		CREATE TABLE effects (id bigint PRIMARY KEY, runs integer NOT NULL);
@@ -52,9 +52,9 @@ sub _fill_flows
 	return if @{ $self->{flows} } > 200;
 	$self->{simulator}->post('seed', { flows => 1000 });
 	$session = FlexApi::Session->new($self->{nodes}->{plain});
-	my %seen = map { $_ => 1 } @{ $self->{seen} // [] };
-	my @new = grep { !$seen{$_} } map { $_->[0] } @{ $session->query('SELECT sid FROM flex_flows_list()')->{rows} };
-	$self->{seen} = [ keys %seen, @new ];
+	# Flows that rounds have made are not to be deleted: their SIDs are looked at in the end.
+	my $rows = $session->query("SELECT sid FROM flex_flows_list() WHERE friendly_name !~ '^r[0-9]+-'")->{rows};
+	my @new = grep { !$self->{seen}->{$_}++ } map { $_->[0] } @$rows;
 	push @{ $self->{flows} }, @new;
 	return;
 }

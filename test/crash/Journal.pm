@@ -48,7 +48,7 @@ sub judge
 	my ($first) = grep { $lines[$_]->{carried_out} } 0 .. $#lines;
 	my $carried_out = defined $first;
 
-	$figures->{requests}++ if $row || $request->{told} eq 'committed';
+	$figures->{requests}++ if $row;
 	if ($request->{kind} eq 'POST' && $carried_out && $first < $#lines)
 	{
 		$figures->{doubled}++;
@@ -79,12 +79,9 @@ sub _judge_absent
 		$figures->{'same key'}++;
 		return;
 	}
-	if ($may_forget)
-	{
-		$figures->{forgotten}++;
-		return;
-	}
-	$figures->{lost}++;
+	$figures->{requests}++;
+	$figures->{ $may_forget ? 'forgotten' : 'lost' }++;
+	return if $may_forget;
 	return 'committed, and not in the outbox';
 }
 

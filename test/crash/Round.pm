@@ -48,13 +48,13 @@ sub _set_faults
 	return;
 }
 
-# A session with a setting of its own.
+# A session with a setting of its own, which need not load the library while the clock runs.
 sub _session
 {
 	my ($self, @settings) = @_;
 	my $session = FlexApi::Session->new($self->{node});
 
-	$session->value("SET $_") foreach @settings;
+	$session->value($_) foreach "LOAD 'flex_api'", map { "SET $_" } @settings;
 	return $session;
 }
 
@@ -65,17 +65,17 @@ sub _open_sessions
 
 	$self->{last_id} = $self->_session->value('SELECT coalesce(max(id), 0) FROM flex_outbox');
 	$self->{writers} = [ map { { session => $self->_session($commit), left => $TRANSACTIONS, pause => 0 } } 1 .. $WRITERS ];
-	$self->{drainers} = [ map { { session => $self->_session($commit) } } 1 .. $self->{drainers_wanted} ];
+	$self->{drainers} = [ map { { session => $self->_session($commit), pause => 0 } } 1 .. $self->{drainers_wanted} ];
 	$_->{pid} = $_->{session}->pid foreach @{ $self->{drainers} };
 	return;
 }
 
-# Let draining sessions drain, as long as their sessions live.
+# Let draining sessions drain again and again, but not so that nobody else gets a processor.
 sub _drain
 {
 	my ($self) = @_;
 
-	foreach my $drainer (grep { !$_->{busy} && !$_->{closed} } @{ $self->{drainers} })
+	foreach my $drainer (grep { !$_->{busy} && !$_->{closed} && $_->{pause} <= time() } @{ $self->{drainers} })
 	{
 		$drainer->{busy} = 1;
 		$drainer->{session}->send_query('CALL flex_outbox_drain()');
@@ -98,7 +98,7 @@ sub _take_answers
 
 		$self->{load}->note($client, $result) if $client->{transaction};
 		$client->{closed} = 1 if $result->{closed};
-		$client->{busy} = 0;
+		@$client{qw(busy pause)} = (0, time() + rand 0.02) if !exists $client->{left};
 	}
 	return;
 }
@@ -131,23 +131,29 @@ sub kill_postmaster
 sub _run_load
 {
 	my ($self) = @_;
-	my $kill_at = time() + rand 0.35;
-	my $end = time() + 20;
+	my $kill_after = rand 80; # requests
+	my $kill_at;
+	my $killed = 0;
+	my $end = time() + $PATIENCE;
 
-	for (;;)
+	until ($killed && !$self->_is_writing)
 	{
-		if ($kill_at && time() >= $kill_at)
+		die 'the load does not end' if time() > $end;
+		$kill_at //= time() + rand 0.1 if keys %{ $self->{load}->tags } >= $kill_after || !$self->_is_writing;
+		if (!$killed && defined $kill_at && time() >= $kill_at)
 		{
 			$self->{act}->($self);
-			$kill_at = 0;
+			$killed = 1;
 		}
 		$self->{load}->feed($self->{writers});
-		$self->_drain if $kill_at;
+		$self->_drain if !$killed;
 		$self->_take_answers;
-		return if !$kill_at && !any { $_->{transaction} || $_->{left} > 0 } @{ $self->{writers} };
-		die 'the load does not end' if time() > $end;
 	}
+	return;
 }
+
+# True as long as a session has something to enqueue.
+sub _is_writing { return any { $_->{transaction} || $_->{left} > 0 } @{ $_[0]->{writers} }; }
 
 # Have the server up, whatever has been done to it.  One that crashes ends all its sessions first.
 sub _recover
@@ -155,9 +161,9 @@ sub _recover
 	my ($self) = @_;
 	my $session;
 
-	if ($self->{crashes} && !FlexApi::wait_until(sub { !eval { $self->{control}->value("SELECT 1") } }, $PATIENCE))
+	if ($self->{crashes} && !FlexApi::wait_until(sub { !eval { $self->{control}->value('SELECT 1') } }, $PATIENCE))
 	{
-		die "the server has not crashed";
+		die 'the server has not crashed';
 	}
 	$self->{node}->start if !defined $self->{node}->{_pid};
 	FlexApi::wait_until(

@@ -19,12 +19,13 @@ my $crashes = Crashes->new($seed);
 $crashes->run($rounds, sub {
 	my ($number, $name, $figures, @problems) = @_;
 	print $out "round $number, $name: $_\n" foreach @problems;
-	printf $out "%4d rounds, %d requests, %d s\n", $number, $crashes->total('requests'), time() - $begin if $number % 25 == 0;
+	print $out sprintf("%4d rounds, %d requests, %d s\n", $number, $crashes->total('requests'), time() - $begin)
+	  if $number % 25 == 0;
 });
 print $out map { "$_\n" } $crashes->table;
 is(join("\n", $crashes->problems), '', 'no round has a problem');
 is(join("\n", $crashes->unknown_sids), '', 'the service knows the SIDs in the outbox');
 is($crashes->total($_), 0, "$_: none") foreach 'doubled', 'lost', 'not undone';
-printf $out "%.2f s a round\n", (time() - $begin) / $rounds;
+print $out sprintf("%.2f s a round\n", (time() - $begin) / $rounds);
 $crashes->stop;
 done_testing();

@@ -7,12 +7,11 @@ INSERT INTO support_tickets (customer, email, subject)
 VALUES ('Charles Babbage', 'charles@example.com', 'It never happened');
 ROLLBACK;
 \echo
-SELECT (SELECT count(*) FROM support_tickets) AS tickets, (SELECT count(*) FROM flex_outbox) AS requests;
+SELECT (SELECT count(*) FROM support_tickets) AS tickets,
+       (SELECT count(*) FROM flex_outbox) AS requests;
 
 \set ECHO none
 SELECT demo.expect(count(*) = 1, 'the request was rolled back') FROM flex_outbox \g /dev/null
-\echo '   What the service says: web chats asked for so far'
-\echo
 \set received `test/demo/service count flex_webchat_create`
-\echo :received
+\echo '   Requests for web chats that the service has seen so far:' :received
 SELECT demo.expect(:received = 1, 'the service has one request') \g /dev/null

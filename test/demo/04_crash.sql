@@ -22,17 +22,17 @@ ORDER BY t.id;
 \set ECHO none
 SELECT demo.expect(count(*) FILTER (WHERE state = 'sending') = 2 AND count(*) FILTER (WHERE state = 'pending') = 2,
 	'two are on the network, two wait') FROM flex_outbox \g /dev/null
-\echo '   Now the power fails, or nearly so. Then the server is started again.'
+\echo '   Now the server is killed, without a chance to tidy up, and started again.'
 \echo
 \! test/demo/crash
 \connect - support
 SELECT demo.wait_for('succeeded', 3), demo.wait_for('uncertain', 2) \g /dev/null
 \echo
-\echo '   Nothing is lost. What waited has been sent. What was on the network may have been carried out, or not:'
-\echo '   nobody knows, so it is not sent again, and says so.'
+\echo '   Nothing is lost. What waited has been sent. What was on the network may have been carried out'
+\echo '   or not: nobody knows, so it is not sent again, and says so.'
 \echo
 \set ECHO queries
-SELECT t.id, t.customer, o.state, o.attempts, o.error_message, t.conversation
+SELECT t.id, t.customer, o.state, o.attempts, t.conversation
 FROM support_tickets AS t JOIN flex_outbox AS o ON o.context @> jsonb_build_object('ticket', t.id)
 ORDER BY t.id;
 

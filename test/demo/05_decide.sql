@@ -2,19 +2,24 @@
 \echo '   Of the two that are uncertain, one is sent again, and one is given up.'
 \echo
 \set ECHO queries
-SELECT flex_outbox_retry(id)  FROM flex_outbox WHERE state = 'uncertain' AND context @> '{"ticket": 2}';
-SELECT flex_outbox_cancel(id) FROM flex_outbox WHERE state = 'uncertain' AND context @> '{"ticket": 3}';
+SELECT id AS retried
+FROM flex_outbox, LATERAL flex_outbox_retry(id)
+WHERE state = 'uncertain' AND context @> '{"ticket": 3}';
+
+SELECT id AS cancelled
+FROM flex_outbox, LATERAL flex_outbox_cancel(id)
+WHERE state = 'uncertain' AND context @> '{"ticket": 4}';
 
 \set ECHO none
-SELECT id AS request FROM flex_outbox WHERE context @> '{"ticket": 2}' \gset
-SELECT demo.expect(state = 'succeeded', 'the repeated request has succeeded') FROM flex_outbox_await(:request) \g /dev/null
-\echo
+SELECT id AS request FROM flex_outbox WHERE context @> '{"ticket": 3}' \gset
+SELECT demo.expect(state = 'succeeded', 'the repeated request has succeeded')
+FROM flex_outbox_await(:request) \g /dev/null
 \set ECHO queries
 SELECT t.id, t.customer, o.state, t.conversation
 FROM support_tickets AS t JOIN flex_outbox AS o ON o.context @> jsonb_build_object('ticket', t.id)
 ORDER BY t.id;
 
-SELECT operation, pending, sending, succeeded, failed, uncertain, cancelled, finished_last_minute
+SELECT operation, pending, sending, succeeded, failed, uncertain, cancelled
 FROM flex_outbox_summary;
 
 \set ECHO none

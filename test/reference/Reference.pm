@@ -208,6 +208,7 @@ sub shown_default
 	return 'none' if $default eq '';
 	return $default % 1000 == 0 ? $default / 1000 . 's' : "${default}ms" if ($setting->{unit} // '') eq 'ms';
 	return $default % 1024 == 0 && $default ? $default / 1024 . 'MB' : "${default}kB" if ($setting->{unit} // '') eq 'kB';
+	return $default % 1440 == 0 && $default ? $default / 1440 . 'd' : "${default}min" if ($setting->{unit} // '') eq 'min';
 	return $default . ($setting->{unit} // '');
 }
 

@@ -10,6 +10,13 @@
 /* How deep a body may nest; deeper ones are refused as the service would. */
 #define MAX_DEPTH 128
 
+/* From 0.17 on it also refuses what is JSON: long integers, in 0.17 and 0.18 all but ASCII. */
+#if JSON_C_VERSION_NUM < (17 << 8)
+#define STRICT_MODE JSON_TOKENER_STRICT
+#else
+#define STRICT_MODE 0
+#endif
+
 /* Parses all of the bytes with the given tokener flags. */
 static bool
 parse(const char *data, size_t length, int flags, json_object **value)
@@ -39,7 +46,7 @@ json_read(const char *data, size_t length, json_object **value)
 	*value = NULL;
 	if (length == 0 || memchr(data, '\0', length) != NULL)
 		return false;
-	return parse(data, length, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8, value);
+	return parse(data, length, STRICT_MODE | JSON_TOKENER_VALIDATE_UTF8, value);
 }
 
 /* Reads JSON that the simulator wrote itself, marks for the base URL included. */
@@ -48,7 +55,7 @@ json_reread(const char *data, size_t length)
 {
 	json_object *value;
 
-	return parse(data, length, JSON_TOKENER_STRICT, &value) ? value : NULL;
+	return parse(data, length, STRICT_MODE, &value) ? value : NULL;
 }
 
 /* Appends a value in its most compact form. */

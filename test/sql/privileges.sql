@@ -53,7 +53,7 @@ FROM pg_available_extension_versions WHERE name = 'flex_api' AND installed;
 
 -- Each call has an effect outside: nothing is left out, repeated or moved to a worker; and it is dear
 SELECT provolatile AS volatile, proparallel AS parallel, proleakproof AS leakproof, prosecdef AS security_definer,
-	proisstrict AS strict, procost >= 10000 AS dear, proretset AND prorows > 0 AS has_rows, lanname AS language, prokind AS kind, proconfig AS settings
+	proisstrict AS strict, procost >= 1000 AS dear, proretset AND prorows > 0 AS has_rows, lanname AS language, prokind AS kind, proconfig AS settings
 FROM calls JOIN pg_language ON pg_language.oid = prolang
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 ORDER BY has_rows;
 SELECT proname, provolatile AS volatile, proparallel AS parallel, prosecdef AS security_definer FROM functions
@@ -64,7 +64,8 @@ EXPLAIN (COSTS OFF, VERBOSE) SELECT sid FROM flex_channels_list(max_rows => 5) W
 
 -- Everything has a comment; a function's names each of its arguments
 SELECT what AS without_comment FROM members WHERE obj_description(objid, catalog::name) IS NULL
-	AND NOT (catalog = 'pg_type'::regclass AND (SELECT typtype = 'b' FROM pg_type WHERE oid = objid))
+	AND NOT (catalog = 'pg_type'::regclass AND NOT EXISTS
+		(SELECT FROM pg_type JOIN pg_class ON pg_class.oid = typrelid WHERE pg_type.oid = objid AND relkind = 'c'))
 	AND NOT (catalog = 'pg_class'::regclass AND (SELECT relkind IN ('c', 'S') FROM pg_class WHERE oid = objid));
 SELECT typname, attname AS without_comment
 FROM members JOIN pg_type ON pg_type.oid = objid JOIN pg_attribute ON attrelid = typrelid AND attnum > 0 AND NOT attisdropped

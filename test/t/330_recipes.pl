@@ -6,6 +6,8 @@
 #   <!-- expect: SQL -->   has to return true
 #   <!-- seed: JSON -->    rows in the simulator
 #   <!-- fault: JSON -->   what goes wrong once
+#   <!-- wait: SQL -->     returns true before long
+#   <!-- cron: ... -->     from here to the end of the jobs pg_cron is needed
 
 use strict;
 use warnings;
@@ -19,8 +21,11 @@ use Test::More;
 
 my $page = PostgreSQL::Test::Utils::slurp_file("$FindBin::RealBin/../../sql/RECIPES.md");
 my $simulator = FlexApi::Simulator->new('--setup-ms', '250');
-my $node = FlexApi::node('recipes', $simulator);
-my ($heading, $blocks, $expectations) = ('', 0, 0);
+my ($share) = PostgreSQL::Test::Utils::run_command([ 'pg_config', '--sharedir' ]);
+my $has_cron = -e "$share/extension/pg_cron.control";
+my $node = FlexApi::node('recipes', $simulator, 'flex_api.rate_limits = none',
+	"shared_preload_libraries = 'flex_api" . ($has_cron ? ", pg_cron'" : "'"));
+my ($heading, $blocks, $expectations, $skipping) = ('', 0, 0, 0);
 
 # psql, as a reader has it; each statement is a transaction.
 sub run_sql
@@ -36,6 +41,9 @@ sub run_sql
 my %notes = (
 	run => sub { run_sql($_[0], "$heading: run: " . substr $_[0], 0, 60); },
 	expect => sub { $expectations++; is(run_sql($_[0], "$heading: an expectation can be asked for"), 't', "$heading: expect: $_[0]"); },
+	wait => sub { $expectations++; ok($node->poll_query_until('postgres', $_[0]), "$heading: wait: $_[0]"); },
+	cron => sub { $has_cron ? $node->safe_psql('postgres', 'CREATE EXTENSION pg_cron') : ($skipping = 1); },
+	end => sub { $skipping = 0; },
 	seed => sub { $simulator->post('seed', JSON::PP->new->decode($_[0])); },
 	fault => sub { $simulator->post('faults', JSON::PP->new->decode($_[0])); });
 
@@ -43,6 +51,7 @@ while ($page =~ /^(?:## (?<heading>[^\n]+)|```sql\n(?<sql>.*?)^```|<!-- (?<note>
 {
 	my %found = %+;
 
+	next if $skipping && ($found{note} // '') ne 'end';
 	if (defined $found{heading}) { $heading = $found{heading}; }
 	elsif (defined $found{sql})
 	{

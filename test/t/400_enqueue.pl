@@ -1,0 +1,78 @@
+# What an enqueue costs beside an INSERT of the same row, and who is warned that
+# nobody sends what he enqueues.
+
+use strict;
+use warnings;
+
+use FlexApi;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $simulator = FlexApi::Simulator->new;
+my $node = FlexApi::node('enqueue', $simulator, 'fsync = off', 'autovacuum = off');
+my $session = FlexApi::Session->new($node);
+
+# The row's own table, with the same columns, checks and indexes, and no extension behind it
+$session->value('SET client_min_messages = error');
+$session->value('CREATE TABLE plain (LIKE flex_outbox INCLUDING ALL)');
+
+my $arguments = q('{"address_sid": "IG00000000000000000000000000000001", "identity": "larry", "pre_engagement_data": {"ticket": 5}}');
+my %statement = (
+	enqueue => "SELECT count(flex_enqueue('flex_webchat_create', $arguments, to_jsonb(g), unique_key => 'k' || g)) FROM generate_series(1, 5000) AS g",
+	insert => "INSERT INTO plain (operation, arguments, context, unique_key, max_attempts, run_at, enqueued_by, enqueued_role, enqueued_in)
+		SELECT 'flex_webchat_create', $arguments, to_jsonb(g), 'k' || g, 20, clock_timestamp(), current_user, 10, 5 FROM generate_series(1, 5000) AS g",
+	# one statement a row, as a trigger does it
+	enqueue_each => "DO \$\$ BEGIN FOR i IN 1 .. 5000 LOOP PERFORM flex_enqueue('flex_webchat_create', $arguments, to_jsonb(i), unique_key => 'k' || i); END LOOP; END \$\$",
+	insert_each => "DO \$\$ BEGIN FOR i IN 1 .. 5000 LOOP INSERT INTO plain (operation, arguments, context, unique_key, max_attempts, run_at, enqueued_by, enqueued_role, enqueued_in)
+		VALUES ('flex_webchat_create', $arguments, to_jsonb(i), 'k' || i, 20, clock_timestamp(), current_user, 10, 5); END LOOP; END \$\$");
+
+sub median { my @sorted = sort { $a <=> $b } @_; return $sorted[ @sorted / 2 ]; }
+
+sub measure
+{
+	my ($suffix) = @_;
+	my %seconds;
+
+	foreach (1 .. 5)
+	{
+		foreach my $what ('insert', 'enqueue')
+		{
+			$session->value('TRUNCATE flex_outbox, plain');
+			push @{ $seconds{$what} }, $session->query($statement{"$what$suffix"})->{seconds};
+		}
+	}
+	my $ratio = median(@{ $seconds{enqueue} }) / median(@{ $seconds{insert} });
+	note(sprintf '%d us an enqueue, %d us an insert', map { median(@{ $seconds{$_} }) / 5000 * 1e6 } 'enqueue', 'insert');
+	return $ratio;
+}
+
+foreach my $suffix ('', '_each')
+{
+	my $ratio = measure($suffix);
+  SKIP:
+	{
+		skip 'times of another build say nothing', 1 if $ENV{FLEX_SLOW_BUILD};
+		cmp_ok($ratio, '<=', 3, sprintf('an enqueue costs %.1f times an INSERT of the row%s', $ratio, $suffix ? ', in PL/pgSQL' : ''));
+	}
+}
+is($session->value('SELECT count(*) FROM flex_outbox'), 5000, 'all of them stand there');
+$session->value('TRUNCATE flex_outbox');
+
+# Warned: once a session, while nobody has drained for a day
+sub warnings
+{
+	my $fresh = FlexApi::Session->new($node);
+	return join ',', map { scalar @{ $fresh->query("SELECT flex_enqueue('flex_provisioning_status_fetch', '{}')")->{notices} } } 1 .. 2;
+}
+is(warnings(), '1,0', 'a warning when nobody sends');
+$session->value('CALL flex_outbox_drain()');
+is(warnings(), '0,0', 'none when somebody drains');
+$session->value("UPDATE flex_outbox_activity SET last_drain_at = now() - interval '25 hours'");
+is(warnings(), '1,0', 'one when that was long ago');
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'flex_api'");
+$node->restart;
+is(warnings(), '0,0', 'none where the worker is');
+
+$node->stop('fast');
+done_testing;

@@ -1,0 +1,140 @@
+# Extensions and databases come and go under a busy worker.  Behaviour: DROP EXTENSION
+# ends the worker without an error in the log; CREATE EXTENSION brings another, at once,
+# also in databases made later; DROP DATABASE, ALTER DATABASE and a template's copy work
+# at once, and a copy sends nothing of the original's.
+use strict;
+use warnings;
+
+use FindBin;
+use lib 'test/perl', "$FindBin::RealBin/../crash";
+use FlexApi;
+use Outbox;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time);
+
+my $simulator = FlexApi::Simulator->new;
+my $node = FlexApi::node('databases', $simulator, "shared_preload_libraries = 'flex_api'", "flex_api.rate_limits = 'none'",
+	'allow_in_place_tablespaces = on');
+my $session = FlexApi::Session->new($node);
+my $AT_ONCE = 3 * FlexApi::slowness();
+
+# Errors and worse in the log since the last time.
+my $log_seen = 0;
+sub complaints
+{
+	my $log = FlexApi::content($node->logfile);
+	my @lines = grep { /(ERROR|FATAL|PANIC|WARNING):/ } split /\n/, substr($log, $log_seen);
+
+	$log_seen = length $log;
+	return join("\n", @lines);
+}
+
+# A new database with the extension, and a session there.
+sub database
+{
+	my ($name, $template) = @_;
+
+	$session->value("CREATE DATABASE $name" . ($template ? " TEMPLATE $template" : ''));
+	my $there = FlexApi::Session->new($node, database => $name);
+	$there->value('CREATE EXTENSION flex_api') unless $template;
+	return $there;
+}
+
+# Is a statement done at once?
+sub at_once
+{
+	my ($sql, $name) = @_;
+	my $result = $session->query($sql);
+
+	ok(!$result->{error} && $result->{seconds} < $AT_ONCE, $name)
+	  or diag($result->{error}->{M} // '', " $result->{seconds} s");
+	return;
+}
+
+# One request that the worker waits for, and one that is to wait itself.
+sub make_busy
+{
+	my ($there, $name) = @_;
+
+	$simulator->post('faults', { path => '/v2/WebChats', delay_ms => 30000, times => 1 });
+	my $busy = enqueue($there, "$name-busy");
+	ok(FlexApi::wait_until(sub { sent($simulator, "$name-busy") == 1 }), "the worker of $name is busy");
+	return ($busy, enqueue($there, "$name-later", "run_at => now() + '1 hour'"));
+}
+
+# DROP EXTENSION.
+my $first = database('first');
+ok(has_worker($session, 'first'), 'a database made later has a worker once it has the extension');
+complaints();
+make_busy($first, 'first');
+my $dropped = $first->query('DROP EXTENSION flex_api');
+ok(!$dropped->{error} && $dropped->{seconds} < $AT_ONCE, 'DROP EXTENSION does not wait for the answer');
+$simulator->clear_faults;
+ok(FlexApi::wait_until(sub { !workers($session, 'first') }, 40), 'the worker leaves')
+  or $session->value("SELECT pg_terminate_backend($_)") foreach workers($session, 'first');
+is(complaints(), '', 'quietly');
+$first->value('CREATE EXTENSION flex_api');
+my $again = enqueue($first, 'first-again');
+ok(reaches($first, $again, 'succeeded'), 'CREATE EXTENSION brings a worker again');
+is($first->sqlstate('BEGIN; DROP EXTENSION flex_api; ROLLBACK'), '00000', 'a DROP that is rolled back');
+$again = enqueue($first, 'first-back');
+ok(reaches($first, $again, 'succeeded'), 'changes nothing');
+is($first->sqlstate('CREATE SCHEMA elsewhere; DROP EXTENSION flex_api; CREATE EXTENSION flex_api SCHEMA elsewhere'), '00000', 'it may come back in another schema');
+$first->value('SET search_path = elsewhere');
+$again = enqueue($first, 'first-elsewhere');
+ok(reaches($first, $again, 'succeeded'), 'where it works as well');
+is(complaints(), '', 'all that without a complaint');
+
+# A template whose worker is busy, and its copy.
+my $origin = database('origin');
+my ($busy, $later) = make_busy($origin, 'origin');
+my $plenty = enqueue($origin, 'origin-callback', "run_at => now() + '1 hour'");
+$origin->close;
+at_once('CREATE DATABASE copy TEMPLATE origin', 'a copy of a database whose worker is busy');
+$origin = FlexApi::Session->new($node, database => 'origin');
+my $copy = FlexApi::Session->new($node, database => 'copy');
+is(state_of($origin, $busy), 'uncertain', 'the request that was under way is not known to be done');
+is(state_of($origin, $later), 'pending', 'what waited waits');
+my $mine = enqueue($copy, 'copy-mine');
+ok(reaches($copy, $mine, 'succeeded'), 'the copy sends its own');
+$_->value("SET session_replication_role = origin; UPDATE flex_outbox SET run_at = now() WHERE state = 'pending'; SELECT flex_outbox_wake()")
+  foreach $copy, $origin;
+ok(reaches($origin, $later, 'succeeded'), 'the original sends what waited');
+ok(reaches($copy, $later, 'cancelled'), 'the copy cancels it');
+is(sent($simulator, 'origin-later'), 1, 'so it is sent once');
+$_->close foreach $origin, $copy;
+
+# Renamed, moved, dropped.
+at_once('ALTER DATABASE origin RENAME TO renamed', 'RENAME of a database with a worker');
+my $renamed = FlexApi::Session->new($node, database => 'renamed');
+my $id = enqueue($renamed, 'renamed-new');
+ok(reaches($renamed, $id, 'succeeded'), 'which works on under the new name');
+($busy) = make_busy($renamed, 'renamed');
+$renamed->close;
+$session->value(q{CREATE TABLESPACE other LOCATION ''});
+at_once('ALTER DATABASE renamed SET TABLESPACE other', 'and while its worker is busy, to another tablespace');
+$renamed = FlexApi::Session->new($node, database => 'renamed');
+is(state_of($renamed, $busy), 'uncertain', 'the request under way is uncertain');
+make_busy($renamed, 'renamed-again');
+$renamed->close;
+at_once('DROP DATABASE renamed', 'DROP DATABASE while its worker is busy');
+at_once('DROP DATABASE copy', 'DROP DATABASE of one whose worker is idle');
+is($session->sqlstate('CREATE DATABASE first TEMPLATE first'), '42P04', 'a command that fails');
+$first->close;
+$first = FlexApi::Session->new($node, database => 'first');
+$first->value('SET search_path = elsewhere');
+$again = enqueue($first, 'first-after');
+ok(reaches($first, $again, 'succeeded'), 'leaves the worker where it was');
+is($session->value("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'flex_api launcher'"), 1, 'one launcher for all');
+
+# All databases have their worker again after a restart.
+$simulator->clear_faults;
+$node->restart;
+$session = FlexApi::Session->new($node);
+ok(has_worker($session, $_), "after a restart $_ has a worker") foreach 'postgres', 'first';
+ok(FlexApi::wait_until(sub { workers($session) == 2 }), 'databases without the extension keep none');
+
+$node->stop;
+done_testing();
