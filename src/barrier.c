@@ -10,12 +10,14 @@
 
 #include <signal.h>
 
+#include "access/xact.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "storage/latch.h"
 #include "tcop/utility.h"
+#include "utils/memutils.h"
 #include "utils/wait_event.h"
 
 #include "barrier.h"
@@ -101,6 +103,42 @@ run_statement(PlannedStmt *statement, const char *text, bool read_only_tree, Pro
 								completion);
 }
 
+/* Databases that this transaction has barred. */
+static List *barred;
+
+/*
+ * The transaction ends: let workers in again, no sooner, for until then a
+ * database that was dropped is still in the catalog.
+ */
+static void
+transaction_ends(XactEvent event, void *unused)
+{
+	ListCell *cell;
+
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
+		return;
+	foreach (cell, barred)
+		(void) flex_roster_bar(lfirst_oid(cell), false);
+	list_free(barred);
+	barred = NIL;
+}
+
+/* Keep workers out of a database until the transaction ends. */
+static void
+bar(Oid database)
+{
+	static bool registered = false;
+	MemoryContext before = MemoryContextSwitchTo(TopMemoryContext);
+
+	if (!registered)
+		RegisterXactCallback(transaction_ends, NULL);
+	registered = true;
+	barred = lappend_oid(barred, database);
+	MemoryContextSwitchTo(before);
+	if (flex_roster_bar(database, true))
+		send_worker_away(database);
+}
+
 /* See the file's head. */
 static void
 keep_workers_out(PlannedStmt *statement, const char *text, bool read_only_tree, ProcessUtilityContext context,
@@ -110,21 +148,9 @@ keep_workers_out(PlannedStmt *statement, const char *text, bool read_only_tree, 
 	const char *name = database_of(statement->utilityStmt);
 	Oid database = name != NULL ? get_database_oid(name, true) : InvalidOid;
 
-	if (!OidIsValid(database) || database == MyDatabaseId || !flex_roster_bar(database, true))
-	{
-		run_statement(statement, text, read_only_tree, context, parameters, environment, receiver, completion);
-		return;
-	}
-	PG_TRY();
-	{
-		send_worker_away(database);
-		run_statement(statement, text, read_only_tree, context, parameters, environment, receiver, completion);
-	}
-	PG_FINALLY();
-	{
-		(void) flex_roster_bar(database, false);
-	}
-	PG_END_TRY();
+	if (OidIsValid(database) && database != MyDatabaseId)
+		bar(database);
+	run_statement(statement, text, read_only_tree, context, parameters, environment, receiver, completion);
 }
 
 /* Look at the server's utility statements from now on. */

@@ -24,16 +24,20 @@
 
 #include "callbacks.h"
 #include "settings.h"
+#include "versions.h"
 
 #define CANCEL_AGAIN_MS 1000 /* for a callback that catches the first cancel */
+#define MOST_CANCELS 3       /* then the process has to go: nothing can catch that */
 
-static volatile sig_atomic_t timed_out;
+static volatile sig_atomic_t timed_out; /* how many times */
 
 /* The callback has had its time: cancel it.  Runs in a signal handler. */
 static void
 cancel_callback(void)
 {
-	timed_out = true;
+	timed_out++;
+	if (timed_out >= MOST_CANCELS)
+		ProcDiePending = true;
 	QueryCancelPending = true;
 	InterruptPending = true;
 	SetLatch(MyLatch);
@@ -73,6 +77,13 @@ call(const Callback *callback)
 		elog(ERROR, "could not call %s: %s", callback->function, SPI_result_code_string(result));
 }
 
+pg_noreturn static void
+raise_timeout(const Callback *callback)
+{
+	ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					errmsg("callback %s ran longer than flex_api.callback_timeout", callback->function)));
+}
+
 /* Call it within its time. */
 static void
 call_in_time(const Callback *callback)
@@ -80,7 +91,7 @@ call_in_time(const Callback *callback)
 	TimeoutId id = callback_timeout();
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), flex_settings.callback_timeout);
 
-	timed_out = false;
+	timed_out = 0;
 	enable_timeout_every(id, deadline, CANCEL_AGAIN_MS);
 	PG_TRY();
 	{
@@ -90,15 +101,17 @@ call_in_time(const Callback *callback)
 	PG_CATCH();
 	{
 		disable_timeout(id, false);
-		if (!timed_out)
+		if (timed_out == 0)
 			PG_RE_THROW();
 		QueryCancelPending = false;
 		FlushErrorState();
-		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-						errmsg("callback %s ran longer than flex_api.callback_timeout", callback->function)));
+		raise_timeout(callback);
 	}
 	PG_END_TRY();
 	disable_timeout(id, false);
+	/* It has caught the cancel, and then come to an end. */
+	if (timed_out > 0)
+		raise_timeout(callback);
 }
 
 /* Run a callback as its role. */

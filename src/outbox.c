@@ -12,7 +12,9 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "outbox.h"
@@ -102,6 +104,7 @@ flex_outbox_lanes(int *count)
 		lanes[i].operation = text_column(i, 1);
 		lanes[i].priority = DatumGetInt32(value(i, 2));
 		lanes[i].due_at = DatumGetTimestampTz(value(i, 3));
+		lanes[i].claim_from = DT_NOBEGIN;
 	}
 	return lanes;
 }
@@ -128,51 +131,141 @@ claims_of_rows(int count)
 		claims[i].on_failure = DatumGetBool(value(i, 9));
 		claims[i].foreign = DatumGetBool(value(i, 10));
 		claims[i].may_be_done = DatumGetBool(value(i, 11));
+		claims[i].run_at = DatumGetTimestampTz(value(i, 12));
 	}
 	return claims;
 }
 
 /*
- * Claim requests that are due, for this process to send.  They may be sent once
- * the transaction has been committed, to disk.
+ * Claim requests that are due, from run_at on, for this process to send.  They
+ * may be sent once the transaction has been committed, to disk.
  */
 Claim *
-flex_outbox_claim(const char *operation, int priority, int limit, int *count)
+flex_outbox_claim(const Lane *lane, int limit, int *count)
 {
-	Datum values[6] = {
-		CStringGetTextDatum(operation),
-		Int32GetDatum(priority),
+	Datum values[8] = {
+		CStringGetTextDatum(lane->operation),
+		Int32GetDatum(lane->priority),
 		Int32GetDatum(limit),
 		Int32GetDatum(MyProcPid),
 		TimestampTzGetDatum(MyStartTimestamp),
 		ObjectIdGetDatum(MyDatabaseId),
+		TimestampTzGetDatum(lane->claim_from),
+		TimestampTzGetDatum(GetCurrentTimestamp()),
 	};
 
 	*count = (int) flex_statement_run(CLAIM, values, NULL);
 	return claims_of_rows(*count);
 }
 
-/* Record what became of a claimed request. */
+/*
+ * Settlements are collected, as columns, and written by one statement: half the
+ * cost of one a request.
+ */
+#define SETTLEMENTS_AT_ONCE 256
+#define SETTLEMENT_BYTES (64 * 1024 * 1024) /* of responses: an array has an end */
+
+static const struct
+{
+	Oid type;
+	int length;
+	bool by_value;
+	char alignment;
+} settlement_columns[] = {
+	{INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE},
+	{TEXTOID, -1, false, TYPALIGN_INT},
+	{BOOLOID, 1, true, TYPALIGN_CHAR},
+	{TIMESTAMPTZOID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE},
+	{INT4OID, 4, true, TYPALIGN_INT},
+	{INT4OID, 4, true, TYPALIGN_INT},
+	{TEXTOID, -1, false, TYPALIGN_INT},
+	{TEXTOID, -1, false, TYPALIGN_INT},
+	{TEXTOID, -1, false, TYPALIGN_INT},
+	{JSONBOID, -1, false, TYPALIGN_INT},
+};
+
+#define SETTLEMENT_COLUMNS lengthof(settlement_columns)
+
+static MemoryContext collected_context;
+static int collected;
+static size_t collected_bytes;
+static Datum collected_values[SETTLEMENT_COLUMNS][SETTLEMENTS_AT_ONCE];
+static bool collected_nulls[SETTLEMENT_COLUMNS][SETTLEMENTS_AT_ONCE];
+
+/* Forget what has been collected: at the beginning of a transaction. */
+void
+flex_outbox_discard(void)
+{
+	if (collected_context == NULL)
+		collected_context = AllocSetContextCreate(TopMemoryContext, "flex_api settlements", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextReset(collected_context);
+	collected = 0;
+	collected_bytes = 0;
+}
+
+/* Write what has been collected. */
+void
+flex_outbox_flush(void)
+{
+	Datum values[SETTLEMENT_COLUMNS];
+	int lower_bound = 1;
+
+	if (collected == 0)
+		return;
+	for (size_t i = 0; i < SETTLEMENT_COLUMNS; i++)
+		values[i] = PointerGetDatum(construct_md_array(
+			collected_values[i], collected_nulls[i], 1, &collected, &lower_bound, settlement_columns[i].type,
+			settlement_columns[i].length, settlement_columns[i].by_value, settlement_columns[i].alignment));
+	flex_statement_run(SETTLE, values, NULL);
+	flex_outbox_discard();
+}
+
+/* A column of the settlement that is being collected. */
+static void
+collect(int column_number, Datum datum, bool is_null)
+{
+	collected_values[column_number][collected] = datum;
+	collected_nulls[column_number][collected] = is_null;
+}
+
+static void
+collect_text(int column_number, const char *text)
+{
+	collect(column_number, text != NULL ? CStringGetTextDatum(text) : (Datum) 0, text == NULL);
+}
+
+/* Record what became of a claimed request; flex_outbox_flush() writes it. */
 void
 flex_outbox_settle(int64 id, const Settlement *settlement)
 {
-	char nulls[10 + 1] = "          ";
-	Datum values[10];
+	MemoryContext before = MemoryContextSwitchTo(collected_context);
+	bool has_response = settlement->response != (Datum) 0;
 
-	values[0] = Int64GetDatum(id);
-	values[1] = text_parameter(settlement->state, &nulls[1]);
-	values[2] = BoolGetDatum(settlement->with_callback);
-	values[3] = TimestampTzGetDatum(settlement->run_at);
-	nulls[3] = settlement->run_at == 0 ? 'n' : ' ';
-	values[4] = Int32GetDatum(settlement->uncounted ? 1 : 0);
-	values[5] = Int32GetDatum(settlement->http_status);
-	nulls[5] = settlement->http_status == 0 ? 'n' : ' ';
-	values[6] = text_parameter(settlement->error_code, &nulls[6]);
-	values[7] = text_parameter(settlement->error_message, &nulls[7]);
-	values[8] = text_parameter(settlement->request_id, &nulls[8]);
-	values[9] = settlement->response;
-	nulls[9] = settlement->response == (Datum) 0 ? 'n' : ' ';
-	flex_statement_run(SETTLE, values, nulls);
+	collect(0, Int64GetDatum(id), false);
+	collect_text(1, settlement->state);
+	collect(2, BoolGetDatum(settlement->with_callback), false);
+	collect(3, TimestampTzGetDatum(settlement->run_at), settlement->run_at == 0);
+	collect(4, Int32GetDatum(settlement->uncounted ? 1 : 0), false);
+	collect(5, Int32GetDatum(settlement->http_status), settlement->http_status == 0);
+	collect_text(6, settlement->error_code);
+	collect_text(7, settlement->error_message);
+	collect_text(8, settlement->request_id);
+	collect(9, has_response ? JsonbPGetDatum(DatumGetJsonbPCopy(settlement->response)) : (Datum) 0, !has_response);
+	if (has_response)
+		collected_bytes += VARSIZE(DatumGetPointer(settlement->response));
+	MemoryContextSwitchTo(before);
+	collected++;
+	if (collected == SETTLEMENTS_AT_ONCE || collected_bytes > SETTLEMENT_BYTES)
+		flex_outbox_flush();
+}
+
+static uint64 holds; /* made by this process */
+
+/* A number that changes whenever this process holds an operation back. */
+uint64
+flex_outbox_holds(void)
+{
+	return holds;
 }
 
 /* Send nothing more to an operation until then. */
@@ -182,6 +275,7 @@ flex_outbox_hold(const char *operation, TimestampTz until)
 	Datum values[2] = {CStringGetTextDatum(operation), TimestampTzGetDatum(until)};
 
 	flex_statement_run(HOLD, values, NULL);
+	holds++;
 }
 
 /*
@@ -200,42 +294,48 @@ flex_outbox_orphans(int limit, bool with_own, int *count)
 	return claims_of_rows(*count);
 }
 
-/*
- * Take the next callback that is due and give its request the last state; both
- * are undone together when the callback fails.  False when none is due.
- */
+/* Claim the next callback that is due, for this process to run; false when none is. */
 bool
-flex_outbox_take_callback(Callback *callback)
+flex_outbox_claim_callback(Callback *callback)
 {
-	Datum values[1];
-	bool is_null;
-
-	if (flex_statement_run(LOCK_CALLBACK, NULL, NULL) == 0)
+	if (flex_statement_run(CLAIM_CALLBACK, NULL, NULL) == 0)
 		return false;
 	callback->id = DatumGetInt64(value(0, 1));
-	values[0] = Int64GetDatum(callback->id);
-	if (flex_statement_run(SETTLE_CALLBACK, values, NULL) != 1)
-		elog(ERROR, "request " INT64_FORMAT " of the outbox vanished", callback->id);
+	callback->attempts = DatumGetInt32(value(0, 2));
+	return true;
+}
+
+/*
+ * Give the request of a callback that was claimed its last state, and learn how
+ * to call.  False when somebody else has dealt with it in the meantime.
+ */
+bool
+flex_outbox_settle_callback(Callback *callback)
+{
+	Datum values[2] = {Int64GetDatum(callback->id), Int32GetDatum(callback->attempts)};
+
+	if (flex_statement_run(SETTLE_CALLBACK, values, NULL) == 0)
+		return false;
 	callback->role = DatumGetObjectId(value(0, 1));
 	callback->function = text_column(0, 2);
-	callback->attempts = DatumGetInt32(value(0, 3));
-	callback->state = text_column(0, 4);
-	callback->row = column(0, 5, &is_null);
-	callback->row_type = SPI_gettypeid(SPI_tuptable->tupdesc, 5);
+	callback->state = text_column(0, 3);
+	callback->row = value(0, 4);
+	callback->row_type = SPI_gettypeid(SPI_tuptable->tupdesc, 4);
 	return true;
 }
 
 /* Record that a callback failed, and when to try again: 0 for never. */
 void
-flex_outbox_fail_callback(int64 id, const char *error, TimestampTz again_at)
+flex_outbox_fail_callback(const Callback *callback, const char *error, TimestampTz again_at)
 {
-	char nulls[3 + 1] = "   ";
-	Datum values[3];
+	char nulls[4 + 1] = "    ";
+	Datum values[4];
 
-	values[0] = Int64GetDatum(id);
+	values[0] = Int64GetDatum(callback->id);
 	values[1] = text_parameter(error, &nulls[1]);
-	values[2] = TimestampTzGetDatum(again_at);
-	nulls[2] = again_at == 0 ? 'n' : ' ';
+	values[2] = Int32GetDatum(callback->attempts);
+	values[3] = TimestampTzGetDatum(again_at);
+	nulls[3] = again_at == 0 ? 'n' : ' ';
 	flex_statement_run(FAIL_CALLBACK, values, nulls);
 }
 

@@ -30,7 +30,8 @@ typedef struct Lane
 {
 	char *operation;
 	int priority;
-	TimestampTz due_at; /* of the first of them, or when the hold on them ends */
+	TimestampTz due_at;     /* of the first of them, or when the hold on them ends */
+	TimestampTz claim_from; /* run_at of the last one claimed: those before are gone, mostly */
 } Lane;
 
 /* A request that this process has claimed. */
@@ -46,7 +47,8 @@ typedef struct Claim
 	bool on_success;   /* has such a callback */
 	bool on_failure;
 	bool may_be_done; /* the answer of an earlier attempt was lost */
-	bool foreign;     /* comes from another database: must not be sent */
+	TimestampTz run_at;
+	bool foreign; /* comes from another database: must not be sent */
 } Claim;
 
 /* What became of a claimed request. */
@@ -69,8 +71,8 @@ typedef struct Callback
 	int64 id;
 	Oid role;
 	char *function; /* qualified name */
-	int attempts;
-	char *state; /* that the request has now */
+	int attempts;   /* this one included */
+	char *state;    /* that the request has now */
 	Datum row;
 	Oid row_type;
 } Callback;
@@ -78,12 +80,16 @@ typedef struct Callback
 extern int64 flex_outbox_insert(const NewRequest *request);
 extern int64 flex_outbox_find_key(const char *unique_key);
 extern Lane *flex_outbox_lanes(int *count);
-extern Claim *flex_outbox_claim(const char *operation, int priority, int limit, int *count);
+extern Claim *flex_outbox_claim(const Lane *lane, int limit, int *count);
+extern void flex_outbox_discard(void);
+extern void flex_outbox_flush(void);
 extern void flex_outbox_settle(int64 id, const Settlement *settlement);
 extern void flex_outbox_hold(const char *operation, TimestampTz until);
 extern Claim *flex_outbox_orphans(int limit, bool with_own, int *count);
-extern bool flex_outbox_take_callback(Callback *callback);
-extern void flex_outbox_fail_callback(int64 id, const char *error, TimestampTz again_at);
+extern uint64 flex_outbox_holds(void);
+extern bool flex_outbox_claim_callback(Callback *callback);
+extern bool flex_outbox_settle_callback(Callback *callback);
+extern void flex_outbox_fail_callback(const Callback *callback, const char *error, TimestampTz again_at);
 extern TimestampTz flex_outbox_next_callback(void);
 extern int flex_outbox_expire(int retention_minutes, int limit);
 extern bool flex_outbox_note_drain(bool is_worker);

@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -35,6 +36,7 @@ typedef struct Socket
 	int position;      /* in the set, or NOT_IN_SET */
 	bool noted;        /* in notes */
 	bool ours;         /* opened by flex_poller_open() */
+	bool lasting;      /* not closed before the process ends */
 } Socket;
 
 static Socket *sockets; /* by file descriptor */
@@ -79,6 +81,7 @@ forget(pgsocket fd)
 	if (sockets[fd].ours)
 		ReleaseExternalFD();
 	sockets[fd].ours = false;
+	sockets[fd].lasting = false;
 	sockets[fd].wanted = 0;
 	if (sockets[fd].position != NOT_IN_SET)
 	{
@@ -126,16 +129,17 @@ flex_poller_close(pgsocket fd)
  * Wait for events (WL_SOCKET_*) on a socket from now on, or for none of it.
  * Raises nothing; false when memory is out.
  *
- * Only a socket of ours that is still open may stay in the set while nobody
- * waits for it: libcurl closes those of its resolver, and one that never got
- * connected, without a word.
+ * Only a socket of ours that is still open, or a lasting one, may stay in the
+ * set while nobody waits for it: libcurl closes those of its resolver, and one
+ * that never got connected, without a word.
  */
 bool
-flex_poller_watch(pgsocket fd, uint32 events)
+flex_poller_watch(pgsocket fd, uint32 events, bool lasting)
 {
 	if (!make_room(fd))
 		return false;
-	if (events == 0 && (!sockets[fd].ours || fcntl(fd, F_GETFD) < 0))
+	sockets[fd].lasting = lasting && !sockets[fd].ours;
+	if (events == 0 && !sockets[fd].lasting && (!sockets[fd].ours || fcntl(fd, F_GETFD) < 0))
 	{
 		forget(fd);
 		return true;
@@ -147,6 +151,35 @@ flex_poller_watch(pgsocket fd, uint32 events)
 		notes[notes_count++] = fd;
 	}
 	return true;
+}
+
+/* True when one of these sockets has been closed by the other side. */
+static bool
+has_hung_up(struct pollfd *idle, int count)
+{
+	return count > 0 && poll(idle, count, 0) > 0;
+}
+
+/* True when the other side has closed a socket of ours that nobody waits for. */
+bool
+flex_poller_any_hung_up(void)
+{
+	struct pollfd idle[64];
+	size_t count = 0;
+
+	for (int fd = 0; fd < sockets_size; fd++)
+	{
+		if (!sockets[fd].ours || sockets[fd].wanted != 0)
+			continue;
+		if (count == lengthof(idle))
+		{
+			if (has_hung_up(idle, count))
+				return true;
+			count = 0;
+		}
+		idle[count++] = (struct pollfd){.fd = fd, .events = POLLRDHUP};
+	}
+	return has_hung_up(idle, count);
 }
 
 /* Put a socket that is wanted into the set. */

@@ -30,6 +30,7 @@
 #include "transport.h"
 
 #define HOUSEKEEPING_MS 30000
+#define LANES_MS 200 /* a more urgent lane is not seen for so long */
 #define ORPHANS_AT_ONCE 1000
 #define EXPIRED_AT_ONCE 1000
 #define CALLBACKS_A_TURN 20 /* then answers that have come are looked at again */
@@ -51,7 +52,12 @@ struct Sender
 	TimestampTz due_at;      /* of the next request; 0: there is none */
 	TimestampTz tokens_at;   /* when the rate allows a request that is due; 0: none waits for it */
 	TimestampTz callback_at; /* of the next callback; 0: there is none */
-	int64 cleaned_at;        /* flex_clock_ms() of the last housekeeping; 0: never */
+	Lane *lanes;             /* as they were at lanes_at */
+	int lanes_count;
+	int64 lanes_at; /* flex_clock_ms(); 0: unknown */
+	uint64 holds;   /* flex_outbox_holds() at that time */
+	MemoryContext lanes_context;
+	int64 cleaned_at; /* flex_clock_ms() of the last housekeeping; 0: never */
 };
 
 /* Make a sender; it lives in a context under the current one. */
@@ -65,6 +71,7 @@ flex_sender_create(const Transactions *transactions, int64 max_requests, bool is
 	sender->is_worker = is_worker;
 	sender->context = context;
 	sender->turn = AllocSetContextCreate(context, "flex_api turn", ALLOCSET_DEFAULT_SIZES);
+	sender->lanes_context = AllocSetContextCreate(context, "flex_api lanes", ALLOCSET_DEFAULT_SIZES);
 	sender->requests_left = max_requests;
 	sender->has_callbacks = true;
 	dlist_init(&sender->batch.sendings);
@@ -78,6 +85,7 @@ begin(Sender *sender, OutboxAccess *access)
 {
 	sender->transactions->begin();
 	flex_outbox_enter(access);
+	flex_outbox_discard();
 	MemoryContextSwitchTo(sender->turn);
 }
 
@@ -88,6 +96,7 @@ begin(Sender *sender, OutboxAccess *access)
 static void
 commit(Sender *sender, OutboxAccess *access)
 {
+	flex_outbox_flush();
 	flex_outbox_leave(access);
 	if (sender->must_be_durable && synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_WRITE)
 		(void) set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
@@ -121,38 +130,84 @@ function_of(const char *operation)
 	return LookupFuncName(name, -1, NULL, true);
 }
 
+/* Put what was claimed of a lane into the batch. */
+static void
+add_claims(Sender *sender, const Lane *lane, const Claim *claims, int count)
+{
+	Oid function = function_of(lane->operation);
+	const Signature *signature = NULL;
+
+	if (flex_operation_find(lane->operation) == NULL)
+		function = InvalidOid;
+	if (OidIsValid(function))
+		signature = flex_signature_of_function(function);
+	for (int i = 0; i < count; i++)
+	{
+		if (!flex_batch_add(&sender->batch, &claims[i], function, signature))
+			sender->has_callbacks |= claims[i].on_failure;
+	}
+}
+
+/*
+ * Claim requests of a lane, from where the last claim ended: before that, the
+ * index has the entries of what was sent, until the next vacuum.  Only when there
+ * is nothing more behind, all of it is looked at.
+ */
+static int
+claim_from_last(Sender *sender, Lane *lane, int limit)
+{
+	int count;
+	Claim *claims = flex_outbox_claim(lane, limit, &count);
+
+	if (count == 0 && lane->claim_from != DT_NOBEGIN)
+	{
+		lane->claim_from = DT_NOBEGIN;
+		claims = flex_outbox_claim(lane, limit, &count);
+	}
+	for (int i = 0; i < count; i++)
+		lane->claim_from = Max(lane->claim_from, claims[i].run_at);
+	add_claims(sender, lane, claims, count);
+	return count;
+}
+
 /* Claim what may be sent of a lane, at most room requests.  Returns how many were. */
 static int
-claim_lane(Sender *sender, const Lane *lane, int room)
+claim_lane(Sender *sender, Lane *lane, int room)
 {
 	const Operation *operation = flex_operation_find(lane->operation);
 	int granted = operation != NULL ? flex_limits_take(operation, room) : room;
-	Oid function;
-	const Signature *signature = NULL;
-	Claim *claims;
 	int count;
 
 	if (granted == 0)
 	{
-		sender->tokens_at = earlier(sender->tokens_at,
-									TimestampTzPlusMilliseconds(GetCurrentTimestamp(), flex_limits_wait_ms(operation)));
+		TimestampTz tokens_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), flex_limits_wait_ms(operation));
+
+		sender->tokens_at = earlier(sender->tokens_at, tokens_at);
 		return 0;
 	}
-	claims = flex_outbox_claim(lane->operation, lane->priority, granted, &count);
+	count = claim_from_last(sender, lane, granted);
 	if (operation != NULL)
 		flex_limits_give_back(operation, granted - count);
-	function = function_of(lane->operation);
-	if (OidIsValid(function) && operation != NULL)
-		signature = flex_signature_of_function(function);
-	for (int i = 0; i < count; i++)
-	{
-		if (!flex_batch_add(&sender->batch, &claims[i], signature != NULL ? function : InvalidOid, signature))
-			sender->has_callbacks |= claims[i].on_failure;
-	}
 	/* There may be more of it. */
-	if (count == granted)
+	if (count > 0)
 		note_due(sender, GetCurrentTimestamp());
 	return count;
+}
+
+/* Look which lanes there are, unless that was done a moment ago. */
+static void
+look_at_lanes(Sender *sender)
+{
+	MemoryContext before;
+
+	if (sender->lanes_at != 0 && flex_clock_ms() - sender->lanes_at < LANES_MS && sender->holds == flex_outbox_holds())
+		return;
+	MemoryContextReset(sender->lanes_context);
+	before = MemoryContextSwitchTo(sender->lanes_context);
+	sender->lanes = flex_outbox_lanes(&sender->lanes_count);
+	MemoryContextSwitchTo(before);
+	sender->lanes_at = flex_clock_ms();
+	sender->holds = flex_outbox_holds();
 }
 
 /* Claim what is due, as long as there is room beside what is under way. */
@@ -160,22 +215,28 @@ static void
 claim_requests(Sender *sender, int under_way)
 {
 	int room = (int) Min((int64) (flex_settings.concurrency - under_way), sender->requests_left);
-	int count;
-	Lane *lanes = flex_outbox_lanes(&count);
+	bool are_fresh = sender->lanes_at == 0;
 	TimestampTz now = GetCurrentTimestamp();
 	int claimed = 0;
 
+	look_at_lanes(sender);
 	sender->due_at = 0;
 	sender->tokens_at = 0;
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < sender->lanes_count; i++)
 	{
-		if (lanes[i].due_at <= now && room > claimed)
-			claimed += claim_lane(sender, &lanes[i], room - claimed);
+		if (sender->lanes[i].due_at <= now && room > claimed)
+			claimed += claim_lane(sender, &sender->lanes[i], room - claimed);
 		else
-			note_due(sender, lanes[i].due_at);
+			note_due(sender, sender->lanes[i].due_at);
 	}
 	sender->requests_left -= claimed;
 	sender->must_be_durable = claimed > 0;
+	if (claimed > 0)
+		return;
+	/* What was known of the lanes is used up: look again, at once if it was not new. */
+	sender->lanes_at = 0;
+	if (!are_fresh)
+		note_due(sender, now);
 }
 
 /* Take over what dead senders left, and delete what is too old. */
@@ -224,6 +285,7 @@ settle_and_claim(Sender *sender)
 	if (must_clean_up(sender))
 		clean_up(sender);
 	settled = flex_batch_settle(&sender->batch, false);
+	flex_outbox_flush();
 	if (sender->requests_left > 0)
 		claim_requests(sender, sender->batch.count - settled);
 	commit(sender, &access);
@@ -234,43 +296,53 @@ settle_and_claim(Sender *sender)
 static void
 fail_callback(const Callback *callback, const ErrorData *error)
 {
-	bool give_up = callback->attempts + 1 >= CALLBACK_MAX_ATTEMPTS;
-	int64 delay = flex_backoff_ms(callback->attempts, CALLBACK_FIRST_MS, CALLBACK_MOST_MS);
+	bool give_up = callback->attempts >= CALLBACK_MAX_ATTEMPTS;
+	int64 delay = flex_backoff_ms(callback->attempts - 1, CALLBACK_FIRST_MS, CALLBACK_MOST_MS);
 
 	ereport(WARNING, (errcode(error->sqlerrcode),
 					  errmsg("callback of request " INT64_FORMAT " of the Flex API outbox failed: %s", callback->id,
 							 error->message),
 					  give_up ? errdetail("It is not tried again.") : 0));
-	flex_outbox_fail_callback(callback->id, error->message,
+	flex_outbox_fail_callback(callback, error->message,
 							  give_up ? 0 : TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay));
 }
 
-/*
- * Run the next callback that is due, in the transaction that settles its
- * request; false when none is.
- */
+/* Run a callback that was claimed, in the transaction that settles its request. */
+static void
+run_claimed_callback(Sender *sender, Callback *callback)
+{
+	OutboxAccess access;
+	ErrorData *error;
+
+	begin(sender, &access);
+	if (flex_outbox_settle_callback(callback))
+	{
+		flex_outbox_leave(&access);
+		error = flex_callback_run(callback);
+		flex_outbox_enter(&access);
+		if (error != NULL)
+			fail_callback(callback, error);
+		flex_settle_notify(callback->id, callback->state);
+	}
+	commit(sender, &access);
+}
+
+/* Run the next callback that is due; false when none is. */
 static bool
 run_callback(Sender *sender)
 {
 	OutboxAccess access;
 	Callback callback;
-	ErrorData *error;
+	bool claimed;
 
 	begin(sender, &access);
-	if (!flex_outbox_take_callback(&callback))
-	{
+	claimed = flex_outbox_claim_callback(&callback);
+	if (!claimed)
 		sender->callback_at = flex_outbox_next_callback();
-		commit(sender, &access);
-		return false;
-	}
-	flex_outbox_leave(&access);
-	error = flex_callback_run(&callback);
-	flex_outbox_enter(&access);
-	if (error != NULL)
-		fail_callback(&callback, error);
-	flex_settle_notify(callback.id, callback.state);
 	commit(sender, &access);
-	return true;
+	if (claimed)
+		run_claimed_callback(sender, &callback);
+	return claimed;
 }
 
 /* Run callbacks that are due, but not so many that answers wait for long. */

@@ -77,31 +77,41 @@ static const Statement statements[STATEMENTS] = {
 				   "FROM lanes AS l LEFT JOIN $t.flex_outbox_holds AS h USING (operation) "
 				   "ORDER BY l.priority DESC, 3",
 		},
+	/* By ctid, which is good as long as the rows are locked: no second look into an index. */
 	[CLAIM] =
 		{
-			.sql = "UPDATE $t.flex_outbox AS o SET state = 'sending', attempts = o.attempts + 1, "
-				   "started_at = clock_timestamp(), sender_pid = $4, sender_start = $5 "
-				   "WHERE o.id = ANY (ARRAY(SELECT id FROM $t.flex_outbox WHERE state = 'pending' AND operation = $1 "
-				   "AND priority = $2 AND run_at <= clock_timestamp() ORDER BY operation, priority, run_at, id "
-				   "LIMIT $3 FOR UPDATE SKIP LOCKED)) "
-				   "RETURNING o.id, o.operation, o.arguments, o.attempts, o.max_attempts, o.enqueued_role, "
-				   "o.account_sid, o.on_success IS NOT NULL, o.on_failure IS NOT NULL, o.enqueued_in <> $6, "
-				   "coalesce(o.error_code IN ('08006', '08007') OR o.http_status >= 500, false)",
-			.count = 6,
-			.types = {TEXTOID, INT4OID, INT4OID, INT4OID, TIMESTAMPTZOID, OIDOID},
+			.sql =
+				"UPDATE $t.flex_outbox AS o SET state = 'sending', attempts = o.attempts + 1, "
+				"started_at = clock_timestamp(), sender_pid = $4, sender_start = $5 "
+				"WHERE o.ctid = ANY (ARRAY(SELECT ctid FROM $t.flex_outbox WHERE state = 'pending' AND operation = $1 "
+				"AND priority = $2 AND run_at >= $7 AND run_at <= $8 ORDER BY operation, priority, run_at, id "
+				"LIMIT $3 FOR UPDATE SKIP LOCKED)) "
+				"RETURNING o.id, o.operation, o.arguments, o.attempts, o.max_attempts, o.enqueued_role, "
+				"o.account_sid, o.on_success IS NOT NULL, o.on_failure IS NOT NULL, o.enqueued_in <> $6, "
+				"coalesce(o.error_code IN ('08006', '08007') OR o.http_status >= 500, false), o.run_at",
+			.count = 8,
+			.types = {TEXTOID, INT4OID, INT4OID, INT4OID, TIMESTAMPTZOID, OIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
 		},
-	/* With a callback the row takes its last state together with that. */
+	/*
+	 * Many at once.  With a callback (s.c) the row takes its last state together
+	 * with that.  The CASE keeps the planner from the index of all that is being
+	 * sent: the primary key is the way.
+	 */
 	[SETTLE] =
 		{
-			.sql = "UPDATE $t.flex_outbox SET state = CASE WHEN $3 THEN state ELSE $2 END, "
-				   "outcome = CASE WHEN $3 THEN $2 END, "
-				   "callback_at = CASE WHEN $3 THEN clock_timestamp() END, "
-				   "finished_at = CASE WHEN $2 <> 'pending' AND NOT $3 THEN clock_timestamp() END, "
-				   "run_at = coalesce($4, run_at), attempts = attempts - $5, http_status = $6, error_code = $7, "
-				   "error_message = $8, request_id = $9, response = $10, sender_pid = NULL, sender_start = NULL "
-				   "WHERE id = $1 AND state = 'sending' AND outcome IS NULL",
+			.sql = "UPDATE $t.flex_outbox AS o SET state = CASE WHEN s.c THEN o.state ELSE s.state END, "
+				   "outcome = CASE WHEN s.c THEN s.state END, "
+				   "callback_at = CASE WHEN s.c THEN clock_timestamp() END, "
+				   "finished_at = CASE WHEN s.state <> 'pending' AND NOT s.c THEN clock_timestamp() END, "
+				   "run_at = coalesce(s.run_at, o.run_at), attempts = o.attempts - s.uncounted, "
+				   "http_status = s.http_status, error_code = s.error_code, error_message = s.error_message, "
+				   "request_id = s.request_id, response = s.response, sender_pid = NULL, sender_start = NULL "
+				   "FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) AS s(id, state, c, run_at, uncounted, "
+				   "http_status, error_code, error_message, request_id, response) "
+				   "WHERE o.id = s.id AND CASE WHEN o.outcome IS NULL THEN o.state = 'sending' END",
 			.count = 10,
-			.types = {INT8OID, TEXTOID, BOOLOID, TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, JSONBOID},
+			.types = {INT8ARRAYOID, TEXTARRAYOID, BOOLARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
+					  TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID},
 		},
 	[HOLD] =
 		{
@@ -114,7 +124,8 @@ static const Statement statements[STATEMENTS] = {
 	[FIND_ORPHANS] =
 		{
 			.sql = "SELECT o.id, o.operation, NULL::jsonb, o.attempts, o.max_attempts, o.enqueued_role, "
-				   "o.account_sid, o.on_success IS NOT NULL, o.on_failure IS NOT NULL, o.enqueued_in <> $5, false "
+				   "o.account_sid, o.on_success IS NOT NULL, o.on_failure IS NOT NULL, o.enqueued_in <> $5, false, "
+				   "o.run_at "
 				   "FROM $t.flex_outbox AS o WHERE o.state = 'sending' AND o.outcome IS NULL "
 				   "AND CASE WHEN o.sender_pid = $1 AND o.sender_start = $2 THEN $3 ELSE NOT EXISTS "
 				   "(SELECT FROM pg_stat_get_activity(o.sender_pid) AS a WHERE a.backend_start = o.sender_start) END "
@@ -122,28 +133,31 @@ static const Statement statements[STATEMENTS] = {
 			.count = 5,
 			.types = {INT4OID, TIMESTAMPTZOID, BOOLOID, INT4OID, OIDOID},
 		},
-	[LOCK_CALLBACK] =
+	/* Counted and put off before it runs: one that kills its process must not be the first again. */
+	[CLAIM_CALLBACK] =
 		{
-			.sql = "SELECT id FROM $t.flex_outbox WHERE callback_at <= clock_timestamp() "
-				   "ORDER BY callback_at LIMIT 1 FOR UPDATE SKIP LOCKED",
+			.sql = "UPDATE $t.flex_outbox SET callback_attempts = callback_attempts + 1, callback_at = "
+				   "clock_timestamp() + "
+				   "least(power(2, least(callback_attempts, 20)), 3600) * interval '1 second' "
+				   "WHERE id = (SELECT id FROM $t.flex_outbox WHERE callback_at <= clock_timestamp() "
+				   "ORDER BY callback_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id, callback_attempts",
 		},
 	[SETTLE_CALLBACK] =
 		{
 			.sql = "UPDATE $t.flex_outbox AS o SET state = coalesce(outcome, state), outcome = NULL, "
-				   "finished_at = coalesce(finished_at, clock_timestamp()), callback_at = NULL, callback_error = NULL "
-				   "WHERE id = $1 RETURNING o.enqueued_role, "
-				   "CASE WHEN o.state = 'succeeded' THEN o.on_success ELSE o.on_failure END, o.callback_attempts, "
-				   "o.state, o",
-			.count = 1,
-			.types = {INT8OID},
+				   "finished_at = coalesce(finished_at, clock_timestamp()), callback_at = NULL, callback_error = NULL, "
+				   "callback_attempts = callback_attempts - 1 WHERE id = $1 AND callback_attempts = $2 "
+				   "AND callback_at IS NOT NULL RETURNING o.enqueued_role, "
+				   "CASE WHEN o.state = 'succeeded' THEN o.on_success ELSE o.on_failure END, o.state, o",
+			.count = 2,
+			.types = {INT8OID, INT4OID},
 		},
 	[FAIL_CALLBACK] =
 		{
-			.sql = "UPDATE $t.flex_outbox SET state = coalesce(outcome, state), outcome = NULL, "
-				   "finished_at = coalesce(finished_at, clock_timestamp()), "
-				   "callback_attempts = callback_attempts + 1, callback_error = $2, callback_at = $3 WHERE id = $1",
-			.count = 3,
-			.types = {INT8OID, TEXTOID, TIMESTAMPTZOID},
+			.sql =
+				"UPDATE $t.flex_outbox SET callback_attempts = $3, callback_error = $2, callback_at = $4 WHERE id = $1",
+			.count = 4,
+			.types = {INT8OID, TEXTOID, INT4OID, TIMESTAMPTZOID},
 		},
 	[NEXT_CALLBACK] =
 		{
@@ -160,15 +174,16 @@ static const Statement statements[STATEMENTS] = {
 	[NOTE_DRAIN] =
 		{
 			.sql = "UPDATE $t.flex_outbox_activity SET last_drain_at = now() "
-				   "WHERE last_drain_at IS NULL OR last_drain_at < now() - interval '1 minute'",
+				   "WHERE only_row AND (last_drain_at IS NULL OR last_drain_at < now() - interval '1 minute')",
 		},
 	[NOTE_WORKER] =
 		{
-			.sql = "UPDATE $t.flex_outbox_activity SET last_drain_at = now(), worker_pid = pg_backend_pid()",
+			.sql = "UPDATE $t.flex_outbox_activity SET last_drain_at = now(), worker_pid = pg_backend_pid() WHERE "
+				   "only_row",
 		},
 	[WAS_DRAINED] =
 		{
-			.sql = "SELECT FROM $t.flex_outbox_activity WHERE last_drain_at > now() - interval '1 day'",
+			.sql = "SELECT FROM $t.flex_outbox_activity WHERE only_row AND last_drain_at > now() - interval '1 day'",
 		},
 	[LOCK_REQUEST] =
 		{
@@ -276,6 +291,9 @@ flex_outbox_enter(OutboxAccess *access)
 		/* Plans are made once, when the table may be empty: they must be those for a full one. */
 		{"enable_seqscan", "off"},
 		{"enable_bitmapscan", "off"},
+		{"enable_mergejoin", "off"},
+		{"enable_hashjoin", "off"},
+		{"jit", "off"},
 	};
 	Oid owner = owner_of_outbox();
 
@@ -338,8 +356,11 @@ plan_of(StatementName name)
 uint64
 flex_statement_run(StatementName name, Datum *values, const char *nulls)
 {
+	MemoryContext caller = CurrentMemoryContext;
 	int result = SPI_execute_plan(plan_of(name), values, nulls, false, 0);
 
+	/* SPI leaves its own context behind, which ends with the transaction. */
+	MemoryContextSwitchTo(caller);
 	if (result < 0)
 		elog(ERROR, "a statement of the outbox failed: %s", SPI_result_code_string(result));
 	return SPI_processed;

@@ -94,7 +94,8 @@ receive_header(char *bytes, size_t size, size_t count, void *data)
 	transfer->header_bytes += length;
 	if (transfer->header_bytes > MAX_HEADER_BYTES)
 		return 0;
-	if (length <= 2 && (bytes[0] == '\r' || bytes[0] == '\n'))
+	/* From 8.22 on a lone carriage return may come, where the connection was closed behind it. */
+	if ((length == 2 && bytes[0] == '\r' && bytes[1] == '\n') || (length == 1 && bytes[0] == '\n'))
 		transfer->headers_complete = flex_transfer_status(transfer) >= 200;
 	return length;
 }

@@ -20,10 +20,28 @@
 #include "clock.h"
 #include "poller.h"
 #include "transport.h"
+#include "versions.h"
+
+#define KEPT_CONNECTIONS 1000L
 
 static CURLM *multi;
 static pid_t multi_owner;    /* a child of the process must not use it */
 static int64 timer_due = -1; /* when libcurl wants to be called; -1: never */
+
+/*
+ * True for a handle that libcurl has for itself.  What it waits for with that,
+ * sockets of connections apart, is open as long as the multi handle: since 8.20
+ * the one by which the resolver's threads wake it.
+ */
+static bool
+is_of_libcurl(CURL *easy)
+{
+	void *transfer = NULL;
+
+	/* Where libcurl does not let us ask, it is not ours, either. */
+	(void) curl_easy_getinfo(easy, CURLINFO_PRIVATE, &transfer);
+	return transfer == NULL;
+}
 
 /* libcurl wants to know of other events on a socket. */
 static int
@@ -35,7 +53,7 @@ socket_changed(CURL *easy, curl_socket_t fd, int what, void *unused, void *unuse
 		events |= WL_SOCKET_READABLE;
 	if (what != CURL_POLL_REMOVE && (what & CURL_POLL_OUT))
 		events |= WL_SOCKET_WRITEABLE;
-	return flex_poller_watch(fd, events) ? 0 : -1;
+	return flex_poller_watch(fd, events, is_of_libcurl(easy)) ? 0 : -1;
 }
 
 /* libcurl wants to be called after that time. */
@@ -57,6 +75,22 @@ open_multi(void)
 	multi_owner = MyProcPid;
 	curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, socket_changed);
 	curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, timer_changed);
+	/* By default it would keep no more than four for each request under way. */
+	curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, KEPT_CONNECTIONS);
+}
+
+/*
+ * See that no request goes out on a connection that the other side has closed.
+ * libcurl looks itself, but from 8.22 on not at one that it used within the last
+ * second.  It can only be told to let go of all that are idle.
+ */
+static void
+drop_dead_connections(void)
+{
+#ifdef flex_drop_idle_connections
+	if (flex_poller_any_hung_up())
+		flex_drop_idle_connections(multi);
+#endif
 }
 
 /* Tell libcurl what has happened, and learn which transfers are done. */
@@ -94,6 +128,7 @@ flex_transport_start(const HttpRequest *request, const char *origin, const char 
 	Transfer *transfer;
 
 	open_multi();
+	drop_dead_connections();
 	transfer = flex_transfer_prepare(request, origin, authorization, timeout_ms);
 	if (curl_multi_add_handle(multi, flex_transfer_handle(transfer)) != CURLM_OK)
 	{

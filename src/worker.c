@@ -171,6 +171,7 @@ flex_api_launcher_main(Datum argument)
 static void
 begin_transaction(void)
 {
+	follow_configuration();
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	SPI_connect();

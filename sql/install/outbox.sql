@@ -99,18 +99,6 @@ CREATE POLICY flex_outbox_own ON flex_outbox FOR SELECT
 		AND (finished_at IS NULL OR enqueued_by = current_user));
 GRANT SELECT ON flex_outbox TO PUBLIC;
 
--- A subscriber of logical replication gets no unfinished request: it would send
--- it a second time.
-CREATE FUNCTION flex_outbox_refuse_replica() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-AS $$ BEGIN RETURN NULL; END $$;
-COMMENT ON FUNCTION flex_outbox_refuse_replica() IS
-'Trigger of flex_outbox that drops unfinished requests which logical replication brings:
-the publisher sends them.';
-CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT ON flex_outbox
-	FOR EACH ROW WHEN (NEW.finished_at IS NULL) EXECUTE FUNCTION flex_outbox_refuse_replica();
-ALTER TABLE flex_outbox ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
-
 CREATE TABLE flex_outbox_holds (
 	operation text COLLATE "C" PRIMARY KEY,
 	held_until timestamptz NOT NULL);
@@ -129,6 +117,25 @@ COMMENT ON TABLE flex_outbox_activity IS 'One row: who sends this outbox''s requ
 COMMENT ON COLUMN flex_outbox_activity.only_row IS 'True: keeps the table to one row.';
 COMMENT ON COLUMN flex_outbox_activity.last_drain_at IS 'Start of the last drain, to the minute; NULL: never.';
 COMMENT ON COLUMN flex_outbox_activity.worker_pid IS 'Process of the background worker that began last.';
+
+-- Each database's outbox is its own: a subscriber of logical replication must
+-- neither send the publisher's requests nor have its own overwritten.
+CREATE FUNCTION flex_outbox_refuse_replica() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$ BEGIN RETURN NULL; END $$;
+COMMENT ON FUNCTION flex_outbox_refuse_replica() IS
+'Trigger of the outbox''s tables that drops what logical replication brings:
+the publisher sends its own requests.';
+
+CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox
+	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
+ALTER TABLE flex_outbox ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
+CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_holds
+	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
+ALTER TABLE flex_outbox_holds ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
+CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_activity
+	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
+ALTER TABLE flex_outbox_activity ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
 
 CREATE FUNCTION flex_enqueue(
 	operation text,

@@ -7,6 +7,11 @@ package Rounds;
 use strict;
 use warnings;
 
+use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
+
+my $FEWEST = 3;    # rounds
+my $PATIENCE = 16; # seconds that rounds may take
+
 sub median
 {
 	my @sorted = sort { $a <=> $b } @_;
@@ -15,14 +20,17 @@ sub median
 }
 
 # Measure contestants, [name, sub that returns [wall, cpu] in microseconds, ...],
-# in so many rounds; costs are divided by per.
+# in so many rounds, or in fewer, but three, where others keep the machine busy;
+# costs are divided by per.
 sub measure
 {
 	my ($rounds, $per, @contestants) = @_;
+	my $started = clock_gettime(CLOCK_MONOTONIC);
 	my %costs;
 
 	for my $round (1 .. $rounds)
 	{
+		last if $round > $FEWEST && clock_gettime(CLOCK_MONOTONIC) - $started > $PATIENCE * ($round - 1) / $round;
 		for my $contestant (@contestants)
 		{
 			my $cost = $contestant->[1]->();
@@ -30,6 +38,14 @@ sub measure
 		}
 	}
 	return \%costs;
+}
+
+# How many rounds there were.
+sub count
+{
+	my ($costs) = @_;
+
+	return scalar @{ (values %$costs)[0] };
 }
 
 # "1.23 (1.20-1.31)": the ratio in each round, its median and its range.

@@ -98,11 +98,12 @@ sub calls
 		@others);
 	my ($requests_now, $connections_now) = Floor::counted($servers, $simulator);
 	my ($sent, $opened) = ($requests_now - $requests, $connections_now - $connections);
-	my $expected = $ROUNDS * ($CALLS * (5 + @others) + 1);
-	$sent == $expected && $opened == $ROUNDS + @others
+	my $rounds = Rounds::count($costs);
+	my $expected = $rounds * ($CALLS * (5 + @others) + 1);
+	$sent == $expected && $opened == $rounds + @others
 	  or die "$sent requests on $opened new connections, where $expected on one a round were expected\n";
 
-	Rounds::heading("A call on a kept connection ($CALLS calls a round, $ROUNDS rounds)", 'us');
+	Rounds::heading("A call on a kept connection ($CALLS calls a round, " . Rounds::count($costs) . " rounds)", 'us');
 	my $floor = 'raw libcurl and json-c';
 	Rounds::line($costs, $floor);
 	$missed += Rounds::line($costs, 'LATERAL', $floor, wall => 1.3, cpu => 1.6);
@@ -139,7 +140,7 @@ sub tls
 	$requests_now - $requests == $connections_now - $connections
 	  or die 'connections were kept: ', $requests_now - $requests, ' requests, ', $connections_now - $connections, " connections\n";
 
-	Rounds::heading("A new TLS connection a call ($TLS_CALLS calls a round, $ROUNDS rounds)", 'us');
+	Rounds::heading("A new TLS connection a call ($TLS_CALLS calls a round, " . Rounds::count($costs) . " rounds)", 'us');
 	Rounds::line($costs, $floor);
 	Rounds::line($costs, "raw, libcurl's defaults", $floor);
 	$missed += Rounds::line($costs, 'LATERAL', $floor, cpu_is => 2000);
@@ -162,7 +163,7 @@ sub lists
 		[ 'flex_channels_list()' => sub { $session->cost($statement) } ]);
 	$session->query($statement) == $ROWS or die "not $ROWS rows\n";
 
-	Rounds::heading("A list of $ROWS rows in pages of 1000 ($ROUNDS rounds)", 'ms');
+	Rounds::heading("A list of $ROWS rows in pages of 1000 (" . Rounds::count($costs) . " rounds)", 'ms');
 	Rounds::line($costs, $floor);
 	$missed += Rounds::line($costs, 'flex_channels_list()', $floor, wall => 1.3);
 	print "  raw: raw_list -H ... '$simulator/v1/Channels?PageSize=1000' $ROWS\n  ours: $statement\n";

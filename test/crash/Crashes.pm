@@ -11,7 +11,7 @@ use Kinds;
 use List::Util qw(shuffle sum0);
 use Round;
 
-my @COLUMNS = qw(rounds requests succeeded pending failed uncertain forgotten doubled lost);
+my @COLUMNS = (qw(rounds requests succeeded pending failed uncertain), 'of it done', qw(forgotten doubled lost));
 
 sub new
 {

@@ -61,6 +61,7 @@ sub judge
 		return 'rolled back, and in the outbox';
 	}
 	$figures->{ $row->{state} }++;
+	$figures->{'of it done'}++ if $row->{state} eq 'uncertain' && $carried_out;
 	return _judge_row($request, $row, \@lines, $carried_out);
 }
 

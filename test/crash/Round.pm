@@ -107,10 +107,16 @@ sub _take_answers
 sub signal { my ($self, $signal, $pid) = @_; kill $signal, $pid or die "kill $pid: $!" if $pid; return; }
 sub drainer { return $_[0]->{drainers}->[0]->{pid}; }
 
+# (after a round that ended its worker, the next one is only there after a second)
 sub worker
 {
-	return $_[0]->{control}->value(
-		"SELECT pid FROM pg_stat_activity WHERE backend_type = 'flex_api outbox worker' AND datname = 'postgres'");
+	my ($self) = @_;
+	my $pid;
+
+	FlexApi::wait_until(sub {
+		$pid = $self->{control}->value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'flex_api outbox worker'");
+	}) or die 'there is no worker';
+	return $pid;
 }
 
 # ... or end the server.

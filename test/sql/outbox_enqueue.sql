@@ -262,7 +262,7 @@ SHOW enable_seqscan;
 RESET search_path;
 RESET enable_indexscan;
 BEGIN READ ONLY;
-SELECT flex_enqueue('flex_provisioning_status_fetch', '{}');
+SELECT pg_temp.refused($$'flex_provisioning_status_fetch', '{}'$$);
 ROLLBACK;
 BEGIN ISOLATION LEVEL SERIALIZABLE;
 SELECT count(flex_enqueue('flex_provisioning_status_fetch', '{}'));
@@ -270,6 +270,8 @@ COMMIT;
 SELECT count(*) FROM flex_outbox;
 
 -- What nobody sends is not sent
+SET flex_api.account_sid = 'AC00000000000000000000000000000000';
+SET flex_api.auth_token = 'test-token';
 SELECT count(*) FROM pg_temp.sent();
 DROP TABLE tickets;
 DROP FUNCTION close_chat, no_argument, wrong_argument;

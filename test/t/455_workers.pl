@@ -58,7 +58,8 @@ $_->close foreach @others;
 
 # Few file descriptors: what finds none waits for one.
 $simulator->post('faults', { delay_ms => 200, times => -1 });
-$session->value('SELECT count(' . chat("few") =~ s/"few"/few'||g||'"/r =~ s/identity":few/identity":"few/r . ') FROM generate_series(1, 300) AS g');
+$session->value(q{SELECT count(flex_enqueue('flex_webchat_create',
+	jsonb_build_object('address_sid', 'IG' || repeat('a', 32), 'identity', 'few' || g))) FROM generate_series(1, 300) AS g});
 ok(FlexApi::wait_until(sub { $session->value("SELECT count(*) FROM flex_outbox WHERE state = 'succeeded' AND arguments->>'identity' LIKE 'few%'") == 300 }, 60),
 	'with 64 files a process, 300 requests at once all succeed')
   or diag(explain($session->query('SELECT state, error_code, error_message, count(*) FROM flex_outbox GROUP BY 1, 2, 3')->{rows}));

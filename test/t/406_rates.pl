@@ -1,0 +1,115 @@
+# How fast each operation is called, by the times at which requests arrive: the
+# published rates, kept by several sessions and the worker together where
+# preloaded; none; and a list.
+
+use strict;
+use warnings;
+
+use FlexApi;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time);
+
+# Notes the time of each request.
+my $server = FlexApi::Server->new(sub {
+	my ($connection, $server) = @_;
+	while (my $request = FlexApi::Server::read_request($connection))
+	{
+		$server->note(sprintf '%.4f %s', time(), $request->{path});
+		print $connection FlexApi::Server::answer('{"identity": "x", "sid": "KD00000000000000000000000000000001"}') or return;
+	}
+});
+my $node = PostgreSQL::Test::Cluster->new('rates');
+$node->init;
+$node->append_conf('postgresql.conf', join("\n", "flex_api.base_url = '" . $server->url . "'", "flex_api.account_sid = '$FlexApi::ACCOUNT'",
+	"flex_api.auth_token = '$FlexApi::TOKEN'", 'fsync = off', ''));
+$node->start;
+my $super = FlexApi::Session->new($node);
+$super->value('CREATE EXTENSION flex_api');
+
+sub enqueue
+{
+	my ($operation, $arguments, $count) = @_;
+	$super->value('SET client_min_messages = error');
+	return $super->value("SELECT count(flex_enqueue('$operation', '$arguments')) FROM generate_series(1, $count)");
+}
+sub chats { return enqueue('flex_webchat_create', '{"address_sid": "IG00000000000000000000000000000001"}', @_); }
+sub interactions { return enqueue('flex_interaction_create', '{"channel": {"type": "sms"}}', @_); }
+sub statuses { return enqueue('flex_provisioning_status_fetch', '{}', @_); }
+
+# The most requests of a path within any second.
+sub most_in_a_second
+{
+	my ($path) = @_;
+	my @times = sort { $a <=> $b } map { (split)[0] } $server->notes(qr/ \Q$path\E$/);
+	my $most = 0;
+
+	foreach my $i (0 .. $#times)
+	{
+		my $count = grep { $_ >= $times[$i] && $_ < $times[$i] + 1 } @times;
+		$most = $count if $count > $most;
+	}
+	return $most;
+}
+sub came { my ($path) = @_; return scalar $server->notes(qr/ \Q$path\E$/); }
+sub fresh { $super->value('DELETE FROM flex_outbox'); $server->clear_notes; return; }
+
+# One session, not preloaded: the published rates, and no operation waits for another
+chats(12);
+interactions(45);
+statuses(60);
+my $drained = $super->query('CALL flex_outbox_drain()');
+is(came('/v2/WebChats') + came('/v1/Interactions') + came('/v1/account/provision/status'), 117, 'published: all are sent, waits included');
+cmp_ok(most_in_a_second('/v2/WebChats'), '<=', 6, 'web chats: 5 a second (' . most_in_a_second('/v2/WebChats') . ')');
+cmp_ok(most_in_a_second('/v2/WebChats'), '>=', 4, '... not many fewer') unless FlexApi::slowness() > 1;
+cmp_ok(most_in_a_second('/v1/Interactions'), '<=', 22, 'interactions: 20 a second (' . most_in_a_second('/v1/Interactions') . ')');
+cmp_ok(most_in_a_second('/v1/Interactions'), '>=', 15, '... not many fewer') unless FlexApi::slowness() > 1;
+cmp_ok(most_in_a_second('/v1/account/provision/status'), '>=', 60, 'others do not wait') unless FlexApi::slowness() > 1;
+is($super->value('SELECT sum(attempts) FROM flex_outbox'), 117, 'waiting counts no attempt');
+
+# none, and a list
+fresh();
+chats(60);
+$super->value("SET flex_api.rate_limits = 'none'");
+$super->value('CALL flex_outbox_drain()');
+cmp_ok(most_in_a_second('/v2/WebChats'), '==', 60, 'none') unless FlexApi::slowness() > 1;
+fresh();
+chats(30);
+statuses(12);
+$super->value("SET flex_api.rate_limits = 'flex_provisioning_status_fetch=8, flex_flow_fetch=1'");
+$super->value('CALL flex_outbox_drain()');
+cmp_ok(most_in_a_second('/v2/WebChats'), '==', 30, 'a list: what it does not name has no limit') unless FlexApi::slowness() > 1;
+cmp_ok(most_in_a_second('/v1/account/provision/status'), '<=', 9, '... what it names has that one');
+is($super->sqlstate("SET flex_api.rate_limits = '$_'"), '22023', "refused: $_")
+  for 'nonsense', 'flex_webchat_create', 'flex_webchat_create=', 'flex_webchat_create=0', 'flex_webchat_create=-1', 'flex_nothing=5',
+  'flex_webchat_create=5x', 'flex_webchat_create=nan', 'flex_webchat_create=inf', 'published, none', 'flex_webchat_create=5 flex_flow_fetch=1';
+is($super->sqlstate("SET flex_api.rate_limits = '$_'"), '00000', "taken: $_")
+  for 'none', 'published', 'flex_webchat_create=0.5', 'flex_webchat_create=1000000', ' flex_webchat_create=5 , flex_flow_fetch=1.25 ';
+my $plain = FlexApi::Session->new($node);
+$plain->value('CREATE ROLE plain');
+$plain->value(q{LOAD 'flex_api'});
+$plain->value('SET ROLE plain');
+is($plain->sqlstate("SET flex_api.rate_limits = 'none'"), '42501', 'who is no superuser keeps them');
+# neither by saying so before the library is there
+$plain = FlexApi::Session->new($node);
+$plain->value($_) for 'SET ROLE plain', "SET flex_api.rate_limits = 'none'", 'RESET ROLE', q{LOAD 'flex_api'};
+is($plain->value('SHOW flex_api.rate_limits'), 'published', '... in whatever way he tries');
+
+# Preloaded: several sessions and the worker together
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'flex_api'");
+$node->restart;
+$super = FlexApi::Session->new($node);
+fresh();
+my @drainers = map { FlexApi::Session->new($node) } 1 .. 3;
+chats(17);
+interactions(50);
+$_->send_query('CALL flex_outbox_drain()') for @drainers;
+$_->receive(60) for @drainers;
+ok(FlexApi::wait_until(sub { $super->value("SELECT count(*) FROM flex_outbox WHERE state <> 'succeeded'") == 0 }), 'several sessions and the worker: all are sent');
+cmp_ok(most_in_a_second('/v2/WebChats'), '<=', 6, '... web chats at 5 a second (' . most_in_a_second('/v2/WebChats') . ')');
+cmp_ok(most_in_a_second('/v1/Interactions'), '<=', 22, '... interactions at 20 a second (' . most_in_a_second('/v1/Interactions') . ')');
+is($super->value('SELECT max(attempts) FROM flex_outbox'), 1, '... each was claimed once');
+
+$node->stop('fast');
+done_testing();
