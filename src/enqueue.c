@@ -176,7 +176,7 @@ insert_or_find(const NewRequest *request)
 	int64 id;
 
 	SPI_connect();
-	flex_outbox_enter(&access);
+	flex_outbox_enter_to_insert(&access);
 	warn_if_unattended();
 	/* The other one can be deleted or rolled back between the two looks. */
 	do

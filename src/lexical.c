@@ -259,9 +259,10 @@ flex_lexical_complaint(const char *bytes, size_t length, bool *has_long_integers
 	while (reader.at < reader.end)
 	{
 		bool is_long;
+		const char *start = reader.at;
 		const char *wrong = read_word(&reader, &is_long);
 
-		if (wrong != NULL && reader.at >= reader.end && strchr("]}", reader.end[-1]) == NULL)
+		if (wrong != NULL && *start == '"' && reader.at >= reader.end)
 			return NULL; /* cut short: the parser says that better */
 		if (wrong != NULL)
 			return wrong;

@@ -9,9 +9,7 @@
  */
 #include "postgres.h"
 
-#include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/varlena.h"
 
 #include "clock.h"
 #include "limits.h"
@@ -41,21 +39,36 @@ set_published(Rates *result)
 		result->rates[i] = operation->rate;
 }
 
+/* The text without blanks around it, which are cut off in place. */
+static char *
+trim(char *text)
+{
+	size_t length;
+
+	text += strspn(text, " \t\n");
+	length = strlen(text);
+	while (length > 0 && strchr(" \t\n", text[length - 1]) != NULL)
+		text[--length] = '\0';
+	return text;
+}
+
 /* One word of a list: "flex_webchat_create=5". */
 static bool
 set_one(Rates *result, char *word)
 {
 	char *sign = strchr(word, '=');
 	const Operation *operation;
+	char *number;
 	char *end;
 	double rate;
 
 	if (sign == NULL)
 		return false;
 	*sign = '\0';
-	operation = flex_operation_find(word);
-	rate = strtod(sign + 1, &end);
-	if (operation == NULL || end == sign + 1 || *end != '\0' || !(rate > 0 && rate <= 1e6))
+	number = trim(sign + 1);
+	operation = flex_operation_find(trim(word));
+	rate = strtod(number, &end);
+	if (operation == NULL || end == number || *end != '\0' || !(rate > 0 && rate <= 1e6))
 		return false;
 	result->rates[flex_operation_index(operation)] = rate;
 	return true;
@@ -66,16 +79,12 @@ static bool
 set_list(Rates *result, const char *text)
 {
 	char *copy = pstrdup(text);
-	List *words;
-	ListCell *cell;
-	bool good = SplitGUCList(copy, ',', &words);
+	char *rest = copy;
+	char *word;
+	bool good = true;
 
-	if (good)
-	{
-		foreach (cell, words)
-			good = good && set_one(result, lfirst(cell));
-	}
-	list_free(words);
+	while (good && (word = strsep(&rest, ",")) != NULL)
+		good = set_one(result, word);
 	pfree(copy);
 	return good;
 }

@@ -10,10 +10,12 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
+#include "commands/sequence.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -58,9 +60,11 @@ text_parameter(const char *text, char *null)
 int64
 flex_outbox_insert(const NewRequest *request)
 {
-	char nulls[13 + 1] = "             ";
+	char nulls[14 + 1] = "              ";
 	NameData enqueued_by;
-	Datum values[13];
+	Datum values[14];
+	Oid sequence = get_relname_relid("flex_outbox_id_seq", flex_outbox_schema(false));
+	int64 id = nextval_internal(sequence, false);
 
 	namestrcpy(&enqueued_by, request->enqueued_by);
 	values[0] = text_parameter(request->operation, &nulls[0]);
@@ -77,9 +81,8 @@ flex_outbox_insert(const NewRequest *request)
 	values[10] = NameGetDatum(&enqueued_by);
 	values[11] = ObjectIdGetDatum(request->enqueued_role);
 	values[12] = ObjectIdGetDatum(MyDatabaseId);
-	return flex_statement_run(request->unique_key != NULL ? INSERT_KEYED : INSERT_REQUEST, values, nulls) == 0
-			   ? 0
-			   : DatumGetInt64(value(0, 1));
+	values[13] = Int64GetDatum(id);
+	return flex_statement_run(request->unique_key != NULL ? INSERT_KEYED : INSERT_REQUEST, values, nulls) == 0 ? 0 : id;
 }
 
 /* The id of the request that has a unique key, or 0. */

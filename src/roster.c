@@ -191,15 +191,20 @@ flex_roster_sign_on_worker(void)
 	return free;
 }
 
-/* A database needs no worker any more, until flex_roster_wake(). */
+/*
+ * A database needs no worker any more, until flex_roster_wake().  Who was woken
+ * in the meantime keeps the slot: the launcher starts another worker there.
+ */
 void
 flex_roster_close(Oid database)
 {
 	Slot *slot;
+	bool was_woken;
 
 	LWLockAcquire(roster->lock, LW_EXCLUSIVE);
 	slot = find_slot(database, false);
-	if (slot != NULL && !slot->barred && (slot->pid == 0 || slot->pid == MyProcPid))
+	was_woken = slot != NULL && slot->pid == MyProcPid && slot->latch->is_set;
+	if (slot != NULL && !slot->barred && !was_woken && (slot->pid == 0 || slot->pid == MyProcPid))
 		*slot = (Slot){.database = InvalidOid};
 	LWLockRelease(roster->lock);
 }

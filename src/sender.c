@@ -322,7 +322,9 @@ run_claimed_callback(Sender *sender, Callback *callback)
 		flex_outbox_enter(&access);
 		if (error != NULL)
 			fail_callback(callback, error);
-		flex_settle_notify(callback->id, callback->state);
+		/* Its state is news the first time only. */
+		if (error == NULL || callback->attempts == 1)
+			flex_settle_notify(callback->id, callback->state);
 	}
 	commit(sender, &access);
 }

@@ -15,6 +15,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -37,24 +38,24 @@ typedef struct Statement
 } Statement;
 
 #define INSERT_VALUES                                                                                                  \
-	"INSERT INTO $t.flex_outbox (operation, arguments, context, on_success, on_failure, account_sid, unique_key, "     \
+	"INSERT INTO $t.flex_outbox (id, operation, arguments, context, on_success, on_failure, account_sid, unique_key, " \
 	"run_at, priority, max_attempts, enqueued_by, enqueued_role, enqueued_in) "                                        \
-	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+	"OVERRIDING SYSTEM VALUE VALUES ($14, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
 #define INSERT_TYPES                                                                                                   \
 	TEXTOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT4OID, NAMEOID,        \
-		OIDOID, OIDOID
+		OIDOID, OIDOID, INT8OID
 
 static const Statement statements[STATEMENTS] = {
 	[INSERT_REQUEST] =
 		{
-			.sql = INSERT_VALUES " RETURNING id",
-			.count = 13,
+			.sql = INSERT_VALUES,
+			.count = 14,
 			.types = {INSERT_TYPES},
 		},
 	[INSERT_KEYED] =
 		{
-			.sql = INSERT_VALUES " ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL DO NOTHING RETURNING id",
-			.count = 13,
+			.sql = INSERT_VALUES " ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL DO NOTHING",
+			.count = 14,
 			.types = {INSERT_TYPES},
 		},
 	[FIND_KEY] =
@@ -277,6 +278,36 @@ owner_of_outbox(void)
 	return owner;
 }
 
+typedef const char *SettingPair[2];
+
+/* The table's trigger for replicas is not meant for us. */
+static const SettingPair replication_setting[] = {{"session_replication_role", "origin"}};
+
+static const SettingPair sender_settings[] = {
+	{"search_path", "pg_catalog, pg_temp"},
+	{"session_replication_role", "origin"},
+	/* Plans are made once, when the table may be empty: they must be those for a full one. */
+	{"enable_seqscan", "off"},
+	{"enable_bitmapscan", "off"},
+	{"enable_mergejoin", "off"},
+	{"enable_hashjoin", "off"},
+	{"jit", "off"},
+};
+
+/* Take the rights of the outbox's owner, and some settings. */
+static void
+enter(OutboxAccess *access, const SettingPair *settings, size_t count)
+{
+	Oid owner = owner_of_outbox();
+
+	GetUserIdAndSecContext(&access->user, &access->security);
+	access->nest_level = NewGUCNestLevel();
+	for (size_t i = 0; i < count; i++)
+		(void) set_config_option(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+								 false);
+	SetUserIdAndSecContext(owner, access->security | SECURITY_LOCAL_USERID_CHANGE);
+}
+
 /*
  * Take the rights of the outbox's owner.  An error's clean-up gives them back;
  * otherwise flex_outbox_leave() must, in the same transaction.
@@ -284,25 +315,19 @@ owner_of_outbox(void)
 void
 flex_outbox_enter(OutboxAccess *access)
 {
-	static const char *const settings[][2] = {
-		{"search_path", "pg_catalog, pg_temp"},
-		/* The table's trigger for replicas is not meant for us. */
-		{"session_replication_role", "origin"},
-		/* Plans are made once, when the table may be empty: they must be those for a full one. */
-		{"enable_seqscan", "off"},
-		{"enable_bitmapscan", "off"},
-		{"enable_mergejoin", "off"},
-		{"enable_hashjoin", "off"},
-		{"jit", "off"},
-	};
-	Oid owner = owner_of_outbox();
+	enter(access, sender_settings, lengthof(sender_settings));
+}
 
-	GetUserIdAndSecContext(&access->user, &access->security);
-	access->nest_level = NewGUCNestLevel();
-	for (size_t i = 0; i < lengthof(settings); i++)
-		(void) set_config_option(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-								 false);
-	SetUserIdAndSecContext(owner, access->security | SECURITY_LOCAL_USERID_CHANGE);
+/*
+ * The same for INSERT statements alone, which have no operators to be found and
+ * nothing to be planned: it costs much less.
+ */
+void
+flex_outbox_enter_to_insert(OutboxAccess *access)
+{
+	bool is_origin = SessionReplicationRole == SESSION_REPLICATION_ROLE_ORIGIN;
+
+	enter(access, replication_setting, is_origin ? 0 : lengthof(replication_setting));
 }
 
 /* Give the owner's rights back. */

@@ -42,6 +42,7 @@ typedef enum StatementName
 
 extern Oid flex_outbox_schema(bool missing_ok);
 extern void flex_outbox_enter(OutboxAccess *access);
+extern void flex_outbox_enter_to_insert(OutboxAccess *access);
 extern void flex_outbox_leave(OutboxAccess *access);
 extern uint64 flex_statement_run(StatementName name, Datum *values, const char *nulls);
 

@@ -21,10 +21,6 @@
 #include "settings.h"
 #include "transfer.h"
 
-#if LIBCURL_VERSION_NUM < 0x075700
-#error "flex_api needs libcurl 7.87 or later"
-#endif
-
 /* Load balancers close what is idle for a minute: do not send into that. */
 #define IDLE_SECONDS 50L
 #define CA_CACHE_SECONDS 600L

@@ -201,7 +201,10 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	awaited @extschema@.flex_outbox;
-	deadline timestamptz := clock_timestamp() + timeout;
+	deadline timestamptz := clock_timestamp() + coalesce(timeout, interval '30 seconds');
+	epoch CONSTANT bigint := 4294967296;
+	latest bigint;
+	inserted_by bigint;
 	pause double precision := 0.001;
 BEGIN
 	LOOP
@@ -212,8 +215,11 @@ BEGIN
 		IF awaited.state NOT IN ('pending', 'sending') OR clock_timestamp() >= deadline THEN
 			RETURN awaited;
 		END IF;
-		IF EXISTS (SELECT FROM @extschema@.flex_outbox AS o
-			WHERE o.id = flex_outbox_await.id AND o.xmin = pg_current_xact_id_if_assigned()::xid) THEN
+		-- A row that we see although its transaction is in progress is our own.
+		SELECT o.xmin::text::bigint INTO inserted_by FROM @extschema@.flex_outbox AS o WHERE o.id = flex_outbox_await.id;
+		latest := pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
+		inserted_by := latest + ((inserted_by - latest) % epoch + epoch + epoch / 2) % epoch - epoch / 2;
+		IF pg_xact_status(inserted_by::text::xid8) = 'in progress' THEN
 			RAISE EXCEPTION 'request % is not sent before its transaction commits', id
 				USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Commit, then wait.';
 		END IF;

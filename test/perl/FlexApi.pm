@@ -46,6 +46,9 @@ sub make_certificates
 	my ($directory) = @_;
 	my $here = 'subjectAltName=IP:127.0.0.1,DNS:localhost';
 	my $ca = "-CA '$directory/ca.pem' -CAkey '$directory/ca.key'";
+	# Newer versions refuse to count days back.
+	my $past = `openssl x509 -help 2>&1` =~ /-not_before/
+	  ? '-not_before 20200101000000Z -not_after 20200102000000Z' : '-days -1';
 	my $new = sub {
 		my ($name, $san, $options) = @_;
 		my $key = "openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=flex-$name";
@@ -58,7 +61,7 @@ sub make_certificates
 
 	$new->('ca', 'subjectAltName=DNS:ca.invalid', '-days 30');
 	$new->('server', $here, "$ca -days 30");
-	$new->('expired', $here, "$ca -days -1");
+	$new->('expired', $here, "$ca $past");
 	$new->('other', 'subjectAltName=DNS:other.invalid', "$ca -days 30");
 	$new->('self', $here, '-days 30');
 	return;
