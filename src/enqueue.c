@@ -212,6 +212,7 @@ flex_api_enqueue(PG_FUNCTION_ARGS)
 {
 	NewRequest request = {.enqueued_role = GetUserId()};
 
+	PreventCommandIfReadOnly("flex_enqueue()");
 	if (PG_ARGISNULL(ARGUMENT_OPERATION))
 		refuse_null("operation");
 	if (PG_ARGISNULL(ARGUMENT_ARGUMENTS))
