@@ -281,16 +281,31 @@ flex_outbox_hold(const char *operation, TimestampTz until)
 	holds++;
 }
 
-/*
- * Requests whose sender is gone, locked; with_own adds those of this process,
- * which must have none under way.
- */
-Claim *
-flex_outbox_orphans(int limit, bool with_own, int *count)
+/* Processes that have claimed requests and not settled them. */
+SenderProcess *
+flex_outbox_senders(int *count)
 {
-	Datum values[5] = {
-		Int32GetDatum(MyProcPid), TimestampTzGetDatum(MyStartTimestamp), BoolGetDatum(with_own),
-		Int32GetDatum(limit),     ObjectIdGetDatum(MyDatabaseId),
+	SenderProcess *senders;
+
+	*count = (int) flex_statement_run(LIST_SENDERS, NULL, NULL);
+	senders = palloc(sizeof(SenderProcess) * Max(*count, 1));
+	for (int i = 0; i < *count; i++)
+	{
+		senders[i].pid = DatumGetInt32(value(i, 1));
+		senders[i].start = DatumGetTimestampTz(value(i, 2));
+	}
+	return senders;
+}
+
+/* Requests that a sender which is gone had claimed, locked. */
+Claim *
+flex_outbox_orphans(const SenderProcess *sender, int limit, int *count)
+{
+	Datum values[4] = {
+		Int32GetDatum(sender->pid),
+		TimestampTzGetDatum(sender->start),
+		Int32GetDatum(limit),
+		ObjectIdGetDatum(MyDatabaseId),
 	};
 
 	*count = (int) flex_statement_run(FIND_ORPHANS, values, NULL);

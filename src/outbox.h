@@ -51,6 +51,13 @@ typedef struct Claim
 	bool foreign; /* comes from another database: must not be sent */
 } Claim;
 
+/* A process that claims requests: no later one has the same number and start. */
+typedef struct SenderProcess
+{
+	int pid;
+	TimestampTz start;
+} SenderProcess;
+
 /* What became of a claimed request. */
 typedef struct Settlement
 {
@@ -85,7 +92,8 @@ extern void flex_outbox_discard(void);
 extern void flex_outbox_flush(void);
 extern void flex_outbox_settle(int64 id, const Settlement *settlement);
 extern void flex_outbox_hold(const char *operation, TimestampTz until);
-extern Claim *flex_outbox_orphans(int limit, bool with_own, int *count);
+extern SenderProcess *flex_outbox_senders(int *count);
+extern Claim *flex_outbox_orphans(const SenderProcess *sender, int limit, int *count);
 extern uint64 flex_outbox_holds(void);
 extern bool flex_outbox_claim_callback(Callback *callback);
 extern bool flex_outbox_settle_callback(Callback *callback);

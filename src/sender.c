@@ -13,6 +13,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "parser/parse_func.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -28,6 +29,7 @@
 #include "settlement.h"
 #include "statements.h"
 #include "transport.h"
+#include "versions.h"
 
 #define HOUSEKEEPING_MS 30000
 #define LANES_MS 200 /* a more urgent lane is not seen for so long */
@@ -239,22 +241,72 @@ claim_requests(Sender *sender, int under_way)
 		note_due(sender, now);
 }
 
-/* Take over what dead senders left, and delete what is too old. */
+/*
+ * True when a process that has claimed requests still runs.  We ask the server's
+ * own table: its view hides from roles what they must not know.
+ */
+static bool
+is_alive(const SenderProcess *process)
+{
+	int count = pgstat_fetch_stat_numbackends();
+
+	for (int i = 1; i <= count; i++)
+	{
+		const LocalPgBackendStatus *entry = flex_local_backend_entry(i);
+
+		if (entry != NULL && entry->backendStatus.st_procpid == process->pid &&
+			entry->backendStatus.st_proc_start_timestamp == process->start)
+			return true;
+	}
+	return false;
+}
+
+/* True when nobody will settle what a process has claimed. */
+static bool
+is_gone(const Sender *sender, const SenderProcess *process)
+{
+	if (process->pid == MyProcPid && process->start == MyStartTimestamp)
+		return sender->batch.count == 0;
+	return !is_alive(process);
+}
+
+/* Take over what senders that are gone have left; returns how many requests. */
+static int
+take_over(Sender *sender)
+{
+	int senders_count;
+	SenderProcess *senders = flex_outbox_senders(&senders_count);
+	int taken = 0;
+
+	for (int i = 0; i < senders_count && taken < ORPHANS_AT_ONCE; i++)
+	{
+		int count;
+		Claim *orphans;
+
+		if (!is_gone(sender, &senders[i]))
+			continue;
+		orphans = flex_outbox_orphans(&senders[i], ORPHANS_AT_ONCE - taken, &count);
+		for (int j = 0; j < count; j++)
+			flex_settle_orphan(&orphans[j]);
+		taken += count;
+	}
+	return taken;
+}
+
+/* Take over what is left behind, and delete what is too old. */
 static void
 clean_up(Sender *sender)
 {
-	int count;
+	int taken = take_over(sender);
 	int expired = 0;
-	Claim *orphans = flex_outbox_orphans(ORPHANS_AT_ONCE, sender->batch.count == 0, &count);
 
-	for (int i = 0; i < count; i++)
-		flex_settle_orphan(&orphans[i]);
+	flex_outbox_flush();
 	sender->has_callbacks = true;
 	if (flex_settings.outbox_retention >= 0)
 		expired = flex_outbox_expire(flex_settings.outbox_retention, EXPIRED_AT_ONCE);
 	flex_outbox_note_drain(sender->is_worker);
 	/* When that was not all, the next turn goes on. */
-	sender->cleaned_at = count < ORPHANS_AT_ONCE && expired < EXPIRED_AT_ONCE ? flex_clock_ms() : 0;
+	sender->cleaned_at = taken < ORPHANS_AT_ONCE && expired < EXPIRED_AT_ONCE ? flex_clock_ms() : 0;
 }
 
 /* True when housekeeping is due. */
@@ -342,9 +394,13 @@ run_callback(Sender *sender)
 	if (!claimed)
 		sender->callback_at = flex_outbox_next_callback();
 	commit(sender, &access);
-	if (claimed)
-		run_claimed_callback(sender, &callback);
-	return claimed;
+	if (!claimed)
+		return false;
+	run_claimed_callback(sender, &callback);
+	/* It may have left something to be sent. */
+	sender->lanes_at = 0;
+	note_due(sender, GetCurrentTimestamp());
+	return true;
 }
 
 /* Run callbacks that are due, but not so many that answers wait for long. */

@@ -21,6 +21,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -121,18 +122,20 @@ static const Statement statements[STATEMENTS] = {
 			.count = 2,
 			.types = {TEXTOID, TIMESTAMPTZOID},
 		},
-	/* A sender is gone when no process of its number and its age runs. */
+	[LIST_SENDERS] =
+		{
+			.sql = "SELECT DISTINCT sender_pid, sender_start FROM $t.flex_outbox "
+				   "WHERE state = 'sending' AND outcome IS NULL",
+		},
 	[FIND_ORPHANS] =
 		{
 			.sql = "SELECT o.id, o.operation, NULL::jsonb, o.attempts, o.max_attempts, o.enqueued_role, "
-				   "o.account_sid, o.on_success IS NOT NULL, o.on_failure IS NOT NULL, o.enqueued_in <> $5, false, "
+				   "o.account_sid, o.on_success IS NOT NULL, o.on_failure IS NOT NULL, o.enqueued_in <> $4, false, "
 				   "o.run_at "
 				   "FROM $t.flex_outbox AS o WHERE o.state = 'sending' AND o.outcome IS NULL "
-				   "AND CASE WHEN o.sender_pid = $1 AND o.sender_start = $2 THEN $3 ELSE NOT EXISTS "
-				   "(SELECT FROM pg_stat_get_activity(o.sender_pid) AS a WHERE a.backend_start = o.sender_start) END "
-				   "LIMIT $4 FOR UPDATE SKIP LOCKED",
-			.count = 5,
-			.types = {INT4OID, TIMESTAMPTZOID, BOOLOID, INT4OID, OIDOID},
+				   "AND o.sender_pid = $1 AND o.sender_start = $2 LIMIT $3 FOR UPDATE SKIP LOCKED",
+			.count = 4,
+			.types = {INT4OID, TIMESTAMPTZOID, INT4OID, OIDOID},
 		},
 	/* Counted and put off before it runs: one that kills its process must not be the first again. */
 	[CLAIM_CALLBACK] =
@@ -140,7 +143,7 @@ static const Statement statements[STATEMENTS] = {
 			.sql = "UPDATE $t.flex_outbox SET callback_attempts = callback_attempts + 1, callback_at = "
 				   "clock_timestamp() + "
 				   "least(power(2, least(callback_attempts, 20)), 3600) * interval '1 second' "
-				   "WHERE id = (SELECT id FROM $t.flex_outbox WHERE callback_at <= clock_timestamp() "
+				   "WHERE id = (SELECT id FROM $t.flex_outbox WHERE callback_at <= now() "
 				   "ORDER BY callback_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id, callback_attempts",
 		},
 	[SETTLE_CALLBACK] =
@@ -167,7 +170,7 @@ static const Statement statements[STATEMENTS] = {
 	[EXPIRE] =
 		{
 			.sql = "DELETE FROM $t.flex_outbox WHERE id = ANY (ARRAY(SELECT id FROM $t.flex_outbox "
-				   "WHERE finished_at < clock_timestamp() - $1 * interval '1 minute' AND callback_at IS NULL "
+				   "WHERE finished_at < now() - $1 * interval '1 minute' AND callback_at IS NULL "
 				   "AND state <> 'uncertain' ORDER BY finished_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
 			.count = 2,
 			.types = {INT4OID, INT4OID},
@@ -211,6 +214,7 @@ static const Statement statements[STATEMENTS] = {
 static SPIPlanPtr plans[STATEMENTS];
 
 static Oid known_schema; /* that the plans are for */
+static bool plans_are_stale;
 
 /* Look the extension's schema up in the catalog. */
 static Oid
@@ -242,12 +246,27 @@ forget_plans(void)
 			SPI_freeplan(plans[i]);
 		plans[i] = NULL;
 	}
+	plans_are_stale = false;
+}
+
+/* A schema has changed, perhaps its name: callback of the system cache, which must do little. */
+static void
+note_schema_change(Datum argument, int cache, uint32 hash)
+{
+	plans_are_stale = true;
 }
 
 /* The extension's schema; InvalidOid when it is not there and may be missing. */
 Oid
 flex_outbox_schema(bool missing_ok)
 {
+	static bool registered = false;
+
+	if (!registered)
+		CacheRegisterSyscacheCallback(NAMESPACEOID, note_schema_change, (Datum) 0);
+	registered = true;
+	if (plans_are_stale)
+		forget_plans();
 	if (OidIsValid(known_schema) && OidIsValid(get_relname_relid("flex_outbox", known_schema)))
 		return known_schema;
 	forget_plans();

@@ -53,6 +53,13 @@
 #define flex_function_aclcheck(function, role) pg_proc_aclcheck((function), (role), ACL_EXECUTE)
 #endif
 
+/* 16 renamed the way to an entry of the backends' status, counted from 1. */
+#if PG_VERSION_NUM >= 160000
+#define flex_local_backend_entry(index) pgstat_get_local_beentry_by_index(index)
+#else
+#define flex_local_backend_entry(index) pgstat_fetch_stat_local_beentry(index)
+#endif
+
 /* 18 writes the attribute before the declaration. */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn pg_attribute_noreturn()

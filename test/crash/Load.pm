@@ -17,12 +17,15 @@ sub new
 {
 	my ($class, %with) = @_;
 
-	return bless { %with, tags => {}, count => 0, keys => {} }, $class;
+	return bless { %with, tags => {}, count => 0, errors => [] }, $class;
 }
 
 # All tags of the round: tag => { told, kind, key, later }.  told is what its session
 # knows: 'committed', 'rolled back', or 'doubt' when the answer did not come.
 sub tags { return $_[0]->{tags}; }
+
+# Errors that no session should have had.
+sub errors { return @{ $_[0]->{errors} }; }
 
 # A statement that enqueues another request; notes its tag in the list.
 sub _request
@@ -91,7 +94,8 @@ sub feed
 	return;
 }
 
-# The answer to a session's transaction; its end leaves its requests in doubt.
+# The answer to a session's transaction; its end leaves its requests in doubt.  An error
+# that comes neither from the division nor from a stop is one too many.
 sub note
 {
 	my ($self, $writer, $result) = @_;
@@ -101,6 +105,8 @@ sub note
 	{
 		$_->{told} = 'committed' foreach @{ $transaction->{requests} };
 	}
+	push @{ $self->{errors} }, "$result->{error}->{C} $result->{error}->{M}"
+	  if $result->{error} && $result->{error}->{C} !~ /^(22012|57P0[123])$/;
 	$writer->{aborted} = $result->{error};
 	$writer->{left} = 0 if $result->{closed};
 	$writer->{pause} = time() + rand 0.02;

@@ -236,6 +236,7 @@ sub run
 	$self->{journal}->read;
 	my %rows = $self->_rows($session);
 	$keys{ $_->{key} } = 1 foreach grep { $_->{key} } values %rows;
+	push @problems, $self->{load}->errors;
 	foreach my $request (values %{ $self->{load}->tags })
 	{
 		my $problem = $self->{journal}->judge($request, $rows{ $request->{tag} },

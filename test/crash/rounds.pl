@@ -25,6 +25,7 @@ $crashes->run($rounds, sub {
 print $out map { "$_\n" } $crashes->table;
 is(join("\n", $crashes->problems), '', 'no round has a problem');
 is(join("\n", $crashes->unknown_sids), '', 'the service knows the SIDs in the outbox');
+cmp_ok($crashes->total('succeeded'), '>', $rounds * 10, 'enough was sent for all that to mean something');
 is($crashes->total($_), 0, "$_: none") foreach 'doubled', 'lost', 'not undone';
 print $out sprintf("%.2f s a round\n", (time() - $begin) / $rounds);
 $crashes->stop;

@@ -262,7 +262,7 @@ SHOW enable_seqscan;
 RESET search_path;
 RESET enable_indexscan;
 BEGIN READ ONLY;
-SELECT pg_temp.refused($$'flex_provisioning_status_fetch', '{}'$$);
+SELECT left(pg_temp.refused($$'flex_provisioning_status_fetch', '{}'$$), 5) AS sqlstate;
 ROLLBACK;
 BEGIN ISOLATION LEVEL SERIALIZABLE;
 SELECT count(flex_enqueue('flex_provisioning_status_fetch', '{}'));

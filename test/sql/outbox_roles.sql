@@ -6,6 +6,7 @@
 \getenv directory PG_ABS_SRCDIR
 \set connect :directory '/sql/include/connect.psql'
 \i :connect
+\set SHOW_CONTEXT never
 SET client_min_messages = error;
 DROP ROLE IF EXISTS regress_flex_outbox_a, regress_flex_outbox_b;
 CREATE ROLE regress_flex_outbox_a;

@@ -341,9 +341,6 @@ $session->query('ROLLBACK');
 is($session->sqlstate(q{DO $$ DECLARE request bigint; BEGIN
 	BEGIN request := flex_enqueue('flex_provisioning_status_fetch', '{}'); EXCEPTION WHEN OTHERS THEN NULL; END;
 	PERFORM flex_outbox_await(request, '300 ms'); END $$}), '55000', '... also when it was enqueued in a block of its own');
-$session->query("SET statement_timeout = '2s'");
-isnt($session->sqlstate("SELECT flex_outbox_await($due, NULL)"), '57014', '... and without a timeout it does not wait for ever');
-$session->query('RESET statement_timeout');
 my $waiter = FlexApi::Session->new($node);
 $id = enqueue('POST');
 $waiter->send_query("SELECT state FROM flex_outbox_await($id)");

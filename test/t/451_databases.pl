@@ -80,7 +80,8 @@ ok(reaches($first, $again, 'succeeded'), 'CREATE EXTENSION brings a worker again
 is($first->sqlstate('BEGIN; DROP EXTENSION flex_api; ROLLBACK'), '00000', 'a DROP that is rolled back');
 $again = enqueue($first, 'first-back');
 ok(reaches($first, $again, 'succeeded'), 'changes nothing');
-is($first->sqlstate('CREATE SCHEMA elsewhere; DROP EXTENSION flex_api; CREATE EXTENSION flex_api SCHEMA elsewhere'), '00000', 'it may come back in another schema');
+is($first->sqlstate('CREATE SCHEMA elsewhere; DROP EXTENSION flex_api; CREATE EXTENSION flex_api SCHEMA elsewhere'), '00000',
+	'it may come back in another schema');
 $first->value('SET search_path = elsewhere');
 $again = enqueue($first, 'first-elsewhere');
 ok(reaches($first, $again, 'succeeded'), 'where it works as well');
