@@ -10,14 +10,19 @@
 
 #include <signal.h>
 
+#include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "storage/latch.h"
 #include "tcop/utility.h"
+#include "utils/acl.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 #include "utils/wait_event.h"
 
 #include "barrier.h"
@@ -139,18 +144,85 @@ bar(Oid database)
 		send_worker_away(database);
 }
 
+/* The statement has failed: let workers in again, though the transaction may go on. */
+static void
+lift_bar(Oid database)
+{
+	barred = list_delete_oid(barred, database);
+	(void) flex_roster_bar(database, false);
+}
+
+/* True when anybody may copy a database who may create one. */
+static bool
+is_template(Oid database)
+{
+	HeapTuple tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
+	bool result = HeapTupleIsValid(tuple) && ((Form_pg_database) GETSTRUCT(tuple))->datistemplate;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return result;
+}
+
+/* True when the current role may create databases. */
+static bool
+may_create_databases(void)
+{
+	HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+	bool result = HeapTupleIsValid(tuple) && ((Form_pg_authid) GETSTRUCT(tuple))->rolcreatedb;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return result;
+}
+
+/*
+ * True when the statement can succeed as far as rights go: nobody else may send
+ * a worker away.
+ */
+static bool
+is_permitted(Node *statement, Oid database)
+{
+	if (superuser())
+		return true;
+	if (IsA(statement, CreatedbStmt))
+		return may_create_databases() && (is_template(database) || flex_owns_database(database, GetUserId()));
+	return flex_owns_database(database, GetUserId());
+}
+
+/* True for the statements that do not run in a transaction block. */
+static bool
+is_out_of_place(Node *statement, ProcessUtilityContext context)
+{
+	return !IsA(statement, RenameStmt) && (context != PROCESS_UTILITY_TOPLEVEL || IsTransactionBlock());
+}
+
 /* See the file's head. */
 static void
 keep_workers_out(PlannedStmt *statement, const char *text, bool read_only_tree, ProcessUtilityContext context,
 				 ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *receiver,
 				 QueryCompletion *completion)
 {
-	const char *name = database_of(statement->utilityStmt);
-	Oid database = name != NULL ? get_database_oid(name, true) : InvalidOid;
+	Node *node = statement->utilityStmt;
+	const char *name = database_of(node);
+	Oid database = name != NULL && !is_out_of_place(node, context) ? get_database_oid(name, true) : InvalidOid;
 
-	if (OidIsValid(database) && database != MyDatabaseId)
+	if (!OidIsValid(database) || database == MyDatabaseId || !is_permitted(node, database))
+	{
+		run_statement(statement, text, read_only_tree, context, parameters, environment, receiver, completion);
+		return;
+	}
+	PG_TRY();
+	{
 		bar(database);
-	run_statement(statement, text, read_only_tree, context, parameters, environment, receiver, completion);
+		run_statement(statement, text, read_only_tree, context, parameters, environment, receiver, completion);
+	}
+	PG_CATCH();
+	{
+		lift_bar(database);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 }
 
 /* Look at the server's utility statements from now on. */

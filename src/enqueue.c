@@ -186,7 +186,7 @@ insert_or_find(const NewRequest *request)
 		if (id == 0 && request->unique_key == NULL)
 			elog(ERROR, "a trigger has dropped the request");
 		if (id == 0)
-			id = flex_outbox_find_key(request->unique_key);
+			id = flex_outbox_find_key(request->enqueued_role, request->unique_key);
 	} while (id == 0);
 	flex_outbox_leave(&access);
 	SPI_finish();

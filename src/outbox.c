@@ -85,11 +85,11 @@ flex_outbox_insert(const NewRequest *request)
 	return flex_statement_run(request->unique_key != NULL ? INSERT_KEYED : INSERT_REQUEST, values, nulls) == 0 ? 0 : id;
 }
 
-/* The id of the request that has a unique key, or 0. */
+/* The id of the role's request that has a unique key, or 0. */
 int64
-flex_outbox_find_key(const char *unique_key)
+flex_outbox_find_key(Oid role, const char *unique_key)
 {
-	Datum values[1] = {CStringGetTextDatum(unique_key)};
+	Datum values[2] = {ObjectIdGetDatum(role), CStringGetTextDatum(unique_key)};
 
 	return flex_statement_run(FIND_KEY, values, NULL) == 0 ? 0 : DatumGetInt64(value(0, 1));
 }

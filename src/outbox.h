@@ -85,7 +85,7 @@ typedef struct Callback
 } Callback;
 
 extern int64 flex_outbox_insert(const NewRequest *request);
-extern int64 flex_outbox_find_key(const char *unique_key);
+extern int64 flex_outbox_find_key(Oid role, const char *unique_key);
 extern Lane *flex_outbox_lanes(int *count);
 extern Claim *flex_outbox_claim(const Lane *lane, int limit, int *count);
 extern void flex_outbox_discard(void);

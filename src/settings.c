@@ -329,6 +329,7 @@ typedef struct IntegerSetting
 	int least;
 	int most;
 	int flags;
+	bool is_everybodys; /* it decides on requests of other roles: for superusers */
 	const char *brief;
 	const char *more;
 } IntegerSetting;
@@ -386,6 +387,7 @@ static const IntegerSetting integer_settings[] = {
 		.least = 1,
 		.most = 3600000,
 		.flags = GUC_UNIT_MS,
+		.is_everybodys = true,
 		.brief = "Longest time that a callback of the outbox may run.",
 	},
 	{
@@ -395,6 +397,7 @@ static const IntegerSetting integer_settings[] = {
 		.least = -1,
 		.most = INT_MAX,
 		.flags = GUC_UNIT_MIN,
+		.is_everybodys = true,
 		.brief = "How long finished requests stay in the outbox; -1 for ever.",
 		.more = "Uncertain requests stay until somebody has decided on them.",
 	},

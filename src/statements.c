@@ -15,7 +15,6 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -55,15 +54,15 @@ static const Statement statements[STATEMENTS] = {
 		},
 	[INSERT_KEYED] =
 		{
-			.sql = INSERT_VALUES " ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL DO NOTHING",
+			.sql = INSERT_VALUES " ON CONFLICT (enqueued_role, unique_key) WHERE unique_key IS NOT NULL DO NOTHING",
 			.count = 14,
 			.types = {INSERT_TYPES},
 		},
 	[FIND_KEY] =
 		{
-			.sql = "SELECT id FROM $t.flex_outbox WHERE unique_key = $1",
-			.count = 1,
-			.types = {TEXTOID},
+			.sql = "SELECT id FROM $t.flex_outbox WHERE enqueued_role = $1 AND unique_key = $2",
+			.count = 2,
+			.types = {OIDOID, TEXTOID},
 		},
 	/* From lane to lane along the index, however many requests are in each. */
 	[LIST_LANES] =
@@ -83,7 +82,7 @@ static const Statement statements[STATEMENTS] = {
 	[CLAIM] =
 		{
 			.sql =
-				"UPDATE $t.flex_outbox AS o SET state = 'sending', attempts = o.attempts + 1, "
+				"UPDATE $t.flex_outbox AS o SET state = 'sending', attempts = least(o.attempts, 2147483646) + 1, "
 				"started_at = clock_timestamp(), sender_pid = $4, sender_start = $5 "
 				"WHERE o.ctid = ANY (ARRAY(SELECT ctid FROM $t.flex_outbox WHERE state = 'pending' AND operation = $1 "
 				"AND priority = $2 AND run_at >= $7 AND run_at <= $8 ORDER BY operation, priority, run_at, id "
@@ -124,7 +123,7 @@ static const Statement statements[STATEMENTS] = {
 		},
 	[LIST_SENDERS] =
 		{
-			.sql = "SELECT DISTINCT sender_pid, sender_start FROM $t.flex_outbox "
+			.sql = "SELECT DISTINCT coalesce(sender_pid, 0), coalesce(sender_start, '-infinity') FROM $t.flex_outbox "
 				   "WHERE state = 'sending' AND outcome IS NULL",
 		},
 	[FIND_ORPHANS] =
@@ -133,18 +132,20 @@ static const Statement statements[STATEMENTS] = {
 				   "o.account_sid, o.on_success IS NOT NULL, o.on_failure IS NOT NULL, o.enqueued_in <> $4, false, "
 				   "o.run_at "
 				   "FROM $t.flex_outbox AS o WHERE o.state = 'sending' AND o.outcome IS NULL "
-				   "AND o.sender_pid = $1 AND o.sender_start = $2 LIMIT $3 FOR UPDATE SKIP LOCKED",
+				   "AND coalesce(o.sender_pid, 0) = $1 AND coalesce(o.sender_start, '-infinity') = $2 LIMIT $3 FOR "
+				   "UPDATE SKIP LOCKED",
 			.count = 4,
 			.types = {INT4OID, TIMESTAMPTZOID, INT4OID, OIDOID},
 		},
 	/* Counted and put off before it runs: one that kills its process must not be the first again. */
 	[CLAIM_CALLBACK] =
 		{
-			.sql = "UPDATE $t.flex_outbox SET callback_attempts = callback_attempts + 1, callback_at = "
-				   "clock_timestamp() + "
-				   "least(power(2, least(callback_attempts, 20)), 3600) * interval '1 second' "
-				   "WHERE id = (SELECT id FROM $t.flex_outbox WHERE callback_at <= now() "
-				   "ORDER BY callback_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id, callback_attempts",
+			.sql =
+				"UPDATE $t.flex_outbox SET callback_attempts = least(callback_attempts, 2147483646) + 1, callback_at = "
+				"clock_timestamp() + "
+				"least(power(2, least(callback_attempts, 20)), 3600) * interval '1 second' "
+				"WHERE id = (SELECT id FROM $t.flex_outbox WHERE callback_at <= now() "
+				"ORDER BY callback_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id, callback_attempts",
 		},
 	[SETTLE_CALLBACK] =
 		{
@@ -299,13 +300,15 @@ owner_of_outbox(void)
 
 typedef const char *SettingPair[2];
 
-/* The table's trigger for replicas is not meant for us. */
-static const SettingPair replication_setting[] = {{"session_replication_role", "origin"}};
-
-static const SettingPair sender_settings[] = {
+/*
+ * While we have the owner's rights, no name may be found in a schema of the
+ * caller's.  The second is for the table's trigger for replicas, which is not
+ * meant for us; the rest for plans, which are made once, when the table may be
+ * empty, and must be those for a full one.
+ */
+static const SettingPair settings[] = {
 	{"search_path", "pg_catalog, pg_temp"},
 	{"session_replication_role", "origin"},
-	/* Plans are made once, when the table may be empty: they must be those for a full one. */
 	{"enable_seqscan", "off"},
 	{"enable_bitmapscan", "off"},
 	{"enable_mergejoin", "off"},
@@ -313,9 +316,11 @@ static const SettingPair sender_settings[] = {
 	{"jit", "off"},
 };
 
+#define SETTINGS_TO_INSERT 2 /* of them are all that an INSERT needs */
+
 /* Take the rights of the outbox's owner, and some settings. */
 static void
-enter(OutboxAccess *access, const SettingPair *settings, size_t count)
+enter(OutboxAccess *access, size_t count)
 {
 	Oid owner = owner_of_outbox();
 
@@ -334,19 +339,16 @@ enter(OutboxAccess *access, const SettingPair *settings, size_t count)
 void
 flex_outbox_enter(OutboxAccess *access)
 {
-	enter(access, sender_settings, lengthof(sender_settings));
+	enter(access, lengthof(settings));
 }
 
 /*
- * The same for INSERT statements alone, which have no operators to be found and
- * nothing to be planned: it costs much less.
+ * The same for statements whose plans are good for any table: it costs less.
  */
 void
 flex_outbox_enter_to_insert(OutboxAccess *access)
 {
-	bool is_origin = SessionReplicationRole == SESSION_REPLICATION_ROLE_ORIGIN;
-
-	enter(access, replication_setting, is_origin ? 0 : lengthof(replication_setting));
+	enter(access, SETTINGS_TO_INSERT);
 }
 
 /* Give the owner's rights back. */

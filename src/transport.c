@@ -26,6 +26,8 @@
 
 static CURLM *multi;
 static pid_t multi_owner;    /* a child of the process must not use it */
+static int under_way;        /* transfers that have been started and not released */
+static bool idle_must_go;    /* they have all the file descriptors that there are */
 static int64 timer_due = -1; /* when libcurl wants to be called; -1: never */
 
 /*
@@ -64,10 +66,22 @@ timer_changed(CURLM *unused, long timeout_ms, void *unused_too)
 	return 0;
 }
 
+/* Close the idle connections, when a transfer has got no descriptor because of them. */
+static void
+let_idle_go(void)
+{
+	if (!idle_must_go || under_way > 0 || multi == NULL)
+		return;
+	idle_must_go = false;
+	curl_multi_cleanup(multi);
+	multi = NULL;
+}
+
 /* Make the multi handle, once a process. */
 static void
 open_multi(void)
 {
+	let_idle_go();
 	if (multi != NULL && multi_owner == MyProcPid)
 		return;
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || (multi = curl_multi_init()) == NULL)
@@ -135,6 +149,7 @@ flex_transport_start(const HttpRequest *request, const char *origin, const char 
 		flex_transfer_recycle(transfer);
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	}
+	under_way++;
 	run_multi(CURL_SOCKET_TIMEOUT, 0);
 	return transfer;
 }
@@ -146,6 +161,8 @@ flex_transport_start(const HttpRequest *request, const char *origin, const char 
 void
 flex_transport_release(Transfer *transfer)
 {
+	under_way--;
+	idle_must_go |= flex_transfer_state(transfer) == TRANSFER_NO_DESCRIPTOR;
 	curl_multi_remove_handle(multi, flex_transfer_handle(transfer));
 	flex_transfer_recycle(transfer);
 }

@@ -53,6 +53,12 @@
 #define flex_function_aclcheck(function, role) pg_proc_aclcheck((function), (role), ACL_EXECUTE)
 #endif
 
+#if PG_VERSION_NUM >= 160000
+#define flex_owns_database(database, role) object_ownercheck(DatabaseRelationId, (database), (role))
+#else
+#define flex_owns_database(database, role) pg_database_ownercheck((database), (role))
+#endif
+
 /* 16 renamed the way to an entry of the backends' status, counted from 1. */
 #if PG_VERSION_NUM >= 160000
 #define flex_local_backend_entry(index) pgstat_get_local_beentry_by_index(index)

@@ -298,6 +298,8 @@ flex_api_worker_main(Datum argument)
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(argument), InvalidOid, 0);
 	if (!flex_roster_sign_on_worker())
 		proc_exit(0);
+	/* A process begins with its latch set: that is nobody's wish. */
+	ResetLatch(MyLatch);
 	override_settings();
 	MemoryContextSwitchTo(TopMemoryContext);
 	sender = flex_sender_create(&transactions, PG_INT64_MAX, true);

@@ -56,7 +56,7 @@ COMMENT ON COLUMN flex_outbox.priority IS 'Higher goes first among the requests 
 COMMENT ON COLUMN flex_outbox.attempts IS 'How many times it was claimed to be sent.';
 COMMENT ON COLUMN flex_outbox.max_attempts IS 'How many attempts are made before it has failed.';
 COMMENT ON COLUMN flex_outbox.run_at IS 'Not sent before this time; moves on when an attempt is to be repeated.';
-COMMENT ON COLUMN flex_outbox.unique_key IS 'No two requests have the same; NULL: no matter.';
+COMMENT ON COLUMN flex_outbox.unique_key IS 'No two requests of a role have the same; NULL: no matter.';
 COMMENT ON COLUMN flex_outbox.on_success IS 'Function of one flex_outbox row, called when the request succeeds.';
 COMMENT ON COLUMN flex_outbox.on_failure IS 'Function of one flex_outbox row, called when it fails or becomes uncertain.';
 COMMENT ON COLUMN flex_outbox.account_sid IS 'flex_api.account_sid of the session that enqueued; NULL: the sender''s.';
@@ -84,7 +84,7 @@ CREATE INDEX flex_outbox_lanes ON flex_outbox (operation, priority, run_at, id) 
 CREATE INDEX flex_outbox_sending ON flex_outbox (sender_pid) WHERE state = 'sending' AND outcome IS NULL;
 CREATE INDEX flex_outbox_callbacks ON flex_outbox (callback_at) WHERE callback_at IS NOT NULL;
 CREATE INDEX flex_outbox_finished ON flex_outbox (finished_at) WHERE finished_at IS NOT NULL;
-CREATE UNIQUE INDEX flex_outbox_unique_key ON flex_outbox (unique_key) WHERE unique_key IS NOT NULL;
+CREATE UNIQUE INDEX flex_outbox_unique_key ON flex_outbox (enqueued_role, unique_key) WHERE unique_key IS NOT NULL;
 
 -- A restored copy must not send again what the original sends: a dump has the
 -- finished rows alone.

@@ -7,6 +7,7 @@ use warnings;
 use FlexApi;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use List::Util qw(min);
 use Test::More;
 
 my $simulator = FlexApi::Simulator->new;
@@ -27,8 +28,6 @@ my %statement = (
 	insert_each => "DO \$\$ BEGIN FOR i IN 1 .. 5000 LOOP INSERT INTO plain (operation, arguments, context, unique_key, max_attempts, run_at, enqueued_by, enqueued_role, enqueued_in)
 		VALUES ('flex_webchat_create', $arguments, to_jsonb(i), 'k' || i, 20, clock_timestamp(), current_user, 10, 5); END LOOP; END \$\$");
 
-sub median { my @sorted = sort { $a <=> $b } @_; return $sorted[ @sorted / 2 ]; }
-
 sub measure
 {
 	my ($suffix) = @_;
@@ -42,8 +41,9 @@ sub measure
 			push @{ $seconds{$what} }, $session->query($statement{"$what$suffix"})->{seconds};
 		}
 	}
-	my $ratio = median(@{ $seconds{enqueue} }) / median(@{ $seconds{insert} });
-	note(sprintf '%d us an enqueue, %d us an insert', map { median(@{ $seconds{$_} }) / 5000 * 1e6 } 'enqueue', 'insert');
+	# The best of each: others' work on the machine only ever adds.
+	my $ratio = min(@{ $seconds{enqueue} }) / min(@{ $seconds{insert} });
+	note(sprintf '%d us an enqueue, %d us an insert', map { min(@{ $seconds{$_} }) / 5000 * 1e6 } 'enqueue', 'insert');
 	return $ratio;
 }
 

@@ -12,7 +12,6 @@ use Outbox;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time);
 
 my $simulator = FlexApi::Simulator->new;
 my $node = FlexApi::node('databases', $simulator, "shared_preload_libraries = 'flex_api'", "flex_api.rate_limits = 'none'",

@@ -11,7 +11,6 @@ use Outbox;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(sleep);
 
 my $simulator = FlexApi::Simulator->new;
 my $node = FlexApi::node('changes', $simulator, "shared_preload_libraries = 'flex_api'", "flex_api.rate_limits = 'none'");

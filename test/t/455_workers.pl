@@ -59,10 +59,10 @@ $_->close foreach @others;
 # Few file descriptors: what finds none waits for one.
 $simulator->post('faults', { delay_ms => 200, times => -1 });
 $session->value(q{SELECT count(flex_enqueue('flex_webchat_create',
-	jsonb_build_object('address_sid', 'IG' || repeat('a', 32), 'identity', 'few' || g))) FROM generate_series(1, 300) AS g});
+	jsonb_build_object('address_sid', 'IG' || repeat('a', 32), 'identity', 'few' || g))) FROM generate_series(1, 100) AS g});
 my $few = "FROM flex_outbox WHERE arguments->>'identity' LIKE 'few%'";
-ok(FlexApi::wait_until(sub { $session->value("SELECT count(*) $few AND state = 'succeeded'") == 300 }, 60),
-	'with 64 files a process, 300 requests at once all succeed')
+ok(FlexApi::wait_until(sub { $session->value("SELECT count(*) $few AND state = 'succeeded'") == 100 }, 60),
+	'with 64 files a process, 100 requests at once all succeed')
   or diag(explain($session->query('SELECT state, error_code, error_message, count(*) FROM flex_outbox GROUP BY 1, 2, 3')->{rows}));
 is($session->value("SELECT max(attempts) $few"), 1, 'at the first attempt');
 $simulator->clear_faults;
