@@ -130,12 +130,12 @@ make_request(Sending *sending, const Signature *signature)
 
 /* Raise when a claim cannot be sent by anybody. */
 static void
-check_claim(const Claim *claim, Oid function)
+check_claim(const Claim *claim, const Signature *signature)
 {
 	if (claim->foreign)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("the request was enqueued in another database, of which this is a copy")));
-	if (!OidIsValid(function))
+	if (signature == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function %s does not exist", claim->operation)));
 	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(claim->role)))
 		ereport(ERROR,
@@ -148,7 +148,7 @@ check_claim(const Claim *claim, Oid function)
  * behind that a subtransaction would have to clean up.
  */
 static bool
-prepare(Sending *sending, Oid function, const Signature *signature)
+prepare(Sending *sending, const Signature *signature)
 {
 	Oid user;
 	int security;
@@ -158,7 +158,7 @@ prepare(Sending *sending, Oid function, const Signature *signature)
 	MemoryContextSwitchTo(sending->context);
 	PG_TRY();
 	{
-		check_claim(&sending->claim, function);
+		check_claim(&sending->claim, signature);
 		make_request(sending, signature);
 	}
 	PG_CATCH();
@@ -196,7 +196,7 @@ copy_claim(const Claim *claim)
  * been settled.
  */
 bool
-flex_batch_add(Batch *batch, const Claim *claim, Oid function, const Signature *signature)
+flex_batch_add(Batch *batch, const Claim *claim, const Signature *signature)
 {
 	MemoryContext context = AllocSetContextCreate(batch->context, "flex_api request", ALLOCSET_SMALL_SIZES);
 	MemoryContext before = MemoryContextSwitchTo(context);
@@ -207,7 +207,7 @@ flex_batch_add(Batch *batch, const Claim *claim, Oid function, const Signature *
 	sending->claim = copy_claim(claim);
 	dlist_push_tail(&batch->sendings, &sending->node);
 	batch->count++;
-	good = prepare(sending, function, signature);
+	good = prepare(sending, signature);
 	if (!good)
 		end_sending(batch, sending);
 	MemoryContextSwitchTo(before);

@@ -17,7 +17,7 @@ typedef struct Batch
 	MemoryContext context; /* that the requests' own are under */
 } Batch;
 
-extern bool flex_batch_add(Batch *batch, const Claim *claim, Oid function, const Signature *signature);
+extern bool flex_batch_add(Batch *batch, const Claim *claim, const Signature *signature);
 extern void flex_batch_start(Batch *batch);
 extern bool flex_batch_any_over(Batch *batch);
 extern int flex_batch_settle(Batch *batch, bool all);

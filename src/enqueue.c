@@ -99,19 +99,20 @@ check_execute(Oid function)
 		aclcheck_error(result, OBJECT_FUNCTION, get_func_name(function));
 }
 
-/* The function of an operation, which the current role must be allowed to call. */
-static Oid
-function_of_operation(const char *name)
+/* The signature of an operation, which the current role must be allowed to call. */
+static const Signature *
+signature_of(const char *name)
 {
-	Oid function;
+	const Operation *operation = flex_operation_find(name);
+	const Signature *signature;
 
-	if (flex_operation_find(name) == NULL)
+	if (operation == NULL)
 		flex_argument_refuse(FUNCTION, "operation", name, false, "the name of an operation: see flex_operations()");
-	function =
-		LookupFuncName(list_make2(makeString(get_namespace_name(flex_outbox_schema(false))), makeString(pstrdup(name))),
-					   -1, NULL, false);
-	check_execute(function);
-	return function;
+	signature = flex_signature_of_operation(operation, flex_outbox_schema(false));
+	if (signature == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function %s does not exist", name)));
+	check_execute(signature->function);
+	return signature;
 }
 
 /* The name of a callback, qualified; raises 42883 or 42501 for one that cannot be called. */
@@ -154,6 +155,19 @@ check_arguments(const Signature *signature, Jsonb *arguments)
 	(void) flex_request_build(signature->operation, signature->parameters, signature->count, values);
 }
 
+/* True when somebody has sent requests lately. */
+static bool
+is_attended(void)
+{
+	OutboxAccess access;
+	bool attended;
+
+	flex_outbox_enter(&access);
+	attended = flex_outbox_was_drained();
+	flex_outbox_leave(&access);
+	return attended;
+}
+
 /* Warn, once a session, when nobody seems to send what is enqueued. */
 static void
 warn_if_unattended(void)
@@ -163,32 +177,55 @@ warn_if_unattended(void)
 	if (asked || flex_roster_exists())
 		return;
 	asked = true;
-	if (!flex_outbox_was_drained())
+	if (!is_attended())
 		ereport(WARNING, (errcode(ERRCODE_WARNING), errmsg("nobody sends the requests in the Flex API outbox"),
 						  errhint("Add flex_api to shared_preload_libraries, or schedule CALL flex_outbox_drain().")));
+}
+
+/* Put the request in; 0 when its key is there already. */
+static int64
+insert(const NewRequest *request)
+{
+	OutboxAccess access;
+	int64 id;
+
+	flex_outbox_enter_to_insert(&access);
+	id = flex_outbox_insert(request);
+	flex_outbox_leave(&access);
+	if (id == 0 && request->unique_key == NULL)
+		elog(ERROR, "a trigger has dropped the request");
+	return id;
+}
+
+/* Find the request that has the key; 0 when it is not there any more. */
+static int64
+find(const NewRequest *request)
+{
+	OutboxAccess access;
+	int64 id;
+
+	flex_outbox_enter(&access);
+	id = flex_outbox_find_key(request->enqueued_role, request->unique_key);
+	flex_outbox_leave(&access);
+	return id;
 }
 
 /* Put the request in, or find the one that has its unique key. */
 static int64
 insert_or_find(const NewRequest *request)
 {
-	OutboxAccess access;
 	int64 id;
 
 	SPI_connect();
-	flex_outbox_enter_to_insert(&access);
 	warn_if_unattended();
 	/* The other one can be deleted or rolled back between the two looks. */
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
-		id = flex_outbox_insert(request);
-		if (id == 0 && request->unique_key == NULL)
-			elog(ERROR, "a trigger has dropped the request");
+		id = insert(request);
 		if (id == 0)
-			id = flex_outbox_find_key(request->enqueued_role, request->unique_key);
+			id = find(request);
 	} while (id == 0);
-	flex_outbox_leave(&access);
 	SPI_finish();
 	return id;
 }
@@ -219,7 +256,7 @@ flex_api_enqueue(PG_FUNCTION_ARGS)
 		refuse_null("arguments");
 	request.operation = text_argument(fcinfo, ARGUMENT_OPERATION);
 	request.arguments = PG_GETARG_JSONB_P(ARGUMENT_ARGUMENTS);
-	check_arguments(flex_signature_of_function(function_of_operation(request.operation)), request.arguments);
+	check_arguments(signature_of(request.operation), request.arguments);
 	request.context = PG_ARGISNULL(ARGUMENT_CONTEXT) ? NULL : PG_GETARG_JSONB_P(ARGUMENT_CONTEXT);
 	request.on_success = callback_name(text_argument(fcinfo, ARGUMENT_ON_SUCCESS));
 	request.on_failure = callback_name(text_argument(fcinfo, ARGUMENT_ON_FAILURE));

@@ -11,12 +11,9 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/namespace.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "parser/parse_func.h"
 #include "utils/guc.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -123,29 +120,17 @@ note_due(Sender *sender, TimestampTz due_at)
 	sender->due_at = earlier(sender->due_at, due_at);
 }
 
-/* The function of an operation, looked up in the extension's schema. */
-static Oid
-function_of(const char *operation)
-{
-	List *name = list_make2(makeString(get_namespace_name(flex_outbox_schema(false))), makeString(pstrdup(operation)));
-
-	return LookupFuncName(name, -1, NULL, true);
-}
-
 /* Put what was claimed of a lane into the batch. */
 static void
 add_claims(Sender *sender, const Lane *lane, const Claim *claims, int count)
 {
-	Oid function = function_of(lane->operation);
-	const Signature *signature = NULL;
+	const Operation *operation = flex_operation_find(lane->operation);
+	const Signature *signature =
+		operation != NULL ? flex_signature_of_operation(operation, flex_outbox_schema(false)) : NULL;
 
-	if (flex_operation_find(lane->operation) == NULL)
-		function = InvalidOid;
-	if (OidIsValid(function))
-		signature = flex_signature_of_function(function);
 	for (int i = 0; i < count; i++)
 	{
-		if (!flex_batch_add(&sender->batch, &claims[i], function, signature))
+		if (!flex_batch_add(&sender->batch, &claims[i], signature))
 			sender->has_callbacks |= claims[i].on_failure;
 	}
 }

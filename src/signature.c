@@ -13,9 +13,11 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
+#include "parser/parse_func.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
@@ -81,6 +83,7 @@ make_signature(Oid function)
 		elog(ERROR, "cache lookup failed for function %u", function);
 	procedure = (Form_pg_proc) GETSTRUCT(tuple);
 	signature = palloc0(offsetof(Signature, parameters) + sizeof(Parameter) * procedure->pronargs);
+	signature->function = function;
 	signature->operation = operation_of(procedure);
 	signature->count = procedure->pronargs;
 	signature->returns_set = procedure->proretset;
@@ -109,14 +112,15 @@ flex_signature_of_call(FunctionCallInfo fcinfo)
 	return fcinfo->flinfo->fn_extra;
 }
 
-/* Signatures by function, kept until any function changes. */
+/* Signatures by operation, kept until any function changes. */
 static MemoryContext kept_context;
 static HTAB *kept_signatures;
+static Oid kept_schema; /* that the functions are in */
 static bool kept_are_stale;
 
 typedef struct KeptSignature
 {
-	Oid function;
+	const Operation *operation;
 	Signature *signature;
 } KeptSignature;
 
@@ -129,44 +133,61 @@ forget_signatures(Datum argument, int cache, uint32 hash)
 
 /* Begin to keep signatures, or begin anew. */
 static void
-begin_keeping(void)
+begin_keeping(Oid schema)
 {
-	HASHCTL control = {.keysize = sizeof(Oid), .entrysize = sizeof(KeptSignature)};
+	HASHCTL control = {.keysize = sizeof(Operation *), .entrysize = sizeof(KeptSignature)};
 
 	if (kept_context == NULL)
 	{
 		kept_context = AllocSetContextCreate(TopMemoryContext, "flex_api signatures", ALLOCSET_DEFAULT_SIZES);
 		CacheRegisterSyscacheCallback(PROCOID, forget_signatures, (Datum) 0);
 	}
+	kept_signatures = NULL;
 	MemoryContextReset(kept_context);
 	control.hcxt = kept_context;
 	kept_signatures = hash_create("flex_api signatures", 32, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	kept_schema = schema;
 	kept_are_stale = false;
 }
 
+/* The function of an operation, InvalidOid when the schema has none. */
+static Oid
+function_of(const Operation *operation, Oid schema)
+{
+	List *name = list_make2(makeString(get_namespace_name(schema)), makeString(pstrdup(operation->name)));
+
+	return LookupFuncName(name, -1, NULL, true);
+}
+
 /*
- * The signature of a function that is not being called, and so without a
- * decoder.  Valid until the next look into the system catalogs.
+ * The signature of an operation's function, which is not being called, and so
+ * without a decoder; NULL when the schema has no such function.  Valid until the
+ * next look into the system catalogs.
  */
 Signature *
-flex_signature_of_function(Oid function)
+flex_signature_of_operation(const Operation *operation, Oid schema)
 {
 	KeptSignature *kept;
+	Oid function;
 	bool found;
 
-	if (kept_signatures == NULL || kept_are_stale)
-		begin_keeping();
-	kept = hash_search(kept_signatures, &function, HASH_FIND, &found);
-	if (!found)
+	if (kept_signatures == NULL || kept_are_stale || kept_schema != schema)
+		begin_keeping(schema);
+	kept = hash_search(kept_signatures, &operation, HASH_FIND, &found);
+	if (found)
+		return kept->signature;
+	function = function_of(operation, schema);
+	if (OidIsValid(function))
 	{
 		MemoryContext before = MemoryContextSwitchTo(kept_context);
 		Signature *signature = make_signature(function);
 
 		MemoryContextSwitchTo(before);
-		kept = hash_search(kept_signatures, &function, HASH_ENTER, &found);
+		kept = hash_search(kept_signatures, &operation, HASH_ENTER, &found);
 		kept->signature = signature;
+		return signature;
 	}
-	return kept->signature;
+	return NULL;
 }
 
 /* The arguments of the call, in the parameters' order. */

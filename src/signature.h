@@ -13,13 +13,14 @@
 typedef struct Signature
 {
 	const Operation *operation;
+	Oid function;
 	RowDecoder *decoder; /* NULL: the function returns void, or is not being called */
 	bool returns_set;
 	int count;
 	Parameter parameters[FLEXIBLE_ARRAY_MEMBER];
 } Signature;
 
-extern Signature *flex_signature_of_function(Oid function);
+extern Signature *flex_signature_of_operation(const Operation *operation, Oid schema);
 extern Signature *flex_signature_of_call(FunctionCallInfo fcinfo);
 extern void flex_signature_values(const Signature *signature, FunctionCallInfo fcinfo, NullableDatum *values);
 extern int flex_signature_position(const Signature *signature, const char *name);

@@ -15,6 +15,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -298,57 +299,48 @@ owner_of_outbox(void)
 	return owner;
 }
 
-typedef const char *SettingPair[2];
+/* Give a parameter a value until flex_outbox_leave(). */
+static void
+set(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
 
 /*
- * While we have the owner's rights, no name may be found in a schema of the
- * caller's.  The second is for the table's trigger for replicas, which is not
- * meant for us; the rest for plans, which are made once, when the table may be
- * empty, and must be those for a full one.
+ * Take the owner's rights for an INSERT alone: it costs less.  It has no
+ * operator, function or type that would be looked up by its name, so that the
+ * caller's search_path can do no harm; nothing else may be run.
  */
-static const SettingPair settings[] = {
-	{"search_path", "pg_catalog, pg_temp"},
-	{"session_replication_role", "origin"},
-	{"enable_seqscan", "off"},
-	{"enable_bitmapscan", "off"},
-	{"enable_mergejoin", "off"},
-	{"enable_hashjoin", "off"},
-	{"jit", "off"},
-};
-
-#define SETTINGS_TO_INSERT 2 /* of them are all that an INSERT needs */
-
-/* Take the rights of the outbox's owner, and some settings. */
-static void
-enter(OutboxAccess *access, size_t count)
+void
+flex_outbox_enter_to_insert(OutboxAccess *access)
 {
 	Oid owner = owner_of_outbox();
 
 	GetUserIdAndSecContext(&access->user, &access->security);
 	access->nest_level = NewGUCNestLevel();
-	for (size_t i = 0; i < count; i++)
-		(void) set_config_option(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-								 false);
+	/* The table's trigger for replicas is not meant for us. */
+	if (SessionReplicationRole != SESSION_REPLICATION_ROLE_ORIGIN)
+		set("session_replication_role", "origin");
 	SetUserIdAndSecContext(owner, access->security | SECURITY_LOCAL_USERID_CHANGE);
 }
 
 /*
- * Take the rights of the outbox's owner.  An error's clean-up gives them back;
- * otherwise flex_outbox_leave() must, in the same transaction.
+ * Take the rights of the outbox's owner, with no name to be found but the
+ * server's own.  An error's clean-up gives them back; otherwise
+ * flex_outbox_leave() must, in the same transaction.
  */
 void
 flex_outbox_enter(OutboxAccess *access)
 {
-	enter(access, lengthof(settings));
-}
+	static const char *const off[] = {
+		/* Plans are made once, when the table may be empty: they must be those for a full one. */
+		"enable_seqscan", "enable_bitmapscan", "enable_mergejoin", "enable_hashjoin", "jit",
+	};
 
-/*
- * The same for statements whose plans are good for any table: it costs less.
- */
-void
-flex_outbox_enter_to_insert(OutboxAccess *access)
-{
-	enter(access, SETTINGS_TO_INSERT);
+	flex_outbox_enter_to_insert(access);
+	set("search_path", "pg_catalog, pg_temp");
+	for (size_t i = 0; i < lengthof(off); i++)
+		set(off[i], "off");
 }
 
 /* Give the owner's rights back. */

@@ -161,7 +161,7 @@ on_failure: the same for a request that has failed, or has become uncertain.
 run_at: not sent before this time; NULL for at once.
 priority: higher goes first; NULL for 0.
 max_attempts: attempts before the request has failed; NULL for 20, which takes about an hour.
-unique_key: when a request has this key already, nothing is enqueued, and the id of that one is returned.
+unique_key: when a request of the current role has this key already, nothing is enqueued, and its id is returned.
 Returns the id in flex_outbox. Callbacks run as the current role, in the transaction that settles the request.
 Errors: 22023 and 22004 for what cannot be valid, 0A000 for a list, 42883 for a callback that is not there,
 42501 without EXECUTE on the operation or on a callback.';
