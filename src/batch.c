@@ -12,6 +12,7 @@
 #include "utils/syscache.h"
 
 #include "batch.h"
+#include "clock.h"
 #include "credentials.h"
 #include "packing.h"
 #include "settings.h"
@@ -28,6 +29,9 @@ typedef struct Sending
 	char *origin;
 	char *authorization; /* NULL: the request brings its own */
 	Transfer *transfer;  /* NULL: not sent yet */
+	int64 deadline;      /* flex_clock_ms(), while it is under way */
+	bool is_claimed;     /* its claim has been committed */
+	bool is_late;        /* its time is over */
 } Sending;
 
 /* Forget a request and let go of its connection. */
@@ -47,7 +51,8 @@ end_sending(Batch *batch, Sending *sending)
 static bool
 is_over(const Sending *sending)
 {
-	return sending->transfer != NULL && flex_transfer_state(sending->transfer) != TRANSFER_RUNNING;
+	return sending->transfer != NULL &&
+		   (sending->is_late || flex_transfer_state(sending->transfer) != TRANSFER_RUNNING);
 }
 
 /* True when any of the requests is over. */
@@ -78,10 +83,13 @@ flex_batch_settle(Batch *batch, bool all)
 	{
 		Sending *sending = dlist_container(Sending, node, iter.cur);
 
-		if (!all && !is_over(sending))
+		/* A claim that was rolled back may be somebody else's by now. */
+		if (!sending->is_claimed || (!all && !is_over(sending)))
 			continue;
 		if (sending->transfer != NULL)
-			flex_settle_attempt(&sending->claim, sending->request, sending->transfer);
+			flex_settle_attempt(&sending->claim, sending->request, sending->transfer,
+								sending->is_late ? "no answer came within flex_api.timeout"
+												 : "the sender was stopped before the answer came");
 		else
 			flex_settle_unstarted(&sending->claim);
 		settled++;
@@ -214,18 +222,56 @@ flex_batch_add(Batch *batch, const Claim *claim, const Signature *signature)
 	return good;
 }
 
-/* Send what has been claimed. */
+/* The claims have been committed: they are ours to settle. */
+void
+flex_batch_confirm(Batch *batch)
+{
+	dlist_iter iter;
+
+	dlist_foreach(iter, &batch->sendings) dlist_container(Sending, node, iter.cur)->is_claimed = true;
+}
+
+/*
+ * Send what has been claimed, after the commit.  libcurl does not watch the
+ * time: while a callback runs nobody reads, and an answer that has come in the
+ * meantime must not be taken for one that is late.
+ */
 void
 flex_batch_start(Batch *batch)
 {
 	dlist_iter iter;
 
+	dlist_foreach(iter, &batch->sendings) dlist_container(Sending, node, iter.cur)->is_claimed = true;
 	dlist_foreach(iter, &batch->sendings)
 	{
 		Sending *sending = dlist_container(Sending, node, iter.cur);
 
-		if (sending->transfer == NULL)
-			sending->transfer =
-				flex_transport_start(sending->request, sending->origin, sending->authorization, flex_settings.timeout);
+		if (sending->transfer != NULL)
+			continue;
+		sending->deadline = flex_clock_ms() + flex_settings.timeout;
+		sending->transfer = flex_transport_start(sending->request, sending->origin, sending->authorization, 0);
 	}
+}
+
+/* Read what has come, then give up what is late.  Returns the milliseconds until the next would be. */
+long
+flex_batch_pump(Batch *batch)
+{
+	int64 next = PG_INT32_MAX;
+	dlist_iter iter;
+
+	if (batch->count == 0)
+		return next;
+	flex_transport_pump();
+	dlist_foreach(iter, &batch->sendings)
+	{
+		Sending *sending = dlist_container(Sending, node, iter.cur);
+		int64 left = sending->deadline - flex_clock_ms();
+
+		if (sending->transfer == NULL || is_over(sending))
+			continue;
+		sending->is_late = left <= 0;
+		next = Min(next, Max(left, 0));
+	}
+	return next;
 }

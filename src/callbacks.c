@@ -16,11 +16,13 @@
 #include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
 #include "storage/latch.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/resowner.h"
 #include "utils/syscache.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
+#include "utils/varlena.h"
 
 #include "callbacks.h"
 #include "settings.h"
@@ -114,6 +116,19 @@ call_in_time(const Callback *callback)
 		raise_timeout(callback);
 }
 
+/*
+ * Names are looked up in the function's own schema, then in public: who happens
+ * to run the callback must have no say in what it finds.
+ */
+static void
+set_search_path(const char *function)
+{
+	List *names = textToQualifiedNameList(cstring_to_text(function));
+	char *path = psprintf("%s, public, pg_temp", quote_identifier(strVal(linitial(names))));
+
+	(void) set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
 /* Run a callback as its role. */
 static void
 run(const Callback *callback)
@@ -131,6 +146,7 @@ run(const Callback *callback)
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(callback->role, security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	nest_level = NewGUCNestLevel();
+	set_search_path(callback->function);
 	call_in_time(callback);
 	/* What the callback has set is its own. */
 	AtEOXact_GUC(false, nest_level);

@@ -162,7 +162,7 @@ authorization_of_line(char *line, const char *account, const char *role, char **
  * lines for two accounts are an error: a guess would spend the wrong one's.
  */
 static char *
-search_file(FILE *file, const char *account, const char *role)
+search_file(FILE *file, const char *account, const char *role, bool *ambiguous)
 {
 	StringInfoData line;
 	char *found = NULL;
@@ -179,8 +179,7 @@ search_file(FILE *file, const char *account, const char *role)
 		explicit_bzero(line.data, line.maxlen);
 		if (authorization == NULL)
 			continue;
-		if (found != NULL && strcmp(found_account, line_account) != 0)
-			raise_settings("the credentials file has several accounts for this role", "Set flex_api.account_sid.");
+		*ambiguous |= found != NULL && strcmp(found_account, line_account) != 0;
 		if (found == NULL)
 		{
 			found = authorization;
@@ -208,6 +207,7 @@ static char *
 read_file(const char *path, const char *account, const char *role, struct stat *status)
 {
 	FILE *file;
+	bool ambiguous = false;
 	char *found;
 
 	if (stat(path, status) != 0)
@@ -217,8 +217,10 @@ read_file(const char *path, const char *account, const char *role, struct stat *
 	if (file == NULL || fstat(fileno(file), status) != 0)
 		raise_unreadable(path);
 	check_file(status, path);
-	found = search_file(file, account, role);
+	found = search_file(file, account, role, &ambiguous);
 	FreeFile(file);
+	if (ambiguous)
+		raise_settings("the credentials file has several accounts for this role", "Set flex_api.account_sid.");
 	return found;
 }
 

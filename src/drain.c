@@ -7,12 +7,14 @@
 #include "access/xact.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
 #include "arguments.h"
 #include "sender.h"
+#include "settings.h"
 #include "versions.h"
 
 PG_FUNCTION_INFO_V1(flex_api_drain);
@@ -88,6 +90,16 @@ check_transaction(FunctionCallInfo fcinfo)
 						errhint("Set default_transaction_isolation to read committed.")));
 }
 
+/* Raise when a plain role would send others' requests with credentials of its own. */
+static void
+check_credentials(void)
+{
+	if (!superuser() && flex_settings_are_of_session())
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("credentials that a session has set are not for the requests of other roles"),
+						errhint("RESET flex_api.auth_token, flex_api.api_key and flex_api.api_secret.")));
+}
+
 /* CALL flex_outbox_drain(max_requests); see sender.c. */
 PGDLLEXPORT Datum
 flex_api_drain(PG_FUNCTION_ARGS)
@@ -102,6 +114,7 @@ flex_api_drain(PG_FUNCTION_ARGS)
 	int64 max_requests = max_requests_argument(fcinfo);
 
 	check_transaction(fcinfo);
+	check_credentials();
 	connected = false;
 	context = AllocSetContextCreate(TopMemoryContext, "flex_api drain", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(context);

@@ -13,6 +13,8 @@
 
 #include "encoding.h"
 
+#define MOST_SHOWN_BYTES 4000 /* of anything in a message */
+
 /*
  * The text in UTF-8; the same pointer where nothing has to be done.  Raises
  * 22021 or 22P05 where it cannot be.
@@ -64,12 +66,16 @@ char *
 flex_text_for_message(const char *text, int length)
 {
 	int encoding = GetDatabaseEncoding();
-	bool valid = pg_verify_mbstr(PG_UTF8, text, length, true);
-	int capacity = length * MAX_CONVERSION_GROWTH + 1;
+	bool valid;
+	int capacity;
 	char *result;
 	int written = 0;
 	Oid conversion;
 
+	if (length > MOST_SHOWN_BYTES)
+		length = pg_encoding_mbcliplen(PG_UTF8, text, length, MOST_SHOWN_BYTES);
+	valid = pg_verify_mbstr(PG_UTF8, text, length, true);
+	capacity = length * MAX_CONVERSION_GROWTH + 1;
 	if (encoding == PG_UTF8 && valid)
 		return pnstrdup(text, length);
 	conversion =

@@ -31,6 +31,7 @@
 
 #define FUNCTION "flex_enqueue"
 #define DEFAULT_MAX_ATTEMPTS 20
+#define MOST_PRIORITY 1000
 
 PG_FUNCTION_INFO_V1(flex_api_enqueue);
 PG_FUNCTION_INFO_V1(flex_api_outbox_retry);
@@ -243,6 +244,18 @@ max_attempts_argument(FunctionCallInfo fcinfo)
 	return max_attempts;
 }
 
+/* priority, of a range that keeps the lanes few. */
+static int
+priority_argument(FunctionCallInfo fcinfo)
+{
+	int priority = PG_ARGISNULL(ARGUMENT_PRIORITY) ? 0 : PG_GETARG_INT32(ARGUMENT_PRIORITY);
+
+	if (priority < -MOST_PRIORITY || priority > MOST_PRIORITY)
+		flex_argument_refuse(FUNCTION, "priority", psprintf("%d", priority), false,
+							 psprintf("a number from %d to %d", -MOST_PRIORITY, MOST_PRIORITY));
+	return priority;
+}
+
 /* flex_enqueue(); see the file's head. */
 PGDLLEXPORT Datum
 flex_api_enqueue(PG_FUNCTION_ARGS)
@@ -261,7 +274,7 @@ flex_api_enqueue(PG_FUNCTION_ARGS)
 	request.on_success = callback_name(text_argument(fcinfo, ARGUMENT_ON_SUCCESS));
 	request.on_failure = callback_name(text_argument(fcinfo, ARGUMENT_ON_FAILURE));
 	request.run_at = PG_ARGISNULL(ARGUMENT_RUN_AT) ? GetCurrentTimestamp() : PG_GETARG_TIMESTAMPTZ(ARGUMENT_RUN_AT);
-	request.priority = PG_ARGISNULL(ARGUMENT_PRIORITY) ? 0 : PG_GETARG_INT32(ARGUMENT_PRIORITY);
+	request.priority = priority_argument(fcinfo);
 	request.max_attempts = max_attempts_argument(fcinfo);
 	request.unique_key = text_argument(fcinfo, ARGUMENT_UNIQUE_KEY);
 	request.enqueued_by = GetUserNameFromId(request.enqueued_role, false);
@@ -275,20 +288,21 @@ static void
 decide(int64 id, bool retry)
 {
 	Oid role = GetUserId();
-	bool any_role = superuser();
+	const char *role_name = GetUserNameFromId(role, false);
+	bool is_superuser = superuser();
 	OutboxAccess access;
-	const char *state;
+	const char *refusal;
 
 	SPI_connect();
 	flex_outbox_enter(&access);
-	state = flex_outbox_decide(id, role, any_role, retry);
+	refusal = flex_outbox_decide(id, is_superuser ? InvalidOid : role, role_name, retry);
 	flex_outbox_leave(&access);
-	if (state != NULL && state[0] == '\0')
+	if (refusal != NULL && refusal[0] == '\0')
 		ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND), errmsg("request " INT64_FORMAT " is not in the outbox", id)));
-	if (state != NULL)
+	if (refusal != NULL)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("request " INT64_FORMAT " cannot be %s", id, retry ? "retried" : "cancelled"),
-						errdetail("Its state is \"%s\".", state)));
+						errdetail_internal("%s", refusal)));
 	SPI_finish();
 	if (retry)
 		plan_wake();

@@ -58,7 +58,8 @@ start_try(Exchange *exchange)
 	long left = exchange->deadline - flex_clock_ms();
 
 	exchange->resume_at = 0;
-	exchange->transfer = flex_transport_start(exchange->request, exchange->origin, exchange->authorization, left);
+	exchange->transfer =
+		flex_transport_start(exchange->request, exchange->origin, exchange->authorization, Max(left, 1));
 }
 
 /*

@@ -22,7 +22,7 @@
 /* Requests a second, by the operation's index; 0: no limit. */
 typedef struct Rates
 {
-	double rates[MAX_BUCKETS];
+	double rates[MAX_OPERATIONS];
 } Rates;
 
 static char *rate_limits;

@@ -214,6 +214,8 @@ static const Operation operations[] = {
 	{.name = "flex_web_channels_list", .method = "GET", .path = "/v1/WebChannels"},
 };
 
+StaticAssertDecl(lengthof(operations) <= MAX_OPERATIONS, "arrays by operation have room for all");
+
 /* Conversation names and identities: 256 characters; their data: 16 KB. */
 #define NAME_CHARACTERS 256
 #define DATA_BYTES (16 * 1024)

@@ -39,6 +39,7 @@ typedef struct ArgumentRule
 } ArgumentRule;
 
 #define MAX_OWN_RULES 2
+#define MAX_OPERATIONS 128
 
 typedef struct Operation
 {

@@ -19,6 +19,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "operations.h"
 #include "outbox.h"
 #include "statements.h"
 
@@ -206,19 +207,24 @@ flex_outbox_discard(void)
 	collected_bytes = 0;
 }
 
+static void flush_holds(void);
+
 /* Write what has been collected. */
 void
 flex_outbox_flush(void)
 {
-	Datum values[SETTLEMENT_COLUMNS];
+	Datum values[SETTLEMENT_COLUMNS + 2];
 	int lower_bound = 1;
 
+	flush_holds();
 	if (collected == 0)
 		return;
 	for (size_t i = 0; i < SETTLEMENT_COLUMNS; i++)
 		values[i] = PointerGetDatum(construct_md_array(
 			collected_values[i], collected_nulls[i], 1, &collected, &lower_bound, settlement_columns[i].type,
 			settlement_columns[i].length, settlement_columns[i].by_value, settlement_columns[i].alignment));
+	values[SETTLEMENT_COLUMNS] = Int32GetDatum(MyProcPid);
+	values[SETTLEMENT_COLUMNS + 1] = TimestampTzGetDatum(MyStartTimestamp);
 	flex_statement_run(SETTLE, values, NULL);
 	flex_outbox_discard();
 }
@@ -271,14 +277,34 @@ flex_outbox_holds(void)
 	return holds;
 }
 
-/* Send nothing more to an operation until then. */
-void
-flex_outbox_hold(const char *operation, TimestampTz until)
-{
-	Datum values[2] = {CStringGetTextDatum(operation), TimestampTzGetDatum(until)};
+static TimestampTz collected_holds[MAX_OPERATIONS]; /* by the operation's index; 0: none */
 
-	flex_statement_run(HOLD, values, NULL);
+/* Send nothing more to an operation until then; flex_outbox_flush() writes it. */
+void
+flex_outbox_hold(const Operation *operation, TimestampTz until)
+{
+	TimestampTz *hold = &collected_holds[flex_operation_index(operation)];
+
+	*hold = Max(*hold, until);
 	holds++;
+}
+
+/* Write the holds, by all processes in the same order: they would lock each other out. */
+static void
+flush_holds(void)
+{
+	const Operation *operation;
+
+	for (int i = 0; (operation = flex_operation_at(i)) != NULL; i++)
+	{
+		Datum values[2] = {(Datum) 0, TimestampTzGetDatum(collected_holds[i])};
+
+		if (collected_holds[i] == 0)
+			continue;
+		collected_holds[i] = 0;
+		values[0] = CStringGetTextDatum(operation->name);
+		flex_statement_run(HOLD, values, NULL);
+	}
 }
 
 /* Processes that have claimed requests and not settled them. */
@@ -297,18 +323,16 @@ flex_outbox_senders(int *count)
 	return senders;
 }
 
-/* Requests that a sender which is gone had claimed, locked. */
+/* Make requests that a sender which is gone had claimed this process's. */
 Claim *
-flex_outbox_orphans(const SenderProcess *sender, int limit, int *count)
+flex_outbox_take_over(const SenderProcess *sender, int limit, int *count)
 {
-	Datum values[4] = {
-		Int32GetDatum(sender->pid),
-		TimestampTzGetDatum(sender->start),
-		Int32GetDatum(limit),
-		ObjectIdGetDatum(MyDatabaseId),
+	Datum values[6] = {
+		Int32GetDatum(sender->pid),     TimestampTzGetDatum(sender->start), Int32GetDatum(limit),
+		ObjectIdGetDatum(MyDatabaseId), Int32GetDatum(MyProcPid),           TimestampTzGetDatum(MyStartTimestamp),
 	};
 
-	*count = (int) flex_statement_run(FIND_ORPHANS, values, NULL);
+	*count = (int) flex_statement_run(TAKE_OVER, values, NULL);
 	return claims_of_rows(*count);
 }
 
@@ -388,21 +412,28 @@ flex_outbox_was_drained(void)
 }
 
 /*
- * Make a request pending again, or cancel it.  Returns NULL, or the state that
- * does not allow it, or "" when there is no such request of the role's.
+ * Make a request pending again, or cancel it; role InvalidOid for anybody's.
+ * Returns NULL, or a sentence that says why not, or "" when there is no such
+ * request of the role's.
  */
 const char *
-flex_outbox_decide(int64 id, Oid role, bool any_role, bool retry)
+flex_outbox_decide(int64 id, Oid role, const char *role_name, bool retry)
 {
-	Datum values[1] = {Int64GetDatum(id)};
+	bool is_anybodys = !OidIsValid(role);
+	char nulls[4 + 1] = {' ', is_anybodys ? 'n' : ' ', is_anybodys ? 'n' : ' ', ' ', '\0'};
+	NameData name;
+	Datum values[4] = {Int64GetDatum(id), ObjectIdGetDatum(role), NameGetDatum(&name), ObjectIdGetDatum(MyDatabaseId)};
 	const char *state;
 
-	if (flex_statement_run(LOCK_REQUEST, values, NULL) == 0 || (!any_role && DatumGetObjectId(value(0, 2)) != role))
+	namestrcpy(&name, role_name);
+	if (flex_statement_run(LOCK_REQUEST, values, nulls) == 0)
 		return "";
 	state = text_column(0, 1);
+	if (retry && DatumGetBool(value(0, 2)))
+		return "It was enqueued in another database, of which this is a copy.";
 	if (strcmp(state, "sending") == 0 || strcmp(state, "succeeded") == 0 ||
 		strcmp(state, retry ? "pending" : "cancelled") == 0)
-		return state;
+		return psprintf("Its state is \"%s\".", state);
 	flex_statement_run(retry ? RETRY : CANCEL, values, NULL);
 	return NULL;
 }

@@ -8,6 +8,8 @@
 #include "datatype/timestamp.h"
 #include "utils/jsonb.h"
 
+#include "operations.h"
+
 /* A request as flex_enqueue() leaves it; what is NULL stays NULL. */
 typedef struct NewRequest
 {
@@ -91,9 +93,9 @@ extern Claim *flex_outbox_claim(const Lane *lane, int limit, int *count);
 extern void flex_outbox_discard(void);
 extern void flex_outbox_flush(void);
 extern void flex_outbox_settle(int64 id, const Settlement *settlement);
-extern void flex_outbox_hold(const char *operation, TimestampTz until);
+extern void flex_outbox_hold(const Operation *operation, TimestampTz until);
 extern SenderProcess *flex_outbox_senders(int *count);
-extern Claim *flex_outbox_orphans(const SenderProcess *sender, int limit, int *count);
+extern Claim *flex_outbox_take_over(const SenderProcess *sender, int limit, int *count);
 extern uint64 flex_outbox_holds(void);
 extern bool flex_outbox_claim_callback(Callback *callback);
 extern bool flex_outbox_settle_callback(Callback *callback);
@@ -102,6 +104,6 @@ extern TimestampTz flex_outbox_next_callback(void);
 extern int flex_outbox_expire(int retention_minutes, int limit);
 extern bool flex_outbox_note_drain(bool is_worker);
 extern bool flex_outbox_was_drained(void);
-extern const char *flex_outbox_decide(int64 id, Oid role, bool any_role, bool retry);
+extern const char *flex_outbox_decide(int64 id, Oid role, const char *role_name, bool retry);
 
 #endif /* FLEX_OUTBOX_H */

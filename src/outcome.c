@@ -90,6 +90,7 @@ flex_outcome_raise(const HttpRequest *request, const Transfer *transfer)
 {
 	TransferState state = flex_transfer_state(transfer);
 	FailureKind kind = FAILURE_NEVER_SENT;
+	const char *failure;
 	Problem problem;
 
 	if (state == TRANSFER_TOO_LARGE && flex_transfer_status(transfer) / 100 == 2)
@@ -102,7 +103,8 @@ flex_outcome_raise(const HttpRequest *request, const Transfer *transfer)
 	}
 	if (flex_transfer_was_sent(transfer))
 		kind = request->idempotent ? FAILURE_ANSWER_LOST : FAILURE_OUTCOME_UNKNOWN;
-	flex_error_connection(kind, request->method, request->path, flex_transfer_failure(transfer));
+	failure = flex_transfer_failure(transfer);
+	flex_error_connection(kind, request->method, request->path, flex_text_for_message(failure, strlen(failure)));
 }
 
 /* A random share of first * 2^tries milliseconds, or of most where that is less. */

@@ -199,6 +199,9 @@ rebuild_set(void)
 {
 	int wanted = 0;
 
+	/* Until all of it is done. */
+	set_is_stale = true;
+
 	for (int fd = 0; fd < sockets_size; fd++)
 	{
 		sockets[fd].position = NOT_IN_SET;

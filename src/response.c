@@ -305,6 +305,7 @@ flex_decode_page(JsonDocument *document, const char *bytes, size_t length, ListP
 	page->next_url = string_member(meta, "next_page_url", true);
 	page->rows = flex_json_member(root, key);
 	if (flex_json_kind(page->rows) != JSON_ARRAY)
-		flex_error_answer("Member \"%s\", which has the page's rows, is not an array.", key);
+		flex_error_answer("Member \"%s\", which has the page's rows, is not an array.",
+						  flex_text_for_message(key, Min(strlen(key), SHOWN_BYTES)));
 	page->count = flex_json_count(page->rows);
 }

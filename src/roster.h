@@ -8,7 +8,7 @@
 #include "storage/s_lock.h"
 #include "storage/spin.h"
 
-#define MAX_BUCKETS 128 /* at least one an operation */
+#include "operations.h"
 
 /* A token bucket: how much of a rate is left. */
 typedef struct Bucket
@@ -21,7 +21,7 @@ typedef struct Bucket
 typedef struct Buckets
 {
 	slock_t lock;
-	Bucket buckets[MAX_BUCKETS];
+	Bucket buckets[MAX_OPERATIONS];
 } Buckets;
 
 extern void flex_roster_request(void);

@@ -263,6 +263,9 @@ take_over(Sender *sender)
 	SenderProcess *senders = flex_outbox_senders(&senders_count);
 	int taken = 0;
 
+	/* Who began after an earlier look at the processes must not be taken for dead. */
+	pgstat_clear_backend_activity_snapshot();
+
 	for (int i = 0; i < senders_count && taken < ORPHANS_AT_ONCE; i++)
 	{
 		int count;
@@ -270,7 +273,7 @@ take_over(Sender *sender)
 
 		if (!is_gone(sender, &senders[i]))
 			continue;
-		orphans = flex_outbox_orphans(&senders[i], ORPHANS_AT_ONCE - taken, &count);
+		orphans = flex_outbox_take_over(&senders[i], ORPHANS_AT_ONCE - taken, &count);
 		for (int j = 0; j < count; j++)
 			flex_settle_orphan(&orphans[j]);
 		taken += count;
@@ -326,6 +329,7 @@ settle_and_claim(Sender *sender)
 	if (sender->requests_left > 0)
 		claim_requests(sender, sender->batch.count - settled);
 	commit(sender, &access);
+	flex_batch_confirm(&sender->batch);
 	sender->has_callbacks |= flex_batch_end_settled(&sender->batch, false);
 }
 
@@ -337,9 +341,8 @@ fail_callback(const Callback *callback, const ErrorData *error)
 	int64 delay = flex_backoff_ms(callback->attempts - 1, CALLBACK_FIRST_MS, CALLBACK_MOST_MS);
 
 	ereport(WARNING, (errcode(error->sqlerrcode),
-					  errmsg("callback of request " INT64_FORMAT " of the Flex API outbox failed: %s", callback->id,
-							 error->message),
-					  give_up ? errdetail("It is not tried again.") : 0));
+					  errmsg("callback of request " INT64_FORMAT " of the Flex API outbox failed", callback->id),
+					  give_up ? errdetail("It is not tried again.") : 0, errdetail_log("%s", error->message)));
 	flex_outbox_fail_callback(callback, error->message,
 							  give_up ? 0 : TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay));
 }
@@ -388,6 +391,14 @@ run_callback(Sender *sender)
 	return true;
 }
 
+/* Raise when we have been told to stop. */
+static void
+check_stop(const Sender *sender)
+{
+	if (sender->transactions->check != NULL)
+		sender->transactions->check();
+}
+
 /* Run callbacks that are due, but not so many that answers wait for long. */
 static void
 run_callbacks(Sender *sender)
@@ -399,6 +410,8 @@ run_callbacks(Sender *sender)
 			sender->has_callbacks = false;
 			return;
 		}
+		check_stop(sender);
+		(void) flex_batch_pump(&sender->batch);
 	}
 }
 
@@ -432,7 +445,11 @@ wait_for_something(Sender *sender)
 	TimestampTz due_at = sender->requests_left > 0 ? earlier(sender->due_at, sender->tokens_at) : 0;
 	bool full = flex_settings.concurrency - sender->batch.count < Max(flex_settings.concurrency / 4, 1);
 
-	if (flex_transport_wait(ms_until(full ? 0 : due_at)))
+	long late = flex_batch_pump(&sender->batch);
+
+	if (flex_batch_any_over(&sender->batch))
+		return;
+	if (flex_transport_wait(Min(ms_until(full ? 0 : due_at), late)))
 		note_due(sender, GetCurrentTimestamp());
 }
 
@@ -440,6 +457,8 @@ wait_for_something(Sender *sender)
 static bool
 take_turn(Sender *sender)
 {
+	check_stop(sender);
+	(void) flex_batch_pump(&sender->batch);
 	if (sender->tokens_at != 0 && sender->tokens_at <= GetCurrentTimestamp())
 		note_due(sender, sender->tokens_at);
 	if (flex_batch_any_over(&sender->batch) || must_clean_up(sender) || may_claim(sender))

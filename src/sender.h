@@ -14,6 +14,7 @@ typedef struct Transactions
 	void (*begin)(void);
 	void (*commit)(void);
 	void (*rollback)(void); /* after an error, instead of commit */
+	void (*check)(void);    /* raises when the sender is to stop; NULL: nothing to check */
 } Transactions;
 
 typedef struct Sender Sender;

@@ -17,6 +17,7 @@
 
 #include "access/parallel.h"
 #include "access/xact.h"
+#include "catalog/pg_authid.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
 
@@ -469,4 +470,30 @@ flex_settings_origin(void)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("no edge is known for region \"%s\"", region), errhint("Set flex_api.edge.")));
 	return psprintf("https://flex-api.%s.%s." DEFAULT_DOMAIN, edge, region);
+}
+
+/*
+ * True when the session has given itself credentials that are not those it began
+ * with.
+ */
+bool
+flex_settings_are_of_session(void)
+{
+	static const char *const names[] = {"flex_api.auth_token", "flex_api.api_key", "flex_api.api_secret"};
+	const char *const values[] = {flex_settings.auth_token, flex_settings.api_key, flex_settings.api_secret};
+	bool differ = false;
+	Oid user;
+	int security;
+
+	/* What a secret is reset to, only superusers may ask. */
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, security | SECURITY_LOCAL_USERID_CHANGE);
+	for (size_t i = 0; i < lengthof(names); i++)
+	{
+		const char *reset = GetConfigOptionResetString(names[i]);
+
+		differ |= strcmp(values[i] != NULL ? values[i] : "", reset != NULL ? reset : "") != 0;
+	}
+	SetUserIdAndSecContext(user, security);
+	return differ;
 }

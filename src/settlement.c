@@ -12,6 +12,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "encoding.h"
 #include "response.h"
 #include "settlement.h"
 
@@ -103,7 +104,7 @@ read_response(const Transfer *transfer, Settlement *settlement)
 
 /* Note what the service said, or why it said nothing. */
 static void
-explain(const HttpRequest *request, const Transfer *transfer, Settlement *settlement)
+explain(const HttpRequest *request, const Transfer *transfer, const char *given_up, Settlement *settlement)
 {
 	Problem problem;
 
@@ -119,9 +120,10 @@ explain(const HttpRequest *request, const Transfer *transfer, Settlement *settle
 		return;
 	}
 	settlement->error_code = flex_transfer_was_sent(transfer) ? (request->idempotent ? "08006" : "08007") : "08001";
-	settlement->error_message = pstrdup(flex_transfer_failure(transfer));
+	settlement->error_message =
+		flex_text_for_message(flex_transfer_failure(transfer), strlen(flex_transfer_failure(transfer)));
 	if (flex_transfer_state(transfer) == TRANSFER_RUNNING)
-		settlement->error_message = "the sender was stopped before the answer came";
+		settlement->error_message = given_up;
 }
 
 /* Hold the operation back when the service asks for it.  Returns the milliseconds. */
@@ -130,8 +132,9 @@ hold_as_asked(const Claim *claim, const Transfer *transfer)
 {
 	int64 asked = flex_transfer_retry_after(transfer) * 1000;
 
-	if (asked > 0)
-		flex_outbox_hold(claim->operation, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), asked));
+	if (asked > 0 && flex_operation_find(claim->operation) != NULL)
+		flex_outbox_hold(flex_operation_find(claim->operation),
+						 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), asked));
 	return asked;
 }
 
@@ -155,14 +158,14 @@ was_deleted_before(const Claim *claim, const HttpRequest *request, const Transfe
 		   flex_transfer_state(transfer) == TRANSFER_ANSWERED && flex_transfer_status(transfer) == STATUS_NOT_FOUND;
 }
 
-/* Settle a request by its transfer, which is over, or is being given up. */
+/* Settle a request by its transfer, which is over, or is given up for that reason. */
 void
-flex_settle_attempt(const Claim *claim, const HttpRequest *request, const Transfer *transfer)
+flex_settle_attempt(const Claim *claim, const HttpRequest *request, const Transfer *transfer, const char *given_up)
 {
 	Settlement settlement = {0};
 	int64 delay;
 
-	explain(request, transfer, &settlement);
+	explain(request, transfer, given_up, &settlement);
 	switch (flex_outcome_judge(request, transfer))
 	{
 		case VERDICT_SUCCEEDED:
@@ -187,9 +190,19 @@ flex_settle_attempt(const Claim *claim, const HttpRequest *request, const Transf
 	settle(claim, &settlement);
 }
 
+/* True for errors that the request itself is to blame for, and always will be. */
+static bool
+is_requests_fault(int sqlerrcode)
+{
+	int category = ERRCODE_TO_CATEGORY(sqlerrcode);
+
+	return category == ERRCODE_DATA_EXCEPTION || category == ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION;
+}
+
 /*
- * Settle a request that could not even be made.  Settings that are missing are
- * no failure of the request's: it waits until somebody has mended them.
+ * Settle a request that could not even be made.  Settings that are missing, or a
+ * server that is short of something, are no failure of the request's: it waits
+ * until somebody has mended that.
  */
 void
 flex_settle_unsent(const Claim *claim, const ErrorData *error)
@@ -201,13 +214,13 @@ flex_settle_unsent(const Claim *claim, const ErrorData *error)
 
 	if (claim->foreign)
 		settlement.state = state_cancelled;
-	else if (error->sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)
+	else if (is_requests_fault(error->sqlerrcode))
+		settlement.state = state_failed;
+	else
 	{
 		settlement.uncounted = true;
 		plan_next_attempt(claim, &settlement, MISCONFIGURED_MS);
 	}
-	else
-		settlement.state = state_failed;
 	settle(claim, &settlement);
 }
 

@@ -10,14 +10,14 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
-#include "parser/parse_func.h"
 #include "utils/builtins.h"
+#include "utils/catcache.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
@@ -150,13 +150,25 @@ begin_keeping(Oid schema)
 	kept_are_stale = false;
 }
 
-/* The function of an operation, InvalidOid when the schema has none. */
+/*
+ * The function of an operation, InvalidOid when the schema has none.  Somebody
+ * may have made another of the same name there: ours is the one in C.
+ */
 static Oid
 function_of(const Operation *operation, Oid schema)
 {
-	List *name = list_make2(makeString(get_namespace_name(schema)), makeString(pstrdup(operation->name)));
+	CatCList *candidates = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(operation->name));
+	Oid function = InvalidOid;
 
-	return LookupFuncName(name, -1, NULL, true);
+	for (int i = 0; i < candidates->n_members; i++)
+	{
+		Form_pg_proc procedure = (Form_pg_proc) GETSTRUCT(&candidates->members[i]->tuple);
+
+		if (procedure->pronamespace == schema && procedure->prolang == ClanguageId)
+			function = procedure->oid;
+	}
+	ReleaseSysCacheList(candidates);
+	return function;
 }
 
 /*

@@ -110,10 +110,11 @@ static const Statement statements[STATEMENTS] = {
 				   "request_id = s.request_id, response = s.response, sender_pid = NULL, sender_start = NULL "
 				   "FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) AS s(id, state, c, run_at, uncounted, "
 				   "http_status, error_code, error_message, request_id, response) "
-				   "WHERE o.id = s.id AND CASE WHEN o.outcome IS NULL THEN o.state = 'sending' END",
-			.count = 10,
+				   "WHERE o.id = s.id AND o.sender_pid = $11 AND o.sender_start = $12 "
+				   "AND CASE WHEN o.outcome IS NULL THEN o.state = 'sending' END",
+			.count = 12,
 			.types = {INT8ARRAYOID, TEXTARRAYOID, BOOLARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
-					  TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID},
+					  TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID, INT4OID, TIMESTAMPTZOID},
 		},
 	[HOLD] =
 		{
@@ -127,16 +128,19 @@ static const Statement statements[STATEMENTS] = {
 			.sql = "SELECT DISTINCT coalesce(sender_pid, 0), coalesce(sender_start, '-infinity') FROM $t.flex_outbox "
 				   "WHERE state = 'sending' AND outcome IS NULL",
 		},
-	[FIND_ORPHANS] =
+	/* They become ours: only who has claimed a request settles it. */
+	[TAKE_OVER] =
 		{
-			.sql = "SELECT o.id, o.operation, NULL::jsonb, o.attempts, o.max_attempts, o.enqueued_role, "
-				   "o.account_sid, o.on_success IS NOT NULL, o.on_failure IS NOT NULL, o.enqueued_in <> $4, false, "
-				   "o.run_at "
-				   "FROM $t.flex_outbox AS o WHERE o.state = 'sending' AND o.outcome IS NULL "
-				   "AND coalesce(o.sender_pid, 0) = $1 AND coalesce(o.sender_start, '-infinity') = $2 LIMIT $3 FOR "
-				   "UPDATE SKIP LOCKED",
-			.count = 4,
-			.types = {INT4OID, TIMESTAMPTZOID, INT4OID, OIDOID},
+			.sql =
+				"UPDATE $t.flex_outbox AS o SET sender_pid = $5, sender_start = $6 "
+				"WHERE o.ctid = ANY (ARRAY(SELECT ctid FROM $t.flex_outbox WHERE state = 'sending' AND outcome IS NULL "
+				"AND coalesce(sender_pid, 0) = $1 AND coalesce(sender_start, '-infinity') = $2 "
+				"LIMIT $3 FOR UPDATE SKIP LOCKED)) "
+				"RETURNING o.id, o.operation, NULL::jsonb, o.attempts, o.max_attempts, o.enqueued_role, "
+				"o.account_sid, o.on_success IS NOT NULL, o.on_failure IS NOT NULL, o.enqueued_in <> $4, false, "
+				"o.run_at",
+			.count = 6,
+			.types = {INT4OID, TIMESTAMPTZOID, INT4OID, OIDOID, INT4OID, TIMESTAMPTZOID},
 		},
 	/* Counted and put off before it runs: one that kills its process must not be the first again. */
 	[CLAIM_CALLBACK] =
@@ -191,11 +195,14 @@ static const Statement statements[STATEMENTS] = {
 		{
 			.sql = "SELECT FROM $t.flex_outbox_activity WHERE only_row AND last_drain_at > now() - interval '1 day'",
 		},
+	/* Whose it is, is asked as the table's policy asks; no role: anybody's. */
 	[LOCK_REQUEST] =
 		{
-			.sql = "SELECT state, enqueued_role FROM $t.flex_outbox WHERE id = $1 FOR UPDATE",
-			.count = 1,
-			.types = {INT8OID},
+			.sql = "SELECT state, enqueued_in <> $4 FROM $t.flex_outbox WHERE id = $1 AND ($2 IS NULL OR enqueued_role "
+				   "= $2 "
+				   "AND (finished_at IS NULL OR enqueued_by = $3)) FOR UPDATE",
+			.count = 4,
+			.types = {INT8OID, OIDOID, NAMEOID, OIDOID},
 		},
 	[RETRY] =
 		{

@@ -311,13 +311,13 @@ set_request(Transfer *transfer, const HttpRequest *request, const char *origin, 
 	set_method(transfer, request);
 	set_route(transfer, request, origin);
 	set_headers(transfer, request, authorization);
-	SET(transfer->easy, CURLOPT_TIMEOUT_MS, Max(timeout_ms, 1L));
+	SET(transfer->easy, CURLOPT_TIMEOUT_MS, timeout_ms);
 	SET(transfer->easy, CURLOPT_CONNECTTIMEOUT_MS, (long) flex_settings.connect_timeout);
 }
 
 /*
  * Make a transfer ready to be started.  Nothing of the arguments has to stay.
- * timeout_ms bounds the whole of it.  Give it back with
+ * timeout_ms bounds the whole of it, unless it is 0.  Give it back with
  * flex_transfer_recycle().
  */
 Transfer *

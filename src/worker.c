@@ -24,6 +24,7 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/lock.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -150,7 +151,7 @@ flex_api_launcher_main(Datum argument)
 	uint32 event = flex_wait_event("FlexApiLauncherMain");
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
+	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	flex_roster_sign_on_launcher();
@@ -163,6 +164,9 @@ flex_api_launcher_main(Datum argument)
 			start_worker(database);
 		wait_for_latch(flex_roster_pause_ms(), event);
 		CHECK_FOR_INTERRUPTS();
+		/* Not 0, which would mean that it need not be started again. */
+		if (ShutdownRequestPending)
+			proc_exit(1);
 		follow_configuration();
 	}
 }
@@ -172,6 +176,8 @@ static void
 begin_transaction(void)
 {
 	follow_configuration();
+	/* What a callback has locked for its session is not the next one's. */
+	LockReleaseAll(USER_LOCKMETHOD, true);
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	SPI_connect();
@@ -192,6 +198,14 @@ static void
 roll_back_transaction(void)
 {
 	AbortOutOfAnyTransaction();
+}
+
+/* A callback may have caught the cancel that the signal is, at first. */
+static void
+check_shutdown(void)
+{
+	if (ShutdownRequestPending || flex_roster_is_barred())
+		ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED), errmsg("the Flex API outbox worker has to stop")));
 }
 
 /*
@@ -231,12 +245,17 @@ override_settings(void)
 		{"default_transaction_read_only", "off"},
 		{"statement_timeout", "0"},
 		{"lock_timeout", "0"},
+		{"transaction_timeout", "0"},
 		{"idle_in_transaction_session_timeout", "0"},
 		{"session_replication_role", "origin"},
 	};
 
 	for (size_t i = 0; i < lengthof(settings); i++)
-		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+	{
+		/* Not every release has all of them. */
+		if (GetConfigOption(settings[i][0], true, false) != NULL)
+			SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+	}
 }
 
 /* End, quietly, when there is no reason to be here any more. */
@@ -287,6 +306,7 @@ flex_api_worker_main(Datum argument)
 		.begin = begin_transaction,
 		.commit = commit_transaction,
 		.rollback = roll_back_transaction,
+		.check = check_shutdown,
 	};
 	uint32 event = flex_wait_event("FlexApiWorkerMain");
 	Sender *sender;
