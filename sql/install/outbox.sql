@@ -159,7 +159,7 @@ context: whatever a callback or a query wants to find again with the request, su
 on_success: name of a function that takes one flex_outbox row, called when the request has succeeded.
 on_failure: the same for a request that has failed, or has become uncertain.
 run_at: not sent before this time; NULL for at once.
-priority: higher goes first; NULL for 0.
+priority: higher goes first; -1000 to 1000, NULL for 0.
 max_attempts: attempts before the request has failed; NULL for 20, which takes about an hour.
 unique_key: when a request of the current role has this key already, nothing is enqueued, and its id is returned.
 Returns the id in flex_outbox. Callbacks run as the current role, in the transaction that settles the request.
@@ -175,7 +175,9 @@ COMMENT ON PROCEDURE flex_outbox_drain(bigint) IS
 max_requests: attempts to make at most; NULL for all that is due.
 Commits as it goes. Many sessions may do so at once. Not needed where the background worker runs
 (shared_preload_libraries).
-Errors: 25001 inside a transaction block, 55000 where transactions are not READ COMMITTED.';
+Errors: 25001 inside a transaction block, 55000 where transactions are not READ COMMITTED.
+It sends the requests of all roles, so EXECUTE on it is for whom all of them trust; a plain role that has set
+credentials of its own in the session is refused (55000).';
 
 CREATE FUNCTION flex_outbox_retry(id bigint) RETURNS void
 AS 'MODULE_PATHNAME', 'flex_api_outbox_retry'
