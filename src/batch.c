@@ -11,6 +11,7 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
+#include "address.h"
 #include "batch.h"
 #include "clock.h"
 #include "credentials.h"
@@ -127,7 +128,7 @@ make_request(Sending *sending, const Signature *signature)
 
 	flex_unpack_arguments(signature, sending->claim.arguments, values);
 	sending->request = flex_request_build(signature->operation, signature->parameters, signature->count, values);
-	sending->origin = flex_settings_origin();
+	sending->origin = flex_address_origin();
 	if (sending->request->authorized)
 		return;
 	GetUserIdAndSecContext(&user, &security);

@@ -11,6 +11,7 @@
 
 #include "utils/memutils.h"
 
+#include "address.h"
 #include "clock.h"
 #include "credentials.h"
 #include "exchange.h"
@@ -72,7 +73,7 @@ flex_exchange_begin(const HttpRequest *request)
 	Exchange *exchange = palloc0(sizeof(Exchange));
 
 	exchange->request = request;
-	exchange->origin = flex_settings_origin();
+	exchange->origin = flex_address_origin();
 	if (!request->authorized)
 		exchange->authorization = flex_credentials_authorization(NULL);
 	exchange->deadline = flex_clock_ms() + flex_settings.timeout;

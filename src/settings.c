@@ -1,6 +1,6 @@
 /*
  * settings.c
- *		The configuration parameters flex_api.*, and the address they make.
+ *		The configuration parameters flex_api.*.
  *
  * Three rules decide who may set what.  Who can point the client elsewhere can
  * read the secret, so base_url, proxy, ca_file and credentials_file are for
@@ -22,8 +22,6 @@
 #include "utils/guc.h"
 
 #include "settings.h"
-
-#define DEFAULT_DOMAIN "twilio.com"
 
 Settings flex_settings;
 
@@ -419,57 +417,9 @@ flex_settings_define(void)
 	{
 		const IntegerSetting *s = &integer_settings[i];
 
-		DefineCustomIntVariable(s->name, s->brief, s->more, s->variable, s->initial, s->least, s->most, PGC_USERSET,
-								s->flags, NULL, NULL, NULL);
+		DefineCustomIntVariable(s->name, s->brief, s->more, s->variable, s->initial, s->least, s->most,
+								s->is_everybodys ? PGC_SUSET : PGC_USERSET, s->flags, NULL, NULL, NULL);
 	}
-}
-
-/* The edge that a region implies, or NULL for a region we know nothing of. */
-static const char *
-edge_of_region(const char *region)
-{
-	static const char *const known[][2] = {
-		{"au1", "sydney"},
-		{"ie1", "dublin"},
-		{"us1", "ashburn"},
-	};
-
-	for (size_t i = 0; i < lengthof(known); i++)
-	{
-		if (strcmp(region, known[i][0]) == 0)
-			return known[i][1];
-	}
-	return NULL;
-}
-
-/*
- * Scheme, host and port that requests go to, without a slash at the end;
- * palloc'd.  Raises 55000 for a region whose edge is not known.
- */
-char *
-flex_settings_origin(void)
-{
-	const char *region = flex_settings.region;
-	const char *edge = flex_settings.edge;
-
-	if (flex_setting_is_set(flex_settings.base_url))
-	{
-		char *origin = pstrdup(flex_settings.base_url);
-
-		if (origin[strlen(origin) - 1] == '/')
-			origin[strlen(origin) - 1] = '\0';
-		return origin;
-	}
-	if (!flex_setting_is_set(edge) && !flex_setting_is_set(region))
-		return pstrdup("https://flex-api." DEFAULT_DOMAIN);
-	if (!flex_setting_is_set(region))
-		region = "us1";
-	if (!flex_setting_is_set(edge))
-		edge = edge_of_region(region);
-	if (edge == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("no edge is known for region \"%s\"", region), errhint("Set flex_api.edge.")));
-	return psprintf("https://flex-api.%s.%s." DEFAULT_DOMAIN, edge, region);
 }
 
 /*

@@ -34,7 +34,6 @@ extern Settings flex_settings;
 
 extern void flex_settings_define(void);
 extern bool flex_setting_is_set(const char *value);
-extern char *flex_settings_origin(void);
 extern bool flex_settings_are_of_session(void);
 
 #endif /* FLEX_SETTINGS_H */
