@@ -431,6 +431,9 @@ flex_outbox_decide(int64 id, Oid role, const char *role_name, bool retry)
 	state = text_column(0, 1);
 	if (retry && DatumGetBool(value(0, 2)))
 		return "It was enqueued in another database, of which this is a copy.";
+	/* Of a request that has succeeded, only a callback that failed can be repeated. */
+	if (retry && strcmp(state, "succeeded") == 0 && flex_statement_run(RETRY_CALLBACK, values, NULL) > 0)
+		return NULL;
 	if (strcmp(state, "sending") == 0 || strcmp(state, "succeeded") == 0 ||
 		strcmp(state, retry ? "pending" : "cancelled") == 0)
 		return psprintf("Its state is \"%s\".", state);

@@ -211,6 +211,13 @@ static const Statement statements[STATEMENTS] = {
 			.count = 1,
 			.types = {INT8OID},
 		},
+	[RETRY_CALLBACK] =
+		{
+			.sql = "UPDATE $t.flex_outbox SET callback_at = clock_timestamp(), callback_attempts = 0 "
+				   "WHERE id = $1 AND callback_error IS NOT NULL",
+			.count = 1,
+			.types = {INT8OID},
+		},
 	[CANCEL] =
 		{
 			.sql = "UPDATE $t.flex_outbox SET state = 'cancelled', finished_at = clock_timestamp(), "

@@ -37,6 +37,7 @@ typedef enum StatementName
 	WAS_DRAINED,
 	LOCK_REQUEST,
 	RETRY,
+	RETRY_CALLBACK,
 	CANCEL,
 	STATEMENTS
 } StatementName;

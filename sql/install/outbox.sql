@@ -187,7 +187,8 @@ COMMENT ON FUNCTION flex_outbox_retry(bigint) IS
 'Makes a failed, uncertain or cancelled request pending again, with all its attempts before it.
 An uncertain request may have been carried out: look before.
 id: number of a request that the current role has enqueued; a superuser may retry anybody''s.
-Errors: P0002 for an id that is not there, 55000 for a request in another state.';
+Errors: P0002 for an id that is not there, 55000 for a request in another state.
+Of a request that has succeeded, it repeats the callback, if that failed.';
 
 CREATE FUNCTION flex_outbox_cancel(id bigint) RETURNS void
 AS 'MODULE_PATHNAME', 'flex_api_outbox_cancel'
