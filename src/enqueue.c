@@ -32,6 +32,7 @@
 #define FUNCTION "flex_enqueue"
 #define DEFAULT_MAX_ATTEMPTS 20
 #define MOST_PRIORITY 1000
+#define MOST_KEY_BYTES 1000
 
 PG_FUNCTION_INFO_V1(flex_api_enqueue);
 PG_FUNCTION_INFO_V1(flex_api_outbox_retry);
@@ -277,6 +278,9 @@ flex_api_enqueue(PG_FUNCTION_ARGS)
 	request.priority = priority_argument(fcinfo);
 	request.max_attempts = max_attempts_argument(fcinfo);
 	request.unique_key = text_argument(fcinfo, ARGUMENT_UNIQUE_KEY);
+	if (request.unique_key != NULL && strlen(request.unique_key) > MOST_KEY_BYTES)
+		flex_argument_refuse(FUNCTION, "unique_key", request.unique_key, false,
+							 psprintf("a text of %d bytes at the most", MOST_KEY_BYTES));
 	request.enqueued_by = GetUserNameFromId(request.enqueued_role, false);
 	request.account_sid = flex_setting_is_set(flex_settings.account_sid) ? flex_settings.account_sid : NULL;
 	plan_wake();

@@ -22,6 +22,7 @@
 #include "lexical.h"
 
 #define MAX_DEPTH 128
+#define KEPT_DOCUMENT_BYTES (1024 * 1024)
 
 struct JsonDocument
 {
@@ -36,9 +37,10 @@ struct JsonDocument
 static json_tokener *spare_tokener;
 
 static void
-put_tokener(json_tokener *tokener)
+put_tokener(json_tokener *tokener, size_t fed)
 {
-	if (spare_tokener == NULL)
+	/* It keeps room for the longest string that it has seen. */
+	if (spare_tokener == NULL && fed <= KEPT_DOCUMENT_BYTES)
 	{
 		json_tokener_reset(tokener);
 		spare_tokener = tokener;
@@ -72,7 +74,7 @@ release_document(void *argument)
 
 	json_object_put(document->root);
 	if (document->tokener != NULL)
-		put_tokener(document->tokener);
+		put_tokener(document->tokener, document->fed);
 	document->root = NULL;
 	document->tokener = NULL;
 }

@@ -18,6 +18,8 @@
 
 #define PUBLISHED "published"
 #define NONE "none"
+#define LEAST_RATE 0.001
+#define MOST_RATE 1e6
 
 /* Requests a second, by the operation's index; 0: no limit. */
 typedef struct Rates
@@ -68,7 +70,7 @@ set_one(Rates *result, char *word)
 	number = trim(sign + 1);
 	operation = flex_operation_find(trim(word));
 	rate = strtod(number, &end);
-	if (operation == NULL || end == number || *end != '\0' || !(rate > 0 && rate <= 1e6))
+	if (operation == NULL || end == number || *end != '\0' || !(rate >= LEAST_RATE && rate <= MOST_RATE))
 		return false;
 	result->rates[flex_operation_index(operation)] = rate;
 	return true;

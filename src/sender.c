@@ -11,8 +11,8 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -20,23 +20,22 @@
 #include "batch.h"
 #include "callbacks.h"
 #include "clock.h"
+#include "housekeeping.h"
 #include "limits.h"
 #include "sender.h"
 #include "settings.h"
 #include "settlement.h"
 #include "statements.h"
 #include "transport.h"
-#include "versions.h"
 
 #define HOUSEKEEPING_MS 30000
-#define LANES_MS 200 /* a more urgent lane is not seen for so long */
-#define ORPHANS_AT_ONCE 1000
-#define EXPIRED_AT_ONCE 1000
+#define LANES_MS 200        /* a more urgent lane is not seen for so long */
 #define CALLBACKS_A_TURN 20 /* then answers that have come are looked at again */
 
 #define CALLBACK_FIRST_MS 1000
 #define CALLBACK_MOST_MS (60 * 60 * 1000)
 #define CALLBACK_MAX_ATTEMPTS 20
+#define CALLBACK_SHOWN_BYTES 1000 /* of its error */
 
 struct Sender
 {
@@ -226,75 +225,16 @@ claim_requests(Sender *sender, int under_way)
 		note_due(sender, now);
 }
 
-/*
- * True when a process that has claimed requests still runs.  We ask the server's
- * own table: its view hides from roles what they must not know.
- */
-static bool
-is_alive(const SenderProcess *process)
-{
-	int count = pgstat_fetch_stat_numbackends();
-
-	for (int i = 1; i <= count; i++)
-	{
-		const LocalPgBackendStatus *entry = flex_local_backend_entry(i);
-
-		if (entry != NULL && entry->backendStatus.st_procpid == process->pid &&
-			entry->backendStatus.st_proc_start_timestamp == process->start)
-			return true;
-	}
-	return false;
-}
-
-/* True when nobody will settle what a process has claimed. */
-static bool
-is_gone(const Sender *sender, const SenderProcess *process)
-{
-	if (process->pid == MyProcPid && process->start == MyStartTimestamp)
-		return sender->batch.count == 0;
-	return !is_alive(process);
-}
-
-/* Take over what senders that are gone have left; returns how many requests. */
-static int
-take_over(Sender *sender)
-{
-	int senders_count;
-	SenderProcess *senders = flex_outbox_senders(&senders_count);
-	int taken = 0;
-
-	/* Who began after an earlier look at the processes must not be taken for dead. */
-	pgstat_clear_backend_activity_snapshot();
-
-	for (int i = 0; i < senders_count && taken < ORPHANS_AT_ONCE; i++)
-	{
-		int count;
-		Claim *orphans;
-
-		if (!is_gone(sender, &senders[i]))
-			continue;
-		orphans = flex_outbox_take_over(&senders[i], ORPHANS_AT_ONCE - taken, &count);
-		for (int j = 0; j < count; j++)
-			flex_settle_orphan(&orphans[j]);
-		taken += count;
-	}
-	return taken;
-}
-
 /* Take over what is left behind, and delete what is too old. */
 static void
 clean_up(Sender *sender)
 {
-	int taken = take_over(sender);
-	int expired = 0;
+	bool is_done = flex_housekeeping_run(sender->batch.count == 0);
 
-	flex_outbox_flush();
-	sender->has_callbacks = true;
-	if (flex_settings.outbox_retention >= 0)
-		expired = flex_outbox_expire(flex_settings.outbox_retention, EXPIRED_AT_ONCE);
 	flex_outbox_note_drain(sender->is_worker);
+	sender->has_callbacks = true;
 	/* When that was not all, the next turn goes on. */
-	sender->cleaned_at = taken < ORPHANS_AT_ONCE && expired < EXPIRED_AT_ONCE ? flex_clock_ms() : 0;
+	sender->cleaned_at = is_done ? flex_clock_ms() : 0;
 }
 
 /* True when housekeeping is due. */
@@ -339,11 +279,13 @@ fail_callback(const Callback *callback, const ErrorData *error)
 {
 	bool give_up = callback->attempts >= CALLBACK_MAX_ATTEMPTS;
 	int64 delay = flex_backoff_ms(callback->attempts - 1, CALLBACK_FIRST_MS, CALLBACK_MOST_MS);
+	int shown = pg_mbcliplen(error->message, strlen(error->message), CALLBACK_SHOWN_BYTES);
+	char *message = pnstrdup(error->message, shown);
 
 	ereport(WARNING, (errcode(error->sqlerrcode),
 					  errmsg("callback of request " INT64_FORMAT " of the Flex API outbox failed", callback->id),
-					  give_up ? errdetail("It is not tried again.") : 0, errdetail_log("%s", error->message)));
-	flex_outbox_fail_callback(callback, error->message,
+					  give_up ? errdetail("It is not tried again.") : 0, errdetail_log("%s", message)));
+	flex_outbox_fail_callback(callback, message,
 							  give_up ? 0 : TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay));
 }
 

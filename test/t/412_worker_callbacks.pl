@@ -49,7 +49,7 @@ my %wrong = (
 	listens => q{EXECUTE 'LISTEN x'},
 	kills => 'PERFORM pg_terminate_backend(pg_backend_pid())',
 	cancels => 'PERFORM pg_cancel_backend(pg_backend_pid())',
-	sets => q{SET default_transaction_read_only = on; SET flex_api.outbox_retention = 0; SET flex_api.timeout = '1ms'; SET flex_api.concurrency = 1;
+	sets => q{SET default_transaction_read_only = on; SET flex_api.timeout = '1ms'; SET flex_api.concurrency = 1;
 		SET search_path = nowhere},
 );
 my $pid = $super->value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'flex_api outbox worker'");
