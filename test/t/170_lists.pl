@@ -96,7 +96,7 @@ for (my $attempt = 1; $attempt <= 5 && $hidden < 0.3; $attempt++)
 		$FLOWS, 1000 * $plain, 1000 * $slow, $delay, 1000 * $sum, 100 * $hidden);
 }
 $session->value('RESET flex_api.base_url');
-cmp_ok($hidden, '>', 0.15, 'the service works while rows are made');
+cmp_ok($hidden, '>', 0.2, 'the service works while rows are made');
 
 # The least time of some runs.
 sub best
