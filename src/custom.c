@@ -246,7 +246,7 @@ flex_api_request(PG_FUNCTION_ARGS)
 	MemoryContextSwitchTo(work);
 	PG_TRY();
 	{
-		HeapTuple row = form_answer(flex_exchange_run(flex_exchange_begin(build_request(fcinfo)), NULL, NULL), desc);
+		HeapTuple row = form_answer(flex_exchange_run(flex_exchange_begin(build_request(fcinfo))), desc);
 
 		MemoryContextSwitchTo(caller);
 		result = heap_copy_tuple_as_datum(row, desc);

@@ -135,19 +135,6 @@ wait_for_progress(Exchange *exchange)
 	(void) flex_transport_wait(Max(until - flex_clock_ms(), 0));
 }
 
-/*
- * What has come so far of the body of a good answer; nothing as long as it is
- * not known to be one.
- */
-const char *
-flex_exchange_partial_body(const Exchange *exchange, size_t *length)
-{
-	*length = 0;
-	if (exchange->transfer == NULL || flex_transfer_status(exchange->transfer) / 100 != 2)
-		return NULL;
-	return flex_transfer_body(exchange->transfer, length);
-}
-
 /* True when a repeated DELETE found gone what an earlier try has deleted. */
 static bool
 was_deleted_before(const Exchange *exchange)
@@ -183,10 +170,10 @@ describe_exchange(void *argument)
 
 /*
  * Wait for the end of an exchange; returns its good answer, which lasts as long
- * as the exchange, or raises an error.  progress may be NULL.
+ * as the exchange, or raises an error.
  */
 const Transfer *
-flex_exchange_run(Exchange *exchange, ExchangeProgress progress, void *state)
+flex_exchange_run(Exchange *exchange)
 {
 	ErrorContextCallback context = {
 		.previous = error_context_stack,
@@ -196,20 +183,9 @@ flex_exchange_run(Exchange *exchange, ExchangeProgress progress, void *state)
 
 	error_context_stack = &context;
 	while (!advance(exchange))
-	{
 		wait_for_progress(exchange);
-		if (progress != NULL)
-			progress(exchange, state);
-	}
 	error_context_stack = context.previous;
 	return good_answer(exchange);
-}
-
-/* How many times the request has been sent again: tells one try's body from another's. */
-int
-flex_exchange_tries(const Exchange *exchange)
-{
-	return exchange->repeats;
 }
 
 /* Scheme, host and port that the request was sent to. */

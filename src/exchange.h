@@ -13,13 +13,8 @@
  */
 typedef struct Exchange Exchange;
 
-/* Called whenever something may have come of an answer that is awaited. */
-typedef void (*ExchangeProgress)(const Exchange *exchange, void *state);
-
 extern Exchange *flex_exchange_begin(const HttpRequest *request);
-extern const Transfer *flex_exchange_run(Exchange *exchange, ExchangeProgress progress, void *state);
-extern const char *flex_exchange_partial_body(const Exchange *exchange, size_t *length);
-extern int flex_exchange_tries(const Exchange *exchange);
+extern const Transfer *flex_exchange_run(Exchange *exchange);
 extern const char *flex_exchange_origin(const Exchange *exchange);
 
 #endif /* FLEX_EXCHANGE_H */

@@ -22,7 +22,7 @@ static Datum
 call(Signature *signature, const NullableDatum *values, MemoryContext caller)
 {
 	HttpRequest *request = flex_request_build(signature->operation, signature->parameters, signature->count, values);
-	const Transfer *answer = flex_exchange_run(flex_exchange_begin(request), NULL, NULL);
+	const Transfer *answer = flex_exchange_run(flex_exchange_begin(request));
 	const char *body;
 	size_t length;
 	HeapTuple row;

@@ -2,9 +2,10 @@
  * json.c
  *		Bytes become a tree of JSON values: the only room with json-c.
  *
- * A document can be fed while it arrives, so that most of the parsing is done
- * when its last byte is there.  Only what RFC 8259 calls JSON is taken, no
- * deeper than MAX_DEPTH, and only in valid UTF-8.
+ * Only what RFC 8259 calls JSON is taken, no deeper than MAX_DEPTH, and only in
+ * valid UTF-8.  A document is parsed whole, or a long array of it in slices: a
+ * small tree that is gone before the next one is made stays in the processor's
+ * caches.
  *
  * json-c keeps the digits of a fraction but not of an integer beyond 64 bits: a
  * document that has one is read with "E0" behind each long integer, which
@@ -19,7 +20,6 @@
 #include "utils/memutils.h"
 
 #include "json.h"
-#include "lexical.h"
 
 #define MAX_DEPTH 128
 #define KEPT_DOCUMENT_BYTES (1024 * 1024)
@@ -28,8 +28,7 @@ struct JsonDocument
 {
 	json_tokener *tokener;
 	json_object *root;
-	size_t fed; /* bytes that the tokener has had */
-	bool ended; /* the tokener has seen a whole value, or an error */
+	size_t longest; /* bytes that the tokener has been given at once */
 	MemoryContextCallback release;
 };
 
@@ -37,10 +36,10 @@ struct JsonDocument
 static json_tokener *spare_tokener;
 
 static void
-put_tokener(json_tokener *tokener, size_t fed)
+put_tokener(json_tokener *tokener, size_t longest)
 {
 	/* It keeps room for the longest string that it has seen. */
-	if (spare_tokener == NULL && fed <= KEPT_DOCUMENT_BYTES)
+	if (spare_tokener == NULL && longest <= KEPT_DOCUMENT_BYTES)
 	{
 		json_tokener_reset(tokener);
 		spare_tokener = tokener;
@@ -74,19 +73,9 @@ release_document(void *argument)
 
 	json_object_put(document->root);
 	if (document->tokener != NULL)
-		put_tokener(document->tokener, document->fed);
+		put_tokener(document->tokener, document->longest);
 	document->root = NULL;
 	document->tokener = NULL;
-}
-
-/* Begin again with nothing read.  Raises an error when memory is out. */
-void
-flex_json_restart(JsonDocument *document)
-{
-	release_document(document);
-	document->fed = 0;
-	document->ended = false;
-	document->tokener = get_tokener();
 }
 
 /* Begin a document in the current memory context. */
@@ -98,90 +87,120 @@ flex_json_begin(void)
 	document->release.func = release_document;
 	document->release.arg = document;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, &document->release);
-	flex_json_restart(document);
+	document->tokener = get_tokener();
 	return document;
 }
 
-/*
- * Take in the bytes that came since the last call: bytes is the document from
- * its beginning, length how much of it there is.
- */
-void
-flex_json_feed(JsonDocument *document, const char *bytes, size_t length)
+/* What the parser says at the end of the bytes, as the end of a sentence; NULL: a value. */
+static const char *
+complaint(json_tokener *tokener)
 {
-	if (document->ended || length <= document->fed)
-		return;
-	document->root = json_tokener_parse_ex(document->tokener, bytes + document->fed, length - document->fed);
+	switch (json_tokener_get_error(tokener))
+	{
+		case json_tokener_success:
+			return NULL;
+		case json_tokener_continue:
+			return "ends too early";
+		case json_tokener_error_depth:
+			return "is nested too deep";
+		default:
+			return "is not valid JSON";
+	}
+}
+
+/* Give the parser some bytes more, unless it has come to an end. */
+static void
+feed(JsonDocument *document, const char *bytes, size_t length)
+{
+	document->longest = Max(document->longest, length);
 	if (json_tokener_get_error(document->tokener) == json_tokener_continue)
-	{
-		document->fed = length;
-		return;
-	}
-	document->fed += json_tokener_get_parse_end(document->tokener);
-	document->ended = true;
+		document->root = json_tokener_parse_ex(document->tokener, bytes, length);
 }
 
-/* What is wrong after all bytes were fed, or NULL; a sentence's end. */
-static const char *
-complaint(JsonDocument *document, const char *bytes, size_t length)
+/* Begin anew, with the first bytes. */
+static void
+begin_value(JsonDocument *document, const char *bytes, size_t length)
 {
-	enum json_tokener_error error = json_tokener_get_error(document->tokener);
-
-	if (!document->ended)
-		return "ends too early";
-	if (error == json_tokener_error_depth)
-		return "is nested too deep";
-	if (error != json_tokener_success)
-		return "is not valid JSON";
-	for (size_t i = document->fed; i < length; i++)
-	{
-		if (strchr(" \t\r\n", bytes[i]) == NULL || bytes[i] == '\0')
-			return "has something after its end";
-	}
-	return NULL;
+	json_object_put(document->root);
+	json_tokener_reset(document->tokener);
+	document->longest = Max(document->longest, length);
+	document->root = json_tokener_parse_ex(document->tokener, bytes, length);
 }
 
-/* Feed the whole, and an end to a number that stands alone. */
-static const char *
-read_whole(JsonDocument *document, const char *bytes, size_t length)
+/* True when there is nothing but blanks. */
+static bool
+is_blank(const char *at, const char *end)
 {
-	flex_json_feed(document, bytes, length);
-	if (!document->ended && length > 0)
-	{
-		document->root = json_tokener_parse_ex(document->tokener, "\n", 1);
-		document->ended = json_tokener_get_error(document->tokener) != json_tokener_continue;
-	}
-	return complaint(document, bytes, length);
+	while (at < end && (*at == ' ' || *at == '\t' || *at == '\r' || *at == '\n'))
+		at++;
+	return at == end;
 }
 
-/*
- * End a document, given whole.  Returns NULL when it is good, or what is wrong
- * with it: the end of a sentence that begins "The body".
- */
+/* Parse a document that has passed flex_json_check().  Returns a complaint, or NULL. */
 const char *
-flex_json_end(JsonDocument *document, const char *bytes, size_t length)
+flex_json_parse(JsonDocument *document, const char *bytes, size_t length)
 {
+	size_t used;
 	const char *wrong;
-	bool has_long_integers;
-	StringInfoData wide;
 
-	if (length == 0)
-		return "is empty";
-	if (!pg_verify_mbstr(PG_UTF8, bytes, length, true))
-		return memchr(bytes, '\0', length) ? "has a zero byte" : "is not valid UTF-8";
-	wrong = flex_lexical_complaint(bytes, length, &has_long_integers);
-	if (wrong != NULL)
-		return wrong;
-	if (!has_long_integers)
-		return read_whole(document, bytes, length);
-	flex_lexical_widen(&wide, bytes, length);
-	flex_json_restart(document);
-	wrong = read_whole(document, wide.data, wide.len);
-	pfree(wide.data);
+	begin_value(document, bytes, length);
+	used = json_tokener_get_parse_end(document->tokener);
+	/* A number that stands alone waits for its end. */
+	feed(document, "\n", 1);
+	wrong = complaint(document->tokener);
+	if (wrong == NULL && !is_blank(bytes + Min(used, length), bytes + length))
+		return "has something after its end";
 	return wrong;
 }
 
-/* The document's value, after flex_json_end() had no complaint. */
+/*
+ * Parse elements of an array that have commas between them but no brackets
+ * around: the root becomes an array of them.  Returns a complaint, or NULL.
+ */
+const char *
+flex_json_parse_elements(JsonDocument *document, const char *bytes, size_t length)
+{
+	begin_value(document, "[", 1);
+	feed(document, bytes, length);
+	feed(document, "]", 1);
+	return complaint(document->tokener);
+}
+
+/*
+ * Check all of a document but the order of its words: *bytes and *length become
+ * those to parse.  Returns NULL when it is good, or what is wrong with it: the
+ * end of a sentence that begins "The body".
+ */
+const char *
+flex_json_check(const char **bytes, size_t *length, LexicalFindings *findings)
+{
+	const char *wrong;
+	StringInfoData wide;
+
+	if (*length == 0)
+		return "is empty";
+	wrong = flex_lexical_complaint(*bytes, *length, findings);
+	if ((wrong != NULL || !findings->is_ascii) && !pg_verify_mbstr(PG_UTF8, *bytes, *length, true))
+		return memchr(*bytes, '\0', *length) ? "has a zero byte" : "is not valid UTF-8";
+	if (wrong != NULL || !findings->has_long_integers)
+		return wrong;
+	flex_lexical_widen(&wide, *bytes, *length);
+	*bytes = wide.data;
+	*length = wide.len;
+	return flex_lexical_complaint(*bytes, *length, findings);
+}
+
+/* Check and parse a document.  Returns a complaint, or NULL. */
+const char *
+flex_json_read(JsonDocument *document, const char *bytes, size_t length)
+{
+	LexicalFindings findings;
+	const char *wrong = flex_json_check(&bytes, &length, &findings);
+
+	return wrong != NULL ? wrong : flex_json_parse(document, bytes, length);
+}
+
+/* The value that was parsed last, after there was no complaint. */
 JsonNode *
 flex_json_root(JsonDocument *document)
 {

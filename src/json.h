@@ -5,6 +5,8 @@
 #ifndef FLEX_JSON_H
 #define FLEX_JSON_H
 
+#include "lexical.h"
+
 /* A value of a document; NULL stands for null, and for what is not there. */
 typedef struct json_object JsonNode;
 
@@ -25,9 +27,10 @@ typedef enum JsonKind
 } JsonKind;
 
 extern JsonDocument *flex_json_begin(void);
-extern void flex_json_restart(JsonDocument *document);
-extern void flex_json_feed(JsonDocument *document, const char *bytes, size_t length);
-extern const char *flex_json_end(JsonDocument *document, const char *bytes, size_t length);
+extern const char *flex_json_read(JsonDocument *document, const char *bytes, size_t length);
+extern const char *flex_json_check(const char **bytes, size_t *length, LexicalFindings *findings);
+extern const char *flex_json_parse(JsonDocument *document, const char *bytes, size_t length);
+extern const char *flex_json_parse_elements(JsonDocument *document, const char *bytes, size_t length);
 extern JsonNode *flex_json_root(JsonDocument *document);
 
 extern JsonKind flex_json_kind(JsonNode *node);

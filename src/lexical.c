@@ -8,6 +8,9 @@
  * not strict, and this pass refuses the former and finds the latter; that words
  * otherwise stand in a sensible order is the parser's to see.  It runs over every
  * answer, and reads eight bytes at a time where it can.
+ *
+ * On its way it notes where the arrays are that hold a page's rows, and where
+ * they can be cut, so that a few rows can be parsed at a time.
  */
 #include "postgres.h"
 
@@ -20,24 +23,37 @@
 
 #define MOST_EXPONENT 100000 /* well within what numeric holds */
 
+/* A few dozen rows: their tree stays in the processor's caches. */
+#define SLICE_BYTES (16 * 1024)
+
 #define NOT_JSON "is not valid JSON"
+
+#define HIGH_BITS UINT64CONST(0x8080808080808080)
+
+#define WORD 'w' /* stands for a string, a number or a literal */
 
 typedef struct Reader
 {
 	const char *at;
 	const char *end;
-	bool after_comma; /* the last word was one */
+	char last;         /* the last mark, or WORD */
+	char outermost;    /* the bracket that opens the document */
+	int depth;         /* of brackets */
+	uint64 high_bits;  /* of bytes in strings */
+	bool is_long;      /* the last word is an integer that may not fit in 64 bits */
+	ArrayPlace *array; /* that is being read; NULL: none that is noted */
+	const char *cut;   /* where it was begun, or cut last */
+	LexicalFindings *findings;
 } Reader;
 
 /*
  * How many of the next eight bytes come before the first quote, backslash or
- * control character.
+ * control character; *seen gathers their bits.
  */
 static inline int
-plain_bytes(const char *text)
+plain_bytes(const char *text, uint64 *seen)
 {
 	const uint64 ones = UINT64CONST(0x0101010101010101);
-	const uint64 highs = UINT64CONST(0x8080808080808080);
 	uint64 word;
 	uint64 quote;
 	uint64 backslash;
@@ -51,7 +67,8 @@ plain_bytes(const char *text)
 	backslash = word ^ (ones * '\\');
 	/* The high bit of a byte below 0x20, or of one that is 0; what is above the lowest such may be wrong. */
 	special = ((word - ones * 0x20) & ~word) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash);
-	special &= highs;
+	special &= HIGH_BITS;
+	*seen |= word;
 	return special == 0 ? 8 : pg_rightmost_one_pos64(special) / 8;
 }
 
@@ -75,7 +92,7 @@ hexadecimal(const char *text, const char *end)
 }
 
 /* Step over an escape, whose backslash the reader stands at. */
-static const char *
+static pg_noinline const char *
 read_escape(Reader *reader)
 {
 	int unit;
@@ -100,23 +117,30 @@ read_escape(Reader *reader)
 	return unit >= 0xDC00 && unit <= 0xDFFF ? NULL : NOT_JSON;
 }
 
+/* Step over what needs no look: the next byte does, or is one of the last eight. */
+static inline const char *
+skip_plain(const char *at, const char *end, uint64 *seen)
+{
+	while (end - at >= 8)
+	{
+		int plain = plain_bytes(at, seen);
+
+		at += plain;
+		if (plain < 8)
+			break;
+	}
+	return at;
+}
+
 /* Step over a string, whose first quote the reader stands at. */
-static const char *
+static inline const char *
 read_string(Reader *reader)
 {
 	reader->at++;
-	while (reader->at < reader->end)
+	while ((reader->at = skip_plain(reader->at, reader->end, &reader->high_bits)) < reader->end)
 	{
 		const char *wrong;
 
-		if (reader->end - reader->at >= 8)
-		{
-			int plain = plain_bytes(reader->at);
-
-			reader->at += plain;
-			if (plain == 8)
-				continue;
-		}
 		if (*reader->at == '"')
 		{
 			reader->at++;
@@ -125,7 +149,7 @@ read_string(Reader *reader)
 		if ((unsigned char) *reader->at < 0x20)
 			return NOT_JSON;
 		if (*reader->at != '\\')
-			reader->at++;
+			reader->high_bits |= (unsigned char) *reader->at++;
 		else if ((wrong = read_escape(reader)) != NULL)
 			return wrong;
 	}
@@ -153,9 +177,9 @@ read_one_of(Reader *reader, const char *characters)
 	return true;
 }
 
-/* Step over a number; *is_long tells of an integer that may not fit in 64 bits. */
-static const char *
-read_number(Reader *reader, bool *is_long)
+/* Step over a number. */
+static pg_noinline const char *
+read_number(Reader *reader)
 {
 	const char *first;
 	size_t digits;
@@ -182,12 +206,12 @@ read_number(Reader *reader, bool *is_long)
 		if (reader->at - first > 6 || atoi(first) > MOST_EXPONENT)
 			return "has a number that PostgreSQL cannot store";
 	}
-	*is_long = is_integer && digits >= FLEX_LONG_DIGITS;
+	reader->is_long = is_integer && digits >= FLEX_LONG_DIGITS;
 	return digits > MOST_EXPONENT ? "has a number that PostgreSQL cannot store" : NULL;
 }
 
 /* Step over true, false or null. */
-static const char *
+static pg_noinline const char *
 read_literal(Reader *reader)
 {
 	static const char *const literals[] = {"true", "false", "null"};
@@ -205,69 +229,137 @@ read_literal(Reader *reader)
 	return NOT_JSON;
 }
 
-/* Step over one word of any kind, or blank. */
-static const char *
-read_word(Reader *reader, bool *is_long)
+/* Make room for one more item in an array of any, which is palloc'd. */
+static void *
+make_room(void *items, size_t size, int count, int *capacity)
 {
-	bool after_comma = reader->after_comma;
+	if (count < *capacity)
+		return items;
+	*capacity = Max(16, *capacity * 2);
+	return items == NULL ? palloc(size * *capacity) : repalloc_huge(items, size * *capacity);
+}
 
-	*is_long = false;
-	reader->after_comma = false;
+/* An array begins: note it, if it is a member of the outermost object. */
+static pg_noinline void
+note_array(Reader *reader)
+{
+	LexicalFindings *found = reader->findings;
+
+	if (found == NULL || reader->depth != 2 || reader->outermost != '{')
+		return;
+	found->arrays = make_room(found->arrays, sizeof(ArrayPlace), found->array_count, &found->array_capacity);
+	reader->array = &found->arrays[found->array_count++];
+	reader->array->begin = reader->cut = reader->at + 1;
+	reader->array->count = 0;
+}
+
+/* A comma comes: count it, if it is between elements of a noted array. */
+static inline void
+note_comma(Reader *reader)
+{
+	LexicalFindings *found = reader->findings;
+
+	if (reader->depth != 2 || reader->array == NULL)
+		return;
+	reader->array->count++;
+	if (reader->at - reader->cut < SLICE_BYTES)
+		return;
+	found->cuts = make_room(found->cuts, sizeof(char *), found->cut_count, &found->cut_capacity);
+	found->cuts[found->cut_count++] = reader->cut = reader->at;
+}
+
+/* Step over an opening bracket. */
+static inline void
+read_opening(Reader *reader)
+{
+	if (reader->depth++ == 0)
+		reader->outermost = *reader->at;
+	if (*reader->at == '[')
+		note_array(reader);
+	reader->last = *reader->at++;
+}
+
+/* Step over a closing bracket. */
+static inline const char *
+read_closing(Reader *reader)
+{
+	if (reader->last == ',')
+		return NOT_JSON;
+	if (reader->depth-- == 2 && reader->array != NULL)
+	{
+		reader->array->end = reader->at;
+		reader->array->count += reader->last != '[';
+		reader->array = NULL;
+	}
+	reader->last = *reader->at++;
+	return NULL;
+}
+
+/* Step over one word of any kind, or blank. */
+static pg_attribute_always_inline const char *
+read_word(Reader *reader)
+{
 	switch (*reader->at)
 	{
 		case '"':
+			reader->last = WORD;
 			return read_string(reader);
-		case '}':
-		case ']':
-			reader->at++;
-			return after_comma ? NOT_JSON : NULL;
 		case ',':
-			reader->after_comma = true;
-			reader->at++;
+			note_comma(reader);
+			reader->last = *reader->at++;
+			return NULL;
+		case ':':
+			reader->last = *reader->at++;
 			return NULL;
 		case '{':
 		case '[':
-		case ':':
-			reader->at++;
+			read_opening(reader);
 			return NULL;
+		case '}':
+		case ']':
+			return read_closing(reader);
 		case ' ':
 		case '\t':
 		case '\r':
 		case '\n':
-			reader->after_comma = after_comma;
 			reader->at++;
 			return NULL;
 		case 't':
 		case 'f':
 		case 'n':
+			reader->last = WORD;
 			return read_literal(reader);
 		default:
-			return read_number(reader, is_long);
+			reader->last = WORD;
+			return read_number(reader);
 	}
 }
 
 /*
  * What is wrong with the words of a document, as the end of a sentence, or
- * NULL.  Tells whether it has integers that may not fit in 64 bits.
+ * NULL.  The findings are good if nothing is, and arrays that they tell of have
+ * ends if the document is JSON.
  */
 const char *
-flex_lexical_complaint(const char *bytes, size_t length, bool *has_long_integers)
+flex_lexical_complaint(const char *bytes, size_t length, LexicalFindings *findings)
 {
-	Reader reader = {.at = bytes, .end = bytes + length};
+	Reader reader = {.at = bytes, .end = bytes + length, .findings = findings};
 
-	*has_long_integers = false;
+	*findings = (LexicalFindings){0};
 	while (reader.at < reader.end)
 	{
-		bool is_long;
 		const char *start = reader.at;
-		const char *wrong = read_word(&reader, &is_long);
+		const char *wrong = read_word(&reader);
 
 		if (wrong != NULL && *start == '"' && reader.at >= reader.end)
-			return NULL; /* cut short: the parser says that better */
+			break; /* cut short: the parser says that better */
 		if (wrong != NULL)
 			return wrong;
-		*has_long_integers |= is_long;
+		findings->has_long_integers |= reader.is_long;
 	}
+	if (reader.array != NULL)
+		findings->array_count--; /* it has no end, and the parser will see that */
+	findings->is_ascii = (reader.high_bits & HIGH_BITS) == 0;
 	return NULL;
 }
 
@@ -285,13 +377,13 @@ flex_lexical_widen(StringInfo wide, const char *bytes, size_t length)
 	while (reader.at < reader.end)
 	{
 		const char *start = reader.at;
-		bool is_long;
 
-		(void) read_word(&reader, &is_long);
+		reader.is_long = false;
+		(void) read_word(&reader);
 		if (reader.at == start)
 			reader.at++;
 		appendBinaryStringInfo(wide, start, reader.at - start);
-		if (is_long)
+		if (reader.is_long)
 			appendStringInfoString(wide, "E0");
 	}
 }

@@ -7,10 +7,32 @@
 
 #include "lib/stringinfo.h"
 
+/* An array that is a member of the document's outermost object. */
+typedef struct ArrayPlace
+{
+	const char *begin; /* behind its bracket */
+	const char *end;   /* at the other one */
+	int64 count;       /* of its elements */
+} ArrayPlace;
+
+/* What the words of a document tell about it. */
+typedef struct LexicalFindings
+{
+	bool is_ascii;
+	bool has_long_integers; /* that may not fit in 64 bits */
+	ArrayPlace *arrays;
+	int array_count;
+	int array_capacity;
+	/* Commas between elements of these arrays, SLICE_BYTES or more apart. */
+	const char **cuts;
+	int cut_count;
+	int cut_capacity;
+} LexicalFindings;
+
 /* The fewest digits of an integer that may not fit in 64 bits. */
 #define FLEX_LONG_DIGITS 19
 
-extern const char *flex_lexical_complaint(const char *bytes, size_t length, bool *has_long_integers);
+extern const char *flex_lexical_complaint(const char *bytes, size_t length, LexicalFindings *findings);
 extern void flex_lexical_widen(StringInfo wide, const char *bytes, size_t length);
 
 #endif /* FLEX_LEXICAL_H */

@@ -2,9 +2,9 @@
  * list.c
  *		SQL entry point of the operations that answer with pages.
  *
- * A page is parsed while it arrives, and the next one is asked for before the
- * rows of this one are made: the service and the wire work while we do.  Memory
- * is that of two pages, beside the tuplestore, which spills to disk.
+ * The next page is asked for before the rows of this one are parsed and made:
+ * the service and the wire work while we do.  Memory is that of two pages' bytes
+ * and a few rows, beside the tuplestore, which spills to disk.
  */
 #include "postgres.h"
 
@@ -16,6 +16,7 @@
 
 #include "errors.h"
 #include "exchange.h"
+#include "page.h"
 #include "signature.h"
 #include "transport.h"
 #include "versions.h"
@@ -47,8 +48,6 @@ typedef struct Fetch
 	MemoryContext context;
 	HttpRequest *request;
 	Exchange *exchange;
-	JsonDocument *document;
-	int tries; /* that the document has been begun for */
 } Fetch;
 
 /* Check max_rows, PG_INT64_MAX when NULL. */
@@ -95,27 +94,9 @@ begin_fetch(MemoryContext context, HttpRequest *request)
 
 	fetch->context = context;
 	fetch->request = request;
-	fetch->document = flex_json_begin();
 	fetch->exchange = flex_exchange_begin(request);
 	MemoryContextSwitchTo(before);
 	return fetch;
-}
-
-/* Parse what has come of the page; from the start when it was asked for again. */
-static void
-parse_progress(const Exchange *exchange, void *state)
-{
-	Fetch *fetch = state;
-	size_t length;
-	const char *bytes = flex_exchange_partial_body(exchange, &length);
-
-	if (fetch->tries != flex_exchange_tries(exchange))
-	{
-		fetch->tries = flex_exchange_tries(exchange);
-		flex_json_restart(fetch->document);
-	}
-	if (length > 0)
-		flex_json_feed(fetch->document, bytes, length);
 }
 
 /* Wait for the whole page. */
@@ -123,12 +104,10 @@ static void
 finish_fetch(Fetch *fetch, ListPage *page)
 {
 	MemoryContext before = MemoryContextSwitchTo(fetch->context);
-	const Transfer *answer = flex_exchange_run(fetch->exchange, parse_progress, fetch);
 	size_t length;
-	const char *bytes = flex_transfer_body(answer, &length);
+	const char *bytes = flex_transfer_body(flex_exchange_run(fetch->exchange), &length);
 
-	parse_progress(fetch->exchange, fetch);
-	flex_decode_page(fetch->document, bytes, length, page);
+	flex_page_open(page, bytes, length);
 	MemoryContextSwitchTo(before);
 }
 
@@ -168,15 +147,14 @@ begin_next(Listing *listing, const Fetch *fetch, const ListPage *page)
 
 /* Put the page's rows into the result, keeping the next page's bytes moving. */
 static void
-make_rows(Listing *listing, const ListPage *page)
+make_rows(Listing *listing, ListPage *page)
 {
-	int64 count = Min((int64) page->count, listing->max_rows - listing->rows);
+	int64 count = Min(page->count, listing->max_rows - listing->rows);
 	MemoryContext before = MemoryContextSwitchTo(listing->row_context);
 
 	for (int64 i = 0; i < count; i++)
 	{
-		flex_decode_object(listing->signature->decoder, flex_json_element(page->rows, i), listing->values,
-						   listing->nulls);
+		flex_decode_object(listing->signature->decoder, flex_page_next_row(page), listing->values, listing->nulls);
 		tuplestore_putvalues(listing->result->setResult, listing->result->setDesc, listing->values, listing->nulls);
 		if (i % ROWS_BETWEEN_PUMPS == ROWS_BETWEEN_PUMPS - 1)
 		{
@@ -184,6 +162,7 @@ make_rows(Listing *listing, const ListPage *page)
 			flex_transport_pump();
 		}
 	}
+	flex_page_close(page);
 	MemoryContextReset(listing->row_context);
 	MemoryContextSwitchTo(before);
 	listing->rows += count;

@@ -110,7 +110,7 @@ flex_problem_read(Problem *problem, const char *bytes, size_t length)
 	JsonDocument *document = flex_json_begin();
 	JsonNode *root;
 
-	if (flex_json_end(document, bytes, length) != NULL)
+	if (flex_json_read(document, bytes, length) != NULL)
 		return;
 	root = flex_json_root(document);
 	problem->message = first_text(root, messages);

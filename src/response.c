@@ -1,6 +1,6 @@
 /*
  * response.c
- *		Answers of the service become rows and pages.
+ *		Answers of the service become rows.
  *
  * A column takes the member of its own name: a member that no column has is
  * ignored, one that is missing or null is NULL, and one of the wrong type is an
@@ -241,11 +241,12 @@ flex_decode_object(RowDecoder *decoder, JsonNode *object, Datum *values, bool *n
 	}
 }
 
-/* Raise 08P01 unless the document, now whole, is JSON. */
+/* The value that a body is.  Raises 08P01 unless it is JSON. */
 static JsonNode *
-end_document(JsonDocument *document, const char *bytes, size_t length)
+read_body(const char *bytes, size_t length)
 {
-	const char *wrong = flex_json_end(document, bytes, length);
+	JsonDocument *document = flex_json_begin();
+	const char *wrong = flex_json_read(document, bytes, length);
 
 	if (wrong != NULL)
 		flex_error_answer("The body %s.", wrong);
@@ -256,10 +257,7 @@ end_document(JsonDocument *document, const char *bytes, size_t length)
 HeapTuple
 flex_decode_answer(RowDecoder *decoder, const char *bytes, size_t length)
 {
-	JsonDocument *document = flex_json_begin();
-	JsonNode *root = end_document(document, bytes, length);
-
-	flex_decode_object(decoder, root, decoder->values, decoder->nulls);
+	flex_decode_object(decoder, read_body(bytes, length), decoder->values, decoder->nulls);
 	return heap_form_tuple(decoder->desc, decoder->values, decoder->nulls);
 }
 
@@ -267,45 +265,8 @@ flex_decode_answer(RowDecoder *decoder, const char *bytes, size_t length)
 Datum
 flex_decode_jsonb(const char *bytes, size_t length)
 {
-	JsonDocument *document = flex_json_begin();
 	int text_length;
-	const char *text = flex_json_text(end_document(document, bytes, length), &text_length);
+	const char *text = flex_json_text(read_body(bytes, length), &text_length);
 
 	return jsonb_of_text(text, text_length);
-}
-
-/* The text of a member that must be a string, or NULL where it may be null. */
-static char *
-string_member(JsonNode *object, const char *name, bool may_be_null)
-{
-	JsonNode *node = flex_json_member(object, name);
-	int length;
-
-	if (node == NULL && may_be_null)
-		return NULL;
-	if (flex_json_kind(node) != JSON_STRING)
-		flex_error_answer("Member \"meta.%s\" is not a string.", name);
-	return pstrdup(flex_json_string(node, &length));
-}
-
-/*
- * The rows of a page and the way to the next one.  The rows stand under the
- * member that meta.key names.
- */
-void
-flex_decode_page(JsonDocument *document, const char *bytes, size_t length, ListPage *page)
-{
-	JsonNode *root = end_document(document, bytes, length);
-	JsonNode *meta = flex_json_member(root, "meta");
-	char *key;
-
-	if (flex_json_kind(meta) != JSON_OBJECT)
-		flex_error_answer("Member \"meta\" of the page is missing.");
-	key = string_member(meta, "key", false);
-	page->next_url = string_member(meta, "next_page_url", true);
-	page->rows = flex_json_member(root, key);
-	if (flex_json_kind(page->rows) != JSON_ARRAY)
-		flex_error_answer("Member \"%s\", which has the page's rows, is not an array.",
-						  flex_text_for_message(key, Min(strlen(key), SHOWN_BYTES)));
-	page->count = flex_json_count(page->rows);
 }
