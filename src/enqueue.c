@@ -21,6 +21,7 @@
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
 
+#include "insertion.h"
 #include "outbox.h"
 #include "packing.h"
 #include "request.h"
@@ -121,11 +122,12 @@ signature_of(const char *name)
 static char *
 callback_name(const char *name)
 {
-	Oid row_type = get_rel_type_id(get_relname_relid("flex_outbox", flex_outbox_schema(false)));
+	Oid row_type;
 	Oid function;
 
 	if (name == NULL)
 		return NULL;
+	row_type = get_rel_type_id(get_relname_relid("flex_outbox", flex_outbox_schema(false)));
 	function = LookupFuncName(textToQualifiedNameList(cstring_to_text(name)), 1, &row_type, false);
 	if (get_func_prokind(function) != PROKIND_FUNCTION)
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" is not a plain function", name)));
@@ -164,9 +166,11 @@ is_attended(void)
 	OutboxAccess access;
 	bool attended;
 
+	SPI_connect();
 	flex_outbox_enter(&access);
 	attended = flex_outbox_was_drained();
 	flex_outbox_leave(&access);
+	SPI_finish();
 	return attended;
 }
 
@@ -192,10 +196,8 @@ insert(const NewRequest *request)
 	int64 id;
 
 	flex_outbox_enter_to_insert(&access);
-	id = flex_outbox_insert(request);
+	id = flex_insertion_run(request);
 	flex_outbox_leave(&access);
-	if (id == 0 && request->unique_key == NULL)
-		elog(ERROR, "a trigger has dropped the request");
 	return id;
 }
 
@@ -206,9 +208,11 @@ find(const NewRequest *request)
 	OutboxAccess access;
 	int64 id;
 
+	SPI_connect();
 	flex_outbox_enter(&access);
 	id = flex_outbox_find_key(request->enqueued_role, request->unique_key);
 	flex_outbox_leave(&access);
+	SPI_finish();
 	return id;
 }
 
@@ -218,7 +222,6 @@ insert_or_find(const NewRequest *request)
 {
 	int64 id;
 
-	SPI_connect();
 	warn_if_unattended();
 	/* The other one can be deleted or rolled back between the two looks. */
 	do
@@ -227,8 +230,11 @@ insert_or_find(const NewRequest *request)
 		id = insert(request);
 		if (id == 0)
 			id = find(request);
+		if (id == 0 && IsolationUsesXactSnapshot())
+			ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+							errmsg("could not serialize access due to concurrent update"),
+							errdetail("Another transaction has enqueued a request with this unique key.")));
 	} while (id == 0);
-	SPI_finish();
 	return id;
 }
 

@@ -1,6 +1,6 @@
 /*
  * outbox.c
- *		The rows of flex_outbox: put in, claim, settle.
+ *		The rows of flex_outbox: claim, settle, decide on.
  *
  * Turns values of C into parameters of the statements, and rows into values of
  * C.  The caller has connected to SPI, and stands between flex_outbox_enter()
@@ -55,35 +55,6 @@ text_parameter(const char *text, char *null)
 {
 	*null = text == NULL ? 'n' : ' ';
 	return text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
-}
-
-/* Put a request in.  Returns its id, or 0 when its unique key is there already. */
-int64
-flex_outbox_insert(const NewRequest *request)
-{
-	char nulls[14 + 1] = "              ";
-	NameData enqueued_by;
-	Datum values[14];
-	Oid sequence = get_relname_relid("flex_outbox_id_seq", flex_outbox_schema(false));
-	int64 id = nextval_internal(sequence, false);
-
-	namestrcpy(&enqueued_by, request->enqueued_by);
-	values[0] = text_parameter(request->operation, &nulls[0]);
-	values[1] = JsonbPGetDatum(request->arguments);
-	values[2] = JsonbPGetDatum(request->context);
-	nulls[2] = request->context == NULL ? 'n' : ' ';
-	values[3] = text_parameter(request->on_success, &nulls[3]);
-	values[4] = text_parameter(request->on_failure, &nulls[4]);
-	values[5] = text_parameter(request->account_sid, &nulls[5]);
-	values[6] = text_parameter(request->unique_key, &nulls[6]);
-	values[7] = TimestampTzGetDatum(request->run_at);
-	values[8] = Int32GetDatum(request->priority);
-	values[9] = Int32GetDatum(request->max_attempts);
-	values[10] = NameGetDatum(&enqueued_by);
-	values[11] = ObjectIdGetDatum(request->enqueued_role);
-	values[12] = ObjectIdGetDatum(MyDatabaseId);
-	values[13] = Int64GetDatum(id);
-	return flex_statement_run(request->unique_key != NULL ? INSERT_KEYED : INSERT_REQUEST, values, nulls) == 0 ? 0 : id;
 }
 
 /* The id of the role's request that has a unique key, or 0. */

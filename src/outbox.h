@@ -10,23 +10,6 @@
 
 #include "operations.h"
 
-/* A request as flex_enqueue() leaves it; what is NULL stays NULL. */
-typedef struct NewRequest
-{
-	const char *operation;
-	Jsonb *arguments;
-	Jsonb *context;
-	const char *on_success;
-	const char *on_failure;
-	const char *account_sid;
-	const char *unique_key;
-	TimestampTz run_at;
-	int priority;
-	int max_attempts;
-	const char *enqueued_by;
-	Oid enqueued_role;
-} NewRequest;
-
 /* The requests of one operation and priority that wait. */
 typedef struct Lane
 {
@@ -86,7 +69,6 @@ typedef struct Callback
 	Oid row_type;
 } Callback;
 
-extern int64 flex_outbox_insert(const NewRequest *request);
 extern int64 flex_outbox_find_key(Oid role, const char *unique_key);
 extern Lane *flex_outbox_lanes(int *count);
 extern Claim *flex_outbox_claim(const Lane *lane, int limit, int *count);

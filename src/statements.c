@@ -28,7 +28,7 @@
 
 #include "statements.h"
 
-#define MAX_PARAMETERS 16
+#define MAX_PARAMETERS 17
 
 /* $t is the extension's schema, quoted. */
 typedef struct Statement
@@ -39,24 +39,25 @@ typedef struct Statement
 } Statement;
 
 #define INSERT_VALUES                                                                                                  \
-	"INSERT INTO $t.flex_outbox (id, operation, arguments, context, on_success, on_failure, account_sid, unique_key, " \
-	"run_at, priority, max_attempts, enqueued_by, enqueued_role, enqueued_in) "                                        \
-	"OVERRIDING SYSTEM VALUE VALUES ($14, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+	"INSERT INTO $t.flex_outbox (id, operation, arguments, context, state, priority, attempts, max_attempts, run_at, " \
+	"unique_key, on_success, on_failure, account_sid, enqueued_at, enqueued_by, enqueued_role, enqueued_in) "          \
+	"OVERRIDING SYSTEM VALUE "                                                                                         \
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
 #define INSERT_TYPES                                                                                                   \
-	TEXTOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT4OID, NAMEOID,        \
-		OIDOID, OIDOID, INT8OID
+	INT8OID, TEXTOID, JSONBOID, JSONBOID, TEXTOID, INT4OID, INT4OID, INT4OID, TIMESTAMPTZOID, TEXTOID, TEXTOID,        \
+		TEXTOID, TEXTOID, TIMESTAMPTZOID, NAMEOID, OIDOID, OIDOID
 
 static const Statement statements[STATEMENTS] = {
 	[INSERT_REQUEST] =
 		{
 			.sql = INSERT_VALUES,
-			.count = 14,
+			.count = 17,
 			.types = {INSERT_TYPES},
 		},
 	[INSERT_KEYED] =
 		{
 			.sql = INSERT_VALUES " ON CONFLICT (enqueued_role, unique_key) WHERE unique_key IS NOT NULL DO NOTHING",
-			.count = 14,
+			.count = 17,
 			.types = {INSERT_TYPES},
 		},
 	[FIND_KEY] =

@@ -66,6 +66,24 @@
 #define flex_local_backend_entry(index) pgstat_fetch_stat_local_beentry(index)
 #endif
 
+/* 18 can look for conflicts beside a row that is there: ours is not yet. */
+#if PG_VERSION_NUM >= 180000
+#define flex_check_index_constraints(info, slot, state, other, arbiters)                                               \
+	ExecCheckIndexConstraints((info), (slot), (state), (other), NULL, (arbiters))
+#else
+#define flex_check_index_constraints(info, slot, state, other, arbiters)                                               \
+	ExecCheckIndexConstraints((info), (slot), (state), (other), (arbiters))
+#endif
+
+/* 16 can leave out indexes that summarize. */
+#if PG_VERSION_NUM >= 160000
+#define flex_insert_speculative_index_tuples(info, slot, state, conflict, arbiters)                                    \
+	ExecInsertIndexTuples((info), (slot), (state), false, true, (conflict), (arbiters), false)
+#else
+#define flex_insert_speculative_index_tuples(info, slot, state, conflict, arbiters)                                    \
+	ExecInsertIndexTuples((info), (slot), (state), false, true, (conflict), (arbiters))
+#endif
+
 /* 18 writes the attribute before the declaration. */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn pg_attribute_noreturn()

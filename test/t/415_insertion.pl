@@ -1,0 +1,127 @@
+# A request becomes a row without a statement, and by one where somebody has
+# altered the table: the same row, with the same constraints, indexes and locks.
+
+use strict;
+use warnings;
+
+use lib 'test/perl';
+use FlexApi;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $simulator = FlexApi::Simulator->new;
+my $node = FlexApi::node('insertion', $simulator, 'autovacuum = off');
+my $session = FlexApi::Session->new($node);
+
+$session->value('SET client_min_messages = error');
+$session->value('CREATE FUNCTION answered(flex_outbox) RETURNS void LANGUAGE sql AS $$ $$');
+
+my $enqueue = q{flex_enqueue('flex_channel_fetch', '{"sid": "CH00000000000000000000000000000000"}', '{"a": [1, null]}',
+	'answered', 'public.answered', '2030-01-01 00:00+00', 5, 3, %s)};
+
+# All of a row but what differs between any two.
+sub row
+{
+	my ($key) = @_;
+	my $id = $session->value('SELECT ' . sprintf($enqueue, $key));
+
+	return $session->value("SELECT to_jsonb(o) - 'id' - 'enqueued_at' - 'unique_key' - 'extra' FROM flex_outbox AS o WHERE id = $id AND enqueued_at > now() - interval '1 minute'");
+}
+
+my %direct = map { $_ => row($_) } 'NULL', "'one'";
+like($direct{NULL}, qr/"state": "pending".*"callback_attempts": 0|"callback_attempts": 0.*"state": "pending"/, 'a row of its own');
+is($direct{"'one'"}, $direct{NULL}, 'the same with a key');
+
+# What superusers do to tables
+my @alterations = (
+	[ 'a trigger', q{CREATE TRIGGER noted BEFORE INSERT ON flex_outbox FOR EACH ROW EXECUTE FUNCTION note()}, q{DROP TRIGGER noted ON flex_outbox} ],
+	[ 'a trigger for all', q{CREATE TRIGGER noted AFTER INSERT ON flex_outbox FOR EACH ROW EXECUTE FUNCTION note(); ALTER TABLE flex_outbox ENABLE ALWAYS TRIGGER noted}, q{DROP TRIGGER noted ON flex_outbox} ],
+	[ 'a rule', q{CREATE RULE noted AS ON INSERT TO flex_outbox DO ALSO INSERT INTO notes VALUES (1)}, q{DROP RULE noted ON flex_outbox} ],
+	[ 'a column', q{ALTER TABLE flex_outbox ADD COLUMN extra integer NOT NULL DEFAULT 7}, q{ALTER TABLE flex_outbox DROP COLUMN extra} ],
+	[ 'a column that is gone', 'SELECT', 'SELECT' ]);
+
+$session->value('CREATE TABLE notes (n integer)');
+$session->value('CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO notes VALUES (1); RETURN NEW; END $$');
+my $n = 0;
+foreach my $alteration (@alterations)
+{
+	my ($name, $do, $undo) = @$alteration;
+
+	$session->value($_) foreach split /; /, $do;
+	is(row('NULL'), $direct{NULL}, "$name: the same row");
+	# ON CONFLICT and rules do not go together: that is the server's to say.
+	is(row("'altered " . ++$n . "'"), $direct{NULL}, "$name: also with a key") unless $name eq 'a rule';
+	is($session->value('SELECT count(*) > 0 FROM notes'), 't', "$name: fired") if $name =~ /trigger|rule/;
+	is($session->value('SELECT DISTINCT extra FROM flex_outbox'), '7', "$name: has its default") if $name eq 'a column';
+	$session->value('TRUNCATE notes');
+	$session->value($undo);
+}
+
+# A fresh table for the rest: a dropped column never goes.
+$session->value('DROP EXTENSION flex_api CASCADE');
+$session->value('CREATE EXTENSION flex_api');
+$session->value('CREATE FUNCTION answered(flex_outbox) RETURNS void LANGUAGE sql AS $$ $$');
+
+# Constraints and indexes of somebody's hold
+$session->value('ALTER TABLE flex_outbox ADD CONSTRAINT low CHECK (priority < 100)');
+$session->value("CREATE UNIQUE INDEX only_one ON flex_outbox (max_attempts) WHERE max_attempts = 19");
+foreach my $key ('NULL', "'k'")
+{
+	my $call = "SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', unique_key => $key";
+
+	is($session->sqlstate("$call, priority => 100)"), '23514', "a check is made, key $key");
+	ok($session->value("$call, priority => 99)"), "and passed, key $key");
+	$session->value('TRUNCATE flex_outbox');
+	ok($session->value("$call, max_attempts => 19)"), "a unique index takes one, key $key");
+	is($session->sqlstate("SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', unique_key => $key || 'other', max_attempts => 19)"), '23505', "and no more, key $key");
+}
+$session->value('ALTER TABLE flex_outbox DROP CONSTRAINT low');
+$session->value('DROP INDEX only_one');
+$session->value('DROP INDEX flex_outbox_unique_key');
+is($session->sqlstate("SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', unique_key => 'k')"), '42704', 'a key without its index is refused');
+$session->value('TRUNCATE flex_outbox');
+$session->value('CREATE UNIQUE INDEX flex_outbox_unique_key ON flex_outbox (enqueued_role, unique_key) WHERE unique_key IS NOT NULL');
+
+# Rolled back to a savepoint, and within one statement
+$session->value('BEGIN');
+my $kept = $session->value("SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', unique_key => 'kept')");
+$session->value('SAVEPOINT s');
+$session->value("SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', unique_key => 'gone')");
+$session->value('ROLLBACK TO s');
+is($session->value("SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', unique_key => 'kept')"), $kept, 'a key of the same transaction');
+isnt($session->value("SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', unique_key => 'gone')"), $kept, 'one that was rolled back is free');
+$session->value('COMMIT');
+is($session->value("SELECT count(DISTINCT flex_enqueue('flex_provisioning_status_fetch', '{}', unique_key => 'again' || g % 7)) FROM generate_series(1, 100) AS g"), 7, 'the same keys in one statement');
+is($session->value('SELECT count(*) FROM flex_outbox'), 9, 'nothing else stands there');
+
+# Sessions that enqueue the same keys at once: each key once, one id for all, and no error.
+my $KEYS = 300;
+my @sessions = map { FlexApi::Session->new($node) } 1 .. 4;
+$session->value('CREATE TABLE ids (key integer, id bigint)');
+$_->value('SET client_min_messages = error') foreach @sessions;
+foreach my $other (@sessions)
+{
+	$other->send_query("DO \$\$ DECLARE k integer; BEGIN FOR k IN 1 .. $KEYS LOOP
+		INSERT INTO ids SELECT k, flex_enqueue('flex_provisioning_status_fetch', '{}', unique_key => 'race ' || k);
+		IF k % 5 = 0 THEN ROLLBACK; ELSE COMMIT; END IF; END LOOP; END \$\$");
+}
+my @results = map { $_->receive(60) } @sessions;
+is_deeply([ map { $_->{error} ? $_->{error}->{C} . ' ' . $_->{error}->{M} : () } @results ], [], 'the same keys at once: no error');
+is($session->value("SELECT count(*) || ' ' || count(DISTINCT unique_key) FROM flex_outbox WHERE unique_key LIKE 'race %'"),
+	join(' ', ($KEYS * 4 / 5) x 2), 'each key that was not rolled back stands there once');
+is($session->value('SELECT count(*) FROM (SELECT key FROM ids GROUP BY key HAVING count(*) <> 4 OR count(DISTINCT id) <> 1) AS x'), 0, 'and all were told the same id');
+
+# All of it as the server wants a table to be
+SKIP:
+{
+	skip 'amcheck is not here', 1 unless $session->value("SELECT count(*) FROM pg_available_extensions WHERE name = 'amcheck'");
+	$session->value('CREATE EXTENSION amcheck');
+	is($session->value(<<'SQL'), 6, 'heap and indexes agree');
+SELECT count(bt_index_check(indexrelid, true)) FROM pg_index WHERE indrelid = 'flex_outbox'::regclass
+	AND NOT EXISTS (SELECT FROM verify_heapam('flex_outbox'))
+SQL
+}
+
+$node->stop;
+done_testing;
