@@ -189,12 +189,12 @@ search_file(FILE *file, const char *account, const char *role, bool *ambiguous)
 	return found;
 }
 
-/* Raise 55000, with the reason in errno. */
+/* Raise 55000 for what could not be done, with the reason in errno. */
 pg_noreturn static void
-raise_unreadable(const char *path)
+raise_unreadable(const char *action, const char *path)
 {
 	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					errmsg("could not open credentials file \"%s\": %m", path),
+					errmsg("could not %s credentials file \"%s\": %m", action, path),
 					errhint("Set flex_api.credentials_file to a file that the server can read.")));
 }
 
@@ -209,16 +209,24 @@ read_file(const char *path, const char *account, const char *role, struct stat *
 	FILE *file;
 	bool ambiguous = false;
 	char *found;
+	int error;
 
 	if (stat(path, status) != 0)
-		raise_unreadable(path);
+		raise_unreadable("open", path);
 	check_file(status, path);
 	file = AllocateFile(path, "r");
 	if (file == NULL || fstat(fileno(file), status) != 0)
-		raise_unreadable(path);
+		raise_unreadable("open", path);
 	check_file(status, path);
 	found = search_file(file, account, role, &ambiguous);
+	error = ferror(file) ? errno : 0;
 	FreeFile(file);
+	/* What it has not said could be another line for the role. */
+	if (error != 0)
+	{
+		errno = error;
+		raise_unreadable("read", path);
+	}
 	if (ambiguous)
 		raise_settings("the credentials file has several accounts for this role", "Set flex_api.account_sid.");
 	return found;

@@ -459,6 +459,8 @@ void
 flex_sender_run(Sender *sender)
 {
 	note_due(sender, GetCurrentTimestamp());
+	/* Who has woken us may have asked for a callback that failed: flex_outbox_retry(). */
+	sender->has_callbacks = true;
 	PG_TRY();
 	{
 		while (take_turn(sender))

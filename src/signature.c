@@ -10,9 +10,11 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/dependency.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "commands/extension.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
@@ -152,11 +154,12 @@ begin_keeping(Oid schema)
 
 /*
  * The function of an operation, InvalidOid when the schema has none.  Somebody
- * may have made another of the same name there: ours is the one in C.
+ * may have made another of the same name there: ours is the extension's.
  */
 static Oid
 function_of(const Operation *operation, Oid schema)
 {
+	Oid extension = get_extension_oid("flex_api", false);
 	CatCList *candidates = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(operation->name));
 	Oid function = InvalidOid;
 
@@ -164,7 +167,8 @@ function_of(const Operation *operation, Oid schema)
 	{
 		Form_pg_proc procedure = (Form_pg_proc) GETSTRUCT(&candidates->members[i]->tuple);
 
-		if (procedure->pronamespace == schema && procedure->prolang == ClanguageId)
+		if (procedure->pronamespace == schema && procedure->prolang == ClanguageId &&
+			getExtensionOfObject(ProcedureRelationId, procedure->oid) == extension)
 			function = procedure->oid;
 	}
 	ReleaseSysCacheList(candidates);

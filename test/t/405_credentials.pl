@@ -21,7 +21,7 @@ my $server = FlexApi::Server->new(sub {
 	{
 		my ($basic) = $request->{head} =~ /^authorization: *basic (\S+)/mi;
 		my ($who) = $request->{body} =~ /Identity=(\w+)/;
-		$server->note("$who " . decode_base64($basic // ''));
+		$server->note(($who // 'nobody') . ' ' . decode_base64($basic // ''));
 		print $connection FlexApi::Server::answer('{"identity": "x"}', '201 Created') or return;
 	}
 });
@@ -103,6 +103,91 @@ my $id = enqueue('alice', '', 'a5');
 is($super->value("SELECT account_sid IS NULL FROM flex_outbox WHERE id = $id"), 't', 'an enqueue without an account');
 is($bobs->sqlstate('CALL flex_outbox_drain()'), '00000', '... a drain by a role with one');
 is_deeply([ $server->notes ], ["a5 $first:alices1"], '... uses that account, and the enqueuer\'s line') or diag state_of($id);
+
+# Not with credentials that a plain role has set in its session: they would be everybody's
+my %own = ('flex_api.auth_token' => 'bobs', 'flex_api.api_key' => "SK$first", 'flex_api.api_secret' => 'bobs');
+$server->clear_notes;
+$id = enqueue('alice', $first, 'a6');
+foreach my $names (['flex_api.auth_token'], ['flex_api.api_key'], ['flex_api.api_secret'], [ 'flex_api.api_key', 'flex_api.api_secret' ])
+{
+	$bobs->value("SET $_ = '$own{$_}'") for @$names;
+	is($bobs->sqlstate('CALL flex_outbox_drain()'), '55000', "a drain by a plain role that has set @$names");
+	$bobs->value("RESET $_") for @$names;
+}
+is(state_of($id), 'pending', '... leaves the requests');
+is(scalar($server->notes), 0, '... and sends nothing');
+$bobs->value('RESET ALL');
+$bobs->value("SET flex_api.auth_token = ''");
+is($bobs->sqlstate('CALL flex_outbox_drain()'), '00000', 'one that has taken them back may');
+is_deeply([ $server->notes ], ["a6 $first:alices1"], '... and sends what is there');
+# a superuser answers for what he does
+$super->value("SET flex_api.account_sid = '$first'; SET flex_api.auth_token = 'supers'");
+$id = enqueue('alice', $first, 'a7');
+is($super->sqlstate('CALL flex_outbox_drain()'), '00000', 'a superuser may send with his');
+is_deeply([ $server->notes(qr/^a7/) ], ["a7 $first:supers"], '... and does');
+$super->value('RESET ALL');
+
+# A file that cannot be read is no failure of the requests', whatever the reason: they wait,
+# with as many attempts before them as they had
+my $file = $node->data_dir . '/credentials';
+my $folder = $node->data_dir . '/folder';
+my $once = q{SELECT flex_enqueue('flex_webchat_create', '{"address_sid": "IG00000000000000000000000000000001", "identity": "once"}', max_attempts => 1)};
+my $alices = FlexApi::Session->new($node, user => 'alice');
+$alices->value("SET flex_api.account_sid = '$first'");
+mkdir $folder or die $!;
+symlink("$folder/loop", "$folder/loop") or die $!;
+system('cp', '-p', $file, "$folder/credentials") == 0 or die;
+# a file that is ours alone, and whose reading fails
+my $unreadable = "/proc/self/mem";
+my %path_of = (
+	'is not there' => "$folder/nothing", 'is under a file' => "$file/credentials", 'is a loop of links' => "$folder/loop",
+	'is a folder' => $folder, 'has too long a name' => "$folder/" . 'x' x 300,
+	'is in a folder that is closed' => "$folder/credentials");
+$path_of{'gives an error when it is read'} = $unreadable if -o $unreadable && ((stat _)[2] & 0077) == 0;
+foreach my $why (sort keys %path_of)
+{
+	$server->clear_notes;
+	$id = $alices->value($once);
+	chmod 0, $folder if $why =~ /closed/;
+	$super->value("SET flex_api.credentials_file = '$path_of{$why}'");
+	is($super->sqlstate('CALL flex_outbox_drain()'), '00000', "a credentials file that $why");
+	chmod 0700, $folder;
+	is($super->value("SELECT concat_ws('|', state, error_code, attempts, run_at > now() + interval '10 s') FROM flex_outbox WHERE id = $id"),
+		'pending|55000|0|t', '... makes the request wait');
+	like($super->value("SELECT error_message FROM flex_outbox WHERE id = $id"), qr/could not (open|read) credentials file|not a regular file/, '... and says so');
+	$super->value('RESET flex_api.credentials_file');
+	$super->value("UPDATE flex_outbox SET run_at = now() WHERE id = $id");
+	is($super->sqlstate('CALL flex_outbox_drain()'), '00000', '... one that is good');
+	is(state_of($id) . '|' . join(' ', $server->notes), "succeeded|once $first:alices1", '... has it sent, by its only attempt');
+}
+
+# Nor is it one when the sender has too little memory to make the request
+SKIP:
+{
+	skip 'the sanitizers do not bear it', 6 if FlexApi::slowness() > 1;
+	skip 'no prlimit', 6 if system('prlimit --version >/dev/null 2>&1') != 0;
+
+	my $short = FlexApi::Session->new($node);
+	$super->value('GRANT EXECUTE ON FUNCTION flex_configuration_update TO alice');
+	$server->clear_notes;
+	# what a drain needs at all it has already
+	$alices->value($once);
+	$short->value('CALL flex_outbox_drain()');
+	is(scalar($server->notes), 1, 'a sender that has memory');
+	# of its text there must be several copies
+	$id = $alices->value(q{SELECT flex_enqueue('flex_configuration_update', jsonb_build_object('body',
+		jsonb_build_object('account_sid', 'AC' || repeat('0', 32), 'attributes', jsonb_build_object('x', repeat('"', 4000000)))), max_attempts => 1)});
+	my $most = FlexApi::status_of($short->pid, 'VmData') * 1024 + 16 * 1024 * 1024;
+	system('prlimit', '--pid', $short->pid, "--data=$most:") == 0 or die 'prlimit';
+	is($short->sqlstate('CALL flex_outbox_drain()'), '00000', '... and one that has not');
+	is($super->value("SELECT concat_ws('|', state, error_code, attempts, run_at > now() + interval '10 s') FROM flex_outbox WHERE id = $id"),
+		'pending|53200|0|t', '... makes the request wait');
+	is(scalar($server->notes), 1, '... unsent');
+	system('prlimit', '--pid', $short->pid, '--data=unlimited:') == 0 or die 'prlimit';
+	$super->value("UPDATE flex_outbox SET run_at = now() WHERE id = $id");
+	is($short->sqlstate('CALL flex_outbox_drain()'), '00000', '... until it has');
+	is($super->value("SELECT concat_ws('|', state, attempts) FROM flex_outbox WHERE id = $id"), 'succeeded|1', '... and then it is sent');
+}
 
 # No secret stands anywhere
 my $log = slurp_file($node->logfile);

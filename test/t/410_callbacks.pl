@@ -133,6 +133,29 @@ $session->value('SET flex_api.outbox_retention = -1');
 for (1 .. 25) { drain(); hurry(); }
 is(row($id, 'state, callback_at, callback_attempts, callback_error'), 'succeeded||20|never', 'after twenty times it is given up');
 is(came(), 1, 'the request was sent once');
+# retry() repeats the callback, of one given up as of one that waits, and never the request
+callback('raises', q{UPDATE tickets SET times = times + 1, seen = to_jsonb(r.state)});
+is($session->sqlstate("SELECT flex_outbox_retry($id)"), '00000', 'retry() of one whose callback was given up');
+is(row($id, 'state, callback_attempts, callback_at <= clock_timestamp(), run_at > started_at, attempts'), 'succeeded|0|t|f|1', '... has the callback due at once');
+drain();
+is(ticket(1, 'times, seen') . row($id, 'state, callback_at, callback_error, attempts'), '1|"succeeded"succeeded|||1', '... and only that is repeated');
+is(came(), 1, '... the request was sent once');
+is($session->sqlstate("SELECT flex_outbox_retry($id)"), '55000', 'when it has ended well there is nothing to retry');
+is($session->sqlstate("SELECT flex_outbox_cancel($id)"), '55000', '... nor to cancel');
+drain();
+is(ticket(1, 'times') . came(), '11', '... and nothing is');
+fresh();
+callback('raises', q{RAISE EXCEPTION 'not yet'});
+$id = enqueue(1, "on_success => 'raises'");
+drain();
+$session->value("UPDATE flex_outbox SET callback_at = now() + interval '1 hour'");
+callback('raises', q{UPDATE tickets SET times = times + 1});
+drain();
+is(ticket(1, 'times'), 0, 'a callback that is to wait waits');
+$session->value("SELECT flex_outbox_retry($id)");
+drain();
+is(ticket(1, 'times') . row($id, 'state, callback_error'), '1succeeded|', '... and after retry() does not');
+is(came(), 1, '... the request was sent once');
 
 # All kinds of misbehaviour: each leaves its own request settled, and the next in line is served
 my $deep = 'PERFORM endless(r)';

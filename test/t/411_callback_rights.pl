@@ -136,6 +136,45 @@ is(row($id, 'state'), 'succeeded', '... does not matter');
 $drainer->value('RESET search_path');
 $plain->value('DROP TABLE plain.flex_outbox');
 
+# Names are found in the callback's own schema, then in public; never where the drainer's
+# search_path leads, nor among his temporary objects
+$super->value($_) for (
+	'CREATE SCHEMA lure AUTHORIZATION drainer', 'GRANT USAGE ON SCHEMA lure TO PUBLIC',
+	q{CREATE FUNCTION public.which() RETURNS text LANGUAGE sql AS $$ SELECT 'public' $$},
+	'CREATE SCHEMA "o""dd, lure" AUTHORIZATION plain', 'GRANT USAGE ON SCHEMA "o""dd, lure" TO drainer');
+$drainer->value($_) for (
+	q{CREATE FUNCTION lure.which() RETURNS text LANGUAGE sql AS $$ SELECT 'lure' $$},
+	q{CREATE FUNCTION lure.upper(text) RETURNS text LANGUAGE sql AS $$ SELECT 'lure' $$},
+	q{CREATE FUNCTION lure.same(integer, integer) RETURNS boolean LANGUAGE sql AS $$ SELECT false $$},
+	'CREATE OPERATOR lure.= (LEFTARG = integer, RIGHTARG = integer, FUNCTION = lure.same)',
+	'CREATE TABLE lure.log (who name, what text)', 'GRANT ALL ON lure.log TO PUBLIC',
+	'CREATE TEMPORARY TABLE log (who name, what text)', 'GRANT ALL ON pg_temp.log TO PUBLIC');
+my $finds = q{(r flex_outbox) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+	INSERT INTO log (who, what) VALUES (current_user, which() || upper('x') || (1 = 1)::text || ' ' || current_setting('search_path')); END $$};
+$plain->value("CREATE FUNCTION plain.finds$finds");
+$plain->value(qq{CREATE FUNCTION "o""dd, lure".finds$finds});
+foreach my $path ('lure', 'lure, pg_catalog, public', 'pg_temp, lure, pg_catalog, public')
+{
+	$super->value('DELETE FROM log');
+	$drainer->value("SET search_path = $path");
+	enqueue('finds');
+	enqueue('finds', FlexApi::Session->new($node, user => 'plain', options => '-c search_path=lure,plain,public'));
+	$plain->value(q{SELECT flex_enqueue('flex_webchat_create', '{"address_sid": "IG00000000000000000000000000000001"}', on_success => '"o""dd, lure".finds')});
+	is($drainer->query('CALL public.flex_outbox_drain()')->{error}, undef, "a drainer's search_path $path");
+	is($super->value("SELECT string_agg(what, '; ' ORDER BY id) FROM log"),
+		'publicXtrue plain, public, pg_temp; publicXtrue plain, public, pg_temp; publicXtrue "o""dd, lure", public, pg_temp',
+		'... is none of the callback\'s');
+	is($drainer->value('SELECT (SELECT pg_catalog.count(*) FROM lure.log) + (SELECT pg_catalog.count(*) FROM pg_temp.log)'), 0, '... nor are his tables');
+	is($drainer->value('SHOW search_path'), $path, '... and stays his');
+}
+$super->value('DELETE FROM log');
+$plain->value(q{CREATE FUNCTION plain.which() RETURNS text LANGUAGE sql AS $$ SELECT 'own' $$});
+enqueue('finds');
+FlexApi::Session->new($node, user => 'drainer', options => '-c search_path=lure,public')->value('CALL flex_outbox_drain()');
+like($super->value('SELECT what FROM log'), qr/^ownXtrue /, 'its own schema comes before public');
+$drainer->value('RESET search_path');
+$super->value('DROP SCHEMA lure CASCADE');
+
 # EXECUTE that was taken away since
 $id = enqueue('who');
 $plain->value('REVOKE EXECUTE ON FUNCTION plain.who FROM PUBLIC, plain');

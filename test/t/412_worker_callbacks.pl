@@ -84,6 +84,67 @@ ok(FlexApi::wait_until(sub { $super->value("SELECT count(*) FROM done WHERE what
 my $attempts = $super->value('SELECT sum(callback_attempts) FROM flex_outbox');
 cmp_ok($attempts, '<', 1000, 'they are not tried again without a pause');
 
+# retry() has the worker try a callback again at once that has failed, however long it was to wait
+foreach my $again_at ("now() + interval '1 hour'", 'NULL')
+{
+	callback('raises', q{RAISE EXCEPTION 'no'});
+	$super->value('DELETE FROM done');
+	$id = enqueue($plain, 'plain.raises', 'again');
+	ok(FlexApi::wait_until(sub { row($id, 'callback_error') eq 'no' }), 'a callback fails');
+	$super->value("UPDATE flex_outbox SET callback_at = $again_at WHERE callback_at IS NOT NULL");
+	# the worker has looked, and sleeps
+	my $look = enqueue($super, 'notes_as_owner', 'look');
+	ok(FlexApi::wait_until(sub { row($look, 'state') eq 'succeeded' }), '... and is put off');
+	ok(FlexApi::wait_until(sub { $super->value("SELECT state FROM pg_stat_activity WHERE pid = $pid") eq 'idle' }), '... the worker sleeps');
+	callback('raises', q{INSERT INTO done VALUES ('again', current_user)});
+	$simulator->clear_requests;
+	$super->value("SELECT flex_outbox_retry($id)");
+	ok(FlexApi::wait_until(sub { $super->value("SELECT count(*) FROM done WHERE what = 'again'") == 1 }, 10), '... retry() has it run at once');
+	is(row($id, 'state, callback_at, callback_error'), 'succeeded||', '... which ends well');
+	is(scalar($simulator->requests), 0, '... and sends nothing');
+}
+
+# Advisory locks of the session, which a transaction's end does not release
+callback('locks', q{PERFORM pg_advisory_lock(4711); PERFORM pg_advisory_lock_shared(4712); PERFORM pg_advisory_lock(47, 11);
+	INSERT INTO done SELECT 'locks', current_user WHERE EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())});
+callback('locks_and_raises', q{PERFORM pg_advisory_lock(4713); RAISE EXCEPTION 'no'});
+callback('counts_locks', q{INSERT INTO done SELECT 'left: ' || count(*), current_user FROM pg_locks WHERE locktype = 'advisory'});
+$super->value('UPDATE flex_outbox SET callback_at = NULL');
+$super->value('DELETE FROM done');
+foreach my $name ('locks', 'locks_and_raises')
+{
+	my $locking = enqueue($plain, "plain.$name", 'locks');
+	ok(FlexApi::wait_until(sub { row($locking, 'state') eq 'succeeded' }), "$name: a callback takes advisory locks");
+	ok(FlexApi::wait_until(sub { $super->value(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'}) == 0 }, 5), '... which go with it')
+	  or diag explain $super->query(q{SELECT pid, objid FROM pg_locks WHERE locktype = 'advisory'})->{rows};
+	$super->value("UPDATE flex_outbox SET callback_at = NULL WHERE id = $locking");
+}
+is($super->value("SELECT count(*) FROM done WHERE what = 'locks'"), 1, 'it did hold them');
+# the next callback of the same turn does not find them either
+my @in_order = (enqueue($plain, 'plain.locks', 'first'), map { enqueue($plain, 'plain.counts_locks', "then$_") } 1 .. 3);
+ok(FlexApi::wait_until(sub { row($_, 'state') eq 'succeeded' }), 'a request with a callback') for @in_order;
+$super->value('DELETE FROM done');
+$super->value("UPDATE flex_outbox SET callback_at = now() - interval '1 s' + (id - $in_order[0]) * interval '1 ms' WHERE id IN (" . join(', ', @in_order)
+	. '); SELECT flex_outbox_wake()');
+ok(FlexApi::wait_until(sub { $super->value("SELECT count(*) FROM done WHERE what LIKE 'left: %'") == 3 }), 'callbacks right after one that locks');
+is($super->value("SELECT string_agg(DISTINCT what, ', ') FROM done WHERE what LIKE 'left: %'"), 'left: 0', '... find none of its locks');
+is($super->value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'flex_api outbox worker'"), $pid, '... in the same worker');
+
+# A search_path that the worker's database gives it is none of the callbacks'
+$super->value($_) for (
+	'CREATE SCHEMA lure', 'GRANT USAGE ON SCHEMA lure TO PUBLIC',
+	q{CREATE FUNCTION lure.which() RETURNS text LANGUAGE sql AS $$ SELECT 'lure' $$},
+	q{CREATE FUNCTION public.which() RETURNS text LANGUAGE sql AS $$ SELECT 'public' $$},
+	'CREATE TABLE lure.done (LIKE public.done)', 'GRANT ALL ON lure.done TO PUBLIC',
+	'ALTER DATABASE postgres SET search_path = lure, pg_catalog, public', 'DELETE FROM done', "SELECT pg_terminate_backend($pid)");
+callback('finds', q{INSERT INTO done VALUES (which() || ' ' || current_setting('search_path'), current_user)});
+$id = enqueue($plain, 'plain.finds', 'finds');
+ok(FlexApi::wait_until(sub { row($id, 'state') eq 'succeeded' }), 'a worker that begins with a search_path');
+isnt($super->value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'flex_api outbox worker'"), $pid, '... a new one');
+is($super->value('SELECT what FROM done'), 'public plain, public, pg_temp', '... does not give it to callbacks');
+is($super->value('SELECT count(*) FROM lure.done'), 0, '... nor tables that stand there');
+$super->value('ALTER DATABASE postgres RESET search_path');
+
 $node->stop('fast');
 my $log = slurp_file($node->logfile);
 is_deeply([ grep { /PANIC|TRAP|terminated by signal|outbox worker.*exit code/ } split /\n/, $log ], [], 'no process has ended badly');

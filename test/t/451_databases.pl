@@ -128,6 +128,64 @@ $again = enqueue($first, 'first-after');
 ok(reaches($first, $again, 'succeeded'), 'leaves the worker where it was');
 is($session->value("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'flex_api launcher'"), 1, 'one launcher for all');
 
+# Who may not drop or copy a database does not send its worker away, nor does a command
+# that cannot be run where it stands.
+$session->value('CREATE ROLE nobody LOGIN; CREATE ROLE creator LOGIN CREATEDB; CREATE ROLE owner LOGIN CREATEDB');
+my ($staying) = workers($session, 'first');
+my $begun = "SELECT backend_start FROM pg_stat_activity WHERE pid = $staying";
+my $since = $session->value($begun);
+
+# Tries a statement as a role, by itself and in a transaction that goes on.
+sub in_vain
+{
+	my ($role, $sql, $code) = @_;
+	my $there = FlexApi::Session->new($node, user => $role);
+
+	is($there->sqlstate($sql), $code, "$sql as $role") if $code ne '25001';
+	$there->value('BEGIN; SAVEPOINT s');
+	is($there->sqlstate($sql), $sql =~ /RENAME/ ? $code : '25001', "$sql as $role in a transaction");
+	$there->value('ROLLBACK TO s');
+	my $meanwhile = enqueue($first, "first-meanwhile-$role");
+	ok(reaches($first, $meanwhile, 'succeeded'), '... meanwhile requests are sent');
+	is(join(' ', workers($session, 'first')) . ' ' . ($session->value($begun) // ''), "$staying $since", '... by the same worker');
+	$there->close;
+	return;
+}
+
+foreach my $role ('nobody', 'creator')
+{
+	in_vain($role, 'DROP DATABASE first', '42501');
+	in_vain($role, 'DROP DATABASE first WITH (FORCE)', '42501');
+	in_vain($role, 'ALTER DATABASE first RENAME TO other', '42501');
+	in_vain($role, 'ALTER DATABASE first SET TABLESPACE pg_default', '42501');
+	in_vain($role, 'CREATE DATABASE other TEMPLATE first', '42501');
+}
+in_vain($session->value('SELECT current_user'), $_, '25001')
+  foreach 'DROP DATABASE first', 'ALTER DATABASE first SET TABLESPACE pg_default', 'CREATE DATABASE other TEMPLATE first';
+# a failure lets the worker in again though its transaction goes on
+$session->value('BEGIN; SAVEPOINT s');
+is($session->sqlstate('ALTER DATABASE first RENAME TO postgres'), '42P04', 'a command that fails in a transaction');
+$session->value('ROLLBACK TO s');
+my $open = enqueue($first, 'first-open');
+ok(reaches($first, $open, 'succeeded'), 'keeps no worker away while that is open');
+$session->value('ROLLBACK');
+# its owner may, and anybody who may create databases may copy a template
+$session->value($_) foreach 'ALTER DATABASE first OWNER TO owner';
+$first->close;
+foreach (['owner', 'CREATE DATABASE copied TEMPLATE first'], ['owner', 'ALTER DATABASE first RENAME TO second'],
+	['superuser', 'ALTER DATABASE second IS_TEMPLATE true'], ['creator', 'CREATE DATABASE copied_too TEMPLATE second'],
+	['superuser', 'ALTER DATABASE second IS_TEMPLATE false'], ['owner', 'DROP DATABASE copied'], ['owner', 'ALTER DATABASE second RENAME TO first'])
+{
+	my ($role, $sql) = @$_;
+	my $there = $role eq 'superuser' ? $session : FlexApi::Session->new($node, user => $role);
+	is($there->sqlstate($sql), '00000', "$sql as $role, in spite of its worker");
+}
+$session->value('DROP DATABASE copied_too');
+$first = FlexApi::Session->new($node, database => 'first');
+$first->value('SET search_path = elsewhere');
+$again = enqueue($first, 'first-owned');
+ok(reaches($first, $again, 'succeeded'), 'which is there again');
+
 # All databases have their worker again after a restart.
 $simulator->clear_faults;
 $node->restart;
