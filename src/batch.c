@@ -31,6 +31,7 @@ typedef struct Sending
 	char *authorization; /* NULL: the request brings its own */
 	Transfer *transfer;  /* NULL: not sent yet */
 	int64 deadline;      /* flex_clock_ms(), while it is under way */
+	bool was_sent;       /* when it was last looked at */
 	bool is_claimed;     /* its claim has been committed */
 	bool is_late;        /* its time is over */
 } Sending;
@@ -251,7 +252,22 @@ flex_batch_start(Batch *batch)
 			continue;
 		sending->deadline = flex_clock_ms() + flex_settings.timeout;
 		sending->transfer = flex_transport_start(sending->request, sending->origin, sending->authorization, 0);
+		sending->was_sent = flex_transfer_was_sent(sending->transfer);
 	}
+}
+
+/*
+ * A connection may have waited for a callback, too.  What is sent only after its
+ * time is over gets that time once more: given up now, it would be uncertain.
+ */
+static void
+excuse_delay(Sending *sending)
+{
+	bool was_sent = sending->was_sent;
+
+	sending->was_sent = flex_transfer_was_sent(sending->transfer);
+	if (sending->was_sent && !was_sent && sending->deadline <= flex_clock_ms())
+		sending->deadline = flex_clock_ms() + flex_settings.timeout;
 }
 
 /* Read what has come, then give up what is late.  Returns the milliseconds until the next would be. */
@@ -267,10 +283,12 @@ flex_batch_pump(Batch *batch)
 	dlist_foreach(iter, &batch->sendings)
 	{
 		Sending *sending = dlist_container(Sending, node, iter.cur);
-		int64 left = sending->deadline - flex_clock_ms();
+		int64 left;
 
-		if (sending->transfer == NULL || is_over(sending))
+		if (sending->transfer == NULL || flex_transfer_state(sending->transfer) != TRANSFER_RUNNING)
 			continue;
+		excuse_delay(sending);
+		left = sending->deadline - flex_clock_ms();
 		sending->is_late = left <= 0;
 		next = Min(next, Max(left, 0));
 	}

@@ -15,6 +15,7 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
+#include "postmaster/interrupt.h"
 #include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -31,28 +32,61 @@
 #define CANCEL_AGAIN_MS 1000 /* for a callback that catches the first cancel */
 #define MOST_CANCELS 3       /* then the process has to go: nothing can catch that */
 
-static volatile sig_atomic_t timed_out; /* how many times */
+static TimeoutId time_limit = MAX_TIMEOUTS;
+static TimeoutId shutdown_check = MAX_TIMEOUTS;
+static volatile sig_atomic_t timed_out; /* the callback has had its time */
+static volatile sig_atomic_t cancels;   /* how many times it has been cancelled for that, or for a shutdown */
 
-/* The callback has had its time: cancel it.  Runs in a signal handler. */
+/* Cancel the callback.  Runs in a signal handler. */
 static void
 cancel_callback(void)
 {
-	timed_out++;
-	if (timed_out >= MOST_CANCELS)
+	cancels++;
+	if (cancels >= MOST_CANCELS)
 		ProcDiePending = true;
 	QueryCancelPending = true;
 	InterruptPending = true;
 	SetLatch(MyLatch);
 }
 
-static TimeoutId
-callback_timeout(void)
+/* Its time is over.  Runs in a signal handler. */
+static void
+end_time(void)
 {
-	static TimeoutId id = MAX_TIMEOUTS;
+	timed_out = true;
+	cancel_callback();
+}
 
-	if (id == MAX_TIMEOUTS)
-		id = RegisterTimeout(USER_TIMEOUT, cancel_callback);
-	return id;
+/* A worker's SIGTERM is a cancel, which the callback may have caught.  Runs in a signal handler. */
+static void
+look_for_shutdown(void)
+{
+	if (ShutdownRequestPending)
+		cancel_callback();
+}
+
+/* Cancel what runs from now on at its deadline, and when the process has to stop. */
+static void
+start_timeouts(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (time_limit == MAX_TIMEOUTS)
+	{
+		time_limit = RegisterTimeout(USER_TIMEOUT, end_time);
+		shutdown_check = RegisterTimeout(USER_TIMEOUT, look_for_shutdown);
+	}
+	timed_out = false;
+	cancels = 0;
+	enable_timeout_every(time_limit, TimestampTzPlusMilliseconds(now, flex_settings.callback_timeout), CANCEL_AGAIN_MS);
+	enable_timeout_every(shutdown_check, TimestampTzPlusMilliseconds(now, CANCEL_AGAIN_MS), CANCEL_AGAIN_MS);
+}
+
+static void
+stop_timeouts(void)
+{
+	disable_timeout(time_limit, false);
+	disable_timeout(shutdown_check, false);
 }
 
 /* Check constraints at once, for the rest of the transaction. */
@@ -90,11 +124,7 @@ raise_timeout(const Callback *callback)
 static void
 call_in_time(const Callback *callback)
 {
-	TimeoutId id = callback_timeout();
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), flex_settings.callback_timeout);
-
-	timed_out = 0;
-	enable_timeout_every(id, deadline, CANCEL_AGAIN_MS);
+	start_timeouts();
 	PG_TRY();
 	{
 		call(callback);
@@ -102,17 +132,17 @@ call_in_time(const Callback *callback)
 	}
 	PG_CATCH();
 	{
-		disable_timeout(id, false);
-		if (timed_out == 0)
+		stop_timeouts();
+		if (!timed_out)
 			PG_RE_THROW();
 		QueryCancelPending = false;
 		FlushErrorState();
 		raise_timeout(callback);
 	}
 	PG_END_TRY();
-	disable_timeout(id, false);
+	stop_timeouts();
 	/* It has caught the cancel, and then come to an end. */
-	if (timed_out > 0)
+	if (timed_out)
 		raise_timeout(callback);
 }
 

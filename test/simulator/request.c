@@ -243,11 +243,15 @@ request_identify(Request *request)
 			request->operation = request->route->operations[i];
 }
 
-/* Finds scheme and host for the answer's URLs; a strange Host is not repeated. */
+/*
+ * Finds scheme and host for the answer's URLs; a strange Host is not repeated.
+ * A proxy that speaks https for us says so.
+ */
 void
 request_find_base(Request *request, bool tls, int port)
 {
-	const char *scheme = tls ? "https" : "http";
+	const char *forwarded = request_header(request, "X-Forwarded-Proto");
+	const char *scheme = tls || (forwarded != NULL && strcasecmp(forwarded, "https") == 0) ? "https" : "http";
 	const char *host = request_header(request, "Host");
 
 	if (host != NULL && *host != '\0' && strlen(host) < 256 &&

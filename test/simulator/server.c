@@ -8,6 +8,7 @@
  * journalled at once, and only its answer waits if a fault delays it.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -188,6 +189,7 @@ server_start(void)
 	bool tls = options.tls_cert != NULL;
 	char *certificate = read_pem(options.tls_cert);
 	char *key = read_pem(options.tls_key);
+	int reason;
 	struct MHD_OptionItem tls_options[] = {
 		{MHD_OPTION_HTTPS_MEM_CERT, 0, certificate},
 		{MHD_OPTION_HTTPS_MEM_KEY, 0, key},
@@ -199,14 +201,15 @@ server_start(void)
 		MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_ARRAY, tls ? tls_options : &tls_options[2],
 		MHD_OPTION_URI_LOG_CALLBACK, begin_request, NULL, MHD_OPTION_UNESCAPE_CALLBACK, keep_encoded, NULL,
 		MHD_OPTION_NOTIFY_COMPLETED, end_request, NULL, MHD_OPTION_NOTIFY_CONNECTION, note_connection, NULL,
-		MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024u,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) 64 * 1024, MHD_OPTION_CONNECTION_LIMIT, 4096u,
-		options.threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, options.threads, MHD_OPTION_END);
+		MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024u, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) 64 * 1024,
+		MHD_OPTION_CONNECTION_LIMIT, 4096u, options.threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END,
+		options.threads, MHD_OPTION_END);
+	reason = errno;
 	free(certificate);
 	free(key);
 	if (server == NULL)
 	{
-		perror("flex_simulator: could not start to serve");
+		fprintf(stderr, "flex_simulator: could not serve on port %d: %s\n", options.port, strerror(reason));
 		return false;
 	}
 	port = MHD_get_daemon_info(server, MHD_DAEMON_INFO_BIND_PORT)->port;

@@ -129,7 +129,7 @@ check_version('-tls1_3', 1);
 # HTTP/2 where it is offered.
 SKIP:
 {
-	skip 'no nghttpx', 5 if system('nghttpx --version >/dev/null 2>&1') != 0;
+	skip 'no nghttpx', 9 if system('nghttpx --version >/dev/null 2>&1') != 0;
 	my $plain = FlexApi::Simulator->new;
 	my $port = PostgreSQL::Test::Cluster::get_free_port();
 	my $log = "$directory/access.log";
@@ -149,11 +149,18 @@ SKIP:
 	is($two->sqlstate($GET), '00000', 'a GET over HTTP/2');
 	$plain->post('seed', { channels => 2000 });
 	is($two->sqlstate('SELECT count(*) FROM flex_channels_list(max_rows => 800)'), '00000', 'a large answer over HTTP/2');
+	# the pages lead to each other by the name that the client knows
+	$plain->clear_requests;
+	my $pages = $two->query('SELECT count(*), count(DISTINCT sid) FROM flex_channels_list(page_size => 300)');
+	is_deeply($pages->{rows}, [ [ 2000, 2000 ] ], 'a list of several pages over HTTP/2') or note explain $pages->{error};
+	is(scalar($plain->requests), 7, '... of so many pages');
+	is_deeply([ map { $_->{headers}->{host} } $plain->requests ], [ ("127.0.0.1:$port") x 7 ], '... each by way of the proxy');
 	is($two->sqlstate("SELECT flex_channel_delete('CH" . '9' x 32 . "')"), 'TW404', 'a refusal over HTTP/2');
 	$two->close;
 	FlexApi::wait_until(sub { FlexApi::content($log) =~ /404/ });
 	my @lines = split /\n/, FlexApi::content($log);
 	is(scalar(grep { !/^h2 / } @lines), 0, 'h2 was negotiated') or note explain \@lines;
+	is(scalar(grep { m{^h2 200 GET /v1/Channels\?.*PageToken=} } @lines), 6, '... for the pages, too');
 	kill 'TERM', $pid;
 	waitpid $pid, 0;
 }

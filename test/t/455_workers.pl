@@ -1,7 +1,8 @@
 # Workers that are killed, that find no room, and that are told new settings.  Behaviour:
 # a worker or a launcher that was terminated is back within seconds; without a free slot
 # a warning stands in the log, and a worker comes when one is free; it needs none of
-# max_connections; without file descriptors requests wait; a reload reaches a busy worker.
+# max_connections; without file descriptors requests wait; a reload reaches a busy worker;
+# where there is nothing to do, nothing is done.
 use strict;
 use warnings;
 
@@ -99,6 +100,34 @@ my $direct = $second->query('CALL flex_outbox_drain(0)');
 ok(!$direct->{error}, 'a drain is possible');
 $session->value('DROP EXTENSION flex_api CASCADE');
 ok(reaches($second, $waiting, 'succeeded', 30), 'when a slot is free the worker comes');
+
+# Databases without the extension: a worker looks once into each, and that is all.
+my $bare = PostgreSQL::Test::Cluster->new('bare');
+$bare->init;
+$bare->append_conf('postgresql.conf', "shared_preload_libraries = 'flex_api'\nlog_min_messages = debug1\nautovacuum = off");
+$bare->start;
+my $idle = FlexApi::Session->new($bare);
+my $started = sub { return scalar(() = FlexApi::content($bare->logfile) =~ /starting background worker process "flex_api outbox worker"/g); };
+ok(FlexApi::wait_until(sub { $started->() >= 2 && !workers($idle) }), 'a worker has looked into each database');
+my $first = $started->();
+is($first, $idle->value('SELECT count(*) FROM pg_database WHERE datallowconn'), '... one for each');
+$launcher = $idle->value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'flex_api launcher'");
+my $cpu = FlexApi::cpu_seconds($launcher);
+# a worker that ended is started again after a second, if at all
+ok(!FlexApi::wait_until(sub { $started->() > $first }, 3.5), '... and no other one comes');
+$cpu = FlexApi::cpu_seconds($launcher) - $cpu;
+cmp_ok($cpu, '<', 0.02 * FlexApi::slowness(), sprintf('... the launcher sleeps: %.1f ms of CPU', 1000 * $cpu));
+$idle->value('CREATE EXTENSION flex_api');
+ok(has_worker($idle, 'postgres'), 'with the extension one comes');
+my ($lone) = workers($idle);
+my $lone_cpu = FlexApi::cpu_seconds($lone);
+ok(!FlexApi::wait_until(sub { $started->() > $first + 1 }, 1.5), '... once');
+$cpu = FlexApi::cpu_seconds($lone) - $lone_cpu;
+cmp_ok($cpu, '<', 0.1 * FlexApi::slowness(), sprintf('... and sleeps, too: %.1f ms of CPU', 1000 * $cpu));
+$idle->value($_) for 'DROP EXTENSION flex_api', 'SELECT pg_reload_conf()'; # which wakes it
+ok(FlexApi::wait_until(sub { !workers($idle) }), 'without it, it goes');
+ok(!FlexApi::wait_until(sub { $started->() > $first + 2 }, 2.5), '... and does not come again and again');
+$bare->stop;
 
 $node->stop;
 done_testing();
