@@ -20,6 +20,7 @@ SQL_PARTS = prologue catalogue interactions webchats users configuration \
 	channels flows web_channels outbox privileges
 SQL_FILES = $(SQL_PARTS:%=sql/install/%.sql)
 DATA_built = sql/$(EXTENSION)--$(EXT_VERSION).sql
+# From one version to the next; there is no such folder before the second version.
 DATA = $(wildcard sql/upgrade/*.sql)
 
 REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))

@@ -207,13 +207,13 @@ flex_path_value_is_safe(const char *text)
 }
 
 /* A header's value has no control character: it could end the header. */
-void
-flex_argument_check_header(const char *function, const char *name, const char *text, bool secret)
+static void
+check_header(const Parameter *parameter, const char *text)
 {
 	for (const char *p = text; *p; p++)
 	{
 		if (iscntrl((unsigned char) *p))
-			flex_argument_refuse(function, name, text, secret, "a header's value, without control characters");
+			refuse(parameter, text, "a header's value, without control characters");
 	}
 }
 
@@ -233,7 +233,7 @@ check_text(const Parameter *parameter, const char *text)
 	if (parameter->place == PLACE_PATH && !flex_path_value_is_safe(text))
 		refuse(parameter, text, "a value that is not empty and has no part \".\" or \"..\"");
 	if (parameter->place == PLACE_HEADER)
-		flex_argument_check_header(parameter->operation->name, parameter->name, text, rule->secret);
+		check_header(parameter, text);
 }
 
 static char *

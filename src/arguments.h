@@ -23,7 +23,6 @@ typedef struct Parameter
 extern void
 flex_parameter_describe(Parameter *parameter, const Operation *operation, const char *name, Oid type, bool required);
 extern int flex_argument_texts(const Parameter *parameter, const NullableDatum *value, char ***texts);
-extern void flex_argument_check_header(const char *function, const char *name, const char *text, bool secret);
 extern bool flex_path_value_is_safe(const char *text);
 pg_noreturn extern void
 flex_argument_refuse(const char *function, const char *name, const char *value, bool secret, const char *expected);

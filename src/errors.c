@@ -16,8 +16,8 @@
  * SQLSTATE of an HTTP status: TW404 for 404.  A status outside 100 to 999 is
  * not HTTP, and gives 08P01.
  */
-int
-flex_error_sqlstate(int http_status)
+static int
+sqlstate_of(int http_status)
 {
 	if (http_status < 100 || http_status > 999)
 		return ERRCODE_PROTOCOL_VIOLATION;
@@ -29,7 +29,7 @@ void
 flex_error_refused(const Problem *problem)
 {
 	ereport(ERROR,
-			(errcode(flex_error_sqlstate(problem->http_status)),
+			(errcode(sqlstate_of(problem->http_status)),
 			 problem->message ? errmsg("%s", problem->message)
 							  : errmsg("the Flex API answered with HTTP status %d", problem->http_status),
 			 errdetail("%s %s answered HTTP status %d%s%s%s%s.%s%s", problem->method, problem->path,

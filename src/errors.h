@@ -31,7 +31,6 @@ typedef enum FailureKind
 	FAILURE_OUTCOME_UNKNOWN /* sent, and may or may not be carried out */
 } FailureKind;
 
-extern int flex_error_sqlstate(int http_status);
 pg_noreturn extern void flex_error_refused(const Problem *problem);
 pg_noreturn extern void
 flex_error_connection(FailureKind kind, const char *method, const char *path, const char *reason);

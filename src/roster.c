@@ -36,6 +36,7 @@ typedef struct Roster
 {
 	LWLock *lock;
 	Latch *launcher;
+	bool was_full; /* a database has found no slot, and the log says so */
 	Slot slots[MAX_DATABASES];
 	Buckets buckets;
 } Roster;
@@ -121,16 +122,24 @@ void
 flex_roster_wake(Oid database)
 {
 	Slot *slot;
+	bool is_news;
 
 	if (roster == NULL)
 		return;
 	LWLockAcquire(roster->lock, LW_EXCLUSIVE);
 	slot = find_slot(database, true);
+	is_news = slot == NULL && !roster->was_full;
+	roster->was_full |= slot == NULL;
 	if (slot != NULL && slot->pid != 0)
 		SetLatch(slot->latch);
 	else if (roster->launcher != NULL)
 		SetLatch(roster->launcher);
 	LWLockRelease(roster->lock);
+	if (is_news)
+		ereport(LOG, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+					  errmsg("no Flex API outbox worker can be started for database %u", database),
+					  errdetail("There are workers for %d databases at most.", MAX_DATABASES),
+					  errhint("CALL flex_outbox_drain() in such databases. This is not logged again.")));
 }
 
 static void

@@ -82,6 +82,7 @@ static void
 begin(Sender *sender, OutboxAccess *access)
 {
 	sender->transactions->begin();
+	flex_outbox_pin();
 	flex_outbox_enter(access);
 	flex_outbox_discard();
 	MemoryContextSwitchTo(sender->turn);

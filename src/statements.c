@@ -15,9 +15,11 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
+#include "commands/extension.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
@@ -297,6 +299,25 @@ flex_outbox_schema(bool missing_ok)
 							errhint("Use CREATE EXTENSION, or ALTER EXTENSION flex_api UPDATE.")));
 	}
 	return known_schema;
+}
+
+/*
+ * Keep the extension until the transaction ends.  DROP EXTENSION locks it first,
+ * then table after table: who has locked one of those and wants another would
+ * end in a deadlock with it.
+ */
+void
+flex_outbox_pin(void)
+{
+	Oid pinned = InvalidOid;
+	Oid extension;
+
+	/* While we waited for the lock it may have been dropped, and made anew. */
+	while (OidIsValid(extension = get_extension_oid("flex_api", true)) && extension != pinned)
+	{
+		LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+		pinned = extension;
+	}
 }
 
 /* The owner of the outbox's table, with whose rights it is used. */

@@ -43,6 +43,7 @@ typedef enum StatementName
 } StatementName;
 
 extern Oid flex_outbox_schema(bool missing_ok);
+extern void flex_outbox_pin(void);
 extern void flex_outbox_enter(OutboxAccess *access);
 extern void flex_outbox_enter_to_insert(OutboxAccess *access);
 extern void flex_outbox_leave(OutboxAccess *access);

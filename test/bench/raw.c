@@ -116,6 +116,28 @@ raw_get(CURL *handle, const char *url, RawBody *body)
 	raw_check(handle, curl_easy_perform(handle), 200);
 }
 
+/* Parse the body, which must be an object; ends the program otherwise. */
+json_object *
+raw_parse(json_tokener *tokener, const RawBody *body)
+{
+	json_object *object;
+
+	json_tokener_reset(tokener);
+	object = json_tokener_parse_ex(tokener, body->bytes, (int) body->length);
+	if (!json_object_is_type(object, json_type_object))
+		raw_fail("the answer", "is no JSON object");
+	return object;
+}
+
+/* A client as the command line has it; the handle keeps a pointer into it. */
+void
+raw_open(RawClient *client, int argc, char **argv)
+{
+	*client = (RawClient){.options = raw_options(argc, argv)};
+	client->handle = raw_handle(&client->options, &client->body);
+	client->tokener = json_tokener_new();
+}
+
 /* Now, on the clocks of the wall and of this process. */
 RawCost
 raw_cost_now(void)

@@ -6,6 +6,7 @@
 #define RAW_H
 
 #include <curl/curl.h>
+#include <json-c/json.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,15 @@ typedef struct RawBody
 	size_t room;
 } RawBody;
 
+/* What a program that fetches one thing after the other needs. */
+typedef struct RawClient
+{
+	RawOptions options;
+	RawBody body;
+	CURL *handle;
+	json_tokener *tokener;
+} RawClient;
+
 /* Time since a starting point, in microseconds. */
 typedef struct RawCost
 {
@@ -41,6 +51,8 @@ RawOptions raw_options(int argc, char **argv);
 CURL *raw_handle(const RawOptions *options, RawBody *body);
 void raw_check(CURL *handle, CURLcode result, int expected);
 void raw_get(CURL *handle, const char *url, RawBody *body);
+json_object *raw_parse(json_tokener *tokener, const RawBody *body);
+void raw_open(RawClient *client, int argc, char **argv);
 RawCost raw_cost_now(void);
 void raw_print_cost(RawCost start);
 

@@ -8,7 +8,6 @@
  */
 #include <json-c/json.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "raw.h"
 
@@ -17,15 +16,8 @@ static size_t
 read_members(json_tokener *tokener, const RawBody *body)
 {
 	size_t bytes = 0;
-	json_object *object;
+	json_object *object = raw_parse(tokener, body);
 
-	json_tokener_reset(tokener);
-	object = json_tokener_parse_ex(tokener, body->bytes, (int) body->length);
-	if (!json_object_is_type(object, json_type_object))
-	{
-		fprintf(stderr, "the answer is no JSON object\n");
-		exit(1);
-	}
 	json_object_object_foreach(object, name, member)
 	{
 		(void) name;
@@ -39,19 +31,17 @@ read_members(json_tokener *tokener, const RawBody *body)
 int
 main(int argc, char **argv)
 {
-	RawOptions options = raw_options(argc, argv);
-	RawBody body = {0};
-	CURL *handle = raw_handle(&options, &body);
-	json_tokener *tokener = json_tokener_new();
+	RawClient client;
 	volatile size_t bytes = 0;
 	RawCost start;
 
-	raw_get(handle, options.url, &body);
+	raw_open(&client, argc, argv);
+	raw_get(client.handle, client.options.url, &client.body);
 	start = raw_cost_now();
-	for (long i = 0; i < options.count; i++)
+	for (long i = 0; i < client.options.count; i++)
 	{
-		raw_get(handle, NULL, &body);
-		bytes += read_members(tokener, &body);
+		raw_get(client.handle, NULL, &client.body);
+		bytes += read_members(client.tokener, &client.body);
 	}
 	raw_print_cost(start);
 	return 0;

@@ -37,8 +37,7 @@ read_page(json_tokener *tokener, const RawBody *body, long *rows)
 	const char *next;
 	char *copy;
 
-	json_tokener_reset(tokener);
-	page = json_tokener_parse_ex(tokener, body->bytes, (int) body->length);
+	page = raw_parse(tokener, body);
 	meta = member(page, "meta");
 	*rows += (long) json_object_array_length(member(page, json_object_get_string(member(meta, "key"))));
 	next = json_object_get_string(member(meta, "next_page_url"));
@@ -50,25 +49,24 @@ read_page(json_tokener *tokener, const RawBody *body, long *rows)
 int
 main(int argc, char **argv)
 {
-	RawOptions options = raw_options(argc, argv);
-	RawBody body = {0};
-	CURL *handle = raw_handle(&options, &body);
-	json_tokener *tokener = json_tokener_new();
-	char *url = strdup(options.url);
+	RawClient client;
+	char *url;
 	long rows = 0;
 	RawCost start;
 
-	raw_get(handle, url, &body);
+	raw_open(&client, argc, argv);
+	url = strdup(client.options.url);
+	raw_get(client.handle, url, &client.body);
 	start = raw_cost_now();
 	while (url != NULL)
 	{
-		raw_get(handle, url, &body);
+		raw_get(client.handle, url, &client.body);
 		free(url);
-		url = read_page(tokener, &body, &rows);
+		url = read_page(client.tokener, &client.body, &rows);
 	}
-	if (rows != options.count)
+	if (rows != client.options.count)
 	{
-		fprintf(stderr, "%ld rows came, not %ld\n", rows, options.count);
+		fprintf(stderr, "%ld rows came, not %ld\n", rows, client.options.count);
 		return 1;
 	}
 	raw_print_cost(start);

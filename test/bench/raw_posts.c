@@ -105,19 +105,6 @@ start(CURLM *multi, Sending *sending, const Bodies *bodies, long number)
 	curl_multi_add_handle(multi, sending->handle);
 }
 
-/* Parse the answer, which must be an object. */
-static void
-parse(const RawBody *body)
-{
-	json_object *object;
-
-	json_tokener_reset(tokener);
-	object = json_tokener_parse_ex(tokener, body->bytes, (int) body->length);
-	if (!json_object_is_type(object, json_type_object))
-		raw_fail("the answer", "is no JSON object");
-	json_object_put(object);
-}
-
 /* Take the answers that are there, and send another request for each as long as there are any left to send. */
 static void
 take_answers(CURLM *multi, const Bodies *bodies, long count, long *sent, long *answered)
@@ -132,7 +119,7 @@ take_answers(CURLM *multi, const Bodies *bodies, long count, long *sent, long *a
 
 		raw_check(handle, message->data.result, STATUS_CREATED);
 		curl_easy_getinfo(handle, CURLINFO_PRIVATE, (char **) &sending);
-		parse(&sending->body);
+		json_object_put(raw_parse(tokener, &sending->body));
 		(*answered)++;
 		curl_multi_remove_handle(multi, handle);
 		if (*sent < count)

@@ -21,7 +21,8 @@ BEGIN
   WHERE id = (request.context ->> 'ticket')::bigint;
 END $$;
 \echo
-CREATE FUNCTION open_chat() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION open_chat() RETURNS trigger LANGUAGE plpgsql
+SET search_path = public, pg_temp AS $$
 BEGIN
   PERFORM flex_enqueue('flex_webchat_create',
     jsonb_build_object(

@@ -14,4 +14,5 @@ SELECT (SELECT count(*) FROM support_tickets) AS tickets,
 SELECT demo.expect(count(*) = 1, 'the request was rolled back') FROM flex_outbox \g /dev/null
 \set received `test/demo/service count flex_webchat_create`
 \echo '   Requests for web chats that the service has seen so far:' :received
+\echo '   Its number, 2, is used up: PostgreSQL gives a number of an identity column out only once.'
 SELECT demo.expect(:received = 1, 'the service has one request') \g /dev/null

@@ -1,5 +1,5 @@
 \echo
-\echo '6. A direct call: who asks waits for the answer'
+\echo '6. A direct call: the caller waits for the answer'
 \echo '   A call is a table of one row: it stands in FROM.'
 \echo
 \set ECHO queries

@@ -1,5 +1,5 @@
 \echo
-\echo '11. Clean up: the tickets that are closed lose their channels'
+\echo '11. Clean-up: the tickets that are closed lose their channels'
 \echo '   First the rows are chosen, then the service is called: MATERIALIZED keeps that order.'
 \echo
 \set ECHO queries

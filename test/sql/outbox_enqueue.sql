@@ -7,19 +7,10 @@
 \set connect :directory '/sql/include/connect.psql'
 \i :connect
 
--- Nobody sends what is enqueued: said once a session, and not when somebody drains
-SELECT flex_enqueue('flex_flow_fetch', '{"sid": "FO00000000000000000000000000000000"}');
-SELECT flex_enqueue('flex_flow_fetch', '{"sid": "FO00000000000000000000000000000000"}');
-CALL flex_outbox_drain();
-\c
-SELECT flex_enqueue('flex_flow_fetch', '{"sid": "FO00000000000000000000000000000000"}');
--- a new connection has lost the settings and the tools
-\set again :directory '/sql/include/connect.psql'
-\i :again
+-- A warning that nobody sends this is another file's
 SET client_min_messages = error;
 SELECT flex_enqueue('flex_flow_fetch', '{"sid": "FO00000000000000000000000000000000"}') AS first_id;
 RESET client_min_messages;
-CALL pg_temp.forget();
 
 -- Carries statements out, all of them meant to be refused.
 CREATE FUNCTION pg_temp.refused(VARIADIC calls text[]) RETURNS SETOF text LANGUAGE sql AS $$

@@ -171,28 +171,8 @@ ALTER ROLE regress_flex_api_plain SET flex_api.auth_token = '';
 ALTER ROLE ALL SET flex_api.auth_token = 's3cret';
 ALTER ROLE ALL RESET flex_api.auth_token;
 CREATE FUNCTION pg_temp.with_secret() RETURNS void LANGUAGE sql SET flex_api.auth_token = 's3cret' AS '';
-ALTER DATABASE :"DBNAME" SET flex_api.auth_token = 's3cret';
--- and once more in a session that comes to use it
-\connect -
-LOAD 'flex_api';
--- where the value that RESET would give is as secret
-SET ROLE regress_flex_api_reader;
-SELECT count(*) AS secrets FROM pg_settings AS s WHERE s::text ~ 's3cret';
-SHOW flex_api.auth_token;
-RESET ROLE;
-SHOW flex_api.auth_token;
+DROP VIEW settings;
 DROP ROLE regress_flex_api_plain, regress_flex_api_reader;
-ALTER DATABASE :"DBNAME" RESET flex_api.auth_token;
-
--- What was set before the library was there is checked when it comes
-\connect -
-SET flex_api.base_url = 'http://evil.example';
-SET flex_api.timeout = 'never';
-SET flex_api.nonsense = '1';
-LOAD 'flex_api';
-SHOW flex_api.base_url;
-SHOW flex_api.timeout;
-SHOW flex_api.nonsense;
 
 SET client_min_messages = warning;
 DROP EXTENSION flex_api CASCADE;

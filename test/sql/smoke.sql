@@ -3,6 +3,11 @@
 --	  The extension creates, its functions are there, and one call goes to the
 --	  service and back.
 --
+\getenv directory PG_ABS_SRCDIR
+\set neutral :directory '/sql/include/neutral.psql'
+\set ECHO none
+\i :neutral
+\set ECHO all
 CREATE EXTENSION flex_api;
 SELECT count(*) > 20 AS has_functions
 FROM pg_proc WHERE proname LIKE 'flex\_%' AND pronamespace = 'public'::regnamespace;

@@ -86,6 +86,24 @@ $again = enqueue($first, 'first-elsewhere');
 ok(reaches($first, $again, 'succeeded'), 'where it works as well');
 is(complaints(), '', 'all that without a complaint');
 
+# DROP EXTENSION comes while the worker has locked one of the tables and waits for another: it
+# waits for the extension itself, with no table locked that the worker may want.
+my ($blocker, $dropper) = map { FlexApi::Session->new($node, database => 'first') } 1 .. 2;
+$blocker->value('BEGIN; LOCK TABLE elsewhere.flex_outbox_holds');
+enqueue($first, 'first-locked');
+ok(FlexApi::wait_until(sub { $session->value(
+	"SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'flex_api outbox worker' AND datname = 'first' AND wait_event_type = 'Lock'") }),
+	'the worker waits for a table');
+$dropper->send_query('DROP EXTENSION flex_api');
+my $waits_for = q{SELECT string_agg(classid::regclass::text, ' ') FROM pg_locks WHERE NOT granted AND pid = } . $dropper->pid;
+FlexApi::wait_until(sub { $session->value("SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = " . $dropper->pid) });
+is($session->value($waits_for), 'pg_extension', 'DROP EXTENSION waits for the extension');
+$blocker->value('ROLLBACK');
+is($dropper->receive->{error}, undef, 'and works when the worker is through');
+is(complaints(), '', 'quietly');
+$first->value('CREATE EXTENSION flex_api SCHEMA elsewhere');
+$_->close foreach $blocker, $dropper;
+
 # A template whose worker is busy, and its copy.
 my $origin = database('origin');
 my ($busy, $later) = make_busy($origin, 'origin');
