@@ -176,8 +176,10 @@ max_requests: attempts to make at most; NULL for all that is due.
 Commits as it goes. Many sessions may do so at once. Not needed where the background worker runs
 (shared_preload_libraries).
 Errors: 25001 inside a transaction block, 55000 where transactions are not READ COMMITTED.
-It sends the requests of all roles, so EXECUTE on it is for whom all of them trust; a plain role that has set
-credentials of its own in the session is refused (55000).';
+It sends the requests of all roles: with the credentials file''s line of the role that enqueued or, without such
+a file, with the credentials that the session has from the server, its database, its role or its connection. So
+EXECUTE on it is for a role that all of them trust. A plain role that has SET credentials in its session is refused
+(55000).';
 
 CREATE FUNCTION flex_outbox_retry(id bigint) RETURNS void
 AS 'MODULE_PATHNAME', 'flex_api_outbox_retry'
