@@ -230,7 +230,10 @@ flex_batch_confirm(Batch *batch)
 {
 	dlist_iter iter;
 
-	dlist_foreach(iter, &batch->sendings) dlist_container(Sending, node, iter.cur)->is_claimed = true;
+	dlist_foreach(iter, &batch->sendings)
+	{
+		dlist_container(Sending, node, iter.cur)->is_claimed = true;
+	}
 }
 
 /*
@@ -243,7 +246,6 @@ flex_batch_start(Batch *batch)
 {
 	dlist_iter iter;
 
-	dlist_foreach(iter, &batch->sendings) dlist_container(Sending, node, iter.cur)->is_claimed = true;
 	dlist_foreach(iter, &batch->sendings)
 	{
 		Sending *sending = dlist_container(Sending, node, iter.cur);

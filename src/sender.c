@@ -387,7 +387,6 @@ wait_for_something(Sender *sender)
 {
 	TimestampTz due_at = sender->requests_left > 0 ? earlier(sender->due_at, sender->tokens_at) : 0;
 	bool full = flex_settings.concurrency - sender->batch.count < Max(flex_settings.concurrency / 4, 1);
-
 	long late = flex_batch_pump(&sender->batch);
 
 	if (flex_batch_any_over(&sender->batch))
