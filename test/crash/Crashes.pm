@@ -70,9 +70,11 @@ sub run
 		@kinds = shuffle @Kinds::ALL unless @kinds;
 		my $kind = shift @kinds;
 		$self->_fill_flows;
-		my ($figures, @problems) = Round->new(
+		my $round = Round->new(
 			kind => $kind, number => $number, flows => $self->{flows}, journal => $self->{journal},
-			simulator => $self->{simulator}, node => $self->{nodes}->{ $kind->[1] })->run;
+			simulator => $self->{simulator}, node => $self->{nodes}->{ $kind->[1] });
+		my ($figures, @problems) = eval { $round->run };
+		die "round $number, $kind->[0]: $@" if !$figures;
 		my $sum = $self->{figures}->{ $kind->[0] } //= {};
 
 		$sum->{rounds}++;

@@ -16,12 +16,18 @@ my $out = Test::More->builder->output;
 $out->autoflush(1);
 print $out "$rounds rounds, seed $seed\n";
 my $crashes = Crashes->new($seed);
-$crashes->run($rounds, sub {
-	my ($number, $name, $figures, @problems) = @_;
-	print $out "round $number, $name: $_\n" foreach @problems;
-	print $out sprintf("%4d rounds, %d requests, %d s\n", $number, $crashes->total('requests'), time() - $begin)
-	  if $number % 25 == 0;
-});
+my $ended = eval {
+	$crashes->run($rounds, sub {
+		my ($number, $name, $figures, @problems) = @_;
+		print $out "round $number, $name: $_\n" foreach @problems;
+		print $out sprintf("%4d rounds, %d requests, %d s\n", $number, $crashes->total('requests'), time() - $begin)
+		  if $number % 25 == 0;
+	});
+	1;
+};
+# What the test modules print of an error is in their log alone.
+print $out "stopped: $@" unless $ended;
+ok($ended, 'all rounds have come to their end');
 print $out map { "$_\n" } $crashes->table;
 is(join("\n", $crashes->problems), '', 'no round has a problem');
 is(join("\n", $crashes->unknown_sids), '', 'the service knows the SIDs in the outbox');
