@@ -14,6 +14,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
@@ -166,7 +167,8 @@ is_plain(Relation table)
 {
 	TupleDesc desc = RelationGetDescr(table);
 
-	if (desc->natts != ROW_COLUMNS || table->rd_rel->relhasrules || fires_trigger(table->trigdesc))
+	if (table->rd_rel->relkind != RELKIND_RELATION || desc->natts != ROW_COLUMNS || table->rd_rel->relhasrules ||
+		fires_trigger(table->trigdesc))
 		return false;
 	for (int i = 0; i < ROW_COLUMNS; i++)
 	{
