@@ -242,7 +242,7 @@ text_of_text(const Parameter *parameter, Datum value)
 	char *string = TextDatumGetCString(value);
 
 	check_text(parameter, string);
-	return flex_text_to_wire(string);
+	return flex_text_to_wire(string, parameter->name);
 }
 
 static char *
@@ -279,7 +279,7 @@ text_of_jsonb(const Parameter *parameter, Datum value)
 	if (parameter->place == PLACE_BODY && !JB_ROOT_IS_OBJECT(json))
 		refuse(parameter, text, "a JSON object");
 	check_text(parameter, text);
-	return flex_text_to_wire(text);
+	return flex_text_to_wire(text, parameter->name);
 }
 
 /* The texts of an array's elements; a NULL among them is an error. */

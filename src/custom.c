@@ -112,14 +112,14 @@ path_argument(FunctionCallInfo fcinfo)
 
 /* The text that a JSON value is sent as: a string as it is, anything else as JSON. */
 static char *
-parameter_text(JsonbValue *value)
+parameter_text(const char *name, JsonbValue *value)
 {
 	Jsonb *json;
 
 	if (value->type == jbvString)
-		return flex_text_to_wire(pnstrdup(value->val.string.val, value->val.string.len));
+		return flex_text_to_wire(pnstrdup(value->val.string.val, value->val.string.len), name);
 	json = JsonbValueToJsonb(value);
-	return flex_text_to_wire(JsonbToCString(NULL, &json->root, VARSIZE(json)));
+	return flex_text_to_wire(JsonbToCString(NULL, &json->root, VARSIZE(json)), name);
 }
 
 /* Add a parameter to the form of a POST, or to the query. */
@@ -129,9 +129,9 @@ add_parameter(HttpRequest *request, bool to_form, const char *name, JsonbValue *
 	if (value->type == jbvNull)
 		return;
 	if (to_form)
-		flex_request_add_form(request, name, parameter_text(value));
+		flex_request_add_form(request, name, parameter_text(name, value));
 	else
-		flex_request_add_query(request, name, parameter_text(value));
+		flex_request_add_query(request, name, parameter_text(name, value));
 }
 
 /* Add a member of the parameters: each element of an array by itself. */
@@ -165,7 +165,7 @@ add_parameters(HttpRequest *request, bool to_form, Jsonb *parameters)
 		char *name = pnstrdup(key.val.string.val, key.val.string.len);
 
 		(void) JsonbIteratorNext(&iterator, &value, true);
-		add_member(request, to_form, flex_text_to_wire(name), &value);
+		add_member(request, to_form, flex_text_to_wire(name, "parameters"), &value);
 	}
 }
 
@@ -186,7 +186,7 @@ build_request(FunctionCallInfo fcinfo)
 	{
 		Jsonb *body = PG_GETARG_JSONB_P(ARGUMENT_BODY);
 
-		flex_request_set_json(request, flex_text_to_wire(JsonbToCString(NULL, &body->root, VARSIZE(body))));
+		flex_request_set_json(request, flex_text_to_wire(JsonbToCString(NULL, &body->root, VARSIZE(body)), "body"));
 	}
 	return request;
 }

@@ -15,30 +15,56 @@
 
 #define MOST_SHOWN_BYTES 4000 /* of anything in a message */
 
+/* Tell, in an error's context, which text cannot be converted. */
+static void
+describe_text(void *argument)
+{
+	const char *name = argument;
+
+	errcontext("text of \"%s\"", name);
+}
+
 /*
  * The text in UTF-8; the same pointer where nothing has to be done.  Raises
- * 22021 or 22P05 where it cannot be.
+ * 22021 or 22P05 where it cannot be; name tells what the text is of.
  */
 char *
-flex_text_to_wire(const char *text)
+flex_text_to_wire(const char *text, const char *name)
 {
-	return pg_server_to_any(text, strlen(text), PG_UTF8);
+	ErrorContextCallback context = {
+		.previous = error_context_stack,
+		.callback = describe_text,
+		.arg = unconstify(char *, name),
+	};
+	char *converted;
+
+	error_context_stack = &context;
+	converted = pg_server_to_any(text, strlen(text), PG_UTF8);
+	error_context_stack = context.previous;
+	return converted;
 }
 
 /*
  * A text from the wire, known to be UTF-8, in the database's encoding; the same
  * pointer where nothing has to be done.  Raises 22P05 for a character that the
- * database cannot hold.
+ * database cannot hold; name tells what the text is of.
  */
 char *
-flex_text_from_wire(const char *text, int length, int *result_length)
+flex_text_from_wire(const char *text, int length, int *result_length, const char *name)
 {
+	ErrorContextCallback context = {
+		.previous = error_context_stack,
+		.callback = describe_text,
+		.arg = unconstify(char *, name),
+	};
 	char *converted;
 
 	*result_length = length;
 	if (GetDatabaseEncoding() == PG_UTF8 || GetDatabaseEncoding() == PG_SQL_ASCII)
 		return unconstify(char *, text);
+	error_context_stack = &context;
 	converted = pg_any_to_server(text, length, PG_UTF8);
+	error_context_stack = context.previous;
 	if (converted != text)
 		*result_length = strlen(converted);
 	return converted;

@@ -8,8 +8,6 @@
  */
 #include "postgres.h"
 
-#include <math.h>
-
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -62,14 +60,18 @@ unpack_number(const Parameter *parameter, JsonbValue *value)
 static Datum
 unpack_integer(const Parameter *parameter, JsonbValue *value)
 {
-	double number;
+	Datum number;
+	double size;
 
 	if (value->type != jbvNumeric)
 		refuse_type(parameter, value, "a whole JSON number");
-	number = DatumGetFloat8(unpack_number(parameter, value));
-	if (number != floor(number) || number < PG_INT32_MIN || number > PG_INT32_MAX)
+	number = NumericGetDatum(value->val.numeric);
+	size = DatumGetFloat8(unpack_number(parameter, value));
+	if (size < PG_INT32_MIN || size > PG_INT32_MAX ||
+		!DatumGetBool(
+			DirectFunctionCall2(numeric_eq, number, DirectFunctionCall2(numeric_trunc, number, Int32GetDatum(0)))))
 		refuse_type(parameter, value, "a whole number of 32 bits");
-	return Int32GetDatum((int32) number);
+	return DirectFunctionCall1(numeric_int4, number);
 }
 
 static Datum

@@ -56,7 +56,7 @@ string_member(JsonNode *meta, const char *name, bool may_be_null)
 
 /* Which of the arrays has the rows: the member that meta.key names. */
 static int64
-array_of_rows(JsonNode *root, JsonNode *meta)
+array_of_rows(JsonNode *root, JsonNode *meta, int count)
 {
 	char *key = string_member(meta, "key", false);
 	JsonNode *array = flex_json_member(root, key);
@@ -65,7 +65,7 @@ array_of_rows(JsonNode *root, JsonNode *meta)
 	if (flex_json_kind(array) != JSON_ARRAY)
 		flex_error_answer("Member \"%s\", which has the page's rows, is not an array.",
 						  flex_text_for_message(key, Min(strlen(key), SHOWN_BYTES)));
-	if (!flex_json_integer(flex_json_element(array, 0), &number))
+	if (!flex_json_integer(flex_json_element(array, 0), &number) || number < 0 || number >= count)
 		elog(ERROR, "an array of a page was not found");
 	return number;
 }
@@ -124,7 +124,7 @@ flex_page_open(ListPage *page, const char *bytes, size_t length)
 	if (flex_json_kind(meta) != JSON_OBJECT)
 		flex_error_answer("Member \"meta\" of the page is missing.");
 	page->next_url = string_member(meta, "next_page_url", true);
-	rows = array_of_rows(root, meta);
+	rows = array_of_rows(root, meta, findings->array_count);
 	for (int i = 0; i < findings->array_count; i++)
 	{
 		if (i == rows)

@@ -64,7 +64,7 @@ decode_text(const Column *column, JsonNode *node)
 	if (flex_json_kind(node) != JSON_STRING)
 		refuse_member(column, node, "a string");
 	bytes = flex_json_string(node, &length);
-	bytes = flex_text_from_wire(bytes, length, &length);
+	bytes = flex_text_from_wire(bytes, length, &length, column->name);
 	result = palloc(VARHDRSZ + length);
 	SET_VARSIZE(result, VARHDRSZ + length);
 	memcpy(VARDATA(result), bytes, length);
@@ -128,9 +128,9 @@ decode_timestamptz(const Column *column, JsonNode *node)
 
 /* JSON text in UTF-8 as jsonb, by the server's own parser. */
 static Datum
-jsonb_of_text(const char *text, int length)
+jsonb_of_text(const char *text, int length, const char *name)
 {
-	char *converted = flex_text_from_wire(text, length, &length);
+	char *converted = flex_text_from_wire(text, length, &length, name);
 	Oid input;
 	Oid argument;
 
@@ -144,7 +144,7 @@ decode_jsonb(const Column *column, JsonNode *node)
 	int length;
 	const char *text = flex_json_text(node, &length);
 
-	return jsonb_of_text(text, length);
+	return jsonb_of_text(text, length, column->name);
 }
 
 /* Choose by a column's type how its member is read. */
@@ -268,5 +268,5 @@ flex_decode_jsonb(const char *bytes, size_t length)
 	int text_length;
 	const char *text = flex_json_text(read_body(bytes, length), &text_length);
 
-	return jsonb_of_text(text, text_length);
+	return jsonb_of_text(text, text_length, "body");
 }
