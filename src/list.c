@@ -99,13 +99,13 @@ begin_fetch(MemoryContext context, HttpRequest *request)
 	return fetch;
 }
 
-/* Wait for the whole page. */
+/* Read a page but for its rows. */
 static void
-finish_fetch(Fetch *fetch, ListPage *page)
+open_page(ListPage *page, Fetch *fetch, const Transfer *answer)
 {
 	MemoryContext before = MemoryContextSwitchTo(fetch->context);
 	size_t length;
-	const char *bytes = flex_transfer_body(flex_exchange_run(fetch->exchange), &length);
+	const char *bytes = flex_transfer_body(answer, &length);
 
 	flex_page_open(page, bytes, length);
 	MemoryContextSwitchTo(before);
@@ -168,6 +168,35 @@ make_rows(Listing *listing, ListPage *page)
 	listing->rows += count;
 }
 
+/* Tell, in an error's context, whose rows were being made. */
+static void
+describe_fetch(void *argument)
+{
+	const Fetch *fetch = argument;
+
+	errcontext("Flex API request %s %s", fetch->request->method, fetch->request->path);
+}
+
+/* Make the rows of a page that has come, and ask for the next one, which is returned. */
+static Fetch *
+take_page(Listing *listing, Fetch *fetch, const Transfer *answer)
+{
+	ErrorContextCallback context = {
+		.previous = error_context_stack,
+		.callback = describe_fetch,
+		.arg = fetch,
+	};
+	ListPage page;
+	Fetch *next;
+
+	error_context_stack = &context;
+	open_page(&page, fetch, answer);
+	next = begin_next(listing, fetch, &page);
+	make_rows(listing, &page);
+	error_context_stack = context.previous;
+	return next;
+}
+
 /* Fetch page after page. */
 static void
 fetch_all(Listing *listing, NullableDatum *values)
@@ -181,12 +210,8 @@ fetch_all(Listing *listing, NullableDatum *values)
 	MemoryContextSwitchTo(before);
 	while (fetch != NULL)
 	{
-		ListPage page;
-		Fetch *next;
+		Fetch *next = take_page(listing, fetch, flex_exchange_run(fetch->exchange));
 
-		finish_fetch(fetch, &page);
-		next = begin_next(listing, fetch, &page);
-		make_rows(listing, &page);
 		MemoryContextDelete(fetch->context);
 		fetch = next;
 	}

@@ -391,7 +391,7 @@ flex_outbox_decide(int64 id, Oid role, const char *role_name, bool retry)
 {
 	bool is_anybodys = !OidIsValid(role);
 	char nulls[4 + 1] = {' ', is_anybodys ? 'n' : ' ', is_anybodys ? 'n' : ' ', ' ', '\0'};
-	NameData name;
+	NameData name = {0};
 	Datum values[4] = {Int64GetDatum(id), ObjectIdGetDatum(role), NameGetDatum(&name), ObjectIdGetDatum(MyDatabaseId)};
 	const char *state;
 
