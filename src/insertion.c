@@ -52,8 +52,9 @@ typedef enum RowColumn
 	ROW_ENQUEUED_BY,
 	ROW_ENQUEUED_ROLE,
 	ROW_ENQUEUED_IN,
-	ROW_CALLBACK_ATTEMPTS = 28,
-	ROW_COLUMNS = 30
+	ROW_MAY_BE_DONE = 24,
+	ROW_CALLBACK_ATTEMPTS = 29,
+	ROW_COLUMNS = 31
 } RowColumn;
 
 /* What we rely on when we write a row ourselves; columns without a name stay NULL. */
@@ -79,6 +80,7 @@ static const struct
 	[ROW_ENQUEUED_BY] = {"enqueued_by", NAMEOID},
 	[ROW_ENQUEUED_ROLE] = {"enqueued_role", OIDOID},
 	[ROW_ENQUEUED_IN] = {"enqueued_in", OIDOID},
+	[ROW_MAY_BE_DONE] = {"may_be_done", BOOLOID},
 	[ROW_CALLBACK_ATTEMPTS] = {"callback_attempts", INT4OID},
 };
 
@@ -143,6 +145,7 @@ fill_row(NewRow *row, const NewRequest *request, int64 id)
 	set_value(row, ROW_ENQUEUED_BY, NameGetDatum(&row->enqueued_by));
 	set_value(row, ROW_ENQUEUED_ROLE, ObjectIdGetDatum(request->enqueued_role));
 	set_value(row, ROW_ENQUEUED_IN, ObjectIdGetDatum(MyDatabaseId));
+	set_value(row, ROW_MAY_BE_DONE, BoolGetDatum(false));
 	set_value(row, ROW_CALLBACK_ATTEMPTS, Int32GetDatum(0));
 }
 

@@ -151,6 +151,7 @@ static const struct
 	{BOOLOID, 1, true, TYPALIGN_CHAR},
 	{TIMESTAMPTZOID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE},
 	{INT4OID, 4, true, TYPALIGN_INT},
+	{BOOLOID, 1, true, TYPALIGN_CHAR},
 	{INT4OID, 4, true, TYPALIGN_INT},
 	{TEXTOID, -1, false, TYPALIGN_INT},
 	{TEXTOID, -1, false, TYPALIGN_INT},
@@ -225,11 +226,12 @@ flex_outbox_settle(int64 id, const Settlement *settlement)
 	collect(2, BoolGetDatum(settlement->with_callback), false);
 	collect(3, TimestampTzGetDatum(settlement->run_at), settlement->run_at == 0);
 	collect(4, Int32GetDatum(settlement->uncounted ? 1 : 0), false);
-	collect(5, Int32GetDatum(settlement->http_status), settlement->http_status == 0);
-	collect_text(6, settlement->error_code);
-	collect_text(7, settlement->error_message);
-	collect_text(8, settlement->request_id);
-	collect(9, has_response ? JsonbPGetDatum(DatumGetJsonbPCopy(settlement->response)) : (Datum) 0, !has_response);
+	collect(5, BoolGetDatum(settlement->may_be_done), false);
+	collect(6, Int32GetDatum(settlement->http_status), settlement->http_status == 0);
+	collect_text(7, settlement->error_code);
+	collect_text(8, settlement->error_message);
+	collect_text(9, settlement->request_id);
+	collect(10, has_response ? JsonbPGetDatum(DatumGetJsonbPCopy(settlement->response)) : (Datum) 0, !has_response);
 	if (has_response)
 		collected_bytes += VARSIZE(DatumGetPointer(settlement->response));
 	MemoryContextSwitchTo(before);

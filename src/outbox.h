@@ -31,7 +31,7 @@ typedef struct Claim
 	char *account_sid; /* or NULL */
 	bool on_success;   /* has such a callback */
 	bool on_failure;
-	bool may_be_done; /* the answer of an earlier attempt was lost */
+	bool may_be_done; /* by an earlier attempt, whose answer was lost */
 	TimestampTz run_at;
 	bool foreign; /* comes from another database: must not be sent */
 } Claim;
@@ -49,8 +49,9 @@ typedef struct Settlement
 	const char *state;
 	TimestampTz run_at; /* of state pending */
 	bool with_callback;
-	bool uncounted;  /* the attempt was none */
-	int http_status; /* 0: no answer */
+	bool uncounted;   /* the attempt was none */
+	bool may_be_done; /* by this attempt or an earlier one */
+	int http_status;  /* 0: no answer */
 	const char *error_code;
 	const char *error_message;
 	const char *request_id;

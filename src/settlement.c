@@ -47,11 +47,21 @@ flex_settle_notify(int64 id, const char *state)
 	Async_Notify(CHANNEL, psprintf(INT64_FORMAT " %s", id, state));
 }
 
+/* True when an attempt may have been carried out: it was sent, and not refused. */
+static bool
+may_be_done(const Transfer *transfer)
+{
+	bool refused = flex_transfer_state(transfer) == TRANSFER_ANSWERED && flex_transfer_status(transfer) / 100 == 4;
+
+	return flex_transfer_was_sent(transfer) && !refused;
+}
+
 /* Write a settlement down, and tell who listens of a last state. */
 static void
 settle(const Claim *claim, Settlement *settlement)
 {
 	settlement->with_callback = has_callback(claim, settlement->state);
+	settlement->may_be_done |= claim->may_be_done;
 	flex_outbox_settle(claim->id, settlement);
 	if (settlement->state != state_pending && !settlement->with_callback)
 		flex_settle_notify(claim->id, settlement->state);
@@ -162,7 +172,7 @@ was_deleted_before(const Claim *claim, const HttpRequest *request, const Transfe
 void
 flex_settle_attempt(const Claim *claim, const HttpRequest *request, const Transfer *transfer, const char *given_up)
 {
-	Settlement settlement = {0};
+	Settlement settlement = {.may_be_done = may_be_done(transfer)};
 	int64 delay;
 
 	explain(request, transfer, given_up, &settlement);
@@ -242,6 +252,7 @@ flex_settle_orphan(const Claim *claim)
 	Settlement settlement = {
 		.error_code = "08007",
 		.error_message = "the sender ended before the answer was recorded",
+		.may_be_done = true,
 	};
 
 	if (claim->foreign)

@@ -93,7 +93,7 @@ static const Statement statements[STATEMENTS] = {
 				"LIMIT $3 FOR UPDATE SKIP LOCKED)) "
 				"RETURNING o.id, o.operation, o.arguments, o.attempts, o.max_attempts, o.enqueued_role, "
 				"o.account_sid, o.on_success IS NOT NULL, o.on_failure IS NOT NULL, o.enqueued_in <> $6, "
-				"coalesce(o.error_code IN ('08006', '08007') OR o.http_status >= 500, false), o.run_at",
+				"o.may_be_done, o.run_at",
 			.count = 8,
 			.types = {TEXTOID, INT4OID, INT4OID, INT4OID, TIMESTAMPTZOID, OIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
 		},
@@ -109,15 +109,16 @@ static const Statement statements[STATEMENTS] = {
 				   "callback_at = CASE WHEN s.c THEN clock_timestamp() END, "
 				   "finished_at = CASE WHEN s.state <> 'pending' AND NOT s.c THEN clock_timestamp() END, "
 				   "run_at = coalesce(s.run_at, o.run_at), attempts = o.attempts - s.uncounted, "
-				   "http_status = s.http_status, error_code = s.error_code, error_message = s.error_message, "
+				   "may_be_done = s.may_be_done, http_status = s.http_status, error_code = s.error_code, error_message "
+				   "= s.error_message, "
 				   "request_id = s.request_id, response = s.response, sender_pid = NULL, sender_start = NULL "
-				   "FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) AS s(id, state, c, run_at, uncounted, "
-				   "http_status, error_code, error_message, request_id, response) "
-				   "WHERE o.id = s.id AND o.sender_pid = $11 AND o.sender_start = $12 "
+				   "FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS s(id, state, c, run_at, uncounted, "
+				   "may_be_done, http_status, error_code, error_message, request_id, response) "
+				   "WHERE o.id = s.id AND o.sender_pid = $12 AND o.sender_start = $13 "
 				   "AND CASE WHEN o.outcome IS NULL THEN o.state = 'sending' END",
-			.count = 12,
-			.types = {INT8ARRAYOID, TEXTARRAYOID, BOOLARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
-					  TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID, INT4OID, TIMESTAMPTZOID},
+			.count = 13,
+			.types = {INT8ARRAYOID, TEXTARRAYOID, BOOLARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, BOOLARRAYOID,
+					  INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID, INT4OID, TIMESTAMPTZOID},
 		},
 	[HOLD] =
 		{
@@ -140,8 +141,8 @@ static const Statement statements[STATEMENTS] = {
 				"AND coalesce(sender_pid, 0) = $1 AND coalesce(sender_start, '-infinity') = $2 "
 				"LIMIT $3 FOR UPDATE SKIP LOCKED)) "
 				"RETURNING o.id, o.operation, NULL::jsonb, o.attempts, o.max_attempts, o.enqueued_role, "
-				"o.account_sid, o.on_success IS NOT NULL, o.on_failure IS NOT NULL, o.enqueued_in <> $4, false, "
-				"o.run_at",
+				"o.account_sid, o.on_success IS NOT NULL, o.on_failure IS NOT NULL, o.enqueued_in <> $4, "
+				"o.may_be_done, o.run_at",
 			.count = 6,
 			.types = {INT4OID, TIMESTAMPTZOID, INT4OID, OIDOID, INT4OID, TIMESTAMPTZOID},
 		},

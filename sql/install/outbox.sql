@@ -30,6 +30,7 @@ CREATE TABLE flex_outbox (
 	error_message text,
 	response jsonb,
 	request_id text,
+	may_be_done boolean NOT NULL DEFAULT false,
 	sender_pid integer,
 	sender_start timestamptz,
 	outcome text COLLATE "C",
@@ -71,6 +72,9 @@ COMMENT ON COLUMN flex_outbox.error_code IS 'Twilio''s error code of the last an
 COMMENT ON COLUMN flex_outbox.error_message IS 'What went wrong in the last attempt.';
 COMMENT ON COLUMN flex_outbox.response IS 'Body of the good answer.';
 COMMENT ON COLUMN flex_outbox.request_id IS 'Twilio-Request-Id of the last answer.';
+COMMENT ON COLUMN flex_outbox.may_be_done IS
+'Some attempt may have been carried out: it was sent, and the service did not refuse it. A repeated DELETE that then
+finds nothing has succeeded.';
 COMMENT ON COLUMN flex_outbox.sender_pid IS 'Process that claimed it, while it is being sent.';
 COMMENT ON COLUMN flex_outbox.sender_start IS 'When that process began: tells it from a later one of the same number.';
 COMMENT ON COLUMN flex_outbox.outcome IS 'The state that it takes together with its callback, while that has not run.';

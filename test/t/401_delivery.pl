@@ -155,6 +155,18 @@ foreach my $fault ({ cut_at => 0, after => JSON::PP::true }, { status => 503, af
 	hurry();
 	drain();
 	is(row($id, 'state, http_status, attempts'), 'succeeded|404|2', 'a DELETE whose answer was lost');
+	# ... also when it is refused in between
+	fresh();
+	$id = enqueue('DELETE');
+	$simulator->post('faults', { method => 'DELETE', %$fault });
+	drain();
+	$simulator->post('faults', { method => 'DELETE', status => 429 });
+	hurry();
+	drain();
+	is(row($id, 'state, http_status, may_be_done'), 'pending|429|t', 'then refused');
+	hurry();
+	drain();
+	is(row($id, 'state, http_status, attempts'), 'succeeded|404|3', 'a DELETE whose answer was lost, then refused');
 }
 # one that was known not to be carried out was not
 fresh();
