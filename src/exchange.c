@@ -35,6 +35,7 @@ struct Exchange
 	int repeats;
 	bool answer_was_lost; /* an earlier try may have been carried out */
 	int64 deadline;       /* flex_clock_ms() */
+	int64 started_at;     /* the current try */
 	int64 resume_at;      /* when to try again; 0: a try is running or done */
 	MemoryContextCallback release;
 };
@@ -56,8 +57,10 @@ release_exchange(void *argument)
 static void
 start_try(Exchange *exchange)
 {
-	long left = exchange->deadline - flex_clock_ms();
+	long left;
 
+	exchange->started_at = flex_clock_ms();
+	left = exchange->deadline - exchange->started_at;
 	exchange->resume_at = 0;
 	exchange->transfer =
 		flex_transport_start(exchange->request, exchange->origin, exchange->authorization, Max(left, 1));
@@ -94,17 +97,18 @@ delay_before_repeat(const Exchange *exchange)
 	return Max(jittered, asked);
 }
 
-/* Plan another try, if that is safe, useful and in time. */
+/* Plan another try, if that is safe, useful and in time for one as long as this was. */
 static bool
 plan_repeat(Exchange *exchange)
 {
+	int64 taken = flex_clock_ms() - exchange->started_at;
 	int64 resume_at;
 
 	if (exchange->repeats >= flex_settings.max_retries ||
 		flex_outcome_judge(exchange->request, exchange->transfer) != VERDICT_AGAIN)
 		return false;
 	resume_at = flex_clock_ms() + delay_before_repeat(exchange);
-	if (resume_at >= exchange->deadline)
+	if (resume_at + taken >= exchange->deadline)
 		return false;
 	exchange->repeats++;
 	exchange->resume_at = resume_at;

@@ -28,6 +28,7 @@
 
 #define NOT_IN_SET (-1)
 #define FIRST_CAPACITY 8 /* sockets that a set has room for at first */
+#define OTHERS 8         /* descriptors that the server's own wait sets have, and ours */
 
 typedef struct Socket
 {
@@ -115,6 +116,13 @@ flex_poller_open(int family, int type, int protocol)
 	forget(fd); /* if it is still known, it was closed without a word */
 	sockets[fd].ours = true;
 	return fd;
+}
+
+/* How many sockets can be open at once: the server keeps two thirds of a process's files for tables. */
+int
+flex_poller_capacity(void)
+{
+	return Max(max_safe_fds / 3 - OTHERS, 1);
 }
 
 /* Close a socket that flex_poller_open() gave. */

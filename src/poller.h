@@ -14,6 +14,7 @@ typedef struct ReadySocket
 
 #define MAX_READY 64
 
+extern int flex_poller_capacity(void);
 extern pgsocket flex_poller_open(int family, int type, int protocol);
 extern int flex_poller_close(pgsocket fd);
 extern bool flex_poller_watch(pgsocket fd, uint32 events, bool lasting);

@@ -22,6 +22,7 @@
 #include "clock.h"
 #include "housekeeping.h"
 #include "limits.h"
+#include "poller.h"
 #include "sender.h"
 #include "settings.h"
 #include "settlement.h"
@@ -197,11 +198,18 @@ look_at_lanes(Sender *sender)
 	sender->holds = flex_outbox_holds();
 }
 
+/* How many requests may be under way at once: more than there are sockets for would only wait. */
+static int
+concurrency(void)
+{
+	return Min(flex_settings.concurrency, flex_poller_capacity());
+}
+
 /* Claim what is due, as long as there is room beside what is under way. */
 static void
 claim_requests(Sender *sender, int under_way)
 {
-	int room = (int) Min((int64) (flex_settings.concurrency - under_way), sender->requests_left);
+	int room = (int) Min((int64) (concurrency() - under_way), sender->requests_left);
 	bool are_fresh = sender->lanes_at == 0;
 	TimestampTz now = GetCurrentTimestamp();
 	int claimed = 0;
@@ -249,9 +257,9 @@ must_clean_up(const Sender *sender)
 static bool
 may_claim(const Sender *sender)
 {
-	int room = flex_settings.concurrency - sender->batch.count;
+	int room = concurrency() - sender->batch.count;
 
-	return sender->requests_left > 0 && (sender->batch.count == 0 || room >= Max(flex_settings.concurrency / 4, 1)) &&
+	return sender->requests_left > 0 && (sender->batch.count == 0 || room >= Max(concurrency() / 4, 1)) &&
 		   sender->due_at != 0 && sender->due_at <= GetCurrentTimestamp();
 }
 
@@ -386,7 +394,7 @@ static void
 wait_for_something(Sender *sender)
 {
 	TimestampTz due_at = sender->requests_left > 0 ? earlier(sender->due_at, sender->tokens_at) : 0;
-	bool full = flex_settings.concurrency - sender->batch.count < Max(flex_settings.concurrency / 4, 1);
+	bool full = concurrency() - sender->batch.count < Max(concurrency() / 4, 1);
 	long late = flex_batch_pump(&sender->batch);
 
 	if (flex_batch_any_over(&sender->batch))

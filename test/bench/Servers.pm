@@ -55,6 +55,24 @@ sub restart
 	$self->start(@options);
 }
 
+# Kill the postmaster with SIGKILL, and start the cluster anew once its children have gone.
+sub crash
+{
+	my ($self, @options) = @_;
+
+	open(my $file, '<', "$self->{directory}/data/postmaster.pid") or die "postmaster.pid: $!";
+	my ($postmaster) = <$file> =~ /^(\d+)$/ or die 'no number of the postmaster';
+	my @all = ($postmaster, split ' ', `ps -o pid= --ppid $postmaster`);
+	kill 'KILL', $postmaster;
+	$self->{running} = 0;
+	for (1 .. 1000)
+	{
+		last unless kill 0, @all;
+		select(undef, undef, undef, 0.01);
+	}
+	$self->start(@options);
+}
+
 # The numbers of the CPUs that this process may use.
 sub allowed_cpus
 {

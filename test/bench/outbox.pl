@@ -4,8 +4,15 @@
 # multi interface (raw_posts), how soon the worker answers, and what it costs to
 # enqueue.  The cluster keeps what it commits (fsync, synchronous_commit), and
 # flex_api.rate_limits is 'none'.  test/bench/run prepares and calls it.  Parts:
-# drain, latency, worker, tls, waiting, sessions, enqueue.  Ends with 1 where a
-# goal was missed.
+# drain, latency, worker, tls, waiting, sessions, enqueue, pg_net.  Ends with 1
+# where a goal was missed.
+#
+# pg_net compares the worker with that of pg_net, where the server that PG_CONFIG
+# names has it; to have it there without touching the system, from its source:
+#	bin=$(test/tools/private-server /tmp/tree)
+#	make -C /path/to/pg_net PG_CONFIG=$bin/pg_config with_llvm=no
+#	make -C /path/to/pg_net PG_CONFIG=$bin/pg_config with_llvm=no install
+#	PG_CONFIG=$bin/pg_config test/bench/run outbox/pg_net
 use strict;
 use warnings;
 
@@ -15,6 +22,7 @@ use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
 use lib dirname(__FILE__);
 use Floor;
+use PgNet;
 use Rounds;
 use Servers;
 use Session;
@@ -22,8 +30,8 @@ use Session;
 my ($bin, $directory);
 GetOptions('bin=s' => \$bin, 'directory=s' => \$directory) or exit 2;
 my %PARTS = (drain => \&drain, latency => \&latency, tls => \&tls, waiting => \&waiting, sessions => \&sessions,
-	enqueue => \&enqueue, worker => \&worker);
-my @ORDER = qw(drain latency tls waiting sessions enqueue worker);
+	enqueue => \&enqueue, worker => \&worker, pg_net => \&pg_net);
+my @ORDER = qw(drain latency tls waiting sessions enqueue worker pg_net);
 my %wanted = map { $_ => 1 } @ARGV ? @ARGV : @ORDER;
 $PARTS{$_} or die "there is no part \"$_\"\n" for keys %wanted;
 
@@ -426,6 +434,58 @@ sub worker
 		printf "%-38s %9.2f %9.2f   %s\n", "fsync $fsync", $median, percentile(0.95, @$answers),
 		  $fsync eq 'off' ? verdict('within 1 ms', $median - $latency <= 1) : 'three flushes of the disk are in it';
 		printf "%-38s %9.2f %9.2f\n", '  of which the COMMIT itself', Rounds::median(@$commits), percentile(0.95, @$commits);
+	}
+}
+
+# A table of our worker and pg_net's: cases are how many each has under way at once, of how many requests.
+sub beside_pg_net
+{
+	my ($workers, $title, $count) = @_;
+	my @cases = ([ 'flex_api', 100, $count ], [ 'flex_api', 1000, 10_000 ],
+		[ 'pg_net', 200, 1000 ], [ 'pg_net', 2000, 10_000 ], [ 'pg_net', 2000, 2000 ]);
+	my @names = map { "$_->[0], $_->[1] at once, of $_->[2]" } @cases;
+	my $costs = Rounds::measure(3, 1,
+		map { my $case = $cases[$_]; [ $names[$_] => sub { $workers->cost(@$case) } ] } 0 .. $#cases);
+
+	printf "\n%s (%d rounds)\n%-38s %9s\n", $title, Rounds::count($costs), 'under way at once, of so many', 'a second';
+	line($costs, $_) for @names[ 0, 1 ];
+	for my $name (@names[ 2 .. 4 ])
+	{
+		line($costs, $name);
+		print '  ours to theirs: ', join(', ', map { (Rounds::ratio($costs->{$name}, $costs->{ $names[$_] }, 0))[1] .
+			" with $cases[$_][1] at once" } 0, 1), "\n";
+	}
+	cpu_line($costs, @names[ 0, 1 ]);
+	cpu_line($costs, @names[ 2 .. 4 ]);
+}
+
+# Our worker and pg_net's in one server; then what becomes of their queues when it is killed.
+sub pg_net
+{
+	my $version = Session->new($servers)->query("SELECT default_version FROM pg_available_extensions WHERE name = 'pg_net'");
+	my ($requests, $journal) = (2000, "$servers->{directory}/journal");
+
+	return print "\npg_net: skipped, this server does not have it\n" if $version eq '';
+	# pg_net has a connection for each request of a batch, 200 as installed; the simulator takes 4096.
+	$servers->command('prlimit', '--pid', $$, '--nofile=8192:');
+	my $workers = PgNet->new($servers, 1000);
+	beside_pg_net($workers, "GET requests from their commit to all answers, by our worker and pg_net's ($version)", 10_000);
+	$servers->control($workers->{simulator}, 'POST', 'faults', { delay_ms => 100, times => -1 });
+	beside_pg_net($workers, 'The same, where each takes 100 ms', 2000);
+	print "  at once: flex_api.concurrency, for 1000 with max_files_per_process = 4000; pg_net.batch_size, 200 as installed\n" .
+	  "  flex_api: SELECT flex_enqueue('flex_channel_fetch', ...); pg_net: SELECT net.http_get(...)\n";
+	undef $workers;
+
+	print "\nThe postmaster is killed when 200 of $requests requests have been sent, 100 ms each, and started again\n";
+	for my $case ([ 'flex_api', 100 ], [ 'pg_net', 200 ])
+	{
+		$workers = PgNet->new($servers, $requests, '--journal', $journal);
+		$servers->control($workers->{simulator}, 'POST', 'faults', { delay_ms => 100, times => -1 });
+		my ($sent, $twice, $answers) = $workers->crash(@$case, 200, $journal);
+		my $lost = $requests - $sent;
+		printf "%-38s sent %d (%d of them twice), never sent %d, answers in the table %d   %s\n", $case->[0], $sent, $twice,
+		  $lost, $answers, $case->[0] eq 'flex_api' ? verdict('all answered', $lost == 0 && $answers == $requests) : '';
+		undef $workers;
 	}
 }
 

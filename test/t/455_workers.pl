@@ -57,7 +57,7 @@ $id = enqueue($session, 'seventh');
 ok(reaches($session, $id, 'succeeded', 10), 'also by a worker that must start first');
 $_->close foreach @others;
 
-# Few file descriptors: what finds none waits for one.
+# Few file descriptors: no more is under way than there are sockets for.
 $simulator->post('faults', { delay_ms => 200, times => -1 });
 $session->value(q{SELECT count(flex_enqueue('flex_webchat_create',
 	jsonb_build_object('address_sid', 'IG' || repeat('a', 32), 'identity', 'few' || g))) FROM generate_series(1, 100) AS g});
@@ -66,6 +66,7 @@ ok(FlexApi::wait_until(sub { $session->value("SELECT count(*) $few AND state = '
 	'with 64 files a process, 100 requests at once all succeed')
   or diag(explain($session->query('SELECT state, error_code, error_message, count(*) FROM flex_outbox GROUP BY 1, 2, 3')->{rows}));
 is($session->value("SELECT max(attempts) $few"), 1, 'at the first attempt');
+is($session->value("SELECT count(*) $few AND run_at > enqueued_at + interval '0.5 s'"), 0, 'and none was put off');
 $simulator->clear_faults;
 
 # A reload reaches a worker that is busy with a long queue.
@@ -99,6 +100,7 @@ is(state_of($second, $waiting), 'pending', 'and the request waits');
 my $direct = $second->query('CALL flex_outbox_drain(0)');
 ok(!$direct->{error}, 'a drain is possible');
 $session->value('DROP EXTENSION flex_api CASCADE');
+$session->value('SELECT pg_reload_conf()'); # an idle worker would look around within half a minute
 ok(reaches($second, $waiting, 'succeeded', 30), 'when a slot is free the worker comes');
 
 # Databases without the extension: a worker looks once into each, and that is all.
