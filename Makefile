@@ -23,6 +23,7 @@ DATA_built = sql/$(EXTENSION)--$(EXT_VERSION).sql
 # From one version to the next; there is no such folder before the second version.
 DATA = $(wildcard sql/upgrade/*.sql)
 
+# The expected/*_1.out are for a server that preloads the library: two warnings come at other times there, or not at all.
 REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
 # Each test has a simulator of its own beside it; installcheck works with any running server.
 REGRESS_OPTS = --inputdir=test --launcher=test/tools/with-simulator --encoding=UTF8 --no-locale

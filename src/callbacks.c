@@ -27,6 +27,7 @@
 
 #include "callbacks.h"
 #include "settings.h"
+#include "statements.h"
 #include "versions.h"
 
 #define CANCEL_AGAIN_MS 1000 /* for a callback that catches the first cancel */
@@ -141,9 +142,12 @@ call_in_time(const Callback *callback)
 	}
 	PG_END_TRY();
 	stop_timeouts();
-	/* It has caught the cancel, and then come to an end. */
+	/* It has caught the cancel, and then come to an end; or a last one has come too late for it. */
 	if (timed_out)
+	{
+		QueryCancelPending = false;
 		raise_timeout(callback);
+	}
 }
 
 /*
@@ -172,6 +176,10 @@ run(const Callback *callback)
 	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(callback->role)))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("the role that enqueued the request does not exist")));
+	if (callback->attempts > FLEX_CALLBACK_ATTEMPTS)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("callback %s has never come to an end: the process ended each time", callback->function)));
 	make_constraints_immediate();
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(callback->role, security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
@@ -181,6 +189,9 @@ run(const Callback *callback)
 	/* What the callback has set is its own. */
 	AtEOXact_GUC(false, nest_level);
 	SetUserIdAndSecContext(user, security);
+	if (!OidIsValid(flex_outbox_schema(true)))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("callback %s has removed the outbox", callback->function)));
 }
 
 /* True when an error is a cancel that was meant for us, and not a callback's own. */

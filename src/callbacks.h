@@ -7,6 +7,9 @@
 
 #include "outbox.h"
 
+/* How many times a callback is tried. */
+#define FLEX_CALLBACK_ATTEMPTS 20
+
 extern ErrorData *flex_callback_run(const Callback *callback);
 
 #endif /* FLEX_CALLBACKS_H */

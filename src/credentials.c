@@ -290,8 +290,11 @@ authorization_of_file(const char *account)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("the credentials file has no line for role \"%s\"%s%s%s", role,
 							   account[0] ? " and account \"" : "", account, account[0] ? "\"" : ""),
-						errhint("Add a line account_sid:role:user:secret to the file named by "
-								"flex_api.credentials_file, or set flex_api.account_sid to an account that it has.")));
+						account[0] ? errhint("Add a line account_sid:role:user:secret to the file named by "
+											 "flex_api.credentials_file, or set flex_api.account_sid to an account "
+											 "that it has.")
+								   : errhint("Add a line account_sid:role:user:secret to the file named by "
+											 "flex_api.credentials_file.")));
 	keep(path, account, role, found, &status);
 	return found;
 }

@@ -126,12 +126,14 @@ parameter_text(const char *name, JsonbValue *value)
 static void
 add_parameter(HttpRequest *request, bool to_form, const char *name, JsonbValue *value)
 {
+	char *wire_name = flex_text_to_wire(name, "parameters");
+
 	if (value->type == jbvNull)
 		return;
 	if (to_form)
-		flex_request_add_form(request, name, parameter_text(name, value));
+		flex_request_add_form(request, wire_name, parameter_text(name, value));
 	else
-		flex_request_add_query(request, name, parameter_text(name, value));
+		flex_request_add_query(request, wire_name, parameter_text(name, value));
 }
 
 /* Add a member of the parameters: each element of an array by itself. */
@@ -165,7 +167,7 @@ add_parameters(HttpRequest *request, bool to_form, Jsonb *parameters)
 		char *name = pnstrdup(key.val.string.val, key.val.string.len);
 
 		(void) JsonbIteratorNext(&iterator, &value, true);
-		add_member(request, to_form, flex_text_to_wire(name, "parameters"), &value);
+		add_member(request, to_form, name, &value);
 	}
 }
 

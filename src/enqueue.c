@@ -34,6 +34,7 @@
 #define DEFAULT_MAX_ATTEMPTS 20
 #define MOST_PRIORITY 1000
 #define MOST_KEY_BYTES 1000
+#define MOST_LOOKS 100 /* for a request that has the same key */
 
 PG_FUNCTION_INFO_V1(flex_api_enqueue);
 PG_FUNCTION_INFO_V1(flex_api_outbox_retry);
@@ -221,12 +222,15 @@ static int64
 insert_or_find(const NewRequest *request)
 {
 	int64 id;
+	int looks = 0;
 
 	warn_if_unattended();
 	/* The other one can be deleted or rolled back between the two looks. */
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
+		if (looks++ == MOST_LOOKS)
+			flex_insertion_refused();
 		id = insert(request);
 		if (id == 0)
 			id = find(request);

@@ -6,12 +6,13 @@
  * INSERT for each costs more than all the rest.  So the row goes in as logical
  * replication's rows do, by the executor's own functions and without a plan:
  * constraints are checked and all indexes are kept.  A table that is not as the
- * extension has made it, with columns or triggers of somebody's, gets a
- * statement.
+ * extension has made it, with columns, triggers or indexes of somebody's, gets a
+ * statement: there functions of his run with the owner's rights, and must not
+ * find what the caller's search_path leads to.
  */
 #include "postgres.h"
 
-#include "access/table.h"
+#include "access/relation.h"
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_class.h"
@@ -24,6 +25,7 @@
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
@@ -56,6 +58,8 @@ typedef enum RowColumn
 	ROW_CALLBACK_ATTEMPTS = 29,
 	ROW_COLUMNS = 31
 } RowColumn;
+
+#define INDEXES 6 /* that the extension makes */
 
 /* What we rely on when we write a row ourselves; columns without a name stay NULL. */
 static const struct
@@ -149,11 +153,15 @@ fill_row(NewRow *row, const NewRequest *request, int64 id)
 	set_value(row, ROW_CALLBACK_ATTEMPTS, Int32GetDatum(0));
 }
 
-/* True when an INSERT would fire a trigger. */
+/* True when an INSERT would fire a trigger, or ask whether to: behind the row, only a statement can. */
 static bool
 fires_trigger(const TriggerDesc *triggers)
 {
-	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	if (triggers == NULL)
+		return false;
+	if (triggers->trig_insert_after_row)
+		return true;
+	for (int i = 0; i < triggers->numtriggers; i++)
 	{
 		const Trigger *trigger = &triggers->triggers[i];
 
@@ -164,6 +172,18 @@ fires_trigger(const TriggerDesc *triggers)
 	return false;
 }
 
+/* True when nobody's functions would run for a row, those of indexes and checks included. */
+static bool
+runs_nothing(Relation table)
+{
+	const TupleConstr *constraints = RelationGetDescr(table)->constr;
+	List *indexes = RelationGetIndexList(table);
+	bool has_others = list_length(indexes) != INDEXES;
+
+	list_free(indexes);
+	return !has_others && (constraints == NULL || constraints->num_check == 0) && !fires_trigger(table->trigdesc);
+}
+
 /* True when the table is as the extension has made it. */
 static bool
 is_plain(Relation table)
@@ -171,14 +191,15 @@ is_plain(Relation table)
 	TupleDesc desc = RelationGetDescr(table);
 
 	if (table->rd_rel->relkind != RELKIND_RELATION || desc->natts != ROW_COLUMNS || table->rd_rel->relhasrules ||
-		fires_trigger(table->trigdesc))
+		!runs_nothing(table))
 		return false;
 	for (int i = 0; i < ROW_COLUMNS; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(desc, i);
 
-		if (columns[i].name != NULL &&
-			(attribute->atttypid != columns[i].type || strcmp(NameStr(attribute->attname), columns[i].name) != 0))
+		if (columns[i].name == NULL
+				? attribute->atthasdef
+				: (attribute->atttypid != columns[i].type || strcmp(NameStr(attribute->attname), columns[i].name) != 0))
 			return false;
 	}
 	return true;
@@ -267,22 +288,75 @@ insert_directly(Relation table, const NewRow *row)
 	return inserted;
 }
 
-/* Put the row in by a statement; false when its unique key is there. */
-static bool
-insert_by_statement(NewRow *row)
+/*
+ * Somebody's functions look names up as their author has: in the outbox's
+ * schema and in public, and in the caller's temporary one last.  Undone with the
+ * outbox's rights.
+ */
+static void
+set_search_path(Oid schema)
+{
+	char *path = psprintf("pg_catalog, %s, public, pg_temp", quote_identifier(get_namespace_name(schema)));
+
+	(void) set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* Put the row in by a statement.  Returns its id, or 0 when its unique key is there. */
+static int64
+insert_by_statement(Oid schema, NewRow *row)
 {
 	char nulls[ROW_ENQUEUED_IN + 1];
 	bool keyed = !row->nulls[ROW_UNIQUE_KEY];
-	uint64 count;
+	bool is_null;
+	int64 id = 0;
 
 	for (int i = 0; i < (int) lengthof(nulls); i++)
 		nulls[i] = row->nulls[i] ? 'n' : ' ';
 	SPI_connect();
-	count = flex_statement_run(keyed ? INSERT_KEYED : INSERT_REQUEST, row->values, nulls);
+	set_search_path(schema);
+	if (flex_statement_run(keyed ? INSERT_KEYED : INSERT_REQUEST, row->values, nulls) > 0)
+		id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
 	SPI_finish();
-	if (count == 0 && !keyed)
-		elog(ERROR, "a trigger has dropped the request");
-	return count > 0;
+	if (id == 0 && !keyed)
+		flex_insertion_refused();
+	return id;
+}
+
+/* Raise 55000: somebody's trigger or rule does not let the row in. */
+void
+flex_insertion_refused(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("the request was not put into the outbox"),
+			 errdetail("A trigger or a rule of table \"flex_outbox\" has dropped it.")));
+}
+
+/* The outbox's table, locked until the transaction ends, also when it has just been made anew. */
+static Relation
+open_outbox(void)
+{
+	Relation table;
+
+	do
+	{
+		Oid schema = flex_outbox_schema(false);
+
+		table = try_relation_open(get_relname_relid("flex_outbox", schema), RowExclusiveLock);
+	} while (table == NULL);
+	return table;
+}
+
+/* The next id. */
+static int64
+next_id(Relation table)
+{
+	Oid sequence = get_relname_relid("flex_outbox_id_seq", RelationGetNamespace(table));
+
+	if (!OidIsValid(sequence))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("sequence \"flex_outbox_id_seq\" of the outbox does not exist"),
+						errhint("Drop and create the extension anew, or rename the sequence.")));
+	return nextval_internal(sequence, false);
 }
 
 /*
@@ -292,14 +366,15 @@ insert_by_statement(NewRow *row)
 int64
 flex_insertion_run(const NewRequest *request)
 {
-	Oid schema = flex_outbox_schema(false);
-	Relation table = table_open(get_relname_relid("flex_outbox", schema), RowExclusiveLock);
-	int64 id = nextval_internal(get_relname_relid("flex_outbox_id_seq", schema), false);
+	Relation table = open_outbox();
+	int64 id = next_id(table);
 	NewRow row;
-	bool inserted;
 
 	fill_row(&row, request, id);
-	inserted = is_plain(table) ? insert_directly(table, &row) : insert_by_statement(&row);
-	table_close(table, NoLock);
-	return inserted ? id : 0;
+	if (!is_plain(table))
+		id = insert_by_statement(RelationGetNamespace(table), &row);
+	else if (!insert_directly(table, &row))
+		id = 0;
+	relation_close(table, NoLock);
+	return id;
 }

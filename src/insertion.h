@@ -8,6 +8,8 @@
 #include "datatype/timestamp.h"
 #include "utils/jsonb.h"
 
+#include "versions.h"
+
 /* A request as flex_enqueue() leaves it; what is NULL stays NULL. */
 typedef struct NewRequest
 {
@@ -25,6 +27,7 @@ typedef struct NewRequest
 	Oid enqueued_role;
 } NewRequest;
 
+pg_noreturn extern void flex_insertion_refused(void);
 extern int64 flex_insertion_run(const NewRequest *request);
 
 #endif /* FLEX_INSERTION_H */

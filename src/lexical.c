@@ -251,6 +251,7 @@ note_array(Reader *reader)
 	reader->array = &found->arrays[found->array_count++];
 	reader->array->begin = reader->cut = reader->at + 1;
 	reader->array->count = 0;
+	reader->array->first_cut = found->cut_count;
 }
 
 /* A comma comes: count it, if it is between elements of a noted array. */

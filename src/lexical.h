@@ -13,6 +13,7 @@ typedef struct ArrayPlace
 	const char *begin; /* behind its bracket */
 	const char *end;   /* at the other one */
 	int64 count;       /* of its elements */
+	int first_cut;     /* index of the first of its cuts, if it has any */
 } ArrayPlace;
 
 /* What the words of a document tell about it. */

@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -52,24 +54,34 @@ unpack_boolean(const Parameter *parameter, JsonbValue *value)
 static Datum
 unpack_number(const Parameter *parameter, JsonbValue *value)
 {
+	Datum number;
+
 	if (value->type != jbvNumeric)
 		refuse_type(parameter, value, "a JSON number");
-	return DirectFunctionCall1(numeric_float8, NumericGetDatum(value->val.numeric));
+	number = DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(value->val.numeric));
+	if (isinf(DatumGetFloat8(number)))
+		refuse_type(parameter, value, "a number of double precision");
+	return number;
+}
+
+/* True when a function of two numbers that compares them says so. */
+static bool
+compare(PGFunction comparison, Datum number, Datum other)
+{
+	return DatumGetBool(DirectFunctionCall2(comparison, number, other));
 }
 
 static Datum
 unpack_integer(const Parameter *parameter, JsonbValue *value)
 {
 	Datum number;
-	double size;
 
 	if (value->type != jbvNumeric)
 		refuse_type(parameter, value, "a whole JSON number");
 	number = NumericGetDatum(value->val.numeric);
-	size = DatumGetFloat8(unpack_number(parameter, value));
-	if (size < PG_INT32_MIN || size > PG_INT32_MAX ||
-		!DatumGetBool(
-			DirectFunctionCall2(numeric_eq, number, DirectFunctionCall2(numeric_trunc, number, Int32GetDatum(0)))))
+	if (compare(numeric_lt, number, NumericGetDatum(int64_to_numeric(PG_INT32_MIN))) ||
+		compare(numeric_gt, number, NumericGetDatum(int64_to_numeric(PG_INT32_MAX))) ||
+		compare(numeric_ne, number, DirectFunctionCall2(numeric_trunc, number, Int32GetDatum(0))))
 		refuse_type(parameter, value, "a whole number of 32 bits");
 	return DirectFunctionCall1(numeric_int4, number);
 }

@@ -5,10 +5,13 @@
  * A page is an object with the rows in an array, and with "meta", which names
  * the array and tells where the next page is.  The page is read without what
  * its arrays hold; then a few rows are parsed at a time.  So the way to the next
- * page is known before any row is made, and a page costs hardly more memory than
- * its bytes.
+ * page is known before any row is made, and the tree of a whole page, several
+ * times as large as its bytes, is never there.
  */
 #include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
 
 #include "encoding.h"
 #include "errors.h"
@@ -64,7 +67,7 @@ array_of_rows(JsonNode *root, JsonNode *meta, int count)
 
 	if (flex_json_kind(array) != JSON_ARRAY)
 		flex_error_answer("Member \"%s\", which has the page's rows, is not an array.",
-						  flex_text_for_message(key, Min(strlen(key), SHOWN_BYTES)));
+						  flex_text_for_message(key, pg_encoding_mbcliplen(PG_UTF8, key, strlen(key), SHOWN_BYTES)));
 	if (!flex_json_integer(flex_json_element(array, 0), &number) || number < 0 || number >= count)
 		elog(ERROR, "an array of a page was not found");
 	return number;
@@ -79,7 +82,7 @@ enter_array(ListPage *page, const ArrayPlace *array)
 	page->index = page->slice_count = 0;
 	page->at = array->begin;
 	page->end = array->end;
-	page->cut = 0;
+	page->cut = array->first_cut;
 }
 
 /* Parse the next slice, up to a comma that is cut at, or to the end. */
@@ -89,8 +92,7 @@ parse_slice(ListPage *page)
 	const LexicalFindings *findings = &page->findings;
 	const char *end;
 
-	while (page->cut < findings->cut_count && findings->cuts[page->cut] < page->at)
-		page->cut++;
+	CHECK_FOR_INTERRUPTS();
 	end = page->cut < findings->cut_count ? Min(findings->cuts[page->cut], page->end) : page->end;
 	check(flex_json_parse_elements(page->document, page->at, end - page->at));
 	page->index = 0;
@@ -100,6 +102,7 @@ parse_slice(ListPage *page)
 	if (page->slice_count == 0 || (end < page->end) != (page->unparsed > 0))
 		check("is not valid JSON");
 	page->at = end + 1;
+	page->cut++;
 }
 
 /*

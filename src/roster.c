@@ -28,6 +28,7 @@ typedef struct Slot
 	Oid database;     /* InvalidOid: unused */
 	pid_t pid;        /* of the worker; 0: none */
 	Latch *latch;     /* of the worker */
+	bool woken;       /* since the worker looked last */
 	bool barred;      /* the database is being dropped or copied */
 	int64 not_before; /* flex_clock_ms(): when a worker may be started */
 } Slot;
@@ -130,6 +131,8 @@ flex_roster_wake(Oid database)
 	slot = find_slot(database, true);
 	is_news = slot == NULL && !roster->was_full;
 	roster->was_full |= slot == NULL;
+	if (slot != NULL)
+		slot->woken = true;
 	if (slot != NULL && slot->pid != 0)
 		SetLatch(slot->latch);
 	else if (roster->launcher != NULL)
@@ -138,8 +141,27 @@ flex_roster_wake(Oid database)
 	if (is_news)
 		ereport(LOG, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 					  errmsg("no Flex API outbox worker can be started for database %u", database),
-					  errdetail("There are workers for %d databases at most.", MAX_DATABASES),
-					  errhint("CALL flex_outbox_drain() in such databases. This is not logged again.")));
+					  errdetail("There are workers for %d databases at most. This is not logged again.", MAX_DATABASES),
+					  errhint("CALL flex_outbox_drain() in such databases.")));
+}
+
+/*
+ * True when this process's database was woken since it was last asked.  The latch
+ * alone does not tell: whatever else we wait for, a lock or a standby, resets it.
+ */
+bool
+flex_roster_was_woken(void)
+{
+	Slot *slot;
+	bool woken;
+
+	LWLockAcquire(roster->lock, LW_EXCLUSIVE);
+	slot = find_slot(MyDatabaseId, false);
+	woken = slot != NULL && slot->woken;
+	if (woken)
+		slot->woken = false;
+	LWLockRelease(roster->lock);
+	return woken;
 }
 
 static void
@@ -208,12 +230,11 @@ void
 flex_roster_close(Oid database)
 {
 	Slot *slot;
-	bool was_woken;
 
 	LWLockAcquire(roster->lock, LW_EXCLUSIVE);
 	slot = find_slot(database, false);
-	was_woken = slot != NULL && slot->pid == MyProcPid && slot->latch->is_set;
-	if (slot != NULL && !slot->barred && !was_woken && (slot->pid == 0 || slot->pid == MyProcPid))
+	if (slot != NULL && !slot->barred && !(slot->pid == MyProcPid && slot->woken) &&
+		(slot->pid == 0 || slot->pid == MyProcPid))
 		*slot = (Slot){.database = InvalidOid};
 	LWLockRelease(roster->lock);
 }

@@ -28,6 +28,7 @@ extern void flex_roster_request(void);
 extern bool flex_roster_exists(void);
 extern Buckets *flex_roster_buckets(void);
 
+extern bool flex_roster_was_woken(void);
 extern void flex_roster_wake(Oid database);
 extern void flex_roster_sign_on_launcher(void);
 extern bool flex_roster_sign_on_worker(void);

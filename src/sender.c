@@ -23,6 +23,7 @@
 #include "housekeeping.h"
 #include "limits.h"
 #include "poller.h"
+#include "roster.h"
 #include "sender.h"
 #include "settings.h"
 #include "settlement.h"
@@ -35,7 +36,6 @@
 
 #define CALLBACK_FIRST_MS 1000
 #define CALLBACK_MOST_MS (60 * 60 * 1000)
-#define CALLBACK_MAX_ATTEMPTS 20
 #define CALLBACK_SHOWN_BYTES 1000 /* of its error */
 
 struct Sender
@@ -286,7 +286,7 @@ settle_and_claim(Sender *sender)
 static void
 fail_callback(const Callback *callback, const ErrorData *error)
 {
-	bool give_up = callback->attempts >= CALLBACK_MAX_ATTEMPTS;
+	bool give_up = callback->attempts >= FLEX_CALLBACK_ATTEMPTS;
 	int64 delay = flex_backoff_ms(callback->attempts - 1, CALLBACK_FIRST_MS, CALLBACK_MOST_MS);
 	int shown = pg_mbcliplen(error->message, strlen(error->message), CALLBACK_SHOWN_BYTES);
 	char *message = pnstrdup(error->message, shown);
@@ -389,6 +389,16 @@ flex_sender_idle_ms(const Sender *sender)
 	return ms_until(earlier(earlier(sender->due_at, sender->tokens_at), sender->callback_at));
 }
 
+/* Look again, if somebody has woken us; true then. */
+static bool
+heed_wake(Sender *sender)
+{
+	if (!sender->is_worker || !flex_roster_was_woken())
+		return false;
+	note_due(sender, GetCurrentTimestamp());
+	return true;
+}
+
 /* Wait for an answer, or for the time of the next request. */
 static void
 wait_for_something(Sender *sender)
@@ -397,7 +407,7 @@ wait_for_something(Sender *sender)
 	bool full = concurrency() - sender->batch.count < Max(concurrency() / 4, 1);
 	long late = flex_batch_pump(&sender->batch);
 
-	if (flex_batch_any_over(&sender->batch))
+	if (flex_batch_any_over(&sender->batch) || heed_wake(sender))
 		return;
 	if (flex_transport_wait(Min(ms_until(full ? 0 : due_at), late)))
 		note_due(sender, GetCurrentTimestamp());

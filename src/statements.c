@@ -52,13 +52,14 @@ typedef struct Statement
 static const Statement statements[STATEMENTS] = {
 	[INSERT_REQUEST] =
 		{
-			.sql = INSERT_VALUES,
+			.sql = INSERT_VALUES " RETURNING id",
 			.count = 17,
 			.types = {INSERT_TYPES},
 		},
 	[INSERT_KEYED] =
 		{
-			.sql = INSERT_VALUES " ON CONFLICT (enqueued_role, unique_key) WHERE unique_key IS NOT NULL DO NOTHING",
+			.sql = INSERT_VALUES
+			" ON CONFLICT (enqueued_role, unique_key) WHERE unique_key IS NOT NULL DO NOTHING RETURNING id",
 			.count = 17,
 			.types = {INSERT_TYPES},
 		},
@@ -233,6 +234,7 @@ static const Statement statements[STATEMENTS] = {
 
 static SPIPlanPtr plans[STATEMENTS];
 
+static int running;      /* statements, one in another's trigger */
 static Oid known_schema; /* that the plans are for */
 static bool plans_are_stale;
 
@@ -256,13 +258,16 @@ look_up_schema(void)
 	return schema;
 }
 
-/* Forget all plans: they are for a schema that the extension has left. */
+/*
+ * Forget all plans: they are for a schema that the extension has left.  In a
+ * trigger of somebody's one of them is running: then they cannot be freed.
+ */
 static void
 forget_plans(void)
 {
 	for (int i = 0; i < STATEMENTS; i++)
 	{
-		if (plans[i] != NULL)
+		if (plans[i] != NULL && running == 0)
 			SPI_freeplan(plans[i]);
 		plans[i] = NULL;
 	}
@@ -344,9 +349,9 @@ set(const char *name, const char *value)
 }
 
 /*
- * Take the owner's rights for an INSERT alone: it costs less.  It has no
- * operator, function or type that would be looked up by its name, so that the
- * caller's search_path can do no harm; nothing else may be run.
+ * Take the owner's rights to put a row in: it costs less.  The caller's
+ * search_path stays, so that nothing may be run that looks a name up, nor any
+ * function that is not the server's own.
  */
 void
 flex_outbox_enter_to_insert(OutboxAccess *access)
@@ -424,6 +429,25 @@ plan_of(StatementName name)
 	return plans[name];
 }
 
+/* Execute a plan, and know that it is running. */
+static pg_noinline int
+execute(SPIPlanPtr plan, Datum *values, const char *nulls)
+{
+	int result;
+
+	running++;
+	PG_TRY();
+	{
+		result = SPI_execute_plan(plan, values, nulls, false, 0);
+	}
+	PG_FINALLY();
+	{
+		running--;
+	}
+	PG_END_TRY();
+	return result;
+}
+
 /*
  * Run a statement; a NULL's place in nulls has 'n'.  Returns how many rows came,
  * or were changed.
@@ -432,7 +456,7 @@ uint64
 flex_statement_run(StatementName name, Datum *values, const char *nulls)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	int result = SPI_execute_plan(plan_of(name), values, nulls, false, 0);
+	int result = execute(plan_of(name), values, nulls);
 
 	/* SPI leaves its own context behind, which ends with the transaction. */
 	MemoryContextSwitchTo(caller);

@@ -318,17 +318,16 @@ flex_api_worker_main(Datum argument)
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(argument), InvalidOid, 0);
 	if (!flex_roster_sign_on_worker())
 		proc_exit(0);
-	/* A process begins with its latch set: that is nobody's wish. */
-	ResetLatch(MyLatch);
 	override_settings();
 	MemoryContextSwitchTo(TopMemoryContext);
 	sender = flex_sender_create(&transactions, PG_INT64_MAX, true);
 	for (;;)
 	{
+		(void) flex_roster_was_woken(); /* we look now */
 		leave_if_done();
 		send_requests(sender);
 		pgstat_report_activity(STATE_IDLE, NULL);
-		if (!ShutdownRequestPending)
+		if (!ShutdownRequestPending && !flex_roster_was_woken())
 			wait_for_latch(flex_sender_idle_ms(sender), event);
 		follow_configuration();
 	}

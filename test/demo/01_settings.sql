@@ -10,6 +10,7 @@ END $$;
 \echo
 \echo '1. The extension, a role, and what the role may call'
 \echo '   Nobody but a superuser may call the functions until told so. No setting has a secret.'
+\echo '   Statements are shown with their results; command tags, such as CREATE TABLE, are hidden.'
 \echo
 \set ECHO queries
 

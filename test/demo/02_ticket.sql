@@ -41,7 +41,8 @@ FOR EACH ROW EXECUTE FUNCTION open_chat();
 \set ECHO none
 \! test/demo/service fault '{"path": "/v2/WebChats", "delay_ms": 500}'
 \echo
-\echo '   The service takes half a second to answer, this time. The INSERT and its commit do not wait:'
+\echo '   The simulator has been told to take half a second for this answer.'
+\echo '   The INSERT and its commit do not wait:'
 \echo
 \timing on
 \set ECHO queries

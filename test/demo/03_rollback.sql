@@ -14,5 +14,6 @@ SELECT (SELECT count(*) FROM support_tickets) AS tickets,
 SELECT demo.expect(count(*) = 1, 'the request was rolled back') FROM flex_outbox \g /dev/null
 \set received `test/demo/service count flex_webchat_create`
 \echo '   Requests for web chats that the service has seen so far:' :received
-\echo '   Its number, 2, is used up: PostgreSQL gives a number of an identity column out only once.'
+\echo '   The rolled-back ticket''s number, 2, is used up:'
+\echo '   an identity column does not give a number out twice.'
 SELECT demo.expect(:received = 1, 'the service has one request') \g /dev/null

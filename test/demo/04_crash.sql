@@ -10,6 +10,7 @@ VALUES ('Grace Hopper',    'grace@example.com',   'A moth in relay 70'),
        ('Alan Turing',     'alan@example.com',    'It does not stop'),
        ('Barbara Liskov',  'barbara@example.com', 'Not what it stands for'),
        ('Edsger Dijkstra', 'edsger@example.com',  'Too many ways to go');
+\echo
 
 \set ECHO none
 SELECT demo.wait_for('sending', 2) \g /dev/null
@@ -29,7 +30,7 @@ SELECT demo.expect(count(*) FILTER (WHERE state = 'sending') = 2 AND count(*) FI
 SELECT demo.wait_for('succeeded', 3), demo.wait_for('uncertain', 2) \g /dev/null
 \echo
 \echo '   Nothing is lost. What waited has been sent. What was on the network may have been carried out'
-\echo '   or not: nobody knows, so it is not sent again, and says so.'
+\echo '   or not: nobody knows, so it is not sent again, and its state is uncertain.'
 \echo
 \set ECHO queries
 SELECT t.id, t.customer, o.state, o.attempts, t.conversation

@@ -15,7 +15,7 @@ FROM flex_interaction_create(
 SELECT sid AS interaction, routing #>> '{properties,sid}' AS task FROM contact;
 
 \set ECHO none
-\echo '   The service has accepted it; what becomes of it, its channel''s status tells. We close it.'
+\echo '   The service has accepted it. Its channel''s status tells what becomes of it. We close it.'
 \echo
 \set ECHO queries
 

@@ -37,8 +37,13 @@ static const struct option names[] = {
 	{"setup-ms", required_argument, NULL, 'm'},
 	{"threads", required_argument, NULL, 'n'},
 	{"until-stdin-closes", no_argument, NULL, 'u'},
+	{"help", no_argument, NULL, 'h'}, /* ends the program */
 	{NULL, 0, NULL, 0},
 };
+
+static const char usage[] = "usage: flex_simulator [--port N] [--tls-cert FILE --tls-key FILE] [--facts DIR]\n"
+							"  [--account AC..] [--token T] [--key SK..] [--secret S] [--journal FILE]\n"
+							"  [--setup-ms N] [--threads N] [--until-stdin-closes] [--help]\n";
 
 /* A file's name, given from the program's own directory. */
 static char *
@@ -95,6 +100,9 @@ take(int option, const char *value)
 		case 'u':
 			options.until_stdin_closes = true;
 			return true;
+		case 'h':
+			fputs(usage, stdout);
+			exit(EXIT_SUCCESS);
 	}
 	return false;
 }
@@ -112,10 +120,7 @@ options_read(int count, char **arguments)
 			return false;
 	if (optind < count || (options.tls_cert == NULL) != (options.tls_key == NULL) || options.threads < 1)
 	{
-		fputs("usage: flex_simulator [--port N] [--tls-cert FILE --tls-key FILE] [--facts DIR]\n"
-			  "  [--account AC..] [--token T] [--key SK..] [--secret S] [--journal FILE]\n"
-			  "  [--setup-ms N] [--threads N] [--until-stdin-closes]\n",
-			  stderr);
+		fputs(usage, stderr);
 		return false;
 	}
 	return true;

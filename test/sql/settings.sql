@@ -99,6 +99,9 @@ BEGIN
 	RETURN QUERY SELECT replace(pg_temp.attempt('SELECT FROM flex_channels_list()'), current_user, '<me>');
 END $$;
 SELECT pg_temp.credentials_file(path) FROM unnest(ARRAY['no-such-file', 'base', 'PG_VERSION']) AS path;
+RESET flex_api.account_sid;
+SELECT pg_temp.credentials_file('PG_VERSION');
+SET flex_api.account_sid = :'account';
 -- settings go before the file, so that it is not even looked for
 SET flex_api.credentials_file = 'no-such-file';
 SELECT pg_temp.attempt('SELECT FROM flex_channels_list()');

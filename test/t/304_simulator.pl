@@ -1,5 +1,5 @@
 # The simulator's port: one that is served already is refused, in words; one that
-# was just left is not.
+# was just left is not.  And --help.
 
 use strict;
 use warnings;
@@ -51,4 +51,8 @@ $simulator->stop;
 my $again = FlexApi::Simulator->new('--port', $port);
 is($again->port, $port, 'a simulator on the port that was just left');
 is(ask($port), 'HTTP/1.1 204 No Content', '... serves');
+
+my ($status, $said) = start_beside($port, '--help');
+is("$status $said" =~ s/\n.*//sr, '0 usage: flex_simulator [--port N] [--tls-cert FILE --tls-key FILE] [--facts DIR]',
+	'--help: the usage, and no error');
 done_testing();

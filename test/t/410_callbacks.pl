@@ -133,6 +133,22 @@ $session->value('SET flex_api.outbox_retention = -1');
 for (1 .. 25) { drain(); hurry(); }
 is(row($id, 'state, callback_at, callback_attempts, callback_error'), 'succeeded||20|never', 'after twenty times it is given up');
 is(came(), 1, 'the request was sent once');
+# one whose process ended each time, which nobody was left to note
+fresh();
+callback('raises', q{UPDATE tickets SET times = times + 1});
+$id = enqueue(1, "on_success => 'raises'");
+$session->value("CREATE FUNCTION wear_out() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.callback_attempts := 20; RETURN NEW; END'");
+$session->value("CREATE TRIGGER wears_out BEFORE UPDATE ON flex_outbox FOR EACH ROW WHEN (NEW.outcome IS NOT NULL AND OLD.outcome IS NULL) EXECUTE FUNCTION wear_out()");
+drain();
+$session->value('DROP TRIGGER wears_out ON flex_outbox');
+like(row($id, 'state, callback_at, callback_error'), qr/^succeeded\|\|.*never come to an end/, 'a callback that ended its process twenty times is given up');
+is(ticket(1, 'times'), 0, '... without another try');
+# one that takes the outbox away
+fresh();
+callback('raises', q{EXECUTE 'DROP EXTENSION flex_api CASCADE'});
+$id = enqueue(1, "on_success => 'raises'");
+drain();
+like(row($id, 'state, callback_error'), qr/^succeeded\|.*has removed the outbox/, 'a callback that removes the outbox has failed');
 # retry() repeats the callback, of one given up as of one that waits, and never the request
 callback('raises', q{UPDATE tickets SET times = times + 1, seen = to_jsonb(r.state)});
 is($session->sqlstate("SELECT flex_outbox_retry($id)"), '00000', 'retry() of one whose callback was given up');

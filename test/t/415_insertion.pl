@@ -37,12 +37,13 @@ is($direct{"'one'"}, $direct{NULL}, 'the same with a key');
 my @alterations = (
 	[ 'a trigger', q{CREATE TRIGGER noted BEFORE INSERT ON flex_outbox FOR EACH ROW EXECUTE FUNCTION note()}, q{DROP TRIGGER noted ON flex_outbox} ],
 	[ 'a trigger for all', q{CREATE TRIGGER noted AFTER INSERT ON flex_outbox FOR EACH ROW EXECUTE FUNCTION note(); ALTER TABLE flex_outbox ENABLE ALWAYS TRIGGER noted}, q{DROP TRIGGER noted ON flex_outbox} ],
+	[ 'a trigger that is disabled', q{CREATE TRIGGER noted AFTER INSERT ON flex_outbox FOR EACH ROW EXECUTE FUNCTION note(); ALTER TABLE flex_outbox DISABLE TRIGGER noted}, q{DROP TRIGGER noted ON flex_outbox} ],
 	[ 'a rule', q{CREATE RULE noted AS ON INSERT TO flex_outbox DO ALSO INSERT INTO notes VALUES (1)}, q{DROP RULE noted ON flex_outbox} ],
 	[ 'a column', q{ALTER TABLE flex_outbox ADD COLUMN extra integer NOT NULL DEFAULT 7}, q{ALTER TABLE flex_outbox DROP COLUMN extra} ],
 	[ 'a column that is gone', 'SELECT', 'SELECT' ]);
 
 $session->value('CREATE TABLE notes (n integer)');
-$session->value('CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO notes VALUES (1); RETURN NEW; END $$');
+$session->value('CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.notes VALUES (1); RETURN NEW; END $$');
 my $n = 0;
 foreach my $alteration (@alterations)
 {
@@ -52,7 +53,7 @@ foreach my $alteration (@alterations)
 	is(row('NULL'), $direct{NULL}, "$name: the same row");
 	# ON CONFLICT and rules do not go together: that is the server's to say.
 	is(row("'altered " . ++$n . "'"), $direct{NULL}, "$name: also with a key") unless $name eq 'a rule';
-	is($session->value('SELECT count(*) > 0 FROM notes'), 't', "$name: fired") if $name =~ /trigger|rule/;
+	is($session->value('SELECT count(*) > 0 FROM notes'), $name =~ /disabled/ ? 'f' : 't', "$name: fired") if $name =~ /trigger|rule/;
 	is($session->value('SELECT DISTINCT extra FROM flex_outbox'), '7', "$name: has its default") if $name eq 'a column';
 	$session->value('TRUNCATE notes');
 	$session->value($undo);
@@ -62,6 +63,54 @@ foreach my $alteration (@alterations)
 $session->value('DROP EXTENSION flex_api CASCADE');
 $session->value('CREATE EXTENSION flex_api');
 $session->value('CREATE FUNCTION answered(flex_outbox) RETURNS void LANGUAGE sql AS $$ $$');
+
+# A trigger that comes back to the outbox after a schema was made: the plan that runs stays
+$session->value('CREATE SEQUENCE schemas');
+$session->value(<<'SQL');
+CREATE FUNCTION reenter() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF pg_trigger_depth() < 2 THEN
+		EXECUTE 'CREATE SCHEMA s' || nextval('public.schemas');
+		BEGIN PERFORM public.flex_enqueue('flex_webchat_create', '{"bogus": 1}'); EXCEPTION WHEN OTHERS THEN NULL; END;
+		FOR i IN 1 .. 400 LOOP EXECUTE format('PREPARE p%s AS SELECT %s', i, repeat('9, ', (i * 7) % 200) || '1'); END LOOP;
+		DEALLOCATE ALL;
+	END IF;
+	RETURN NULL;
+END $$
+SQL
+$session->value('CREATE TRIGGER reenters AFTER INSERT ON flex_outbox FOR EACH ROW EXECUTE FUNCTION reenter()');
+is($session->value("SELECT count(flex_enqueue('flex_provisioning_status_fetch', '{}', unique_key => key)) FROM (SELECT 're' || g FROM generate_series(1, 10) AS g UNION ALL SELECT NULL FROM generate_series(1, 10)) AS k (key)"), 20, 'a trigger that enqueues and makes schemas');
+$session->value('DROP TRIGGER reenters ON flex_outbox');
+$session->value('TRUNCATE flex_outbox');
+
+# A trigger that drops the row is told of, and one that numbers it anew is followed
+$session->value('CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.priority = 1 THEN RETURN NULL; END IF; NEW.id := 777777; RETURN NEW; END $$');
+$session->value('CREATE TRIGGER meddles BEFORE INSERT ON flex_outbox FOR EACH ROW EXECUTE FUNCTION meddle()');
+foreach my $key ('NULL', "'k'")
+{
+	is($session->sqlstate("SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', priority => 1, unique_key => $key)"), '55000', "dropped by a trigger, key $key");
+}
+is($session->value("SELECT flex_enqueue('flex_provisioning_status_fetch', '{}')"), 777777, 'numbered by a trigger');
+$session->value('DROP TRIGGER meddles ON flex_outbox');
+$session->value('TRUNCATE flex_outbox');
+
+# What somebody's functions find with the owner's rights is not for the caller to choose
+$session->value($_) foreach 'CREATE TABLE audit_log (who text)', 'CREATE ROLE thief', 'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO thief',
+	'CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql SET check_function_bodies = off AS $$ BEGIN INSERT INTO audit_log VALUES (current_user); RETURN NEW; EXCEPTION WHEN undefined_table THEN RETURN NEW; END $$',
+	q{CREATE FUNCTION indexed(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN INSERT INTO audit_log VALUES (current_user); RETURN $1; EXCEPTION WHEN undefined_table OR feature_not_supported THEN RETURN $1; END $$};
+foreach my $function ([ 'a trigger', 'CREATE TRIGGER audits AFTER INSERT ON flex_outbox FOR EACH ROW EXECUTE FUNCTION audit()', 'DROP TRIGGER audits ON flex_outbox' ],
+	[ 'a check', 'ALTER TABLE flex_outbox ADD CONSTRAINT audits CHECK (indexed(operation) IS NOT NULL)', 'ALTER TABLE flex_outbox DROP CONSTRAINT audits' ])
+{
+	my ($name, $do, $undo) = @$function;
+	my $thief = FlexApi::Session->new($node);
+
+	$session->value($do);
+	$thief->value($_) foreach 'SET SESSION AUTHORIZATION thief', 'CREATE TEMP TABLE audit_log (who text)', 'GRANT ALL ON audit_log TO PUBLIC',
+		"SELECT flex_enqueue('flex_provisioning_status_fetch', '{}')", "SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', unique_key => '$name')";
+	is($thief->value('SELECT count(*) FROM audit_log'), 0, "$name of somebody's does not find the caller's table");
+	$session->value($undo);
+}
+$session->value('TRUNCATE flex_outbox');
 
 # Constraints and indexes of somebody's hold
 $session->value('ALTER TABLE flex_outbox ADD CONSTRAINT low CHECK (priority < 100)');
@@ -78,10 +127,10 @@ foreach my $key ('NULL', "'k'")
 }
 $session->value('ALTER TABLE flex_outbox DROP CONSTRAINT low');
 $session->value('DROP INDEX only_one');
-$session->value('DROP INDEX flex_outbox_unique_key');
-is($session->sqlstate("SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', unique_key => 'k')"), '42704', 'a key without its index is refused');
+$session->value('ALTER INDEX flex_outbox_unique_key RENAME TO other');
+is($session->sqlstate("SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', unique_key => 'k')"), '42704', 'a key whose index is not there is refused');
 $session->value('TRUNCATE flex_outbox');
-$session->value('CREATE UNIQUE INDEX flex_outbox_unique_key ON flex_outbox (enqueued_role, unique_key) WHERE unique_key IS NOT NULL');
+$session->value('ALTER INDEX other RENAME TO flex_outbox_unique_key');
 
 # Rolled back to a savepoint, and within one statement
 $session->value('BEGIN');
