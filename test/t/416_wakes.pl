@@ -12,7 +12,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep);
 
-my $PAIRS = 150;
+my $PAIRS = 300;
 my $simulator = FlexApi::Simulator->new;
 my $node = FlexApi::node('wakes', $simulator, "shared_preload_libraries = 'flex_api'", "flex_api.rate_limits = 'none'",
 	'max_wal_senders = 4', 'wal_level = replica', 'fsync = off');
@@ -28,6 +28,8 @@ $session->value("ALTER SYSTEM SET synchronous_standby_names = '*'");
 $session->value('SELECT pg_reload_conf()');
 ok(FlexApi::wait_until(sub { $session->value("SELECT sync_state FROM pg_stat_replication") eq 'sync' }), '... that commits wait for');
 
+# The worker is to be in its commit, of what was answered, when the second one comes.
+$simulator->post('faults', { delay_ms => 4, times => -1 });
 my $enqueue = q{SELECT flex_enqueue('flex_provisioning_status_fetch', '{}')};
 my $late = 0;
 foreach my $pair (1 .. $PAIRS)
