@@ -80,7 +80,7 @@ my $activity = sub {
 };
 ok(FlexApi::wait_until(sub { $activity->() eq '|||0' }, 5), 'in flight: no snapshot, no transaction, no lock') or diag $activity->();
 is($session->value("SELECT query FROM pg_stat_activity WHERE pid = $pid") ne '', 1, '... pg_stat_activity says what it does');
-is($session->value("SELECT wait_event_type FROM pg_stat_activity WHERE pid = $pid"), 'Extension', '... and that it waits');
+ok(FlexApi::wait_until(sub { ($session->value("SELECT wait_event_type FROM pg_stat_activity WHERE pid = $pid") // '') eq 'Extension' }, 5), '... and that it waits');
 is($session->value("SELECT worker_pid FROM flex_outbox_summary LIMIT 1"), $pid, '... the summary has its number');
 $next = $session->value($status);
 is($session->value("SELECT state FROM flex_outbox_await($next, '5 s')"), 'succeeded', '... others are sent and settled meanwhile');
