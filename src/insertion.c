@@ -224,7 +224,7 @@ close_target(Target *target)
 	FreeExecutorState(target->state);
 }
 
-/* The index of unique keys; raises an error if somebody has dropped it. */
+/* The index of unique keys; raises an error if somebody has given it another name. */
 static List *
 index_of_keys(Relation table)
 {
@@ -233,7 +233,7 @@ index_of_keys(Relation table)
 	if (!OidIsValid(index))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("index \"flex_outbox_unique_key\" of the outbox does not exist"),
-						errhint("Drop and create the extension anew, or restore the index.")));
+						errhint("Give the unique index on (enqueued_role, unique_key) that name again.")));
 	return list_make1_oid(index);
 }
 
@@ -355,7 +355,7 @@ next_id(Relation table)
 	if (!OidIsValid(sequence))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
 						errmsg("sequence \"flex_outbox_id_seq\" of the outbox does not exist"),
-						errhint("Drop and create the extension anew, or rename the sequence.")));
+						errhint("Give the sequence of column \"id\" that name again.")));
 	return nextval_internal(sequence, false);
 }
 

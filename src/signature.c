@@ -11,7 +11,6 @@
 
 #include "access/htup_details.h"
 #include "catalog/dependency.h"
-#include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
@@ -167,8 +166,7 @@ function_of(const Operation *operation, Oid schema)
 	{
 		Form_pg_proc procedure = (Form_pg_proc) GETSTRUCT(&candidates->members[i]->tuple);
 
-		if (procedure->pronamespace == schema && procedure->prolang == ClanguageId &&
-			getExtensionOfObject(ProcedureRelationId, procedure->oid) == extension)
+		if (procedure->pronamespace == schema && getExtensionOfObject(ProcedureRelationId, procedure->oid) == extension)
 			function = procedure->oid;
 	}
 	ReleaseSysCacheList(candidates);
