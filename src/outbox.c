@@ -10,6 +10,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
+#include "commands/async.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/array.h"
@@ -21,6 +22,8 @@
 #include "operations.h"
 #include "outbox.h"
 #include "statements.h"
+
+#define CHANNEL "flex_api"
 
 /* A column of a row that came, and whether it is NULL. */
 static Datum
@@ -106,6 +109,7 @@ claims_of_rows(int count)
 		claims[i].foreign = DatumGetBool(value(i, 10));
 		claims[i].may_be_done = DatumGetBool(value(i, 11));
 		claims[i].run_at = DatumGetTimestampTz(value(i, 12));
+		claims[i].started_at = DatumGetTimestampTz(value(i, 13));
 	}
 	return claims;
 }
@@ -147,6 +151,7 @@ static const struct
 	char alignment;
 } settlement_columns[] = {
 	{INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE},
+	{TIMESTAMPTZOID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE},
 	{TEXTOID, -1, false, TYPALIGN_INT},
 	{BOOLOID, 1, true, TYPALIGN_CHAR},
 	{TIMESTAMPTZOID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE},
@@ -178,6 +183,26 @@ flex_outbox_discard(void)
 	collected_bytes = 0;
 }
 
+/* Tell who listens that a request has reached its last state. */
+void
+flex_outbox_notify(int64 id, const char *state)
+{
+	Async_Notify(CHANNEL, psprintf(INT64_FORMAT " %s", id, state));
+}
+
+/* Tell of the settled requests that came back with a last state. */
+static void
+notify_settled(uint64 count)
+{
+	for (uint64 i = 0; i < count; i++)
+	{
+		const char *state = text_column(i, 2);
+
+		if (state != NULL)
+			flex_outbox_notify(DatumGetInt64(value(i, 1)), state);
+	}
+}
+
 static void flush_holds(void);
 
 /* Write what has been collected. */
@@ -196,7 +221,7 @@ flex_outbox_flush(void)
 			settlement_columns[i].length, settlement_columns[i].by_value, settlement_columns[i].alignment));
 	values[SETTLEMENT_COLUMNS] = Int32GetDatum(MyProcPid);
 	values[SETTLEMENT_COLUMNS + 1] = TimestampTzGetDatum(MyStartTimestamp);
-	flex_statement_run(SETTLE, values, NULL);
+	notify_settled(flex_statement_run(SETTLE, values, NULL));
 	flex_outbox_discard();
 }
 
@@ -216,22 +241,23 @@ collect_text(int column_number, const char *text)
 
 /* Record what became of a claimed request; flex_outbox_flush() writes it. */
 void
-flex_outbox_settle(int64 id, const Settlement *settlement)
+flex_outbox_settle(const Claim *claim, const Settlement *settlement)
 {
 	MemoryContext before = MemoryContextSwitchTo(collected_context);
 	bool has_response = settlement->response != (Datum) 0;
 
-	collect(0, Int64GetDatum(id), false);
-	collect_text(1, settlement->state);
-	collect(2, BoolGetDatum(settlement->with_callback), false);
-	collect(3, TimestampTzGetDatum(settlement->run_at), settlement->run_at == 0);
-	collect(4, Int32GetDatum(settlement->uncounted ? 1 : 0), false);
-	collect(5, BoolGetDatum(settlement->may_be_done), false);
-	collect(6, Int32GetDatum(settlement->http_status), settlement->http_status == 0);
-	collect_text(7, settlement->error_code);
-	collect_text(8, settlement->error_message);
-	collect_text(9, settlement->request_id);
-	collect(10, has_response ? JsonbPGetDatum(DatumGetJsonbPCopy(settlement->response)) : (Datum) 0, !has_response);
+	collect(0, Int64GetDatum(claim->id), false);
+	collect(1, TimestampTzGetDatum(claim->started_at), false);
+	collect_text(2, settlement->state);
+	collect(3, BoolGetDatum(settlement->with_callback), false);
+	collect(4, TimestampTzGetDatum(settlement->run_at), settlement->run_at == 0);
+	collect(5, Int32GetDatum(settlement->uncounted ? 1 : 0), false);
+	collect(6, BoolGetDatum(settlement->may_be_done), false);
+	collect(7, Int32GetDatum(settlement->http_status), settlement->http_status == 0);
+	collect_text(8, settlement->error_code);
+	collect_text(9, settlement->error_message);
+	collect_text(10, settlement->request_id);
+	collect(11, has_response ? JsonbPGetDatum(DatumGetJsonbPCopy(settlement->response)) : (Datum) 0, !has_response);
 	if (has_response)
 		collected_bytes += VARSIZE(DatumGetPointer(settlement->response));
 	MemoryContextSwitchTo(before);
@@ -316,6 +342,7 @@ flex_outbox_claim_callback(Callback *callback)
 		return false;
 	callback->id = DatumGetInt64(value(0, 1));
 	callback->attempts = DatumGetInt32(value(0, 2));
+	callback->again_at = DatumGetTimestampTz(value(0, 3));
 	return true;
 }
 
@@ -326,7 +353,8 @@ flex_outbox_claim_callback(Callback *callback)
 bool
 flex_outbox_settle_callback(Callback *callback)
 {
-	Datum values[2] = {Int64GetDatum(callback->id), Int32GetDatum(callback->attempts)};
+	Datum values[3] = {Int64GetDatum(callback->id), Int32GetDatum(callback->attempts),
+					   TimestampTzGetDatum(callback->again_at)};
 
 	if (flex_statement_run(SETTLE_CALLBACK, values, NULL) == 0)
 		return false;

@@ -33,7 +33,8 @@ typedef struct Claim
 	bool on_failure;
 	bool may_be_done; /* by an earlier attempt, whose answer was lost */
 	TimestampTz run_at;
-	bool foreign; /* comes from another database: must not be sent */
+	TimestampTz started_at; /* the time of the claim */
+	bool foreign;           /* comes from another database: must not be sent */
 } Claim;
 
 /* A process that claims requests: no later one has the same number and start. */
@@ -63,9 +64,10 @@ typedef struct Callback
 {
 	int64 id;
 	Oid role;
-	char *function; /* qualified name */
-	int attempts;   /* this one included */
-	char *state;    /* that the request has now */
+	char *function;       /* qualified name */
+	int attempts;         /* this one included */
+	TimestampTz again_at; /* when it is due again, if nobody settles it: known to its claimer alone */
+	char *state;          /* that the request has now */
 	Datum row;
 	Oid row_type;
 } Callback;
@@ -75,7 +77,8 @@ extern Lane *flex_outbox_lanes(int *count);
 extern Claim *flex_outbox_claim(const Lane *lane, int limit, int *count);
 extern void flex_outbox_discard(void);
 extern void flex_outbox_flush(void);
-extern void flex_outbox_settle(int64 id, const Settlement *settlement);
+extern void flex_outbox_settle(const Claim *claim, const Settlement *settlement);
+extern void flex_outbox_notify(int64 id, const char *state);
 extern void flex_outbox_hold(const Operation *operation, TimestampTz until);
 extern SenderProcess *flex_outbox_senders(int *count);
 extern Claim *flex_outbox_take_over(const SenderProcess *sender, int limit, int *count);

@@ -315,7 +315,7 @@ run_claimed_callback(Sender *sender, Callback *callback)
 			fail_callback(callback, error);
 		/* Its state is news the first time only. */
 		if (error == NULL || callback->attempts == 1)
-			flex_settle_notify(callback->id, callback->state);
+			flex_outbox_notify(callback->id, callback->state);
 	}
 	commit(sender, &access);
 }

@@ -3,20 +3,17 @@
  *		What becomes of a request in the outbox after an attempt.
  *
  * The verdict on the transfer decides; this room turns it into a state, a time
- * for the next attempt and the texts that are kept, and tells who listens.  The
- * caller stands in a transaction with the outbox's rights.
+ * for the next attempt and the texts that are kept.  The caller stands in a
+ * transaction with the outbox's rights.
  */
 #include "postgres.h"
 
-#include "commands/async.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "encoding.h"
 #include "response.h"
 #include "settlement.h"
-
-#define CHANNEL "flex_api"
 
 #define BACKOFF_FIRST_MS 1000
 #define BACKOFF_MOST_MS (10 * 60 * 1000)
@@ -40,13 +37,6 @@ has_callback(const Claim *claim, const char *state)
 	return claim->on_failure && (state == state_failed || state == state_uncertain);
 }
 
-/* Tell who listens that a request has reached its last state. */
-void
-flex_settle_notify(int64 id, const char *state)
-{
-	Async_Notify(CHANNEL, psprintf(INT64_FORMAT " %s", id, state));
-}
-
 /* True when an attempt may have been carried out: it was sent, and not refused. */
 static bool
 may_be_done(const Transfer *transfer)
@@ -56,15 +46,13 @@ may_be_done(const Transfer *transfer)
 	return flex_transfer_was_sent(transfer) && !refused;
 }
 
-/* Write a settlement down, and tell who listens of a last state. */
+/* Write a settlement down. */
 static void
 settle(const Claim *claim, Settlement *settlement)
 {
 	settlement->with_callback = has_callback(claim, settlement->state);
 	settlement->may_be_done |= claim->may_be_done;
-	flex_outbox_settle(claim->id, settlement);
-	if (settlement->state != state_pending && !settlement->with_callback)
-		flex_settle_notify(claim->id, settlement->state);
+	flex_outbox_settle(claim, settlement);
 }
 
 /* Send it again after a while, or give up when there were enough attempts. */

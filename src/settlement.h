@@ -13,6 +13,5 @@ flex_settle_attempt(const Claim *claim, const HttpRequest *request, const Transf
 extern void flex_settle_unsent(const Claim *claim, const ErrorData *error);
 extern void flex_settle_unstarted(const Claim *claim);
 extern void flex_settle_orphan(const Claim *claim);
-extern void flex_settle_notify(int64 id, const char *state);
 
 #endif /* FLEX_SETTLEMENT_H */

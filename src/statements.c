@@ -94,32 +94,36 @@ static const Statement statements[STATEMENTS] = {
 				"LIMIT $3 FOR UPDATE SKIP LOCKED)) "
 				"RETURNING o.id, o.operation, o.arguments, o.attempts, o.max_attempts, o.enqueued_role, "
 				"o.account_sid, o.on_success IS NOT NULL, o.on_failure IS NOT NULL, o.enqueued_in <> $6, "
-				"o.may_be_done, o.run_at",
+				"o.may_be_done, o.run_at, o.started_at",
 			.count = 8,
 			.types = {TEXTOID, INT4OID, INT4OID, INT4OID, TIMESTAMPTZOID, OIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
 		},
 	/*
 	 * Many at once.  With a callback (s.c) the row takes its last state together
-	 * with that.  The CASE keeps the planner from the index of all that is being
-	 * sent: the primary key is the way.
+	 * with that.  The time of the claim tells a row from another that has got its
+	 * number, in an outbox that was emptied or made anew.  The CASE keeps the
+	 * planner from the index of all that is being sent: the primary key is the way.
 	 */
 	[SETTLE] =
 		{
-			.sql = "UPDATE $t.flex_outbox AS o SET state = CASE WHEN s.c THEN o.state ELSE s.state END, "
-				   "outcome = CASE WHEN s.c THEN s.state END, "
-				   "callback_at = CASE WHEN s.c THEN clock_timestamp() END, "
-				   "finished_at = CASE WHEN s.state <> 'pending' AND NOT s.c THEN clock_timestamp() END, "
-				   "run_at = coalesce(s.run_at, o.run_at), attempts = o.attempts - s.uncounted, "
-				   "may_be_done = s.may_be_done, http_status = s.http_status, error_code = s.error_code, "
-				   "error_message = s.error_message, request_id = s.request_id, response = s.response, "
-				   "sender_pid = NULL, sender_start = NULL "
-				   "FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS s(id, state, c, run_at, uncounted, "
-				   "may_be_done, http_status, error_code, error_message, request_id, response) "
-				   "WHERE o.id = s.id AND o.sender_pid = $12 AND o.sender_start = $13 "
-				   "AND CASE WHEN o.outcome IS NULL THEN o.state = 'sending' END",
-			.count = 13,
-			.types = {INT8ARRAYOID, TEXTARRAYOID, BOOLARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, BOOLARRAYOID,
-					  INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID, INT4OID, TIMESTAMPTZOID},
+			.sql =
+				"UPDATE $t.flex_outbox AS o SET state = CASE WHEN s.c THEN o.state ELSE s.state END, "
+				"outcome = CASE WHEN s.c THEN s.state END, "
+				"callback_at = CASE WHEN s.c THEN clock_timestamp() END, "
+				"finished_at = CASE WHEN s.state <> 'pending' AND NOT s.c THEN clock_timestamp() END, "
+				"run_at = coalesce(s.run_at, o.run_at), attempts = o.attempts - s.uncounted, "
+				"may_be_done = s.may_be_done, http_status = s.http_status, error_code = s.error_code, "
+				"error_message = s.error_message, request_id = s.request_id, response = s.response, "
+				"sender_pid = NULL, sender_start = NULL "
+				"FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS s(id, started_at, state, c, run_at, "
+				"uncounted, may_be_done, http_status, error_code, error_message, request_id, response) "
+				"WHERE o.id = s.id AND o.started_at = s.started_at AND o.sender_pid = $13 AND o.sender_start = $14 "
+				"AND CASE WHEN o.outcome IS NULL THEN o.state = 'sending' END "
+				"RETURNING o.id, CASE WHEN s.state <> 'pending' AND NOT s.c THEN s.state END",
+			.count = 14,
+			.types = {INT8ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, BOOLARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID,
+					  BOOLARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID, INT4OID,
+					  TIMESTAMPTZOID},
 		},
 	[HOLD] =
 		{
@@ -133,17 +137,18 @@ static const Statement statements[STATEMENTS] = {
 			.sql = "SELECT DISTINCT coalesce(sender_pid, 0), coalesce(sender_start, '-infinity') FROM $t.flex_outbox "
 				   "WHERE state = 'sending' AND outcome IS NULL",
 		},
-	/* They become ours: only who has claimed a request settles it. */
+	/* They become ours: only who has claimed a request settles it, and by the time of the claim. */
 	[TAKE_OVER] =
 		{
 			.sql =
-				"UPDATE $t.flex_outbox AS o SET sender_pid = $5, sender_start = $6 "
+				"UPDATE $t.flex_outbox AS o SET sender_pid = $5, sender_start = $6, "
+				"started_at = coalesce(o.started_at, clock_timestamp()) "
 				"WHERE o.ctid = ANY (ARRAY(SELECT ctid FROM $t.flex_outbox WHERE state = 'sending' AND outcome IS NULL "
 				"AND coalesce(sender_pid, 0) = $1 AND coalesce(sender_start, '-infinity') = $2 "
 				"LIMIT $3 FOR UPDATE SKIP LOCKED)) "
 				"RETURNING o.id, o.operation, NULL::jsonb, o.attempts, o.max_attempts, o.enqueued_role, "
 				"o.account_sid, o.on_success IS NOT NULL, o.on_failure IS NOT NULL, o.enqueued_in <> $4, "
-				"o.may_be_done, o.run_at",
+				"o.may_be_done, o.run_at, o.started_at",
 			.count = 6,
 			.types = {INT4OID, TIMESTAMPTZOID, INT4OID, OIDOID, INT4OID, TIMESTAMPTZOID},
 		},
@@ -155,17 +160,18 @@ static const Statement statements[STATEMENTS] = {
 				"clock_timestamp() + "
 				"least(power(2, least(callback_attempts, 20)), 3600) * interval '1 second' "
 				"WHERE id = (SELECT id FROM $t.flex_outbox WHERE callback_at <= now() "
-				"ORDER BY callback_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id, callback_attempts",
+				"ORDER BY callback_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id, callback_attempts, "
+				"callback_at",
 		},
 	[SETTLE_CALLBACK] =
 		{
 			.sql = "UPDATE $t.flex_outbox AS o SET state = coalesce(outcome, state), outcome = NULL, "
 				   "finished_at = coalesce(finished_at, clock_timestamp()), callback_at = NULL, callback_error = NULL, "
 				   "callback_attempts = callback_attempts - 1 WHERE id = $1 AND callback_attempts = $2 "
-				   "AND callback_at IS NOT NULL RETURNING o.enqueued_role, "
+				   "AND callback_at = $3 RETURNING o.enqueued_role, "
 				   "CASE WHEN o.state = 'succeeded' THEN o.on_success ELSE o.on_failure END, o.state, o",
-			.count = 2,
-			.types = {INT8OID, INT4OID},
+			.count = 3,
+			.types = {INT8OID, INT4OID, TIMESTAMPTZOID},
 		},
 	[FAIL_CALLBACK] =
 		{
@@ -234,8 +240,9 @@ static const Statement statements[STATEMENTS] = {
 
 static SPIPlanPtr plans[STATEMENTS];
 
-static int running;      /* statements, one in another's trigger */
-static Oid known_schema; /* that the plans are for */
+static int running;         /* statements, one in another's trigger */
+static Oid known_schema;    /* that the plans are for */
+static Oid known_extension; /* whose schema that is, or was */
 static bool plans_are_stale;
 
 /* Look the extension's schema up in the catalog. */
@@ -252,7 +259,10 @@ look_up_schema(void)
 	scan = systable_beginscan(catalog, ExtensionNameIndexId, true, NULL, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
+	{
 		schema = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
+		known_extension = ((Form_pg_extension) GETSTRUCT(tuple))->oid;
+	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
 	return schema;
@@ -311,19 +321,25 @@ flex_outbox_schema(bool missing_ok)
  * Keep the extension until the transaction ends.  DROP EXTENSION locks it first,
  * then table after table: who has locked one of those and wants another would
  * end in a deadlock with it.
+ *
+ * The one that we knew is locked first, even if it is gone: a transaction that
+ * has dropped it, and made another, is seen a moment before the caches are told,
+ * but lets go of its locks only after that.
  */
 void
 flex_outbox_pin(void)
 {
 	Oid pinned = InvalidOid;
-	Oid extension;
+	Oid extension = OidIsValid(known_extension) ? known_extension : get_extension_oid("flex_api", true);
 
-	/* While we waited for the lock it may have been dropped, and made anew. */
-	while (OidIsValid(extension = get_extension_oid("flex_api", true)) && extension != pinned)
+	while (OidIsValid(extension) && extension != pinned)
 	{
 		LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
 		pinned = extension;
+		/* While we waited for the lock it may have been dropped, and made anew. */
+		extension = get_extension_oid("flex_api", true);
 	}
+	known_extension = extension;
 }
 
 /* The owner of the outbox's table, with whose rights it is used. */

@@ -267,18 +267,19 @@ sub _message
 }
 
 # The result of a query: rows (arrays of bytes, undef for NULL), error and notices
-# (hashes by the protocol's letters: C M D H W), seconds since it was sent, and
-# closed when the connection ended.  Dies when it does not come within so many seconds.
+# (hashes by the protocol's letters: C M D H W), payloads of notifications, seconds
+# since it was sent, and closed when the connection ended.  Dies when it does not come within so many seconds.
 sub receive
 {
 	my ($self, $seconds) = @_;
 	my $end = time() + ($seconds // 120);
-	my $result = { rows => [], notices => [] };
+	my $result = { rows => [], notices => [], notifications => [] };
 
 	while (my ($type, $content) = $self->_message($end))
 	{
 		if ($type eq 'E') { $result->{error} = _fields($content); }
 		elsif ($type eq 'N') { push @{ $result->{notices} }, _fields($content); }
+		elsif ($type eq 'A') { push @{ $result->{notifications} }, (split /\0/, substr($content, 4))[1]; }
 		elsif ($type eq 'T') { $result->{rows} = []; }
 		elsif ($type eq 'D') { push @{ $result->{rows} }, _row($content); }
 		elsif ($type eq 'K') { $self->{pid} = unpack('N', $content); }
@@ -347,6 +348,9 @@ sub sqlstate
 
 	return $result->{error} ? $result->{error}->{C} : $result->{closed} ? 'closed' : '00000';
 }
+
+# What has been notified to a session that listens since it was last asked for anything.
+sub notifications { return @{ $_[0]->query('SELECT')->{notifications} }; }
 
 sub close { my ($self) = @_; $self->{socket}->syswrite('X' . pack('N', 4)); $self->{socket}->close; return; }
 

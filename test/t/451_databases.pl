@@ -5,6 +5,7 @@
 use strict;
 use warnings;
 
+use File::Spec::Functions qw(rel2abs);
 use FindBin;
 use lib 'test/perl', "$FindBin::RealBin/../crash";
 use FlexApi;
@@ -103,6 +104,31 @@ is($dropper->receive->{error}, undef, 'and works when the worker is through');
 is(complaints(), '', 'quietly');
 $first->value('CREATE EXTENSION flex_api SCHEMA elsewhere');
 $_->close foreach $blocker, $dropper;
+
+# A worker that looks while DROP and CREATE EXTENSION are being committed: the new extension can
+# be seen, and what the worker remembers of the old one has not been called out of date.
+my $folder = rel2abs(PostgreSQL::Test::Utils::tempdir);
+my $includes = $node->config_data('--includedir-server');
+my $compiler = $ENV{CC} // 'gcc';
+SKIP:
+{
+	skip 'no C compiler for a commit that takes its time', 3
+	  if system("$compiler -shared -fPIC -I'$includes' -o '$folder/slow_commit.so' '$FindBin::RealBin/../crash/slow_commit.c' 2>'$folder/cc.log'") != 0;
+	# before the outbox does anything in this session, so that the worker is woken first
+	my $slow = FlexApi::Session->new($node, database => 'first');
+
+	$slow->value($_) foreach "LOAD '$folder/slow_commit.so'", 'SET slow_commit.ms = 300';
+	foreach my $schema ('public', 'elsewhere')
+	{
+		is($slow->sqlstate("DROP EXTENSION flex_api; CREATE EXTENSION flex_api SCHEMA $schema"), '00000',
+			"a worker that looks while the extension comes back in $schema");
+		$slow->value("SET search_path = $schema");
+		my $found = enqueue($slow, "first-$schema");
+		ok(reaches($slow, $found, 'succeeded'), '... finds it there');
+	}
+	is(complaints(), '', 'without a complaint');
+	$slow->close;
+}
 
 # A template whose worker is busy, and its copy.
 my $origin = database('origin');
