@@ -99,12 +99,11 @@ flex_batch_settle(Batch *batch, bool all)
 	return settled;
 }
 
-/* After the commit: let go of what has been settled.  True when any of it has callbacks. */
-bool
+/* After the commit: let go of what has been settled. */
+void
 flex_batch_end_settled(Batch *batch, bool all)
 {
 	dlist_mutable_iter iter;
-	bool with_callbacks = false;
 
 	dlist_foreach_modify(iter, &batch->sendings)
 	{
@@ -112,11 +111,20 @@ flex_batch_end_settled(Batch *batch, bool all)
 
 		if (all || is_over(sending))
 		{
-			with_callbacks |= sending->claim.on_success || sending->claim.on_failure;
+			batch->had_callbacks |= sending->claim.on_success || sending->claim.on_failure;
 			end_sending(batch, sending);
 		}
 	}
-	return with_callbacks;
+}
+
+/* True when callbacks may be due of what was settled since this was last asked. */
+bool
+flex_batch_had_callbacks(Batch *batch)
+{
+	bool had = batch->had_callbacks;
+
+	batch->had_callbacks = false;
+	return had;
 }
 
 /* Make the request and find its credentials, as the role that enqueued it. */
@@ -201,27 +209,24 @@ copy_claim(const Claim *claim)
 	return copy;
 }
 
-/*
- * Add a claimed request, ready to be sent.  False when it cannot be: then it has
- * been settled.
- */
-bool
+/* Add a claimed request, ready to be sent; or settle it, when it cannot be. */
+void
 flex_batch_add(Batch *batch, const Claim *claim, const Signature *signature)
 {
 	MemoryContext context = AllocSetContextCreate(batch->context, "flex_api request", ALLOCSET_SMALL_SIZES);
 	MemoryContext before = MemoryContextSwitchTo(context);
 	Sending *sending = palloc0(sizeof(Sending));
-	bool good;
 
 	sending->context = context;
 	sending->claim = copy_claim(claim);
 	dlist_push_tail(&batch->sendings, &sending->node);
 	batch->count++;
-	good = prepare(sending, signature);
-	if (!good)
+	if (!prepare(sending, signature))
+	{
+		batch->had_callbacks |= claim->on_failure;
 		end_sending(batch, sending);
+	}
 	MemoryContextSwitchTo(before);
-	return good;
 }
 
 /* The claims have been committed: they are ours to settle. */

@@ -14,15 +14,17 @@ typedef struct Batch
 {
 	dlist_head sendings;
 	int count;
+	bool had_callbacks;    /* some of what was settled */
 	MemoryContext context; /* that the requests' own are under */
 } Batch;
 
-extern bool flex_batch_add(Batch *batch, const Claim *claim, const Signature *signature);
+extern void flex_batch_add(Batch *batch, const Claim *claim, const Signature *signature);
 extern void flex_batch_confirm(Batch *batch);
 extern void flex_batch_start(Batch *batch);
 extern long flex_batch_pump(Batch *batch);
 extern bool flex_batch_any_over(Batch *batch);
 extern int flex_batch_settle(Batch *batch, bool all);
-extern bool flex_batch_end_settled(Batch *batch, bool all);
+extern void flex_batch_end_settled(Batch *batch, bool all);
+extern bool flex_batch_had_callbacks(Batch *batch);
 
 #endif /* FLEX_BATCH_H */

@@ -104,10 +104,10 @@ check_credentials(void)
 PGDLLEXPORT Datum
 flex_api_drain(PG_FUNCTION_ARGS)
 {
-	static const Transactions transactions = {
+	static const Driver driver = {
 		.begin = begin_transaction,
 		.commit = commit_transaction,
-		.rollback = roll_back_transaction,
+		.roll_back = roll_back_transaction,
 	};
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context;
@@ -120,7 +120,7 @@ flex_api_drain(PG_FUNCTION_ARGS)
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		flex_sender_run(flex_sender_create(&transactions, max_requests, false));
+		flex_sender_run(flex_sender_create(&driver, max_requests, false));
 	}
 	PG_FINALLY();
 	{

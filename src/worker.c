@@ -302,10 +302,10 @@ send_requests(Sender *sender)
 void
 flex_api_worker_main(Datum argument)
 {
-	static const Transactions transactions = {
+	static const Driver driver = {
 		.begin = begin_transaction,
 		.commit = commit_transaction,
-		.rollback = roll_back_transaction,
+		.roll_back = roll_back_transaction,
 		.check = check_shutdown,
 	};
 	uint32 event = flex_wait_event("FlexApiWorkerMain");
@@ -320,7 +320,7 @@ flex_api_worker_main(Datum argument)
 		proc_exit(0);
 	override_settings();
 	MemoryContextSwitchTo(TopMemoryContext);
-	sender = flex_sender_create(&transactions, PG_INT64_MAX, true);
+	sender = flex_sender_create(&driver, PG_INT64_MAX, true);
 	for (;;)
 	{
 		(void) flex_roster_was_woken(); /* we look now */
