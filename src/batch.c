@@ -216,17 +216,18 @@ flex_batch_add(Batch *batch, const Claim *claim, const Signature *signature)
 	MemoryContext context = AllocSetContextCreate(batch->context, "flex_api request", ALLOCSET_SMALL_SIZES);
 	MemoryContext before = MemoryContextSwitchTo(context);
 	Sending *sending = palloc0(sizeof(Sending));
+	bool good;
 
 	sending->context = context;
 	sending->claim = copy_claim(claim);
 	dlist_push_tail(&batch->sendings, &sending->node);
 	batch->count++;
-	if (!prepare(sending, signature))
-	{
-		batch->had_callbacks |= claim->on_failure;
-		end_sending(batch, sending);
-	}
+	good = prepare(sending, signature);
 	MemoryContextSwitchTo(before);
+	if (good)
+		return;
+	batch->had_callbacks |= claim->on_failure;
+	end_sending(batch, sending);
 }
 
 /* The claims have been committed: they are ours to settle. */

@@ -75,8 +75,11 @@
 	ExecCheckIndexConstraints((info), (slot), (state), (other), (arbiters))
 #endif
 
-/* 16 can leave out indexes that summarize. */
-#if PG_VERSION_NUM >= 160000
+/* 16 can leave out indexes that summarize; 19 takes flags. */
+#if PG_VERSION_NUM >= 190000
+#define flex_insert_speculative_index_tuples(info, slot, state, conflict, arbiters)                                    \
+	ExecInsertIndexTuples((info), (state), EIIT_NO_DUPE_ERROR, (slot), (arbiters), (conflict))
+#elif PG_VERSION_NUM >= 160000
 #define flex_insert_speculative_index_tuples(info, slot, state, conflict, arbiters)                                    \
 	ExecInsertIndexTuples((info), (slot), (state), false, true, (conflict), (arbiters), false)
 #else
