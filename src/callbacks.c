@@ -10,12 +10,16 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "callbacks.h"
 #include "commands/trigger.h"
+#include "errors.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
 #include "postmaster/interrupt.h"
+#include "settings.h"
+#include "statements.h"
 #include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -24,10 +28,6 @@
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
-
-#include "callbacks.h"
-#include "settings.h"
-#include "statements.h"
 #include "versions.h"
 
 #define CANCEL_AGAIN_MS 1000 /* for a callback that catches the first cancel */
@@ -231,6 +231,6 @@ flex_callback_run(const Callback *callback)
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	if (error != NULL && is_true_cancel(error))
-		ReThrowError(error);
+		flex_error_rethrow(error);
 	return error;
 }

@@ -10,6 +10,8 @@
  */
 #include "postgres.h"
 
+#include "utils/memutils.h"
+
 #include "errors.h"
 
 /*
@@ -90,4 +92,23 @@ flex_error_answer(const char *fmt, ...)
 	va_end(args);
 	ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION), errmsg("could not understand the Flex API's answer"),
 					errdetail_internal("%s", detail)));
+}
+
+/*
+ * Raise an error again of which a copy was made.  The server's own function for
+ * that leaves some strings where the copy has them, which may be gone before the
+ * error is told.
+ */
+void
+flex_error_rethrow(ErrorData *error)
+{
+	const char **const strings[] = {&error->filename, &error->funcname, &error->domain, &error->context_domain,
+									&error->message_id};
+
+	for (size_t i = 0; i < lengthof(strings); i++)
+	{
+		if (*strings[i] != NULL)
+			*strings[i] = MemoryContextStrdup(ErrorContext, *strings[i]);
+	}
+	ReThrowError(error);
 }

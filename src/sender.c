@@ -10,19 +10,19 @@
  */
 #include "postgres.h"
 
-#include "miscadmin.h"
-#include "utils/memutils.h"
-#include "utils/timestamp.h"
-
 #include "batch.h"
 #include "clock.h"
+#include "errors.h"
 #include "followups.h"
 #include "housekeeping.h"
+#include "miscadmin.h"
 #include "outbox.h"
 #include "queue.h"
 #include "roster.h"
 #include "sender.h"
 #include "transport.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #define HOUSEKEEPING_MS 30000
 #define CALLBACKS_A_TURN 20 /* then answers that have come are looked at again */
@@ -246,7 +246,7 @@ flex_sender_run(Sender *sender)
 		error = CopyErrorData();
 		FlushErrorState();
 		wind_up_after_error(sender);
-		ReThrowError(error);
+		flex_error_rethrow(error);
 	}
 	PG_END_TRY();
 }

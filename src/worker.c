@@ -17,11 +17,15 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_database.h"
+#include "errors.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
+#include "roster.h"
+#include "sender.h"
+#include "statements.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lock.h"
@@ -31,10 +35,6 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/wait_event.h"
-
-#include "roster.h"
-#include "sender.h"
-#include "statements.h"
 #include "versions.h"
 #include "worker.h"
 
@@ -293,7 +293,7 @@ send_requests(Sender *sender)
 		FlushErrorState();
 		QueryCancelPending = false;
 		leave_if_done();
-		ReThrowError(error);
+		flex_error_rethrow(error);
 	}
 	PG_END_TRY();
 }

@@ -85,6 +85,20 @@ sub wait_until
 	return 1;
 }
 
+# Wait until a process that sends the outbox's requests waits for an answer, or for something
+# to send.  Between two transactions it may do so for a moment, too: so it is seen a few times.
+sub is_at_rest
+{
+	my ($session, $pid) = @_;
+	my $times = 0;
+
+	return wait_until(sub {
+		my $rests = $session->value("SELECT wait_event_type = 'Extension' AND backend_xmin IS NULL FROM pg_stat_activity WHERE pid = $pid");
+		$times = ($rests // 'f') eq 't' ? $times + 1 : 0;
+		return $times == 20;
+	});
+}
+
 # The content of a file, '' when it is gone.
 sub content
 {

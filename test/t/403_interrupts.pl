@@ -61,6 +61,7 @@ sub check
 # While they are in flight: no snapshot, no lock on anything, no transaction that writes
 my @ids = in_flight();
 my $pid = $drainer->pid;
+ok(FlexApi::is_at_rest($control, $pid), 'all are in flight');
 is($control->value("SELECT count(*) FROM pg_locks WHERE pid = $pid AND locktype <> 'virtualxid'"), 0, 'in flight: no lock is held');
 is($control->value("SELECT backend_xmin IS NULL AND backend_xid IS NULL FROM pg_stat_activity WHERE pid = $pid"), 't', '... no snapshot, no transaction id');
 is($control->value("SELECT string_agg(state || sender_pid, ' ') FROM flex_outbox"), join(' ', ("sending$pid") x 4), '... they are said to be sent');

@@ -79,16 +79,7 @@ sub is_waiting_for_lock
 	return FlexApi::wait_until(sub { $control->value("SELECT count(*) FROM pg_locks WHERE pid = $pid AND NOT granted") > 0 });
 }
 
-# It waits for the network, with nothing more to claim: so it is seen a few times.
-sub is_waiting_for_answer
-{
-	my ($session) = @_;
-	my $pid = $session->pid;
-	my $times = 0;
-	return FlexApi::wait_until(sub {
-		$times = $control->value("SELECT wait_event_type = 'Extension' AND xact_start IS NULL FROM pg_stat_activity WHERE pid = $pid") ? $times + 1 : 0;
-		return $times == 20; });
-}
+sub is_waiting_for_answer { my ($session) = @_; return FlexApi::is_at_rest($control, $session->pid); }
 
 # A claim that was taken over is not settled by who had it before
 {

@@ -22,6 +22,7 @@ my $session = FlexApi::Session->new($node);
 sub check_holds
 {
 	my ($pid, $who) = @_;
+	ok(FlexApi::is_at_rest($session, $pid), "$who waits");
 	my $result = $session->query(
 		"SELECT backend_xmin, backend_xid, (SELECT count(*) FROM pg_locks WHERE pid = $pid AND locktype = 'relation'), state, wait_event_type "
 		. "FROM pg_stat_activity WHERE pid = $pid");
