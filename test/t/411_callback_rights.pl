@@ -161,8 +161,8 @@ foreach my $path ('lure', 'lure, pg_catalog, public', 'pg_temp, lure, pg_catalog
 	enqueue('finds', FlexApi::Session->new($node, user => 'plain', options => '-c search_path=lure,plain,public'));
 	$plain->value(q{SELECT flex_enqueue('flex_webchat_create', '{"address_sid": "IG00000000000000000000000000000001"}', on_success => '"o""dd, lure".finds')});
 	is($drainer->query('CALL public.flex_outbox_drain()')->{error}, undef, "a drainer's search_path $path");
-	is($super->value("SELECT string_agg(what, '; ' ORDER BY id) FROM log"),
-		'publicXtrue plain, public, pg_temp; publicXtrue plain, public, pg_temp; publicXtrue "o""dd, lure", public, pg_temp',
+	is($super->value(q{SELECT string_agg(what, '; ' ORDER BY what COLLATE "C") FROM log}),
+		'publicXtrue "o""dd, lure", public, pg_temp; publicXtrue plain, public, pg_temp; publicXtrue plain, public, pg_temp',
 		'... is none of the callback\'s');
 	is($drainer->value('SELECT (SELECT pg_catalog.count(*) FROM lure.log) + (SELECT pg_catalog.count(*) FROM pg_temp.log)'), 0, '... nor are his tables');
 	is($drainer->value('SHOW search_path'), $path, '... and stays his');
