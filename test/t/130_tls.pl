@@ -7,6 +7,7 @@ use lib 'test/perl';
 use FlexApi;
 use File::Temp qw(tempdir);
 use IO::Socket::INET;
+use List::Util qw(min);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -182,9 +183,12 @@ SKIP:
 	my $cost = session_for($simulator->url, $large);
 	my $one = "SELECT sid FROM flex_channels_list(max_rows => 1)";
 	is($cost->sqlstate($one), '00000', 'the large bundle is good');
-	my $before = FlexApi::cpu_seconds($cost->pid);
-	$cost->value($one) for 1 .. $calls;
-	my $each = (FlexApi::cpu_seconds($cost->pid) - $before) / $calls;
+	# The best of some: others' work on the machine only ever adds.
+	my $each = min(map {
+		my $before = FlexApi::cpu_seconds($cost->pid);
+		$cost->value($one) for 1 .. $calls / 4;
+		(FlexApi::cpu_seconds($cost->pid) - $before) / ($calls / 4);
+	} 1 .. 4);
 	is($simulator->get('counters')->{connections}, $calls + 1, 'each call had a new connection');
 	note(sprintf('a call with a new TLS connection: %.2f ms of CPU, bundle of %d kB', 1000 * $each, (-s $large) / 1024));
 	cmp_ok($each, '>', 0, 'the CPU time was measured');
