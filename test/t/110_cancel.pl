@@ -90,9 +90,19 @@ sub page
 	my ($server, $request) = @_;
 
 	sleep 1000 if $request->{path} =~ /Page=1/;
+	return large_page() if $request->{path} =~ /PageSize=999/;
 	return FlexApi::Server::answer(
 		'{"meta":{"key":"flex_chat_channels","next_page_url":"' . $server->url . '/v1/Channels?Page=1"},'
 		  . '"flex_chat_channels":[{"sid":"CH00000000000000000000000000000001"}]}');
+}
+
+# A page of so many channels that they take some time to decode.
+sub large_page
+{
+	my $row = '{"sid":"CH00000000000000000000000000000001","links":{"webhooks":"https://example.com"}}';
+
+	return FlexApi::Server::answer(
+		'{"meta":{"key":"flex_chat_channels","next_page_url":null},"flex_chat_channels":[' . join(',', ($row) x 150_000) . ']}');
 }
 
 # A listening socket that takes no connection any more.
@@ -146,7 +156,7 @@ sub is_waiting
 	my ($pid) = @_;
 
 	return $control->value(
-		"SELECT state = 'active' AND wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = $pid") eq 't';
+		"SELECT state = 'active' AND wait_event_type IS NOT DISTINCT FROM 'Extension' FROM pg_stat_activity WHERE pid = $pid") eq 't';
 }
 
 # How /proc shows a process: S asleep, Z or nothing gone.
@@ -382,6 +392,37 @@ is_deeply(\%outcomes, { 57014 => 60, own => 60 }, 'after a cancel at any moment 
 cmp_ok(scalar @slow, '<', 5, 'and none waits for what is there');
 note('cancels at random moments: ' . join(', ', map { "$_ $outcomes{$_}" } sort keys %outcomes) . "; slow afterwards: " . @slow);
 $storm->close;
+
+# While a page is decoded nothing is waited for.  The cancel comes when a third of that is done,
+# measured in what the backend has worked: of rows that are made, and of such as are only read.
+foreach my $rows (150_000, 1)
+{
+	my $session = FlexApi::Session->new($node);
+	my $list = "SELECT count(*) FROM flex_channels_list(page_size => 999, max_rows => $rows)";
+	my $worked = sub { FlexApi::cpu_seconds($session->pid) };
+	my $name = "a large page, $rows rows";
+	my @cancelled;
+
+	$session->value($list); # whose first costs are others
+	my $before = $worked->();
+	is($session->value($list), $rows, $name);
+	my $all = $worked->() - $before;
+	for (1 .. $TRIES)
+	{
+		$before = $worked->();
+		$session->send_query($list);
+		FlexApi::wait_until(sub { $worked->() - $before > $all / 3 });
+		my $start = time();
+		$control->value('SELECT pg_cancel_backend(' . $session->pid . ')');
+		my $result = $session->receive;
+		is($result->{error} ? $result->{error}->{C} : 'none', '57014', "$name: a cancel while it is decoded");
+		push @cancelled, time() - $start;
+	}
+	note(sprintf '%s: %.0f ms of work, cancelled within %s ms', $name, 1000 * $all, join('/', map { sprintf '%.1f', 1000 * $_ } @cancelled));
+	cmp_ok(least(@cancelled), '<', $LIMIT, "$name: it acts at once");
+	check_next_call($session, $name);
+	$session->close;
+}
 
 # The postmaster's death ends all of them.
 my @left = grep { !$_->{skip} } @stages;
