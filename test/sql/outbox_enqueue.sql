@@ -57,6 +57,7 @@ SELECT pg_temp.refused(
 	$$'flex_flow_update', '{"sid": "FO00000000000000000000000000000000", "integration_priority": 5.5}'$$,
 	$$'flex_flow_update', '{"sid": "FO00000000000000000000000000000000", "integration_priority": 2147483648}'$$,
 	$$'flex_flow_update', '{"sid": "FO00000000000000000000000000000000", "integration_priority": 1.00000000000000000000001}'$$,
+	$$'flex_flow_update', '{"sid": "FO00000000000000000000000000000000", "integration_priority": 1e-400}'$$,
 	$$'flex_flow_update', '{"sid": "FO00000000000000000000000000000000", "integration_priority": true}'$$,
 	$$'flex_plugin_configuration_create', '{"name": "x", "plugins": "[]"}'$$,
 	$$'flex_plugin_configuration_create', '{"name": "x", "plugins": {}}'$$,
