@@ -34,6 +34,7 @@ typedef struct Sending
 	bool was_sent;       /* when it was last looked at */
 	bool is_claimed;     /* its claim has been committed */
 	bool is_late;        /* its time is over */
+	bool is_settled;     /* in the last transaction */
 } Sending;
 
 /* Forget a request and let go of its connection. */
@@ -86,7 +87,8 @@ flex_batch_settle(Batch *batch, bool all)
 		Sending *sending = dlist_container(Sending, node, iter.cur);
 
 		/* A claim that was rolled back may be somebody else's by now. */
-		if (!sending->is_claimed || (!all && !is_over(sending)))
+		sending->is_settled = sending->is_claimed && (all || is_over(sending));
+		if (!sending->is_settled)
 			continue;
 		if (sending->transfer != NULL)
 			flex_settle_attempt(&sending->claim, sending->request, sending->transfer,
@@ -99,7 +101,10 @@ flex_batch_settle(Batch *batch, bool all)
 	return settled;
 }
 
-/* After the commit: let go of what has been settled. */
+/*
+ * After the commit: let go of what has been settled.  What has been answered
+ * since then, while somebody's trigger on the outbox called the service, is not.
+ */
 void
 flex_batch_end_settled(Batch *batch, bool all)
 {
@@ -109,7 +114,7 @@ flex_batch_end_settled(Batch *batch, bool all)
 	{
 		Sending *sending = dlist_container(Sending, node, iter.cur);
 
-		if (all || is_over(sending))
+		if (all || sending->is_settled)
 		{
 			batch->had_callbacks |= sending->claim.on_success || sending->claim.on_failure;
 			end_sending(batch, sending);

@@ -223,8 +223,7 @@ flex_callback_run(const Callback *callback)
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
+		error = flex_error_take();
 		RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_END_TRY();

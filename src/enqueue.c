@@ -292,7 +292,8 @@ flex_api_enqueue(PG_FUNCTION_ARGS)
 		flex_argument_refuse(FUNCTION, "unique_key", request.unique_key, false,
 							 psprintf("a text of %d bytes at the most", MOST_KEY_BYTES));
 	request.enqueued_by = GetUserNameFromId(request.enqueued_role, false);
-	request.account_sid = flex_setting_is_set(flex_settings.account_sid) ? flex_settings.account_sid : NULL;
+	if (flex_setting_is_set(flex_settings.account_sid))
+		request.account_sid = pstrdup(flex_settings.account_sid);
 	plan_wake();
 	PG_RETURN_INT64(insert_or_find(&request));
 }

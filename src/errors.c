@@ -94,6 +94,35 @@ flex_error_answer(const char *fmt, ...)
 					errdetail_internal("%s", detail)));
 }
 
+/* Copy the strings that the server takes for constants into a context. */
+static void
+copy_constants(ErrorData *error, MemoryContext context)
+{
+	const char **const strings[] = {&error->filename, &error->funcname, &error->domain, &error->context_domain,
+									&error->message_id};
+
+	for (size_t i = 0; i < lengthof(strings); i++)
+	{
+		if (*strings[i] != NULL)
+			*strings[i] = MemoryContextStrdup(context, *strings[i]);
+	}
+}
+
+/*
+ * Take the error that was caught, as a copy in the current context.  Some minor
+ * releases leave in it what only lasts as long as the error itself, when it was
+ * raised by flex_error_rethrow().
+ */
+ErrorData *
+flex_error_take(void)
+{
+	ErrorData *error = CopyErrorData();
+
+	copy_constants(error, CurrentMemoryContext);
+	FlushErrorState();
+	return error;
+}
+
 /*
  * Raise an error again of which a copy was made.  The server's own function for
  * that leaves some strings where the copy has them, which may be gone before the
@@ -102,13 +131,6 @@ flex_error_answer(const char *fmt, ...)
 void
 flex_error_rethrow(ErrorData *error)
 {
-	const char **const strings[] = {&error->filename, &error->funcname, &error->domain, &error->context_domain,
-									&error->message_id};
-
-	for (size_t i = 0; i < lengthof(strings); i++)
-	{
-		if (*strings[i] != NULL)
-			*strings[i] = MemoryContextStrdup(ErrorContext, *strings[i]);
-	}
+	copy_constants(error, ErrorContext);
 	ReThrowError(error);
 }

@@ -36,6 +36,7 @@ pg_noreturn extern void
 flex_error_connection(FailureKind kind, const char *method, const char *path, const char *reason);
 pg_noreturn extern void
 flex_error_too_large(const char *method, const char *path, int http_status, int limit_kilobytes);
+extern ErrorData *flex_error_take(void);
 pg_noreturn extern void flex_error_rethrow(ErrorData *error);
 pg_noreturn extern void flex_error_answer(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -33,8 +33,8 @@ fail(const Callback *callback, const ErrorData *error)
 {
 	bool give_up = callback->attempts >= FLEX_CALLBACK_ATTEMPTS;
 	int64 delay = flex_backoff_ms(callback->attempts - 1, FIRST_MS, MOST_MS);
-	int shown = pg_mbcliplen(error->message, strlen(error->message), SHOWN_BYTES);
-	char *message = pnstrdup(error->message, shown);
+	const char *said = error->message != NULL ? error->message : "missing error text";
+	char *message = pnstrdup(said, pg_mbcliplen(said, strlen(said), SHOWN_BYTES));
 
 	ereport(WARNING, (errcode(error->sqlerrcode),
 					  errmsg("callback of request " INT64_FORMAT " of the Flex API outbox failed", callback->id),

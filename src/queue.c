@@ -116,11 +116,15 @@ static void
 add_claims(Batch *batch, const Lane *lane, const Claim *claims, int count)
 {
 	const Operation *operation = flex_operation_find(lane->operation);
-	const Signature *signature =
-		operation != NULL ? flex_signature_of_operation(operation, flex_outbox_schema(false)) : NULL;
 
 	for (int i = 0; i < count; i++)
+	{
+		/* For each anew: somebody's trigger may have made new ones, when one that cannot be sent was settled. */
+		const Signature *signature =
+			operation != NULL ? flex_signature_of_operation(operation, flex_outbox_schema(false)) : NULL;
+
 		flex_batch_add(batch, &claims[i], signature);
+	}
 }
 
 /*

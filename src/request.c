@@ -10,6 +10,10 @@
 #include "errors.h"
 #include "request.h"
 
+/* Far beyond what any server takes: those of the outbox are many in memory at once. */
+#define MOST_TARGET_BYTES (1024 * 1024)
+#define MOST_BODY_BYTES (16 * 1024 * 1024)
+
 #define FORM_TYPE "application/x-www-form-urlencoded" /* also of a POST without parameters */
 
 /* The characters that need no encoding anywhere (RFC 3986, unreserved). */
@@ -114,6 +118,19 @@ flex_request_plain(const char *method, const char *target)
 	return request;
 }
 
+/* Raise 54000 for a request that is larger than any server takes. */
+void
+flex_request_check_size(const HttpRequest *request)
+{
+	if (request->target.len > MOST_TARGET_BYTES)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the request's URL is too long"),
+						errdetail("Its path and query have %d bytes, and %d are allowed.", request->target.len,
+								  MOST_TARGET_BYTES)));
+	if (request->body.len > MOST_BODY_BYTES)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the request is too large"),
+						errdetail("Its body has %d bytes, and %d are allowed.", request->body.len, MOST_BODY_BYTES)));
+}
+
 /* The text of the argument that stands in the path as {word}. */
 static const char *
 path_value(const char *word, size_t length, const Parameter *parameters, int count, char ***texts)
@@ -195,6 +212,8 @@ flex_request_build(const Operation *operation, const Parameter *parameters, int 
 		for (int j = 0; j < counts[i]; j++)
 			place_text(request, &parameters[i], texts[i][j]);
 	}
+	/* Here, so that in the outbox it is this request's error and no other's. */
+	flex_request_check_size(request);
 	return request;
 }
 

@@ -34,5 +34,6 @@ extern void flex_request_add_query(HttpRequest *request, const char *name, const
 extern void flex_request_begin_form(HttpRequest *request);
 extern void flex_request_add_form(HttpRequest *request, const char *name, const char *value);
 extern void flex_request_set_json(HttpRequest *request, const char *json);
+extern void flex_request_check_size(const HttpRequest *request);
 
 #endif /* FLEX_REQUEST_H */

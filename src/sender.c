@@ -85,30 +85,35 @@ may_claim(const Sender *sender)
 	return flex_queue_may_claim(sender->queue, sender->batch.count);
 }
 
-/* One transaction: settle what is over, claim what is due. */
-static void
-settle_and_claim(Sender *sender)
-{
-	Batch *batch = &sender->batch;
-	int settled;
-
-	flex_transaction_begin(sender->transaction);
-	if (must_clean_up(sender))
-		clean_up(sender);
-	settled = flex_batch_settle(batch, false);
-	flex_outbox_flush();
-	sender->transaction->must_be_durable = flex_queue_claim(sender->queue, batch, batch->count - settled) > 0;
-	flex_transaction_commit(sender->transaction);
-	flex_batch_confirm(batch);
-	flex_batch_end_settled(batch, false);
-}
-
 /* Raise when we have been told to stop. */
 static void
 check_stop(const Sender *sender)
 {
 	if (sender->driver->check != NULL)
 		sender->driver->check();
+}
+
+/* One transaction: settle what is over, claim what is due. */
+static void
+settle_and_claim(Sender *sender)
+{
+	Batch *batch = &sender->batch;
+	int settled;
+	int claimed;
+
+	flex_transaction_begin(sender->transaction);
+	if (must_clean_up(sender))
+		clean_up(sender);
+	settled = flex_batch_settle(batch, false);
+	flex_outbox_flush();
+	claimed = flex_queue_claim(sender->queue, batch, batch->count - settled);
+	sender->transaction->must_be_durable = claimed > 0;
+	flex_transaction_commit(sender->transaction);
+	flex_batch_confirm(batch);
+	flex_batch_end_settled(batch, false);
+	if (claimed > 0)
+		flex_transaction_check_replicated();
+	check_stop(sender);
 }
 
 /* True when a callback may be due. */
@@ -243,8 +248,7 @@ flex_sender_run(Sender *sender)
 		ErrorData *error;
 
 		MemoryContextSwitchTo(sender->context);
-		error = CopyErrorData();
-		FlushErrorState();
+		error = flex_error_take();
 		wind_up_after_error(sender);
 		flex_error_rethrow(error);
 	}

@@ -12,6 +12,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/dependency.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
@@ -242,6 +243,7 @@ static SPIPlanPtr plans[STATEMENTS];
 
 static int running;         /* statements, one in another's trigger */
 static Oid known_schema;    /* that the plans are for */
+static Oid known_table;     /* the outbox there */
 static Oid known_extension; /* whose schema that is, or was */
 static bool plans_are_stale;
 
@@ -266,6 +268,20 @@ look_up_schema(void)
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
 	return schema;
+}
+
+/*
+ * The extension's own outbox in a schema.  What only has its name, once the
+ * extension is gone, is somebody else's: its rows would have a worker act as
+ * whatever role they name.
+ */
+static Oid
+look_up_outbox(Oid schema)
+{
+	Oid table = OidIsValid(schema) ? get_relname_relid("flex_outbox", schema) : InvalidOid;
+	bool is_ours = OidIsValid(table) && getExtensionOfObject(RelationRelationId, table) == known_extension;
+
+	return is_ours ? table : InvalidOid;
 }
 
 /*
@@ -302,11 +318,12 @@ flex_outbox_schema(bool missing_ok)
 	registered = true;
 	if (plans_are_stale)
 		forget_plans();
-	if (OidIsValid(known_schema) && OidIsValid(get_relname_relid("flex_outbox", known_schema)))
+	if (OidIsValid(known_table) && get_relname_relid("flex_outbox", known_schema) == known_table)
 		return known_schema;
 	forget_plans();
 	known_schema = look_up_schema();
-	if (!OidIsValid(known_schema) || !OidIsValid(get_relname_relid("flex_outbox", known_schema)))
+	known_table = look_up_outbox(known_schema);
+	if (!OidIsValid(known_table))
 	{
 		known_schema = InvalidOid;
 		if (!missing_ok)

@@ -5,6 +5,11 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
+#include "replication/syncrep.h"
+#include "replication/walsender.h"
+#include "replication/walsender_private.h"
+#include "storage/lwlock.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
@@ -57,6 +62,42 @@ flex_transaction_commit(Transaction *transaction)
 								 false);
 	transaction->driver->commit();
 	end(transaction);
+}
+
+/* How far a standby must be with a claim: an index of WalSndCtl->lsn. */
+static int
+standby_stage(void)
+{
+	switch (synchronous_commit)
+	{
+		case SYNCHRONOUS_COMMIT_REMOTE_WRITE:
+			return SYNC_REP_WAIT_WRITE;
+		case SYNCHRONOUS_COMMIT_REMOTE_APPLY:
+			return SYNC_REP_WAIT_APPLY;
+		default: /* claims have "on" at the least */
+			return SYNC_REP_WAIT_FLUSH;
+	}
+}
+
+/*
+ * Raise unless the last commit, of a claim, has reached the synchronous standby,
+ * where there is to be one.  The server gives up waiting when it is cancelled,
+ * and only warns.
+ */
+void
+flex_transaction_check_replicated(void)
+{
+	bool reached;
+
+	if (max_wal_senders == 0 || SyncRepStandbyNames == NULL || SyncRepStandbyNames[0] == '\0')
+		return;
+	LWLockAcquire(SyncRepLock, LW_SHARED);
+	reached = WalSndCtl->lsn[standby_stage()] >= XactLastCommitEnd;
+	LWLockRelease(SyncRepLock);
+	if (!reached)
+		ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED),
+						errmsg("the claim on requests of the Flex API outbox has not reached the synchronous standby"),
+						errdetail("Nothing was sent of it.")));
 }
 
 /* After an error: undo what was done, if a transaction has begun at all. */

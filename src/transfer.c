@@ -25,7 +25,6 @@
 #define IDLE_SECONDS 50L
 #define CA_CACHE_SECONDS 600L
 #define KEPT_BODY_BYTES (1024 * 1024) /* a larger buffer is given back after use */
-#define MOST_URL_BYTES (1024 * 1024)  /* far beyond what any server takes */
 #define MAX_HEADER_BYTES (256 * 1024)
 
 struct Transfer
@@ -242,13 +241,12 @@ set_if_changed(Transfer *transfer, CURLoption option, char **current, const char
 static void
 set_route(Transfer *transfer, const HttpRequest *request, const char *origin)
 {
-	char *url = psprintf("%s%s", origin, request->target.data);
+	char *url;
 	const char *proxy = flex_settings.proxy;
 	const char *ca_file = flex_settings.ca_file;
 
-	if (strlen(url) > MOST_URL_BYTES)
-		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the request's URL is too long"),
-						errdetail("It has %zu bytes, and %d are allowed.", strlen(url), MOST_URL_BYTES)));
+	flex_request_check_size(request);
+	url = psprintf("%s%s", origin, request->target.data);
 	SET(transfer->easy, CURLOPT_URL, url);
 	pfree(url);
 	/* An empty proxy keeps libcurl from those of the environment. */

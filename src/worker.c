@@ -39,6 +39,7 @@
 #include "worker.h"
 
 #define LAUNCHER_RESTART_SECONDS 1
+#define INVALID_DATABASE_LIMIT (-2) /* datconnlimit after a DROP DATABASE that was cut short */
 
 extern PGDLLEXPORT void flex_api_launcher_main(Datum argument);
 extern PGDLLEXPORT void flex_api_worker_main(Datum argument);
@@ -92,16 +93,26 @@ wake_all_databases(void)
 	CommitTransactionCommand();
 }
 
-/* True when there is such a database. */
+/* True when a database can be connected to now; one that is gone needs no worker any more. */
 static bool
-database_exists(Oid database)
+admits_worker(Oid database)
 {
-	bool exists;
+	HeapTuple tuple;
+	bool admits = false;
 
 	StartTransactionCommand();
-	exists = SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(database));
+	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_database form = (Form_pg_database) GETSTRUCT(tuple);
+
+		admits = form->datallowconn && form->datconnlimit != INVALID_DATABASE_LIMIT;
+		ReleaseSysCache(tuple);
+	}
+	else
+		flex_roster_close(database);
 	CommitTransactionCommand();
-	return exists;
+	return admits;
 }
 
 /* Have the postmaster start a database's worker. */
@@ -110,11 +121,8 @@ start_worker(Oid database)
 {
 	BackgroundWorker worker;
 
-	if (!database_exists(database))
-	{
-		flex_roster_close(database);
+	if (!admits_worker(database))
 		return;
-	}
 	describe_worker(&worker, "flex_api outbox worker", "flex_api_worker_main");
 	worker.bgw_main_arg = ObjectIdGetDatum(database);
 	worker.bgw_notify_pid = MyProcPid;
@@ -185,9 +193,13 @@ begin_transaction(void)
 	pgstat_report_activity(STATE_RUNNING, "flex_api: sending the outbox's requests");
 }
 
+/* Who has been told to stop does not wait for a standby, which may never come back. */
 static void
 commit_transaction(void)
 {
+	if (ShutdownRequestPending)
+		(void) set_config_option("synchronous_commit", "local", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
+								 false);
 	SPI_finish();
 	PopActiveSnapshot();
 	CommitTransactionCommand();
@@ -289,8 +301,7 @@ send_requests(Sender *sender)
 		ErrorData *error;
 
 		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
+		error = flex_error_take();
 		QueryCancelPending = false;
 		leave_if_done();
 		flex_error_rethrow(error);

@@ -230,6 +230,17 @@ $first->value('SET search_path = elsewhere');
 $again = enqueue($first, 'first-owned');
 ok(reaches($first, $again, 'succeeded'), 'which is there again');
 
+# A database that admits nobody is left alone, without an error each time, until it does again.
+$session->value('ALTER DATABASE first ALLOW_CONNECTIONS false');
+complaints();
+my ($last) = workers($session, 'first');
+$session->value("SELECT pg_terminate_backend($last)");
+ok(FlexApi::wait_until(sub { !workers($session, 'first') }), 'a worker ends');
+ok(!FlexApi::wait_until(sub { workers($session, 'first') }, 3), 'none comes where no connections are allowed');
+is(complaints(), '', '... nor an error');
+$session->value('ALTER DATABASE first ALLOW_CONNECTIONS true');
+ok(has_worker($session, 'first'), 'one comes when they are');
+
 # All databases have their worker again after a restart.
 $simulator->clear_faults;
 $node->restart;
