@@ -112,6 +112,10 @@ signature_of(const char *name)
 
 	if (operation == NULL)
 		flex_argument_refuse(FUNCTION, "operation", name, false, "the name of an operation: see flex_operations()");
+	if (operation->secret)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("%s cannot be enqueued", name),
+				 errdetail("Its answer is a secret, which the outbox would keep."), errhint("Call it directly.")));
 	signature = flex_signature_of_operation(operation, flex_outbox_schema(false));
 	if (signature == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function %s does not exist", name)));

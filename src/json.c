@@ -2,7 +2,7 @@
  * json.c
  *		Bytes become a tree of JSON values: the only room with json-c.
  *
- * Only what RFC 8259 calls JSON is taken, no deeper than MAX_DEPTH, and only in
+ * Only what RFC 8259 calls JSON is taken, no deeper than FLEX_MOST_DEPTH, and only in
  * valid UTF-8.  A document is parsed whole, or a long array of it in slices: a
  * small tree that is gone before the next one is made stays in the processor's
  * caches.
@@ -21,7 +21,6 @@
 
 #include "json.h"
 
-#define MAX_DEPTH 128
 #define KEPT_DOCUMENT_BYTES (1024 * 1024)
 
 struct JsonDocument
@@ -59,7 +58,7 @@ get_tokener(void)
 
 	spare_tokener = NULL;
 	if (tokener == NULL)
-		tokener = json_tokener_new_ex(MAX_DEPTH);
+		tokener = json_tokener_new_ex(FLEX_MOST_DEPTH);
 	if (tokener == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	return tokener;
@@ -197,6 +196,8 @@ flex_json_read(JsonDocument *document, const char *bytes, size_t length)
 	LexicalFindings findings;
 	const char *wrong = flex_json_check(&bytes, &length, &findings);
 
+	if (wrong == NULL && flex_lexical_is_costly(findings.parts, length))
+		wrong = "has too many values";
 	return wrong != NULL ? wrong : flex_json_parse(document, bytes, length);
 }
 
@@ -284,6 +285,15 @@ flex_json_boolean(JsonNode *node)
 	return json_object_get_boolean(node);
 }
 
+/* A text that json-c has made, for which it may have found no memory. */
+static const char *
+checked(const char *text)
+{
+	if (text == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	return text;
+}
+
 /* The value of a number without fraction that fits in 64 bits; else false. */
 bool
 flex_json_integer(JsonNode *node, int64 *value)
@@ -296,7 +306,7 @@ flex_json_integer(JsonNode *node, int64 *value)
 		*value = json_object_get_int64(node);
 		return true;
 	}
-	text = json_object_get_string(node);
+	text = checked(json_object_get_string(node));
 	errno = 0;
 	*value = strtoi64(text, &end, 10);
 	return errno == 0 && end != text && strcmp(end, "E0") == 0;
@@ -321,8 +331,8 @@ const char *
 flex_json_text(JsonNode *node, int *length)
 {
 	size_t size;
-	const char *text =
-		json_object_to_json_string_length(node, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &size);
+	const char *text = checked(
+		json_object_to_json_string_length(node, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &size));
 
 	*length = size;
 	return text;

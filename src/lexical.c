@@ -26,6 +26,16 @@
 /* A few dozen rows: their tree stays in the processor's caches. */
 #define SLICE_BYTES (16 * 1024)
 
+/*
+ * Memory of a tree: a value, however short, takes what a part has, an object or
+ * array more.  A document may take so much, and so many times its bytes: a few
+ * bytes of "{}," over and over would take hundreds of times theirs.
+ */
+#define PART_BYTES 64
+#define CONTAINER_PARTS 12
+#define TREE_BYTES (INT64CONST(256) * 1024 * 1024)
+#define TREE_TIMES 16
+
 #define NOT_JSON "is not valid JSON"
 
 #define HIGH_BITS UINT64CONST(0x8080808080808080)
@@ -39,6 +49,7 @@ typedef struct Reader
 	char last;         /* the last mark, or WORD */
 	char outermost;    /* the bracket that opens the document */
 	int depth;         /* of brackets */
+	int64 parts;       /* since the last cut */
 	uint64 high_bits;  /* of bytes in strings */
 	bool is_long;      /* the last word is an integer that may not fit in 64 bits */
 	ArrayPlace *array; /* that is being read; NULL: none that is noted */
@@ -254,12 +265,22 @@ note_array(Reader *reader)
 	reader->array->first_cut = found->cut_count;
 }
 
+/* Nothing after this is parsed together with what was before. */
+static void
+end_stretch(Reader *reader)
+{
+	reader->findings->parts += reader->parts;
+	reader->findings->most_parts = Max(reader->findings->most_parts, reader->parts);
+	reader->parts = 0;
+}
+
 /* A comma comes: count it, if it is between elements of a noted array. */
 static inline void
 note_comma(Reader *reader)
 {
 	LexicalFindings *found = reader->findings;
 
+	reader->parts++;
 	if (reader->depth != 2 || reader->array == NULL)
 		return;
 	reader->array->count++;
@@ -267,12 +288,15 @@ note_comma(Reader *reader)
 		return;
 	found->cuts = make_room(found->cuts, sizeof(char *), found->cut_count, &found->cut_capacity);
 	found->cuts[found->cut_count++] = reader->cut = reader->at;
+	end_stretch(reader);
 }
 
 /* Step over an opening bracket. */
 static inline void
 read_opening(Reader *reader)
 {
+	if (reader->depth < FLEX_MOST_DEPTH)
+		reader->parts += CONTAINER_PARTS;
 	if (reader->depth++ == 0)
 		reader->outermost = *reader->at;
 	if (*reader->at == '[')
@@ -361,7 +385,15 @@ flex_lexical_complaint(const char *bytes, size_t length, LexicalFindings *findin
 	if (reader.array != NULL)
 		findings->array_count--; /* it has no end, and the parser will see that */
 	findings->is_ascii = (reader.high_bits & HIGH_BITS) == 0;
+	end_stretch(&reader);
 	return NULL;
+}
+
+/* True when so many parts, of a document of that length, would take too much memory. */
+bool
+flex_lexical_is_costly(int64 parts, size_t length)
+{
+	return parts * PART_BYTES > TREE_BYTES + TREE_TIMES * (int64) length;
 }
 
 /*

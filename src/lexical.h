@@ -21,6 +21,9 @@ typedef struct LexicalFindings
 {
 	bool is_ascii;
 	bool has_long_integers; /* that may not fit in 64 bits */
+	/* What its tree would take, by flex_lexical_is_costly(): all of it, and the most that is parsed at once in slices. */
+	int64 parts;
+	int64 most_parts;
 	ArrayPlace *arrays;
 	int array_count;
 	int array_capacity;
@@ -33,7 +36,11 @@ typedef struct LexicalFindings
 /* The fewest digits of an integer that may not fit in 64 bits. */
 #define FLEX_LONG_DIGITS 19
 
+/* Brackets within each other that are parsed: what is deeper is refused. */
+#define FLEX_MOST_DEPTH 128
+
 extern const char *flex_lexical_complaint(const char *bytes, size_t length, LexicalFindings *findings);
+extern bool flex_lexical_is_costly(int64 parts, size_t length);
 extern void flex_lexical_widen(StringInfo wide, const char *bytes, size_t length);
 
 #endif /* FLEX_LEXICAL_H */

@@ -190,7 +190,7 @@ static const Operation operations[] = {
 	 .path = "/v1/Insights/QualityManagement/Questionnaires"},
 	{.name = "flex_insights_questions_list", .method = "GET", .path = "/v1/Insights/QualityManagement/Questions"},
 	{.name = "flex_insights_segments_list", .method = "GET", .path = "/v1/Insights/Segments"},
-	{.name = "flex_insights_session_create", .method = "POST", .path = "/v1/Insights/Session"},
+	{.name = "flex_insights_session_create", .method = "POST", .path = "/v1/Insights/Session", .secret = true},
 	{.name = "flex_insights_user_roles_fetch", .method = "GET", .path = "/v1/Insights/UserRoles"},
 
 	/* Channels: legacy since 2026-06 */

@@ -47,6 +47,7 @@ typedef struct Operation
 	const char *method;
 	const char *path; /* {Word}: the argument of that wire name */
 	double rate;      /* published limit, requests a second an account; 0: none */
+	bool secret;      /* its answer is one: not for the outbox, which keeps answers */
 	ArgumentRule rules[MAX_OWN_RULES];
 } Operation;
 

@@ -15,6 +15,7 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -24,6 +25,7 @@
 #include "statements.h"
 
 #define CHANNEL "flex_api"
+#define MOST_QUEUE_USAGE 0.75 /* of the server's queue of notifications */
 
 /* A column of a row that came, and whether it is NULL. */
 static Datum
@@ -183,23 +185,43 @@ flex_outbox_discard(void)
 	collected_bytes = 0;
 }
 
+/*
+ * True when the server's queue of notifications has room.  A session that listens
+ * and does not read fills it, which anybody can do; then a commit that notifies
+ * fails, and with it the answers that it records.  So nobody is told, meanwhile.
+ */
+static bool
+may_notify(void)
+{
+	return DatumGetFloat8(DirectFunctionCall1(pg_notification_queue_usage, (Datum) 0)) < MOST_QUEUE_USAGE;
+}
+
+static void
+notify(int64 id, const char *state)
+{
+	Async_Notify(CHANNEL, psprintf(INT64_FORMAT " %s", id, state));
+}
+
 /* Tell who listens that a request has reached its last state. */
 void
 flex_outbox_notify(int64 id, const char *state)
 {
-	Async_Notify(CHANNEL, psprintf(INT64_FORMAT " %s", id, state));
+	if (may_notify())
+		notify(id, state);
 }
 
 /* Tell of the settled requests that came back with a last state. */
 static void
 notify_settled(uint64 count)
 {
+	if (count == 0 || !may_notify())
+		return;
 	for (uint64 i = 0; i < count; i++)
 	{
 		const char *state = text_column(i, 2);
 
 		if (state != NULL)
-			flex_outbox_notify(DatumGetInt64(value(i, 1)), state);
+			notify(DatumGetInt64(value(i, 1)), state);
 	}
 }
 

@@ -119,6 +119,7 @@ flex_page_open(ListPage *page, const char *bytes, size_t length)
 	int64 rows;
 
 	check(flex_json_check(&bytes, &length, findings));
+	check(flex_lexical_is_costly(findings->most_parts, length) ? "has too many values" : NULL);
 	append_frame(&frame, bytes, length, findings);
 	page->document = flex_json_begin();
 	check(flex_json_parse(page->document, frame.data, frame.len));

@@ -16,7 +16,8 @@
 #include "json.h"
 #include "problem.h"
 
-#define SHOWN_BYTES 1000 /* of what the service adds to its message */
+#define SHOWN_BYTES 1000        /* of what the service adds to its message */
+#define MOST_BYTES (256 * 1024) /* of a body that is looked into: no refusal needs as much */
 
 /* The text of a string or a number, for a message; NULL for anything else. */
 static char *
@@ -107,9 +108,12 @@ flex_problem_read(Problem *problem, const char *bytes, size_t length)
 	static const char *const messages[] = {"message", "detail", "title", NULL};
 	static const char *const codes[] = {"code", NULL};
 	static const char *const urls[] = {"more_info", "type", NULL};
-	JsonDocument *document = flex_json_begin();
+	JsonDocument *document;
 	JsonNode *root;
 
+	if (length > MOST_BYTES)
+		return;
+	document = flex_json_begin();
 	if (flex_json_read(document, bytes, length) != NULL)
 		return;
 	root = flex_json_root(document);

@@ -11,8 +11,9 @@
 #include "request.h"
 
 /* Far beyond what any server takes: those of the outbox are many in memory at once. */
-#define MOST_TARGET_BYTES (1024 * 1024)
-#define MOST_BODY_BYTES (16 * 1024 * 1024)
+#define MOST_TARGET_BYTES (512 * 1024)
+#define MOST_BODY_BYTES (4 * 1024 * 1024)
+#define MOST_HEADER_BYTES (64 * 1024)
 
 #define FORM_TYPE "application/x-www-form-urlencoded" /* also of a POST without parameters */
 
@@ -122,6 +123,14 @@ flex_request_plain(const char *method, const char *target)
 void
 flex_request_check_size(const HttpRequest *request)
 {
+	size_t header_bytes = 0;
+	ListCell *cell;
+
+	foreach (cell, request->headers)
+		header_bytes += strlen(lfirst(cell));
+	if (header_bytes > MOST_HEADER_BYTES)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the request's headers are too long"),
+						errdetail("They have %zu bytes, and %d are allowed.", header_bytes, MOST_HEADER_BYTES)));
 	if (request->target.len > MOST_TARGET_BYTES)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the request's URL is too long"),
 						errdetail("Its path and query have %d bytes, and %d are allowed.", request->target.len,

@@ -23,6 +23,8 @@
 
 #include "settings.h"
 
+#define MOST_USER_BYTES 255 /* of an account or a key: the outbox keeps the account, and messages tell it */
+
 Settings flex_settings;
 
 /* True when a string parameter has a value. */
@@ -43,6 +45,13 @@ check_user(char **newval, void **extra, GucSource source)
 			GUC_check_errdetail("Colons and control characters cannot be part of a SID.");
 			return false;
 		}
+	}
+	if (strlen(*newval) > MOST_USER_BYTES)
+	{
+		/* Without the value. */
+		GUC_check_errmsg("invalid value for a SID");
+		GUC_check_errdetail("A SID has %d bytes at the most.", MOST_USER_BYTES);
+		return false;
 	}
 	return true;
 }

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "mb/pg_wchar.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -21,6 +22,8 @@
 #define MISCONFIGURED_MS 60000 /* until somebody may have mended the settings */
 
 #define STATUS_NOT_FOUND 404
+
+#define SHOWN_BYTES 4000 /* of an error's message */
 
 static const char state_pending[] = "pending";
 static const char state_succeeded[] = "succeeded";
@@ -68,6 +71,15 @@ plan_next_attempt(const Claim *claim, Settlement *settlement, int64 delay_ms)
 	settlement->run_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay_ms);
 }
 
+/* An error's message, cut off, for those of many requests are written at once; NULL for none. */
+static char *
+shortened(const char *message)
+{
+	if (message == NULL)
+		return NULL;
+	return pnstrdup(message, pg_mbcliplen(message, strlen(message), SHOWN_BYTES));
+}
+
 /* The body of a good answer, or false when it makes no sense: then the error says why. */
 static bool
 read_response(const Transfer *transfer, Settlement *settlement)
@@ -93,7 +105,7 @@ read_response(const Transfer *transfer, Settlement *settlement)
 			PG_RE_THROW();
 		FlushErrorState();
 		settlement->error_code = pstrdup(unpack_sql_state(error->sqlerrcode));
-		settlement->error_message = psprintf("%s: %s", error->message, error->detail ? error->detail : "");
+		settlement->error_message = shortened(psprintf("%s: %s", error->message, error->detail ? error->detail : ""));
 		good = false;
 	}
 	PG_END_TRY();
@@ -208,7 +220,7 @@ flex_settle_unsent(const Claim *claim, const ErrorData *error)
 {
 	Settlement settlement = {
 		.error_code = unpack_sql_state(error->sqlerrcode),
-		.error_message = error->message,
+		.error_message = shortened(error->message),
 	};
 
 	if (claim->foreign)

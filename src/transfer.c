@@ -26,6 +26,7 @@
 #define CA_CACHE_SECONDS 600L
 #define KEPT_BODY_BYTES (1024 * 1024) /* a larger buffer is given back after use */
 #define MAX_HEADER_BYTES (256 * 1024)
+#define MAX_HEADERS 1000 /* to show them takes libcurl the square of that */
 
 struct Transfer
 {
@@ -39,6 +40,7 @@ struct Transfer
 	bool was_sent;
 	bool headers_complete; /* of the answer */
 	size_t header_bytes;
+	int header_count;
 	bool no_descriptor;
 	bool too_large;
 	size_t limit; /* bytes of body that are taken */
@@ -88,7 +90,8 @@ receive_header(char *bytes, size_t size, size_t count, void *data)
 	size_t length = size * count;
 
 	transfer->header_bytes += length;
-	if (transfer->header_bytes > MAX_HEADER_BYTES)
+	transfer->header_count++;
+	if (transfer->header_bytes > MAX_HEADER_BYTES || transfer->header_count > MAX_HEADERS)
 		return 0;
 	/* From 8.22 on a lone carriage return may come, where the connection was closed behind it. */
 	if ((length == 2 && bytes[0] == '\r' && bytes[1] == '\n') || (length == 1 && bytes[0] == '\n'))
@@ -331,6 +334,7 @@ flex_transfer_prepare(const HttpRequest *request, const char *origin, const char
 	transfer->was_sent = false;
 	transfer->headers_complete = false;
 	transfer->header_bytes = 0;
+	transfer->header_count = 0;
 	transfer->no_descriptor = false;
 	transfer->too_large = false;
 	transfer->limit = (size_t) flex_settings.max_response_size * 1024;

@@ -93,7 +93,7 @@ SELECT pg_temp.refused(
 	$$'flex_insights_session_create', '{"authorization": "Bearer s3cret"}'$$,
 	$$'flex_insights_user_roles_fetch', '{"authorization": 5}'$$,
 	$$'flex_insights_questionnaire_fetch', '{"questionnaire_sid": "x", "authorization": "s3cret"}'$$);
-SELECT pg_temp.attempt($$SELECT FROM (SELECT flex_enqueue('flex_insights_session_create', '{"authorization": null}')) AS enqueued$$);
+SELECT pg_temp.attempt($$SELECT FROM (SELECT flex_enqueue('flex_insights_user_roles_fetch', '{"authorization": null}')) AS enqueued$$);
 
 -- The rest of the arguments
 SELECT pg_temp.refused(
@@ -163,7 +163,7 @@ SELECT count(flex_enqueue('flex_provisioning_status_fetch', '{}'));
 SELECT count(*) FROM flex_outbox AS o WHERE o::text LIKE '%s3cret%';
 -- all operations that are not lists can be enqueued with what a call of theirs needs: none is refused as unknown
 SELECT name FROM flex_operations(), pg_temp.attempt(format('SELECT flex_enqueue(%L, ''{"nothing": 1}'')', name)) WITH ORDINALITY AS a (outcome, line)
-WHERE line = 1 AND outcome <> format('22023: %s has no argument "nothing"', name) AND outcome <> '0A000: a list cannot be enqueued';
+WHERE line = 1 AND outcome <> format('22023: %s has no argument "nothing"', name) AND outcome !~ '^0A000: (a list|flex_insights_session_create) cannot be enqueued$';
 DELETE FROM flex_outbox;
 
 -- unique_key: the id of the first, whatever the rest, in whatever state; a rolled back one is free again

@@ -22,7 +22,7 @@ sub state_of { my ($id) = @_; return $session->value("SELECT state FROM flex_out
 my $long = q{jsonb_build_object('sid', repeat('x', 2000000))};
 is($session->sqlstate("SELECT flex_enqueue('flex_plugin_fetch', $long)"), '54000', 'a URL that is too long is refused');
 is($session->sqlstate(q{SELECT flex_plugin_fetch(repeat('x', 2000000))}), '54000', '... by a direct call as well');
-my $large = q{jsonb_build_object('body', jsonb_build_object('note', repeat('x', 17000000)))};
+my $large = q{jsonb_build_object('body', jsonb_build_object('note', repeat('x', 5000000)))};
 is($session->sqlstate("SELECT flex_enqueue('flex_configuration_update', $large)"), '54000', '... so is a body that is too large');
 $session->value('BEGIN');
 my $id = $session->value(q{SELECT flex_enqueue('flex_plugin_fetch', '{"sid": "x"}')});
