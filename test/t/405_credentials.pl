@@ -176,8 +176,8 @@ SKIP:
 	is(scalar($server->notes), 1, 'a sender that has memory');
 	# of its text there must be several copies
 	$id = $alices->value(q{SELECT flex_enqueue('flex_configuration_update', jsonb_build_object('body',
-		jsonb_build_object('account_sid', 'AC' || repeat('0', 32), 'attributes', jsonb_build_object('x', repeat('"', 4000000)))), max_attempts => 1)});
-	my $most = FlexApi::status_of($short->pid, 'VmData') * 1024 + 16 * 1024 * 1024;
+		jsonb_build_object('account_sid', 'AC' || repeat('0', 32), 'attributes', jsonb_build_object('x', repeat('"', 1900000)))), max_attempts => 1)});
+	my $most = FlexApi::status_of($short->pid, 'VmData') * 1024 + 5 * 1024 * 1024;
 	system('prlimit', '--pid', $short->pid, "--data=$most:") == 0 or die 'prlimit';
 	is($short->sqlstate('CALL flex_outbox_drain()'), '00000', '... and one that has not');
 	is($super->value("SELECT concat_ws('|', state, error_code, attempts, run_at > now() + interval '10 s') FROM flex_outbox WHERE id = $id"),
