@@ -1,6 +1,6 @@
 /*
  * callbacks.c
- *		The functions that are called when a request has ended.
+ *		Calls a callback as its role, in its time, and catches its errors.
  *
  * A callback runs with the rights of the role that enqueued the request, and
  * nothing it does may outlive them: as in maintenance commands, it cannot leave
