@@ -157,7 +157,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION flex_enqueue(text, jsonb, jsonb, text, text, timestamptz, integer, integer, text) IS
 'Leaves a request to be sent after this transaction has committed; a rollback takes it back.
-operation: name of the function that a direct call would use, which the caller may EXECUTE; not a list, nor flex_insights_session_create.
+operation: name of the function that a direct call would use, on which the caller needs EXECUTE; lists cannot be enqueued.
 arguments: its arguments as a JSON object of names and values, checked at once as in a direct call, without the network.
 context: whatever a callback or a query wants to find again with the request, such as a ticket''s number; it is not sent.
 on_success: name of a function that takes one flex_outbox row, called when the request has succeeded.
