@@ -1,6 +1,7 @@
 # flex_api: a PostgreSQL extension.
 #
 #   make, make install, make installcheck    as with any PGXS extension
+#   make check, make check TEST=test/t/X.pl  the tests in SQL, or one of any kind, once
 #   make test                                everything, on throw-away servers
 #   make demo                                the main job, before your eyes
 #   make bench                               speed, beside a raw libcurl program
@@ -20,8 +21,8 @@ SQL_PARTS = prologue catalogue interactions webchats users configuration \
 	channels flows web_channels outbox privileges
 SQL_FILES = $(SQL_PARTS:%=sql/install/%.sql)
 DATA_built = sql/$(EXTENSION)--$(EXT_VERSION).sql
-# From one version to the next; there is no such folder before the second version.
-DATA = $(wildcard sql/upgrade/*.sql)
+# The script of each release as it was, never to be changed, and the ways from one version to the next.
+DATA = $(wildcard sql/release/*.sql) $(wildcard sql/upgrade/*.sql)
 
 # The expected/*_1.out are for a server that preloads the library: two warnings come at other times there, or not at all.
 REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
@@ -42,7 +43,7 @@ PG_CFLAGS = $(WARNINGS) -fvisibility=hidden $(WERROR)
 PG_CONFIG ?= pg_config
 
 # These start where there may be no PostgreSQL yet: they install it, and work in a copy of the source.
-SANDBOXED = test demo bench
+SANDBOXED = check test demo bench
 ifneq ($(filter-out $(SANDBOXED),$(or $(MAKECMDGOALS),all)),)
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
@@ -58,8 +59,13 @@ sql/$(EXTENSION)--$(EXT_VERSION).sql: $(SQL_FILES) Makefile
 simulator:
 	$(MAKE) -C test/simulator
 
-# TESTS="test/t/NAME.pl ..." chooses; KEEP=1 leaves the copy and its logs behind.
+# TEST="test/t/NAME.pl test/sql/NAME.sql ..." chooses; KEEP=1 leaves the copy and its logs behind.
 export PG_CONFIG
+check:
+	@test/tools/packages
+	@test/tools/sandbox test/tools/run-check $(TEST)
+
+# TESTS="test/t/NAME.pl ..." chooses.
 test:
 	@test/tools/packages
 	@test/tools/sandbox test/tools/run-test $(TESTS)
