@@ -49,6 +49,11 @@ PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 installcheck: simulator
+else
+# TEST="test/t/NAME.pl test/sql/NAME.sql ..." chooses.  PGXS has a recipe of this name, too.
+check:
+	@test/tools/packages
+	@test/tools/sandbox test/tools/run-check $(TEST)
 endif
 
 $(OBJS): $(wildcard src/*.h) $(EXTENSION).control
@@ -59,13 +64,9 @@ sql/$(EXTENSION)--$(EXT_VERSION).sql: $(SQL_FILES) Makefile
 simulator:
 	$(MAKE) -C test/simulator
 
-# TEST="test/t/NAME.pl test/sql/NAME.sql ..." chooses; KEEP=1 leaves the copy and its logs behind.
-export PG_CONFIG
-check:
-	@test/tools/packages
-	@test/tools/sandbox test/tools/run-check $(TEST)
-
+# KEEP=1 leaves the copy and its logs behind.
 # TESTS="test/t/NAME.pl ..." chooses.
+export PG_CONFIG
 test:
 	@test/tools/packages
 	@test/tools/sandbox test/tools/run-test $(TESTS)

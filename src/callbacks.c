@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "access.h"
 #include "callbacks.h"
 #include "commands/trigger.h"
 #include "errors.h"
@@ -19,7 +20,6 @@
 #include "nodes/parsenodes.h"
 #include "postmaster/interrupt.h"
 #include "settings.h"
-#include "statements.h"
 #include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"

@@ -21,13 +21,13 @@
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
 
+#include "access.h"
 #include "insertion.h"
 #include "outbox.h"
 #include "packing.h"
 #include "request.h"
 #include "roster.h"
 #include "settings.h"
-#include "statements.h"
 #include "versions.h"
 
 #define FUNCTION "flex_enqueue"

@@ -30,6 +30,7 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "access.h"
 #include "insertion.h"
 #include "statements.h"
 #include "versions.h"

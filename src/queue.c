@@ -11,12 +11,12 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "access.h"
 #include "clock.h"
 #include "limits.h"
 #include "poller.h"
 #include "queue.h"
 #include "settings.h"
-#include "statements.h"
 
 #define LANES_MS 200 /* a more urgent lane is not seen for so long */
 
@@ -62,6 +62,15 @@ void
 flex_queue_look_now(Queue *queue)
 {
 	note_due(queue, GetCurrentTimestamp());
+}
+
+/* Nothing is to be claimed before so many milliseconds are over, unless we are told to look. */
+void
+flex_queue_put_off(Queue *queue, int64 ms)
+{
+	flex_queue_forget(queue);
+	queue->tokens_at = 0;
+	queue->due_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
 }
 
 /* What is known of the lanes is no longer true, perhaps. */

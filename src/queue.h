@@ -16,6 +16,7 @@ extern bool flex_queue_is_full(int under_way);
 extern bool flex_queue_waits_for_rate(const Queue *queue);
 extern TimestampTz flex_queue_next_at(const Queue *queue);
 extern void flex_queue_look_now(Queue *queue);
+extern void flex_queue_put_off(Queue *queue, int64 ms);
 extern void flex_queue_forget(Queue *queue);
 
 #endif /* FLEX_QUEUE_H */

@@ -25,6 +25,7 @@
 #include "utils/timestamp.h"
 
 #define HOUSEKEEPING_MS 30000
+#define MISFIT_MS 60000     /* between two warnings that the tables are of another version */
 #define CALLBACKS_A_TURN 20 /* then answers that have come are looked at again */
 
 struct Sender
@@ -36,6 +37,8 @@ struct Sender
 	Queue *queue;
 	Batch batch; /* the requests under way */
 	Followups followups;
+	bool tables_fit;  /* as far as they were looked at; else nothing is claimed */
+	int64 warned_at;  /* flex_clock_ms() of the last word on that; 0: never */
 	int64 cleaned_at; /* flex_clock_ms() of the last housekeeping; 0: never */
 };
 
@@ -50,6 +53,7 @@ flex_sender_create(const Driver *driver, int64 max_requests, bool is_worker)
 	sender->driver = driver;
 	sender->is_worker = is_worker;
 	sender->context = context;
+	sender->tables_fit = true;
 	sender->transaction = flex_transaction_create(driver);
 	sender->queue = flex_queue_create(max_requests);
 	sender->followups.transaction = sender->transaction;
@@ -75,7 +79,7 @@ clean_up(Sender *sender)
 static bool
 must_clean_up(const Sender *sender)
 {
-	return sender->cleaned_at == 0 || flex_clock_ms() - sender->cleaned_at >= HOUSEKEEPING_MS;
+	return sender->tables_fit && (sender->cleaned_at == 0 || flex_clock_ms() - sender->cleaned_at >= HOUSEKEEPING_MS);
 }
 
 /* True when requests are due and it is worth claiming some. */
@@ -93,20 +97,38 @@ check_stop(const Sender *sender)
 		sender->driver->check();
 }
 
+/*
+ * See whether the tables are of a version that we know.  A drain fails where they
+ * are not; the worker waits and warns, until ALTER EXTENSION has woken it.
+ */
+static void
+check_tables(Sender *sender)
+{
+	bool may_warn = sender->warned_at == 0 || flex_clock_ms() - sender->warned_at >= MISFIT_MS;
+
+	sender->tables_fit = flex_outbox_tables_fit(!sender->is_worker ? ERROR : may_warn ? WARNING : 0);
+	if (sender->tables_fit || may_warn)
+		sender->warned_at = sender->tables_fit ? 0 : flex_clock_ms();
+	if (!sender->tables_fit)
+		flex_queue_put_off(sender->queue, MISFIT_MS);
+}
+
 /* One transaction: settle what is over, claim what is due. */
 static void
 settle_and_claim(Sender *sender)
 {
 	Batch *batch = &sender->batch;
 	int settled;
-	int claimed;
+	int claimed = 0;
 
 	flex_transaction_begin(sender->transaction);
-	if (must_clean_up(sender))
+	check_tables(sender);
+	if (sender->tables_fit && must_clean_up(sender))
 		clean_up(sender);
 	settled = flex_batch_settle(batch, false);
 	flex_outbox_flush();
-	claimed = flex_queue_claim(sender->queue, batch, batch->count - settled);
+	if (sender->tables_fit)
+		claimed = flex_queue_claim(sender->queue, batch, batch->count - settled);
 	sender->transaction->must_be_durable = claimed > 0;
 	flex_transaction_commit(sender->transaction);
 	flex_batch_confirm(batch);
@@ -121,7 +143,7 @@ static bool
 may_run_callbacks(Sender *sender)
 {
 	sender->followups.expected |= flex_batch_had_callbacks(&sender->batch);
-	return flex_followups_may_be_due(&sender->followups);
+	return sender->tables_fit && flex_followups_may_be_due(&sender->followups);
 }
 
 /* Run callbacks that are due, but not so many that answers wait for long. */
@@ -236,6 +258,7 @@ void
 flex_sender_run(Sender *sender)
 {
 	flex_queue_look_now(sender->queue);
+	sender->tables_fit = true;
 	/* Who has woken us may have asked for a callback that failed: flex_outbox_retry(). */
 	sender->followups.expected = true;
 	PG_TRY();

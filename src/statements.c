@@ -9,26 +9,12 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
-#include "catalog/dependency.h"
-#include "catalog/pg_class.h"
-#include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
-#include "commands/trigger.h"
 #include "executor/spi.h"
-#include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
-#include "utils/guc.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
-#include "utils/syscache.h"
 
+#include "access.h"
 #include "statements.h"
 
 #define MAX_PARAMETERS 17
@@ -240,49 +226,8 @@ static const Statement statements[STATEMENTS] = {
 };
 
 static SPIPlanPtr plans[STATEMENTS];
-
-static int running;         /* statements, one in another's trigger */
-static Oid known_schema;    /* that the plans are for */
-static Oid known_table;     /* the outbox there */
-static Oid known_extension; /* whose schema that is, or was */
-static bool plans_are_stale;
-
-/* Look the extension's schema up in the catalog. */
-static Oid
-look_up_schema(void)
-{
-	Relation catalog = table_open(ExtensionRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple tuple;
-	Oid schema = InvalidOid;
-
-	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ, CStringGetDatum("flex_api"));
-	scan = systable_beginscan(catalog, ExtensionNameIndexId, true, NULL, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-	{
-		schema = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
-		known_extension = ((Form_pg_extension) GETSTRUCT(tuple))->oid;
-	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return schema;
-}
-
-/*
- * The extension's own outbox in a schema.  What only has its name, once the
- * extension is gone, is somebody else's: its rows would have a worker act as
- * whatever role they name.
- */
-static Oid
-look_up_outbox(Oid schema)
-{
-	Oid table = OidIsValid(schema) ? get_relname_relid("flex_outbox", schema) : InvalidOid;
-	bool is_ours = OidIsValid(table) && getExtensionOfObject(RelationRelationId, table) == known_extension;
-
-	return is_ours ? table : InvalidOid;
-}
+static uint64 generation; /* flex_outbox_generation() that the plans are for */
+static int running;       /* statements, one in another's trigger */
 
 /*
  * Forget all plans: they are for a schema that the extension has left.  In a
@@ -297,133 +242,6 @@ forget_plans(void)
 			SPI_freeplan(plans[i]);
 		plans[i] = NULL;
 	}
-	plans_are_stale = false;
-}
-
-/* A schema has changed, perhaps its name: callback of the system cache, which must do little. */
-static void
-note_schema_change(Datum argument, int cache, uint32 hash)
-{
-	plans_are_stale = true;
-}
-
-/* The extension's schema; InvalidOid when it is not there and may be missing. */
-Oid
-flex_outbox_schema(bool missing_ok)
-{
-	static bool registered = false;
-
-	if (!registered)
-		CacheRegisterSyscacheCallback(NAMESPACEOID, note_schema_change, (Datum) 0);
-	registered = true;
-	if (plans_are_stale)
-		forget_plans();
-	if (OidIsValid(known_table) && get_relname_relid("flex_outbox", known_schema) == known_table)
-		return known_schema;
-	forget_plans();
-	known_schema = look_up_schema();
-	known_table = look_up_outbox(known_schema);
-	if (!OidIsValid(known_table))
-	{
-		known_schema = InvalidOid;
-		if (!missing_ok)
-			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-							errmsg("the outbox of extension flex_api is not in this database"),
-							errhint("Use CREATE EXTENSION, or ALTER EXTENSION flex_api UPDATE.")));
-	}
-	return known_schema;
-}
-
-/*
- * Keep the extension until the transaction ends.  DROP EXTENSION locks it first,
- * then table after table: who has locked one of those and wants another would
- * end in a deadlock with it.
- *
- * The one that we knew is locked first, even if it is gone: a transaction that
- * has dropped it, and made another, is seen a moment before the caches are told,
- * but lets go of its locks only after that.
- */
-void
-flex_outbox_pin(void)
-{
-	Oid pinned = InvalidOid;
-	Oid extension = OidIsValid(known_extension) ? known_extension : get_extension_oid("flex_api", true);
-
-	while (OidIsValid(extension) && extension != pinned)
-	{
-		LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
-		pinned = extension;
-		/* While we waited for the lock it may have been dropped, and made anew. */
-		extension = get_extension_oid("flex_api", true);
-	}
-	known_extension = extension;
-}
-
-/* The owner of the outbox's table, with whose rights it is used. */
-static Oid
-owner_of_outbox(void)
-{
-	Oid table = get_relname_relid("flex_outbox", flex_outbox_schema(false));
-	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
-	Oid owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", table);
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
-}
-
-/* Give a parameter a value until flex_outbox_leave(). */
-static void
-set(const char *name, const char *value)
-{
-	(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-}
-
-/*
- * Take the owner's rights to put a row in: it costs less.  The caller's
- * search_path stays, so that nothing may be run that looks a name up, nor any
- * function that is not the server's own.
- */
-void
-flex_outbox_enter_to_insert(OutboxAccess *access)
-{
-	Oid owner = owner_of_outbox();
-
-	GetUserIdAndSecContext(&access->user, &access->security);
-	access->nest_level = NewGUCNestLevel();
-	/* The table's trigger for replicas is not meant for us. */
-	if (SessionReplicationRole != SESSION_REPLICATION_ROLE_ORIGIN)
-		set("session_replication_role", "origin");
-	SetUserIdAndSecContext(owner, access->security | SECURITY_LOCAL_USERID_CHANGE);
-}
-
-/*
- * Take the rights of the outbox's owner, with no name to be found but the
- * server's own.  An error's clean-up gives them back; otherwise
- * flex_outbox_leave() must, in the same transaction.
- */
-void
-flex_outbox_enter(OutboxAccess *access)
-{
-	static const char *const off[] = {
-		/* Plans are made once, when the table may be empty: they must be those for a full one. */
-		"enable_seqscan", "enable_bitmapscan", "enable_mergejoin", "enable_hashjoin", "jit",
-	};
-
-	flex_outbox_enter_to_insert(access);
-	set("search_path", "pg_catalog, pg_temp");
-	for (size_t i = 0; i < lengthof(off); i++)
-		set(off[i], "off");
-}
-
-/* Give the owner's rights back. */
-void
-flex_outbox_leave(OutboxAccess *access)
-{
-	AtEOXact_GUC(true, access->nest_level);
-	SetUserIdAndSecContext(access->user, access->security);
 }
 
 /* A statement's text, with the extension's schema in it. */
@@ -445,20 +263,44 @@ statement_text(const char *sql)
 	return text.data;
 }
 
+/*
+ * Prepare a statement.  Tables of another version than the library's may lack what it
+ * names: then the error says that, and not what is lacking.
+ */
+static SPIPlanPtr
+prepare(const Statement *statement)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	bool fits = flex_outbox_tables_fit(0);
+	SPIPlanPtr plan = NULL;
+
+	PG_TRY();
+	{
+		plan = SPI_prepare(statement_text(statement->sql), statement->count, (Oid *) statement->types);
+	}
+	PG_CATCH();
+	{
+		if (fits)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(caller);
+		FlushErrorState();
+		(void) flex_outbox_tables_fit(ERROR);
+	}
+	PG_END_TRY();
+	if (plan == NULL || SPI_keepplan(plan) != 0)
+		elog(ERROR, "could not prepare a statement of the outbox: %s", SPI_result_code_string(SPI_result));
+	return plan;
+}
+
 /* The plan of a statement, prepared at its first use. */
 static SPIPlanPtr
 plan_of(StatementName name)
 {
-	const Statement *statement = &statements[name];
-
+	if (generation != flex_outbox_generation())
+		forget_plans();
+	generation = flex_outbox_generation();
 	if (plans[name] == NULL)
-	{
-		SPIPlanPtr plan = SPI_prepare(statement_text(statement->sql), statement->count, (Oid *) statement->types);
-
-		if (plan == NULL || SPI_keepplan(plan) != 0)
-			elog(ERROR, "could not prepare a statement of the outbox: %s", SPI_result_code_string(SPI_result));
-		plans[name] = plan;
-	}
+		plans[name] = prepare(&statements[name]);
 	return plans[name];
 }
 

@@ -5,7 +5,7 @@
 #ifndef FLEX_TRANSACTION_H
 #define FLEX_TRANSACTION_H
 
-#include "statements.h"
+#include "access.h"
 
 /*
  * Who drives a sender: a worker and a procedure begin and end transactions in

@@ -1,6 +1,5 @@
-# The extension is updated, roles go and change their names, while requests wait.
-# Behaviour: ALTER EXTENSION UPDATE works at once beside a busy worker, which goes on;
-# requests of a role that is gone fail and say so; a role that has another name keeps its own.
+# Roles go and change their names, while requests wait.  Behaviour: requests of a role that
+# is gone fail and say so; a role that has another name keeps its own.
 use strict;
 use warnings;
 
@@ -15,7 +14,6 @@ use Test::More;
 my $simulator = FlexApi::Simulator->new;
 my $node = FlexApi::node('changes', $simulator, "shared_preload_libraries = 'flex_api'", "flex_api.rate_limits = 'none'");
 my $session = FlexApi::Session->new($node);
-my $AT_ONCE = 3 * FlexApi::slowness();
 
 # Make waiting requests due.
 sub due_now
@@ -23,30 +21,6 @@ sub due_now
 	$session->value("UPDATE flex_outbox SET run_at = now() WHERE state = 'pending'");
 	$session->value('SELECT flex_outbox_wake()');
 	return;
-}
-
-SKIP:
-{
-	chomp(my $folder = qx(pg_config --sharedir) . '');
-	my $version = $session->value("SELECT extversion FROM pg_extension WHERE extname = 'flex_api'");
-	my $script = "$folder/extension/flex_api--$version--tomorrow.sql";
-
-	skip 'the server\'s folder of extensions is not ours', 6 unless -w "$folder/extension";
-	append_to_file($script, "COMMENT ON COLUMN flex_outbox.id IS 'of tomorrow';\nALTER TABLE flex_outbox ADD COLUMN tomorrow integer;\n");
-	$simulator->post('faults', { delay_ms => 2000, times => 1 });
-	my $busy = enqueue($session, 'busy');
-	my $later = enqueue($session, 'later', "run_at => now() + '1 hour', on_success => NULL");
-	ok(FlexApi::wait_until(sub { sent($simulator, 'busy') == 1 }), 'the worker is busy');
-	my $update = $session->query("ALTER EXTENSION flex_api UPDATE TO 'tomorrow'");
-	unlink $script;
-	ok(!$update->{error}, 'ALTER EXTENSION UPDATE') or diag($update->{error}->{M});
-	cmp_ok($update->{seconds}, '<', $AT_ONCE, 'does not wait for the answer');
-	ok(reaches($session, $busy, 'succeeded'), 'which is taken when it comes');
-	due_now();
-	ok(reaches($session, $later, 'succeeded'), 'what waited is sent');
-	my ($worker) = workers($session);
-	my $new = enqueue($session, 'new');
-	ok(reaches($session, $new, 'succeeded') && (workers($session))[0] == $worker, 'and so is what comes, by the same worker');
 }
 
 # Roles.  A callback runs as the role, whatever its name is then.

@@ -1,0 +1,28 @@
+/*
+ * access.h
+ *		Where the outbox's tables are, of which version, and with whose rights
+ *		they are used.
+ */
+#ifndef FLEX_ACCESS_H
+#define FLEX_ACCESS_H
+
+/*
+ * Rights and names while the outbox's tables are being used: those of the
+ * extension's owner, with no search_path but the server's own.
+ */
+typedef struct OutboxAccess
+{
+	Oid user;
+	int security;
+	int nest_level;
+} OutboxAccess;
+
+extern Oid flex_outbox_schema(bool missing_ok);
+extern uint64 flex_outbox_generation(void);
+extern void flex_outbox_pin(void);
+extern bool flex_outbox_tables_fit(int level);
+extern void flex_outbox_enter(OutboxAccess *access);
+extern void flex_outbox_enter_to_insert(OutboxAccess *access);
+extern void flex_outbox_leave(OutboxAccess *access);
+
+#endif /* FLEX_ACCESS_H */
