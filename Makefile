@@ -3,6 +3,8 @@
 #   make, make install, make installcheck    as with any PGXS extension
 #   make check, make check TEST=test/t/X.pl  the tests in SQL, or one of any kind, once
 #   make test                                everything, on throw-away servers
+#   make test-long                           what takes longer: fuzzing, other versions, neighbours
+#   make test-on VERSION=17                  the tests on another major version
 #   make demo                                the main job, before your eyes
 #   make bench                               speed, beside a raw libcurl program
 #
@@ -43,7 +45,7 @@ PG_CFLAGS = $(WARNINGS) -fvisibility=hidden $(WERROR)
 PG_CONFIG ?= pg_config
 
 # These start where there may be no PostgreSQL yet: they install it, and work in a copy of the source.
-SANDBOXED = check test demo bench
+SANDBOXED = check test test-long test-on demo bench
 ifneq ($(filter-out $(SANDBOXED),$(or $(MAKECMDGOALS),all)),)
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
@@ -70,6 +72,14 @@ export PG_CONFIG
 test:
 	@test/tools/packages
 	@test/tools/sandbox test/tools/run-test $(TESTS)
+
+# FLEX_CACHE is the folder where other servers are kept from one run to the next.
+test-long:
+	@test/tools/test-long
+
+# GOALS are what to make there, such as "test"; without them, the tests of SQL and outbox.
+test-on:
+	@test/tools/test-on $(VERSION) $(GOALS)
 
 demo:
 	@test/demo/run

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "control.h"
 #include "faults.h"
@@ -180,16 +181,38 @@ read_pem(const char *name)
 	return text_take(&text);
 }
 
-/* Starts serving, and prints where; false if that is not possible. */
-bool
-server_start(void)
+/* A socket that listens on the port, which is noted; -1 with errno if that is not possible. */
+static int
+listen_on_port(void)
 {
 	struct sockaddr_in address = {
 		.sin_family = AF_INET, .sin_port = htons((uint16_t) options.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t size = sizeof(address);
+	int reason;
+
+	/* Connections of a simulator that has just ended linger on; they are in nobody's way. */
+	if (listener >= 0 && setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) == 0 &&
+		bind(listener, (struct sockaddr *) &address, size) == 0 && listen(listener, 1024) == 0 &&
+		getsockname(listener, (struct sockaddr *) &address, &size) == 0)
+	{
+		port = ntohs(address.sin_port);
+		return listener;
+	}
+	reason = errno;
+	if (listener >= 0)
+		close(listener);
+	errno = reason;
+	return -1;
+}
+
+/* Starts libmicrohttpd on a socket that listens; false if it does not. */
+static bool
+start_daemon(int listener)
+{
 	bool tls = options.tls_cert != NULL;
 	char *certificate = read_pem(options.tls_cert);
 	char *key = read_pem(options.tls_key);
-	int reason;
 	struct MHD_OptionItem tls_options[] = {
 		{MHD_OPTION_HTTPS_MEM_CERT, 0, certificate},
 		{MHD_OPTION_HTTPS_MEM_KEY, 0, key},
@@ -198,22 +221,40 @@ server_start(void)
 
 	server = MHD_start_daemon(
 		MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | (tls ? MHD_USE_TLS : 0), 0, NULL, NULL, handle, NULL,
-		MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_ARRAY, tls ? tls_options : &tls_options[2],
+		MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_ARRAY, tls ? tls_options : &tls_options[2],
 		MHD_OPTION_URI_LOG_CALLBACK, begin_request, NULL, MHD_OPTION_UNESCAPE_CALLBACK, keep_encoded, NULL,
 		MHD_OPTION_NOTIFY_COMPLETED, end_request, NULL, MHD_OPTION_NOTIFY_CONNECTION, note_connection, NULL,
-		MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024u, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) 64 * 1024,
-		MHD_OPTION_CONNECTION_LIMIT, 4096u, options.threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END,
-		options.threads, MHD_OPTION_END);
-	reason = errno;
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) 64 * 1024, MHD_OPTION_CONNECTION_LIMIT, 4096u,
+		options.threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, options.threads, MHD_OPTION_END);
 	free(certificate);
 	free(key);
-	if (server == NULL)
+	return server != NULL;
+}
+
+/*
+ * Starts serving, and prints where; false if that is not possible.  The port is taken
+ * here: libmicrohttpd cleans up before it returns, and errno is not what was wrong then.
+ */
+bool
+server_start(void)
+{
+	int listener = listen_on_port();
+
+	if (listener < 0)
 	{
-		fprintf(stderr, "flex_simulator: could not serve on port %d: %s\n", options.port, strerror(reason));
+		fprintf(stderr, "flex_simulator: could not serve on port %d: %s\n", options.port, strerror(errno));
 		return false;
 	}
-	port = MHD_get_daemon_info(server, MHD_DAEMON_INFO_BIND_PORT)->port;
-	printf("listening on %s://127.0.0.1:%d\n", tls ? "https" : "http", port);
+	if (!start_daemon(listener))
+	{
+		fprintf(
+			stderr,
+			"flex_simulator: could not serve on port %d: the certificate or its key is not good, or memory is out\n",
+			options.port);
+		close(listener);
+		return false;
+	}
+	printf("listening on %s://127.0.0.1:%d\n", options.tls_cert != NULL ? "https" : "http", port);
 	fflush(stdout);
 	return true;
 }

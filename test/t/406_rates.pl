@@ -52,6 +52,13 @@ sub most_in_a_second
 	}
 	return $most;
 }
+# Seconds from the first request of a path to the last.
+sub spread
+{
+	my ($path) = @_;
+	my @times = sort { $a <=> $b } map { (split)[0] } $server->notes(qr/ \Q$path\E$/);
+	return $times[-1] - $times[0];
+}
 sub came { my ($path) = @_; return scalar $server->notes(qr/ \Q$path\E$/); }
 sub fresh { $super->value('DELETE FROM flex_outbox'); $server->clear_notes; return; }
 
@@ -62,10 +69,10 @@ statuses(60);
 my $drained = $super->query('CALL flex_outbox_drain()');
 is(came('/v2/WebChats') + came('/v1/Interactions') + came('/v1/account/provision/status'), 117, 'published: all are sent, waits included');
 cmp_ok(most_in_a_second('/v2/WebChats'), '<=', 6, 'web chats: 5 a second (' . most_in_a_second('/v2/WebChats') . ')');
-cmp_ok(most_in_a_second('/v2/WebChats'), '>=', 4, '... not many fewer') unless FlexApi::slowness() > 1;
+cmp_ok(spread('/v2/WebChats'), '<', 1.4 * FlexApi::slowness(), '... not many fewer');
 cmp_ok(most_in_a_second('/v1/Interactions'), '<=', 22, 'interactions: 20 a second (' . most_in_a_second('/v1/Interactions') . ')');
-cmp_ok(most_in_a_second('/v1/Interactions'), '>=', 15, '... not many fewer') unless FlexApi::slowness() > 1;
-cmp_ok(most_in_a_second('/v1/account/provision/status'), '>=', 60, 'others do not wait') unless FlexApi::slowness() > 1;
+cmp_ok(spread('/v1/Interactions'), '<', 1.25 * FlexApi::slowness(), '... not many fewer');
+is((map { (split)[1] } $server->notes(qr{ (/v2/WebChats|/v1/account/provision/status)$}))[-1], '/v2/WebChats', 'others do not wait for those');
 is($super->value('SELECT sum(attempts) FROM flex_outbox'), 117, 'waiting counts no attempt');
 
 # none, and a list
@@ -73,13 +80,13 @@ fresh();
 chats(60);
 $super->value("SET flex_api.rate_limits = 'none'");
 $super->value('CALL flex_outbox_drain()');
-cmp_ok(most_in_a_second('/v2/WebChats'), '==', 60, 'none') unless FlexApi::slowness() > 1;
+cmp_ok(spread('/v2/WebChats'), '<', 0.8 * 55 / 5, 'none: sixty do not take the time that they would at five a second');
 fresh();
 chats(30);
 statuses(12);
 $super->value("SET flex_api.rate_limits = 'flex_provisioning_status_fetch=8, flex_flow_fetch=1'");
 $super->value('CALL flex_outbox_drain()');
-cmp_ok(most_in_a_second('/v2/WebChats'), '==', 30, 'a list: what it does not name has no limit') unless FlexApi::slowness() > 1;
+cmp_ok(spread('/v2/WebChats'), '<', 0.8 * 25 / 5, 'a list: what it does not name has no limit');
 cmp_ok(most_in_a_second('/v1/account/provision/status'), '<=', 9, '... what it names has that one');
 is($super->sqlstate("SET flex_api.rate_limits = '$_'"), '22023', "refused: $_")
   for 'nonsense', 'flex_webchat_create', 'flex_webchat_create=', 'flex_webchat_create=0', 'flex_webchat_create=-1', 'flex_nothing=5',

@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $simulator = FlexApi::Simulator->new;
-my $node = FlexApi::node('callbacks', $simulator, "flex_api.rate_limits = 'none'", 'flex_api.callback_timeout = ' . (FlexApi::slowness() > 1 ? 2000 : 300), 'fsync = off',
+my $node = FlexApi::node('callbacks', $simulator, "flex_api.rate_limits = 'none'", 'flex_api.callback_timeout = ' . ($ENV{FLEX_SLOW_BUILD} ? 2000 : 1000), 'fsync = off',
 	'track_commit_timestamp = on');
 my $session = FlexApi::Session->new($node);
 

@@ -42,7 +42,7 @@ sub say_what_is_there
 sub is_sent
 {
 	my ($id) = @_;
-	my $patience = FlexApi::slowness() > 1 ? 10 : 2;
+	my $patience = 10;
 	my $begin = time();
 	my $busy_at = $begin;
 
