@@ -5,7 +5,7 @@
  * An argument is what its SQL type and its rule in the catalogue say, and no
  * request leaves with one that is not: the error names the function, the
  * argument, the value and what was expected.  Texts are UTF-8, as the service
- * wants them, whatever the database's encoding is.
+ * wants them, whatever the database's encoding is, and limits count what is sent.
  */
 #include "postgres.h"
 
@@ -15,7 +15,6 @@
 #include "catalog/pg_type.h"
 #include "common/shortest_dec.h"
 #include "lib/stringinfo.h"
-#include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -91,13 +90,12 @@ flex_parameter_describe(Parameter *parameter, const Operation *operation, const 
 void
 flex_argument_refuse(const char *function, const char *name, const char *value, bool secret, const char *expected)
 {
-	int length = strlen(value);
-	int shown = pg_mbcliplen(value, length, SHOWN_BYTES);
+	char *shown = flex_text_clip(value, SHOWN_BYTES);
 
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					secret ? errmsg("invalid value for argument \"%s\"", name)
-						   : errmsg("invalid value for argument \"%s\": \"%.*s%s\"", name, shown, value,
-									shown < length ? "..." : ""),
+						   : errmsg("invalid value for argument \"%s\": \"%s%s\"", name, shown,
+									strlen(shown) < strlen(value) ? "..." : ""),
 					errdetail("%s expects %s.", function, expected)));
 }
 
@@ -170,16 +168,27 @@ check_uri(const Parameter *parameter, const char *text)
 		refuse(parameter, text, "an absolute URL, such as \"https://example.com/path\"");
 }
 
-/* No longer than the service takes. */
+/* How many characters UTF-8 has. */
+static size_t
+count_characters(const char *utf8)
+{
+	size_t count = 0;
+
+	for (const unsigned char *p = (const unsigned char *) utf8; *p; p++)
+		count += (*p & 0xC0) != 0x80;
+	return count;
+}
+
+/* No longer than the service takes; wire is what is sent. */
 static void
-check_length(const Parameter *parameter, const char *text)
+check_length(const Parameter *parameter, const char *text, const char *wire)
 {
 	const ArgumentRule *rule = parameter->rule;
 
-	if (rule->max_characters > 0 && pg_mbstrlen(text) > rule->max_characters)
+	if (rule->max_characters > 0 && count_characters(wire) > (size_t) rule->max_characters)
 		refuse(parameter, text, psprintf("%d characters at the most", rule->max_characters));
-	if (rule->max_bytes > 0 && strlen(text) > (size_t) rule->max_bytes)
-		refuse(parameter, text, psprintf("%d bytes at the most", rule->max_bytes));
+	if (rule->max_bytes > 0 && strlen(wire) > (size_t) rule->max_bytes)
+		refuse(parameter, text, psprintf("%d bytes in UTF-8 at the most", rule->max_bytes));
 }
 
 /*
@@ -217,11 +226,12 @@ check_header(const Parameter *parameter, const char *text)
 	}
 }
 
-/* All that a text must be, by its rule and its place. */
-static void
-check_text(const Parameter *parameter, const char *text)
+/* The text in UTF-8, if it is all that it must be by its rule and its place. */
+static char *
+checked_text(const Parameter *parameter, const char *text)
 {
 	const ArgumentRule *rule = parameter->rule;
+	char *wire = flex_text_to_wire(text, parameter->name);
 
 	if (rule->sid)
 		check_sid(parameter, text);
@@ -229,20 +239,18 @@ check_text(const Parameter *parameter, const char *text)
 		check_values(parameter, text);
 	if (rule->uri)
 		check_uri(parameter, text);
-	check_length(parameter, text);
+	check_length(parameter, text, wire);
 	if (parameter->place == PLACE_PATH && !flex_path_value_is_safe(text))
 		refuse(parameter, text, "a value that is not empty and has no part \".\" or \"..\"");
 	if (parameter->place == PLACE_HEADER)
 		check_header(parameter, text);
+	return wire;
 }
 
 static char *
 text_of_text(const Parameter *parameter, Datum value)
 {
-	char *string = TextDatumGetCString(value);
-
-	check_text(parameter, string);
-	return flex_text_to_wire(string, parameter->name);
+	return checked_text(parameter, TextDatumGetCString(value));
 }
 
 static char *
@@ -270,16 +278,37 @@ text_of_number(const Parameter *parameter, Datum value)
 	return text;
 }
 
+/* jsonb as compact text, without the blanks that PostgreSQL's has between values; palloc'd. */
+char *
+flex_argument_json(Jsonb *json)
+{
+	char *text = JsonbToCString(NULL, &json->root, VARSIZE(json));
+	char *to = text;
+	bool is_quoted = false;
+
+	for (const char *from = text; *from; from++)
+	{
+		if (*from == ' ' && !is_quoted)
+			continue;
+		if (*from == '"')
+			is_quoted = !is_quoted;
+		else if (*from == '\\')
+			*to++ = *from++;
+		*to++ = *from;
+	}
+	*to = '\0';
+	return text;
+}
+
 static char *
 text_of_jsonb(const Parameter *parameter, Datum value)
 {
 	Jsonb *json = DatumGetJsonbP(value);
-	char *text = JsonbToCString(NULL, &json->root, VARSIZE(json));
+	char *text = flex_argument_json(json);
 
 	if (parameter->place == PLACE_BODY && !JB_ROOT_IS_OBJECT(json))
 		refuse(parameter, text, "a JSON object");
-	check_text(parameter, text);
-	return flex_text_to_wire(text, parameter->name);
+	return checked_text(parameter, text);
 }
 
 /* The texts of an array's elements; a NULL among them is an error. */

@@ -5,6 +5,8 @@
 #ifndef FLEX_ARGUMENTS_H
 #define FLEX_ARGUMENTS_H
 
+#include "utils/jsonb.h"
+
 #include "operations.h"
 #include "versions.h"
 
@@ -23,6 +25,7 @@ typedef struct Parameter
 extern void
 flex_parameter_describe(Parameter *parameter, const Operation *operation, const char *name, Oid type, bool required);
 extern int flex_argument_texts(const Parameter *parameter, const NullableDatum *value, char ***texts);
+extern char *flex_argument_json(Jsonb *json);
 extern bool flex_path_value_is_safe(const char *text);
 pg_noreturn extern void
 flex_argument_refuse(const char *function, const char *name, const char *value, bool secret, const char *expected);

@@ -119,7 +119,7 @@ parameter_text(const char *name, JsonbValue *value)
 	if (value->type == jbvString)
 		return flex_text_to_wire(pnstrdup(value->val.string.val, value->val.string.len), name);
 	json = JsonbValueToJsonb(value);
-	return flex_text_to_wire(JsonbToCString(NULL, &json->root, VARSIZE(json)), name);
+	return flex_text_to_wire(flex_argument_json(json), name);
 }
 
 /* Add a parameter to the form of a POST, or to the query. */
@@ -158,8 +158,8 @@ add_parameters(HttpRequest *request, bool to_form, Jsonb *parameters)
 	JsonbValue value;
 
 	if (!JB_ROOT_IS_OBJECT(parameters))
-		flex_argument_refuse(FUNCTION, "parameters", JsonbToCString(NULL, &parameters->root, VARSIZE(parameters)),
-							 false, "a JSON object of names and values");
+		flex_argument_refuse(FUNCTION, "parameters", flex_argument_json(parameters), false,
+							 "a JSON object of names and values");
 	iterator = JsonbIteratorInit(&parameters->root);
 	(void) JsonbIteratorNext(&iterator, &key, true);
 	while (JsonbIteratorNext(&iterator, &key, true) == WJB_KEY)
@@ -188,21 +188,31 @@ build_request(FunctionCallInfo fcinfo)
 	{
 		Jsonb *body = PG_GETARG_JSONB_P(ARGUMENT_BODY);
 
-		flex_request_set_json(request, flex_text_to_wire(JsonbToCString(NULL, &body->root, VARSIZE(body)), "body"));
+		flex_request_set_json(request, flex_text_to_wire(flex_argument_json(body), "body"));
 	}
 	return request;
 }
 
-/* Append a header to a JSON object under construction. */
+/* Append bytes of the wire as a JSON string, with "?" for what is no text here. */
+static void
+append_string(StringInfo json, const char *bytes)
+{
+	escape_json(json, flex_text_of_bytes(bytes, strlen(bytes)));
+}
+
+/*
+ * Append a header to a JSON object under construction.  A name may be any bytes,
+ * just as a value may.
+ */
 static void
 append_header(void *state, const char *name, const char *value)
 {
 	StringInfo json = state;
 
 	appendStringInfoString(json, json->len > 1 ? ", " : "");
-	escape_json(json, asc_tolower(name, strlen(name)));
+	append_string(json, asc_tolower(name, strlen(name)));
 	appendStringInfoString(json, ": ");
-	escape_json(json, flex_text_for_message(value, strlen(value)));
+	append_string(json, value);
 }
 
 /* The answer's headers as a JSON object, names in lower case. */

@@ -8,10 +8,10 @@
  */
 #include "postgres.h"
 
-#include "mb/pg_wchar.h"
 #include "utils/timestamp.h"
 
 #include "callbacks.h"
+#include "encoding.h"
 #include "followups.h"
 #include "outbox.h"
 #include "outcome.h"
@@ -34,7 +34,7 @@ fail(const Callback *callback, const ErrorData *error)
 	bool give_up = callback->attempts >= FLEX_CALLBACK_ATTEMPTS;
 	int64 delay = flex_backoff_ms(callback->attempts - 1, FIRST_MS, MOST_MS);
 	const char *said = error->message != NULL ? error->message : "missing error text";
-	char *message = pnstrdup(said, pg_mbcliplen(said, strlen(said), SHOWN_BYTES));
+	char *message = flex_text_clip(said, SHOWN_BYTES);
 
 	ereport(WARNING, (errcode(error->sqlerrcode),
 					  errmsg("callback of request " INT64_FORMAT " of the Flex API outbox failed", callback->id),

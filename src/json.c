@@ -19,6 +19,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/memutils.h"
 
+#include "encoding.h"
 #include "json.h"
 
 #define KEPT_DOCUMENT_BYTES (1024 * 1024)
@@ -166,6 +167,24 @@ flex_json_parse_elements(JsonDocument *document, const char *bytes, size_t lengt
 }
 
 /*
+ * What to say of escapes that cannot be kept: nothing where they may be replaced,
+ * which is done in a copy of the document.
+ */
+static const char *
+replace_unrepresentable(const char **bytes, size_t length, LexicalFindings *findings)
+{
+	char *copy;
+
+	if (flex_text_stand_in() == NULL)
+		return findings->unrepresentable;
+	copy = palloc_extended(length, MCXT_ALLOC_HUGE);
+	memcpy(copy, *bytes, length);
+	flex_lexical_replace(copy, length);
+	*bytes = copy;
+	return flex_lexical_complaint(copy, length, findings);
+}
+
+/*
  * Check all of a document but the order of its words: *bytes and *length become
  * those to parse.  Returns NULL when it is good, or what is wrong with it: the
  * end of a sentence that begins "The body".
@@ -181,6 +200,8 @@ flex_json_check(const char **bytes, size_t *length, LexicalFindings *findings)
 	wrong = flex_lexical_complaint(*bytes, *length, findings);
 	if ((wrong != NULL || !findings->is_ascii) && !pg_verify_mbstr(PG_UTF8, *bytes, *length, true))
 		return memchr(*bytes, '\0', *length) ? "has a zero byte" : "is not valid UTF-8";
+	if (wrong == NULL && findings->unrepresentable != NULL)
+		wrong = replace_unrepresentable(bytes, *length, findings);
 	if (wrong != NULL || !findings->has_long_integers)
 		return wrong;
 	flex_lexical_widen(&wide, *bytes, *length);

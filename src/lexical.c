@@ -52,6 +52,8 @@ typedef struct Reader
 	int64 parts;       /* since the last cut */
 	uint64 high_bits;  /* of bytes in strings */
 	bool is_long;      /* the last word is an integer that may not fit in 64 bits */
+	char *copy;        /* the document, where escapes that cannot be kept are to be replaced; NULL: they are not */
+	const char *begin; /* of the document */
 	ArrayPlace *array; /* that is being read; NULL: none that is noted */
 	const char *cut;   /* where it was begun, or cut last */
 	LexicalFindings *findings;
@@ -102,10 +104,41 @@ hexadecimal(const char *text, const char *end)
 	return value;
 }
 
+static inline bool
+is_first_half(int unit)
+{
+	return unit >= 0xD800 && unit <= 0xDBFF;
+}
+
+static inline bool
+is_second_half(int unit)
+{
+	return unit >= 0xDC00 && unit <= 0xDFFF;
+}
+
+/* True when the next escape is the second half of a surrogate pair. */
+static bool
+is_second_half_next(const Reader *reader)
+{
+	return reader->end - reader->at >= 6 && reader->at[0] == '\\' && reader->at[1] == 'u' &&
+		   is_second_half(hexadecimal(reader->at + 2, reader->end));
+}
+
+/* The digits of an escape stand for nothing that can be kept: note it, or replace them. */
+static void
+note_unrepresentable(Reader *reader, const char *digits, const char *complaint)
+{
+	if (reader->copy != NULL)
+		memcpy(reader->copy + (digits - reader->begin), "fffd", 4);
+	else if (reader->findings != NULL && reader->findings->unrepresentable == NULL)
+		reader->findings->unrepresentable = complaint;
+}
+
 /* Step over an escape, whose backslash the reader stands at. */
 static pg_noinline const char *
 read_escape(Reader *reader)
 {
+	const char *digits;
 	int unit;
 
 	reader->at++;
@@ -114,18 +147,17 @@ read_escape(Reader *reader)
 	if (*reader->at++ != 'u')
 		return NULL;
 	unit = hexadecimal(reader->at, reader->end);
-	if (unit == 0)
-		return "has the character \\u0000, which PostgreSQL cannot store";
-	if (unit < 0 || (unit >= 0xDC00 && unit <= 0xDFFF))
+	if (unit < 0)
 		return NOT_JSON;
+	digits = reader->at;
 	reader->at += 4;
-	if (unit < 0xD800 || unit > 0xDBFF)
-		return NULL;
-	if (reader->end - reader->at < 6 || reader->at[0] != '\\' || reader->at[1] != 'u')
-		return NOT_JSON;
-	unit = hexadecimal(reader->at + 2, reader->end);
-	reader->at += 6;
-	return unit >= 0xDC00 && unit <= 0xDFFF ? NULL : NOT_JSON;
+	if (unit == 0)
+		note_unrepresentable(reader, digits, "has the character \\u0000, which PostgreSQL cannot store");
+	else if (is_first_half(unit) && is_second_half_next(reader))
+		reader->at += 6;
+	else if (is_first_half(unit) || is_second_half(unit))
+		note_unrepresentable(reader, digits, "has half of a surrogate pair, which PostgreSQL cannot store");
+	return NULL;
 }
 
 /* Step over what needs no look: the next byte does, or is one of the last eight. */
@@ -394,6 +426,22 @@ bool
 flex_lexical_is_costly(int64 parts, size_t length)
 {
 	return parts * PART_BYTES > TREE_BYTES + TREE_TIMES * (int64) length;
+}
+
+/* Have \ufffd stand for each escape of a document without complaints that cannot be kept. */
+void
+flex_lexical_replace(char *bytes, size_t length)
+{
+	Reader reader = {.at = bytes, .end = bytes + length, .copy = bytes, .begin = bytes};
+
+	while (reader.at < reader.end)
+	{
+		const char *start = reader.at;
+
+		(void) read_word(&reader);
+		if (reader.at == start)
+			reader.at++;
+	}
 }
 
 /*

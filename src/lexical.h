@@ -21,6 +21,8 @@ typedef struct LexicalFindings
 {
 	bool is_ascii;
 	bool has_long_integers; /* that may not fit in 64 bits */
+	/* Complaint about an escape that stands for nothing that can be kept; NULL: none. */
+	const char *unrepresentable;
 	/* What its tree would take, by flex_lexical_is_costly(): all of it, and the most that is parsed at once in slices. */
 	int64 parts;
 	int64 most_parts;
@@ -40,6 +42,7 @@ typedef struct LexicalFindings
 #define FLEX_MOST_DEPTH 128
 
 extern const char *flex_lexical_complaint(const char *bytes, size_t length, LexicalFindings *findings);
+extern void flex_lexical_replace(char *bytes, size_t length);
 extern bool flex_lexical_is_costly(int64 parts, size_t length);
 extern void flex_lexical_widen(StringInfo wide, const char *bytes, size_t length);
 

@@ -10,7 +10,6 @@
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
-#include "mb/pg_wchar.h"
 
 #include "encoding.h"
 #include "json.h"
@@ -94,8 +93,7 @@ explain(JsonNode *root)
 	append_json(&text, flex_json_member(root, "params"));
 	if (text.len == 0)
 		return NULL;
-	text.data[pg_mbcliplen(text.data, text.len, SHOWN_BYTES)] = '\0';
-	return text.data;
+	return flex_text_clip(text.data, SHOWN_BYTES);
 }
 
 /*

@@ -411,6 +411,12 @@ static const IntegerSetting integer_settings[] = {
 	},
 };
 
+static const struct config_enum_entry unrepresentable_values[] = {
+	{"error", UNREPRESENTABLE_ERROR, false},
+	{"replace", UNREPRESENTABLE_REPLACE, false},
+	{NULL, 0, false},
+};
+
 /* Define the parameters of this room. */
 void
 flex_settings_define(void)
@@ -429,6 +435,12 @@ flex_settings_define(void)
 		DefineCustomIntVariable(s->name, s->brief, s->more, s->variable, s->initial, s->least, s->most,
 								s->is_everybodys ? PGC_SUSET : PGC_USERSET, s->flags, NULL, NULL, NULL);
 	}
+	DefineCustomEnumVariable("flex_api.unrepresentable",
+							 "What becomes of characters of an answer that the database cannot hold.",
+							 "error: the answer is refused; replace: U+FFFD stands for each, or \"?\" where the "
+							 "database's encoding does not have that.",
+							 &flex_settings.unrepresentable, UNREPRESENTABLE_ERROR, unrepresentable_values, PGC_USERSET,
+							 0, NULL, NULL, NULL);
 }
 
 /*

@@ -5,6 +5,13 @@
 #ifndef FLEX_SETTINGS_H
 #define FLEX_SETTINGS_H
 
+/* What becomes of a character of an answer that the database cannot hold. */
+typedef enum Unrepresentable
+{
+	UNREPRESENTABLE_ERROR,
+	UNREPRESENTABLE_REPLACE
+} Unrepresentable;
+
 /*
  * The values in force, kept by the server.  A string that is not set is NULL
  * or empty: ask flex_setting_is_set().
@@ -28,6 +35,7 @@ typedef struct Settings
 	int callback_timeout;  /* milliseconds */
 	int outbox_retention;  /* minutes; -1: for ever */
 	int max_response_size; /* kilobytes, headers not counted */
+	int unrepresentable;   /* an Unrepresentable */
 } Settings;
 
 extern Settings flex_settings;

@@ -8,7 +8,6 @@
  */
 #include "postgres.h"
 
-#include "mb/pg_wchar.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -23,7 +22,7 @@
 
 #define STATUS_NOT_FOUND 404
 
-#define SHOWN_BYTES 4000 /* of an error's message */
+#define SHOWN_BYTES 4000 /* of an error's message, for those of many requests are written at once */
 
 static const char state_pending[] = "pending";
 static const char state_succeeded[] = "succeeded";
@@ -71,15 +70,6 @@ plan_next_attempt(const Claim *claim, Settlement *settlement, int64 delay_ms)
 	settlement->run_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay_ms);
 }
 
-/* An error's message, cut off, for those of many requests are written at once; NULL for none. */
-static char *
-shortened(const char *message)
-{
-	if (message == NULL)
-		return NULL;
-	return pnstrdup(message, pg_mbcliplen(message, strlen(message), SHOWN_BYTES));
-}
-
 /* The body of a good answer, or false when it makes no sense: then the error says why. */
 static bool
 read_response(const Transfer *transfer, Settlement *settlement)
@@ -105,7 +95,8 @@ read_response(const Transfer *transfer, Settlement *settlement)
 			PG_RE_THROW();
 		FlushErrorState();
 		settlement->error_code = pstrdup(unpack_sql_state(error->sqlerrcode));
-		settlement->error_message = shortened(psprintf("%s: %s", error->message, error->detail ? error->detail : ""));
+		settlement->error_message =
+			flex_text_clip(psprintf("%s: %s", error->message, error->detail ? error->detail : ""), SHOWN_BYTES);
 		good = false;
 	}
 	PG_END_TRY();
@@ -220,7 +211,7 @@ flex_settle_unsent(const Claim *claim, const ErrorData *error)
 {
 	Settlement settlement = {
 		.error_code = unpack_sql_state(error->sqlerrcode),
-		.error_message = shortened(error->message),
+		.error_message = error->message != NULL ? flex_text_clip(error->message, SHOWN_BYTES) : NULL,
 	};
 
 	if (claim->foreign)

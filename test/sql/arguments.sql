@@ -97,7 +97,8 @@ SELECT pg_temp.refused(
 	'flex_webchat_create(''IG00000000000000000000000000000000'', customer_friendly_name => repeat(''x'', 100000))',
 	'flex_channel_create(''FO00000000000000000000000000000000'', repeat(''x'', 257), ''n'', ''n'')',
 	'flex_webchat_create(''IG00000000000000000000000000000000'', pre_engagement_data => to_jsonb(repeat(''x'', 16383)))',
-	'flex_web_channel_update(''CH00000000000000000000000000000000'', post_engagement_data => to_jsonb(repeat(''é'', 8192)))');
+	'flex_web_channel_update(''CH00000000000000000000000000000000'', post_engagement_data => to_jsonb(repeat(''é'', 8192)))',
+	'flex_webchat_create(''IG00000000000000000000000000000000'', pre_engagement_data => (''['' || repeat(''1, '', 8191) || ''1]'')::jsonb)');
 
 -- URLs
 SELECT pg_temp.refused(
@@ -119,6 +120,7 @@ SELECT body -> 'requests' AS requests FROM flex_request('GET', '/_simulator/coun
 SELECT length(identity) FROM flex_webchat_create(:'address',
 	identity => repeat('é', 256), chat_friendly_name => repeat('x', 256),
 	pre_engagement_data => to_jsonb(repeat('x', 16382)));
+SELECT FROM flex_webchat_create(:'address', pre_engagement_data => ('[' || repeat('1, ', 8190) || '1]')::jsonb);
 SELECT pair ->> 0 AS name, length(pair ->> 1) AS characters
 FROM flex_request('GET', '/_simulator/requests'), jsonb_path_query(body, '$.requests[*].parameters[*]') AS pair;
 CALL pg_temp.forget();
@@ -169,6 +171,9 @@ SELECT FROM flex_flow_create('f', 'IS00000000000000000000000000000000', 'web', e
 	integration_priority => -5, long_lived => NULL);
 SELECT FROM flex_webchat_create(:'address', pre_engagement_data => 'null', identity => NULL);
 SELECT FROM flex_webchat_create(:'address', pre_engagement_data => '{"n": 1.10, "big": 123456789012345678901234567890, "e": 1e3}');
+SELECT parameters FROM pg_temp.sent();
+-- JSON is sent without blanks between values, and with those in texts
+SELECT FROM flex_webchat_create(:'address', pre_engagement_data => '{"a, b": "c, d: \" e, \\", "f: ": [1, " \\\" ", {}, [], true]}');
 SELECT parameters FROM pg_temp.sent();
 CALL pg_temp.fault('{"path": "/v2/WebChats", "status": 200, "body": "{}"}');
 SELECT FROM flex_webchat_create(:'address', pre_engagement_data => (repeat('[', 1000) || repeat(']', 1000))::jsonb);

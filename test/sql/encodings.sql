@@ -27,6 +27,8 @@ SELECT request, status, body, headers ->> 'ui-version' AS ui_version FROM pg_tem
 -- characters count, not bytes
 SELECT length(identity) FROM flex_webchat_create(:'address', identity => repeat('é', 256));
 SELECT pg_temp.attempt('SELECT FROM flex_webchat_create(''IG00000000000000000000000000000000'', identity => repeat(''é'', 257))');
+-- and those bytes that are sent, where bytes do
+SELECT pg_temp.attempt(format('SELECT FROM flex_webchat_create(''IG00000000000000000000000000000000'', pre_engagement_data => to_jsonb(repeat(''é'', %s)))', length)) FROM unnest(ARRAY[8191, 8192]) AS length;
 -- what LATIN1 has not, as letters and as escapes, in a text, in JSON, in a member that nobody asked for
 CALL pg_temp.fault('[{"status": 200, "body_base64": "eyJpZGVudGl0eSI6ICLwn5iAIn0="}, {"status": 200, "body": "{\"identity\": \"\\ud83d\\ude00\"}"}, {"status": 200, "body_base64": "eyJvdGhlciI6ICLwn5iAIiwgImlkZW50aXR5IjogImZpbmUifQ=="}]');
 SELECT pg_temp.attempt('SELECT FROM flex_webchat_create(''IG00000000000000000000000000000000'')') FROM generate_series(1, 3);
@@ -50,6 +52,9 @@ CALL pg_temp.fault('[{"status": 200, "body": "{\"identity\": \"\\ud83d\\ude00 \\
 SELECT identity FROM flex_webchat_create(:'address');
 CALL pg_temp.fault('{"status": 200, "body_base64": "eyJpbnRlZ3JhdGlvbiI6IHsiYSI6ICLwn5iAIn19"}');
 SELECT integration FROM flex_flow_fetch('FO00000000000000000000000000000000');
+-- characters count, not bytes, and a message has whole ones
+SELECT length(identity), octet_length(identity) FROM flex_webchat_create(:'address', identity => repeat('é', 256));
+SELECT pg_temp.attempt('SELECT FROM flex_webchat_create(''IG00000000000000000000000000000000'', identity => ''x'' || repeat(''é'', 256))');
 CALL pg_temp.forget();
 SELECT pg_temp.attempt(statement) FROM unnest(ARRAY[
 	$$SELECT FROM flex_webchat_create('IG00000000000000000000000000000000', identity => E'f\xfcr')$$,

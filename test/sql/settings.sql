@@ -152,7 +152,7 @@ SELECT name, see.* FROM unnest(ARRAY['auth_token', 'api_secret', 'proxy', 'accou
 SHOW flex_api.auth_token;
 SHOW flex_api.proxy;
 \set VERBOSITY terse
-SELECT set_config(name, CASE vartype WHEN 'integer' THEN '2' ELSE '' END, true) AS may_be_set, name
+SELECT set_config(name, CASE vartype WHEN 'integer' THEN '2' WHEN 'enum' THEN boot_val ELSE '' END, true) AS may_be_set, name
 FROM pg_temp.settings WHERE context = 'user' ORDER BY name COLLATE "C";
 SET flex_api.base_url = 'https://evil.example';
 SET flex_api.proxy = 'http://evil.example';

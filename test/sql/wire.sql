@@ -12,7 +12,7 @@
 -- A value for each parameter, unlike the others of its operation
 CREATE FUNCTION pg_temp.example(parameter parameters) RETURNS text LANGUAGE sql AS $$
 	SELECT CASE
-		WHEN pg_temp.sql_type(parameter.type, NULL, pg_temp.sql_name(parameter.name)) = 'jsonb'::regtype THEN format('{"n": [%s, "é"]}', parameter.position)
+		WHEN pg_temp.sql_type(parameter.type, NULL, pg_temp.sql_name(parameter.name)) = 'jsonb'::regtype THEN format('{"n":[%s,"é"]}', parameter.position)
 		WHEN parameter.type = 'boolean' THEN 'true'
 		WHEN parameter.type = 'integer' THEN (parameter.position + 1)::text
 		WHEN parameter.type = 'number' THEN format('%s.5', parameter.position)
