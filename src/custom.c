@@ -21,6 +21,7 @@
 
 #include "encoding.h"
 #include "exchange.h"
+#include "outcome.h"
 #include "response.h"
 #include "versions.h"
 
@@ -180,6 +181,7 @@ build_request(FunctionCallInfo fcinfo)
 	bool has_body = !PG_ARGISNULL(ARGUMENT_BODY);
 	bool takes_form = strcmp(method, "GET") != 0 && strcmp(method, "DELETE") != 0;
 
+	request->key = flex_operation_key(method, request->path);
 	if (takes_form)
 		flex_request_begin_form(request);
 	if (!PG_ARGISNULL(ARGUMENT_PARAMETERS))
@@ -244,6 +246,29 @@ form_answer(const Transfer *answer, TupleDesc desc)
 	return heap_form_tuple(desc, values, nulls);
 }
 
+/* Send the request and make the row of its answer, in the caller's context. */
+static Datum
+call(const HttpRequest *request, TupleDesc desc, MemoryContext caller)
+{
+	const Transfer *answer = flex_exchange_run(flex_exchange_begin(request));
+	MemoryContext context = CurrentMemoryContext;
+	volatile Datum result = (Datum) 0;
+
+	PG_TRY();
+	{
+		HeapTuple row = form_answer(answer, desc);
+
+		MemoryContextSwitchTo(caller);
+		result = heap_copy_tuple_as_datum(row, desc);
+	}
+	PG_CATCH();
+	{
+		flex_outcome_raise_unread(request, answer, context);
+	}
+	PG_END_TRY();
+	return result;
+}
+
 /* flex_request(method, path, parameters, body); see the file's head. */
 PGDLLEXPORT Datum
 flex_api_request(PG_FUNCTION_ARGS)
@@ -258,10 +283,7 @@ flex_api_request(PG_FUNCTION_ARGS)
 	MemoryContextSwitchTo(work);
 	PG_TRY();
 	{
-		HeapTuple row = form_answer(flex_exchange_run(flex_exchange_begin(build_request(fcinfo))), desc);
-
-		MemoryContextSwitchTo(caller);
-		result = heap_copy_tuple_as_datum(row, desc);
+		result = call(build_request(fcinfo), desc, caller);
 	}
 	PG_FINALLY();
 	{

@@ -67,14 +67,54 @@ flex_error_connection(FailureKind kind, const char *method, const char *path, co
 	pg_unreachable();
 }
 
+/*
+ * Which answer it was, a sentence: for what must not be sent again, also what is
+ * needed to go on from there.
+ */
+static char *
+describe_answer(const Problem *answer)
+{
+	const char *outcome = ": the service has carried it out";
+
+	if (answer->idempotent)
+		outcome = "";
+	else if (answer->sid == NULL)
+		outcome = ": the service may have carried it out";
+	return psprintf("%s %s answered HTTP status %d%s%s%s%s%s.", answer->method, answer->path, answer->http_status,
+					answer->request_id ? ", request " : "", answer->request_id ? answer->request_id : "",
+					answer->sid ? ", SID " : "", answer->sid ? answer->sid : "", outcome);
+}
+
+/* What to do after an answer to what must not be sent again. */
+static const char *
+hint_after_answer(const Problem *answer)
+{
+	return answer->sid != NULL ? "Do not send it again: fetch by its SID what the service has made or changed."
+							   : "Look at what the service has before sending the request again.";
+}
+
 /* Raise that the answer is larger than flex_api.max_response_size. */
 void
-flex_error_too_large(const char *method, const char *path, int http_status, int limit_kilobytes)
+flex_error_too_large(const Problem *answer, int limit_kilobytes)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_PROTOCOL_VIOLATION), errmsg("the Flex API's answer is larger than %d kB", limit_kilobytes),
-			 errdetail("%s %s answered HTTP status %d.", method, path, http_status),
-			 errhint("Raise flex_api.max_response_size, or ask for smaller pages.")));
+			 errdetail_internal("%s", describe_answer(answer)),
+			 answer->idempotent ? errhint("Raise flex_api.max_response_size, or ask for smaller pages.")
+								: errhint("%s", hint_after_answer(answer))));
+}
+
+/*
+ * Have an error that was raised in reading a good answer, to what must not be sent
+ * again, tell which answer that was.  The texts are allocated in the current
+ * context.
+ */
+void
+flex_error_add_answer(ErrorData *error, const Problem *answer)
+{
+	error->detail =
+		psprintf("%s%s%s", error->detail ? error->detail : "", error->detail ? " " : "", describe_answer(answer));
+	error->hint = pstrdup(hint_after_answer(answer));
 }
 
 /*

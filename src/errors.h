@@ -8,7 +8,7 @@
 #include "versions.h"
 
 /*
- * A refusal by the service.  Texts are in the database's encoding; each but
+ * A refusal by the service, or an answer that is wrong.  Texts are in the database's encoding; each but
  * method and path may be NULL.
  */
 typedef struct Problem
@@ -21,6 +21,8 @@ typedef struct Problem
 	const char *explanation; /* what else the service said */
 	const char *more_info;   /* URL of the error's description */
 	const char *request_id;  /* Twilio-Request-Id */
+	const char *sid;         /* of what a good answer tells of */
+	bool idempotent;         /* the request may be sent again without harm */
 } Problem;
 
 /* How a request failed that brought no whole answer. */
@@ -34,8 +36,8 @@ typedef enum FailureKind
 pg_noreturn extern void flex_error_refused(const Problem *problem);
 pg_noreturn extern void
 flex_error_connection(FailureKind kind, const char *method, const char *path, const char *reason);
-pg_noreturn extern void
-flex_error_too_large(const char *method, const char *path, int http_status, int limit_kilobytes);
+pg_noreturn extern void flex_error_too_large(const Problem *answer, int limit_kilobytes);
+extern void flex_error_add_answer(ErrorData *error, const Problem *answer);
 extern ErrorData *flex_error_take(void);
 pg_noreturn extern void flex_error_rethrow(ErrorData *error);
 pg_noreturn extern void flex_error_answer(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -12,6 +12,7 @@
 #include "utils/memutils.h"
 
 #include "exchange.h"
+#include "outcome.h"
 #include "signature.h"
 #include "versions.h"
 
@@ -23,16 +24,27 @@ call(Signature *signature, const NullableDatum *values, MemoryContext caller)
 {
 	HttpRequest *request = flex_request_build(signature->operation, signature->parameters, signature->count, values);
 	const Transfer *answer = flex_exchange_run(flex_exchange_begin(request));
+	MemoryContext context = CurrentMemoryContext;
+	volatile Datum result = (Datum) 0;
 	const char *body;
 	size_t length;
-	HeapTuple row;
 
 	if (signature->decoder == NULL)
 		return (Datum) 0;
 	body = flex_transfer_body(answer, &length);
-	row = flex_decode_answer(signature->decoder, body, length);
-	MemoryContextSwitchTo(caller);
-	return heap_copy_tuple_as_datum(row, flex_decoder_desc(signature->decoder));
+	PG_TRY();
+	{
+		HeapTuple row = flex_decode_answer(signature->decoder, body, length);
+
+		MemoryContextSwitchTo(caller);
+		result = heap_copy_tuple_as_datum(row, flex_decoder_desc(signature->decoder));
+	}
+	PG_CATCH();
+	{
+		flex_outcome_raise_unread(request, answer, context);
+	}
+	PG_END_TRY();
+	return result;
 }
 
 /* Any operation that answers with one object or none; see the file's head. */

@@ -57,7 +57,7 @@ typedef enum RowColumn
 	ROW_ENQUEUED_IN,
 	ROW_MAY_BE_DONE = 24,
 	ROW_CALLBACK_ATTEMPTS = 29,
-	ROW_COLUMNS = 31
+	ROW_COLUMNS = 32
 } RowColumn;
 
 #define INDEXES 6 /* that the extension makes */

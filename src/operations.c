@@ -93,12 +93,19 @@ static const Operation operations[] = {
 	{.name = "flex_webchat_create",
 	 .method = "POST",
 	 .path = "/v2/WebChats",
+	 .key = "conversation_sid",
 	 .rate = WEBCHAT_RATE,
 	 .rules = {{.name = "ui_version", .wire = "Ui-Version", .place = PLACE_HEADER}}},
 
 	/* Users */
-	{.name = "flex_user_fetch", .method = "GET", .path = "/v2/Instances/{InstanceSid}/Users/{FlexUserSid}"},
-	{.name = "flex_user_update", .method = "POST", .path = "/v2/Instances/{InstanceSid}/Users/{FlexUserSid}"},
+	{.name = "flex_user_fetch",
+	 .method = "GET",
+	 .path = "/v2/Instances/{InstanceSid}/Users/{FlexUserSid}",
+	 .key = "flex_user_sid"},
+	{.name = "flex_user_update",
+	 .method = "POST",
+	 .path = "/v2/Instances/{InstanceSid}/Users/{FlexUserSid}",
+	 .key = "flex_user_sid"},
 
 	/* Configuration and provisioning */
 	{.name = "flex_configuration_fetch", .method = "GET", .path = "/v1/Configuration"},
@@ -143,19 +150,27 @@ static const Operation operations[] = {
 	{.name = "flex_insights_answer_sets_fetch",
 	 .method = "GET",
 	 .path = "/v1/Insights/QualityManagement/Settings/AnswerSets"},
-	{.name = "flex_insights_assessment_create", .method = "POST", .path = "/v1/Insights/QualityManagement/Assessments"},
+	{.name = "flex_insights_assessment_create",
+	 .method = "POST",
+	 .path = "/v1/Insights/QualityManagement/Assessments",
+	 .key = "assessment_sid"},
 	{.name = "flex_insights_assessment_update",
 	 .method = "POST",
-	 .path = "/v1/Insights/QualityManagement/Assessments/{AssessmentSid}"},
+	 .path = "/v1/Insights/QualityManagement/Assessments/{AssessmentSid}",
+	 .key = "assessment_sid"},
 	{.name = "flex_insights_assessments_list", .method = "GET", .path = "/v1/Insights/QualityManagement/Assessments"},
 	{.name = "flex_insights_categories_list", .method = "GET", .path = "/v1/Insights/QualityManagement/Categories"},
-	{.name = "flex_insights_category_create", .method = "POST", .path = "/v1/Insights/QualityManagement/Categories"},
+	{.name = "flex_insights_category_create",
+	 .method = "POST",
+	 .path = "/v1/Insights/QualityManagement/Categories",
+	 .key = "category_sid"},
 	{.name = "flex_insights_category_delete",
 	 .method = "DELETE",
 	 .path = "/v1/Insights/QualityManagement/Categories/{CategorySid}"},
 	{.name = "flex_insights_category_update",
 	 .method = "POST",
-	 .path = "/v1/Insights/QualityManagement/Categories/{CategorySid}"},
+	 .path = "/v1/Insights/QualityManagement/Categories/{CategorySid}",
+	 .key = "category_sid"},
 	{.name = "flex_insights_comment_create",
 	 .method = "POST",
 	 .path = "/v1/Insights/QualityManagement/Assessments/Comments"},
@@ -166,25 +181,32 @@ static const Operation operations[] = {
 	 .method = "GET",
 	 .path = "/v1/Insights/QualityManagement/Assessments/Comments"},
 	{.name = "flex_insights_conversations_list", .method = "GET", .path = "/v1/Insights/Conversations"},
-	{.name = "flex_insights_question_create", .method = "POST", .path = "/v1/Insights/QualityManagement/Questions"},
+	{.name = "flex_insights_question_create",
+	 .method = "POST",
+	 .path = "/v1/Insights/QualityManagement/Questions",
+	 .key = "question_sid"},
 	{.name = "flex_insights_question_delete",
 	 .method = "DELETE",
 	 .path = "/v1/Insights/QualityManagement/Questions/{QuestionSid}"},
 	{.name = "flex_insights_question_update",
 	 .method = "POST",
-	 .path = "/v1/Insights/QualityManagement/Questions/{QuestionSid}"},
+	 .path = "/v1/Insights/QualityManagement/Questions/{QuestionSid}",
+	 .key = "question_sid"},
 	{.name = "flex_insights_questionnaire_create",
 	 .method = "POST",
-	 .path = "/v1/Insights/QualityManagement/Questionnaires"},
+	 .path = "/v1/Insights/QualityManagement/Questionnaires",
+	 .key = "questionnaire_sid"},
 	{.name = "flex_insights_questionnaire_delete",
 	 .method = "DELETE",
 	 .path = "/v1/Insights/QualityManagement/Questionnaires/{QuestionnaireSid}"},
 	{.name = "flex_insights_questionnaire_fetch",
 	 .method = "GET",
-	 .path = "/v1/Insights/QualityManagement/Questionnaires/{QuestionnaireSid}"},
+	 .path = "/v1/Insights/QualityManagement/Questionnaires/{QuestionnaireSid}",
+	 .key = "questionnaire_sid"},
 	{.name = "flex_insights_questionnaire_update",
 	 .method = "POST",
-	 .path = "/v1/Insights/QualityManagement/Questionnaires/{QuestionnaireSid}"},
+	 .path = "/v1/Insights/QualityManagement/Questionnaires/{QuestionnaireSid}",
+	 .key = "questionnaire_sid"},
 	{.name = "flex_insights_questionnaires_list",
 	 .method = "GET",
 	 .path = "/v1/Insights/QualityManagement/Questionnaires"},
@@ -304,6 +326,47 @@ flex_method_is_idempotent(const char *method)
 			return true;
 	}
 	return false;
+}
+
+/* True when a path, without query, is one that the template has with its {Word}s filled. */
+static bool
+is_path_of(const char *template, const char *path)
+{
+	while (*template != '\0')
+	{
+		if (*template != '{')
+		{
+			if (*template ++ != *path++)
+				return false;
+			continue;
+		}
+		template += strcspn(template, "}") + 1;
+		path += strcspn(path, "/");
+	}
+	return *path == '\0';
+}
+
+/*
+ * The member of the answer to a request that names the resource.  A path that
+ * stands in the catalogue as it is goes before one whose {Word} it would fill.
+ */
+const char *
+flex_operation_key(const char *method, const char *path)
+{
+	const char *key = NULL;
+
+	for (size_t i = 0; i < lengthof(operations); i++)
+	{
+		const Operation *operation = &operations[i];
+		bool is_literal = strcmp(operation->path, path) == 0;
+
+		if (strcmp(operation->method, method) != 0 || (!is_literal && !is_path_of(operation->path, path)))
+			continue;
+		key = operation->key;
+		if (is_literal)
+			break;
+	}
+	return key != NULL ? key : "sid";
 }
 
 /* Find a rule by the argument's name; an unused row ends the search. */

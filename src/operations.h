@@ -46,6 +46,7 @@ typedef struct Operation
 	const char *name; /* of the SQL function */
 	const char *method;
 	const char *path; /* {Word}: the argument of that wire name */
+	const char *key;  /* member of its answer that names the resource, where that is not "sid" */
 	double rate;      /* published limit, requests a second an account; 0: none */
 	bool secret;      /* its answer is one: not for the outbox, which keeps answers */
 	ArgumentRule rules[MAX_OWN_RULES];
@@ -55,6 +56,7 @@ extern const Operation *flex_operation_find(const char *name);
 extern const Operation *flex_operation_at(int index);
 extern int flex_operation_index(const Operation *operation);
 extern bool flex_method_is_idempotent(const char *method);
+extern const char *flex_operation_key(const char *method, const char *path);
 extern const ArgumentRule *flex_operation_rule(const Operation *operation, const char *argument);
 
 #endif /* FLEX_OPERATIONS_H */

@@ -164,6 +164,7 @@ static const struct
 	{TEXTOID, -1, false, TYPALIGN_INT},
 	{TEXTOID, -1, false, TYPALIGN_INT},
 	{JSONBOID, -1, false, TYPALIGN_INT},
+	{TEXTOID, -1, false, TYPALIGN_INT},
 };
 
 #define SETTLEMENT_COLUMNS lengthof(settlement_columns)
@@ -280,6 +281,7 @@ flex_outbox_settle(const Claim *claim, const Settlement *settlement)
 	collect_text(9, settlement->error_message);
 	collect_text(10, settlement->request_id);
 	collect(11, has_response ? JsonbPGetDatum(DatumGetJsonbPCopy(settlement->response)) : (Datum) 0, !has_response);
+	collect_text(12, settlement->sid);
 	if (has_response)
 		collected_bytes += VARSIZE(DatumGetPointer(settlement->response));
 	MemoryContextSwitchTo(before);

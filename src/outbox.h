@@ -56,7 +56,8 @@ typedef struct Settlement
 	const char *error_code;
 	const char *error_message;
 	const char *request_id;
-	Datum response; /* jsonb; 0: none */
+	const char *sid; /* that a good answer gave */
+	Datum response;  /* jsonb; 0: none */
 } Settlement;
 
 /* A callback that is due, with the row it is called with. */

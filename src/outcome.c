@@ -12,6 +12,7 @@
 #include "common/pg_prng.h"
 
 #include "encoding.h"
+#include "identifier.h"
 #include "outcome.h"
 #include "problem.h"
 #include "settings.h"
@@ -62,9 +63,23 @@ flex_outcome_judge(const HttpRequest *request, const Transfer *transfer)
 	return VERDICT_FAILED;
 }
 
+/* The SID that a good answer gives, all of it or what was taken of one too large; NULL: none. */
+static char *
+identifier_in(const HttpRequest *request, const Transfer *transfer)
+{
+	TransferState state = flex_transfer_state(transfer);
+	size_t length;
+	const char *body = flex_transfer_body(transfer, &length);
+
+	if (length == 0 || (state != TRANSFER_ANSWERED && state != TRANSFER_TOO_LARGE) ||
+		flex_transfer_status(transfer) / 100 != 2)
+		return NULL;
+	return flex_identifier_find(body, length, request->key);
+}
+
 /*
- * Tell what the service said in refusing.  Texts are allocated in the current
- * context, in the database's encoding.
+ * Tell what the service said: in refusing, or of what a good answer is about.
+ * Texts are allocated in the current context, in the database's encoding.
  */
 void
 flex_outcome_explain(const HttpRequest *request, const Transfer *transfer, Problem *problem)
@@ -77,11 +92,34 @@ flex_outcome_explain(const HttpRequest *request, const Transfer *transfer, Probl
 		.method = request->method,
 		.path = request->path,
 		.http_status = flex_transfer_status(transfer),
+		.sid = identifier_in(request, transfer),
+		.idempotent = request->idempotent,
 	};
 	if (request_id != NULL)
 		problem->request_id = flex_text_for_message(request_id, strlen(request_id));
 	if (flex_transfer_state(transfer) == TRANSFER_ANSWERED && length > 0 && problem->http_status / 100 != 2)
 		flex_problem_read(problem, body, length);
+}
+
+/*
+ * Raise again, from a PG_CATCH(), what went wrong in reading a good answer: for
+ * what must not be sent again, with all that is needed to go on.  Texts are
+ * allocated in the context.
+ */
+void
+flex_outcome_raise_unread(const HttpRequest *request, const Transfer *transfer, MemoryContext context)
+{
+	ErrorData *error;
+	Problem answer;
+
+	MemoryContextSwitchTo(context);
+	error = flex_error_take();
+	if (!request->idempotent)
+	{
+		flex_outcome_explain(request, transfer, &answer);
+		flex_error_add_answer(error, &answer);
+	}
+	flex_error_rethrow(error);
 }
 
 /* Raise what a transfer that did not succeed means for a direct call. */
@@ -93,14 +131,11 @@ flex_outcome_raise(const HttpRequest *request, const Transfer *transfer)
 	const char *failure;
 	Problem problem;
 
+	flex_outcome_explain(request, transfer, &problem);
 	if (state == TRANSFER_TOO_LARGE && flex_transfer_status(transfer) / 100 == 2)
-		flex_error_too_large(request->method, request->path, flex_transfer_status(transfer),
-							 flex_settings.max_response_size);
+		flex_error_too_large(&problem, flex_settings.max_response_size);
 	if (state == TRANSFER_ANSWERED || state == TRANSFER_TOO_LARGE)
-	{
-		flex_outcome_explain(request, transfer, &problem);
 		flex_error_refused(&problem);
-	}
 	if (flex_transfer_was_sent(transfer))
 		kind = request->idempotent ? FAILURE_ANSWER_LOST : FAILURE_OUTCOME_UNKNOWN;
 	failure = flex_transfer_failure(transfer);

@@ -19,6 +19,8 @@ typedef enum Verdict
 
 extern Verdict flex_outcome_judge(const HttpRequest *request, const Transfer *transfer);
 extern void flex_outcome_explain(const HttpRequest *request, const Transfer *transfer, Problem *problem);
+pg_noreturn extern void
+flex_outcome_raise_unread(const HttpRequest *request, const Transfer *transfer, MemoryContext context);
 pg_noreturn extern void flex_outcome_raise(const HttpRequest *request, const Transfer *transfer);
 extern int64 flex_backoff_ms(int tries, int64 first_ms, int64 most_ms);
 

@@ -115,6 +115,7 @@ flex_request_plain(const char *method, const char *target)
 	initStringInfo(&request->target);
 	appendStringInfoString(&request->target, target);
 	initStringInfo(&request->body);
+	request->key = "sid";
 	request->idempotent = flex_method_is_idempotent(method);
 	return request;
 }
@@ -214,6 +215,8 @@ flex_request_build(const Operation *operation, const Parameter *parameters, int 
 	for (int i = 0; i < count; i++)
 		counts[i] = flex_argument_texts(&parameters[i], &values[i], &texts[i]);
 	request = flex_request_plain(operation->method, fill_path(operation->path, parameters, count, texts));
+	if (operation->key != NULL)
+		request->key = operation->key;
 	if (!request->idempotent)
 		flex_request_begin_form(request);
 	for (int i = 0; i < count; i++)

@@ -22,6 +22,7 @@ typedef struct HttpRequest
 	const char *content_type; /* NULL: no body */
 	StringInfoData body;
 	List *headers;   /* of char *: "Name: value", or "Name;" for an empty one */
+	const char *key; /* member of its answer that names the resource */
 	bool authorized; /* a header has the credentials already */
 	bool idempotent; /* may be sent again without harm */
 } HttpRequest;

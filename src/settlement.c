@@ -13,6 +13,7 @@
 
 #include "encoding.h"
 #include "response.h"
+#include "settings.h"
 #include "settlement.h"
 
 #define BACKOFF_FIRST_MS 1000
@@ -112,6 +113,7 @@ explain(const HttpRequest *request, const Transfer *transfer, const char *given_
 	flex_outcome_explain(request, transfer, &problem);
 	settlement->http_status = problem.http_status;
 	settlement->request_id = problem.request_id;
+	settlement->sid = problem.sid;
 	if (flex_transfer_state(transfer) == TRANSFER_ANSWERED)
 	{
 		settlement->error_code = problem.code;
@@ -125,6 +127,12 @@ explain(const HttpRequest *request, const Transfer *transfer, const char *given_
 		flex_text_for_message(flex_transfer_failure(transfer), strlen(flex_transfer_failure(transfer)));
 	if (flex_transfer_state(transfer) == TRANSFER_RUNNING)
 		settlement->error_message = given_up;
+	if (flex_transfer_state(transfer) == TRANSFER_TOO_LARGE)
+	{
+		settlement->error_code = "08P01";
+		settlement->error_message =
+			psprintf("the Flex API's answer is larger than %d kB", flex_settings.max_response_size);
+	}
 }
 
 /* Hold the operation back when the service asks for it.  Returns the milliseconds. */
@@ -139,6 +147,17 @@ hold_as_asked(const Claim *claim, const Transfer *transfer)
 	return asked;
 }
 
+/*
+ * The state of what must not be sent again and has a good answer that cannot be
+ * kept.  One that gives a SID is the service's: it was carried out, and the SID
+ * is what one needs to go on.  Anything else may be what a gateway said.
+ */
+static const char *
+state_without_response(const Settlement *settlement)
+{
+	return settlement->sid != NULL ? state_succeeded : state_uncertain;
+}
+
 /* A good answer: a success, if it can be read. */
 static void
 settle_success(const Claim *claim, const HttpRequest *request, const Transfer *transfer, Settlement *settlement)
@@ -148,7 +167,7 @@ settle_success(const Claim *claim, const HttpRequest *request, const Transfer *t
 	else if (request->idempotent)
 		plan_next_attempt(claim, settlement, flex_backoff_ms(claim->attempts - 1, BACKOFF_FIRST_MS, BACKOFF_MOST_MS));
 	else
-		settlement->state = state_uncertain;
+		settlement->state = state_without_response(settlement);
 }
 
 /* A DELETE whose first answer was lost may find gone what it has deleted. */
@@ -182,7 +201,7 @@ flex_settle_attempt(const Claim *claim, const HttpRequest *request, const Transf
 			plan_next_attempt(claim, &settlement, DEFERRED_MS);
 			break;
 		case VERDICT_UNKNOWN:
-			settlement.state = state_uncertain;
+			settlement.state = state_without_response(&settlement);
 			break;
 		case VERDICT_FAILED:
 			settlement.state = was_deleted_before(claim, request, transfer) ? state_succeeded : state_failed;

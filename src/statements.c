@@ -101,16 +101,16 @@ static const Statement statements[STATEMENTS] = {
 				"run_at = coalesce(s.run_at, o.run_at), attempts = o.attempts - s.uncounted, "
 				"may_be_done = s.may_be_done, http_status = s.http_status, error_code = s.error_code, "
 				"error_message = s.error_message, request_id = s.request_id, response = s.response, "
-				"sender_pid = NULL, sender_start = NULL "
-				"FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS s(id, started_at, state, c, run_at, "
-				"uncounted, may_be_done, http_status, error_code, error_message, request_id, response) "
-				"WHERE o.id = s.id AND o.started_at = s.started_at AND o.sender_pid = $13 AND o.sender_start = $14 "
+				"sid = s.sid, sender_pid = NULL, sender_start = NULL "
+				"FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS s (id, started_at, state, c, "
+				"run_at, uncounted, may_be_done, http_status, error_code, error_message, request_id, response, sid) "
+				"WHERE o.id = s.id AND o.started_at = s.started_at AND o.sender_pid = $14 AND o.sender_start = $15 "
 				"AND CASE WHEN o.outcome IS NULL THEN o.state = 'sending' END "
 				"RETURNING o.id, CASE WHEN s.state <> 'pending' AND NOT s.c THEN s.state END",
-			.count = 14,
+			.count = 15,
 			.types = {INT8ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, BOOLARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID,
-					  BOOLARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID, INT4OID,
-					  TIMESTAMPTZOID},
+					  BOOLARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID, TEXTARRAYOID,
+					  INT4OID, TIMESTAMPTZOID},
 		},
 	[HOLD] =
 		{

@@ -99,19 +99,15 @@ receive_header(char *bytes, size_t size, size_t count, void *data)
 	return length;
 }
 
-/* Bytes of the body came: keep them, up to the limit. */
+/* Bytes of the body came: keep them, up to the limit, for what is cut off may still tell a SID. */
 static size_t
 receive_body(char *bytes, size_t size, size_t count, void *data)
 {
 	Transfer *transfer = data;
 	size_t length = size * count;
-	size_t needed = transfer->body_length + length;
+	size_t taken = Min(length, transfer->limit - transfer->body_length);
+	size_t needed = transfer->body_length + taken;
 
-	if (needed > transfer->limit)
-	{
-		transfer->too_large = true;
-		return 0;
-	}
 	if (needed > transfer->body_capacity)
 	{
 		size_t capacity = Max(needed, Max((size_t) 16 * 1024, transfer->body_capacity * 2));
@@ -122,9 +118,10 @@ receive_body(char *bytes, size_t size, size_t count, void *data)
 		transfer->body = larger;
 		transfer->body_capacity = capacity;
 	}
-	memcpy(transfer->body + transfer->body_length, bytes, length);
+	memcpy(transfer->body + transfer->body_length, bytes, taken);
 	transfer->body_length = needed;
-	return length;
+	transfer->too_large = taken < length;
+	return taken;
 }
 
 /* Raise unless an option was taken: a request without it would be another one. */

@@ -36,7 +36,8 @@ CREATE TABLE flex_outbox (
 	outcome text COLLATE "C",
 	callback_at timestamptz,
 	callback_attempts integer NOT NULL DEFAULT 0,
-	callback_error text)
+	callback_error text,
+	sid text)
 -- Every request is three row versions: leave room, and clean up early.
 WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000,
 	autovacuum_vacuum_cost_delay = 0);
@@ -69,8 +70,10 @@ COMMENT ON COLUMN flex_outbox.started_at IS 'When the last attempt began.';
 COMMENT ON COLUMN flex_outbox.finished_at IS 'When it reached its last state; NULL while it has not.';
 COMMENT ON COLUMN flex_outbox.http_status IS 'HTTP status of the last answer; NULL when none came.';
 COMMENT ON COLUMN flex_outbox.error_code IS 'Twilio''s error code of the last answer, or an SQLSTATE when there was none.';
-COMMENT ON COLUMN flex_outbox.error_message IS 'What went wrong in the last attempt.';
-COMMENT ON COLUMN flex_outbox.response IS 'Body of the good answer.';
+COMMENT ON COLUMN flex_outbox.error_message IS
+'What went wrong in the last attempt; of a request that has succeeded, why its answer could not be kept.';
+COMMENT ON COLUMN flex_outbox.response IS
+'Body of the good answer; NULL where it could not be kept: then error_message says why, and sid what was made.';
 COMMENT ON COLUMN flex_outbox.request_id IS 'Twilio-Request-Id of the last answer.';
 COMMENT ON COLUMN flex_outbox.may_be_done IS
 'Some attempt may have been carried out: it was sent, and the service did not refuse it. A repeated DELETE that then
@@ -81,6 +84,9 @@ COMMENT ON COLUMN flex_outbox.outcome IS 'The state that it takes together with 
 COMMENT ON COLUMN flex_outbox.callback_at IS 'When its callback is to be tried; NULL: it has none, or it is done.';
 COMMENT ON COLUMN flex_outbox.callback_attempts IS 'How many times its callback has failed.';
 COMMENT ON COLUMN flex_outbox.callback_error IS 'How it failed the last time.';
+COMMENT ON COLUMN flex_outbox.sid IS
+'SID that the good answer gave to what it tells of (its sid or, for web chats, users and Insights, the like
+conversation_sid), also where the rest of the answer could not be kept; NULL: it gave none.';
 
 -- Each operation and priority is a lane of its own, so that one that is held
 -- back costs the others nothing, however many requests wait in it.
@@ -160,7 +166,8 @@ COMMENT ON FUNCTION flex_enqueue(text, jsonb, jsonb, text, text, timestamptz, in
 operation: name of the function that a direct call would use, on which the caller needs EXECUTE; lists cannot be enqueued.
 arguments: its arguments as a JSON object of names and values, checked at once as in a direct call, without the network.
 context: whatever a callback or a query wants to find again with the request, such as a ticket''s number; it is not sent.
-on_success: name of a function that takes one flex_outbox row, called when the request has succeeded.
+on_success: name of a function that takes one flex_outbox row, called when the request has succeeded; the row has the
+SID in sid, also where the answer could not be kept and response is NULL.
 on_failure: the same for a request that has failed, or has become uncertain.
 run_at: not sent before this time; NULL for at once.
 priority: higher goes first; -1000 to 1000, NULL for 0.

@@ -1,5 +1,6 @@
 # A member of the wrong type is an error that names it, for every member of every
 # resource; an answer that is no object, and a page without rows, are errors too.
+# After a POST that error has the resource's own SID, and no other's.
 
 use strict;
 use warnings;
@@ -88,6 +89,32 @@ foreach my $schema ($facts->schemas)
 		}
 		done_testing;
 	};
+}
+
+# The member that names what a schema is of: sid, else the one behind the account's; or as it is here.
+my %KEY = ('v2.flex_user' => 'flex_user_sid', map { $_ => undef } qw(v1.configuration v1.insights_assessments_comment v1.insights_session));
+
+sub key_of
+{
+	my ($schema) = @_;
+	my @names = grep { $_ ne 'account_sid' } map { $_->{name} } $facts->members($schema);
+
+	return $KEY{$schema} if exists $KEY{$schema};
+	return (grep { $_ eq 'sid' } @names) ? 'sid' : $names[0];
+}
+
+foreach my $operation (grep { $_->{method} eq 'POST' } $facts->operations)
+{
+	my $schema = $operation->{schema};
+	my $key = key_of($schema);
+	my ($wrong) = grep { sql_type($_) eq 'text' && $_->{name} ne ($key // '') } $facts->members($schema);
+	my $number = 0;
+	# Every SID is another, so that one cannot be taken for the other.
+	my %body = map { $_->{name} => sprintf('XX%032x', ++$number) } $facts->members($schema);
+	my $error = answered($operation, json_text({ %body, $wrong->{name} => \'[]' }));
+	my ($told) = $error->{D} =~ /, SID (\S+): the service has carried it out\.$/;
+
+	is($told, defined $key ? $body{$key} : undef, "$operation->{function}: the error has the SID of " . ($key // 'nothing')) or diag explain $error;
 }
 
 $node->stop;

@@ -1,0 +1,10 @@
+/*
+ * identifier.h
+ *		The SID in an answer that may be bad everywhere else.
+ */
+#ifndef FLEX_IDENTIFIER_H
+#define FLEX_IDENTIFIER_H
+
+extern char *flex_identifier_find(const char *bytes, size_t length, const char *member);
+
+#endif /* FLEX_IDENTIFIER_H */
