@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 
 #include "encoding.h"
 #include "json.h"
@@ -78,7 +79,8 @@ append_json(StringInfo to, JsonNode *node)
 		return;
 	text = flex_json_text(node, &length);
 	if (length > 2)
-		appendStringInfo(to, "%s%s", to->len > 0 ? "; " : "", flex_text_for_message(text, Min(length, SHOWN_BYTES)));
+		appendStringInfo(to, "%s%s", to->len > 0 ? "; " : "",
+						 flex_text_for_message(text, pg_encoding_mbcliplen(PG_UTF8, text, length, SHOWN_BYTES)));
 }
 
 /* All that the service said beside its message, or NULL. */

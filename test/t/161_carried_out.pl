@@ -53,6 +53,10 @@ my %ANSWERS = (
 my $KD = 'KD' . '1' x 32;
 my $CONTROL = "\e]0;pwned\a\r\n2026-01-01 LOG:  all is well\x7f \xc2\x9b31m";
 
+# With one byte damaged, what stands elsewhere in it must not be taken for the SID.
+my $DAMAGED = "{\"links\":{\"sid\":\"$OTHER\"},\"list\":[{\"sid\":\"$OTHER\"}],\"name\":\"a \\\"sid\\\":\\\"$OTHER\\\",\",\"sid\":\"$OWN\",\"n\":1}";
+my @DAMAGES = ('', split //, '{}[]",:\\ 1');
+
 # Answer with what the request's body names.
 sub serve
 {
@@ -61,6 +65,19 @@ sub serve
 	while (my $request = FlexApi::Server::read_request($connection))
 	{
 		my ($name) = $request->{body} =~ /answer_(\w+)/;
+		if (my ($at, $damage) = $name =~ /^damaged_(\d+)_(\d+)$/)
+		{
+			my $body = $DAMAGED;
+
+			substr($body, $at, 1) = $DAMAGES[$damage];
+			print $connection FlexApi::Server::answer($body, '201 Created');
+			next;
+		}
+		if ($name eq 'details')
+		{
+			print $connection FlexApi::Server::answer('{"message":"no","details":{"ab":"' . "\xc3\xa9" x 1000 . '"}}', '400 No');
+			next;
+		}
 		my $body = $name eq 'interaction' ? "{\"sid\":\"$KD\",\"interaction_context_sid\":7}" : $ANSWERS{$name}->[0];
 
 		print $connection $name eq 'control'
@@ -107,6 +124,28 @@ check_error($session->query(q{SELECT flex_request('POST', '/v2/WebChats', '{"A":
 my $error = $session->query(q{SELECT flex_request('PUT', '/v1/Anything', '{"A": "answer_html"}')})->{error};
 is("$error->{C} $error->{D}", '08P01 The body is not valid JSON.', 'what may be sent again has no such DETAIL');
 
+# Every damage of one byte
+$session->value(q{CREATE TABLE damaged (at int, damage int, sid text)});
+$session->value(q{
+DO $$
+DECLARE
+	detail text;
+BEGIN
+	FOR at IN 0 .. } . (length($DAMAGED) - 1) . q{ LOOP
+		FOR damage IN 0 .. } . $#DAMAGES . q{ LOOP
+			BEGIN
+				PERFORM flex_request('POST', '/v1/Anything', jsonb_build_object('A', format('answer_damaged_%s_%s', at, damage)));
+			EXCEPTION WHEN protocol_violation THEN
+				GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+				INSERT INTO damaged VALUES (at, damage, substring(detail FROM 'SID ([^:]+): the service has'));
+			END;
+		END LOOP;
+	END LOOP;
+END $$}, 300);
+is($session->value("SELECT count(*) FROM damaged WHERE sid LIKE '%22%'"), 0, 'no damage makes another SID the one');
+cmp_ok($session->value("SELECT count(*) FROM damaged WHERE sid = '$OWN'"), '>', 50, 'and many leave it readable');
+note($session->value("SELECT format('%s damages refused: %s with the SID, %s without', count(*), count(sid), count(*) - count(sid)) FROM damaged"));
+
 # The outbox
 $session->value(q{
 	CREATE TABLE told (name text, sid text, response jsonb, state text);
@@ -135,6 +174,10 @@ is($session->value(q{SELECT count(*) FROM told JOIN flex_outbox AS o ON o.contex
 	AND (o.sid, o.response, o.state) IS NOT DISTINCT FROM (told.sid, told.response, told.state)}),
 	scalar(keys %rows), 'callbacks are told the same');
 is($session->value("SELECT state FROM told WHERE name = 'large'"), 'succeeded', 'on_success runs for what has no response');
+
+# What is cut is not cut within a character
+$error = $session->query('SELECT ' . webchat('details'))->{error};
+like($error->{D}, qr/\{"ab":"(\xc3\xa9){490,}$/, 'DETAIL is cut between characters');
 
 # Control characters of the service's words
 my $clean = '\x1b]0;pwned\x07\r\n2026-01-01 LOG:  all is well\x7f \x9b31m';
