@@ -26,7 +26,8 @@ COMMENT ON TYPE flex_interaction IS
 COMMENT ON COLUMN flex_interaction.sid IS 'SID of the interaction (KD...).';
 COMMENT ON COLUMN flex_interaction.channel IS
 'The channel that it was created with: its type, its SID and more (object).';
-COMMENT ON COLUMN flex_interaction.routing IS 'How it was routed, with the task''s properties (object).';
+COMMENT ON COLUMN flex_interaction.routing IS
+	'How it was routed, with the task''s properties (object); of these, attributes is a string that holds JSON.';
 COMMENT ON COLUMN flex_interaction.url IS 'Address of this resource.';
 COMMENT ON COLUMN flex_interaction.links IS 'Addresses of the resources below it, by name (object).';
 COMMENT ON COLUMN flex_interaction.interaction_context_sid IS 'SID of the interaction''s context (HQ...).';
@@ -65,7 +66,8 @@ COMMENT ON TYPE flex_interaction_invite IS
 COMMENT ON COLUMN flex_interaction_invite.sid IS 'SID of the invite (KG...).';
 COMMENT ON COLUMN flex_interaction_invite.interaction_sid IS 'SID of the interaction (KD...).';
 COMMENT ON COLUMN flex_interaction_invite.channel_sid IS 'SID of the channel (UO...).';
-COMMENT ON COLUMN flex_interaction_invite.routing IS 'How the invite was routed, with the task''s properties (object).';
+COMMENT ON COLUMN flex_interaction_invite.routing IS
+	'How the invite was routed, with the task''s properties (object); of these, attributes is a string that holds JSON.';
 COMMENT ON COLUMN flex_interaction_invite.url IS 'Address of this resource.';
 
 CREATE TYPE flex_interaction_participant AS (

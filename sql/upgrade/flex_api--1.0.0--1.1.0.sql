@@ -29,5 +29,10 @@ Returns the id in flex_outbox. Callbacks run as the current role, in the transac
 Errors: 22023 and 22004 for what cannot be valid, 0A000 for a list, 42883 for a callback that is not there,
 42501 without EXECUTE on the operation or on a callback.';
 
+COMMENT ON COLUMN flex_interaction.routing IS
+	'How it was routed, with the task''s properties (object); of these, attributes is a string that holds JSON.';
+COMMENT ON COLUMN flex_interaction_invite.routing IS
+	'How the invite was routed, with the task''s properties (object); of these, attributes is a string that holds JSON.';
+
 -- At the end: a worker that waited for these tables goes on.
 SELECT flex_outbox_wake();

@@ -12,7 +12,8 @@ FROM flex_interaction_create(
        routing => '{"properties": {"workspace_sid": "WSaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
                                    "workflow_sid": "WWaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}}');
 \echo
-SELECT sid AS interaction, routing #>> '{properties,sid}' AS task FROM contact;
+SELECT sid AS interaction, (routing #>> '{properties,attributes}')::jsonb ->> 'conversationSid' AS conversation
+FROM contact;
 
 \set ECHO none
 \echo '   The service has accepted it. Its channel''s status tells what becomes of it. We close it.'

@@ -29,7 +29,7 @@ FROM flex_request('GET', '/v1/Configuration', parameters => '{"UiVersion": "2.0"
 
 -- -- before
 SELECT i.sid AS interaction, i.channel ->> 'sid' AS channel
-FROM flex_interaction_create('{"type": "web", "initiated_by": "customer"}') AS i \gset
+FROM flex_interaction_create('{"type": "web", "initiated_by": "customer"}', '{"properties": {}}') AS i \gset
 
 -- -- flex_interaction_create
 SELECT i.sid, i.channel ->> 'sid' AS channel
@@ -42,7 +42,8 @@ FROM flex_interaction_create(
                                    "worker_sid": "WKaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}}') AS i;
 
 -- -- flex_interaction_fetch
-SELECT channel, routing FROM flex_interaction_fetch(:'interaction');
+SELECT channel ->> 'sid' AS channel, (routing #>> '{properties,attributes}')::jsonb ->> 'conversationSid' AS conversation
+FROM flex_interaction_fetch(:'interaction');
 
 -- -- flex_interaction_update
 SELECT sid, webhook_ttid FROM flex_interaction_update(:'interaction', webhook_ttid => 'UX01');
@@ -54,14 +55,15 @@ SELECT sid, type, status, error_message FROM flex_interaction_channels_list(:'in
 SELECT status, error_code, error_message FROM flex_interaction_channel_fetch(:'interaction', :'channel');
 
 -- -- flex_interaction_invite_create
-SELECT sid, routing
+SELECT sid, routing #>> '{properties,sid}' AS task
 FROM flex_interaction_invite_create(:'interaction', :'channel',
        routing => '{"properties": {"workspace_sid": "WSaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
                                    "workflow_sid": "WWaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
                                    "queue_sid": "WQaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}}');
 
 -- -- flex_interaction_invites_list
-SELECT sid, routing #>> '{properties,sid}' AS task FROM flex_interaction_invites_list(:'interaction', :'channel');
+SELECT sid, (routing #>> '{properties,attributes}')::jsonb ->> 'channelType' AS type
+FROM flex_interaction_invites_list(:'interaction', :'channel');
 
 -- -- flex_interaction_participant_create
 SELECT sid AS participant, type

@@ -3,7 +3,9 @@
  *	  What happens besides when chats and interactions are made or changed:
  *	  a chat needs a flow that exists, an interaction opens its first channel.
  */
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "checks.h"
 #include "effects.h"
@@ -11,14 +13,44 @@
 #include "options.h"
 #include "resources.h"
 
-/* A legacy chat channel belongs to a flow, which must exist. */
+/* A legacy chat channel belongs to a flow, which must exist; only one of type task makes a task of the chat. */
 bool
 require_flow(Change *change)
 {
 	const char *sid = json_text_member(change->members, "flex_flow_sid");
+	Resource *flow = sid ? store_find(store_list(kinds_of_shape("/v1/FlexFlows"), NULL), sid) : NULL;
+	json_object *members;
 
-	if (sid != NULL && store_find(store_list(kinds_of_shape("/v1/FlexFlows"), NULL), sid) == NULL)
-		return refuse(change->request, 400, 20001, "FlexFlowSid", "FlexFlow %s not found", sid);
+	if (flow == NULL)
+		return refuse(change->request, 400, 20001, "FlexFlowSid", "FlexFlow %s not found", sid ? sid : "null");
+	members = store_members(flow);
+	if (schema_member(change->kind->schema, "task_sid") != NULL &&
+		strcmp(json_text_member(members, "integration_type"), "task") != 0)
+		json_object_object_add(change->members, "task_sid", NULL);
+	json_object_put(members);
+	return true;
+}
+
+/* A flow's integration needs what its type says, and fails at most three times more. */
+bool
+check_integration(Change *change)
+{
+	static const char *const needed[][3] = {{"studio", "flow_sid", "Integration.FlowSid"},
+											{"external", "url", "Integration.Url"},
+											{"task", "workspace_sid", "Integration.WorkspaceSid"},
+											{"task", "workflow_sid", "Integration.WorkflowSid"}};
+	json_object *integration = json_member(change->members, "integration");
+	const char *type = json_text_member(change->members, "integration_type");
+	int64_t retries = json_integer_member(integration, "retry_count", 0);
+
+	if (retries < 0 || retries > 3)
+		return refuse(change->request, 400, 20001, "Integration.RetryCount",
+					  "Invalid value for parameter Integration.RetryCount: it must be from 0 to 3");
+	/* What happens to a flow of no stated type is not documented. */
+	for (int i = 0; request_pair(change->request, "IntegrationType", false) != NULL && i < 4; i++)
+		if (strcmp(type, needed[i][0]) == 0 && json_member(integration, needed[i][1]) == NULL)
+			return refuse(change->request, 400, 20001, needed[i][2], "%s is required when IntegrationType is %s",
+						  needed[i][2], type);
 	return true;
 }
 
@@ -49,24 +81,96 @@ count_version(Change *change)
 	return true;
 }
 
+/* What a task is about; the conversation may be NULL, for a new one. */
+typedef struct Contact
+{
+	const char *interaction;
+	const char *channel;
+	const char *invite;
+	const char *conversation;
+	const char *type;
+	const char *initiator; /* NULL for an invite */
+} Contact;
+
+/* Adds a member that is a text, unless there is none. */
+static void
+add_text(json_object *members, const char *name, const char *text)
+{
+	if (text != NULL)
+		json_object_object_add(members, name, json_object_new_string(text));
+}
+
+/* Adds a new SID where a member is missing. */
+static void
+add_missing_sid(json_object *members, const char *name, const char *prefix)
+{
+	char sid[SID_LENGTH + 1];
+
+	make_sid(prefix, sid);
+	if (json_member(members, name) == NULL)
+		json_object_object_add(members, name, json_object_new_string(sid));
+}
+
+/* The attributes, an object when they were sent, are answered as a string that holds JSON, with the service's own. */
+static void
+write_attributes(json_object *properties, const Contact *contact)
+{
+	json_object *sent = json_member(properties, "attributes");
+	json_object *attributes =
+		json_object_is_type(sent, json_type_object) ? json_object_get(sent) : json_object_new_object();
+	Text text = {0};
+
+	add_text(attributes, "channelType", contact->type);
+	add_text(attributes, "conversationSid", contact->conversation);
+	add_missing_sid(attributes, "conversationSid", "CH");
+	add_text(attributes, "flexInteractionSid", contact->interaction);
+	add_text(attributes, "flexInteractionChannelSid", contact->channel);
+	add_text(attributes, "flexChannelInviteSid", contact->invite);
+	add_text(attributes, "initiatedBy", contact->initiator);
+	if (contact->initiator != NULL)
+		add_text(attributes, "direction", strcmp(contact->initiator, "agent") == 0 ? "outbound" : "inbound");
+	json_write(&text, attributes);
+	json_object_object_add(properties, "attributes", json_object_new_string_len(text.data, (int) text.length));
+	text_free(&text);
+	json_object_put(attributes);
+}
+
 /* Completes the routing that was asked for as TaskRouter would, in its place. */
 static void
-complete_routing(json_object *routing)
+complete_routing(json_object *routing, const Contact *contact)
 {
+	static const char usual[] =
+		"{\"assignment_status\":\"pending\",\"task_channel_unique_name\":\"default\","
+		"\"workflow_name\":\"Default Fifo Workflow\",\"queue_name\":\"Sample Queue\",\"priority\":0,\"age\":0,"
+		"\"age_in_queue\":0,\"reason\":\"\",\"timeout\":86400,\"assignmentCounter\":0,\"addons\":\"{}\"}";
+	static const char *const dates[] = {"date_created", "date_updated", "task_queue_entered_date"};
 	json_object *properties = json_member(routing, "properties");
-	char sid[SID_LENGTH + 1];
+	json_object *rest = json_reread(usual, strlen(usual));
 
 	if (!json_object_is_type(properties, json_type_object))
 	{
 		properties = json_object_new_object();
 		json_object_object_add(routing, "properties", properties);
 	}
-	make_sid("WT", sid);
-	json_object_object_add(properties, "sid", json_object_new_string(sid));
+	json_object_object_foreach(rest, name, value)
+	{
+		if (json_member(properties, name) == NULL)
+			json_object_object_add(properties, name, json_object_get(value));
+	}
+	json_object_put(rest);
+	for (int i = 0; i < 3; i++)
+		json_object_object_add(properties, dates[i], json_object_new_int64(time(NULL)));
 	json_object_object_add(properties, "account_sid", json_object_new_string(options.account));
-	json_object_object_add(properties, "assignment_status", json_object_new_string("pending"));
-	if (json_member(properties, "task_channel_unique_name") == NULL)
-		json_object_object_add(properties, "task_channel_unique_name", json_object_new_string("default"));
+	json_object_object_del(properties, "sid");
+	add_missing_sid(properties, "sid", "WT");
+	add_missing_sid(properties, "workspace_sid", "WS");
+	add_missing_sid(properties, "workflow_sid", "WW");
+	add_missing_sid(properties, "queue_sid", "WQ");
+	add_missing_sid(properties, "task_channel_sid", "TC");
+	/* The worker that is asked for is answered by another name. */
+	json_object_object_add(properties, "routing_target", json_object_get(json_member(properties, "worker_sid")));
+	json_object_object_del(properties, "worker_sid");
+	write_attributes(properties, contact);
 	json_object_object_add(routing, "reservation", NULL);
 }
 
@@ -93,8 +197,10 @@ prepare_interaction(Change *change)
 	json_object *routing = json_member(change->members, "routing");
 	const char *type = json_text_member(channel, "type");
 	const Kind *channels = kinds_of_shape("/v1/Interactions/{}/Channels");
+	Contact contact = {.interaction = json_text_member(change->members, "sid"), .type = type};
 	json_object *shown;
 	char sid[SID_LENGTH + 1];
+	char invite[SID_LENGTH + 1];
 
 	if (type == NULL)
 		return refuse(change->request, 400, 20001, "Channel", "Invalid value for parameter Channel: type is missing");
@@ -103,9 +209,14 @@ prepare_interaction(Change *change)
 					  "Invalid value for parameter Channel: type %.40s is unknown", type);
 	if (!check_routing(change, channel, routing))
 		return false;
-	if (json_object_is_type(routing, json_type_object))
-		complete_routing(routing);
 	make_sid("UO", sid);
+	make_sid("KG", invite);
+	contact.channel = sid;
+	contact.invite = invite;
+	contact.conversation = json_text_member(json_member(channel, "properties"), "media_channel_sid");
+	contact.initiator = json_text_member(channel, "initiated_by");
+	if (json_object_is_type(routing, json_type_object))
+		complete_routing(routing, &contact);
 	shown = json_object_new_object();
 	json_object_object_add(shown, "type", json_object_new_string(type));
 	json_object_object_add(shown, "sid", json_object_new_string(sid));
@@ -135,20 +246,54 @@ open_channel(Change *change)
 	return true;
 }
 
+/* Whether a parameter's JSON has that status. */
+static bool
+has_status(const Pair *pair, const char *wanted)
+{
+	json_object *value = json_reread(pair->value, pair->length);
+	const char *status = json_text_member(value, "status");
+	bool same = status != NULL && strcmp(status, wanted) == 0;
+
+	json_object_put(value);
+	return same;
+}
+
 /* A channel that is over stays so; one that is closed no longer gets set up. */
 bool
 change_channel(Change *change)
 {
 	json_object *before = store_members(change->resource);
 	const char *status = json_text_member(before, "status");
-	bool over = strcmp(status, "closed") == 0 || strcmp(status, "failed") == 0;
+	const Pair *wanted = request_pair(change->request, "Status", false);
+	const Pair *routing = request_pair(change->request, "Routing", false);
+	bool done = false;
 
-	if (over)
+	if (strcmp(status, "closed") == 0 || strcmp(status, "failed") == 0)
 		refuse(change->request, 400, 45006, "Status", "Channel %s is already %s", change->resource->sid, status);
+	else if (strcmp(wanted->value, "inactive") == 0 && (routing == NULL || !has_status(routing, "closed")))
+		refuse(change->request, 400, 20001, "Routing", "Routing status closed is required when Status is inactive");
 	else
+	{
 		change->resource->due_us = 0;
+		done = true;
+	}
 	json_object_put(before);
-	return !over;
+	return done;
+}
+
+/* The conversation that an interaction's own task is about; the caller frees it. */
+static char *
+conversation_of(const Resource *interaction)
+{
+	json_object *members = store_members(interaction);
+	const char *attributes = json_text_member(json_member(json_member(members, "routing"), "properties"), "attributes");
+	json_object *held = attributes ? json_reread(attributes, strlen(attributes)) : NULL;
+	const char *sid = json_text_member(held, "conversationSid");
+	char *copy = sid ? must_copy(sid) : NULL;
+
+	json_object_put(held);
+	json_object_put(members);
+	return copy;
 }
 
 /* An invite's routing is completed like an interaction's. */
@@ -156,11 +301,23 @@ bool
 route_invite(Change *change)
 {
 	json_object *routing = json_member(change->members, "routing");
+	const Resource *channel = change->owner;
+	const Resource *interaction = channel->list->owner;
+	json_object *shown;
+	char *conversation;
 
 	if (!json_object_is_type(json_member(routing, "properties"), json_type_object))
 		return refuse(change->request, 400, 20001, "Routing",
 					  "Invalid value for parameter Routing: properties are missing");
-	complete_routing(routing);
+	shown = store_members(channel);
+	conversation = conversation_of(interaction);
+	complete_routing(routing, &(Contact){.interaction = interaction->sid,
+										 .channel = channel->sid,
+										 .invite = json_text_member(change->members, "sid"),
+										 .conversation = conversation,
+										 .type = json_text_member(shown, "type")});
+	free(conversation);
+	json_object_put(shown);
 	return true;
 }
 

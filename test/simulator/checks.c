@@ -170,12 +170,13 @@ is_number(ValueType type, const Pair *pair)
 	return end == pair->value + pair->length;
 }
 
-/* Whether the text is JSON. */
+/* Whether the text is JSON, and an object where it must be one. */
 static bool
-is_json(const Pair *pair)
+is_json(const Pair *pair, bool object)
 {
 	json_object *value;
-	bool valid = json_read(pair->value, pair->length, &value);
+	bool valid =
+		json_read(pair->value, pair->length, &value) && (!object || json_object_is_type(value, json_type_object));
 
 	json_object_put(value);
 	return valid;
@@ -201,8 +202,9 @@ check_type(Request *request, const Parameter *parameter, const Pair *pair)
 			break;
 		case TYPE_ANY:
 		case TYPE_OBJECT:
-			if (!is_json(pair))
-				return refuse(request, 400, 20001, name, "Invalid value for parameter %s: it must be valid JSON", name);
+			if (!is_json(pair, true))
+				return refuse(request, 400, 20001, name, "Invalid value for parameter %s: it must be a JSON object",
+							  name);
 			break;
 		default:
 			break;
@@ -221,7 +223,7 @@ check_engagement_data(Request *request, const Parameter *parameter, const Pair *
 		return true;
 	if (pair->length > MAX_ENGAGEMENT_DATA)
 		return refuse(request, 400, 45731, name, "%s exceeds the maximum size of 16 KB", name);
-	if (!is_json(pair))
+	if (!is_json(pair, false))
 		return refuse(request, 400, 45733, name, "%s is not a valid JSON", name);
 	return true;
 }

@@ -100,7 +100,7 @@ show_counters(json_object *wish, Answer *answer)
 	return true;
 }
 
-/* POST settings: any of record, setup_ms and rate_limits; answers all of them. */
+/* POST settings: any of record, setup_ms, rate_limits and public_urls; answers all of them. */
 static bool
 change_settings(json_object *wish, Answer *answer)
 {
@@ -112,12 +112,14 @@ change_settings(json_object *wish, Answer *answer)
 			options.setup_ms = json_object_get_int64(value);
 		else if (strcmp(name, "rate_limits") == 0)
 			options.rate_limits = json_object_get_boolean(value);
+		else if (strcmp(name, "public_urls") == 0)
+			options.public_urls = json_object_get_boolean(value);
 		else
 			return complain(answer, "no such setting", name);
 	}
-	text_printf(&answer->body, "{\"record\":%s,\"setup_ms\":%lld,\"rate_limits\":%s}",
-				options.record ? "true" : "false", (long long) options.setup_ms,
-				options.rate_limits ? "true" : "false");
+	text_printf(&answer->body, "{\"record\":%s,\"setup_ms\":%lld,\"rate_limits\":%s,\"public_urls\":%s}",
+				options.record ? "true" : "false", (long long) options.setup_ms, options.rate_limits ? "true" : "false",
+				options.public_urls ? "true" : "false");
 	return true;
 }
 

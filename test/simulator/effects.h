@@ -9,6 +9,7 @@
 
 /* channel_effects.c: chats and interactions */
 extern bool require_flow(Change *change);
+extern bool check_integration(Change *change);
 extern bool identify_customer(Change *change);
 extern bool count_version(Change *change);
 extern bool prepare_interaction(Change *change);

@@ -113,6 +113,18 @@ stamp(Change *change)
 	json_object_object_add(change->members, "timestamp", json_object_new_string(text));
 }
 
+/* The name of a questionnaire, or null. */
+static json_object *
+questionnaire_name(const char *sid)
+{
+	Resource *resource = store_find(store_list(kinds_of_shape(QUALITY "Questionnaires"), NULL), sid);
+	json_object *members = resource ? store_members(resource) : NULL;
+	json_object *name = json_object_get(json_member(members, "name"));
+
+	json_object_put(members);
+	return name;
+}
+
 /* An assessment shows questionnaire, question and category, one in the other. */
 bool
 describe_assessment(Change *change)
@@ -128,6 +140,8 @@ describe_assessment(Change *change)
 	json_object_object_add(question, "name", sent_text(change, "MetricName"));
 	json_object_object_add(question, "category", category);
 	json_object_object_add(questionnaire, "questionnaire_sid", sent_text(change, "QuestionnaireSid"));
+	json_object_object_add(questionnaire, "name",
+						   questionnaire_name(request_pair(change->request, "QuestionnaireSid", false)->value));
 	json_object_object_add(questionnaire, "question", question);
 	json_object_object_add(assessment, "questionnaire", questionnaire);
 	json_object_object_add(change->members, "assessment", assessment);

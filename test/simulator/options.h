@@ -26,6 +26,7 @@ typedef struct Options
 	int64_t setup_ms; /* what follows may change */
 	bool record;
 	bool rate_limits;
+	bool public_urls;
 } Options;
 
 extern Options options;

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "options.h"
 #include "request.h"
 
 /* Begins a request with the raw URI of its request line. */
@@ -245,7 +246,8 @@ request_identify(Request *request)
 
 /*
  * Finds scheme and host for the answer's URLs; a strange Host is not repeated.
- * A proxy that speaks https for us says so.
+ * A proxy that speaks https for us says so. The service itself names its plain
+ * host whatever it was asked as, and so does the simulator where it is told to.
  */
 void
 request_find_base(Request *request, bool tls, int port)
@@ -254,8 +256,10 @@ request_find_base(Request *request, bool tls, int port)
 	const char *scheme = tls || (forwarded != NULL && strcasecmp(forwarded, "https") == 0) ? "https" : "http";
 	const char *host = request_header(request, "Host");
 
-	if (host != NULL && *host != '\0' && strlen(host) < 256 &&
-		strspn(host, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.:-_[]") == strlen(host))
+	if (options.public_urls)
+		snprintf(request->base, sizeof(request->base), "https://flex-api.twilio.com");
+	else if (host != NULL && *host != '\0' && strlen(host) < 256 &&
+			 strspn(host, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.:-_[]") == strlen(host))
 		snprintf(request->base, sizeof(request->base), "%s://%s", scheme, host);
 	else
 		snprintf(request->base, sizeof(request->base), "%s://127.0.0.1:%d", scheme, port);

@@ -18,7 +18,10 @@ static const Rule rules[] = {
 	},
 	{
 		.shape = "/v1/FlexFlows",
-		.fixed = "{\"enabled\":false,\"integration\":{},\"long_lived\":false,\"janitor_enabled\":false}",
+		.fixed = "{\"enabled\":false,\"integration_type\":\"studio\",\"integration\":{},\"long_lived\":false,"
+				 "\"janitor_enabled\":false}",
+		.before_create = check_integration,
+		.before_update = check_integration,
 	},
 	{
 		.shape = "/v1/WebChannels",
