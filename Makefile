@@ -5,6 +5,7 @@
 #   make test                                everything, on throw-away servers
 #   make test-long                           what takes longer: fuzzing, other versions, neighbours
 #   make test-on VERSION=17                  the tests on another major version
+#   make interop                             the official Node client, and the published examples
 #   make demo                                the main job, before your eyes
 #   make bench                               speed, beside a raw libcurl program
 #
@@ -45,7 +46,7 @@ PG_CFLAGS = $(WARNINGS) -fvisibility=hidden $(WERROR)
 PG_CONFIG ?= pg_config
 
 # These start where there may be no PostgreSQL yet: they install it, and work in a copy of the source.
-SANDBOXED = check test test-long test-on demo bench
+SANDBOXED = check test test-long test-on interop demo bench
 ifneq ($(filter-out $(SANDBOXED),$(or $(MAKECMDGOALS),all)),)
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
@@ -80,6 +81,10 @@ test-long:
 # GOALS are what to make there, such as "test"; without them, the tests of SQL and outbox.
 test-on:
 	@test/tools/test-on $(VERSION) $(GOALS)
+
+interop:
+	@test/tools/packages interop
+	@test/tools/sandbox test/tools/run-check test/long/interop.pl test/t/311_examples.pl
 
 demo:
 	@test/demo/run

@@ -40,7 +40,8 @@ sub node
 
 # Certificates in a directory, each NAME.pem with NAME.key: ca; of the ca's
 # making server (for 127.0.0.1 and localhost), expired, other (for another
-# name); and self, which is signed by itself alone.
+# name), service (for the service's own names); and self, which is signed by
+# itself alone.
 sub make_certificates
 {
 	my ($directory) = @_;
@@ -63,6 +64,7 @@ sub make_certificates
 	$new->('server', $here, "$ca -days 30");
 	$new->('expired', $here, "$ca $past");
 	$new->('other', 'subjectAltName=DNS:other.invalid', "$ca -days 30");
+	$new->('service', 'subjectAltName=DNS:flex-api.twilio.com,DNS:flex-api.dublin.ie1.twilio.com', "$ca -days 30");
 	$new->('self', $here, '-days 30');
 	return;
 }

@@ -78,7 +78,7 @@ like(slurp('CHANGELOG.md'), qr/^## .*\Q$version\E/m, 'CHANGELOG.md has a section
 
 my (@files, @versions, @machines);
 find({ no_chdir => 1, wanted => sub {
-	$File::Find::prune = 1 if m{/(\.git|results|tmp_check)$};
+	$File::Find::prune = 1 if m{/(\.git|results|tmp_check|node_modules)$};
 	push @files, s{^\./}{}r if -f && -T _ && !/\.(o|d|so|bc|gc..)$/ && !/flex_api--.*\.sql$/;
 } }, '.');
 
