@@ -3,8 +3,8 @@
 //   node client.js DOCUMENTS http://127.0.0.1:PORT all|required
 //   node client.js DOCUMENTS https://127.0.0.1:PORT all|required CA [EDGE REGION]
 //
-// It prints a line of JSON for each operation, {"operation", "faults"}, and for two checks of
-// the whole.  Faults are what the client said, where an answer differs from the documents'
+// It prints a line of JSON for each operation, {"operation", "request", "faults"}, and for two
+// checks of the whole.  The request is what the simulator recorded of it.  Faults are what the client said, where an answer differs from the documents'
 // schema or from the kinds of value in their examples, and what of the parameters did not
 // arrive as it was given.  Over https the client's own URL stays, and is verified: only its
 // connections are led to the simulator.
@@ -112,7 +112,7 @@ async function call(name, operation, target, method, it)
 	const rows = method === 'list' ? made.instances ?? made : [made];
 	const bodies = method === 'list' ? body[body.meta.key] : body ? [body] : [];
 
-	return { made: rows[0], body, faults: [
+	return { made: rows[0], body, request, faults: [
 		...answer.statusCode === operation.status ? [] : [`status ${answer.statusCode} instead of ${operation.status}`],
 		...others.length ? [`${others.length} requests too many`] : [],
 		...bodies.length === rows.length && (rows.length || method === 'remove') || method === 'remove' ? [] : [`${rows.length} rows of ${bodies.length}`],
@@ -160,7 +160,7 @@ async function main()
 	for (const [name, resource, method, keep] of table)
 	{
 		const operation = operations.get(name);
-		let faults;
+		let faults, request;
 
 		operations.delete(name);
 		try
@@ -168,7 +168,7 @@ async function main()
 			await preparations[name]?.(v1, it);
 			const result = await call(name, operation, resource(v1, it, v2), method, it);
 
-			faults = result.faults;
+			({ faults, request } = result);
 			for (const [kept, member] of Object.entries(keep ?? {}))
 				it[kept] = result.made[member];
 			if (name === 'v1/FetchConfiguration')
@@ -178,7 +178,7 @@ async function main()
 		{
 			faults = [String(error)];
 		}
-		console.log(JSON.stringify({ operation: name, faults }));
+		console.log(JSON.stringify({ operation: name, request, faults }));
 	}
 	for (const name of operations.keys())
 		console.log(JSON.stringify({ operation: name, faults: ['no call of the client stands for it'] }));
