@@ -21,6 +21,7 @@
 
 #include "arguments.h"
 #include "encoding.h"
+#include "url.h"
 
 #define SID_LENGTH 34  /* two letters, 32 hexadecimal digits */
 #define SHOWN_BYTES 80 /* of a refused value, in a message */
@@ -86,9 +87,10 @@ flex_parameter_describe(Parameter *parameter, const Operation *operation, const 
 		parameter->place = strcmp(operation->method, "POST") == 0 ? PLACE_FORM : PLACE_QUERY;
 }
 
-/* Raise 22023 for a value; a secret or a long one is not shown whole. */
-void
-flex_argument_refuse(const char *function, const char *name, const char *value, bool secret, const char *expected)
+/* Raise 22023 for a value; a secret or a long one is not shown whole.  The hint may be NULL. */
+pg_noreturn static void
+refuse_value(const char *function, const char *name, const char *value, bool secret, const char *expected,
+			 const char *hint)
 {
 	char *shown = flex_text_clip(value, SHOWN_BYTES);
 
@@ -96,7 +98,21 @@ flex_argument_refuse(const char *function, const char *name, const char *value, 
 					secret ? errmsg("invalid value for argument \"%s\"", name)
 						   : errmsg("invalid value for argument \"%s\": \"%s%s\"", name, shown,
 									strlen(shown) < strlen(value) ? "..." : ""),
-					errdetail("%s expects %s.", function, expected)));
+					errdetail("%s expects %s.", function, expected), hint != NULL ? errhint("%s", hint) : 0));
+}
+
+/* Raise 22023 for a value of an argument. */
+void
+flex_argument_refuse(const char *function, const char *name, const char *value, bool secret, const char *expected)
+{
+	refuse_value(function, name, value, secret, expected, NULL);
+}
+
+/* The same for an argument of an operation, with a hint. */
+pg_noreturn static void
+refuse_with_hint(const Parameter *parameter, const char *value, const char *expected, const char *hint)
+{
+	refuse_value(parameter->operation->name, parameter->name, value, parameter->rule->secret, expected, hint);
 }
 
 /* The same for an argument of an operation. */
@@ -115,13 +131,13 @@ refuse_null(const Parameter *parameter)
 			 errdetail("%s cannot be called without it.", parameter->operation->name)));
 }
 
-/* The same for an array's element. */
-pg_noreturn static void
-refuse_null_element(const Parameter *parameter)
+/* Raise 22004 for a NULL in an array: the element of that number, from 1 on. */
+void
+flex_argument_refuse_null_element(const Parameter *parameter, int number)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("an element of argument \"%s\" is null", parameter->name),
-			 errdetail("%s expects an array without nulls.", parameter->operation->name)));
+	ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					errmsg("element %d of argument \"%s\" is null", number, parameter->name),
+					errdetail("%s expects an array without nulls.", parameter->operation->name)));
 }
 
 /* A SID of the kind that the rule wants. */
@@ -149,7 +165,8 @@ check_values(const Parameter *parameter, const char *text)
 			return;
 		appendStringInfo(&expected, "%s\"%s\"", i > 0 ? ", " : values[1] ? "one of " : "", values[i]);
 	}
-	refuse(parameter, text, expected.data);
+	refuse_with_hint(parameter, text, expected.data,
+					 "A value that is new in the service can be sent by flex_request().");
 }
 
 /*
@@ -191,39 +208,16 @@ check_length(const Parameter *parameter, const char *text, const char *wire)
 		refuse(parameter, text, psprintf("%d bytes in UTF-8 at the most", rule->max_bytes));
 }
 
-/*
- * True when a value, percent-encoded, cannot change which resource a path
- * addresses: it is not empty, and none of the parts between its slashes is
- * "." or "..", which a server may resolve even after decoding.
- */
+/* True for a header's value: it has no control character, which could end the header. */
 bool
-flex_path_value_is_safe(const char *text)
-{
-	const char *part = text;
-
-	if (*text == '\0')
-		return false;
-	for (;;)
-	{
-		size_t length = strcspn(part, "/\\");
-
-		if ((length == 1 && part[0] == '.') || (length == 2 && part[0] == '.' && part[1] == '.'))
-			return false;
-		if (part[length] == '\0')
-			return true;
-		part += length + 1;
-	}
-}
-
-/* A header's value has no control character: it could end the header. */
-static void
-check_header(const Parameter *parameter, const char *text)
+flex_header_value_is_good(const char *text)
 {
 	for (const char *p = text; *p; p++)
 	{
 		if (iscntrl((unsigned char) *p))
-			refuse(parameter, text, "a header's value, without control characters");
+			return false;
 	}
+	return true;
 }
 
 /* The text in UTF-8, if it is all that it must be by its rule and its place. */
@@ -242,8 +236,8 @@ checked_text(const Parameter *parameter, const char *text)
 	check_length(parameter, text, wire);
 	if (parameter->place == PLACE_PATH && !flex_path_value_is_safe(text))
 		refuse(parameter, text, "a value that is not empty and has no part \".\" or \"..\"");
-	if (parameter->place == PLACE_HEADER)
-		check_header(parameter, text);
+	if (parameter->place == PLACE_HEADER && !flex_header_value_is_good(text))
+		refuse(parameter, text, "a header's value, without control characters");
 	return wire;
 }
 
@@ -300,18 +294,53 @@ flex_argument_json(Jsonb *json)
 	return text;
 }
 
+/* The string that JSON is, or false. */
+static bool
+json_string(Jsonb *json, JsonbValue *string)
+{
+	return JB_ROOT_IS_SCALAR(json) && JsonbExtractScalar(&json->root, string) && string->type == jbvString;
+}
+
+/* True for a text that stands between braces, blanks apart. */
+static bool
+is_in_braces(const char *text, int length)
+{
+	while (length > 0 && isspace((unsigned char) text[length - 1]))
+		length--;
+	while (length > 0 && isspace((unsigned char) *text))
+		text++, length--;
+	return length > 1 && text[0] == '{' && text[length - 1] == '}';
+}
+
+/*
+ * JSON has the shape that the rule wants.  A string whose text is an object is
+ * what to_jsonb() makes of one that is text, and would be encoded twice.
+ */
+static void
+check_shape(const Parameter *parameter, Jsonb *json, const char *text)
+{
+	const char *cast = "Convert text that is JSON by a cast: ::jsonb.";
+	JsonbValue string;
+	bool is_string = json_string(json, &string);
+
+	if (parameter->rule->shape == SHAPE_OBJECT && !JB_ROOT_IS_OBJECT(json))
+		refuse_with_hint(parameter, text, "a JSON object", is_string ? cast : NULL);
+	if (parameter->rule->shape == SHAPE_NOT_ENCODED && is_string &&
+		is_in_braces(string.val.string.val, string.val.string.len))
+		refuse_with_hint(parameter, text, "JSON, but no string that holds an object", cast);
+}
+
 static char *
 text_of_jsonb(const Parameter *parameter, Datum value)
 {
 	Jsonb *json = DatumGetJsonbP(value);
 	char *text = flex_argument_json(json);
 
-	if (parameter->place == PLACE_BODY && !JB_ROOT_IS_OBJECT(json))
-		refuse(parameter, text, "a JSON object");
+	check_shape(parameter, json, text);
 	return checked_text(parameter, text);
 }
 
-/* The texts of an array's elements; a NULL among them is an error. */
+/* The texts of an array's elements: at least one, and no NULL among them. */
 static int
 texts_of_array(const Parameter *parameter, Datum value, char ***texts)
 {
@@ -323,11 +352,14 @@ texts_of_array(const Parameter *parameter, Datum value, char ***texts)
 	if (ARR_NDIM(array) > 1)
 		refuse(parameter, "{{...}}", "an array of one dimension");
 	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
-	*texts = palloc(sizeof(char *) * Max(count, 1));
+	/* Sent as nothing it would say the opposite: a list that is filtered by no value has all rows. */
+	if (count == 0)
+		refuse_with_hint(parameter, "{}", "an array of one element or more", "Leave it NULL to send none.");
+	*texts = palloc(sizeof(char *) * count);
 	for (int i = 0; i < count; i++)
 	{
 		if (nulls[i])
-			refuse_null_element(parameter);
+			flex_argument_refuse_null_element(parameter, i + 1);
 		(*texts)[i] = text_of_text(parameter, elements[i]);
 	}
 	return count;

@@ -23,6 +23,7 @@
 #include "exchange.h"
 #include "outcome.h"
 #include "response.h"
+#include "url.h"
 #include "versions.h"
 
 #define FUNCTION "flex_request"

@@ -17,6 +17,14 @@ typedef enum Place
 	PLACE_NOWHERE /* ours alone: not sent */
 } Place;
 
+/* What JSON has to be, as far as the service says. */
+typedef enum JsonShape
+{
+	SHAPE_ANY,
+	SHAPE_OBJECT,
+	SHAPE_NOT_ENCODED /* anything but a string that holds an object */
+} JsonShape;
+
 #define MAX_VALUES 8
 
 /*
@@ -30,6 +38,7 @@ typedef struct ArgumentRule
 	Place place;                    /* where it departs from the method's */
 	const char *sid;                /* two letters that its SID begins with */
 	const char *values[MAX_VALUES]; /* the values allowed, if they are few */
+	JsonShape shape;                /* of JSON */
 	int max_characters;
 	int max_bytes;
 	int least; /* of a number, where most is not 0 */

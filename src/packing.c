@@ -104,7 +104,13 @@ unpack_array(const Parameter *parameter, JsonbValue *value)
 	count = JsonContainerSize(container);
 	elements = palloc(sizeof(Datum) * Max(count, 1));
 	for (uint32 i = 0; i < count; i++)
-		elements[i] = unpack_text(parameter, getIthJsonbValueFromContainer(container, i));
+	{
+		JsonbValue *element = getIthJsonbValueFromContainer(container, i);
+
+		if (element->type == jbvNull)
+			flex_argument_refuse_null_element(parameter, i + 1);
+		elements[i] = unpack_text(parameter, element);
+	}
 	return PointerGetDatum(construct_array(elements, count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 

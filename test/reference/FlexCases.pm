@@ -42,13 +42,12 @@ sub _array
 		my $letters = _letters($parameter->{pattern});
 		return [ sid($letters) ] if $set eq 'minimal';
 		return [ sid($letters), sid($letters, 'b') ] if $set eq 'full';
-		return [ sid($letters, 'b'), sid($letters, 'aF9'), sid($letters, 'b') ] if $set eq 'nasty';
-		return [];
+		return [ sid($letters, 'b'), sid($letters, 'aF9'), sid($letters, 'b') ];
 	}
 	return [ 'x' ] if $set eq 'minimal';
 	return [ '{"plugin_version": "FV0", "phase": 3}', '{"plugin_version": "FV1"}' ] if $set eq 'full';
 	return [ 'b,a', '', '{}', 'NULL', $NASTY, 'b,a', '"', '\\', 'a' ] if $set eq 'nasty';
-	return [];
+	return [''];
 }
 
 # One value for a parameter, as its rules allow it.
@@ -81,7 +80,9 @@ sub arguments
 {
 	my ($facts, $operation, $set) = @_;
 
+	# An empty array is refused: an array that cannot have an empty element is left out.
 	return { map { $_->{sql} => value($_, $set) }
+		  grep { $set ne 'empty' || $_->{type} ne 'array' || $_->{pattern} eq '-' }
 		  grep { $set ne 'minimal' || $_->{required} eq 't' } $facts->parameters($operation) };
 }
 

@@ -84,6 +84,39 @@ SELECT pg_temp.refused(
 	'flex_request(''POST'', ''/v1/Channels'', parameters => ''"a"'')',
 	'flex_request(''POST'', ''/v1/Channels'', body => ''{'')');
 
+-- JSON that is no object where the service wants one: above all, a string that holds it,
+-- which would be encoded twice
+SELECT pg_temp.refused(
+	'flex_interaction_create(to_jsonb(''{"type": "web"}''::text))',
+	'flex_interaction_create(''[]'')',
+	'flex_interaction_create(''"web"'')',
+	'flex_interaction_create(''null'')',
+	'flex_interaction_create(''{}'', routing => to_jsonb(''{}''::text))',
+	'flex_interaction_create(''{}'', routing => ''[{}]'')',
+	'flex_interaction_invite_create(''KD00000000000000000000000000000000'', ''UO00000000000000000000000000000000'', to_jsonb(''{}''::text))',
+	'flex_interaction_channel_update(''KD00000000000000000000000000000000'', ''UO00000000000000000000000000000000'', ''closed'', to_jsonb(''{"status": "closed"}''::text))',
+	'flex_interaction_participant_create(''KD00000000000000000000000000000000'', ''UO00000000000000000000000000000000'', ''agent'', to_jsonb(''{}''::text))',
+	'flex_interaction_participant_create(''KD00000000000000000000000000000000'', ''UO00000000000000000000000000000000'', ''agent'', ''{}'', ''3'')',
+	'flex_interaction_transfer_create(''KD00000000000000000000000000000000'', ''UO00000000000000000000000000000000'', to_jsonb(''{}''::text))',
+	'flex_configuration_update(to_jsonb(''{"account_sid": "AC"}''::text))',
+	'flex_channel_create(''FO00000000000000000000000000000000'', ''i'', ''n'', ''n'', task_attributes => to_jsonb(''{}''::text))',
+	'flex_channel_create(''FO00000000000000000000000000000000'', ''i'', ''n'', ''n'', pre_engagement_data => to_jsonb(''{"a": 1}''::text))',
+	'flex_web_channel_create(''FO00000000000000000000000000000000'', ''i'', ''n'', ''n'', pre_engagement_data => to_jsonb('' {"a": 1} ''::text))',
+	'flex_web_channel_update(''CH00000000000000000000000000000000'', post_engagement_data => to_jsonb(''{"a": 1}''::text))',
+	'flex_webchat_create(''IG00000000000000000000000000000000'', pre_engagement_data => to_jsonb(''{"a": 1}''::text))');
+
+-- Arrays: an empty one, a NULL element by its number, an element that no value could be
+SELECT pg_temp.refused(
+	'flex_insights_questions_list(category_sid => ''{}'')',
+	'flex_insights_segments_list(reservation_id => ARRAY[]::text[])',
+	'flex_insights_questionnaire_create(''name'', question_sids => ''{}'')',
+	'flex_insights_questionnaire_update(''GM00000000000000000000000000000000'', false, question_sids => ''{}'')',
+	'flex_plugin_configuration_create(''name'', plugins => ''{}'')',
+	'flex_plugin_configuration_create(''name'', plugins => ''{"a", NULL}'')',
+	'flex_insights_questions_list(category_sid => ARRAY[''FY00000000000000000000000000000000'', NULL, NULL])',
+	'flex_insights_questions_list(category_sid => ARRAY[''FY00000000000000000000000000000000'', ''FY''])',
+	'flex_insights_questions_list(category_sid => ''{}'', max_rows => 0)');
+
 -- Control characters in a header's value
 SELECT pg_temp.refused(
 	'flex_webchat_create(''IG00000000000000000000000000000000'', ui_version => E''1\r\nX-Evil: 1'')',

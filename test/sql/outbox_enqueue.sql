@@ -39,6 +39,16 @@ SELECT pg_temp.refused(
 	$$'flex_channel_fetch', '{"sid": "CH00000000000000000000000000000000", "": null}'$$,
 	$$'flex_channel_fetch', '{"sid": "CH00000000000000000000000000000000", "unknown": null}'$$);
 
+-- JSON, arrays and enumerations as in a direct call
+SELECT pg_temp.refused(
+	$$'flex_interaction_create', '{"channel": "{\"type\": \"web\"}"}'$$,
+	$$'flex_interaction_create', '{"channel": {}, "routing": []}'$$,
+	$$'flex_configuration_update', '{"body": "{}"}'$$,
+	$$'flex_webchat_create', '{"address_sid": "IG00000000000000000000000000000000", "pre_engagement_data": "{\"a\": 1}"}'$$,
+	$$'flex_plugin_configuration_create', '{"name": "x", "plugins": []}'$$,
+	$$'flex_plugin_configuration_create', '{"name": "x", "plugins": ["a", null]}'$$,
+	$$'flex_interaction_channel_update', '{"interaction_sid": "KD00000000000000000000000000000000", "sid": "UO00000000000000000000000000000000", "status": "paused"}'$$);
+
 -- NULL for a required one, left out or said
 SELECT pg_temp.refused(
 	$$'flex_channel_fetch', '{}'$$,

@@ -102,6 +102,8 @@ sub check_enumeration
 	my ($operation, $parameter) = @_;
 	my @values = split /\|/, $parameter->{enum};
 
+	my $error = refuses($operation, $parameter, "'new'", 'a value that is new');
+	like($error->{H}, qr/flex_request/, "$operation->{function}, $parameter->{sql}: the hint says how to send it") if $error;
 	refuses_value($operation, $parameter, $_, "value '$_'") foreach '', 'other', uc $values[0], "$values[0] ", "x$values[0]", $parameter->{enum} . '|', "$values[0]\n";
 	return map { accepts($operation, $parameter, $_, $_) } @values;
 }
@@ -163,10 +165,30 @@ sub check_null
 	refuses($operation, $parameter, "NULL::$parameter->{sql_type}", 'NULL', '22004') if $parameter->{required} eq 't';
 	return unless $parameter->{type} eq 'array';
 	refuses($operation, $parameter, 'ARRAY[NULL]::text[]', 'NULL in an array', '22004');
+	my $empty = refuses($operation, $parameter, 'ARRAY[]::text[]', 'an empty array');
+	like($empty->{H}, qr/NULL to send none/, "$operation->{function}, $parameter->{sql}: the hint says how to send none") if $empty;
 	my $good = join ', ', map { FlexFacts::literal($_, 'text') } @{ FlexCases::value($parameter, 'full') };
 	refuses($operation, $parameter, "ARRAY[[$good], [$good]]", 'two dimensions');
 	refuses($operation, $parameter, "ARRAY[$good, 'no SID']", 'one bad among good ones') if $parameter->{pattern} ne '-';
 	return;
+}
+
+# JSON that has to be an object.
+sub check_object
+{
+	my ($operation, $parameter) = @_;
+
+	refuses($operation, $parameter, "'$_'::jsonb", "JSON $_") foreach '[]', '"x"', '1', 'true', 'null', '[{}]';
+	return;
+}
+
+# JSON that is a string which holds an object: it would be encoded twice.
+sub check_string
+{
+	my ($operation, $parameter) = @_;
+	my $error = refuses($operation, $parameter, 'to_jsonb(\'{"a": {}}\'::text)', 'an object in a string') or return;
+
+	return like($error->{H}, qr/::jsonb/, "$operation->{function}, $parameter->{sql}: the hint says what to do");
 }
 
 sub check_parameter
@@ -180,10 +202,8 @@ sub check_parameter
 	check_path($operation, $parameter) if $parameter->{place} eq 'path';
 	check_header($operation, $parameter) if $parameter->{place} eq 'header';
 	check_null($operation, $parameter);
-	if ($parameter->{place} eq 'json')
-	{
-		refuses($operation, $parameter, "'$_'::jsonb", "body $_") foreach '[]', '"x"', '1', 'true', 'null', '[{}]';
-	}
+	check_object($operation, $parameter) if $parameter->{place} eq 'json' || $parameter->{type} eq 'any' || $parameter->{sql} eq 'task_attributes';
+	check_string($operation, $parameter) if $parameter->{sql_type} eq 'jsonb';
 	if ($parameter->{type} eq 'number')
 	{
 		refuses($operation, $parameter, "'$_'::float8", $_) foreach qw(NaN Infinity -Infinity);
