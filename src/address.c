@@ -1,6 +1,6 @@
 /*
  * address.c
- *		Where requests go: scheme, host and port, from the settings.
+ *		Where requests go: scheme, host, port and a gateway's path, from the settings.
  */
 #include "postgres.h"
 
@@ -28,8 +28,8 @@ edge_of_region(const char *region)
 }
 
 /*
- * Scheme, host and port that requests go to, without a slash at the end;
- * palloc'd.  Raises 55000 for a region whose edge is not known.
+ * Scheme, host, port and path that are put before the path of each request,
+ * without a slash at the end; palloc'd.  Raises 55000 for a region whose edge is not known.
  */
 char *
 flex_address_origin(void)
@@ -41,6 +41,7 @@ flex_address_origin(void)
 	{
 		char *origin = pstrdup(flex_settings.base_url);
 
+		/* The setting allows one slash at the end. */
 		if (origin[strlen(origin) - 1] == '/')
 			origin[strlen(origin) - 1] = '\0';
 		return origin;

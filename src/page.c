@@ -57,11 +57,34 @@ string_member(JsonNode *meta, const char *name, bool may_be_null)
 	return pstrdup(flex_json_string(node, &length));
 }
 
-/* Which of the arrays has the rows: the member that meta.key names. */
-static int64
-array_of_rows(JsonNode *root, JsonNode *meta, int count)
+/*
+ * The token of the next page, and the parameter that it is asked for with, whose
+ * spelling follows that of the member.  It is a string or a number, and an empty
+ * one is none.
+ */
+static void
+read_token(ListPage *page, JsonNode *meta)
 {
-	char *key = string_member(meta, "key", false);
+	static const char *const spellings[][2] = {{"next_token", "PageToken"}, {"nextToken", "pageToken"}};
+
+	for (size_t i = 0; i < lengthof(spellings) && page->next_token == NULL; i++)
+	{
+		JsonNode *node = flex_json_member(meta, spellings[i][0]);
+		bool is_number = flex_json_kind(node) == JSON_NUMBER;
+		int length;
+		const char *token = is_number ? flex_json_source(node, &length) : string_member(meta, spellings[i][0], true);
+
+		if (token == NULL || token[0] == '\0')
+			continue;
+		page->next_token = is_number ? pnstrdup(token, length) : pstrdup(token);
+		page->token_parameter = spellings[i][1];
+	}
+}
+
+/* Which of the arrays has the rows: the member of that name. */
+static int64
+array_of_rows(JsonNode *root, const char *key, int count)
+{
 	JsonNode *array = flex_json_member(root, key);
 	int64 number;
 
@@ -107,10 +130,12 @@ parse_slice(ListPage *page)
 
 /*
  * Read a page but for its rows, in the current context.  The bytes must stay as
- * long as rows are read.  Raises 08P01.
+ * long as rows are read.  The rows are in the member of that name, or in the one
+ * that meta.key names where it is NULL: a page may do without meta only if the
+ * caller knows the name.  Raises 08P01.
  */
 void
-flex_page_open(ListPage *page, const char *bytes, size_t length)
+flex_page_open(ListPage *page, const char *bytes, size_t length, const char *member)
 {
 	LexicalFindings *findings = &page->findings;
 	StringInfoData frame;
@@ -125,10 +150,17 @@ flex_page_open(ListPage *page, const char *bytes, size_t length)
 	check(flex_json_parse(page->document, frame.data, frame.len));
 	root = flex_json_root(page->document);
 	meta = flex_json_member(root, "meta");
-	if (flex_json_kind(meta) != JSON_OBJECT)
+	page->url = page->next_url = page->next_token = NULL;
+	if (flex_json_kind(meta) == JSON_OBJECT)
+	{
+		if (flex_json_kind(flex_json_member(meta, "url")) == JSON_STRING)
+			page->url = string_member(meta, "url", false);
+		page->next_url = string_member(meta, "next_page_url", true);
+		read_token(page, meta);
+	}
+	else if (member == NULL)
 		flex_error_answer("Member \"meta\" of the page is missing.");
-	page->next_url = string_member(meta, "next_page_url", true);
-	rows = array_of_rows(root, meta, findings->array_count);
+	rows = array_of_rows(root, member != NULL ? member : string_member(meta, "key", false), findings->array_count);
 	for (int i = 0; i < findings->array_count; i++)
 	{
 		if (i == rows)

@@ -9,8 +9,11 @@
 
 typedef struct ListPage
 {
-	int64 count;    /* of rows */
-	char *next_url; /* NULL: this is the last page */
+	int64 count;                 /* of rows */
+	char *url;                   /* of its own, or NULL */
+	char *next_url;              /* of the next page, or NULL */
+	char *next_token;            /* by which a list without URLs goes on, in UTF-8, or NULL */
+	const char *token_parameter; /* that the token is sent in */
 	/* For this room alone. */
 	LexicalFindings findings;
 	JsonDocument *document; /* of the slice in hand, an array */
@@ -22,7 +25,7 @@ typedef struct ListPage
 	int cut; /* where the next slice may end */
 } ListPage;
 
-extern void flex_page_open(ListPage *page, const char *bytes, size_t length);
+extern void flex_page_open(ListPage *page, const char *bytes, size_t length, const char *member);
 extern JsonNode *flex_page_next_row(ListPage *page);
 extern void flex_page_close(ListPage *page);
 

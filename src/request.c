@@ -9,6 +9,7 @@
 
 #include "errors.h"
 #include "request.h"
+#include "url.h"
 
 /* Far beyond what any server takes: those of the outbox are many in memory at once. */
 #define MOST_TARGET_BYTES (512 * 1024)
@@ -90,12 +91,12 @@ flex_request_set_json(HttpRequest *request, const char *json)
 }
 
 /*
- * Add a header.  One with an empty value is written with a semicolon, which
+ * Add a header, in UTF-8.  One with an empty value is written with a semicolon, which
  * libcurl turns into a header without a value; with a colon it would take it
  * as one to be removed.
  */
-static void
-add_header(HttpRequest *request, const char *name, const char *value)
+void
+flex_request_add_header(HttpRequest *request, const char *name, const char *value)
 {
 	const char *format = *value ? "%s: %s" : "%s;";
 
@@ -189,7 +190,7 @@ place_text(HttpRequest *request, const Parameter *parameter, const char *text)
 			flex_request_add_form(request, parameter->wire, text);
 			break;
 		case PLACE_HEADER:
-			add_header(request, parameter->wire, text);
+			flex_request_add_header(request, parameter->wire, text);
 			break;
 		case PLACE_BODY:
 			flex_request_set_json(request, text);
@@ -229,58 +230,95 @@ flex_request_build(const Operation *operation, const Parameter *parameters, int 
 	return request;
 }
 
-/* Length of "scheme://host" at the start of a URL, without a port that goes without saying. */
-static size_t
-origin_length(const char *url, size_t *with_port)
+/* A request for another page of the list that one was for, with its headers. */
+static HttpRequest *
+another_page(const HttpRequest *previous, const char *target)
 {
-	const char *host = strstr(url, "://");
-	size_t length;
-	const char *usual = pg_strncasecmp(url, "https:", 6) == 0 ? ":443" : ":80";
-
-	if (host == NULL)
-		return *with_port = 0;
-	host += 3;
-	*with_port = length = (host - url) + strcspn(host, "/?#\\");
-	if (length > strlen(usual) && strncmp(url + length - strlen(usual), usual, strlen(usual)) == 0)
-		length -= strlen(usual);
-	return length;
-}
-
-/*
- * The path and query of a URL that must be of the origin, "scheme://host:port".
- * Raises 08P01 for any other: credentials go nowhere else.
- */
-static const char *
-target_within(const char *origin, const char *url)
-{
-	size_t ours_with_port;
-	size_t theirs_with_port;
-	size_t ours = origin_length(origin, &ours_with_port);
-	size_t theirs = origin_length(url, &theirs_with_port);
-	const char *target = url + theirs_with_port;
-
-	if (ours == 0 || ours != theirs || pg_strncasecmp(origin, url, ours) != 0 || *target != '/')
-		flex_error_answer("The next page is not at %s.", origin);
-	for (const char *p = target; *p; p++)
-	{
-		if (*p <= ' ' || *p == '#' || *p >= 0x7f)
-			flex_error_answer("The next page's URL has a character that no URL has.");
-	}
-	return target;
-}
-
-/*
- * The request for the next page of a list, at the URL that an answer gave, with
- * the headers of the one before.  Raises 08P01 for a URL of another host.
- */
-HttpRequest *
-flex_request_follow(const HttpRequest *previous, const char *origin, const char *url)
-{
-	HttpRequest *request = flex_request_plain("GET", target_within(origin, url));
+	HttpRequest *request = flex_request_plain("GET", target);
 	ListCell *cell;
 
 	foreach (cell, previous->headers)
 		request->headers = lappend(request->headers, pstrdup(lfirst(cell)));
 	request->authorized = previous->authorized;
+	return request;
+}
+
+/* True when a path and query have that path. */
+static bool
+has_path(const char *target, const char *path)
+{
+	size_t length = strlen(path);
+
+	return strncmp(target, path, length) == 0 && (target[length] == '?' || target[length] == '\0');
+}
+
+/*
+ * A path and query without the origin's own path, which will be put before it.
+ * An origin whose path happens to begin as the list's does has not been put
+ * there yet.
+ */
+static const char *
+without_origin_path(const char *target, const char *origin, const HttpRequest *previous)
+{
+	const char *host = strstr(origin, "://") + 3;
+	const char *path = host + strcspn(host, "/");
+	size_t length = strlen(path);
+
+	if (strncmp(target, path, length) != 0 || target[length] != '/' || has_path(target, previous->path))
+		return target;
+	return target + length;
+}
+
+/*
+ * The path and query by which a page at a URL that an answer gave is asked for,
+ * or NULL for a URL that cannot be.  The service names its plain host whatever
+ * host was asked, and credentials go to the origin alone: so the host does not
+ * matter.
+ */
+const char *
+flex_request_page_target(const HttpRequest *previous, const char *origin, const char *url)
+{
+	const char *target = flex_url_target(url);
+
+	return target != NULL ? without_origin_path(target, origin, previous) : NULL;
+}
+
+/*
+ * The request for the next page of a list, at the URL that an answer gave, with
+ * the headers of the one before.  Raises 08P01 for a URL that cannot be asked for.
+ */
+HttpRequest *
+flex_request_follow(const HttpRequest *previous, const char *origin, const char *url)
+{
+	const char *target = flex_request_page_target(previous, origin, url);
+
+	if (target == NULL)
+		flex_error_answer("The next page's URL has no path and query that could be asked for.");
+	return another_page(previous, target);
+}
+
+/*
+ * The same for the next page of a list that goes on by a token: the request
+ * before, with another value, in UTF-8, of that parameter.
+ */
+HttpRequest *
+flex_request_follow_token(const HttpRequest *previous, const char *parameter, const char *token)
+{
+	HttpRequest *request = another_page(previous, previous->path);
+	const char *pair = previous->target.data + strlen(previous->path);
+	size_t name_length = strlen(parameter);
+
+	while (*pair != '\0')
+	{
+		size_t length = strcspn(++pair, "&");
+
+		if (strncmp(pair, parameter, name_length) != 0 || pair[name_length] != '=')
+		{
+			appendStringInfoChar(&request->target, strchr(request->target.data, '?') == NULL ? '?' : '&');
+			appendBinaryStringInfo(&request->target, pair, length);
+		}
+		pair += length;
+	}
+	flex_request_add_query(request, parameter, token);
 	return request;
 }

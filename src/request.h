@@ -30,10 +30,13 @@ typedef struct HttpRequest
 extern HttpRequest *
 flex_request_build(const Operation *operation, const Parameter *parameters, int count, const NullableDatum *values);
 extern HttpRequest *flex_request_plain(const char *method, const char *target);
+extern const char *flex_request_page_target(const HttpRequest *previous, const char *origin, const char *url);
 extern HttpRequest *flex_request_follow(const HttpRequest *previous, const char *origin, const char *url);
+extern HttpRequest *flex_request_follow_token(const HttpRequest *previous, const char *parameter, const char *token);
 extern void flex_request_add_query(HttpRequest *request, const char *name, const char *value);
 extern void flex_request_begin_form(HttpRequest *request);
 extern void flex_request_add_form(HttpRequest *request, const char *name, const char *value);
+extern void flex_request_add_header(HttpRequest *request, const char *name, const char *value);
 extern void flex_request_set_json(HttpRequest *request, const char *json);
 extern void flex_request_check_size(const HttpRequest *request);
 

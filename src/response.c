@@ -270,3 +270,13 @@ flex_decode_jsonb(const char *bytes, size_t length)
 
 	return jsonb_of_text(text, text_length, "body");
 }
+
+/* A value of an answer as jsonb, whatever its shape. */
+Datum
+flex_decode_value(JsonNode *node)
+{
+	int length;
+	const char *text = flex_json_text(node, &length);
+
+	return jsonb_of_text(text, length, "body");
+}

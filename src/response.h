@@ -17,6 +17,7 @@ extern RowDecoder *flex_decoder_create(TupleDesc desc);
 extern TupleDesc flex_decoder_desc(const RowDecoder *decoder);
 extern void flex_decode_object(RowDecoder *decoder, JsonNode *object, Datum *values, bool *nulls);
 extern HeapTuple flex_decode_answer(RowDecoder *decoder, const char *bytes, size_t length);
+extern Datum flex_decode_value(JsonNode *node);
 extern Datum flex_decode_jsonb(const char *bytes, size_t length);
 
 #endif /* FLEX_RESPONSE_H */

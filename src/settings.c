@@ -149,6 +149,22 @@ host_length(const char *text)
 	return strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._");
 }
 
+/* True for a path to put before every other, or for none: unencoded, and without empty, "." or ".." parts. */
+static bool
+is_base_path(const char *text)
+{
+	while (*text == '/')
+	{
+		const char *part = ++text;
+		size_t length = strspn(part, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~");
+
+		text += length;
+		if (length == 0 || strspn(part, ".") == length)
+			return length == 0 && *text == '\0';
+	}
+	return *text == '\0';
+}
+
 /* True for the name or an address of this machine alone. */
 static bool
 is_loopback(const char *host, int length)
@@ -185,10 +201,10 @@ check_base_url(char **newval, void **extra, GucSource source)
 	rest = url + (secure ? 8 : 7);
 	host = host_length(rest);
 	port = host > 0 ? port_length(rest + host) : -1;
-	if (port < 0 || strcmp(rest + host + port, strspn(rest + host + port, "/") ? "/" : "") != 0)
+	if (port < 0 || !is_base_path(rest + host + port))
 	{
-		GUC_check_errdetail(
-			"The URL must be a scheme, a host and if need be a port, such as \"https://flex-api.twilio.com\".");
+		GUC_check_errdetail("The URL must be a scheme, a host and if need be a port and a path, such as "
+							"\"https://flex-api.twilio.com\".");
 		return false;
 	}
 	if (!secure && !is_loopback(rest, host))
@@ -296,7 +312,8 @@ static const StringSetting string_settings[] = {
 		.context = PGC_SUSET,
 		.check = check_base_url,
 		.brief = "Scheme, host and port of the service, in place of the one that edge and region make.",
-		.more = "Plain http is accepted for loopback addresses only.",
+		.more = "It may have a path, which is put before that of each request. Plain http is accepted for loopback "
+				"addresses only.",
 	},
 	{
 		.name = "flex_api.proxy",

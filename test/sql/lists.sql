@@ -1,8 +1,8 @@
 --
 -- lists.sql
 --	  Lists follow their pages: all rows, or max_rows of them, by the fewest
---	  requests; never to another host, never round in a circle, and never half
---	  a list where there was an error.
+--	  requests; at the configured host whatever host a page names, never round in
+--	  a circle, and never half a list where there was an error.
 --
 \getenv directory PG_ABS_SRCDIR
 \set connect :directory '/sql/include/connect.psql'
@@ -42,7 +42,8 @@ SELECT request, regexp_replace(parameters, 'Token=.*$', 'Token=...') AS paramete
 SELECT count(*) FROM flex_flows_list('Müller & Söhne', page_size => 1);
 SELECT count(*), count(DISTINCT headers ->> 'authorization') AS authorizations, count(headers ->> 'authorization') AS authorized FROM pg_temp.sent();
 
--- A chain that leads elsewhere: nothing is sent there, and no row is given
+-- Where a page says that the next one is: its path and query are asked for here, whatever
+-- host it names; what has none, or is no plain URL, is an error, and gives no row
 CREATE FUNCTION pg_temp.lead_to(address text, OUT requests bigint, OUT outcome text) LANGUAGE plpgsql AS $$
 BEGIN
 	CALL pg_temp.forget();
@@ -58,6 +59,10 @@ SELECT replace(replace(address, :'url', '<origin>'), :'port', 'PORT') AS address
 	:'url' || '0/v1/Channels', replace(:'url', 'http:', 'https:') || '/v1/Channels', replace(:'url', 'http:', 'ftp:') || '/v1/Channels',
 	replace(:'url', 'http://', 'http://user:secret@') || '/v1/Channels', :'url' || '@evil.example/v1/Channels', :'url' || ':80@evil.example/',
 	:'url' || '.evil.example/v1/Channels', :'url', :'url' || '?PageToken=1', :'url' || '#/v1/Channels', :'url' || '\@evil.example/', :'url' || '/v1/Chan nels',
+	'https://flex-api.dublin.ie1.twilio.com/v1/Channels?PageSize=20&Page=1&PageToken=PB1', 'https://[::1]:443/v1/Channels', 'HTTP://FLEX/v1/Channels',
+	'http://evil.example:80:80//v1/Channels', :'url' || '/v1/../v1/Channels', :'url' || '/v1/%2e%2E/v1/Channels', :'url' || '/v1/.%2fChannels', :'url' || '/v1/x%5C..', :'url' || '/v1\Channels', :'url' || '/..',
+	'https://user@flex-api.twilio.com/v1/Channels', 'https://flex-api.twilio.com%2f@evil.example/v1/Channels', 'https://evil.example%00/v1/Channels', 'https:///v1/Channels', 'https:/v1/Channels',
+	'https:\\flex-api.twilio.com/v1/Channels', 'javascript:alert(1)', 'gopher://flex-api.twilio.com/v1/Channels', ' https://flex-api.twilio.com/v1/Channels', E'https://flex-api.twilio.com\t/v1/Channels', 'https://flex-api。twilio.com/v1/Channels',
 	:'url' || E'/v1/Channels\r\nX-Evil: 1', :'url' || '/v1/Channels#a', :'url' || '/v1/Channels?é', '//evil.example/v1/Channels', '/v1/Channels', 'v1/Channels', '', 'file:///etc/passwd']) AS address,
 	pg_temp.lead_to(address);
 -- not text at all
@@ -65,7 +70,9 @@ SELECT value, pg_temp.attempt('SELECT FROM flex_channels_list(page_size => 10, m
 FROM unnest(ARRAY['5', '{}', '[]', 'true']) AS value
 WHERE (SELECT status FROM flex_request('POST', '/_simulator/faults', body => format('{"next_page_url": %s}', value)::jsonb)) = 200;
 -- the scheme in capitals is the same
-SELECT * FROM pg_temp.lead_to(replace(:'url', 'http://', 'HTTP://') || '/v1/Channels?PageSize=10');
+SELECT * FROM pg_temp.lead_to(replace(:'url', 'http://', 'HTTP://') || '/v1/Channels?PageSize=20');
+-- the first page again is an error, whatever host is named
+SELECT * FROM pg_temp.lead_to('https://flex-api.twilio.com/v1/Channels?PageSize=10');
 -- null is the end
 SELECT * FROM pg_temp.lead_to(NULL);
 
@@ -78,6 +85,11 @@ CALL pg_temp.forget();
 CALL pg_temp.fault(jsonb_build_object('path', '/v1/Channels', 'skip', 4, 'times', -1, 'next_page_url', :'url' || '/v1/Channels?PageSize=10'));
 SELECT pg_temp.attempt('SELECT FROM flex_channels_list(page_size => 10)');
 SELECT count(*) BETWEEN 5 AND 20 AS soon FROM pg_temp.sent();
+-- the page before, though with it there would be enough rows
+CALL pg_temp.forget();
+CALL pg_temp.fault('{"path": "/v1/Channels", "loop": true, "times": -1}');
+SELECT pg_temp.attempt('SELECT FROM flex_channels_list(page_size => 10, max_rows => 20)');
+SELECT count(*) FROM pg_temp.sent();
 -- a repeated page within what max_rows allows is none of our business when no more is needed
 CALL pg_temp.forget();
 CALL pg_temp.fault('{"path": "/v1/Channels", "loop": true, "times": -1}');
@@ -98,7 +110,7 @@ SELECT status, count(*) FROM pg_temp.sent() GROUP BY status ORDER BY status;
 
 -- Rows that come too few or too many for the page size, and empty pages on the way
 CALL pg_temp.forget();
-CALL pg_temp.fault(jsonb_build_object('status', 200, 'body', format('{"meta": {"key": "x", "next_page_url": "%s/v1/Channels?PageSize=2"}, "x": []}', :'url')));
+CALL pg_temp.fault(jsonb_build_object('status', 200, 'body', format('{"meta": {"key": "x", "next_page_url": "%s/v1/Channels?PageSize=2&Page=0"}, "x": []}', :'url')));
 SELECT count(*) FROM flex_channels_list(page_size => 2, max_rows => 3);
 CALL pg_temp.fault('{"status": 200, "body": "{\"meta\": {\"key\": \"x\", \"next_page_url\": null}, \"x\": [{\"sid\": \"1\"}, {\"sid\": \"2\"}, {\"sid\": \"3\"}]}"}');
 SELECT sid FROM flex_channels_list(page_size => 2, max_rows => 2);
@@ -115,6 +127,24 @@ CALL pg_temp.fault('[{"status": 200, "body": "{\"flex_chat_channels\": []}"},
 	{"status": 200, "body": "{\"meta\": {\"key\": \"x\"}, \"x\": {}}"},
 	{"status": 200, "body": "[]"}, {"status": 200, "body": "null"}, {"status": 200, "body": ""}]');
 SELECT pg_temp.attempt('SELECT FROM flex_channels_list()') FROM generate_series(1, 11);
+-- A list that goes on by a token: the same request, with it; a number is one, an empty one is none
+CALL pg_temp.forget();
+CALL pg_temp.fault('[{"status": 200, "body": "{\"meta\": {\"key\": \"x\", \"next_token\": \"a b&c\"}, \"x\": [{\"sid\": \"1\"}, {\"sid\": \"2\"}]}"},
+	{"status": 200, "body": "{\"meta\": {\"key\": \"x\", \"next_page_url\": null, \"next_token\": 17}, \"x\": []}"},
+	{"status": 200, "body": "{\"meta\": {\"key\": \"x\", \"next_token\": \"\"}, \"x\": [{\"sid\": \"3\"}]}"}]');
+SELECT sid FROM flex_flows_list('a&b=c', page_size => 2);
+CALL pg_temp.fault('[{"status": 200, "body": "{\"meta\": {\"key\": \"x\", \"nextToken\": \"n\"}, \"x\": [{\"sid\": \"1\"}, {\"sid\": \"2\"}]}"},
+	{"status": 200, "body": "{\"meta\": {\"key\": \"x\", \"nextToken\": null}, \"x\": []}"}]');
+SELECT sid FROM flex_flows_list(page_size => 2);
+SELECT request, parameters FROM pg_temp.sent();
+-- the same token for ever, and what is none
+CALL pg_temp.fault('{"status": 200, "times": -1, "body": "{\"meta\": {\"key\": \"x\", \"next_token\": \"again\"}, \"x\": [{}]}"}');
+SELECT pg_temp.attempt('SELECT FROM flex_flows_list()');
+CALL pg_temp.forget();
+CALL pg_temp.fault('{"status": 200, "body": "{\"meta\": {\"key\": \"x\", \"next_token\": {}}, \"x\": [{}]}"}');
+SELECT pg_temp.attempt('SELECT FROM flex_flows_list()');
+CALL pg_temp.forget();
+
 -- next_page_url may be missing
 CALL pg_temp.fault('{"status": 200, "body": "{\"meta\": {\"key\": \"x\"}, \"x\": [{}]}"}');
 SELECT count(*) FROM flex_channels_list();

@@ -24,13 +24,13 @@ CREATE FUNCTION pg_temp.try_set(name text, value text) RETURNS text LANGUAGE sql
 	SELECT string_agg(CASE line WHEN 1 THEN substring(outcome FROM '^[^:,]+') ELSE substring(outcome FROM 'DETAIL: (.*)') END, ': ')
 	FROM pg_temp.attempt(format('SET LOCAL %s = %L', name, value)) WITH ORDINALITY AS attempt (outcome, line)
 $$;
--- base_url: https, or http to this machine; no user, path, query, odd port
+-- base_url: https, or http to this machine; a path, but no user, query, odd port
 SELECT quote_literal(value) AS base_url, pg_temp.try_set('flex_api.base_url', value) FROM unnest(ARRAY[
 	'', 'https://flex-api.twilio.com', 'https://flex-api.twilio.com/', 'HTTPS://flex-api.twilio.com:8443', 'https://10.0.0.1', 'https://[2001:db8::1]:443', 'https://localhost',
 	'http://localhost', 'http://LOCALHOST:8080', 'http://127.0.0.1:1', 'http://127.255.1.2', 'http://[::1]', 'http://[::1]:65535/',
 	'http://flex-api.twilio.com', 'http://10.0.0.1', 'http://localhost.evil.example', 'http://127.0.0.1.evil.example', 'http://127.0.0.1@evil.example', 'http://128.0.0.1', 'http://127.1',
 	'http://2130706433', 'http://[::2]', 'http://0.0.0.0', 'http://[::ffff:10.0.0.1]',
-	'https://user:pass@flex-api.twilio.com', 'https://user@flex-api.twilio.com', 'https://flex-api.twilio.com/v1', 'https://flex-api.twilio.com//', 'https://flex-api.twilio.com?a=b',
+	'https://user:pass@flex-api.twilio.com', 'https://user@flex-api.twilio.com', 'https://gateway.example/twilio', 'https://gateway.example/a/b-1.2_~/', 'http://localhost:1/x', 'https://flex-api.twilio.com//', 'https://gateway.example/a//b', 'https://gateway.example/.', 'https://gateway.example/a/../b', 'https://gateway.example/...', 'https://gateway.example/%2e%2e', 'https://gateway.example/a b', 'https://gateway.example/a?b', 'https://gateway.example/a#b', 'https://gateway.example/a@b', 'http://gateway.example/a', 'https://gateway.example/a\b', 'https://flex-api.twilio.com?a=b',
 	'https://flex-api.twilio.com#a', 'https://flex-api.twilio.com:', 'https://flex-api.twilio.com:0', 'https://flex-api.twilio.com:65536', 'https://flex-api.twilio.com:x',
 	'https://flex-api.twilio.com:443:443', 'https://', 'https:///', 'flex-api.twilio.com', 'ftp://flex-api.twilio.com', 'https:flex-api.twilio.com', 'file:///etc/passwd', ' https://flex-api.twilio.com',
 	E'https://flex-api.twilio.com\r\n', 'https://flex api.twilio.com', 'https://flex-api.twilio.com\@evil.example', 'https://é.example', 'https://[::1', 'https://[x]']) AS value;
