@@ -141,7 +141,7 @@ make_request(Sending *sending, const Signature *signature)
 	int security;
 
 	flex_unpack_arguments(signature, sending->claim.arguments, values);
-	sending->request = flex_request_build(signature->operation, signature->parameters, signature->count, values);
+	sending->request = flex_packing_request(signature, values);
 	sending->origin = flex_address_origin();
 	if (sending->request->authorized)
 		return;

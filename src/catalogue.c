@@ -37,6 +37,8 @@ flex_api_operations(PG_FUNCTION_ARGS)
 		Datum values[COLUMNS];
 		bool nulls[COLUMNS] = {false};
 
+		if (operation->custom)
+			continue;
 		values[COLUMN_NAME] = CStringGetTextDatum(operation->name);
 		values[COLUMN_METHOD] = CStringGetTextDatum(operation->method);
 		values[COLUMN_PATH] = CStringGetTextDatum(operation->path);

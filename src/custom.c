@@ -1,11 +1,10 @@
 /*
  * custom.c
- *		SQL entry point of flex_request(): what the catalogue does not have yet.
+ *		SQL entry points of flex_request() and flex_request_list(): what the
+ *		catalogue does not have yet.
  *
- * The caller gives method, path, parameters and body; host, credentials,
- * connections, repeats and errors are those of every other call.  Since the
- * path follows the configured origin and begins with a slash, no other host can
- * be reached.
+ * Host, credentials, connections, repeats, pages and errors are those of every
+ * other call.
  */
 #include "postgres.h"
 
@@ -19,23 +18,28 @@
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 
+#include "custom_request.h"
 #include "encoding.h"
 #include "exchange.h"
 #include "outcome.h"
+#include "pages.h"
 #include "response.h"
-#include "url.h"
 #include "versions.h"
 
 #define FUNCTION "flex_request"
+#define LIST_FUNCTION "flex_request_list"
 
 PG_FUNCTION_INFO_V1(flex_api_request);
+PG_FUNCTION_INFO_V1(flex_api_request_list);
 
+/* Arguments of flex_request_list(). */
 enum
 {
-	ARGUMENT_METHOD,
-	ARGUMENT_PATH,
-	ARGUMENT_PARAMETERS,
-	ARGUMENT_BODY
+	LIST_PATH,
+	LIST_PARAMETERS,
+	LIST_MEMBER,
+	LIST_MAX_ROWS,
+	LIST_HEADERS
 };
 
 enum
@@ -45,156 +49,6 @@ enum
 	COLUMN_BODY,
 	COLUMNS
 };
-
-/* The text of an argument that must not be NULL. */
-static char *
-required_text(FunctionCallInfo fcinfo, int position, const char *name)
-{
-	if (PG_ARGISNULL(position))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("argument \"%s\" must not be null", name),
-						errdetail(FUNCTION " cannot be called without it.")));
-	return text_to_cstring(PG_GETARG_TEXT_PP(position));
-}
-
-/* The method, as one of the literals that requests have. */
-static const char *
-method_argument(FunctionCallInfo fcinfo)
-{
-	static const char *const methods[] = {"GET", "POST", "PUT", "PATCH", "DELETE"};
-	char *method = required_text(fcinfo, ARGUMENT_METHOD, "method");
-
-	for (size_t i = 0; i < lengthof(methods); i++)
-	{
-		if (strcmp(methods[i], method) == 0)
-			return methods[i];
-	}
-	flex_argument_refuse(FUNCTION, "method", method, false, "GET, POST, PUT, PATCH or DELETE");
-}
-
-/* A path as a server may read it that decodes before it resolves dots. */
-static char *
-decode_dots(const char *path, size_t length)
-{
-	static const char *const codes[][2] = {{"%2e", "."}, {"%2f", "/"}, {"%5c", "\\"}};
-	StringInfoData decoded;
-
-	initStringInfo(&decoded);
-	for (size_t i = 0; i < length; i++)
-	{
-		char c = path[i];
-
-		for (size_t j = 0; j < lengthof(codes); j++)
-		{
-			if (pg_strncasecmp(path + i, codes[j][0], 3) == 0)
-			{
-				c = codes[j][1][0];
-				i += 2;
-				break;
-			}
-		}
-		appendStringInfoChar(&decoded, c);
-	}
-	return decoded.data;
-}
-
-/* The path, which may bring a query. */
-static const char *
-path_argument(FunctionCallInfo fcinfo)
-{
-	char *path = required_text(fcinfo, ARGUMENT_PATH, "path");
-	bool good = path[0] == '/' && flex_path_value_is_safe(decode_dots(path, strcspn(path, "?")));
-
-	for (const char *p = path; good && *p; p++)
-		good = *p > ' ' && *p < 0x7f && strchr("#\\\"<>^`{|}", *p) == NULL;
-	if (!good)
-		flex_argument_refuse(FUNCTION, "path", path, false,
-							 "a path that begins with a slash, percent-encoded and without parts \".\" or \"..\"");
-	return path;
-}
-
-/* The text that a JSON value is sent as: a string as it is, anything else as JSON. */
-static char *
-parameter_text(const char *name, JsonbValue *value)
-{
-	Jsonb *json;
-
-	if (value->type == jbvString)
-		return flex_text_to_wire(pnstrdup(value->val.string.val, value->val.string.len), name);
-	json = JsonbValueToJsonb(value);
-	return flex_text_to_wire(flex_argument_json(json), name);
-}
-
-/* Add a parameter to the form of a POST, or to the query. */
-static void
-add_parameter(HttpRequest *request, bool to_form, const char *name, JsonbValue *value)
-{
-	char *wire_name = flex_text_to_wire(name, "parameters");
-
-	if (value->type == jbvNull)
-		return;
-	if (to_form)
-		flex_request_add_form(request, wire_name, parameter_text(name, value));
-	else
-		flex_request_add_query(request, wire_name, parameter_text(name, value));
-}
-
-/* Add a member of the parameters: each element of an array by itself. */
-static void
-add_member(HttpRequest *request, bool to_form, const char *name, JsonbValue *value)
-{
-	if (value->type != jbvBinary || !JsonContainerIsArray(value->val.binary.data))
-	{
-		add_parameter(request, to_form, name, value);
-		return;
-	}
-	for (uint32 i = 0; i < JsonContainerSize(value->val.binary.data); i++)
-		add_parameter(request, to_form, name, getIthJsonbValueFromContainer(value->val.binary.data, i));
-}
-
-/* Add all parameters, a JSON object; NULLs in it are left out. */
-static void
-add_parameters(HttpRequest *request, bool to_form, Jsonb *parameters)
-{
-	JsonbIterator *iterator;
-	JsonbValue key;
-	JsonbValue value;
-
-	if (!JB_ROOT_IS_OBJECT(parameters))
-		flex_argument_refuse(FUNCTION, "parameters", flex_argument_json(parameters), false,
-							 "a JSON object of names and values");
-	iterator = JsonbIteratorInit(&parameters->root);
-	(void) JsonbIteratorNext(&iterator, &key, true);
-	while (JsonbIteratorNext(&iterator, &key, true) == WJB_KEY)
-	{
-		char *name = pnstrdup(key.val.string.val, key.val.string.len);
-
-		(void) JsonbIteratorNext(&iterator, &value, true);
-		add_member(request, to_form, name, &value);
-	}
-}
-
-/* The request that the arguments describe. */
-static HttpRequest *
-build_request(FunctionCallInfo fcinfo)
-{
-	const char *method = method_argument(fcinfo);
-	HttpRequest *request = flex_request_plain(method, path_argument(fcinfo));
-	bool has_body = !PG_ARGISNULL(ARGUMENT_BODY);
-	bool takes_form = strcmp(method, "GET") != 0 && strcmp(method, "DELETE") != 0;
-
-	request->key = flex_operation_key(method, request->path);
-	if (takes_form)
-		flex_request_begin_form(request);
-	if (!PG_ARGISNULL(ARGUMENT_PARAMETERS))
-		add_parameters(request, takes_form && !has_body, PG_GETARG_JSONB_P(ARGUMENT_PARAMETERS));
-	if (has_body)
-	{
-		Jsonb *body = PG_GETARG_JSONB_P(ARGUMENT_BODY);
-
-		flex_request_set_json(request, flex_text_to_wire(flex_argument_json(body), "body"));
-	}
-	return request;
-}
 
 /* Append bytes of the wire as a JSON string, with "?" for what is no text here. */
 static void
@@ -270,7 +124,7 @@ call(const HttpRequest *request, TupleDesc desc, MemoryContext caller)
 	return result;
 }
 
-/* flex_request(method, path, parameters, body); see the file's head. */
+/* flex_request(method, path, parameters, body, headers); see the file's head. */
 PGDLLEXPORT Datum
 flex_api_request(PG_FUNCTION_ARGS)
 {
@@ -284,7 +138,7 @@ flex_api_request(PG_FUNCTION_ARGS)
 	MemoryContextSwitchTo(work);
 	PG_TRY();
 	{
-		result = call(build_request(fcinfo), desc, caller);
+		result = call(flex_custom_request(fcinfo->args, fcinfo->nargs), desc, caller);
 	}
 	PG_FINALLY();
 	{
@@ -293,4 +147,56 @@ flex_api_request(PG_FUNCTION_ARGS)
 	}
 	PG_END_TRY();
 	PG_RETURN_DATUM(result);
+}
+
+/* The request for the first page of a list. */
+static HttpRequest *
+list_request(FunctionCallInfo fcinfo)
+{
+	CustomCall call = {.function = LIST_FUNCTION, .method = "GET"};
+
+	if (PG_ARGISNULL(LIST_PATH))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("argument \"path\" must not be null"),
+						errdetail(LIST_FUNCTION " cannot be called without it.")));
+	call.path = text_to_cstring(PG_GETARG_TEXT_PP(LIST_PATH));
+	if (!PG_ARGISNULL(LIST_PARAMETERS))
+		call.parameters = PG_GETARG_JSONB_P(LIST_PARAMETERS);
+	if (!PG_ARGISNULL(LIST_HEADERS))
+		call.headers = PG_GETARG_JSONB_P(LIST_HEADERS);
+	return flex_custom_build(&call);
+}
+
+/* Fetch a list; all memory is in the current context. */
+static void
+list(FunctionCallInfo fcinfo)
+{
+	HttpRequest *request = list_request(fcinfo);
+	int64 max_rows = flex_pages_max_rows(LIST_FUNCTION, &fcinfo->args[LIST_MAX_ROWS]);
+	char *member = NULL;
+
+	if (!PG_ARGISNULL(LIST_MEMBER))
+		member = flex_text_to_wire(text_to_cstring(PG_GETARG_TEXT_PP(LIST_MEMBER)), "member");
+	flex_pages_fetch(request, (ReturnSetInfo *) fcinfo->resultinfo, NULL, member, max_rows);
+}
+
+/* flex_request_list(path, parameters, member, max_rows, headers); see the file's head. */
+PGDLLEXPORT Datum
+flex_api_request_list(PG_FUNCTION_ARGS)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext work = AllocSetContextCreate(caller, "flex_api list", ALLOCSET_DEFAULT_SIZES);
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	MemoryContextSwitchTo(work);
+	PG_TRY();
+	{
+		list(fcinfo);
+	}
+	PG_FINALLY();
+	{
+		MemoryContextSwitchTo(caller);
+		MemoryContextDelete(work);
+	}
+	PG_END_TRY();
+	PG_RETURN_NULL();
 }

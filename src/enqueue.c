@@ -25,7 +25,6 @@
 #include "insertion.h"
 #include "outbox.h"
 #include "packing.h"
-#include "request.h"
 #include "roster.h"
 #include "settings.h"
 #include "versions.h"
@@ -103,6 +102,14 @@ check_execute(Oid function)
 		aclcheck_error(result, OBJECT_FUNCTION, get_func_name(function));
 }
 
+/* Raise 0A000 for what is answered with a secret. */
+pg_noreturn static void
+refuse_secret(const char *what)
+{
+	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("%s cannot be enqueued", what),
+					errdetail("Its answer is a secret, which the outbox would keep."), errhint("Call it directly.")));
+}
+
 /* The signature of an operation, which the current role must be allowed to call. */
 static const Signature *
 signature_of(const char *name)
@@ -113,9 +120,7 @@ signature_of(const char *name)
 	if (operation == NULL)
 		flex_argument_refuse(FUNCTION, "operation", name, false, "the name of an operation: see flex_operations()");
 	if (operation->secret)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("%s cannot be enqueued", name),
-				 errdetail("Its answer is a secret, which the outbox would keep."), errhint("Call it directly.")));
+		refuse_secret(name);
 	signature = flex_signature_of_operation(operation, flex_outbox_schema(false));
 	if (signature == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function %s does not exist", name)));
@@ -149,6 +154,7 @@ static void
 check_arguments(const Signature *signature, Jsonb *arguments)
 {
 	NullableDatum *values = palloc(sizeof(NullableDatum) * Max(signature->count, 1));
+	HttpRequest *request;
 
 	if (signature->returns_set)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("a list cannot be enqueued"),
@@ -161,7 +167,9 @@ check_arguments(const Signature *signature, Jsonb *arguments)
 							errmsg("argument \"%s\" cannot be enqueued", signature->parameters[i].name),
 							errdetail("It is a secret, and the outbox's table keeps none.")));
 	}
-	(void) flex_request_build(signature->operation, signature->parameters, signature->count, values);
+	request = flex_packing_request(signature, values);
+	if (signature->operation->custom && flex_operation_answers_secret(request->method, request->path))
+		refuse_secret(psprintf("%s %s", request->method, request->path));
 }
 
 /* True when somebody has sent requests lately. */

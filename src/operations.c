@@ -234,6 +234,9 @@ static const Operation operations[] = {
 	{.name = "flex_web_channel_fetch", .method = "GET", .path = "/v1/WebChannels/{Sid}", .rules = {OWN_SID("CH")}},
 	{.name = "flex_web_channel_update", .method = "POST", .path = "/v1/WebChannels/{Sid}", .rules = {OWN_SID("CH")}},
 	{.name = "flex_web_channels_list", .method = "GET", .path = "/v1/WebChannels"},
+
+	/* What has no row: the outbox takes it as an operation of its own */
+	{.name = "flex_request", .method = "", .path = "", .custom = true},
 };
 
 StaticAssertDecl(lengthof(operations) <= MAX_OPERATIONS, "arrays by operation have room for all");
@@ -317,6 +320,23 @@ int
 flex_operation_index(const Operation *operation)
 {
 	return (int) (operation - operations);
+}
+
+/* True when the answer to a request, whose path may have a query, is a secret. */
+bool
+flex_operation_answers_secret(const char *method, const char *path)
+{
+	size_t length = strcspn(path, "?");
+
+	for (size_t i = 0; i < lengthof(operations); i++)
+	{
+		const Operation *operation = &operations[i];
+
+		if (operation->secret && strcmp(operation->method, method) == 0 && strlen(operation->path) == length &&
+			strncmp(operation->path, path, length) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* True when sending a request twice does no more than sending it once. */

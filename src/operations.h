@@ -58,12 +58,14 @@ typedef struct Operation
 	const char *key;  /* member of its answer that names the resource, where that is not "sid" */
 	double rate;      /* published limit, requests a second an account; 0: none */
 	bool secret;      /* its answer is one: not for the outbox, which keeps answers */
+	bool custom;      /* method and path are arguments of the call; those here are empty */
 	ArgumentRule rules[MAX_OWN_RULES];
 } Operation;
 
 extern const Operation *flex_operation_find(const char *name);
 extern const Operation *flex_operation_at(int index);
 extern int flex_operation_index(const Operation *operation);
+extern bool flex_operation_answers_secret(const char *method, const char *path);
 extern bool flex_method_is_idempotent(const char *method);
 extern const char *flex_operation_key(const char *method, const char *path);
 extern const ArgumentRule *flex_operation_rule(const Operation *operation, const char *argument);

@@ -4,7 +4,8 @@
  *
  * The outbox keeps a call's arguments by name in a jsonb value.  Unpacking gives
  * what the same call written in SQL would have, or an error: a name that the
- * function does not have, or a value of another type, is never ignored.
+ * function does not have, or a value of another type, is never ignored.  The
+ * arguments of flex_request() are packed like any other's.
  */
 #include "postgres.h"
 
@@ -16,6 +17,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
 
+#include "custom_request.h"
 #include "packing.h"
 
 /* Raise 22023 for a value of the wrong JSON type. */
@@ -179,4 +181,27 @@ flex_unpack_arguments(const Signature *signature, Jsonb *arguments, NullableDatu
 		(void) JsonbIteratorNext(&iterator, &value, true);
 		unpack_member(signature, name, &value, values);
 	}
+}
+
+/* The request of a call with those values. */
+HttpRequest *
+flex_packing_request(const Signature *signature, const NullableDatum *values)
+{
+	if (signature->operation->custom)
+		return flex_custom_request(values, signature->count);
+	return flex_request_build(signature->operation, signature->parameters, signature->count, values);
+}
+
+/* True when the request of packed arguments may be sent twice without harm. */
+bool
+flex_packing_is_idempotent(const Operation *operation, Jsonb *arguments)
+{
+	JsonbValue method;
+
+	if (!operation->custom)
+		return flex_method_is_idempotent(operation->method);
+	return arguments != NULL && JB_ROOT_IS_OBJECT(arguments) &&
+		   getKeyJsonValueFromContainer(&arguments->root, "method", strlen("method"), &method) != NULL &&
+		   method.type == jbvString &&
+		   flex_method_is_idempotent(pnstrdup(method.val.string.val, method.val.string.len));
 }

@@ -12,6 +12,7 @@
 #include "utils/timestamp.h"
 
 #include "encoding.h"
+#include "packing.h"
 #include "response.h"
 #include "settings.h"
 #include "settlement.h"
@@ -268,7 +269,7 @@ flex_settle_orphan(const Claim *claim)
 
 	if (claim->foreign)
 		settlement.state = state_cancelled;
-	else if (operation != NULL && flex_method_is_idempotent(operation->method))
+	else if (operation != NULL && flex_packing_is_idempotent(operation, claim->arguments))
 		plan_next_attempt(claim, &settlement, 0);
 	else
 		settlement.state = state_uncertain;

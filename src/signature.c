@@ -106,6 +106,8 @@ flex_signature_of_call(FunctionCallInfo fcinfo)
 		MemoryContext before = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
 		Signature *signature = make_signature(fcinfo->flinfo->fn_oid);
 
+		if (signature->operation->custom)
+			elog(ERROR, "%s has an entry point of its own", signature->operation->name);
 		signature->decoder = decoder_of_call(fcinfo);
 		fcinfo->flinfo->fn_extra = signature;
 		MemoryContextSwitchTo(before);

@@ -133,9 +133,10 @@ static const Statement statements[STATEMENTS] = {
 				"WHERE o.ctid = ANY (ARRAY(SELECT ctid FROM $t.flex_outbox WHERE state = 'sending' AND outcome IS NULL "
 				"AND coalesce(sender_pid, 0) = $1 AND coalesce(sender_start, '-infinity') = $2 "
 				"LIMIT $3 FOR UPDATE SKIP LOCKED)) "
-				"RETURNING o.id, o.operation, NULL::jsonb, o.attempts, o.max_attempts, o.enqueued_role, "
-				"o.account_sid, o.on_success IS NOT NULL, o.on_failure IS NOT NULL, o.enqueued_in <> $4, "
-				"o.may_be_done, o.run_at, o.started_at",
+				"RETURNING o.id, o.operation, CASE WHEN o.operation = 'flex_request' THEN "
+				"jsonb_build_object('method', o.arguments -> 'method') END, o.attempts, o.max_attempts, "
+				"o.enqueued_role, o.account_sid, o.on_success IS NOT NULL, o.on_failure IS NOT NULL, "
+				"o.enqueued_in <> $4, o.may_be_done, o.run_at, o.started_at",
 			.count = 6,
 			.types = {INT4OID, TIMESTAMPTZOID, INT4OID, OIDOID, INT4OID, TIMESTAMPTZOID},
 		},

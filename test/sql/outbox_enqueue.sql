@@ -22,7 +22,7 @@ SELECT pg_temp.refused(
 	$$NULL, '{}'$$,
 	$$'', '{}'$$,
 	$$'flex_nothing', '{}'$$,
-	$$'flex_request', '{"method": "GET", "path": "/v1/Channels"}'$$,
+	$$'flex_request_list', '{"path": "/v1/Channels"}'$$,
 	$$'flex_enqueue', '{}'$$,
 	$$'public.flex_channel_fetch', '{}'$$,
 	$$'flex_channels_list', '{}'$$,
@@ -38,6 +38,20 @@ SELECT pg_temp.refused(
 	$$'flex_channel_fetch', '{"sid": "CH00000000000000000000000000000000", "Sid": 1}'$$,
 	$$'flex_channel_fetch', '{"sid": "CH00000000000000000000000000000000", "": null}'$$,
 	$$'flex_channel_fetch', '{"sid": "CH00000000000000000000000000000000", "unknown": null}'$$);
+
+-- flex_request is an operation too: what it would refuse is refused in the same words
+SELECT pg_temp.refused(
+	$$'flex_request', '{}'$$,
+	$$'flex_request', '{"method": "GET"}'$$,
+	$$'flex_request', '{"method": "get", "path": "/v1/Channels"}'$$,
+	$$'flex_request', '{"method": "GET", "path": "v1/Channels"}'$$,
+	$$'flex_request', '{"method": "GET", "path": "/v1/../v1/Channels"}'$$,
+	$$'flex_request', '{"method": 1, "path": "/v1/Channels"}'$$,
+	$$'flex_request', '{"method": "GET", "path": "/v1/Channels", "parameters": []}'$$,
+	$$'flex_request', '{"method": "GET", "path": "/v1/Channels", "headers": {"Authorization": "Basic s3cret"}}'$$,
+	$$'flex_request', '{"method": "GET", "path": "/v1/Channels", "headers": {"X": "a\nb"}}'$$,
+	$$'flex_request', '{"method": "GET", "path": "/v1/Channels", "service": "none"}'$$,
+	$$'flex_request', '{"method": "POST", "path": "/v1/Insights/Session?a=1"}'$$);
 
 -- JSON, arrays and enumerations as in a direct call
 SELECT pg_temp.refused(

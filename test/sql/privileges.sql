@@ -17,8 +17,8 @@ CREATE TEMPORARY VIEW functions AS
 	SELECT pg_proc.* FROM members JOIN pg_proc ON pg_proc.oid = objid WHERE catalog = 'pg_proc'::regclass;
 -- those that call the service
 CREATE TEMPORARY VIEW calls AS
-	SELECT * FROM functions WHERE proname IN (SELECT name FROM flex_operations()) OR proname = 'flex_request';
-SELECT count(*) = (SELECT count(*) + 1 FROM flex_operations()) AS as_many_as_operations FROM calls;
+	SELECT * FROM functions WHERE proname IN (SELECT name FROM flex_operations()) OR proname ~ '^flex_request';
+SELECT count(*) = (SELECT count(*) + 2 FROM flex_operations()) AS as_many_as_operations FROM calls;
 
 -- EXECUTE is nobody's but the owner's
 SELECT oid::regprocedure AS public FROM functions
@@ -32,6 +32,7 @@ SET ROLE regress_flex_api_plain;
 SELECT * FROM flex_channels_list();
 SELECT flex_channel_delete('CH00000000000000000000000000000000');
 SELECT * FROM flex_request('GET', '/v1/Channels');
+SELECT * FROM flex_request_list('/v1/Channels');
 SELECT count(*) FROM flex_operations();
 CREATE FUNCTION pg_temp.flex_channels_list() RETURNS SETOF flex_channel AS '$libdir/flex_api', 'flex_api_list' LANGUAGE C;
 RESET ROLE;

@@ -1,6 +1,7 @@
 --
 -- request.sql
---	  flex_request(): any method and path of the service, and no other host.
+--	  flex_request() and flex_request_list(): any method and path of the service,
+--	  headers and pages, and no other host.
 --
 \getenv directory PG_ABS_SRCDIR
 \set connect :directory '/sql/include/connect.psql'
@@ -66,6 +67,48 @@ SELECT status FROM flex_request('POST', '/v1/Anything', '{}', 'null');
 SELECT status FROM flex_request('POST', '/v1/Anything', body => '"text"');
 SELECT body, headers ->> 'content-type' AS content_type FROM pg_temp.sent();
 SELECT pg_temp.attempt('SELECT FROM flex_request(''POST'', ''/v1/Anything'', ''null'')');
+
+-- Headers: sent as they are, with the credentials and all that is ours beside them
+CALL pg_temp.forget();
+CALL pg_temp.fault('{"path": "/v1/Anything", "status": 200, "body": "{}", "times": -1}');
+SELECT status FROM flex_request('GET', '/v1/Anything', headers => '{"I-Twilio-Auth-Account": "AC1", "x-empty": "", "X-None": null, "If-Match": "\"é: ;\""}');
+SELECT status FROM flex_request('POST', '/v1/Anything', '{"A": 1}', NULL, '{}');
+SELECT headers ->> 'i-twilio-auth-account' AS account, headers ->> 'x-empty' AS empty, headers ? 'x-none' AS has_none, headers ->> 'if-match' AS if_match,
+	headers ->> 'authorization' LIKE 'Basic %' AS authorized, headers ->> 'accept' AS accept, body FROM pg_temp.sent();
+-- those that are ours, in any spelling, and what is no header
+SELECT outcome FROM unnest(ARRAY['{"Authorization": "Basic x"}', '{"aUTHORIZATION": null}', '{"Host": "evil.example"}', '{"content-length": "0"}', '{"Transfer-Encoding": "chunked"}',
+	'{"CONNECTION": "close"}', '{"Content-Type": "text/plain"}', '{"Accept": "*/*"}', '{"Expect": "100-continue"}', '{"User-Agent": "x"}', '{"Upgrade": "h2c"}', '{"TE": "trailers"}',
+	'{"Proxy-Authorization": "x"}', '{"Accept-Encoding": "gzip"}', '{"X-A": "1\r\nX-Evil: 2"}', '{"X-A": "1\n"}', '{"X-A": "\u0001"}', '{"X-A": 1}', '{"X-A": ["1"]}', '{"X-A": {}}', '{"": "1"}',
+	'{"X A": "1"}', '{"X-A:": "1"}', '{"X-A;": ""}', '{"X-A\r\nX-Evil": "1"}', '{":authority": "evil.example"}', '{"Hóst": "1"}', '[]', '"X-A: 1"', 'null']) AS headers,
+	pg_temp.attempt(format('SELECT FROM flex_request(''POST'', ''/v1/Anything'', headers => %L)', headers)) AS outcome;
+SELECT count(*) AS sent FROM pg_temp.sent();
+
+-- All rows of all pages, as jsonb, of a list that has no function, or has one
+CALL pg_temp.reset('{"flows": 7}');
+SELECT count(*), count(DISTINCT row ->> 'sid') AS sids, bool_and(row ? 'integration') AS whole FROM flex_request_list('/v1/FlexFlows', '{"PageSize": 3}') AS row;
+SELECT request, regexp_replace(parameters, 'Token=.*$', 'Token=...') AS parameters FROM pg_temp.sent();
+SELECT count(*) FROM flex_request_list('/v1/FlexFlows', '{"PageSize": 3}', max_rows => 4);
+SELECT count(*) FROM flex_request_list('/v1/FlexFlows?PageSize=2', member => 'flex_flows', max_rows => 3, headers => '{"X-Mine": "each"}');
+SELECT parameters LIKE '%Page=1%' AS second, headers ->> 'x-mine' AS mine, count(*) FROM pg_temp.sent() GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT count(*) FROM (SELECT flex_request_list('/v1/FlexFlows')) AS target_list;
+-- rows of any shape, another member than meta names, no meta where the member is named
+CALL pg_temp.fault('[{"status": 200, "body": "{\"meta\": {\"key\": \"data\"}, \"data\": [1.50, null, \"é\", [], {\"a\": [true]}], \"other\": [\"o\"]}"},
+	{"status": 200, "body": "{\"meta\": {\"key\": \"data\"}, \"data\": [1], \"other\": [\"o\"]}"},
+	{"status": 200, "body": "{\"data\": [1, 2]}"}, {"status": 200, "body": "{\"data\": [1, 2]}"}, {"status": 200, "body": "{\"data\": {}, \"meta\": {}}"}]');
+SELECT row, jsonb_typeof(row) AS type FROM flex_request_list('/v1/Anything') AS row;
+SELECT * FROM flex_request_list('/v1/Anything', member => 'other');
+SELECT * FROM flex_request_list('/v1/Anything', member => 'data');
+SELECT pg_temp.attempt('SELECT FROM flex_request_list(''/v1/Anything'')');
+SELECT pg_temp.attempt('SELECT FROM flex_request_list(''/v1/Anything'', member => ''data'')');
+-- no row is no request, though what is wrong is refused
+CALL pg_temp.forget();
+SELECT * FROM flex_request_list('/v1/FlexFlows', max_rows => 0);
+SELECT outcome FROM unnest(ARRAY['NULL', '''v1/FlexFlows''', '''/v1/../FlexFlows''', '''/v1/FlexFlows'', ''[]''', '''/v1/FlexFlows'', max_rows => -1', '''/v1/FlexFlows'', headers => ''{"host": "x"}''']) AS arguments,
+	pg_temp.attempt(format('SELECT FROM flex_request_list(%s%s)', arguments, CASE WHEN arguments LIKE '%max_rows%' THEN '' ELSE ', max_rows => 0' END)) AS outcome;
+SELECT count(*) AS sent FROM pg_temp.sent();
+-- refusals are those of every other call, and there is no half a list
+CALL pg_temp.fault('{"path": "/v1/FlexFlows", "skip": 1, "status": 403, "message": "Enough"}');
+SELECT pg_temp.attempt('SELECT FROM flex_request_list(''/v1/FlexFlows'', ''{"PageSize": 2}'')');
 
 SET client_min_messages = warning;
 DROP EXTENSION flex_api CASCADE;
