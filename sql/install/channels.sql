@@ -28,7 +28,7 @@ COMMENT ON COLUMN flex_channel.flex_flow_sid IS 'SID of the Flex Flow that the c
 COMMENT ON COLUMN flex_channel.sid IS 'SID of the channel (CH...).';
 COMMENT ON COLUMN flex_channel.user_sid IS 'SID of the chat user (US...).';
 COMMENT ON COLUMN flex_channel.task_sid IS
-'SID of the TaskRouter task (WT...); NULL unless the flow integrates by task.';
+'SID of the TaskRouter task (WT...); NULL for flows of integration type studio and external.';
 COMMENT ON COLUMN flex_channel.url IS 'Address of this resource.';
 COMMENT ON COLUMN flex_channel.date_created IS 'When it was created.';
 COMMENT ON COLUMN flex_channel.date_updated IS 'When it was last changed.';
@@ -51,7 +51,8 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 COMMENT ON FUNCTION flex_channel_create(text, text, text, text, text, text, jsonb, text, jsonb, boolean) IS
 'Creates a chat channel that follows a Flex Flow, and its chat user.
 POST /v1/Channels
-flex_flow_sid: a SID (FO...). identity: names the chat user, unique in its chat service, at most 256 characters.
+flex_flow_sid: a SID (FO...). identity: names the chat user, unique in its chat service, at most 256 characters;
+no personal data such as an e-mail address.
 chat_user_friendly_name: the chat user''s name for display.
 chat_friendly_name: the channel''s, at most 256 characters.
 target: the contact at the other end, for instance the telephone number of an SMS.
@@ -59,11 +60,11 @@ chat_unique_name: a unique name for the channel.
 pre_engagement_data: what is known of the customer before
 the chat begins; JSON of at most 16 KB, sent as a string.
 task_sid: a SID (WT...); only where the flow''s integration type is task.
-task_attributes: attributes for the task, JSON sent as a string.
+task_attributes: attributes for the task, an object, sent as a string.
 long_lived: whether the channel is kept for the contact''s later conversations.
-Returns the channel.
+Returns the channel; its task_sid is NULL where the flow''s integration type is studio or external.
 Errors: 22023 for an argument that cannot be valid, TW400 for one that the service refuses.
-Legacy since 2026-06-01, the end of Programmable Chat: current accounts use flex_interaction_create.
+Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_interaction_create.
 Call it in FROM: SELECT (flex_channel_create(...)).* calls it once a column.';
 
 CREATE FUNCTION flex_channel_delete(
@@ -77,7 +78,7 @@ COMMENT ON FUNCTION flex_channel_delete(text) IS
 DELETE /v1/Channels/{Sid}
 sid: the channel''s SID (CH...).
 Errors: TW404 when there is no such channel.
-Legacy since 2026-06-01, the end of Programmable Chat: current
+Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current
 accounts use flex_interaction_channel_update with status closed.';
 
 CREATE FUNCTION flex_channel_fetch(
@@ -92,7 +93,7 @@ GET /v1/Channels/{Sid}
 sid: the channel''s SID (CH...).
 Returns the channel.
 Errors: TW404 when there is no such channel.
-Legacy since 2026-06-01, the end of Programmable Chat: current accounts use flex_interaction_channel_fetch.';
+Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_interaction_channel_fetch.';
 
 CREATE FUNCTION flex_channels_list(
 	page_size integer DEFAULT NULL,
@@ -106,4 +107,4 @@ COMMENT ON FUNCTION flex_channels_list(integer, bigint) IS
 GET /v1/Channels
 page_size: rows a request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
 Returns one row a channel.
-Legacy since 2026-06-01, the end of Programmable Chat: current accounts use flex_interaction_channels_list.';
+Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_interaction_channels_list.';

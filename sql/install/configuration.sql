@@ -100,7 +100,8 @@ COMMENT ON COLUMN flex_configuration.public_attributes IS
 'Attributes that anybody can read without authentication (object).';
 COMMENT ON COLUMN flex_configuration.plugin_service_enabled IS 'Whether plugins are served by the plugin service.';
 COMMENT ON COLUMN flex_configuration.plugin_service_attributes IS 'Settings of the plugin service (object).';
-COMMENT ON COLUMN flex_configuration.integrations IS 'The integrations, each with its settings (array of objects).';
+COMMENT ON COLUMN flex_configuration.integrations IS
+'The integrations, each with its settings (array of objects); config of each is a string that holds JSON.';
 COMMENT ON COLUMN flex_configuration.outbound_call_flows IS 'How outgoing calls are made, by name (object).';
 COMMENT ON COLUMN flex_configuration.serverless_service_sids IS 'The serverless services (array of SIDs, ZS...).';
 COMMENT ON COLUMN flex_configuration.queue_stats_configuration IS 'Settings of the queues'' statistics (object).';
@@ -151,7 +152,8 @@ COMMENT ON FUNCTION flex_configuration_update(jsonb) IS
 'Changes the configuration of the account''s Flex instance.
 POST /v1/Configuration
 body: an object of the members to change, by their names in flex_configuration, with account_sid
-among them; it is sent as JSON. A member that holds JSON is replaced whole, not merged.
+among them; it is sent as JSON. A member that holds JSON is replaced whole, not merged: fetch it, merge, send.
+The operator || merges its top level alone; jsonb_set changes one member deep inside.
 Returns the configuration as it is afterwards.
 Errors: TW400 for a member that the service refuses; Twilio''s code 45102 in the DETAIL
 says that somebody else changed the configuration meanwhile: fetch, merge and send again.';

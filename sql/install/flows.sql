@@ -80,11 +80,11 @@ POST /v1/FlexFlows
 friendly_name: a name for display. chat_service_sid: a SID (IS...).
 channel_type: web, sms, facebook, whatsapp, line or custom. contact_identity: the contact''s own address.
 enabled: whether the flow takes contacts at once.
-integration_type: what handles incoming messages: studio, external or task.
-integration_flow_sid: the Studio flow (FW...); needed with
-studio. integration_url: the webhook; needed with external.
-integration_workspace_sid, integration_workflow_sid: SIDs (WS... and WW...) for new tasks; needed with task.
-integration_channel: SID (TC...) or unique name of the task channel, such as sms; needed with task.
+integration_type: what handles incoming messages. studio needs integration_flow_sid, external needs integration_url,
+task needs integration_workspace_sid and integration_workflow_sid, and a task channel.
+integration_flow_sid: the Studio flow (FW...). integration_url: the webhook.
+integration_workspace_sid, integration_workflow_sid: SIDs (WS... and WW...) for new tasks.
+integration_channel: SID (TC...) or unique name of the task channel, such as sms.
 integration_timeout: seconds until a task times out, 86400 where nothing is said; only with task.
 integration_priority: a task''s priority, 0 where nothing is said; only with task.
 integration_creation_on_message: for outgoing messages, true waits with the task for the customer''s first answer.
@@ -94,7 +94,7 @@ integration_retry_count: how often a failed Studio flow or
 webhook is tried again, 0 to 3, 3 where nothing is said.
 Returns the flow.
 Errors: 22023 for an argument that cannot be valid, TW400 for one that the service refuses.
-Legacy since 2026-06-01, the end of Programmable Chat: current accounts use flex_interaction_create.
+Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_interaction_create.
 Call it in FROM: SELECT (flex_flow_create(...)).* calls it once a column.';
 
 CREATE FUNCTION flex_flow_delete(
@@ -108,7 +108,7 @@ COMMENT ON FUNCTION flex_flow_delete(text) IS
 DELETE /v1/FlexFlows/{Sid}
 sid: the flow''s SID (FO...).
 Errors: TW404 when there is no such flow.
-Legacy since 2026-06-01, the end of Programmable Chat: current accounts use flex_interaction_create.';
+Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_interaction_create.';
 
 CREATE FUNCTION flex_flow_fetch(
 	sid text)
@@ -122,7 +122,7 @@ GET /v1/FlexFlows/{Sid}
 sid: the flow''s SID (FO...).
 Returns the flow.
 Errors: TW404 when there is no such flow.
-Legacy since 2026-06-01, the end of Programmable Chat: current accounts use flex_interaction_create.';
+Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_interaction_create.';
 
 CREATE FUNCTION flex_flow_update(
 	sid text,
@@ -155,11 +155,11 @@ POST /v1/FlexFlows/{Sid}
 sid: the flow''s SID (FO...). friendly_name: a name for display. chat_service_sid: a SID (IS...).
 channel_type: web, sms, facebook, whatsapp, line or custom. contact_identity: the contact''s own address.
 enabled: whether the flow takes contacts.
-integration_type: what handles incoming messages: studio, external or task.
-integration_flow_sid: the Studio flow (FW...); needed with
-studio. integration_url: the webhook; needed with external.
-integration_workspace_sid, integration_workflow_sid: SIDs (WS... and WW...) for new tasks; needed with task.
-integration_channel: SID (TC...) or unique name of the task channel, such as sms; needed with task.
+integration_type: what handles incoming messages. studio needs integration_flow_sid, external needs integration_url,
+task needs integration_workspace_sid and integration_workflow_sid, and a task channel.
+integration_flow_sid: the Studio flow (FW...). integration_url: the webhook.
+integration_workspace_sid, integration_workflow_sid: SIDs (WS... and WW...) for new tasks.
+integration_channel: SID (TC...) or unique name of the task channel, such as sms.
 integration_timeout: seconds until a task times out, 86400 where nothing is said; only with task.
 integration_priority: a task''s priority, 0 where nothing is said; only with task.
 integration_creation_on_message: for outgoing messages, true waits with the task for the customer''s first answer.
@@ -169,7 +169,7 @@ integration_retry_count: how often a failed Studio flow or
 webhook is tried again, 0 to 3, 3 where nothing is said.
 Returns the flow as it is afterwards.
 Errors: TW404 when there is no such flow.
-Legacy since 2026-06-01, the end of Programmable Chat: current accounts use flex_interaction_create.';
+Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_interaction_create.';
 
 CREATE FUNCTION flex_flows_list(
 	friendly_name text DEFAULT NULL,
@@ -185,4 +185,4 @@ GET /v1/FlexFlows
 friendly_name: only flows of this name.
 page_size: rows a request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
 Returns one row a flow.
-Legacy since 2026-06-01, the end of Programmable Chat: current accounts use flex_interaction_create.';
+Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_interaction_create.';

@@ -27,7 +27,9 @@ COMMENT ON COLUMN flex_interaction.sid IS 'SID of the interaction (KD...).';
 COMMENT ON COLUMN flex_interaction.channel IS
 'The channel that it was created with: its type, its SID and more (object).';
 COMMENT ON COLUMN flex_interaction.routing IS
-	'How it was routed, with the task''s properties (object); of these, attributes is a string that holds JSON.';
+'How it was routed, with the task''s properties (object). properties.attributes and
+properties.addons are strings that hold JSON: (routing #>> ''{properties,attributes}'')::jsonb. To the attributes the
+service adds members, such as conversationSid.';
 COMMENT ON COLUMN flex_interaction.url IS 'Address of this resource.';
 COMMENT ON COLUMN flex_interaction.links IS 'Addresses of the resources below it, by name (object).';
 COMMENT ON COLUMN flex_interaction.interaction_context_sid IS 'SID of the interaction''s context (HQ...).';
@@ -47,8 +49,8 @@ COMMENT ON TYPE flex_interaction_channel IS
 'A channel of an interaction: the medium in which it takes place.';
 COMMENT ON COLUMN flex_interaction_channel.sid IS 'SID of the channel (UO...).';
 COMMENT ON COLUMN flex_interaction_channel.interaction_sid IS 'SID of the interaction (KD...).';
-COMMENT ON COLUMN flex_interaction_channel.type IS 'voice, sms, email, web, whatsapp, chat, messenger or gbm.';
-COMMENT ON COLUMN flex_interaction_channel.status IS 'setup, active, failed, closed, inactive, pause or transfer.';
+COMMENT ON COLUMN flex_interaction_channel.type IS 'voice, sms, email, web, whatsapp, chat, messenger or gbm; others may come.';
+COMMENT ON COLUMN flex_interaction_channel.status IS 'setup, active, failed, closed, inactive, pause or transfer; others may come.';
 COMMENT ON COLUMN flex_interaction_channel.error_code IS 'Twilio''s code for what went wrong, if status is failed.';
 COMMENT ON COLUMN flex_interaction_channel.error_message IS 'What went wrong, if status is failed.';
 COMMENT ON COLUMN flex_interaction_channel.url IS 'Address of this resource.';
@@ -67,7 +69,9 @@ COMMENT ON COLUMN flex_interaction_invite.sid IS 'SID of the invite (KG...).';
 COMMENT ON COLUMN flex_interaction_invite.interaction_sid IS 'SID of the interaction (KD...).';
 COMMENT ON COLUMN flex_interaction_invite.channel_sid IS 'SID of the channel (UO...).';
 COMMENT ON COLUMN flex_interaction_invite.routing IS
-	'How the invite was routed, with the task''s properties (object); of these, attributes is a string that holds JSON.';
+'How the invite was routed, with the task''s properties (object). properties.attributes and
+properties.addons are strings that hold JSON: (routing #>> ''{properties,attributes}'')::jsonb. To the attributes the
+service adds members, such as conversationSid.';
 COMMENT ON COLUMN flex_interaction_invite.url IS 'Address of this resource.';
 
 CREATE TYPE flex_interaction_participant AS (
@@ -141,9 +145,11 @@ channel: an object. A customer''s contact: {"type": "sms", "initiated_by": "cust
 "initiated_by": "agent", "participants": [{"address": "+1...", "proxy_address": "+1..."}]}.
 routing: {"properties": {"workspace_sid": ..., "workflow_sid": ..., "queue_sid": ..., "worker_sid": ...,
 "task_channel_unique_name": ..., "attributes": {}}}; queue_sid and worker_sid are needed where an agent begins.
+An identity in it should hold no personal data, and no @.
 interaction_context_sid: a SID (HQ...). webhook_ttid: identifies a webhook of this interaction.
 Returns the interaction, which is accepted but not yet at work:
-see flex_interaction_channels_list for its channel''s status.
+see flex_interaction_channels_list for its channel''s status. The task''s attributes are a string in it that holds JSON:
+(routing #>> ''{properties,attributes}'')::jsonb.
 Errors: 22023 for an argument that cannot be valid, TW400
 for one that the service refuses, TW429 over 20 a second.
 Call it in FROM: SELECT (flex_interaction_create(...)).* calls it once a column.';
@@ -237,7 +243,8 @@ POST /v1/Interactions/{InteractionSid}/Channels/{ChannelSid}/Invites
 interaction_sid: the interaction''s SID (KD...). channel_sid: the channel''s (UO...).
 routing: whom to invite: {"properties": {"workspace_sid": ..., "workflow_sid": ...,
 "queue_sid": ..., "worker_sid": ..., "task_channel_unique_name": ..., "attributes": {}}}.
-Returns the invite, which is sent but not yet accepted.
+Returns the invite, which is sent but not yet accepted. The task''s attributes are a string in it that holds JSON:
+(routing #>> ''{properties,attributes}'')::jsonb.
 Errors: TW400 for routing that the service refuses, TW404 when there is no such channel.
 Call it in FROM: SELECT (flex_interaction_invite_create(...)).* calls it once a column.';
 

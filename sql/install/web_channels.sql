@@ -42,7 +42,8 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 COMMENT ON FUNCTION flex_web_channel_create(text, text, text, text, text, jsonb) IS
 'Creates a web chat channel that follows a Flex Flow.
 POST /v1/WebChannels
-flex_flow_sid: a SID (FO...). identity: names the chat user, at most 256 characters.
+flex_flow_sid: a SID (FO...). identity: names the chat user, at most 256 characters;
+no personal data such as an e-mail address.
 customer_friendly_name: the customer''s name for display.
 chat_friendly_name: the channel''s, at most 256 characters.
 chat_unique_name: a unique name for the channel.
@@ -50,7 +51,7 @@ pre_engagement_data: what is known of the customer before
 the chat begins; JSON of at most 16 KB, sent as a string.
 Returns the channel.
 Errors: 22023 for an argument that cannot be valid, TW400 for one that the service refuses.
-Legacy since 2026-06-01, the end of Programmable Chat: current accounts use flex_webchat_create.
+Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_webchat_create.
 Call it in FROM: SELECT (flex_web_channel_create(...)).* calls it once a column.';
 
 CREATE FUNCTION flex_web_channel_delete(
@@ -64,7 +65,7 @@ COMMENT ON FUNCTION flex_web_channel_delete(text) IS
 DELETE /v1/WebChannels/{Sid}
 sid: the channel''s SID (CH...).
 Errors: TW404 when there is no such channel.
-Legacy since 2026-06-01, the end of Programmable Chat: current accounts use flex_webchat_create.';
+Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_webchat_create.';
 
 CREATE FUNCTION flex_web_channel_fetch(
 	sid text)
@@ -78,7 +79,7 @@ GET /v1/WebChannels/{Sid}
 sid: the channel''s SID (CH...).
 Returns the channel.
 Errors: TW404 when there is no such channel.
-Legacy since 2026-06-01, the end of Programmable Chat: current accounts use flex_webchat_create.';
+Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_webchat_create.';
 
 CREATE FUNCTION flex_web_channel_update(
 	sid text,
@@ -95,7 +96,7 @@ sid: the channel''s SID (CH...). chat_status: inactive ends the chat; there is n
 post_engagement_data: what came after the chat, JSON sent as a string.
 Returns the channel as it is afterwards.
 Errors: TW404 when there is no such channel.
-Legacy since 2026-06-01, the end of Programmable Chat: current accounts use flex_webchat_create.';
+Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_webchat_create.';
 
 CREATE FUNCTION flex_web_channels_list(
 	page_size integer DEFAULT NULL,
@@ -109,4 +110,4 @@ COMMENT ON FUNCTION flex_web_channels_list(integer, bigint) IS
 GET /v1/WebChannels
 page_size: rows a request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
 Returns one row a channel.
-Legacy since 2026-06-01, the end of Programmable Chat: current accounts use flex_webchat_create.';
+Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_webchat_create.';

@@ -35,13 +35,14 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 COMMENT ON FUNCTION flex_webchat_create(text, text, text, text, jsonb, text) IS
 'Begins a web chat: creates a conversation with a guest user in it.
 POST /v2/WebChats
-address_sid: SID of the address in Conversations that the
-chat comes in at. ui_version: value of the Ui-Version header.
+address_sid: SID (IG...) of the address that the chat comes in at, an address of Conversations of type chat. Twilio''s
+Console has it under Flex, Manage, Messaging, Conversations Addresses.
+ui_version: value of the Ui-Version header.
 chat_friendly_name: the conversation''s name, at most 256 characters.
 customer_friendly_name: the customer''s name for display.
 pre_engagement_data: what is known of the customer before
 the chat begins; JSON of at most 16 KB, sent as a string.
-identity: names the guest user, at most 256 characters.
+identity: names the guest user, at most 256 characters: a pseudonym, no personal data such as an e-mail address.
 Returns the conversation''s SID and the guest''s identity.
 Errors: 22023 for an argument that cannot be valid; TW400 for one that the service
 refuses, such as an address that is not configured; TW429 over 5 a second.

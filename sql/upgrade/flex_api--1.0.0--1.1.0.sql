@@ -29,11 +29,6 @@ Returns the id in flex_outbox. Callbacks run as the current role, in the transac
 Errors: 22023 and 22004 for what cannot be valid, 0A000 for a list, 42883 for a callback that is not there,
 42501 without EXECUTE on the operation or on a callback.';
 
-COMMENT ON COLUMN flex_interaction.routing IS
-	'How it was routed, with the task''s properties (object); of these, attributes is a string that holds JSON.';
-COMMENT ON COLUMN flex_interaction_invite.routing IS
-	'How the invite was routed, with the task''s properties (object); of these, attributes is a string that holds JSON.';
-
 -- flex_request() has one argument more.  Its row in pg_proc is changed in place, by that of a
 -- function made for it, so that rights, comments and all that uses it stay; what was stored
 -- with fewer arguments gets the default of the new one whenever it is planned.
@@ -91,6 +86,218 @@ Returns one jsonb a row.
 Errors: as with all lists: 08P01 where pages lead back to one that was read, or the member is no array.';
 
 REVOKE EXECUTE ON FUNCTION flex_request_list(text, jsonb, text, bigint, jsonb) FROM PUBLIC;
+
+-- What is said of the functions, in other words.
+COMMENT ON COLUMN flex_interaction.routing IS
+'How it was routed, with the task''s properties (object). properties.attributes and
+properties.addons are strings that hold JSON: (routing #>> ''{properties,attributes}'')::jsonb. To the attributes the
+service adds members, such as conversationSid.';
+COMMENT ON COLUMN flex_interaction_channel.type IS 'voice, sms, email, web, whatsapp, chat, messenger or gbm; others may come.';
+COMMENT ON COLUMN flex_interaction_channel.status IS 'setup, active, failed, closed, inactive, pause or transfer; others may come.';
+COMMENT ON COLUMN flex_interaction_invite.routing IS
+'How the invite was routed, with the task''s properties (object). properties.attributes and
+properties.addons are strings that hold JSON: (routing #>> ''{properties,attributes}'')::jsonb. To the attributes the
+service adds members, such as conversationSid.';
+COMMENT ON FUNCTION flex_interaction_create(jsonb, jsonb, text, text) IS
+'Starts an interaction, incoming or outgoing.
+POST /v1/Interactions
+channel: an object. A customer''s contact: {"type": "sms", "initiated_by": "customer", "properties":
+{"media_channel_sid": "CH..."}}, with sms, whatsapp, web or email. An agent''s: {"type": "sms",
+"initiated_by": "agent", "participants": [{"address": "+1...", "proxy_address": "+1..."}]}.
+routing: {"properties": {"workspace_sid": ..., "workflow_sid": ..., "queue_sid": ..., "worker_sid": ...,
+"task_channel_unique_name": ..., "attributes": {}}}; queue_sid and worker_sid are needed where an agent begins.
+An identity in it should hold no personal data, and no @.
+interaction_context_sid: a SID (HQ...). webhook_ttid: identifies a webhook of this interaction.
+Returns the interaction, which is accepted but not yet at work:
+see flex_interaction_channels_list for its channel''s status. The task''s attributes are a string in it that holds JSON:
+(routing #>> ''{properties,attributes}'')::jsonb.
+Errors: 22023 for an argument that cannot be valid, TW400
+for one that the service refuses, TW429 over 20 a second.
+Call it in FROM: SELECT (flex_interaction_create(...)).* calls it once a column.';
+COMMENT ON FUNCTION flex_interaction_invite_create(text, text, jsonb) IS
+'Invites an agent or a queue to a channel.
+POST /v1/Interactions/{InteractionSid}/Channels/{ChannelSid}/Invites
+interaction_sid: the interaction''s SID (KD...). channel_sid: the channel''s (UO...).
+routing: whom to invite: {"properties": {"workspace_sid": ..., "workflow_sid": ...,
+"queue_sid": ..., "worker_sid": ..., "task_channel_unique_name": ..., "attributes": {}}}.
+Returns the invite, which is sent but not yet accepted. The task''s attributes are a string in it that holds JSON:
+(routing #>> ''{properties,attributes}'')::jsonb.
+Errors: TW400 for routing that the service refuses, TW404 when there is no such channel.
+Call it in FROM: SELECT (flex_interaction_invite_create(...)).* calls it once a column.';
+COMMENT ON FUNCTION flex_webchat_create(text, text, text, text, jsonb, text) IS
+'Begins a web chat: creates a conversation with a guest user in it.
+POST /v2/WebChats
+address_sid: SID (IG...) of the address that the chat comes in at, an address of Conversations of type chat. Twilio''s
+Console has it under Flex, Manage, Messaging, Conversations Addresses.
+ui_version: value of the Ui-Version header.
+chat_friendly_name: the conversation''s name, at most 256 characters.
+customer_friendly_name: the customer''s name for display.
+pre_engagement_data: what is known of the customer before
+the chat begins; JSON of at most 16 KB, sent as a string.
+identity: names the guest user, at most 256 characters: a pseudonym, no personal data such as an e-mail address.
+Returns the conversation''s SID and the guest''s identity.
+Errors: 22023 for an argument that cannot be valid; TW400 for one that the service
+refuses, such as an address that is not configured; TW429 over 5 a second.
+Call it in FROM: SELECT (flex_webchat_create(...)).* calls it once a column.';
+COMMENT ON COLUMN flex_configuration.integrations IS
+'The integrations, each with its settings (array of objects); config of each is a string that holds JSON.';
+COMMENT ON FUNCTION flex_configuration_update(jsonb) IS
+'Changes the configuration of the account''s Flex instance.
+POST /v1/Configuration
+body: an object of the members to change, by their names in flex_configuration, with account_sid
+among them; it is sent as JSON. A member that holds JSON is replaced whole, not merged: fetch it, merge, send.
+The operator || merges its top level alone; jsonb_set changes one member deep inside.
+Returns the configuration as it is afterwards.
+Errors: TW400 for a member that the service refuses; Twilio''s code 45102 in the DETAIL
+says that somebody else changed the configuration meanwhile: fetch, merge and send again.';
+COMMENT ON COLUMN flex_channel.task_sid IS
+'SID of the TaskRouter task (WT...); NULL for flows of integration type studio and external.';
+COMMENT ON FUNCTION flex_channel_create(text, text, text, text, text, text, jsonb, text, jsonb, boolean) IS
+'Creates a chat channel that follows a Flex Flow, and its chat user.
+POST /v1/Channels
+flex_flow_sid: a SID (FO...). identity: names the chat user, unique in its chat service, at most 256 characters;
+no personal data such as an e-mail address.
+chat_user_friendly_name: the chat user''s name for display.
+chat_friendly_name: the channel''s, at most 256 characters.
+target: the contact at the other end, for instance the telephone number of an SMS.
+chat_unique_name: a unique name for the channel.
+pre_engagement_data: what is known of the customer before
+the chat begins; JSON of at most 16 KB, sent as a string.
+task_sid: a SID (WT...); only where the flow''s integration type is task.
+task_attributes: attributes for the task, an object, sent as a string.
+long_lived: whether the channel is kept for the contact''s later conversations.
+Returns the channel; its task_sid is NULL where the flow''s integration type is studio or external.
+Errors: 22023 for an argument that cannot be valid, TW400 for one that the service refuses.
+Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_interaction_create.
+Call it in FROM: SELECT (flex_channel_create(...)).* calls it once a column.';
+COMMENT ON FUNCTION flex_channel_delete(text) IS
+'Deletes a chat channel.
+DELETE /v1/Channels/{Sid}
+sid: the channel''s SID (CH...).
+Errors: TW404 when there is no such channel.
+Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current
+accounts use flex_interaction_channel_update with status closed.';
+COMMENT ON FUNCTION flex_channel_fetch(text) IS
+'Fetches one chat channel.
+GET /v1/Channels/{Sid}
+sid: the channel''s SID (CH...).
+Returns the channel.
+Errors: TW404 when there is no such channel.
+Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_interaction_channel_fetch.';
+COMMENT ON FUNCTION flex_channels_list(integer, bigint) IS
+'Lists the account''s chat channels.
+GET /v1/Channels
+page_size: rows a request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
+Returns one row a channel.
+Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_interaction_channels_list.';
+COMMENT ON FUNCTION flex_flow_create(
+	text, text, text, text, boolean, text, text, text, text, text, text, integer, integer, boolean, boolean,
+	boolean, integer) IS
+'Creates a Flex Flow.
+POST /v1/FlexFlows
+friendly_name: a name for display. chat_service_sid: a SID (IS...).
+channel_type: web, sms, facebook, whatsapp, line or custom. contact_identity: the contact''s own address.
+enabled: whether the flow takes contacts at once.
+integration_type: what handles incoming messages. studio needs integration_flow_sid, external needs integration_url,
+task needs integration_workspace_sid and integration_workflow_sid, and a task channel.
+integration_flow_sid: the Studio flow (FW...). integration_url: the webhook.
+integration_workspace_sid, integration_workflow_sid: SIDs (WS... and WW...) for new tasks.
+integration_channel: SID (TC...) or unique name of the task channel, such as sms.
+integration_timeout: seconds until a task times out, 86400 where nothing is said; only with task.
+integration_priority: a task''s priority, 0 where nothing is said; only with task.
+integration_creation_on_message: for outgoing messages, true waits with the task for the customer''s first answer.
+long_lived: whether a channel is kept for the contact''s later conversations; false where nothing is said.
+janitor_enabled: whether Proxy sessions are ended when their task is removed outside the Flex UI.
+integration_retry_count: how often a failed Studio flow or
+webhook is tried again, 0 to 3, 3 where nothing is said.
+Returns the flow.
+Errors: 22023 for an argument that cannot be valid, TW400 for one that the service refuses.
+Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_interaction_create.
+Call it in FROM: SELECT (flex_flow_create(...)).* calls it once a column.';
+COMMENT ON FUNCTION flex_flow_delete(text) IS
+'Deletes a Flex Flow.
+DELETE /v1/FlexFlows/{Sid}
+sid: the flow''s SID (FO...).
+Errors: TW404 when there is no such flow.
+Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_interaction_create.';
+COMMENT ON FUNCTION flex_flow_fetch(text) IS
+'Fetches one Flex Flow.
+GET /v1/FlexFlows/{Sid}
+sid: the flow''s SID (FO...).
+Returns the flow.
+Errors: TW404 when there is no such flow.
+Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_interaction_create.';
+COMMENT ON FUNCTION flex_flow_update(
+	text, text, text, text, text, boolean, text, text, text, text, text, text, integer, integer, boolean, boolean,
+	boolean, integer) IS
+'Changes a Flex Flow; what is NULL stays as it is.
+POST /v1/FlexFlows/{Sid}
+sid: the flow''s SID (FO...). friendly_name: a name for display. chat_service_sid: a SID (IS...).
+channel_type: web, sms, facebook, whatsapp, line or custom. contact_identity: the contact''s own address.
+enabled: whether the flow takes contacts.
+integration_type: what handles incoming messages. studio needs integration_flow_sid, external needs integration_url,
+task needs integration_workspace_sid and integration_workflow_sid, and a task channel.
+integration_flow_sid: the Studio flow (FW...). integration_url: the webhook.
+integration_workspace_sid, integration_workflow_sid: SIDs (WS... and WW...) for new tasks.
+integration_channel: SID (TC...) or unique name of the task channel, such as sms.
+integration_timeout: seconds until a task times out, 86400 where nothing is said; only with task.
+integration_priority: a task''s priority, 0 where nothing is said; only with task.
+integration_creation_on_message: for outgoing messages, true waits with the task for the customer''s first answer.
+long_lived: whether a channel is kept for the contact''s later conversations; false where nothing is said.
+janitor_enabled: whether Proxy sessions are ended when their task is removed outside the Flex UI.
+integration_retry_count: how often a failed Studio flow or
+webhook is tried again, 0 to 3, 3 where nothing is said.
+Returns the flow as it is afterwards.
+Errors: TW404 when there is no such flow.
+Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_interaction_create.';
+COMMENT ON FUNCTION flex_flows_list(text, integer, bigint) IS
+'Lists the account''s Flex Flows.
+GET /v1/FlexFlows
+friendly_name: only flows of this name.
+page_size: rows a request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
+Returns one row a flow.
+Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_interaction_create.';
+COMMENT ON FUNCTION flex_web_channel_create(text, text, text, text, text, jsonb) IS
+'Creates a web chat channel that follows a Flex Flow.
+POST /v1/WebChannels
+flex_flow_sid: a SID (FO...). identity: names the chat user, at most 256 characters;
+no personal data such as an e-mail address.
+customer_friendly_name: the customer''s name for display.
+chat_friendly_name: the channel''s, at most 256 characters.
+chat_unique_name: a unique name for the channel.
+pre_engagement_data: what is known of the customer before
+the chat begins; JSON of at most 16 KB, sent as a string.
+Returns the channel.
+Errors: 22023 for an argument that cannot be valid, TW400 for one that the service refuses.
+Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_webchat_create.
+Call it in FROM: SELECT (flex_web_channel_create(...)).* calls it once a column.';
+COMMENT ON FUNCTION flex_web_channel_delete(text) IS
+'Deletes a web chat channel.
+DELETE /v1/WebChannels/{Sid}
+sid: the channel''s SID (CH...).
+Errors: TW404 when there is no such channel.
+Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_webchat_create.';
+COMMENT ON FUNCTION flex_web_channel_fetch(text) IS
+'Fetches one web chat channel.
+GET /v1/WebChannels/{Sid}
+sid: the channel''s SID (CH...).
+Returns the channel.
+Errors: TW404 when there is no such channel.
+Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_webchat_create.';
+COMMENT ON FUNCTION flex_web_channel_update(text, text, jsonb) IS
+'Ends a web chat, or adds what the customer said after it.
+POST /v1/WebChannels/{Sid}
+sid: the channel''s SID (CH...). chat_status: inactive ends the chat; there is no other value.
+post_engagement_data: what came after the chat, JSON sent as a string.
+Returns the channel as it is afterwards.
+Errors: TW404 when there is no such channel.
+Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_webchat_create.';
+COMMENT ON FUNCTION flex_web_channels_list(integer, bigint) IS
+'Lists the account''s web chat channels.
+GET /v1/WebChannels
+page_size: rows a request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
+Returns one row a channel.
+Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_webchat_create.';
 
 -- At the end: a worker that waited for these tables goes on.
 SELECT flex_outbox_wake();

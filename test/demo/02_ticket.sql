@@ -8,7 +8,6 @@
 CREATE TABLE support_tickets (
   id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   customer     text NOT NULL,
-  email        text NOT NULL,
   subject      text NOT NULL,
   open         boolean NOT NULL DEFAULT true,
   conversation text,
@@ -29,7 +28,7 @@ BEGIN
       'address_sid',            'IGaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa',
       'customer_friendly_name', NEW.customer,
       'pre_engagement_data',    jsonb_build_object('ticket', NEW.id, 'subject', NEW.subject),
-      'identity',               NEW.email),
+      'identity',               'ticket-' || NEW.id),
     context    => jsonb_build_object('ticket', NEW.id),
     on_success => 'chat_opened');
   RETURN NULL;
@@ -46,8 +45,8 @@ FOR EACH ROW EXECUTE FUNCTION open_chat();
 \echo
 \timing on
 \set ECHO queries
-INSERT INTO support_tickets (customer, email, subject)
-VALUES ('Ada Lovelace', 'ada@example.com', 'The engine is slow');
+INSERT INTO support_tickets (customer, subject)
+VALUES ('Ada Lovelace', 'The engine is slow');
 \timing off
 \echo
 SELECT id, customer, conversation FROM support_tickets;

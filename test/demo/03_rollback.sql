@@ -3,8 +3,8 @@
 \echo
 \set ECHO queries
 BEGIN;
-INSERT INTO support_tickets (customer, email, subject)
-VALUES ('Charles Babbage', 'charles@example.com', 'It never happened');
+INSERT INTO support_tickets (customer, subject)
+VALUES ('Charles Babbage', 'It never happened');
 ROLLBACK;
 \echo
 SELECT (SELECT count(*) FROM support_tickets) AS tickets,

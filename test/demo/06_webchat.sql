@@ -9,7 +9,7 @@ FROM flex_webchat_create(
        address_sid            => 'IGaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa',
        customer_friendly_name => 'Ada Lovelace',
        pre_engagement_data    => '{"language": "en", "topic": "billing"}',
-       identity               => 'ada@example.com');
+       identity               => 'customer-4711');
 
 \set ECHO none
 SELECT demo.expect(:ROW_COUNT = 1, 'a web chat has begun') \g /dev/null

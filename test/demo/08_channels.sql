@@ -19,7 +19,7 @@ WITH opened AS MATERIALIZED (
   FROM support_flow AS f, support_tickets AS t,
        LATERAL flex_channel_create(
          flex_flow_sid           => f.sid,
-         identity                => t.email,
+         identity                => 'ticket-' || t.id,
          chat_user_friendly_name => t.customer,
          chat_friendly_name      => t.subject) AS c)
 UPDATE support_tickets AS t SET channel = opened.sid

@@ -10,7 +10,7 @@
 -- is left out.
 
 -- == Catalogue
--- What there is, and a door for what does not have a function yet.
+-- What there is, and a way to send what does not have a function yet.
 
 -- -- flex_operations
 SELECT name, method, path
@@ -21,11 +21,15 @@ WHERE repeatable AND path LIKE '/v1/Interactions%';
 SELECT answer.status, answer.body -> 'status' AS flex_status, answer.headers ->> 'twilio-request-id' AS request
 FROM flex_request('GET', '/v1/Configuration', parameters => '{"UiVersion": "2.0"}') AS answer;
 
+-- -- flex_request_list
+SELECT segment ->> 'segment_id' AS segment, segment ->> 'agent_name' AS agent
+FROM flex_request_list('/v1/Insights/Segments', parameters => '{"PageSize": 100}', max_rows => 1000) AS segment;
+
 -- == Interactions
 -- Where everybody who starts today begins. An interaction has channels; a channel has participants, invites to
 -- agents, and transfers between them. The service accepts a request before it has carried it out: a channel's
--- `status`, `error_code` and `error_message` tell later what became of it. Published rate: 20 requests a second on
--- each endpoint.
+-- `status`, `error_code` and `error_message` tell later what became of it. A task's attributes come back as a string
+-- that holds JSON, with members that the service adds. Published rate: 20 requests a second on each endpoint.
 
 -- -- before
 SELECT i.sid AS interaction, i.channel ->> 'sid' AS channel
@@ -101,6 +105,7 @@ FROM flex_interaction_channel_update(:'interaction', :'channel', status => 'clos
 SELECT chat.conversation_sid, chat.identity
 FROM flex_webchat_create(
        address_sid            => 'IGaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa',
+       identity               => 'customer-4711',
        customer_friendly_name => 'Ada Lovelace',
        pre_engagement_data    => '{"language": "en", "topic": "billing"}') AS chat;
 
@@ -124,7 +129,7 @@ SELECT email, version FROM flex_user_update(:'instance', :'user', email => 'ada@
 SELECT status, ui_version, taskrouter_workspace_sid FROM flex_configuration_fetch();
 
 -- -- flex_configuration_update
--- A JSON member is replaced whole: fetch it, merge, and send the result.
+-- A JSON member is replaced whole: fetch it, merge, and send the result. The operator || merges the top level alone.
 SELECT updated.ui_attributes
 FROM flex_configuration_fetch() AS before,
      LATERAL flex_configuration_update(jsonb_build_object(
@@ -315,7 +320,7 @@ SELECT flex_insights_question_delete(:'question');
 SELECT flex_insights_category_delete(:'category');
 
 -- == Legacy: flows
--- Programmable Chat for Flex ended on 2026-06-01. These functions, those for [channels](#legacy-channels) and those for
+-- Programmable Chat ended for Flex UI 1.x on 2026-06-01. These functions, those for [channels](#legacy-channels) and those for
 -- [web channels](#legacy-web-channels) are for accounts that still have such resources, above all to list and to remove
 -- them.
 
@@ -344,7 +349,7 @@ FROM flex_flow_create('Old', 'ISaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', 'web') AS old
 
 -- -- flex_channel_create
 SELECT sid AS chat
-FROM flex_channel_create(:'flow', identity => 'ada@example.com', chat_user_friendly_name => 'Ada',
+FROM flex_channel_create(:'flow', identity => 'customer-4711', chat_user_friendly_name => 'Ada',
        chat_friendly_name => 'Ada asks about billing', pre_engagement_data => '{"topic": "billing"}') \gset
 
 -- -- flex_channel_fetch
@@ -361,7 +366,7 @@ SELECT flex_channel_delete(:'chat');
 
 -- -- flex_web_channel_create
 SELECT sid AS web_chat
-FROM flex_web_channel_create(:'flow', identity => 'ada@example.com', customer_friendly_name => 'Ada',
+FROM flex_web_channel_create(:'flow', identity => 'customer-4712', customer_friendly_name => 'Ada',
        chat_friendly_name => 'Ada asks about billing') \gset
 
 -- -- flex_web_channel_fetch
@@ -382,7 +387,7 @@ SELECT flex_web_channel_delete(:'web_chat');
 
 -- -- flex_enqueue
 SELECT flex_enqueue('flex_webchat_create',
-         '{"address_sid": "IGaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "identity": "ada@example.com"}',
+         '{"address_sid": "IGaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "identity": "customer-4711"}',
          context => '{"ticket": 42}', unique_key => 'ticket 42') AS request \gset
 
 -- -- flex_outbox_drain
