@@ -84,10 +84,11 @@ begin_trail(Trail *trail)
 	trail->kept = hash_create("flex_api pages", 32, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
-/* Note an address as that of a page that has been read.  Returns false when it was already. */
+/* Note the address of a page that is read.  Returns false when it was noted already. */
 static bool
-note_address(Trail *trail, uint64 hash)
+note_address(Trail *trail, const char *target, size_t length)
 {
+	uint64 hash = hash_bytes_extended((const unsigned char *) target, length, 0);
 	bool is_full = hash_get_num_entries(trail->kept) >= MOST_KEPT;
 	bool found;
 
@@ -107,7 +108,7 @@ note_address(Trail *trail, uint64 hash)
 static void
 note_request(Trail *trail, const HttpRequest *request)
 {
-	if (!note_address(trail, hash_bytes_extended((unsigned char *) request->target.data, request->target.len, 0)))
+	if (!note_address(trail, request->target.data, request->target.len))
 		flex_error_answer("The list's pages lead back to one that was fetched before.");
 }
 
@@ -120,7 +121,7 @@ note_own_address(Trail *trail, const Fetch *fetch, const ListPage *page)
 	if (page->url != NULL && hash_get_num_entries(trail->kept) < MOST_KEPT)
 		target = flex_request_page_target(fetch->request, flex_exchange_origin(fetch->exchange), page->url);
 	if (target != NULL)
-		(void) note_address(trail, hash_bytes_extended((const unsigned char *) target, strlen(target), 0));
+		(void) note_address(trail, target, strlen(target));
 }
 
 /* Ask for a page; the request must live as long as the context, which is the fetch's own. */

@@ -125,6 +125,7 @@ static const Statement statements[STATEMENTS] = {
 				   "WHERE state = 'sending' AND outcome IS NULL",
 		},
 	/* They become ours: only who has claimed a request settles it, and by the time of the claim. */
+	/* Without the arguments, but for the method of a flex_request(), which tells whether it may be sent again. */
 	[TAKE_OVER] =
 		{
 			.sql =
