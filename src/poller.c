@@ -13,7 +13,6 @@
 #include "postgres.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -159,35 +158,6 @@ flex_poller_watch(pgsocket fd, uint32 events, bool lasting)
 		notes[notes_count++] = fd;
 	}
 	return true;
-}
-
-/* True when one of these sockets has been closed by the other side. */
-static bool
-has_hung_up(struct pollfd *idle, int count)
-{
-	return count > 0 && poll(idle, count, 0) > 0;
-}
-
-/* True when the other side has closed a socket of ours that nobody waits for. */
-bool
-flex_poller_any_hung_up(void)
-{
-	struct pollfd idle[64];
-	size_t count = 0;
-
-	for (int fd = 0; fd < sockets_size; fd++)
-	{
-		if (!sockets[fd].ours || sockets[fd].wanted != 0)
-			continue;
-		if (count == lengthof(idle))
-		{
-			if (has_hung_up(idle, count))
-				return true;
-			count = 0;
-		}
-		idle[count++] = (struct pollfd){.fd = fd, .events = POLLRDHUP};
-	}
-	return has_hung_up(idle, count);
 }
 
 /* Put a socket that is wanted into the set. */

@@ -18,7 +18,6 @@ extern int flex_poller_capacity(void);
 extern pgsocket flex_poller_open(int family, int type, int protocol);
 extern int flex_poller_close(pgsocket fd);
 extern bool flex_poller_watch(pgsocket fd, uint32 events, bool lasting);
-extern bool flex_poller_any_hung_up(void);
 extern int flex_poller_wait(long timeout_ms, ReadySocket ready[MAX_READY], bool *latch_was_set);
 
 #endif /* FLEX_POLLER_H */

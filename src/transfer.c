@@ -2,43 +2,43 @@
  * transfer.c
  *		One request and its answer, as an easy handle of libcurl.
  *
- * Handles are kept for the next request, with what does not change: their
- * options, their TLS sessions.  No error is raised in a callback: it would
- * leave libcurl's frames behind.
+ * Each request has an easy handle of its own: one that has been used keeps, in
+ * libcurl 7.88, a pointer into the last answer's headers.  TLS sessions are kept
+ * beside the handles.  No error is raised in a callback: it would leave
+ * libcurl's frames behind.
  *
- * libcurl by itself sends a request once more when a kept connection turns out
- * to be dead before the answer.  That may be one time too many, and is for
- * others to decide, so the pre-request callback lets a request out once: it
- * also tells for certain whether one that failed was ever sent.
+ * The pre-request callback lets a request out once, which libcurl would send
+ * again when a kept connection turns out to be dead: that is for others to
+ * decide.  It lets none out on a connection on which something lies already;
+ * see bytes_nobody_asked_for().
  */
 #include "postgres.h"
 
 #include <curl/curl.h>
 
-#include "utils/memutils.h"
-
-#include "poller.h"
+#include "connection.h"
+#include "curl_options.h"
+#include "framing.h"
 #include "settings.h"
 #include "transfer.h"
 
-/* Load balancers close what is idle for a minute: do not send into that. */
-#define IDLE_SECONDS 50L
-#define CA_CACHE_SECONDS 600L
-#define KEPT_BODY_BYTES (1024 * 1024) /* a larger buffer is given back after use */
 #define MAX_HEADER_BYTES (256 * 1024)
-#define MAX_HEADERS 1000 /* to show them takes libcurl the square of that */
+#define MAX_HEADERS 1000                /* to show them takes libcurl the square of that */
+#define SMALL_REQUEST_BYTES (16 * 1024) /* a host acknowledges them before its server reads */
 
 struct Transfer
 {
 	CURL *easy;
-	bool configured; /* has the options that never change */
-	Transfer *next_free;
 	TransferState state;
-	char *proxy; /* options that the handle has */
-	char *ca_file;
 	struct curl_slist *headers; /* of the request */
+	bool is_secure;             /* by TLS */
+	bool is_idempotent;
+	size_t request_bytes; /* of its body */
 	bool was_sent;
-	bool headers_complete; /* of the answer */
+	bool is_connected; /* a socket was opened for it: its connection is no kept one */
+	bool is_stale;     /* it was not sent, since the kept connection is no good */
+	pgsocket socket;   /* it was sent on, or PGINVALID_SOCKET */
+	Framing framing;   /* of the answer */
 	size_t header_bytes;
 	int header_count;
 	bool no_descriptor;
@@ -50,15 +50,14 @@ struct Transfer
 	char failure[CURL_ERROR_SIZE];
 };
 
-static Transfer *free_transfers;
-
 /* libcurl wants a socket. */
 static curl_socket_t
 open_socket(void *data, curlsocktype purpose, struct curl_sockaddr *address)
 {
 	Transfer *transfer = data;
-	pgsocket fd = flex_poller_open(address->family, address->socktype, address->protocol);
+	pgsocket fd = flex_connection_open(address->family, address->socktype, address->protocol);
 
+	transfer->is_connected = true;
 	transfer->no_descriptor = fd == PGINVALID_SOCKET && (errno == EMFILE || errno == ENFILE);
 	return fd == PGINVALID_SOCKET ? CURL_SOCKET_BAD : fd;
 }
@@ -67,7 +66,29 @@ open_socket(void *data, curlsocktype purpose, struct curl_sockaddr *address)
 static int
 close_socket(void *unused, curl_socket_t fd)
 {
-	return flex_poller_close(fd);
+	return flex_connection_close(fd);
+}
+
+/*
+ * True when a connection must not be used, for what lies on it would be taken
+ * for the answer: it has come before the request.
+ *
+ * Two cases remain, in which it is there and is not seen here: it comes between
+ * this look and the request; or the TLS library has decrypted it together with
+ * the end of the last answer.  (On a new TLS connection nobody looks, since the
+ * server's tickets may lie there.)  Against both, came_too_early() looks at what
+ * the server's host had acknowledged when the answer began.
+ */
+static bool
+bytes_nobody_asked_for(const Transfer *transfer)
+{
+	if (transfer->socket == PGINVALID_SOCKET)
+		return !transfer->is_connected; /* it cannot be looked at */
+	if (transfer->is_idempotent && flex_connection_is_shared(transfer->socket))
+		return false;
+	if (transfer->is_connected && transfer->is_secure)
+		return false;
+	return !flex_connection_is_silent(transfer->socket);
 }
 
 /* The connection stands and the request is about to go out. */
@@ -78,24 +99,83 @@ before_request(void *data, char *remote_ip, char *local_ip, int remote_port, int
 
 	if (transfer->was_sent)
 		return CURL_PREREQFUNC_ABORT;
+	transfer->socket = flex_connection_find(local_port);
+	if (bytes_nobody_asked_for(transfer))
+	{
+		transfer->is_stale = !transfer->is_connected;
+		transfer->socket = PGINVALID_SOCKET;
+		return CURL_PREREQFUNC_ABORT;
+	}
+	if (transfer->socket != PGINVALID_SOCKET)
+		flex_connection_join(transfer->socket);
 	transfer->was_sent = true;
 	return CURL_PREREQFUNC_OK;
 }
 
-/* A header of the answer came; the empty line after the last one tells that all did. */
+/*
+ * True when an answer has begun before the request had arrived: it is another's.
+ * What brings a true answer also acknowledges the bytes that it answers.  A large
+ * request may be refused before all of it has arrived.
+ */
+static bool
+came_too_early(const Transfer *transfer)
+{
+	if (transfer->socket == PGINVALID_SOCKET || transfer->framing.version >= 20 ||
+		(transfer->request_bytes > SMALL_REQUEST_BYTES && transfer->framing.status / 100 != 2))
+		return false;
+	return flex_connection_unacknowledged(transfer->socket) > 0;
+}
+
+/*
+ * The headers have come.  Of bytes behind an answer without a body, or behind
+ * the last chunk, libcurl tells by its messages alone.
+ */
+static void
+end_headers(Transfer *transfer)
+{
+	const Framing *framing = &transfer->framing;
+
+	if (framing->version < 20 && (framing->is_chunked || flex_framing_has_no_body(framing)))
+		curl_easy_setopt(transfer->easy, CURLOPT_VERBOSE, 1L);
+}
+
+/* libcurl says something: of bytes that are too many, perhaps. */
+static int
+receive_message(CURL *easy, curl_infotype type, char *text, size_t length, void *unused)
+{
+	static const char *const signs[] = {"Excess found", "Leftovers after chunking"};
+
+	for (size_t i = 0; type == CURLINFO_TEXT && i < lengthof(signs); i++)
+	{
+		if (length >= strlen(signs[i]) && memcmp(text, signs[i], strlen(signs[i])) == 0)
+			curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+	}
+	return 0;
+}
+
+/* A header line of the answer came, or one of its trailers; the empty line ends the headers. */
 static size_t
 receive_header(char *bytes, size_t size, size_t count, void *data)
 {
 	Transfer *transfer = data;
 	size_t length = size * count;
+	FramingPart before = transfer->framing.part;
 
 	transfer->header_bytes += length;
 	transfer->header_count++;
 	if (transfer->header_bytes > MAX_HEADER_BYTES || transfer->header_count > MAX_HEADERS)
 		return 0;
-	/* From 8.22 on a lone carriage return may come, where the connection was closed behind it. */
-	if ((length == 2 && bytes[0] == '\r' && bytes[1] == '\n') || (length == 1 && bytes[0] == '\n'))
-		transfer->headers_complete = flex_transfer_status(transfer) >= 200;
+	flex_framing_read_line(&transfer->framing, bytes, length);
+	if (before == FRAMING_STATUS_LINE && came_too_early(transfer))
+		transfer->framing.fault = "it began before the request had arrived";
+	if (transfer->framing.fault != NULL)
+		return 0;
+	if (transfer->framing.version >= 20 && transfer->socket != PGINVALID_SOCKET)
+		flex_connection_mark_multiplexed(transfer->socket);
+	if (transfer->framing.must_close)
+		curl_easy_setopt(transfer->easy, CURLOPT_FORBID_REUSE, 1L);
+	if (before == FRAMING_HEADERS && transfer->framing.part != FRAMING_HEADERS)
+		end_headers(transfer);
 	return length;
 }
 
@@ -124,173 +204,47 @@ receive_body(char *bytes, size_t size, size_t count, void *data)
 	return taken;
 }
 
-/* Raise unless an option was taken: a request without it would be another one. */
-static void
-check_option(CURLcode result)
-{
-	if (result == CURLE_OUT_OF_MEMORY)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	if (result != CURLE_OK)
-		elog(ERROR, "libcurl refused an option: %s", curl_easy_strerror(result));
-}
-
-#define SET(easy, option, value) check_option(curl_easy_setopt((easy), (option), (value)))
-
-/* Options that all requests have. */
-static void
-set_constant_options(Transfer *transfer)
-{
-	CURL *easy = transfer->easy;
-
-	SET(easy, CURLOPT_PRIVATE, transfer);
-	SET(easy, CURLOPT_ERRORBUFFER, transfer->failure);
-	SET(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
-	SET(easy, CURLOPT_OPENSOCKETDATA, transfer);
-	SET(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
-	SET(easy, CURLOPT_PREREQFUNCTION, before_request);
-	SET(easy, CURLOPT_PREREQDATA, transfer);
-	SET(easy, CURLOPT_HEADERFUNCTION, receive_header);
-	SET(easy, CURLOPT_HEADERDATA, transfer);
-	SET(easy, CURLOPT_WRITEFUNCTION, receive_body);
-	SET(easy, CURLOPT_WRITEDATA, transfer);
-	SET(easy, CURLOPT_NOSIGNAL, 1L);
-	/* A cancel must not wait for the resolver's thread. */
-	SET(easy, CURLOPT_QUICK_EXIT, 1L);
-	SET(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-	SET(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
-	SET(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
-	SET(easy, CURLOPT_ACCEPT_ENCODING, "");
-	SET(easy, CURLOPT_USERAGENT, "flex_api/" FLEX_API_VERSION " (PostgreSQL " PG_VERSION ")");
-	SET(easy, CURLOPT_PATH_AS_IS, 1L);
-	SET(easy, CURLOPT_NOPROXY, "");
-	SET(easy, CURLOPT_MAXAGE_CONN, IDLE_SECONDS);
-	/* With a directory set, libcurl would parse all certificates for each connection. */
-	SET(easy, CURLOPT_CAPATH, NULL);
-	SET(easy, CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_SECONDS);
-	transfer->configured = true;
-}
-
-/* A transfer from those kept, or a new one. */
+/* A new transfer. */
 static Transfer *
-get_transfer(void)
+make_transfer(const HttpRequest *request, const char *origin)
 {
-	Transfer *transfer = free_transfers;
+	CURL *easy = curl_easy_init();
+	Transfer *transfer = calloc(1, sizeof(Transfer));
 
-	if (transfer != NULL)
+	if (easy == NULL || transfer == NULL)
 	{
-		free_transfers = transfer->next_free;
-		return transfer;
-	}
-	transfer = MemoryContextAllocZero(TopMemoryContext, sizeof(Transfer));
-	transfer->easy = curl_easy_init();
-	if (transfer->easy == NULL)
-	{
-		pfree(transfer);
+		curl_easy_cleanup(easy);
+		free(transfer);
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	}
+	transfer->easy = easy;
+	transfer->state = TRANSFER_RUNNING;
+	transfer->socket = PGINVALID_SOCKET;
+	transfer->is_secure = pg_strncasecmp(origin, "https:", 6) == 0;
+	transfer->is_idempotent = request->idempotent;
+	transfer->request_bytes = request->content_type != NULL ? request->body.len : 0;
+	transfer->limit = (size_t) flex_settings.max_response_size * 1024;
 	return transfer;
 }
 
-/* Method and body. */
+/* What libcurl calls, and with what. */
 static void
-set_method(Transfer *transfer, const HttpRequest *request)
+set_callbacks(Transfer *transfer)
 {
 	CURL *easy = transfer->easy;
-	bool is_get = strcmp(request->method, "GET") == 0;
-	bool has_body = request->content_type != NULL;
 
-	if (has_body)
-	{
-		SET(easy, CURLOPT_POSTFIELDSIZE, (long) request->body.len);
-		SET(easy, CURLOPT_COPYPOSTFIELDS, request->body.data);
-	}
-	else
-		SET(easy, CURLOPT_HTTPGET, 1L);
-	SET(easy, CURLOPT_CUSTOMREQUEST, is_get && !has_body ? NULL : request->method);
-}
-
-/* The certificate authorities that libcurl was built to trust. */
-static const char *
-system_ca_file(void)
-{
-	static const char *file = NULL;
-
-	if (file == NULL)
-		file = curl_version_info(CURLVERSION_NOW)->cainfo;
-	return file;
-}
-
-/*
- * Set an option of a few that hardly ever change, if it has: libcurl copies a
- * string each time.  *current is the handle's value, malloc'd by strdup.
- */
-static void
-set_if_changed(Transfer *transfer, CURLoption option, char **current, const char *value)
-{
-	char *copy;
-
-	if (*current != NULL && value != NULL && strcmp(*current, value) == 0)
-		return;
-	SET(transfer->easy, option, value);
-	copy = value != NULL ? strdup(value) : NULL;
-	free(*current);
-	*current = copy;
-}
-
-/* Where the request goes, and whom it trusts there. */
-static void
-set_route(Transfer *transfer, const HttpRequest *request, const char *origin)
-{
-	char *url;
-	const char *proxy = flex_settings.proxy;
-	const char *ca_file = flex_settings.ca_file;
-
-	flex_request_check_size(request);
-	url = psprintf("%s%s", origin, request->target.data);
-	SET(transfer->easy, CURLOPT_URL, url);
-	pfree(url);
-	/* An empty proxy keeps libcurl from those of the environment. */
-	set_if_changed(transfer, CURLOPT_PROXY, &transfer->proxy, flex_setting_is_set(proxy) ? proxy : "");
-	set_if_changed(transfer, CURLOPT_CAINFO, &transfer->ca_file,
-				   flex_setting_is_set(ca_file) ? ca_file : system_ca_file());
-}
-
-/* Add a header line to the request. */
-static void
-append_header(Transfer *transfer, const char *line)
-{
-	struct curl_slist *longer = curl_slist_append(transfer->headers, line);
-
-	if (longer == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	transfer->headers = longer;
-}
-
-/* Add "name: value", leaving no copy behind: the value may be a secret. */
-static void
-append_header_value(Transfer *transfer, const char *name, const char *value)
-{
-	char *line = psprintf("%s: %s", name, value);
-
-	append_header(transfer, line);
-	explicit_bzero(line, strlen(line));
-	pfree(line);
-}
-
-static void
-set_headers(Transfer *transfer, const HttpRequest *request, const char *authorization)
-{
-	ListCell *cell;
-
-	append_header(transfer, "Accept: application/json");
-	append_header(transfer, "Expect:");
-	if (request->content_type != NULL)
-		append_header_value(transfer, "Content-Type", request->content_type);
-	if (authorization != NULL)
-		append_header_value(transfer, "Authorization", authorization);
-	foreach (cell, request->headers)
-		append_header(transfer, lfirst(cell));
-	SET(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers);
+	FLEX_CURL_SET(easy, CURLOPT_PRIVATE, transfer);
+	FLEX_CURL_SET(easy, CURLOPT_ERRORBUFFER, transfer->failure);
+	FLEX_CURL_SET(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	FLEX_CURL_SET(easy, CURLOPT_OPENSOCKETDATA, transfer);
+	FLEX_CURL_SET(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+	FLEX_CURL_SET(easy, CURLOPT_PREREQFUNCTION, before_request);
+	FLEX_CURL_SET(easy, CURLOPT_PREREQDATA, transfer);
+	FLEX_CURL_SET(easy, CURLOPT_HEADERFUNCTION, receive_header);
+	FLEX_CURL_SET(easy, CURLOPT_HEADERDATA, transfer);
+	FLEX_CURL_SET(easy, CURLOPT_WRITEFUNCTION, receive_body);
+	FLEX_CURL_SET(easy, CURLOPT_WRITEDATA, transfer);
+	FLEX_CURL_SET(easy, CURLOPT_DEBUGFUNCTION, receive_message);
 }
 
 /* Forget the request's headers, secrets and all. */
@@ -303,47 +257,25 @@ free_headers(Transfer *transfer)
 	transfer->headers = NULL;
 }
 
-/* Everything that one request has of its own. */
-static void
-set_request(Transfer *transfer, const HttpRequest *request, const char *origin, const char *authorization,
-			long timeout_ms)
-{
-	if (!transfer->configured)
-		set_constant_options(transfer);
-	set_method(transfer, request);
-	set_route(transfer, request, origin);
-	set_headers(transfer, request, authorization);
-	SET(transfer->easy, CURLOPT_TIMEOUT_MS, timeout_ms);
-	SET(transfer->easy, CURLOPT_CONNECTTIMEOUT_MS, (long) flex_settings.connect_timeout);
-}
-
 /*
  * Make a transfer ready to be started.  Nothing of the arguments has to stay.
  * timeout_ms bounds the whole of it, unless it is 0.  Give it back with
- * flex_transfer_recycle().
+ * flex_transfer_free().
  */
 Transfer *
 flex_transfer_prepare(const HttpRequest *request, const char *origin, const char *authorization, long timeout_ms)
 {
-	Transfer *volatile transfer = get_transfer();
+	Transfer *volatile transfer = make_transfer(request, origin);
 
-	transfer->state = TRANSFER_RUNNING;
-	transfer->was_sent = false;
-	transfer->headers_complete = false;
-	transfer->header_bytes = 0;
-	transfer->header_count = 0;
-	transfer->no_descriptor = false;
-	transfer->too_large = false;
-	transfer->limit = (size_t) flex_settings.max_response_size * 1024;
-	transfer->body_length = 0;
-	transfer->failure[0] = '\0';
 	PG_TRY();
 	{
-		set_request(transfer, request, origin, authorization, timeout_ms);
+		set_callbacks(transfer);
+		flex_curl_set_options(transfer->easy, request, origin, timeout_ms);
+		flex_curl_set_headers(transfer->easy, request, authorization, &transfer->headers);
 	}
 	PG_CATCH();
 	{
-		flex_transfer_recycle(transfer);
+		flex_transfer_free(transfer);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
@@ -371,7 +303,7 @@ state_of_result(const Transfer *transfer, CURLcode result)
 {
 	if (transfer->too_large)
 		return TRANSFER_TOO_LARGE;
-	if (result == CURLE_OK && transfer->headers_complete)
+	if (result == CURLE_OK && transfer->framing.part == FRAMING_BODY)
 		return TRANSFER_ANSWERED;
 	if (transfer->was_sent)
 		return TRANSFER_BROKEN;
@@ -380,36 +312,62 @@ state_of_result(const Transfer *transfer, CURLcode result)
 	return is_mistrust(result) ? TRANSFER_NOT_TRUSTED : TRANSFER_NEVER_SENT;
 }
 
-/* libcurl is done with a handle: result is a CURLcode. */
-void
-flex_transfer_conclude(void *handle, int result)
+/* Why it failed, in words. */
+static void
+explain_failure(Transfer *transfer, CURLcode result)
 {
-	Transfer *transfer;
-
-	curl_easy_getinfo(handle, CURLINFO_PRIVATE, &transfer);
-	transfer->state = state_of_result(transfer, result);
-	if (result == CURLE_OK)
+	if (transfer->framing.fault != NULL)
+		snprintf(transfer->failure, CURL_ERROR_SIZE, "the answer cannot be told from another: %s",
+				 transfer->framing.fault);
+	else if (result == CURLE_OK)
 		strlcpy(transfer->failure, "the connection was closed within the answer's headers", CURL_ERROR_SIZE);
+	else if (result == CURLE_ABORTED_BY_CALLBACK && !transfer->was_sent)
+		strlcpy(transfer->failure, "the server has sent something before the request", CURL_ERROR_SIZE);
 	else if (result == CURLE_ABORTED_BY_CALLBACK)
 		strlcpy(transfer->failure, "the connection was closed before the answer", CURL_ERROR_SIZE);
 	else if (transfer->failure[0] == '\0')
 		strlcpy(transfer->failure, curl_easy_strerror(result), CURL_ERROR_SIZE);
 }
 
-/* Keep a transfer, which no multi handle has any more, for the next request. */
-void
-flex_transfer_recycle(Transfer *transfer)
+/* Get a request, of which nothing has been sent, ready for a connection of its own. */
+static bool
+begin_again(Transfer *transfer)
 {
-	curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, NULL);
+	transfer->is_stale = false;
+	transfer->failure[0] = '\0';
+	return curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK;
+}
+
+/*
+ * libcurl is done with a handle: result is a CURLcode.  False when the handle
+ * has to be given to libcurl again, for the connection was not fit to be used.
+ */
+bool
+flex_transfer_conclude(void *handle, int result)
+{
+	Transfer *transfer;
+
+	curl_easy_getinfo(handle, CURLINFO_PRIVATE, &transfer);
+	if (transfer->socket != PGINVALID_SOCKET)
+		flex_connection_leave(transfer->socket);
+	transfer->socket = PGINVALID_SOCKET;
+	if (transfer->is_stale && begin_again(transfer))
+		return false;
+	transfer->state = state_of_result(transfer, result);
+	explain_failure(transfer, result);
+	return true;
+}
+
+/* Free a transfer, which no multi handle has any more. */
+void
+flex_transfer_free(Transfer *transfer)
+{
+	if (transfer->socket != PGINVALID_SOCKET)
+		flex_connection_leave(transfer->socket);
+	curl_easy_cleanup(transfer->easy);
 	free_headers(transfer);
-	if (transfer->body_capacity > KEPT_BODY_BYTES)
-	{
-		free(transfer->body);
-		transfer->body = NULL;
-		transfer->body_capacity = 0;
-	}
-	transfer->next_free = free_transfers;
-	free_transfers = transfer;
+	free(transfer->body);
+	free(transfer);
 }
 
 TransferState

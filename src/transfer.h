@@ -26,8 +26,8 @@ typedef void (*HeaderVisitor)(void *state, const char *name, const char *value);
 extern Transfer *
 flex_transfer_prepare(const HttpRequest *request, const char *origin, const char *authorization, long timeout_ms);
 extern void *flex_transfer_handle(Transfer *transfer);
-extern void flex_transfer_conclude(void *handle, int result);
-extern void flex_transfer_recycle(Transfer *transfer);
+extern bool flex_transfer_conclude(void *handle, int result);
+extern void flex_transfer_free(Transfer *transfer);
 
 extern TransferState flex_transfer_state(const Transfer *transfer);
 extern bool flex_transfer_was_sent(const Transfer *transfer);

@@ -94,17 +94,15 @@ open_multi(void)
 }
 
 /*
- * See that no request goes out on a connection that the other side has closed.
- * libcurl looks itself, but from 8.22 on not at one that it used within the last
- * second.  It can only be told to let go of all that are idle.
+ * Give a handle to libcurl again, whose request was not sent: at once and not
+ * counted as a repeat, since the kept connection was at fault alone.
  */
 static void
-drop_dead_connections(void)
+start_again(CURL *easy)
 {
-#ifdef flex_drop_idle_connections
-	if (flex_poller_any_hung_up())
-		flex_drop_idle_connections(multi);
-#endif
+	curl_multi_remove_handle(multi, easy);
+	if (curl_multi_add_handle(multi, easy) != CURLM_OK)
+		(void) flex_transfer_conclude(easy, CURLE_OUT_OF_MEMORY);
 }
 
 /* Tell libcurl what has happened, and learn which transfers are done. */
@@ -127,8 +125,8 @@ run_multi(curl_socket_t fd, int events)
 
 	while ((message = curl_multi_info_read(multi, &left)) != NULL)
 	{
-		if (message->msg == CURLMSG_DONE)
-			flex_transfer_conclude(message->easy_handle, message->data.result);
+		if (message->msg == CURLMSG_DONE && !flex_transfer_conclude(message->easy_handle, message->data.result))
+			start_again(message->easy_handle);
 	}
 }
 
@@ -142,11 +140,10 @@ flex_transport_start(const HttpRequest *request, const char *origin, const char 
 	Transfer *transfer;
 
 	open_multi();
-	drop_dead_connections();
 	transfer = flex_transfer_prepare(request, origin, authorization, timeout_ms);
 	if (curl_multi_add_handle(multi, flex_transfer_handle(transfer)) != CURLM_OK)
 	{
-		flex_transfer_recycle(transfer);
+		flex_transfer_free(transfer);
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	}
 	under_way++;
@@ -164,7 +161,7 @@ flex_transport_release(Transfer *transfer)
 	under_way--;
 	idle_must_go |= flex_transfer_state(transfer) == TRANSFER_NO_DESCRIPTOR;
 	curl_multi_remove_handle(multi, flex_transfer_handle(transfer));
-	flex_transfer_recycle(transfer);
+	flex_transfer_free(transfer);
 }
 
 /* Let all transfers go on until the time is over or something has happened; true when the latch was set. */

@@ -103,9 +103,4 @@
 #error "flex_api needs libcurl 7.87 or later"
 #endif
 
-/* libcurl 8.22 may take a connection that the other side has closed for a good one. */
-#if defined(LIBCURL_VERSION_NUM) && LIBCURL_VERSION_NUM >= 0x081600
-#define flex_drop_idle_connections(multi) curl_multi_setopt((multi), CURLMOPT_NETWORK_CHANGED, CURLMNWC_CLEAR_CONNS)
-#endif
-
 #endif /* FLEX_VERSIONS_H */
