@@ -14,7 +14,9 @@
  */
 #include "postgres.h"
 
+#include <dlfcn.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #ifdef __linux__
@@ -117,15 +119,53 @@ flex_connection_find(int local_port)
 }
 
 /*
+ * Acknowledge what has come, at once.  The other host may hold bytes back until
+ * then (Nagle's algorithm), and our kernel would acknowledge with the request:
+ * they would come right behind it, as its answer does.
+ */
+static void
+acknowledge(pgsocket fd)
+{
+#ifdef TCP_QUICKACK
+	int once = 2; /* an odd number would make it acknowledge each later segment by itself, too */
+
+	(void) setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &once, sizeof(once));
+#endif
+}
+
+/*
  * True when nothing has come on a connection, not even its end.  What a TLS
- * library has read and decrypted already does not show.
+ * library has read already does not show.
  */
 bool
 flex_connection_is_silent(pgsocket fd)
 {
 	char byte;
 
+	acknowledge(fd);
 	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+/*
+ * True when OpenSSL has read something that libcurl has not fetched.  The
+ * function is that of libcurl's own OpenSSL, so that ours need not be the same,
+ * nor its headers be there.
+ */
+bool
+flex_connection_has_decrypted(const void *ssl)
+{
+	static int (*has_pending)(const void *ssl);
+	void *libcurl;
+
+	if (has_pending == NULL)
+	{
+		libcurl = dlopen("libcurl.so.4", RTLD_LAZY | RTLD_NOLOAD);
+		if (libcurl == NULL)
+			return false;
+		*(void **) &has_pending = dlsym(libcurl, "SSL_has_pending");
+		dlclose(libcurl);
+	}
+	return has_pending != NULL && has_pending(ssl) != 0;
 }
 
 /* True when others' answers may come on a connection meanwhile: each says whose it is. */

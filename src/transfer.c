@@ -31,7 +31,6 @@ struct Transfer
 	CURL *easy;
 	TransferState state;
 	struct curl_slist *headers; /* of the request */
-	bool is_secure;             /* by TLS */
 	bool is_idempotent;
 	size_t request_bytes; /* of its body */
 	bool was_sent;
@@ -69,26 +68,37 @@ close_socket(void *unused, curl_socket_t fd)
 	return flex_connection_close(fd);
 }
 
+/* True when the TLS library has read something behind the end of the last answer.  GnuTLS is not asked. */
+static bool
+has_decrypted(const Transfer *transfer)
+{
+	struct curl_tlssessioninfo *info = NULL;
+
+	return curl_easy_getinfo(transfer->easy, CURLINFO_TLS_SSL_PTR, &info) == CURLE_OK && info != NULL &&
+		   info->backend == CURLSSLBACKEND_OPENSSL && info->internals != NULL &&
+		   flex_connection_has_decrypted(info->internals);
+}
+
 /*
- * True when a connection must not be used, for what lies on it would be taken
- * for the answer: it has come before the request.
+ * True when a kept connection must not be used, for what lies on it would be
+ * taken for the answer: it has come before the request.  On a new one this is
+ * not asked: the server's TLS tickets may lie there.
  *
- * Two cases remain, in which it is there and is not seen here: it comes between
- * this look and the request; or the TLS library has decrypted it together with
- * the end of the last answer.  (On a new TLS connection nobody looks, since the
- * server's tickets may lie there.)  Against both, came_too_early() looks at what
- * the server's host had acknowledged when the answer began.
+ * Not seen is what comes between this look and the request.  Against that,
+ * came_too_early() looks at what the other host had acknowledged when the answer
+ * began.  What then remains is a server that sends another's answer only once it
+ * has the request: nothing on the wire tells that from a true answer.
  */
 static bool
 bytes_nobody_asked_for(const Transfer *transfer)
 {
+	if (transfer->is_connected)
+		return false;
 	if (transfer->socket == PGINVALID_SOCKET)
-		return !transfer->is_connected; /* it cannot be looked at */
+		return true; /* it cannot be looked at */
 	if (transfer->is_idempotent && flex_connection_is_shared(transfer->socket))
 		return false;
-	if (transfer->is_connected && transfer->is_secure)
-		return false;
-	return !flex_connection_is_silent(transfer->socket);
+	return !flex_connection_is_silent(transfer->socket) || has_decrypted(transfer);
 }
 
 /* The connection stands and the request is about to go out. */
@@ -102,7 +112,7 @@ before_request(void *data, char *remote_ip, char *local_ip, int remote_port, int
 	transfer->socket = flex_connection_find(local_port);
 	if (bytes_nobody_asked_for(transfer))
 	{
-		transfer->is_stale = !transfer->is_connected;
+		transfer->is_stale = true;
 		transfer->socket = PGINVALID_SOCKET;
 		return CURL_PREREQFUNC_ABORT;
 	}
@@ -206,7 +216,7 @@ receive_body(char *bytes, size_t size, size_t count, void *data)
 
 /* A new transfer. */
 static Transfer *
-make_transfer(const HttpRequest *request, const char *origin)
+make_transfer(const HttpRequest *request)
 {
 	CURL *easy = curl_easy_init();
 	Transfer *transfer = calloc(1, sizeof(Transfer));
@@ -220,7 +230,6 @@ make_transfer(const HttpRequest *request, const char *origin)
 	transfer->easy = easy;
 	transfer->state = TRANSFER_RUNNING;
 	transfer->socket = PGINVALID_SOCKET;
-	transfer->is_secure = pg_strncasecmp(origin, "https:", 6) == 0;
 	transfer->is_idempotent = request->idempotent;
 	transfer->request_bytes = request->content_type != NULL ? request->body.len : 0;
 	transfer->limit = (size_t) flex_settings.max_response_size * 1024;
@@ -265,7 +274,7 @@ free_headers(Transfer *transfer)
 Transfer *
 flex_transfer_prepare(const HttpRequest *request, const char *origin, const char *authorization, long timeout_ms)
 {
-	Transfer *volatile transfer = make_transfer(request, origin);
+	Transfer *volatile transfer = make_transfer(request);
 
 	PG_TRY();
 	{
@@ -321,8 +330,6 @@ explain_failure(Transfer *transfer, CURLcode result)
 				 transfer->framing.fault);
 	else if (result == CURLE_OK)
 		strlcpy(transfer->failure, "the connection was closed within the answer's headers", CURL_ERROR_SIZE);
-	else if (result == CURLE_ABORTED_BY_CALLBACK && !transfer->was_sent)
-		strlcpy(transfer->failure, "the server has sent something before the request", CURL_ERROR_SIZE);
 	else if (result == CURLE_ABORTED_BY_CALLBACK)
 		strlcpy(transfer->failure, "the connection was closed before the answer", CURL_ERROR_SIZE);
 	else if (transfer->failure[0] == '\0')
