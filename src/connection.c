@@ -14,7 +14,6 @@
  */
 #include "postgres.h"
 
-#include <dlfcn.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
@@ -144,28 +143,6 @@ flex_connection_is_silent(pgsocket fd)
 
 	acknowledge(fd);
 	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
-}
-
-/*
- * True when OpenSSL has read something that libcurl has not fetched.  The
- * function is that of libcurl's own OpenSSL, so that ours need not be the same,
- * nor its headers be there.
- */
-bool
-flex_connection_has_decrypted(const void *ssl)
-{
-	static int (*has_pending)(const void *ssl);
-	void *libcurl;
-
-	if (has_pending == NULL)
-	{
-		libcurl = dlopen("libcurl.so.4", RTLD_LAZY | RTLD_NOLOAD);
-		if (libcurl == NULL)
-			return false;
-		*(void **) &has_pending = dlsym(libcurl, "SSL_has_pending");
-		dlclose(libcurl);
-	}
-	return has_pending != NULL && has_pending(ssl) != 0;
 }
 
 /* True when others' answers may come on a connection meanwhile: each says whose it is. */

@@ -9,7 +9,6 @@ extern pgsocket flex_connection_open(int family, int type, int protocol);
 extern int flex_connection_close(pgsocket fd);
 extern pgsocket flex_connection_find(int local_port);
 extern bool flex_connection_is_silent(pgsocket fd);
-extern bool flex_connection_has_decrypted(const void *ssl);
 extern bool flex_connection_is_shared(pgsocket fd);
 extern void flex_connection_mark_multiplexed(pgsocket fd);
 extern void flex_connection_join(pgsocket fd);

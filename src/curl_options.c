@@ -10,6 +10,7 @@
 
 #include "curl_options.h"
 #include "settings.h"
+#include "tls.h"
 
 /* Load balancers close what is idle for a minute: do not send into that. */
 #define IDLE_SECONDS 50L
@@ -40,6 +41,14 @@ session_share(void)
 	return share;
 }
 
+/* A TLS connection is about to be made. */
+static CURLcode
+watch_connection(CURL *easy, void *ssl_context, void *unused)
+{
+	flex_tls_watch(ssl_context);
+	return CURLE_OK;
+}
+
 /* Options that all requests have. */
 static void
 set_constant_options(CURL *easy)
@@ -63,7 +72,8 @@ set_constant_options(CURL *easy)
 
 /*
  * Method and body, and the version: HTTP/2 is for what may be repeated, since
- * libcurl does not tell which requests a server has given up unread (GOAWAY).
+ * libcurl does not tell which requests a server has given up unread (GOAWAY);
+ * and only where a connection can be ended on which frames come without end.
  */
 static void
 set_method(CURL *easy, const HttpRequest *request)
@@ -79,8 +89,11 @@ set_method(CURL *easy, const HttpRequest *request)
 	else
 		FLEX_CURL_SET(easy, CURLOPT_HTTPGET, 1L);
 	FLEX_CURL_SET(easy, CURLOPT_CUSTOMREQUEST, is_get && !has_body ? NULL : request->method);
-	FLEX_CURL_SET(easy, CURLOPT_HTTP_VERSION,
-				  (long) (request->idempotent ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
+	if (request->idempotent && flex_tls_is_known() &&
+		curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, watch_connection) == CURLE_OK)
+		FLEX_CURL_SET(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
+	else
+		FLEX_CURL_SET(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
 }
 
 /* The certificate authorities that libcurl was built to trust. */

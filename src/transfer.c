@@ -20,6 +20,7 @@
 #include "curl_options.h"
 #include "framing.h"
 #include "settings.h"
+#include "tls.h"
 #include "transfer.h"
 
 #define MAX_HEADER_BYTES (256 * 1024)
@@ -68,15 +69,14 @@ close_socket(void *unused, curl_socket_t fd)
 	return flex_connection_close(fd);
 }
 
-/* True when the TLS library has read something behind the end of the last answer.  GnuTLS is not asked. */
+/* True when the TLS library has read something behind the end of the last answer. */
 static bool
-has_decrypted(const Transfer *transfer)
+has_read_more(const Transfer *transfer)
 {
 	struct curl_tlssessioninfo *info = NULL;
 
 	return curl_easy_getinfo(transfer->easy, CURLINFO_TLS_SSL_PTR, &info) == CURLE_OK && info != NULL &&
-		   info->backend == CURLSSLBACKEND_OPENSSL && info->internals != NULL &&
-		   flex_connection_has_decrypted(info->internals);
+		   info->backend == CURLSSLBACKEND_OPENSSL && info->internals != NULL && flex_tls_has_read(info->internals);
 }
 
 /*
@@ -98,7 +98,7 @@ bytes_nobody_asked_for(const Transfer *transfer)
 		return true; /* it cannot be looked at */
 	if (transfer->is_idempotent && flex_connection_is_shared(transfer->socket))
 		return false;
-	return !flex_connection_is_silent(transfer->socket) || has_decrypted(transfer);
+	return !flex_connection_is_silent(transfer->socket) || has_read_more(transfer);
 }
 
 /* The connection stands and the request is about to go out. */

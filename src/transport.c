@@ -19,6 +19,7 @@
 
 #include "clock.h"
 #include "poller.h"
+#include "tls.h"
 #include "transport.h"
 #include "versions.h"
 
@@ -120,6 +121,7 @@ run_multi(curl_socket_t fd, int events)
 	/* A thread that looks up a name inherits the mask: signals are ours alone. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
+	flex_tls_begin();
 	curl_multi_socket_action(multi, fd, events, &running);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 
