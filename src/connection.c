@@ -29,6 +29,7 @@ typedef struct Connection
 {
 	bool is_open;
 	bool is_multiplexed; /* it has carried HTTP/2 */
+	bool has_failed;     /* an answer was lost on it */
 	int port;            /* local; 0: not known yet */
 	int users;           /* requests that wait for their answers on it */
 } Connection;
@@ -157,6 +158,20 @@ void
 flex_connection_mark_multiplexed(pgsocket fd)
 {
 	connections[fd].is_multiplexed = true;
+}
+
+/* An answer was lost on a connection.  One of HTTP/2 may stay open then. */
+void
+flex_connection_mark_failed(pgsocket fd)
+{
+	connections[fd].has_failed = true;
+}
+
+/* True when an answer was lost on a connection. */
+bool
+flex_connection_has_failed(pgsocket fd)
+{
+	return connections[fd].has_failed;
 }
 
 /* A request goes out on a connection. */

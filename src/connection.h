@@ -11,6 +11,8 @@ extern pgsocket flex_connection_find(int local_port);
 extern bool flex_connection_is_silent(pgsocket fd);
 extern bool flex_connection_is_shared(pgsocket fd);
 extern void flex_connection_mark_multiplexed(pgsocket fd);
+extern void flex_connection_mark_failed(pgsocket fd);
+extern bool flex_connection_has_failed(pgsocket fd);
 extern void flex_connection_join(pgsocket fd);
 extern void flex_connection_leave(pgsocket fd);
 extern int flex_connection_unacknowledged(pgsocket fd);

@@ -10,7 +10,7 @@
  * The pre-request callback lets a request out once, which libcurl would send
  * again when a kept connection turns out to be dead: that is for others to
  * decide.  It lets none out on a connection on which something lies already;
- * see bytes_nobody_asked_for().
+ * see must_not_be_used().
  */
 #include "postgres.h"
 
@@ -80,9 +80,9 @@ has_read_more(const Transfer *transfer)
 }
 
 /*
- * True when a kept connection must not be used, for what lies on it would be
- * taken for the answer: it has come before the request.  On a new one this is
- * not asked: the server's TLS tickets may lie there.
+ * True when a kept connection must not be used: it cannot be looked at, has lost
+ * an answer, or what lies on it would be taken for the answer, for it has come
+ * before the request.  On a new one the server's TLS tickets may lie.
  *
  * Not seen is what comes between this look and the request.  Against that,
  * came_too_early() looks at what the other host had acknowledged when the answer
@@ -90,12 +90,12 @@ has_read_more(const Transfer *transfer)
  * has the request: nothing on the wire tells that from a true answer.
  */
 static bool
-bytes_nobody_asked_for(const Transfer *transfer)
+must_not_be_used(const Transfer *transfer)
 {
 	if (transfer->is_connected)
 		return false;
-	if (transfer->socket == PGINVALID_SOCKET)
-		return true; /* it cannot be looked at */
+	if (transfer->socket == PGINVALID_SOCKET || flex_connection_has_failed(transfer->socket))
+		return true;
 	if (transfer->is_idempotent && flex_connection_is_shared(transfer->socket))
 		return false;
 	return !flex_connection_is_silent(transfer->socket) || has_read_more(transfer);
@@ -110,10 +110,11 @@ before_request(void *data, char *remote_ip, char *local_ip, int remote_port, int
 	if (transfer->was_sent)
 		return CURL_PREREQFUNC_ABORT;
 	transfer->socket = flex_connection_find(local_port);
-	if (bytes_nobody_asked_for(transfer))
+	if (must_not_be_used(transfer))
 	{
 		transfer->is_stale = true;
 		transfer->socket = PGINVALID_SOCKET;
+		curl_easy_setopt(transfer->easy, CURLOPT_FORBID_REUSE, 1L);
 		return CURL_PREREQFUNC_ABORT;
 	}
 	if (transfer->socket != PGINVALID_SOCKET)
@@ -342,7 +343,8 @@ begin_again(Transfer *transfer)
 {
 	transfer->is_stale = false;
 	transfer->failure[0] = '\0';
-	return curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK;
+	return curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
+		   curl_easy_setopt(transfer->easy, CURLOPT_FORBID_REUSE, 0L) == CURLE_OK;
 }
 
 /*
@@ -355,12 +357,16 @@ flex_transfer_conclude(void *handle, int result)
 	Transfer *transfer;
 
 	curl_easy_getinfo(handle, CURLINFO_PRIVATE, &transfer);
-	if (transfer->socket != PGINVALID_SOCKET)
-		flex_connection_leave(transfer->socket);
-	transfer->socket = PGINVALID_SOCKET;
 	if (transfer->is_stale && begin_again(transfer))
 		return false;
 	transfer->state = state_of_result(transfer, result);
+	if (transfer->socket != PGINVALID_SOCKET)
+	{
+		flex_connection_leave(transfer->socket);
+		if (transfer->state == TRANSFER_BROKEN)
+			flex_connection_mark_failed(transfer->socket);
+	}
+	transfer->socket = PGINVALID_SOCKET;
 	explain_failure(transfer, result);
 	return true;
 }

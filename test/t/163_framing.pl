@@ -24,7 +24,7 @@ my $CL = "Content-Length: 7\r\n";
 sub ok200 { my ($lines, $body) = @_; return "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n$lines\r\n" . ($body // $BODY); }
 
 # Name, answer, what it is to the client (taken, lost, or an SQLSTATE), and what becomes of
-# the connection (undef: either is right).
+# the connection; undef where versions of libcurl differ, and either is right.
 my @TABLE = (
 	# 6.2, 6.3: Content-Length
 	[ 'Content-Length', ok200($CL), 'taken', 'kept' ],
@@ -48,8 +48,8 @@ my @TABLE = (
 	# 6.1, 6.3, 7: Transfer-Encoding
 	[ 'chunked', ok200($TE, $CHUNKS), 'taken', 'kept' ],
 	[ '... in other letters', ok200("Transfer-Encoding: CHUNKED\r\n", $CHUNKS), 'taken', 'kept' ],
-	[ '... after gzip', ok200("Transfer-Encoding: gzip, chunked\r\n", $PACKED_CHUNKS), 'taken', 'kept' ],
-	[ '... after gzip, in two lines', ok200("Transfer-Encoding: gzip\r\n$TE", $PACKED_CHUNKS), 'taken', undef ],
+	[ '... after gzip', ok200("Transfer-Encoding: gzip, chunked\r\n", $PACKED_CHUNKS), undef, undef ],
+	[ '... after gzip, in two lines', ok200("Transfer-Encoding: gzip\r\n$TE", $PACKED_CHUNKS), undef, undef ],
 	[ '... with extensions', ok200($TE, "7;a=b\r\n$BODY\r\n0;c\r\n\r\n"), 'taken', 'kept' ],
 	[ '... with trailers', ok200($TE, "7\r\n$BODY\r\n0\r\nX-Sum: 1\r\n\r\n"), 'taken', 'kept' ],
 	[ '... with trailers that speak of a length', ok200($TE, "7\r\n$BODY\r\n0\r\nContent-Length: 9\r\n\r\n"), 'taken', 'closed' ],
@@ -153,7 +153,8 @@ foreach my $method ('GET', 'POST')
 		my ($name, undef, $outcome, $connection) = @{ $TABLE[$number] };
 
 		$server->clear_notes;
-		is(outcome($method, $number), $outcome, "$method, $name: the answer is $outcome");
+		my $seen = outcome($method, $number);
+		like($seen, $outcome ? qr/^$outcome$/ : qr/^(taken|lost)$/, "$method, $name: the answer is $seen");
 		ok(is_well($method), "$method, $name: the next answer is its own");
 		is($server->notes(qr/^connection/) ? 'closed' : 'kept', $connection, "$method, $name: the connection is $connection")
 		  if $connection;
