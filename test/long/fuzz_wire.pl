@@ -99,7 +99,13 @@ sub serve_cut
 
 				$left -= length $bytes;
 				if ($left < 0 && $how eq 'cut') { syswrite($connection, substr($bytes, 0, $at)); return; }
-				substr($bytes, $at, 1) ^= chr(1 + int rand 255) if $left < 0;
+				if ($left < 0)
+				{
+					# And then ends: of a length that is spoilt the rest would be waited for.
+					substr($bytes, $at, 1) ^= chr(1 + int rand 255);
+					syswrite($connection, $bytes);
+					return;
+				}
 			}
 			syswrite($from == $near ? $connection : $near, $bytes);
 		}
