@@ -16,7 +16,7 @@ EXT_VERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION)
 
 MODULE_big = flex_api
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
-SHLIB_LINK = $(shell pkg-config --libs libcurl json-c)
+SHLIB_LINK = $(shell pkg-config --libs libcurl)
 
 # The definitions by topic, in the order in which they need each other.
 SQL_PARTS = prologue catalogue interactions webchats users configuration \
@@ -39,7 +39,7 @@ EXTRA_CLEAN = sql/$(EXTENSION)--*.sql
 
 # The server's headers come as system headers: they are not written for -Wextra.
 WARNINGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wno-declaration-after-statement
-PG_CPPFLAGS = -DFLEX_API_VERSION='"$(EXT_VERSION)"' $(shell pkg-config --cflags libcurl json-c) \
+PG_CPPFLAGS = -DFLEX_API_VERSION='"$(EXT_VERSION)"' $(shell pkg-config --cflags libcurl) \
 	-isystem $(shell $(PG_CONFIG) --includedir-server)
 PG_CFLAGS = $(WARNINGS) -fvisibility=hidden $(WERROR)
 

@@ -85,60 +85,63 @@ headers_of(const Transfer *answer)
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
 }
 
-/* The row of an answer. */
-static HeapTuple
-form_answer(const Transfer *answer, TupleDesc desc)
+/* Read the columns of an answer, in the current context. */
+static void
+read_answer(const Transfer *answer, Datum *values, bool *nulls)
 {
-	Datum values[COLUMNS];
-	bool nulls[COLUMNS] = {false};
 	size_t length;
 	const char *body = flex_transfer_body(answer, &length);
 
+	memset(nulls, false, sizeof(bool) * COLUMNS);
 	values[COLUMN_STATUS] = Int32GetDatum(flex_transfer_status(answer));
 	values[COLUMN_HEADERS] = headers_of(answer);
 	nulls[COLUMN_BODY] = length == 0;
 	values[COLUMN_BODY] = length == 0 ? (Datum) 0 : flex_decode_jsonb(body, length);
-	return heap_form_tuple(desc, values, nulls);
 }
 
-/* Send the request and make the row of its answer, in the caller's context. */
-static Datum
-call(const HttpRequest *request, TupleDesc desc, MemoryContext caller)
+/* Send a request that is in the current context, and read its answer's columns in another. */
+static void
+call(const HttpRequest *request, MemoryContext columns, Datum *values, bool *nulls)
 {
 	const Transfer *answer = flex_exchange_run(flex_exchange_begin(request));
-	MemoryContext context = CurrentMemoryContext;
-	volatile Datum result = (Datum) 0;
+	MemoryContext context = MemoryContextSwitchTo(columns);
 
 	PG_TRY();
 	{
-		HeapTuple row = form_answer(answer, desc);
-
-		MemoryContextSwitchTo(caller);
-		result = heap_copy_tuple_as_datum(row, desc);
+		read_answer(answer, values, nulls);
 	}
 	PG_CATCH();
 	{
 		flex_outcome_raise_unread(request, answer, context);
 	}
 	PG_END_TRY();
-	return result;
 }
 
-/* flex_request(method, path, parameters, body, headers); see the file's head. */
+/*
+ * flex_request(method, path, parameters, body, headers); see the file's head.  A body may
+ * be large: its bytes are let go before the row is made, which is returned uncopied.
+ */
 PGDLLEXPORT Datum
 flex_api_request(PG_FUNCTION_ARGS)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext work = AllocSetContextCreate(caller, "flex_api request", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext exchange = AllocSetContextCreate(work, "flex_api exchange", ALLOCSET_DEFAULT_SIZES);
 	volatile Datum result = (Datum) 0;
 	TupleDesc desc;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE || desc->natts != COLUMNS)
 		elog(ERROR, FUNCTION " does not return what it should");
-	MemoryContextSwitchTo(work);
 	PG_TRY();
 	{
-		result = call(flex_custom_request(fcinfo->args, fcinfo->nargs), desc, caller);
+		Datum values[COLUMNS];
+		bool nulls[COLUMNS];
+
+		MemoryContextSwitchTo(exchange);
+		call(flex_custom_request(fcinfo->args, fcinfo->nargs), work, values, nulls);
+		MemoryContextDelete(exchange);
+		MemoryContextSwitchTo(caller);
+		result = HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
 	}
 	PG_FINALLY();
 	{

@@ -1,375 +1,294 @@
 /*
  * json.c
- *		Bytes become a tree of JSON values: the only room with json-c.
+ *		Values of a JSON document, as pieces of it.
  *
- * Only what RFC 8259 calls JSON is taken, no deeper than FLEX_MOST_DEPTH, and only in
- * valid UTF-8.  A document is parsed whole, or a long array of it in slices: a
- * small tree that is gone before the next one is made stays in the processor's
- * caches.
- *
- * json-c keeps the digits of a fraction but not of an integer beyond 64 bits: a
- * document that has one is read with "E0" behind each long integer, which
- * changes no value and keeps all digits.
+ * A value is a piece of the document's bytes, which are read again when they are
+ * wanted: there is no tree, whose memory would be many times theirs.  A document
+ * is checked first; what is read of it after that is good.
  */
 #include "postgres.h"
 
-#include <errno.h>
-#include <json-c/json.h>
-
+#include "common/int.h"
+#include "fmgr.h"
 #include "mb/pg_wchar.h"
-#include "utils/memutils.h"
+#include "miscadmin.h"
+#include "utils/fmgrprotos.h"
 
 #include "encoding.h"
 #include "json.h"
 
-#define KEPT_DOCUMENT_BYTES (1024 * 1024)
-
-struct JsonDocument
-{
-	json_tokener *tokener;
-	json_object *root;
-	size_t longest; /* bytes that the tokener has been given at once */
-	MemoryContextCallback release;
-};
-
-/* A tokener for the next document: making one costs as much as a small document. */
-static json_tokener *spare_tokener;
-
-static void
-put_tokener(json_tokener *tokener, size_t longest)
-{
-	/* It keeps room for the longest string that it has seen. */
-	if (spare_tokener == NULL && longest <= KEPT_DOCUMENT_BYTES)
-	{
-		json_tokener_reset(tokener);
-		spare_tokener = tokener;
-	}
-	else
-		json_tokener_free(tokener);
-}
+#define REPLACEMENT 0xFFFD /* as flex_text_stand_in() */
+#define SHORT_DIGITS 18    /* of an integer that always fits in 64 bits */
+#define MOST_DIGITS 200000 /* numeric has fewer, zeros in front or behind included */
 
 /*
- * A tokener that takes what our own checks leave: they see to the encoding and
- * to the words.  Raises an error when memory is out.
+ * Check a document.  Returns NULL when it is good, and sets the value that it is;
+ * or what is wrong with it, as the end of a sentence that begins "The body".
  */
-static json_tokener *
-get_tokener(void)
-{
-	json_tokener *tokener = spare_tokener;
-
-	spare_tokener = NULL;
-	if (tokener == NULL)
-		tokener = json_tokener_new_ex(FLEX_MOST_DEPTH);
-	if (tokener == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	return tokener;
-}
-
-/* Give json-c's memory back; the document's context calls it at its end. */
-static void
-release_document(void *argument)
-{
-	JsonDocument *document = argument;
-
-	json_object_put(document->root);
-	if (document->tokener != NULL)
-		put_tokener(document->tokener, document->longest);
-	document->root = NULL;
-	document->tokener = NULL;
-}
-
-/* Begin a document in the current memory context. */
-JsonDocument *
-flex_json_begin(void)
-{
-	JsonDocument *document = palloc0(sizeof(JsonDocument));
-
-	document->release.func = release_document;
-	document->release.arg = document;
-	MemoryContextRegisterResetCallback(CurrentMemoryContext, &document->release);
-	document->tokener = get_tokener();
-	return document;
-}
-
-/* What the parser says at the end of the bytes, as the end of a sentence; NULL: a value. */
-static const char *
-complaint(json_tokener *tokener)
-{
-	switch (json_tokener_get_error(tokener))
-	{
-		case json_tokener_success:
-			return NULL;
-		case json_tokener_continue:
-			return "ends too early";
-		case json_tokener_error_depth:
-			return "is nested too deep";
-		default:
-			return "is not valid JSON";
-	}
-}
-
-/* Give the parser some bytes more, unless it has come to an end. */
-static void
-feed(JsonDocument *document, const char *bytes, size_t length)
-{
-	document->longest = Max(document->longest, length);
-	if (json_tokener_get_error(document->tokener) == json_tokener_continue)
-		document->root = json_tokener_parse_ex(document->tokener, bytes, length);
-}
-
-/* Begin anew, with the first bytes. */
-static void
-begin_value(JsonDocument *document, const char *bytes, size_t length)
-{
-	json_object_put(document->root);
-	json_tokener_reset(document->tokener);
-	document->longest = Max(document->longest, length);
-	document->root = json_tokener_parse_ex(document->tokener, bytes, length);
-}
-
-/* True when there is nothing but blanks. */
-static bool
-is_blank(const char *at, const char *end)
-{
-	while (at < end && (*at == ' ' || *at == '\t' || *at == '\r' || *at == '\n'))
-		at++;
-	return at == end;
-}
-
-/* Parse a document that has passed flex_json_check().  Returns a complaint, or NULL. */
 const char *
-flex_json_parse(JsonDocument *document, const char *bytes, size_t length)
+flex_json_check(const char *bytes, size_t length, JsonValue *root)
 {
-	size_t used;
+	JsonScanner scanner;
 	const char *wrong;
 
-	begin_value(document, bytes, length);
-	used = json_tokener_get_parse_end(document->tokener);
-	/* A number that stands alone waits for its end. */
-	feed(document, "\n", 1);
-	wrong = complaint(document->tokener);
-	if (wrong == NULL && !is_blank(bytes + Min(used, length), bytes + length))
-		return "has something after its end";
-	return wrong;
+	flex_json_begin(&scanner, bytes, length);
+	(void) flex_json_next_element(&scanner, root);
+	wrong = flex_json_finish(&scanner);
+	return wrong == NULL && flex_text_stand_in() == NULL ? scanner.unrepresentable : wrong;
 }
 
-/*
- * Parse elements of an array that have commas between them but no brackets
- * around: the root becomes an array of them.  Returns a complaint, or NULL.
- */
-const char *
-flex_json_parse_elements(JsonDocument *document, const char *bytes, size_t length)
+/* Begin to read the elements of an array or the members of an object. */
+void
+flex_json_enter(JsonScanner *scanner, const JsonValue *container)
 {
-	begin_value(document, "[", 1);
-	feed(document, bytes, length);
-	feed(document, "]", 1);
-	return complaint(document->tokener);
+	flex_json_begin(scanner, container->text, container->length);
+	(void) flex_json_next(scanner);
 }
 
-/*
- * What to say of escapes that cannot be kept: nothing where they may be replaced,
- * which is done in a copy of the document.
- */
-static const char *
-replace_unrepresentable(const char **bytes, size_t length, LexicalFindings *findings)
+/* The next element of the array that the scanner is in; false at its end, or when there is a complaint. */
+bool
+flex_json_next_element(JsonScanner *scanner, JsonValue *element)
 {
-	char *copy;
+	JsonToken kind = flex_json_next(scanner);
 
-	if (flex_text_stand_in() == NULL)
-		return findings->unrepresentable;
-	copy = palloc_extended(length, MCXT_ALLOC_HUGE);
-	memcpy(copy, *bytes, length);
-	flex_lexical_replace(copy, length);
-	*bytes = copy;
-	return flex_lexical_complaint(copy, length, findings);
-}
-
-/*
- * Check all of a document but the order of its words: *bytes and *length become
- * those to parse.  Returns NULL when it is good, or what is wrong with it: the
- * end of a sentence that begins "The body".
- */
-const char *
-flex_json_check(const char **bytes, size_t *length, LexicalFindings *findings)
-{
-	const char *wrong;
-	StringInfoData wide;
-
-	if (*length == 0)
-		return "is empty";
-	wrong = flex_lexical_complaint(*bytes, *length, findings);
-	if ((wrong != NULL || !findings->is_ascii) && !pg_verify_mbstr(PG_UTF8, *bytes, *length, true))
-		return memchr(*bytes, '\0', *length) ? "has a zero byte" : "is not valid UTF-8";
-	if (wrong == NULL && findings->unrepresentable != NULL)
-		wrong = replace_unrepresentable(bytes, *length, findings);
-	if (wrong != NULL || !findings->has_long_integers)
-		return wrong;
-	flex_lexical_widen(&wide, *bytes, *length);
-	*bytes = wide.data;
-	*length = wide.len;
-	return flex_lexical_complaint(*bytes, *length, findings);
-}
-
-/* Check and parse a document.  Returns a complaint, or NULL. */
-const char *
-flex_json_read(JsonDocument *document, const char *bytes, size_t length)
-{
-	LexicalFindings findings;
-	const char *wrong = flex_json_check(&bytes, &length, &findings);
-
-	if (wrong == NULL && flex_lexical_is_costly(findings.parts, length))
-		wrong = "has too many values";
-	return wrong != NULL ? wrong : flex_json_parse(document, bytes, length);
-}
-
-/* The value that was parsed last, after there was no complaint. */
-JsonNode *
-flex_json_root(JsonDocument *document)
-{
-	return document->root;
-}
-
-JsonKind
-flex_json_kind(JsonNode *node)
-{
-	switch (json_object_get_type(node))
+	if (kind > JSON_OBJECT)
+		return false;
+	*element = scanner->token;
+	if (kind == JSON_ARRAY || kind == JSON_OBJECT)
 	{
-		case json_type_null:
-			return JSON_NULL;
-		case json_type_boolean:
-			return JSON_BOOLEAN;
-		case json_type_int:
-		case json_type_double:
-			return JSON_NUMBER;
-		case json_type_string:
-			return JSON_STRING;
-		case json_type_array:
-			return JSON_ARRAY;
-		case json_type_object:
-			return JSON_OBJECT;
+		element->count = flex_json_skip(scanner);
+		element->length = scanner->at - element->text;
 	}
-	pg_unreachable();
+	return scanner->complaint == NULL;
 }
 
-/* A member of an object, or NULL; anything but an object has none. */
-JsonNode *
-flex_json_member(JsonNode *object, const char *name)
-{
-	json_object *member = NULL;
-
-	if (json_object_is_type(object, json_type_object))
-		json_object_object_get_ex(object, name, &member);
-	return member;
-}
-
-/*
- * The value of one of an object's members, by its place in the document: entry
- * NULL begins, and the entry returned leads on to the next; NULL ends.
- */
-const JsonEntry *
-flex_json_next_entry(JsonNode *object, const JsonEntry *entry)
-{
-	const struct lh_entry *next = entry != NULL ? ((const struct lh_entry *) entry)->next : NULL;
-
-	if (entry == NULL && json_object_is_type(object, json_type_object))
-		next = json_object_get_object(object)->head;
-	return (const JsonEntry *) next;
-}
-
-const char *
-flex_json_entry_name(const JsonEntry *entry)
-{
-	return ((const struct lh_entry *) entry)->k;
-}
-
-JsonNode *
-flex_json_entry_value(const JsonEntry *entry)
-{
-	return unconstify(void *, ((const struct lh_entry *) entry)->v);
-}
-
-size_t
-flex_json_count(JsonNode *array)
-{
-	return json_object_array_length(array);
-}
-
-JsonNode *
-flex_json_element(JsonNode *array, size_t index)
-{
-	return json_object_array_get_idx(array, index);
-}
-
+/* The next member of the object that the scanner is in; false at its end, or when there is a complaint. */
 bool
-flex_json_boolean(JsonNode *node)
+flex_json_next_member(JsonScanner *scanner, JsonValue *name, JsonValue *value)
 {
-	return json_object_get_boolean(node);
+	if (flex_json_next(scanner) != JSON_NAME)
+		return false;
+	*name = scanner->token;
+	return flex_json_next_element(scanner, value);
 }
 
-/* A text that json-c has made, for which it may have found no memory. */
-static const char *
-checked(const char *text)
-{
-	if (text == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	return text;
-}
-
-/* The value of a number without fraction that fits in 64 bits; else false. */
+/* True when the name of a member is this one. */
 bool
-flex_json_integer(JsonNode *node, int64 *value)
+flex_json_is_named(const JsonValue *name, const char *expected, size_t length)
 {
+	size_t name_length;
 	const char *text;
-	char *end;
+	bool is_same;
 
-	if (json_object_is_type(node, json_type_int))
+	if (!name->is_escaped)
+		return name->length == length && memcmp(name->text, expected, length) == 0;
+	text = flex_json_string(name, &name_length);
+	is_same = name_length == length && memcmp(text, expected, length) == 0;
+	pfree(unconstify(char *, text));
+	return is_same;
+}
+
+/* The last member of that name; {0} where there is none, or the value is no object. */
+JsonValue
+flex_json_member(const JsonValue *object, const char *name)
+{
+	JsonValue result = {0};
+	JsonScanner scanner;
+	JsonValue member;
+	JsonValue value;
+
+	if (object->kind != JSON_OBJECT)
+		return result;
+	flex_json_enter(&scanner, object);
+	while (flex_json_next_member(&scanner, &member, &value))
 	{
-		*value = json_object_get_int64(node);
-		return true;
+		if (flex_json_is_named(&member, name, strlen(name)))
+			result = value;
 	}
-	text = checked(json_object_get_string(node));
-	errno = 0;
-	*value = strtoi64(text, &end, 10);
-	return errno == 0 && end != text && strcmp(end, "E0") == 0;
+	return result;
 }
 
+bool
+flex_json_boolean(const JsonValue *value)
+{
+	Assert(value->kind == JSON_BOOLEAN);
+	return value->text[0] == 't';
+}
+
+/* The value of a number without fraction and exponent that fits in 64 bits; else false. */
+bool
+flex_json_integer(const JsonValue *value, int64 *result)
+{
+	bool is_negative;
+	int64 sum = 0; /* below zero, where there is one number more */
+
+	if (value->kind != JSON_NUMBER || !value->is_integer)
+		return false;
+	is_negative = value->text[0] == '-';
+	for (size_t i = is_negative; i < value->length; i++)
+	{
+		if (pg_mul_s64_overflow(sum, 10, &sum) || pg_sub_s64_overflow(sum, value->text[i] - '0', &sum))
+			return false;
+	}
+	if (!is_negative && sum == PG_INT64_MIN)
+		return false;
+	*result = is_negative ? sum : -sum;
+	return true;
+}
+
+/* The value of a number, infinite where it is too large. */
 double
-flex_json_double(JsonNode *node)
+flex_json_double(const JsonValue *value)
 {
-	return json_object_get_double(node);
+	char buffer[64];
+	char *text = value->length < sizeof(buffer) ? buffer : palloc_extended(value->length + 1, MCXT_ALLOC_HUGE);
+	double result;
+
+	Assert(value->kind == JSON_NUMBER);
+	memcpy(text, value->text, value->length);
+	text[value->length] = '\0';
+	result = strtod(text, NULL);
+	if (text != buffer)
+		pfree(text);
+	return result;
 }
 
-/* The characters of a string, in UTF-8; they live as long as the document. */
-const char *
-flex_json_string(JsonNode *node, int *length)
+/* A number as numeric_in() reads it; NULL when it is out of numeric's range. */
+static Numeric
+numeric_of_text(char *text)
 {
-	*length = json_object_get_string_len(node);
-	return json_object_get_string(node);
-}
+	MemoryContext context = CurrentMemoryContext;
+	volatile Datum result = (Datum) 0;
 
-/* A value as JSON text, in UTF-8; it lives as long as the document. */
-const char *
-flex_json_text(JsonNode *node, int *length)
-{
-	size_t size;
-	const char *text = checked(
-		json_object_to_json_string_length(node, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &size));
+	PG_TRY();
+	{
+		result =
+			DirectFunctionCall3(numeric_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+	}
+	PG_CATCH();
+	{
+		int code = geterrcode();
 
-	*length = size;
-	return text;
+		if (code != ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE && code != ERRCODE_INVALID_TEXT_REPRESENTATION)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return result == (Datum) 0 ? NULL : DatumGetNumeric(result);
 }
 
 /*
- * A scalar as the service wrote it, in UTF-8: a long integer without what
- * widening has put behind it.
+ * The value of a number as numeric, in the current context; NULL when it is out of
+ * that type's range, as the server's own input function judges.
+ */
+Numeric
+flex_json_numeric(const JsonValue *value)
+{
+	int64 integer;
+	char *text;
+	Numeric result;
+
+	Assert(value->kind == JSON_NUMBER);
+	if (value->length <= SHORT_DIGITS && flex_json_integer(value, &integer))
+		return int64_to_numeric(integer);
+	if (value->length > MOST_DIGITS)
+		return NULL;
+	text = pnstrdup(value->text, value->length);
+	result = numeric_of_text(text);
+	pfree(text);
+	return result;
+}
+
+/* The number that four hexadecimal digits are. */
+static int
+unit_at(const char *digits)
+{
+	int unit = 0;
+
+	for (int i = 0; i < 4; i++)
+		unit = unit * 16 + (digits[i] <= '9' ? digits[i] - '0' : (digits[i] | 0x20) - 'a' + 10);
+	return unit;
+}
+
+/* The character that \uXXXX or a pair of them stands for; *from goes behind it.  0: none that can be kept. */
+static pg_wchar
+read_code(const char **from, const char *end)
+{
+	pg_wchar unit = unit_at(*from + 2);
+	pg_wchar second = end - *from >= 12 && (*from)[6] == '\\' && (*from)[7] == 'u' ? unit_at(*from + 8) : 0;
+
+	*from += 6;
+	if (is_utf16_surrogate_second(unit))
+		return 0;
+	if (!is_utf16_surrogate_first(unit))
+		return unit;
+	if (!is_utf16_surrogate_second(second))
+		return 0;
+	*from += 6;
+	return surrogate_pair_to_codepoint(unit, second);
+}
+
+/* Put the character that an escape stands for at *to, and go behind both. */
+static void
+unescape(const char **from, const char *end, char **to)
+{
+	static const char marks[] = "bfnrt";
+	static const char meanings[] = "\b\f\n\r\t";
+	char c = (*from)[1];
+	const char *mark = memchr(marks, c, lengthof(marks) - 1);
+	pg_wchar code;
+
+	if (c != 'u')
+	{
+		*(*to)++ = mark != NULL ? meanings[mark - marks] : c;
+		*from += 2;
+		return;
+	}
+	code = read_code(from, end);
+	unicode_to_utf8(code != 0 ? code : REPLACEMENT, (unsigned char *) *to);
+	*to += pg_encoding_mblen(PG_UTF8, *to);
+}
+
+/*
+ * The characters of a string or a name, in UTF-8: a piece of the document, or
+ * palloc'd where there are escapes.
  */
 const char *
-flex_json_source(JsonNode *node, int *length)
+flex_json_string(const JsonValue *value, size_t *length)
 {
-	const char *text = flex_json_text(node, length);
+	const char *from = value->text;
+	const char *end = from + value->length;
+	char *result;
+	char *to;
 
-	if (json_object_is_type(node, json_type_double) && *length > FLEX_LONG_DIGITS &&
-		strspn(text, "-0123456789") == (size_t) *length - 2)
-		*length -= 2;
-	return text;
+	*length = value->length;
+	if (!value->is_escaped)
+		return value->text;
+	/* No escape is shorter than what it stands for. */
+	result = to = palloc_extended(value->length + 1, MCXT_ALLOC_HUGE);
+	while (from < end)
+	{
+		const char *backslash = memchr(from, '\\', end - from);
+		size_t plain = (backslash != NULL ? backslash : end) - from;
+
+		CHECK_FOR_INTERRUPTS();
+		memcpy(to, from, plain);
+		from += plain;
+		to += plain;
+		if (backslash != NULL)
+			unescape(&from, end, &to);
+	}
+	*length = to - result;
+	return result;
+}
+
+/* A value as the service wrote it, quotes included. */
+const char *
+flex_json_source(const JsonValue *value, size_t *length)
+{
+	int quotes = value->kind == JSON_STRING ? 1 : 0;
+
+	*length = value->length + 2 * quotes;
+	return value->text - quotes;
 }

@@ -1,50 +1,27 @@
 /*
  * json.h
- *		Bytes become a tree of JSON values.
+ *		Values of a JSON document, as pieces of it.
  */
 #ifndef FLEX_JSON_H
 #define FLEX_JSON_H
 
-#include "lexical.h"
+#include "utils/numeric.h"
 
-/* A value of a document; NULL stands for null, and for what is not there. */
-typedef struct json_object JsonNode;
+#include "json_scan.h"
 
-/* A member of an object, on a walk through all of them. */
-typedef struct JsonEntry JsonEntry;
+extern const char *flex_json_check(const char *bytes, size_t length, JsonValue *root);
 
-/* A document being read; goes with the memory context it was begun in. */
-typedef struct JsonDocument JsonDocument;
+extern void flex_json_enter(JsonScanner *scanner, const JsonValue *container);
+extern bool flex_json_next_element(JsonScanner *scanner, JsonValue *element);
+extern bool flex_json_next_member(JsonScanner *scanner, JsonValue *name, JsonValue *value);
+extern JsonValue flex_json_member(const JsonValue *object, const char *name);
+extern bool flex_json_is_named(const JsonValue *name, const char *expected, size_t length);
 
-typedef enum JsonKind
-{
-	JSON_NULL,
-	JSON_BOOLEAN,
-	JSON_NUMBER,
-	JSON_STRING,
-	JSON_ARRAY,
-	JSON_OBJECT
-} JsonKind;
-
-extern JsonDocument *flex_json_begin(void);
-extern const char *flex_json_read(JsonDocument *document, const char *bytes, size_t length);
-extern const char *flex_json_check(const char **bytes, size_t *length, LexicalFindings *findings);
-extern const char *flex_json_parse(JsonDocument *document, const char *bytes, size_t length);
-extern const char *flex_json_parse_elements(JsonDocument *document, const char *bytes, size_t length);
-extern JsonNode *flex_json_root(JsonDocument *document);
-
-extern JsonKind flex_json_kind(JsonNode *node);
-extern JsonNode *flex_json_member(JsonNode *object, const char *name);
-extern const JsonEntry *flex_json_next_entry(JsonNode *object, const JsonEntry *entry);
-extern const char *flex_json_entry_name(const JsonEntry *entry);
-extern JsonNode *flex_json_entry_value(const JsonEntry *entry);
-extern size_t flex_json_count(JsonNode *array);
-extern JsonNode *flex_json_element(JsonNode *array, size_t index);
-extern bool flex_json_boolean(JsonNode *node);
-extern bool flex_json_integer(JsonNode *node, int64 *value);
-extern double flex_json_double(JsonNode *node);
-extern const char *flex_json_string(JsonNode *node, int *length);
-extern const char *flex_json_source(JsonNode *node, int *length);
-extern const char *flex_json_text(JsonNode *node, int *length);
+extern bool flex_json_boolean(const JsonValue *value);
+extern bool flex_json_integer(const JsonValue *value, int64 *result);
+extern double flex_json_double(const JsonValue *value);
+extern Numeric flex_json_numeric(const JsonValue *value);
+extern const char *flex_json_string(const JsonValue *value, size_t *length);
+extern const char *flex_json_source(const JsonValue *value, size_t *length);
 
 #endif /* FLEX_JSON_H */

@@ -1,6 +1,6 @@
 /*
  * page.h
- *		A page of a list, whose rows are read a slice at a time.
+ *		A page of a list: where its rows are, and where the next page is.
  */
 #ifndef FLEX_PAGE_H
 #define FLEX_PAGE_H
@@ -14,19 +14,9 @@ typedef struct ListPage
 	char *next_url;              /* of the next page, or NULL */
 	char *next_token;            /* by which a list without URLs goes on, in UTF-8, or NULL */
 	const char *token_parameter; /* that the token is sent in */
-	/* For this room alone. */
-	LexicalFindings findings;
-	JsonDocument *document; /* of the slice in hand, an array */
-	size_t index;           /* of its next row */
-	size_t slice_count;     /* of its rows */
-	int64 unparsed;         /* rows behind it */
-	const char *at;         /* where these begin and end */
-	const char *end;
-	int cut; /* where the next slice may end */
+	JsonScanner rows;            /* comes to the first row next */
 } ListPage;
 
 extern void flex_page_open(ListPage *page, const char *bytes, size_t length, const char *member);
-extern JsonNode *flex_page_next_row(ListPage *page);
-extern void flex_page_close(ListPage *page);
 
 #endif /* FLEX_PAGE_H */

@@ -2,7 +2,7 @@
  * pages.c
  *		A list, page by page, into rows.
  *
- * The next page is asked for before the rows of this one are parsed and made:
+ * The next page is asked for before the rows of this one are made:
  * the service and the wire work while we do.  Memory is that of two pages' bytes
  * and a few rows, beside the tuplestore, which spills to disk.
  *
@@ -181,17 +181,21 @@ begin_next(Listing *listing, const Fetch *fetch, const ListPage *page)
 	return begin_fetch(context, request);
 }
 
-/* The columns of a row. */
+/* The columns of the page's next row. */
 static void
-decode_row(const Listing *listing, JsonNode *row)
+decode_row(const Listing *listing, ListPage *page)
 {
+	bool has_row;
+
 	if (listing->decoder != NULL)
+		has_row = flex_decode_object(listing->decoder, &page->rows, listing->values, listing->nulls);
+	else
 	{
-		flex_decode_object(listing->decoder, row, listing->values, listing->nulls);
-		return;
+		has_row = flex_decode_element(&page->rows, listing->values);
+		listing->nulls[0] = false;
 	}
-	listing->values[0] = flex_decode_value(row);
-	listing->nulls[0] = false;
+	if (!has_row)
+		elog(ERROR, "a page has fewer rows than were counted");
 }
 
 /* Put the page's rows into the result, keeping the next page's bytes moving. */
@@ -203,7 +207,7 @@ make_rows(Listing *listing, ListPage *page)
 
 	for (int64 i = 0; i < count; i++)
 	{
-		decode_row(listing, flex_page_next_row(page));
+		decode_row(listing, page);
 		tuplestore_putvalues(listing->result->setResult, listing->result->setDesc, listing->values, listing->nulls);
 		if (i % ROWS_BETWEEN_PUMPS == ROWS_BETWEEN_PUMPS - 1)
 		{
@@ -211,7 +215,6 @@ make_rows(Listing *listing, ListPage *page)
 			flex_transport_pump();
 		}
 	}
-	flex_page_close(page);
 	MemoryContextReset(listing->row_context);
 	MemoryContextSwitchTo(before);
 	listing->rows += count;

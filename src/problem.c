@@ -21,21 +21,20 @@
 
 /* The text of a string or a number, for a message; NULL for anything else. */
 static char *
-scalar_text(JsonNode *node)
+scalar_text(JsonValue value)
 {
-	JsonKind kind = flex_json_kind(node);
-	int length;
+	size_t length;
 	const char *text;
 
-	if (kind != JSON_STRING && kind != JSON_NUMBER)
+	if (value.kind != JSON_STRING && value.kind != JSON_NUMBER)
 		return NULL;
-	text = kind == JSON_STRING ? flex_json_string(node, &length) : flex_json_text(node, &length);
+	text = value.kind == JSON_STRING ? flex_json_string(&value, &length) : flex_json_source(&value, &length);
 	return length > 0 ? flex_text_for_message(text, length) : NULL;
 }
 
 /* The first of the members, named in the order of preference, that is there. */
 static char *
-first_text(JsonNode *root, const char *const *names)
+first_text(const JsonValue *root, const char *const *names)
 {
 	for (; *names != NULL; names++)
 	{
@@ -49,15 +48,18 @@ first_text(JsonNode *root, const char *const *names)
 
 /* Append "detail (pointer)" of each of RFC 9457's errors. */
 static void
-append_errors(StringInfo to, JsonNode *errors)
+append_errors(StringInfo to, JsonValue errors)
 {
-	if (flex_json_kind(errors) != JSON_ARRAY)
+	JsonScanner scanner;
+	JsonValue error;
+
+	if (errors.kind != JSON_ARRAY)
 		return;
-	for (size_t i = 0; i < flex_json_count(errors) && to->len < SHOWN_BYTES; i++)
+	flex_json_enter(&scanner, &errors);
+	while (to->len < SHOWN_BYTES && flex_json_next_element(&scanner, &error))
 	{
-		JsonNode *error = flex_json_element(errors, i);
-		char *detail = scalar_text(flex_json_member(error, "detail"));
-		char *pointer = scalar_text(flex_json_member(error, "pointer"));
+		char *detail = scalar_text(flex_json_member(&error, "detail"));
+		char *pointer = scalar_text(flex_json_member(&error, "pointer"));
 
 		if (detail == NULL)
 			continue;
@@ -67,17 +69,40 @@ append_errors(StringInfo to, JsonNode *errors)
 	}
 }
 
+/* A value as the service wrote it, but for the blanks between its words; palloc'd. */
+static char *
+compact(const JsonValue *value, size_t *length)
+{
+	const char *source = flex_json_source(value, length);
+	const char *end = source + *length;
+	char *result = palloc(*length + 1);
+	char *to = result;
+	bool in_string = false;
+
+	for (const char *from = source; from < end; from++)
+	{
+		if (!in_string && (*from == ' ' || *from == '\t' || *from == '\r' || *from == '\n'))
+			continue;
+		if (*from == '"')
+			in_string = !in_string;
+		else if (*from == '\\')
+			*to++ = *from++; /* what it escapes may be a quote */
+		*to++ = *from;
+	}
+	*length = to - result;
+	return result;
+}
+
 /* Append a member as JSON, unless it is empty. */
 static void
-append_json(StringInfo to, JsonNode *node)
+append_json(StringInfo to, JsonValue value)
 {
-	JsonKind kind = flex_json_kind(node);
 	const char *text;
-	int length;
+	size_t length;
 
-	if (kind == JSON_NULL)
+	if (value.kind == JSON_NULL)
 		return;
-	text = flex_json_text(node, &length);
+	text = compact(&value, &length);
 	if (length > 2)
 		appendStringInfo(to, "%s%s", to->len > 0 ? "; " : "",
 						 flex_text_for_message(text, pg_encoding_mbcliplen(PG_UTF8, text, length, SHOWN_BYTES)));
@@ -85,7 +110,7 @@ append_json(StringInfo to, JsonNode *node)
 
 /* All that the service said beside its message, or NULL. */
 static char *
-explain(JsonNode *root)
+explain(const JsonValue *root)
 {
 	StringInfoData text;
 
@@ -108,19 +133,14 @@ flex_problem_read(Problem *problem, const char *bytes, size_t length)
 	static const char *const messages[] = {"message", "detail", "title", NULL};
 	static const char *const codes[] = {"code", NULL};
 	static const char *const urls[] = {"more_info", "type", NULL};
-	JsonDocument *document;
-	JsonNode *root;
+	JsonValue root;
 
-	if (length > MOST_BYTES)
+	if (length > MOST_BYTES || flex_json_check(bytes, length, &root) != NULL)
 		return;
-	document = flex_json_begin();
-	if (flex_json_read(document, bytes, length) != NULL)
-		return;
-	root = flex_json_root(document);
-	problem->message = first_text(root, messages);
-	problem->code = first_text(root, codes);
-	problem->explanation = explain(root);
-	problem->more_info = first_text(root, urls);
+	problem->message = first_text(&root, messages);
+	problem->code = first_text(&root, codes);
+	problem->explanation = explain(&root);
+	problem->more_info = first_text(&root, urls);
 	if (problem->more_info != NULL && strncmp(problem->more_info, "http", 4) != 0)
 		problem->more_info = NULL;
 }

@@ -15,9 +15,9 @@ typedef struct RowDecoder RowDecoder;
 
 extern RowDecoder *flex_decoder_create(TupleDesc desc);
 extern TupleDesc flex_decoder_desc(const RowDecoder *decoder);
-extern void flex_decode_object(RowDecoder *decoder, JsonNode *object, Datum *values, bool *nulls);
+extern bool flex_decode_object(RowDecoder *decoder, JsonScanner *scanner, Datum *values, bool *nulls);
 extern HeapTuple flex_decode_answer(RowDecoder *decoder, const char *bytes, size_t length);
-extern Datum flex_decode_value(JsonNode *node);
+extern bool flex_decode_element(JsonScanner *scanner, Datum *value);
 extern Datum flex_decode_jsonb(const char *bytes, size_t length);
 
 #endif /* FLEX_RESPONSE_H */

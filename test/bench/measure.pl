@@ -11,6 +11,7 @@ use Getopt::Long;
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
 use lib dirname(__FILE__);
+use Answers;
 use Floor;
 use Rounds;
 use Servers;
@@ -18,7 +19,7 @@ use Session;
 
 my ($bin, $directory);
 GetOptions('bin=s' => \$bin, 'directory=s' => \$directory) or exit 2;
-my %wanted = map { $_ => 1 } @ARGV ? @ARGV : qw(calls tls lists);
+my %wanted = map { $_ => 1 } @ARGV ? @ARGV : qw(calls tls lists answers);
 
 my $ROUNDS = 7;
 my $CALLS = 5000;
@@ -188,6 +189,33 @@ sub memory
 	print "  VmHWM and RssAnon of /proc/PID/status, SET work_mem = 64: $statement\n";
 }
 
+# What a session needs beside what it has, at the peak, to make jsonb of a large answer.
+sub answers
+{
+	my $server = Answers::serve();
+	my $number = 0;
+
+	printf "\nflex_request() with an answer of %d MB\n%-38s %12s%12s%12s\n", $Answers::BYTES / 1e6, '', 'jsonb MB', 'peak MB', 'CPU ms';
+	for my $name (Answers::names())
+	{
+		my $session = session($server, "SET flex_api.max_response_size = '16MB'");
+
+		$session->query("CREATE FUNCTION pg_temp.size(path text) RETURNS text LANGUAGE plpgsql AS \$\$ BEGIN " .
+			"RETURN (SELECT pg_column_size(body) FROM flex_request('GET', path)); EXCEPTION WHEN OTHERS THEN RETURN SQLSTATE; END \$\$");
+		# What a first call leaves is not what the next one needs.
+		$session->query("SELECT pg_temp.size('/none')");
+		my ($resident, $cpu) = ($session->status('VmRSS'), $session->cpu);
+		$session->reset_peak;
+		my $size = $session->query("SELECT pg_temp.size('/$number')");
+		$cpu = $session->cpu - $cpu;
+		my $peak = ($session->status('VmHWM') - $resident) / 1024;
+		$missed += $peak > 200;
+		printf "%-38s %12s%12.1f%12.0f   goal: peak <= 200 %s\n", $name, $size =~ /^\d{6}/ ? sprintf('%.1f', $size / 1e6) : $size,
+		  $peak, $cpu * 1e3, $peak > 200 ? 'MISSED' : 'ok';
+		$number++;
+	}
+}
+
 my $started = clock_gettime(CLOCK_MONOTONIC);
 open(my $load, '<', '/proc/loadavg') or die "loadavg: $!";
 my ($others) = <$load> =~ /^(\S+)/;
@@ -197,6 +225,7 @@ Session->new($servers)->query('CREATE EXTENSION flex_api');
 calls() if $wanted{calls};
 tls() if $wanted{tls};
 lists() if $wanted{lists};
+answers() if $wanted{answers};
 $servers->stop;
 printf "\n%d s; %s\n", clock_gettime(CLOCK_MONOTONIC) - $started, $missed ? "$missed goals missed" : 'all goals reached';
 exit($missed ? 1 : 0);

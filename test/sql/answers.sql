@@ -142,6 +142,13 @@ SELECT value, pg_temp.flow(format('{"integration": %s}', value)) FROM unnest(ARR
 SELECT length(outcome) FROM pg_temp.flow('{"integration": 1e400}') AS outcome;
 SELECT left(pg_temp.flow('{"integration": 1e400000}'), 5) AS outcome;
 SELECT value, pg_temp.request(value) FROM unnest(ARRAY['9223372036854775808', '1.10', '"text"', '[1.0]', 'null', 'true', ' {} ']) AS value;
+-- the digits of the answer before are none of this one's
+SELECT value, pg_temp.request(value) FROM unnest(ARRAY['1111111111', '1e5']) AS value;
+-- what numeric cannot hold is told with its member
+SELECT pg_temp.flow('{"integration": {"a": [{"b": 1.' || repeat('9', 20000) || 'e400}]}}');
+SELECT pg_temp.request('[1' || repeat('0', 200000) || ']');
+-- and is no matter where no column wants it
+SELECT pg_temp.flow('{"unknown": 1e400000}');
 
 -- Members that are missing or null are NULL, unknown ones are passed over, of two the last one counts
 SELECT pg_temp.flow('{}');

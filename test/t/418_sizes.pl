@@ -57,7 +57,7 @@ is(state_of($id), 'failed', 'one that is in the outbox already fails');
 is($session->value("SELECT error_code FROM flex_outbox WHERE id = $id"), '54000', '... for that reason');
 is(state_of($other), 'succeeded', '... and the next one is sent');
 
-# Answers that are small on the wire, and as trees hundreds of times as large
+# Answers that are small on the wire, and as trees would be hundreds of times as large
 my $objects = '[' . '{},' x 5_000_000 . '{}]';
 my %ANSWERS = (
 	'/objects' => [ 200, '', $objects ],
@@ -77,8 +77,8 @@ $session->value("SET flex_api.base_url = '" . $server->url . "'");
 $session->value('SET flex_api.max_retries = 0');
 my $before = FlexApi::status_of($session->pid, 'VmHWM');
 sub answer { my ($path) = @_; return $session->sqlstate("SELECT jsonb_array_length(body) FROM flex_request('GET', '$path')"); }
-is(answer('/objects'), '08P01', 'an answer of nothing but objects is refused');
-is($session->sqlstate('SELECT count(*) FROM flex_channels_list()'), '08P01', '... so is a row of a list');
+is(answer('/objects'), '00000', 'an answer of nothing but objects is taken');
+is($session->sqlstate('SELECT count(*) FROM flex_channels_list()'), '00000', '... so is a row of a list');
 is(answer('/refusal'), 'TW400', 'a refusal need not be read');
 is(answer('/headers'), '08006', 'an answer of thousands of headers is refused');
 my $grown = FlexApi::status_of($session->pid, 'VmHWM') - $before;

@@ -1,0 +1,168 @@
+# A large answer is read in memory that its bytes and its jsonb account for, and
+# a cancel, a timeout or the end of the session acts while it is read.
+
+use strict;
+use warnings;
+
+use lib 'test/perl';
+use FlexApi;
+use IO::Select;
+use List::Util qw(max min);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+sub many { my ($bytes, $text) = @_; return '[' . ($text x ($bytes / length $text)) =~ s/,$//r . ']'; }
+
+my %BODIES = (
+	'numbers' => sub { many($_[0], '1,') },
+	'long numbers' => sub { many($_[0], '1.' . '9' x 16_000 . ',') },
+	'small objects' => sub { many($_[0], '{"a":1},') },
+	'ordinary objects' => sub { many($_[0], '{"sid":"CH0123456789abcdef0123456789abcdef","date_created":"2016-08-01T22:10:40Z","members":3,"attributes":{"tags":["a","b"]},"url":null},') },
+	'short strings' => sub { many($_[0], '"a",') },
+	'escapes' => sub { '["' . '\u00e9' x ($_[0] / 6) . '"]' },
+	'escaped names' => sub { '{' . join(',', ('"\u0061\u0062":1') x ($_[0] / 17)) . '}' },
+	'names' => sub { '{' . join(',', map { '"' . ($_ * 7919 % 1_000_003) . "\":$_" } 1 .. $_[0] / 17) . '}' },
+	'arrays in each other' => sub { '[' x 100 . many($_[0], '[1],') . ']' x 100 },
+	'objects in each other' => sub { '{"a":' x 100 . many($_[0], '{},') . '}' x 100 });
+my @NAMES = sort keys %BODIES;
+my $LARGE = $ENV{FLEX_SLOW_BUILD} ? 4_000_000 : 16_000_000;
+
+# Sends the body of a number and a size to /NUMBER/BYTES, escaped names as a channel, and the numbers to whatever else is asked for.
+my $server = FlexApi::Server->new(sub {
+	my ($connection, $server) = @_;
+	my $request = FlexApi::Server::read_request($connection) or return;
+	my ($number, $bytes) = $request->{path} =~ m{^/(\d+)/(\d+)};
+	my $name = defined $number ? $NAMES[$number] : $request->{path} =~ /Channels/ ? 'escaped names' : 'numbers';
+	my $body = $BODIES{$name}->($bytes // $LARGE);
+
+	print $connection "HTTP/1.1 200 OK\r\nContent-Length: " . length($body) . "\r\nConnection: close\r\n\r\n";
+	print $connection $body;
+	$server->note('sent');
+});
+my $simulator = FlexApi::Simulator->new;
+my $node = FlexApi::node('large', $simulator, 'flex_api.max_retries = 0', "flex_api.max_response_size = '20MB'",
+	"flex_api.base_url = '" . $server->url . "'", "flex_api.timeout = '120s'");
+my $control = FlexApi::Session->new($node);
+
+# How much a session's memory grows at its peak by a query, in kB; and what that returns.
+sub growth
+{
+	my ($session, $statement) = @_;
+	my $resident = FlexApi::status_of($session->pid, 'VmRSS');
+
+	open(my $clear, '>', '/proc/' . $session->pid . '/clear_refs') or die "clear_refs: $!";
+	print $clear "5\n";
+	close $clear;
+	my $result = $session->query($statement);
+	is($result->{error}->{D}, undef, "$statement ends") or return;
+	return (FlexApi::status_of($session->pid, 'VmHWM') - $resident, $result->{rows}->[0]->[0]);
+}
+
+# Memory: for 4 MB, in sessions that have called before.  The sanitizers' memory is their own.
+my $BYTES = 4_000_000;
+my $times = 3 * ($ENV{FLEX_SLOW_BUILD} ? 10 : 1);
+foreach my $number (0 .. $#NAMES)
+{
+	my $session = FlexApi::Session->new($node);
+	$session->value("SELECT FROM flex_request('GET', '/$number/1000')");
+	my ($grown, $size) = growth($session, "SELECT pg_column_size(body) FROM flex_request('GET', '/$number/$BYTES')") or next;
+
+	cmp_ok($grown, '<', $times * ($BYTES + $size) / 1024, "$NAMES[$number]: $grown kB at the peak for jsonb of $size bytes");
+	$session->close;
+}
+my $reader = FlexApi::Session->new($node);
+$reader->value("SELECT FROM flex_request('GET', '/0/1000')");
+my ($grown) = growth($reader, "SELECT c.sid FROM flex_channel_fetch('CH00000000000000000000000000000000') AS c");
+cmp_ok($grown, '<', $times * $LARGE / 1024, "names that no column has: $grown kB at the peak");
+
+# Ask for an answer; returns when the server has sent all of it.
+sub ask
+{
+	my ($session, $statement) = @_;
+
+	$server->clear_notes;
+	$session->send_query($statement);
+	FlexApi::wait_until(sub { scalar $server->notes('sent') }, 120) or die 'the server sent nothing';
+	return;
+}
+
+# Seconds that a statement takes once all has been sent; and in all.
+sub reading_time
+{
+	my ($session, $statement) = @_;
+
+	ask($session, $statement);
+	my $sent = time();
+	my $result = $session->receive;
+	is($result->{error}->{D}, undef, "$statement ends") or return;
+	return (time() - $sent, $result->{seconds});
+}
+
+# What ends a statement in the middle of its reading: the seconds until it has ended, and how.
+sub ended_by
+{
+	my ($session, $statement, $reading, $interrupt) = @_;
+
+	ask($session, $statement);
+	sleep $reading / 4; # nothing can be waited for: that it is read is not to be seen
+	my $begin = time();
+	$control->value("SELECT $interrupt(" . $session->pid . ')');
+	# A drain settles what is under way after a cancel, until it is cancelled again.
+	while ($statement =~ /drain/ && !IO::Select->new($session->{socket})->can_read(0.05))
+	{
+		$control->value("SELECT $interrupt(" . $session->pid . ')');
+	}
+	my $result = $session->receive;
+	return (time() - $begin, $result->{error} ? $result->{error}->{C} : $result->{closed} ? 'closed' : 'ended');
+}
+
+# The least of three tries: others may be at work here.
+my $session = FlexApi::Session->new($node);
+foreach my $number (0 .. $#NAMES)
+{
+	my $statement = "SELECT FROM flex_request('GET', '/$number/$LARGE')";
+	my ($reading) = reading_time($session, $statement) or next;
+	my (@seconds, %ends);
+
+	for (1 .. 3)
+	{
+		my ($seconds, $end) = ended_by($session, $statement, $reading, 'pg_cancel_backend');
+		push @seconds, $seconds if $end eq '57014';
+		$ends{$end}++;
+	}
+	ok($ends{57014}, "$NAMES[$number]: cancelled") or diag explain \%ends;
+	cmp_ok(min(@seconds, 1000), '<', max($reading / 4, 0.02), sprintf('... after %.3f s, where reading takes %.3f s', min(@seconds, 1000), $reading));
+}
+
+# statement_timeout
+my ($number) = grep { $NAMES[$_] eq 'numbers' } 0 .. $#NAMES;
+my $statement = "SELECT FROM flex_request('GET', '/$number/$LARGE')";
+my ($reading, $all) = reading_time($session, $statement);
+my $timeout = $all - $reading / 2;
+my @over;
+$session->value('SET statement_timeout = ' . int($timeout * 1000));
+for (1 .. 3)
+{
+	my $result = $session->query($statement);
+	push @over, $result->{seconds} - $timeout if $result->{error} && $result->{error}->{C} eq '57014';
+}
+$session->value('RESET statement_timeout');
+cmp_ok(min(@over, 1000), '<', $reading / 4, sprintf('statement_timeout acts %.3f s late, where reading takes %.3f s', min(@over, 1000), $reading));
+
+# The outbox, which reads an answer when it settles
+foreach my $interrupt ('pg_cancel_backend', 'pg_terminate_backend')
+{
+	my $drainer = FlexApi::Session->new($node);
+
+	$control->value("SELECT flex_enqueue('flex_webchat_create', '{\"address_sid\": \"IG00000000000000000000000000000001\"}')");
+	my ($seconds, $end) = ended_by($drainer, 'CALL flex_outbox_drain()', $reading, $interrupt);
+	like($end, $interrupt =~ /cancel/ ? qr/^57014$/ : qr/^57P01$|^closed$/, "$interrupt while an answer is settled");
+	cmp_ok($seconds, '<', $reading / 4, sprintf('... acts after %.3f s', $seconds));
+}
+$session->value('CALL flex_outbox_drain()');
+is($session->value("SELECT string_agg(DISTINCT state, ', ') FROM flex_outbox"), 'uncertain', '... and each request has an end');
+
+$node->stop('fast');
+done_testing;
