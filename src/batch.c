@@ -20,6 +20,9 @@
 #include "settlement.h"
 #include "transport.h"
 
+#define PORTION_BYTES (16 * 1024 * 1024) /* of answers that one transaction settles */
+#define BYTES_AT_ONCE (2 * 1024 * 1024)  /* of answers that are read and written within a tenth of a second */
+
 /* A request under way, in a context of its own. */
 typedef struct Sending
 {
@@ -72,33 +75,67 @@ flex_batch_any_over(Batch *batch)
 	return false;
 }
 
+/* The bytes that are to be read of a request's answer; what is given up is not read. */
+static size_t
+answer_length(const Sending *sending)
+{
+	size_t length = 0;
+
+	if (sending->transfer != NULL && flex_transfer_state(sending->transfer) == TRANSFER_ANSWERED)
+		(void) flex_transfer_body(sending->transfer, &length);
+	return length;
+}
+
+/* Settle a request that is over, or is given up; without its answer, where that is not to be read. */
+static void
+settle(const Sending *sending, bool read)
+{
+	if (sending->transfer == NULL)
+		flex_settle_unstarted(&sending->claim);
+	else
+		flex_settle_attempt(&sending->claim, sending->request, sending->transfer,
+							sending->is_late ? "no answer came within flex_api.timeout"
+											 : "the sender was stopped before the answer came",
+							read);
+}
+
 /*
- * Settle what is over; with all, also what is still under way, which is given
- * up.  Returns how many were settled; they stay in the list until the commit.
+ * Settle requests, but only so many that the bodies of their answers have
+ * PORTION_BYTES together, or one that has more: the rest is for the next
+ * transaction, for which there is memory when those have been let go of.  Returns
+ * how many were settled; they stay in the list until the commit.
  */
 int
-flex_batch_settle(Batch *batch, bool all)
+flex_batch_settle(Batch *batch, SettleScope scope)
 {
+	size_t most = scope == SETTLE_AT_ONCE ? BYTES_AT_ONCE : PORTION_BYTES;
+	size_t read = 0;
 	dlist_iter iter;
 	int settled = 0;
 
 	dlist_foreach(iter, &batch->sendings)
 	{
 		Sending *sending = dlist_container(Sending, node, iter.cur);
+		size_t length = answer_length(sending);
+		bool fits = read + length <= most || (read == 0 && scope != SETTLE_AT_ONCE);
 
-		/* A claim that was rolled back may be somebody else's by now. */
-		sending->is_settled = sending->is_claimed && (all || is_over(sending));
+		sending->is_settled = (scope != SETTLE_OVER || is_over(sending)) && (fits || scope == SETTLE_AT_ONCE);
+		Assert(sending->is_claimed || !sending->is_settled);
 		if (!sending->is_settled)
 			continue;
-		if (sending->transfer != NULL)
-			flex_settle_attempt(&sending->claim, sending->request, sending->transfer,
-								sending->is_late ? "no answer came within flex_api.timeout"
-												 : "the sender was stopped before the answer came");
-		else
-			flex_settle_unstarted(&sending->claim);
+		settle(sending, fits);
+		read += fits ? length : 0;
 		settled++;
 	}
 	return settled;
+}
+
+/* Let go of a request that is settled, or given up. */
+static void
+end_one(Batch *batch, Sending *sending)
+{
+	batch->had_callbacks |= sending->claim.on_success || sending->claim.on_failure;
+	end_sending(batch, sending);
 }
 
 /*
@@ -106,7 +143,7 @@ flex_batch_settle(Batch *batch, bool all)
  * since then, while somebody's trigger on the outbox called the service, is not.
  */
 void
-flex_batch_end_settled(Batch *batch, bool all)
+flex_batch_end_settled(Batch *batch)
 {
 	dlist_mutable_iter iter;
 
@@ -114,11 +151,35 @@ flex_batch_end_settled(Batch *batch, bool all)
 	{
 		Sending *sending = dlist_container(Sending, node, iter.cur);
 
-		if (all || sending->is_settled)
-		{
-			batch->had_callbacks |= sending->claim.on_success || sending->claim.on_failure;
-			end_sending(batch, sending);
-		}
+		if (sending->is_settled)
+			end_one(batch, sending);
+	}
+}
+
+/* Let go of those whose claim was rolled back: they may be somebody else's by now. */
+void
+flex_batch_end_unclaimed(Batch *batch)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &batch->sendings)
+	{
+		Sending *sending = dlist_container(Sending, node, iter.cur);
+
+		if (!sending->is_claimed)
+			end_one(batch, sending);
+	}
+}
+
+/* Let go of all, settled or not. */
+void
+flex_batch_end_all(Batch *batch)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &batch->sendings)
+	{
+		end_one(batch, dlist_container(Sending, node, iter.cur));
 	}
 }
 
@@ -283,6 +344,21 @@ excuse_delay(Sending *sending)
 		sending->deadline = flex_clock_ms() + flex_settings.timeout;
 }
 
+/* An answer that has to wait for others has its time once more when it may go on: it is not the service that is late. */
+static void
+excuse_held(Batch *batch)
+{
+	dlist_iter iter;
+
+	dlist_foreach(iter, &batch->sendings)
+	{
+		Sending *sending = dlist_container(Sending, node, iter.cur);
+
+		if (sending->transfer != NULL && flex_transfer_is_held(sending->transfer))
+			sending->deadline = flex_clock_ms() + flex_settings.timeout;
+	}
+}
+
 /* Read what has come, then give up what is late.  Returns the milliseconds until the next would be. */
 long
 flex_batch_pump(Batch *batch)
@@ -292,7 +368,9 @@ flex_batch_pump(Batch *batch)
 
 	if (batch->count == 0)
 		return next;
+	excuse_held(batch);
 	flex_transport_pump();
+	excuse_held(batch);
 	dlist_foreach(iter, &batch->sendings)
 	{
 		Sending *sending = dlist_container(Sending, node, iter.cur);

@@ -10,6 +10,14 @@
 #include "outbox.h"
 #include "signature.h"
 
+/* Which of a batch's requests are settled. */
+typedef enum SettleScope
+{
+	SETTLE_OVER,   /* those that are over */
+	SETTLE_ALL,    /* also those under way, which are given up */
+	SETTLE_AT_ONCE /* all, in a moment: answers that take longer are not read */
+} SettleScope;
+
 typedef struct Batch
 {
 	dlist_head sendings;
@@ -23,8 +31,10 @@ extern void flex_batch_confirm(Batch *batch);
 extern void flex_batch_start(Batch *batch);
 extern long flex_batch_pump(Batch *batch);
 extern bool flex_batch_any_over(Batch *batch);
-extern int flex_batch_settle(Batch *batch, bool all);
-extern void flex_batch_end_settled(Batch *batch, bool all);
+extern int flex_batch_settle(Batch *batch, SettleScope scope);
+extern void flex_batch_end_settled(Batch *batch);
+extern void flex_batch_end_unclaimed(Batch *batch);
+extern void flex_batch_end_all(Batch *batch);
 extern bool flex_batch_had_callbacks(Batch *batch);
 
 #endif /* FLEX_BATCH_H */

@@ -140,10 +140,11 @@ flex_outbox_claim(const Lane *lane, int limit, int *count)
 
 /*
  * Settlements are collected, as columns, and written by one statement: half the
- * cost of one a request.
+ * cost of one a request.  One with a large response is written by itself, without
+ * a copy of that.
  */
 #define SETTLEMENTS_AT_ONCE 256
-#define SETTLEMENT_BYTES (64 * 1024 * 1024) /* of responses: an array has an end */
+#define LARGE_RESPONSE (16 * 1024)
 
 static const struct
 {
@@ -168,10 +169,10 @@ static const struct
 };
 
 #define SETTLEMENT_COLUMNS lengthof(settlement_columns)
+#define RESPONSE_COLUMN 11
 
 static MemoryContext collected_context;
 static int collected;
-static size_t collected_bytes;
 static Datum collected_values[SETTLEMENT_COLUMNS][SETTLEMENTS_AT_ONCE];
 static bool collected_nulls[SETTLEMENT_COLUMNS][SETTLEMENTS_AT_ONCE];
 
@@ -183,7 +184,6 @@ flex_outbox_discard(void)
 		collected_context = AllocSetContextCreate(TopMemoryContext, "flex_api settlements", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextReset(collected_context);
 	collected = 0;
-	collected_bytes = 0;
 }
 
 /*
@@ -228,6 +228,15 @@ notify_settled(uint64 count)
 
 static void flush_holds(void);
 
+/* Write settlements, whose columns are the first values, of requests that this process has claimed. */
+static void
+write_settlements(StatementName statement, Datum *values, const char *nulls)
+{
+	values[SETTLEMENT_COLUMNS] = Int32GetDatum(MyProcPid);
+	values[SETTLEMENT_COLUMNS + 1] = TimestampTzGetDatum(MyStartTimestamp);
+	notify_settled(flex_statement_run(statement, values, nulls));
+}
+
 /* Write what has been collected. */
 void
 flex_outbox_flush(void)
@@ -242,51 +251,68 @@ flex_outbox_flush(void)
 		values[i] = PointerGetDatum(construct_md_array(
 			collected_values[i], collected_nulls[i], 1, &collected, &lower_bound, settlement_columns[i].type,
 			settlement_columns[i].length, settlement_columns[i].by_value, settlement_columns[i].alignment));
-	values[SETTLEMENT_COLUMNS] = Int32GetDatum(MyProcPid);
-	values[SETTLEMENT_COLUMNS + 1] = TimestampTzGetDatum(MyStartTimestamp);
-	notify_settled(flex_statement_run(SETTLE, values, NULL));
+	write_settlements(SETTLE, values, NULL);
 	flex_outbox_discard();
 }
 
-/* A column of the settlement that is being collected. */
+/* The columns of a settlement; nulls has 'n' for a NULL's place. */
 static void
-collect(int column_number, Datum datum, bool is_null)
+columns_of(const Claim *claim, const Settlement *settlement, Datum *values, char *nulls)
 {
-	collected_values[column_number][collected] = datum;
-	collected_nulls[column_number][collected] = is_null;
+	memset(nulls, ' ', SETTLEMENT_COLUMNS);
+	values[0] = Int64GetDatum(claim->id);
+	values[1] = TimestampTzGetDatum(claim->started_at);
+	values[2] = CStringGetTextDatum(settlement->state);
+	values[3] = BoolGetDatum(settlement->with_callback);
+	values[4] = TimestampTzGetDatum(settlement->run_at);
+	nulls[4] = settlement->run_at == 0 ? 'n' : ' ';
+	values[5] = Int32GetDatum(settlement->uncounted ? 1 : 0);
+	values[6] = BoolGetDatum(settlement->may_be_done);
+	values[7] = Int32GetDatum(settlement->http_status);
+	nulls[7] = settlement->http_status == 0 ? 'n' : ' ';
+	values[8] = text_parameter(settlement->error_code, &nulls[8]);
+	values[9] = text_parameter(settlement->error_message, &nulls[9]);
+	values[10] = text_parameter(settlement->request_id, &nulls[10]);
+	values[RESPONSE_COLUMN] = settlement->response;
+	nulls[RESPONSE_COLUMN] = settlement->response == (Datum) 0 ? 'n' : ' ';
+	values[12] = text_parameter(settlement->sid, &nulls[12]);
 }
 
+/* Keep a settlement until it is written with others. */
 static void
-collect_text(int column_number, const char *text)
+collect(const Claim *claim, const Settlement *settlement)
 {
-	collect(column_number, text != NULL ? CStringGetTextDatum(text) : (Datum) 0, text == NULL);
+	Datum values[SETTLEMENT_COLUMNS];
+	char nulls[SETTLEMENT_COLUMNS];
+	MemoryContext before = MemoryContextSwitchTo(collected_context);
+
+	columns_of(claim, settlement, values, nulls);
+	if (settlement->response != (Datum) 0)
+		values[RESPONSE_COLUMN] = JsonbPGetDatum(DatumGetJsonbPCopy(settlement->response));
+	MemoryContextSwitchTo(before);
+	for (size_t i = 0; i < SETTLEMENT_COLUMNS; i++)
+	{
+		collected_values[i][collected] = values[i];
+		collected_nulls[i][collected] = nulls[i] == 'n';
+	}
+	collected++;
 }
 
-/* Record what became of a claimed request; flex_outbox_flush() writes it. */
+/* Record what became of a claimed request; flex_outbox_flush() writes it, at the latest. */
 void
 flex_outbox_settle(const Claim *claim, const Settlement *settlement)
 {
-	MemoryContext before = MemoryContextSwitchTo(collected_context);
-	bool has_response = settlement->response != (Datum) 0;
+	Datum values[SETTLEMENT_COLUMNS + 2];
+	char nulls[SETTLEMENT_COLUMNS + 2] = {[SETTLEMENT_COLUMNS] = ' ', ' '};
 
-	collect(0, Int64GetDatum(claim->id), false);
-	collect(1, TimestampTzGetDatum(claim->started_at), false);
-	collect_text(2, settlement->state);
-	collect(3, BoolGetDatum(settlement->with_callback), false);
-	collect(4, TimestampTzGetDatum(settlement->run_at), settlement->run_at == 0);
-	collect(5, Int32GetDatum(settlement->uncounted ? 1 : 0), false);
-	collect(6, BoolGetDatum(settlement->may_be_done), false);
-	collect(7, Int32GetDatum(settlement->http_status), settlement->http_status == 0);
-	collect_text(8, settlement->error_code);
-	collect_text(9, settlement->error_message);
-	collect_text(10, settlement->request_id);
-	collect(11, has_response ? JsonbPGetDatum(DatumGetJsonbPCopy(settlement->response)) : (Datum) 0, !has_response);
-	collect_text(12, settlement->sid);
-	if (has_response)
-		collected_bytes += VARSIZE(DatumGetPointer(settlement->response));
-	MemoryContextSwitchTo(before);
-	collected++;
-	if (collected == SETTLEMENTS_AT_ONCE || collected_bytes > SETTLEMENT_BYTES)
+	if (settlement->response != (Datum) 0 && VARSIZE_ANY(DatumGetPointer(settlement->response)) > LARGE_RESPONSE)
+	{
+		columns_of(claim, settlement, values, nulls);
+		write_settlements(SETTLE_ONE, values, nulls);
+		return;
+	}
+	collect(claim, settlement);
+	if (collected == SETTLEMENTS_AT_ONCE)
 		flex_outbox_flush();
 }
 

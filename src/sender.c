@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "backpressure.h"
 #include "batch.h"
 #include "clock.h"
 #include "errors.h"
@@ -82,11 +83,11 @@ must_clean_up(const Sender *sender)
 	return sender->tables_fit && (sender->cleaned_at == 0 || flex_clock_ms() - sender->cleaned_at >= HOUSEKEEPING_MS);
 }
 
-/* True when requests are due and it is worth claiming some. */
+/* True when requests are due, it is worth claiming some, and their answers would not have to wait. */
 static bool
 may_claim(const Sender *sender)
 {
-	return flex_queue_may_claim(sender->queue, sender->batch.count);
+	return flex_queue_may_claim(sender->queue, sender->batch.count) && !flex_backpressure_is_due();
 }
 
 /* Raise when we have been told to stop. */
@@ -125,14 +126,14 @@ settle_and_claim(Sender *sender)
 	check_tables(sender);
 	if (sender->tables_fit && must_clean_up(sender))
 		clean_up(sender);
-	settled = flex_batch_settle(batch, false);
+	settled = flex_batch_settle(batch, SETTLE_OVER);
 	flex_outbox_flush();
 	if (sender->tables_fit)
 		claimed = flex_queue_claim(sender->queue, batch, batch->count - settled);
 	sender->transaction->must_be_durable = claimed > 0;
 	flex_transaction_commit(sender->transaction);
 	flex_batch_confirm(batch);
-	flex_batch_end_settled(batch, false);
+	flex_batch_end_settled(batch);
 	if (claimed > 0)
 		flex_transaction_check_replicated();
 	check_stop(sender);
@@ -190,7 +191,7 @@ heed_wake(Sender *sender)
 static void
 wait_for_something(Sender *sender)
 {
-	bool full = flex_queue_is_full(sender->batch.count);
+	bool full = flex_queue_is_full(sender->batch.count) || flex_backpressure_is_due();
 	long late = flex_batch_pump(&sender->batch);
 
 	if (flex_batch_any_over(&sender->batch) || heed_wake(sender))
@@ -218,36 +219,59 @@ take_turn(Sender *sender)
 	return true;
 }
 
-/* Settle all that is under way and let go of it: the sender has to stop. */
+/* Settle all that is under way and let go of it, a portion in a transaction: the sender has to stop. */
 static void
-wind_up(Sender *sender)
+wind_up(Sender *sender, SettleScope scope)
 {
-	if (sender->batch.count == 0)
-		return;
-	flex_transaction_begin(sender->transaction);
-	flex_batch_settle(&sender->batch, true);
-	flex_transaction_commit(sender->transaction);
-	flex_batch_end_settled(&sender->batch, true);
+	flex_batch_end_unclaimed(&sender->batch);
+	while (sender->batch.count > 0)
+	{
+		flex_transaction_begin(sender->transaction);
+		flex_batch_settle(&sender->batch, scope);
+		flex_transaction_commit(sender->transaction);
+		flex_batch_end_settled(&sender->batch);
+	}
 }
 
-/* After an error: settle what is under way, or at least let go of it. */
-static void
-wind_up_after_error(Sender *sender)
+/* Wind up after an error.  Returns 0, or the SQLSTATE of another. */
+static int
+try_to_wind_up(Sender *sender, SettleScope scope)
 {
+	volatile int failure = 0;
+
 	PG_TRY();
 	{
 		flex_transaction_roll_back(sender->transaction);
-		wind_up(sender);
+		wind_up(sender, scope);
 	}
 	PG_CATCH();
 	{
-		/* The next sender finds the requests, as those of one that was killed; the first error is told. */
 		MemoryContextSwitchTo(sender->context);
+		failure = geterrcode();
 		FlushErrorState();
-		flex_transaction_roll_back(sender->transaction);
-		flex_batch_end_settled(&sender->batch, true);
 	}
 	PG_END_TRY();
+	return failure;
+}
+
+/*
+ * After an error: settle what is under way, or at least let go of it.  A cancel,
+ * also one that comes only now, must not wait until all answers have been read.
+ */
+static void
+wind_up_after_error(Sender *sender, int sqlerrcode)
+{
+	int failure = sqlerrcode;
+
+	if (failure != ERRCODE_QUERY_CANCELED)
+		failure = try_to_wind_up(sender, SETTLE_ALL);
+	if (failure == ERRCODE_QUERY_CANCELED)
+		failure = try_to_wind_up(sender, SETTLE_AT_ONCE);
+	if (failure == 0)
+		return;
+	/* The next sender finds the requests, as those of one that was killed; the first error is told. */
+	flex_transaction_roll_back(sender->transaction);
+	flex_batch_end_all(&sender->batch);
 }
 
 /*
@@ -272,7 +296,7 @@ flex_sender_run(Sender *sender)
 
 		MemoryContextSwitchTo(sender->context);
 		error = flex_error_take();
-		wind_up_after_error(sender);
+		wind_up_after_error(sender, error->sqlerrcode);
 		flex_error_rethrow(error);
 	}
 	PG_END_TRY();

@@ -159,11 +159,21 @@ state_without_response(const Settlement *settlement)
 	return settlement->sid != NULL ? state_succeeded : state_uncertain;
 }
 
+/* Say that a good answer is not known, for there is no time to read it.  Returns false. */
+static bool
+skip_response(const HttpRequest *request, Settlement *settlement)
+{
+	settlement->error_code = request->idempotent ? "08006" : "08007";
+	settlement->error_message = "the sender was stopped before it had read the answer";
+	return false;
+}
+
 /* A good answer: a success, if it can be read. */
 static void
-settle_success(const Claim *claim, const HttpRequest *request, const Transfer *transfer, Settlement *settlement)
+settle_success(const Claim *claim, const HttpRequest *request, const Transfer *transfer, bool read,
+			   Settlement *settlement)
 {
-	if (read_response(transfer, settlement))
+	if (read ? read_response(transfer, settlement) : skip_response(request, settlement))
 		settlement->state = state_succeeded;
 	else if (request->idempotent)
 		plan_next_attempt(claim, settlement, flex_backoff_ms(claim->attempts - 1, BACKOFF_FIRST_MS, BACKOFF_MOST_MS));
@@ -179,36 +189,55 @@ was_deleted_before(const Claim *claim, const HttpRequest *request, const Transfe
 		   flex_transfer_state(transfer) == TRANSFER_ANSWERED && flex_transfer_status(transfer) == STATUS_NOT_FOUND;
 }
 
-/* Settle a request by its transfer, which is over, or is given up for that reason. */
-void
-flex_settle_attempt(const Claim *claim, const HttpRequest *request, const Transfer *transfer, const char *given_up)
+/* Settle a request as its transfer was judged. */
+static void
+settle_judged(const Claim *claim, const HttpRequest *request, const Transfer *transfer, bool read,
+			  Settlement *settlement)
 {
-	Settlement settlement = {.may_be_done = may_be_done(transfer)};
 	int64 delay;
 
-	explain(request, transfer, given_up, &settlement);
 	switch (flex_outcome_judge(request, transfer))
 	{
 		case VERDICT_SUCCEEDED:
-			settle_success(claim, request, transfer, &settlement);
+			settle_success(claim, request, transfer, read, settlement);
 			break;
 		case VERDICT_AGAIN:
 			delay = hold_as_asked(claim, transfer);
 			delay = Max(delay, flex_backoff_ms(claim->attempts - 1, BACKOFF_FIRST_MS, BACKOFF_MOST_MS));
-			plan_next_attempt(claim, &settlement, delay);
+			plan_next_attempt(claim, settlement, delay);
 			break;
 		case VERDICT_DEFERRED:
-			settlement.uncounted = true;
-			plan_next_attempt(claim, &settlement, DEFERRED_MS);
+			settlement->uncounted = true;
+			plan_next_attempt(claim, settlement, DEFERRED_MS);
 			break;
 		case VERDICT_UNKNOWN:
-			settlement.state = state_without_response(&settlement);
+			settlement->state = state_without_response(settlement);
 			break;
 		case VERDICT_FAILED:
-			settlement.state = was_deleted_before(claim, request, transfer) ? state_succeeded : state_failed;
+			settlement->state = was_deleted_before(claim, request, transfer) ? state_succeeded : state_failed;
 			break;
 	}
-	settle(claim, &settlement);
+	settle(claim, settlement);
+}
+
+/*
+ * Settle a request by its transfer, which is over, or is given up for that
+ * reason.  What is needed to read the answer, some hundred times its bytes where
+ * these are dense, is freed before the next one.  read: false when there is no
+ * time for a good answer.
+ */
+void
+flex_settle_attempt(const Claim *claim, const HttpRequest *request, const Transfer *transfer, const char *given_up,
+					bool read)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "flex_api answer", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext before = MemoryContextSwitchTo(context);
+	Settlement settlement = {.may_be_done = may_be_done(transfer)};
+
+	explain(request, transfer, given_up, &settlement);
+	settle_judged(claim, request, transfer, read, &settlement);
+	MemoryContextSwitchTo(before);
+	MemoryContextDelete(context);
 }
 
 /* True for errors that the request itself is to blame for, and always will be. */

@@ -25,6 +25,7 @@ typedef struct Statement
 	const char *sql;
 	int count;
 	Oid types[MAX_PARAMETERS];
+	int options; /* of its plan: CURSOR_OPT_* */
 } Statement;
 
 #define INSERT_VALUES                                                                                                  \
@@ -35,6 +36,25 @@ typedef struct Statement
 #define INSERT_TYPES                                                                                                   \
 	INT8OID, TEXTOID, JSONBOID, JSONBOID, TEXTOID, INT4OID, INT4OID, INT4OID, TIMESTAMPTZOID, TEXTOID, TEXTOID,        \
 		TEXTOID, TEXTOID, TIMESTAMPTZOID, NAMEOID, OIDOID, OIDOID
+
+/*
+ * Settles the requests of a list.  With a callback (s.c) the row takes its last
+ * state together with that.  The time of the claim tells a row from another that
+ * has got its number, in an outbox that was emptied or made anew.  The CASE keeps
+ * the planner from the index of all that is being sent: the primary key is the way.
+ */
+#define SETTLE_FROM(list)                                                                                              \
+	"UPDATE $t.flex_outbox AS o SET state = CASE WHEN s.c THEN o.state ELSE s.state END, "                             \
+	"outcome = CASE WHEN s.c THEN s.state END, callback_at = CASE WHEN s.c THEN clock_timestamp() END, "               \
+	"finished_at = CASE WHEN s.state <> 'pending' AND NOT s.c THEN clock_timestamp() END, "                            \
+	"run_at = coalesce(s.run_at, o.run_at), attempts = o.attempts - s.uncounted, may_be_done = s.may_be_done, "        \
+	"http_status = s.http_status, error_code = s.error_code, error_message = s.error_message, "                        \
+	"request_id = s.request_id, response = s.response, sid = s.sid, sender_pid = NULL, sender_start = NULL "           \
+	"FROM " list " AS s (id, started_at, state, c, run_at, uncounted, may_be_done, http_status, error_code, "          \
+	"error_message, request_id, response, sid) "                                                                       \
+	"WHERE o.id = s.id AND o.started_at = s.started_at AND o.sender_pid = $14 AND o.sender_start = $15 "               \
+	"AND CASE WHEN o.outcome IS NULL THEN o.state = 'sending' END "                                                    \
+	"RETURNING o.id, CASE WHEN s.state <> 'pending' AND NOT s.c THEN s.state END"
 
 static const Statement statements[STATEMENTS] = {
 	[INSERT_REQUEST] =
@@ -85,32 +105,22 @@ static const Statement statements[STATEMENTS] = {
 			.count = 8,
 			.types = {TEXTOID, INT4OID, INT4OID, INT4OID, TIMESTAMPTZOID, OIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
 		},
-	/*
-	 * Many at once.  With a callback (s.c) the row takes its last state together
-	 * with that.  The time of the claim tells a row from another that has got its
-	 * number, in an outbox that was emptied or made anew.  The CASE keeps the
-	 * planner from the index of all that is being sent: the primary key is the way.
-	 */
 	[SETTLE] =
 		{
-			.sql =
-				"UPDATE $t.flex_outbox AS o SET state = CASE WHEN s.c THEN o.state ELSE s.state END, "
-				"outcome = CASE WHEN s.c THEN s.state END, "
-				"callback_at = CASE WHEN s.c THEN clock_timestamp() END, "
-				"finished_at = CASE WHEN s.state <> 'pending' AND NOT s.c THEN clock_timestamp() END, "
-				"run_at = coalesce(s.run_at, o.run_at), attempts = o.attempts - s.uncounted, "
-				"may_be_done = s.may_be_done, http_status = s.http_status, error_code = s.error_code, "
-				"error_message = s.error_message, request_id = s.request_id, response = s.response, "
-				"sid = s.sid, sender_pid = NULL, sender_start = NULL "
-				"FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS s (id, started_at, state, c, "
-				"run_at, uncounted, may_be_done, http_status, error_code, error_message, request_id, response, sid) "
-				"WHERE o.id = s.id AND o.started_at = s.started_at AND o.sender_pid = $14 AND o.sender_start = $15 "
-				"AND CASE WHEN o.outcome IS NULL THEN o.state = 'sending' END "
-				"RETURNING o.id, CASE WHEN s.state <> 'pending' AND NOT s.c THEN s.state END",
+			.sql = SETTLE_FROM("unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"),
 			.count = 15,
 			.types = {INT8ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, BOOLARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID,
 					  BOOLARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID, TEXTARRAYOID,
 					  INT4OID, TIMESTAMPTZOID},
+		},
+	/* One with a large response, of which a plan of its own would have copies. */
+	[SETTLE_ONE] =
+		{
+			.sql = SETTLE_FROM("(VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13))"),
+			.count = 15,
+			.types = {INT8OID, TIMESTAMPTZOID, TEXTOID, BOOLOID, TIMESTAMPTZOID, INT4OID, BOOLOID, INT4OID, TEXTOID,
+					  TEXTOID, TEXTOID, JSONBOID, TEXTOID, INT4OID, TIMESTAMPTZOID},
+			.options = CURSOR_OPT_GENERIC_PLAN,
 		},
 	[HOLD] =
 		{
@@ -278,7 +288,8 @@ prepare(const Statement *statement)
 
 	PG_TRY();
 	{
-		plan = SPI_prepare(statement_text(statement->sql), statement->count, (Oid *) statement->types);
+		plan = SPI_prepare_cursor(statement_text(statement->sql), statement->count, (Oid *) statement->types,
+								  statement->options);
 	}
 	PG_CATCH();
 	{

@@ -13,6 +13,7 @@ typedef enum StatementName
 	LIST_LANES,
 	CLAIM,
 	SETTLE,
+	SETTLE_ONE,
 	HOLD,
 	LIST_SENDERS,
 	TAKE_OVER,

@@ -43,12 +43,17 @@ struct Transfer
 	int header_count;
 	bool no_descriptor;
 	bool too_large;
-	size_t limit; /* bytes of body that are taken */
-	char *body;   /* malloc'd, since a callback fills it */
+	bool lost_bytes; /* when it was to go on */
+	bool is_held;    /* its answer has to wait */
+	bool is_paused;  /* as libcurl has been told */
+	size_t limit;    /* bytes of body that are taken */
+	char *body;      /* malloc'd, since a callback fills it */
 	size_t body_length;
 	size_t body_capacity;
 	char failure[CURL_ERROR_SIZE];
 };
+
+static size_t bytes_held; /* of bodies, by all transfers */
 
 /* libcurl wants a socket. */
 static curl_socket_t
@@ -211,6 +216,7 @@ receive_body(char *bytes, size_t size, size_t count, void *data)
 	}
 	memcpy(transfer->body + transfer->body_length, bytes, taken);
 	transfer->body_length = needed;
+	bytes_held += taken;
 	transfer->too_large = taken < length;
 	return taken;
 }
@@ -269,8 +275,8 @@ free_headers(Transfer *transfer)
 
 /*
  * Make a transfer ready to be started.  Nothing of the arguments has to stay.
- * timeout_ms bounds the whole of it, unless it is 0.  Give it back with
- * flex_transfer_free().
+ * timeout_ms bounds the whole of it; 0: the caller watches the time, and the
+ * answer may be held back.  Give it back with flex_transfer_free().
  */
 Transfer *
 flex_transfer_prepare(const HttpRequest *request, const char *origin, const char *authorization, long timeout_ms)
@@ -313,7 +319,7 @@ state_of_result(const Transfer *transfer, CURLcode result)
 {
 	if (transfer->too_large)
 		return TRANSFER_TOO_LARGE;
-	if (result == CURLE_OK && transfer->framing.part == FRAMING_BODY)
+	if (result == CURLE_OK && transfer->framing.part == FRAMING_BODY && !transfer->lost_bytes)
 		return TRANSFER_ANSWERED;
 	if (transfer->was_sent)
 		return TRANSFER_BROKEN;
@@ -379,6 +385,7 @@ flex_transfer_free(Transfer *transfer)
 		flex_connection_leave(transfer->socket);
 	curl_easy_cleanup(transfer->easy);
 	free_headers(transfer);
+	bytes_held -= transfer->body_length;
 	free(transfer->body);
 	free(transfer);
 }
@@ -419,6 +426,43 @@ flex_transfer_body(const Transfer *transfer, size_t *length)
 {
 	*length = transfer->body_length;
 	return transfer->body;
+}
+
+/* Bytes of bodies that all transfers hold that have not been released. */
+size_t
+flex_transfer_bytes_held(void)
+{
+	return bytes_held;
+}
+
+/*
+ * Read no more of an answer's body, for now: its server has to wait.  Its headers
+ * are read in any case: libcurl would hand on several lines as one.  Sending is
+ * paused with it, which is over: were it not, libcurl would read once more.
+ */
+void
+flex_transfer_hold(Transfer *transfer)
+{
+	transfer->is_held = true;
+	if (!transfer->is_paused && transfer->body_length > 0)
+		transfer->is_paused = curl_easy_pause(transfer->easy, CURLPAUSE_ALL) == CURLE_OK;
+}
+
+/* Read on.  What libcurl had read already is received at once. */
+void
+flex_transfer_go_on(Transfer *transfer)
+{
+	transfer->is_held = false;
+	if (transfer->is_paused)
+		transfer->lost_bytes |= curl_easy_pause(transfer->easy, CURLPAUSE_CONT) != CURLE_OK;
+	transfer->is_paused = false;
+}
+
+/* True while the answer has to wait. */
+bool
+flex_transfer_is_held(const Transfer *transfer)
+{
+	return transfer->is_held;
 }
 
 /* The value of a header of the answer, or NULL; valid until the next call. */

@@ -17,6 +17,7 @@
 #include "miscadmin.h"
 #include "storage/latch.h"
 
+#include "backpressure.h"
 #include "clock.h"
 #include "poller.h"
 #include "tls.h"
@@ -135,6 +136,8 @@ run_multi(curl_socket_t fd, int events)
 /*
  * Start a request; the beginning of it is on its way when this returns.
  * Nothing of the arguments has to stay.  The transfer must be released.
+ * timeout_ms 0: the caller watches the time, beside other requests of its own;
+ * then the answer has to wait while too many bytes of others are held.
  */
 Transfer *
 flex_transport_start(const HttpRequest *request, const char *origin, const char *authorization, long timeout_ms)
@@ -149,6 +152,8 @@ flex_transport_start(const HttpRequest *request, const char *origin, const char 
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	}
 	under_way++;
+	if (timeout_ms == 0)
+		flex_backpressure_add(transfer);
 	run_multi(CURL_SOCKET_TIMEOUT, 0);
 	return transfer;
 }
@@ -161,6 +166,7 @@ void
 flex_transport_release(Transfer *transfer)
 {
 	under_way--;
+	flex_backpressure_remove(transfer);
 	idle_must_go |= flex_transfer_state(transfer) == TRANSFER_NO_DESCRIPTOR;
 	curl_multi_remove_handle(multi, flex_transfer_handle(transfer));
 	flex_transfer_free(transfer);
@@ -174,6 +180,7 @@ drive(long timeout_ms)
 	ReadySocket ready[MAX_READY];
 	int count;
 
+	flex_backpressure_apply();
 	if (timer_due >= 0)
 		timeout_ms = Min(timeout_ms, Max(timer_due - flex_clock_ms(), 0));
 	count = flex_poller_wait(timeout_ms, ready, &latch_was_set);
@@ -187,6 +194,9 @@ drive(long timeout_ms)
 		if (ready[i].events & WL_SOCKET_WRITEABLE)
 			events |= CURL_CSELECT_OUT;
 		run_multi(ready[i].fd, events);
+		/* Those that are paused now are no longer watched: what was seen of them is out of date. */
+		if (flex_backpressure_apply())
+			break;
 	}
 	if (timer_due >= 0 && timer_due <= flex_clock_ms())
 		run_multi(CURL_SOCKET_TIMEOUT, 0);

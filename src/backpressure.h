@@ -1,0 +1,15 @@
+/*
+ * backpressure.h
+ *		Bounds the bytes of answers that nobody has taken yet.
+ */
+#ifndef FLEX_BACKPRESSURE_H
+#define FLEX_BACKPRESSURE_H
+
+#include "transfer.h"
+
+extern void flex_backpressure_add(Transfer *transfer);
+extern void flex_backpressure_remove(Transfer *transfer);
+extern bool flex_backpressure_apply(void);
+extern bool flex_backpressure_is_due(void);
+
+#endif /* FLEX_BACKPRESSURE_H */
