@@ -5,7 +5,7 @@
 #include "postgres.h"
 
 #include "address.h"
-#include "settings.h"
+#include "effective.h"
 
 #define DEFAULT_DOMAIN "twilio.com"
 
@@ -34,8 +34,8 @@ edge_of_region(const char *region)
 char *
 flex_address_origin(void)
 {
-	const char *region = flex_settings.region;
-	const char *edge = flex_settings.edge;
+	const char *region = flex_effective_string(&flex_settings.region);
+	const char *edge = flex_effective_string(&flex_settings.edge);
 
 	if (flex_setting_is_set(flex_settings.base_url))
 	{

@@ -193,7 +193,10 @@ flex_batch_had_callbacks(Batch *batch)
 	return had;
 }
 
-/* Make the request and find its credentials, as the role that enqueued it. */
+/*
+ * Make the request and find its credentials: those of the role that enqueued it.
+ * The settings are the sender's, which has the rights of the outbox's owner here.
+ */
 static void
 make_request(Sending *sending, const Signature *signature)
 {
@@ -203,12 +206,11 @@ make_request(Sending *sending, const Signature *signature)
 
 	flex_unpack_arguments(signature, sending->claim.arguments, values);
 	sending->request = flex_packing_request(signature, values);
-	sending->origin = flex_address_origin();
-	if (sending->request->authorized)
-		return;
 	GetUserIdAndSecContext(&user, &security);
-	SetUserIdAndSecContext(sending->claim.role, security);
-	sending->authorization = flex_credentials_authorization(sending->claim.account_sid);
+	SetUserIdAndSecContext(GetOuterUserId(), security);
+	sending->origin = flex_address_origin();
+	if (!sending->request->authorized)
+		sending->authorization = flex_credentials_authorization(sending->claim.role, sending->claim.account_sid);
 	SetUserIdAndSecContext(user, security);
 }
 

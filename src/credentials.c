@@ -21,7 +21,7 @@
 #include "utils/memutils.h"
 
 #include "credentials.h"
-#include "settings.h"
+#include "effective.h"
 #include "versions.h"
 
 enum
@@ -77,23 +77,25 @@ raise_settings(const char *message, const char *hint)
 static char *
 authorization_of_settings(void)
 {
-	bool token = flex_setting_is_set(flex_settings.auth_token);
-	bool key = flex_setting_is_set(flex_settings.api_key);
-	bool secret = flex_setting_is_set(flex_settings.api_secret);
+	const char *token = flex_effective_string(&flex_settings.auth_token);
+	const char *key = flex_effective_string(&flex_settings.api_key);
+	const char *secret = flex_effective_string(&flex_settings.api_secret);
+	const char *account = flex_effective_string(&flex_settings.account_sid);
 
-	if (token && (key || secret))
+	if (flex_setting_is_set(token) && (flex_setting_is_set(key) || flex_setting_is_set(secret)))
 		raise_settings("both an auth token and an API key are set",
 					   "Reset flex_api.auth_token, or flex_api.api_key and flex_api.api_secret.");
-	if (key != secret)
-		raise_settings(key ? "an API key is set without its secret" : "an API secret is set without its key",
-					   key ? "Set flex_api.api_secret." : "Set flex_api.api_key.");
-	if (key)
-		return basic_authorization(flex_settings.api_key, flex_settings.api_secret);
-	if (!token)
+	if (flex_setting_is_set(key) && !flex_setting_is_set(secret))
+		raise_settings("an API key is set without its secret", "Set flex_api.api_secret.");
+	if (flex_setting_is_set(secret) && !flex_setting_is_set(key))
+		raise_settings("an API secret is set without its key", "Set flex_api.api_key.");
+	if (flex_setting_is_set(key))
+		return basic_authorization(key, secret);
+	if (!flex_setting_is_set(token))
 		return NULL;
-	if (!flex_setting_is_set(flex_settings.account_sid))
+	if (!flex_setting_is_set(account))
 		raise_settings("an auth token is set without its account", "Set flex_api.account_sid.");
-	return basic_authorization(flex_settings.account_sid, flex_settings.auth_token);
+	return basic_authorization(account, token);
 }
 
 /* Raise 55000 unless the file is a plain one that its owner, we, can read alone. */
@@ -273,12 +275,12 @@ kept_is_good(const char *path, const char *account, const char *role)
 		   now.st_ctim.tv_nsec == kept.file.st_ctim.tv_nsec;
 }
 
-/* The current role's credential from the file; raises 55000 when it has none. */
+/* A role's credential from the file; raises 55000 when it has none. */
 static char *
-authorization_of_file(const char *account)
+authorization_of_file(Oid role_id, const char *account)
 {
 	const char *path = flex_settings.credentials_file;
-	const char *role = GetUserNameFromId(GetUserId(), false);
+	const char *role = GetUserNameFromId(role_id, false);
 	struct stat status;
 	char *found;
 
@@ -303,26 +305,27 @@ authorization_of_file(const char *account)
 static bool
 settings_are_for(const char *account)
 {
-	return account[0] == '\0' || !flex_setting_is_set(flex_settings.account_sid) ||
-		   strcmp(account, flex_settings.account_sid) == 0;
+	const char *own = flex_effective_string(&flex_settings.account_sid);
+
+	return account[0] == '\0' || !flex_setting_is_set(own) || strcmp(account, own) == 0;
 }
 
 /*
- * The value of the Authorization header for the current role; palloc'd, a
- * secret.  account NULL means the one that the settings name; for another, only
- * the file can help.  Raises 55000 when there are no credentials or they
- * contradict each other.
+ * The value of the Authorization header: of the settings that count for a call of
+ * the current role, or the role's from the file; palloc'd, a secret.  account NULL
+ * means the one that the settings name; for another, only the file can help.
+ * Raises 55000 when there are no credentials or they contradict each other.
  */
 char *
-flex_credentials_authorization(const char *account)
+flex_credentials_authorization(Oid role, const char *account)
 {
-	const char *wanted = account != NULL ? account : flex_settings.account_sid;
+	const char *wanted = account != NULL ? account : flex_effective_string(&flex_settings.account_sid);
 	char *authorization = settings_are_for(wanted) ? authorization_of_settings() : NULL;
 
 	if (authorization != NULL)
 		return authorization;
 	if (flex_setting_is_set(flex_settings.credentials_file))
-		return authorization_of_file(wanted);
+		return authorization_of_file(role, wanted);
 	raise_settings("no credentials for the Flex API are set",
 				   "Set flex_api.credentials_file, or flex_api.account_sid with flex_api.auth_token, or "
 				   "flex_api.api_key with flex_api.api_secret.");

@@ -5,6 +5,6 @@
 #ifndef FLEX_CREDENTIALS_H
 #define FLEX_CREDENTIALS_H
 
-extern char *flex_credentials_authorization(const char *account);
+extern char *flex_credentials_authorization(Oid role, const char *account);
 
 #endif /* FLEX_CREDENTIALS_H */

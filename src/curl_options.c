@@ -9,7 +9,7 @@
 #include <curl/curl.h>
 
 #include "curl_options.h"
-#include "settings.h"
+#include "effective.h"
 #include "tls.h"
 
 /* Load balancers close what is idle for a minute: do not send into that. */
@@ -167,7 +167,7 @@ flex_curl_set_options(CURL *easy, const HttpRequest *request, const char *origin
 	FLEX_CURL_SET(easy, CURLOPT_TIMEOUT_MS, timeout_ms);
 	if (timeout_ms == 0)
 		let_hold_back(easy);
-	FLEX_CURL_SET(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) flex_settings.connect_timeout);
+	FLEX_CURL_SET(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) flex_effective_integer(&flex_settings.connect_timeout));
 }
 
 /* Set the request's headers.  *headers is the caller's to free, also after an error. */

@@ -13,8 +13,8 @@
 #include "utils/resowner.h"
 
 #include "arguments.h"
+#include "effective.h"
 #include "sender.h"
-#include "settings.h"
 #include "versions.h"
 
 PG_FUNCTION_INFO_V1(flex_api_drain);
@@ -94,7 +94,7 @@ check_transaction(FunctionCallInfo fcinfo)
 static void
 check_credentials(void)
 {
-	if (!superuser() && flex_settings_are_of_session())
+	if (!superuser() && flex_effective_credentials_are_of_session())
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("credentials that a session has set are not for the requests of other roles"),
 						errhint("RESET flex_api.auth_token, flex_api.api_key and flex_api.api_secret.")));
@@ -114,6 +114,7 @@ flex_api_drain(PG_FUNCTION_ARGS)
 	int64 max_requests = max_requests_argument(fcinfo);
 
 	check_transaction(fcinfo);
+	flex_effective_check_displaced();
 	check_credentials();
 	connected = false;
 	context = AllocSetContextCreate(TopMemoryContext, "flex_api drain", ALLOCSET_DEFAULT_SIZES);

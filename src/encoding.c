@@ -19,7 +19,7 @@
 #include "miscadmin.h"
 
 #include "encoding.h"
-#include "settings.h"
+#include "effective.h"
 
 #define MOST_SHOWN_BYTES 4000 /* of anything in a message */
 #define PIECE_BYTES 65536     /* that are converted without looking for interrupts */
@@ -53,6 +53,13 @@ flex_text_to_wire(const char *text, const char *name)
 	return converted;
 }
 
+/* True when characters that the database cannot hold are to be replaced in this call's answer. */
+static bool
+must_replace(void)
+{
+	return flex_effective_is(&flex_settings.unrepresentable, UNREPRESENTABLE_REPLACE, "replace");
+}
+
 /*
  * What stands, in UTF-8, for a character of an answer that no database can hold
  * (\u0000, half of a surrogate pair): its reader puts it there before the text
@@ -61,7 +68,7 @@ flex_text_to_wire(const char *text, const char *name)
 const char *
 flex_text_stand_in(void)
 {
-	return flex_settings.unrepresentable == UNREPRESENTABLE_REPLACE ? "\xEF\xBF\xBD" : NULL;
+	return must_replace() ? "\xEF\xBF\xBD" : NULL;
 }
 
 /* A copy with "?" for each byte that is not ASCII. */
@@ -158,7 +165,7 @@ flex_text_from_wire(const char *text, int length, int *result_length, const char
 	*result_length = length;
 	if (database_takes_utf8())
 		return unconstify(char *, text);
-	if (flex_settings.unrepresentable == UNREPRESENTABLE_REPLACE)
+	if (must_replace())
 		return convert_with_gaps(text, length, result_length);
 	error_context_stack = &context;
 	converted = pg_any_to_server(text, length, PG_UTF8);

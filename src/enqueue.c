@@ -22,11 +22,11 @@
 #include "utils/varlena.h"
 
 #include "access.h"
+#include "effective.h"
 #include "insertion.h"
 #include "outbox.h"
 #include "packing.h"
 #include "roster.h"
-#include "settings.h"
 #include "versions.h"
 
 #define FUNCTION "flex_enqueue"
@@ -284,8 +284,10 @@ PGDLLEXPORT Datum
 flex_api_enqueue(PG_FUNCTION_ARGS)
 {
 	NewRequest request = {.enqueued_role = GetUserId()};
+	const char *account;
 
 	PreventCommandIfReadOnly("flex_enqueue()");
+	flex_effective_check_displaced();
 	if (PG_ARGISNULL(ARGUMENT_OPERATION))
 		refuse_null("operation");
 	if (PG_ARGISNULL(ARGUMENT_ARGUMENTS))
@@ -304,8 +306,9 @@ flex_api_enqueue(PG_FUNCTION_ARGS)
 		flex_argument_refuse(FUNCTION, "unique_key", request.unique_key, false,
 							 psprintf("a text of %d bytes at the most", MOST_KEY_BYTES));
 	request.enqueued_by = GetUserNameFromId(request.enqueued_role, false);
-	if (flex_setting_is_set(flex_settings.account_sid))
-		request.account_sid = pstrdup(flex_settings.account_sid);
+	account = flex_effective_string(&flex_settings.account_sid);
+	if (flex_setting_is_set(account))
+		request.account_sid = pstrdup(account);
 	plan_wake();
 	PG_RETURN_INT64(insert_or_find(&request));
 }

@@ -9,14 +9,15 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "address.h"
 #include "clock.h"
 #include "credentials.h"
+#include "effective.h"
 #include "exchange.h"
 #include "outcome.h"
-#include "settings.h"
 #include "transport.h"
 
 /* Back-off: a random share of FIRST * 2^repeat milliseconds, at most MOST. */
@@ -33,6 +34,7 @@ struct Exchange
 	char *authorization; /* NULL when the request brings its own */
 	Transfer *transfer;  /* the current try, or the last one */
 	int repeats;
+	int max_repeats;
 	bool answer_was_lost; /* an earlier try may have been carried out */
 	int64 deadline;       /* flex_clock_ms() */
 	int64 started_at;     /* the current try */
@@ -75,11 +77,14 @@ flex_exchange_begin(const HttpRequest *request)
 {
 	Exchange *exchange = palloc0(sizeof(Exchange));
 
+	flex_effective_check_displaced();
+	flex_effective_check_known();
 	exchange->request = request;
 	exchange->origin = flex_address_origin();
 	if (!request->authorized)
-		exchange->authorization = flex_credentials_authorization(NULL);
-	exchange->deadline = flex_clock_ms() + flex_settings.timeout;
+		exchange->authorization = flex_credentials_authorization(GetUserId(), NULL);
+	exchange->max_repeats = flex_effective_integer(&flex_settings.max_retries);
+	exchange->deadline = flex_clock_ms() + flex_effective_integer(&flex_settings.timeout);
 	exchange->release.func = release_exchange;
 	exchange->release.arg = exchange;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, &exchange->release);
@@ -104,7 +109,7 @@ plan_repeat(Exchange *exchange)
 	int64 taken = flex_clock_ms() - exchange->started_at;
 	int64 resume_at;
 
-	if (exchange->repeats >= flex_settings.max_retries ||
+	if (exchange->repeats >= exchange->max_repeats ||
 		flex_outcome_judge(exchange->request, exchange->transfer) != VERDICT_AGAIN)
 		return false;
 	resume_at = flex_clock_ms() + delay_before_repeat(exchange);

@@ -9,6 +9,7 @@
 #include "utils/guc.h"
 
 #include "barrier.h"
+#include "effective.h"
 #include "limits.h"
 #include "roster.h"
 #include "settings.h"
@@ -23,8 +24,10 @@ extern PGDLLEXPORT void _PG_init(void);
 void
 _PG_init(void)
 {
+	flex_effective_note_placeholders();
 	flex_settings_define();
 	flex_limits_define();
+	flex_effective_note_parameters();
 	MarkGUCPrefixReserved("flex_api");
 	/* pg_upgrade starts the servers, too: nothing may be sent from there. */
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)

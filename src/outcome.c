@@ -11,11 +11,11 @@
 
 #include "common/pg_prng.h"
 
+#include "effective.h"
 #include "encoding.h"
 #include "identifier.h"
 #include "outcome.h"
 #include "problem.h"
-#include "settings.h"
 
 #define STATUS_TOO_MANY 429
 #define STATUS_BAD_GATEWAY 502
@@ -133,7 +133,7 @@ flex_outcome_raise(const HttpRequest *request, const Transfer *transfer)
 
 	flex_outcome_explain(request, transfer, &problem);
 	if (state == TRANSFER_TOO_LARGE && flex_transfer_status(transfer) / 100 == 2)
-		flex_error_too_large(&problem, flex_settings.max_response_size);
+		flex_error_too_large(&problem, flex_effective_integer(&flex_settings.max_response_size));
 	if (state == TRANSFER_ANSWERED || state == TRANSFER_TOO_LARGE)
 		flex_error_refused(&problem);
 	if (flex_transfer_was_sent(transfer))

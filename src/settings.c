@@ -258,8 +258,12 @@ typedef struct StringSetting
 	const char *more;
 } StringSetting;
 
-/* pg_settings shows what a parameter is reset to, past the show hook: it must not list these. */
-#define SECRET (GUC_SUPERUSER_ONLY | GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL)
+/*
+ * pg_settings shows what a parameter is reset to, past the show hook: it must not
+ * list these.  GUC_SUPERUSER_ONLY would keep a role from set_config(), which
+ * returns what SHOW does.
+ */
+#define SECRET (GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL)
 
 static const StringSetting string_settings[] = {
 	{
@@ -319,7 +323,7 @@ static const StringSetting string_settings[] = {
 		.name = "flex_api.proxy",
 		.variable = &flex_settings.proxy,
 		.context = PGC_SUSET,
-		.flags = SECRET,
+		.flags = SECRET | GUC_SUPERUSER_ONLY,
 		.check = check_proxy,
 		.show = show_proxy,
 		.brief = "URL of the proxy that requests go through; the environment's proxies are never used.",
@@ -458,30 +462,4 @@ flex_settings_define(void)
 							 "database's encoding does not have that.",
 							 &flex_settings.unrepresentable, UNREPRESENTABLE_ERROR, unrepresentable_values, PGC_USERSET,
 							 0, NULL, NULL, NULL);
-}
-
-/*
- * True when the session has given itself credentials that are not those it began
- * with.
- */
-bool
-flex_settings_are_of_session(void)
-{
-	static const char *const names[] = {"flex_api.auth_token", "flex_api.api_key", "flex_api.api_secret"};
-	const char *const values[] = {flex_settings.auth_token, flex_settings.api_key, flex_settings.api_secret};
-	bool differ = false;
-	Oid user;
-	int security;
-
-	/* What a secret is reset to, only superusers may ask. */
-	GetUserIdAndSecContext(&user, &security);
-	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, security | SECURITY_LOCAL_USERID_CHANGE);
-	for (size_t i = 0; i < lengthof(names); i++)
-	{
-		const char *reset = GetConfigOptionResetString(names[i]);
-
-		differ |= strcmp(values[i] != NULL ? values[i] : "", reset != NULL ? reset : "") != 0;
-	}
-	SetUserIdAndSecContext(user, security);
-	return differ;
 }

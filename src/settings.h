@@ -42,6 +42,5 @@ extern Settings flex_settings;
 
 extern void flex_settings_define(void);
 extern bool flex_setting_is_set(const char *value);
-extern bool flex_settings_are_of_session(void);
 
 #endif /* FLEX_SETTINGS_H */

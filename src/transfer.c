@@ -18,8 +18,8 @@
 
 #include "connection.h"
 #include "curl_options.h"
+#include "effective.h"
 #include "framing.h"
-#include "settings.h"
 #include "tls.h"
 #include "transfer.h"
 
@@ -239,7 +239,7 @@ make_transfer(const HttpRequest *request)
 	transfer->socket = PGINVALID_SOCKET;
 	transfer->is_idempotent = request->idempotent;
 	transfer->request_bytes = request->content_type != NULL ? request->body.len : 0;
-	transfer->limit = (size_t) flex_settings.max_response_size * 1024;
+	transfer->limit = (size_t) flex_effective_integer(&flex_settings.max_response_size) * 1024;
 	return transfer;
 }
 

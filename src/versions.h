@@ -27,6 +27,13 @@
 #define flex_guc_free(pointer) free(pointer)
 #endif
 
+/* 16 keeps the parameters in a hash table, and makes a list of them when asked. */
+#if PG_VERSION_NUM >= 160000
+#define flex_guc_variables(count) get_guc_variables(count)
+#else
+#define flex_guc_variables(count) (*(count) = GetNumConfigOptions(), get_guc_variables())
+#endif
+
 /* 16 moved the varlena macros out of postgres.h. */
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"

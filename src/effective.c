@@ -1,0 +1,227 @@
+/*
+ * effective.c
+ *		The value of a setting that counts for a call.
+ *
+ * A function with SECURITY DEFINER calls the service as its owner, while the
+ * settings in force are those of the session.  What the session's role has set
+ * must not send the owner's data to another account, nor change how the owner's
+ * request is treated.  So where the current role is not the outer one, a value
+ * counts if the current role has set it (a SET clause of the function does), or
+ * if it is the server's or the database's.  Otherwise the value that RESET would
+ * give counts, if that is theirs.  ALTER ROLE ... SET and the options of a
+ * connection replace it, and then the call is refused.
+ *
+ * The same options can take the place of a value that they may not change: a
+ * library that is loaded later finds a placeholder, and nothing of what was
+ * before it.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/guc_tables.h"
+#include "utils/memutils.h"
+
+#include "effective.h"
+#include "versions.h"
+
+#define PREFIX "flex_api."
+#define MOST_PLACEHOLDERS 64
+
+/* The settings that a session may set, and that change what a call does. */
+static struct
+{
+	const char *name;
+	const void *variable;
+	const struct config_generic *parameter;
+} settings[] = {
+	{PREFIX "account_sid", &flex_settings.account_sid},
+	{PREFIX "auth_token", &flex_settings.auth_token},
+	{PREFIX "api_key", &flex_settings.api_key},
+	{PREFIX "api_secret", &flex_settings.api_secret},
+	{PREFIX "edge", &flex_settings.edge},
+	{PREFIX "region", &flex_settings.region},
+	{PREFIX "connect_timeout", &flex_settings.connect_timeout},
+	{PREFIX "timeout", &flex_settings.timeout},
+	{PREFIX "max_retries", &flex_settings.max_retries},
+	{PREFIX "max_response_size", &flex_settings.max_response_size},
+	{PREFIX "unrepresentable", &flex_settings.unrepresentable},
+};
+
+/* Placeholders with a value of the connection's options, from before the library was loaded. */
+static const char *placeholders[MOST_PLACEHOLDERS];
+static int placeholders_count;
+static const char *displaced; /* the first of them that was refused; NULL: none */
+
+/* The parameter of a field of flex_settings. */
+static const struct config_generic *
+parameter_of(const void *variable)
+{
+	for (size_t i = 0; i < lengthof(settings); i++)
+	{
+		if (settings[i].variable == variable)
+			return settings[i].parameter;
+	}
+	elog(ERROR, "no parameter has this variable");
+}
+
+/* True for a value that was given to every session of the server or the database. */
+static bool
+is_everybodys(GucSource source)
+{
+	return source <= PGC_S_DATABASE;
+}
+
+/*
+ * True for a value that counts for calls of the current role.  What ALTER ROLE
+ * has set says that the bootstrap superuser has: it is the session's role's.
+ */
+static bool
+counts(GucSource source, Oid setter)
+{
+	bool has_setter = source == PGC_S_CLIENT || source >= PGC_S_INTERACTIVE;
+
+	return is_everybodys(source) || (has_setter && setter == GetUserId());
+}
+
+/* Raise 55000: the value that would count is not known in this session. */
+pg_noreturn static void
+raise_lost(const char *name)
+{
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		 errmsg("the value of \"%s\" for calls of role \"%s\" is not known", name,
+				GetUserNameFromId(GetUserId(), false)),
+		 errdetail("What connection options or ALTER ROLE have set for role \"%s\" does not count for calls of "
+				   "another role, and has replaced the value that counts.",
+				   GetUserNameFromId(GetSessionUserId(), false)),
+		 errhint("Use SET in the session instead, or give the function that calls a SET clause for the parameter.")));
+}
+
+/* True when the value in force counts, false when that of RESET does; raises 55000 when neither does. */
+static bool
+value_in_force_counts(const struct config_generic *parameter)
+{
+	if (GetUserId() == GetOuterUserId() || counts(parameter->source, parameter->srole))
+		return true;
+	if (!counts(parameter->reset_source, parameter->reset_srole))
+		raise_lost(parameter->name);
+	return false;
+}
+
+/* The value of a string setting that counts for a call of the current role; raises 55000 when it is lost. */
+const char *
+flex_effective_string(char *const *variable)
+{
+	const struct config_generic *parameter = parameter_of(variable);
+	const char *value = value_in_force_counts(parameter) ? *variable : GetConfigOptionResetString(parameter->name);
+
+	return value != NULL ? value : "";
+}
+
+/* The same of an integer setting, in its own unit. */
+int
+flex_effective_integer(const int *variable)
+{
+	const struct config_generic *parameter = parameter_of(variable);
+
+	return value_in_force_counts(parameter) ? *variable : atoi(GetConfigOptionResetString(parameter->name));
+}
+
+/* True when an enum setting has this value, of this name, for a call of the current role. */
+bool
+flex_effective_is(const int *variable, int value, const char *name)
+{
+	const struct config_generic *parameter = parameter_of(variable);
+
+	return value_in_force_counts(parameter) ? *variable == value
+											: strcmp(GetConfigOptionResetString(parameter->name), name) == 0;
+}
+
+/* Raise 55000 when a value that counts is lost: before a request is sent, not when its answer is read. */
+void
+flex_effective_check_known(void)
+{
+	for (size_t i = 0; i < lengthof(settings); i++)
+		(void) value_in_force_counts(settings[i].parameter);
+}
+
+/* True when a secret or a key in force is not the one that server and database give. */
+bool
+flex_effective_credentials_are_of_session(void)
+{
+	char *const *const credentials[] = {&flex_settings.auth_token, &flex_settings.api_key, &flex_settings.api_secret};
+
+	for (size_t i = 0; i < lengthof(credentials); i++)
+	{
+		const struct config_generic *parameter = parameter_of(credentials[i]);
+		const char *value = *credentials[i];
+		const char *reset = GetConfigOptionResetString(parameter->name);
+
+		if (!is_everybodys(parameter->source) &&
+			(!is_everybodys(parameter->reset_source) || strcmp(value ? value : "", reset ? reset : "") != 0))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Raise 55000 when an option of the connection, which was refused, has taken the
+ * place of what the server or the database had set: it is not known any more,
+ * and the default is not what was wanted.
+ */
+void
+flex_effective_check_displaced(void)
+{
+	if (displaced != NULL)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("the value of \"%s\" is not known in this session", displaced),
+						errdetail("The session's connection options set it to a value that was refused when the "
+								  "library was loaded, and which has replaced the one of the server or the database."),
+						errhint("Connect without this option.")));
+}
+
+/* Before parameters are defined: note which the connection's options have set already. */
+void
+flex_effective_note_placeholders(void)
+{
+	int count;
+	struct config_generic **all = flex_guc_variables(&count);
+
+	for (int i = 0; i < count && placeholders_count < MOST_PLACEHOLDERS; i++)
+	{
+		if ((all[i]->flags & GUC_CUSTOM_PLACEHOLDER) != 0 && all[i]->reset_source == PGC_S_CLIENT &&
+			pg_strncasecmp(all[i]->name, PREFIX, strlen(PREFIX)) == 0)
+			placeholders[placeholders_count++] = MemoryContextStrdup(TopMemoryContext, all[i]->name);
+	}
+}
+
+/* Note the parameter of a name, and whether what a connection's option has set was refused. */
+static void
+note_parameter(const struct config_generic *parameter)
+{
+	for (size_t i = 0; i < lengthof(settings); i++)
+	{
+		if (strcmp(settings[i].name, parameter->name) == 0)
+			settings[i].parameter = parameter;
+	}
+	for (int i = 0; i < placeholders_count; i++)
+	{
+		if (parameter->reset_source != PGC_S_CLIENT && pg_strcasecmp(placeholders[i], parameter->name) == 0)
+			displaced = parameter->name;
+	}
+}
+
+/* After they were defined: find them, once. */
+void
+flex_effective_note_parameters(void)
+{
+	int count;
+	struct config_generic **all = flex_guc_variables(&count);
+
+	for (int i = 0; i < count; i++)
+	{
+		if ((all[i]->flags & GUC_CUSTOM_PLACEHOLDER) == 0 && strncmp(all[i]->name, PREFIX, strlen(PREFIX)) == 0)
+			note_parameter(all[i]);
+	}
+}
