@@ -112,7 +112,9 @@ static void
 set_route(CURL *easy, const HttpRequest *request, const char *origin)
 {
 	char *url;
-	const char *proxy = flex_settings.proxy;
+	/* Plain http is for this machine alone, and would show a proxy the credentials. */
+	bool is_plain = pg_strncasecmp(origin, "http://", 7) == 0;
+	const char *proxy = is_plain ? "" : flex_settings.proxy;
 	const char *ca_file = flex_settings.ca_file;
 
 	flex_request_check_size(request);

@@ -109,6 +109,13 @@ foreach my $case (@hosts)
 $session->value('RESET flex_api.edge');
 $session->value('RESET flex_api.region');
 
+# Plain http, which is for this machine alone, would show a proxy the credentials.
+$recorder->clear_notes;
+$session->value("SET flex_api.base_url = '" . $simulator->url . "'");
+is($session->sqlstate($GET), '00000', 'a base_url with plain http is reached beside the proxy');
+is(scalar $recorder->notes, 0, 'which sees nothing');
+$session->value("SET flex_api.base_url = ''");
+
 # Through a proxy to a server: the request goes in the tunnel.
 SKIP:
 {
