@@ -73,7 +73,10 @@ raise_settings(const char *message, const char *hint)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg_internal("%s", message), errhint("%s", hint)));
 }
 
-/* The credential that the settings make, or NULL where they make none. */
+/*
+ * The credential that the settings make, or NULL where they make none.  An API key
+ * goes before the auth token, which has other uses, too, and may be set beside it.
+ */
 static char *
 authorization_of_settings(void)
 {
@@ -82,9 +85,11 @@ authorization_of_settings(void)
 	const char *secret = flex_effective_string(&flex_settings.api_secret);
 	const char *account = flex_effective_string(&flex_settings.account_sid);
 
-	if (flex_setting_is_set(token) && (flex_setting_is_set(key) || flex_setting_is_set(secret)))
-		raise_settings("both an auth token and an API key are set",
-					   "Reset flex_api.auth_token, or flex_api.api_key and flex_api.api_secret.");
+	/* A token that the session has given itself is for this call; a key that all have is not. */
+	if (flex_setting_is_set(token) && flex_effective_is_of_session(&flex_settings.auth_token) &&
+		!flex_effective_is_of_session(&flex_settings.api_key) &&
+		!flex_effective_is_of_session(&flex_settings.api_secret))
+		key = secret = "";
 	if (flex_setting_is_set(key) && !flex_setting_is_set(secret))
 		raise_settings("an API key is set without its secret", "Set flex_api.api_secret.");
 	if (flex_setting_is_set(secret) && !flex_setting_is_set(key))
@@ -140,55 +145,91 @@ split_line(char *line, char *field[FIELDS])
 	return n == FIELD_SECRET;
 }
 
-/*
- * The credential that a line gives the role for the account (empty: any), or
- * NULL.  *account is set to the line's own.
- */
-static char *
-authorization_of_line(char *line, const char *account, const char *role, char **line_account)
+/* A line that fits. */
+typedef struct Line
+{
+	char *account;
+	bool is_for_all; /* its role is * */
+	bool has_key;    /* an API key, not an account with its auth token */
+	char *authorization;
+} Line;
+
+/* Read a line; false when it gives the role nothing for the account (empty: any). */
+static bool
+read_line(char *text, const char *account, const char *role, Line *line)
 {
 	char *field[FIELDS];
 
-	if (line[0] == '#' || !split_line(line, field))
-		return NULL;
+	if (text[0] == '#' || !split_line(text, field))
+		return false;
 	if (flex_setting_is_set(account) && strcmp(field[FIELD_ACCOUNT], account) != 0)
-		return NULL;
-	if (strcmp(field[FIELD_ROLE], "*") != 0 && strcmp(field[FIELD_ROLE], role) != 0)
-		return NULL;
-	*line_account = pstrdup(field[FIELD_ACCOUNT]);
-	return basic_authorization(field[FIELD_USER], field[FIELD_SECRET]);
+		return false;
+	line->is_for_all = strcmp(field[FIELD_ROLE], "*") == 0;
+	if (!line->is_for_all && strcmp(field[FIELD_ROLE], role) != 0)
+		return false;
+	line->account = pstrdup(field[FIELD_ACCOUNT]);
+	line->has_key = strncmp(field[FIELD_USER], "SK", 2) == 0;
+	line->authorization = basic_authorization(field[FIELD_USER], field[FIELD_SECRET]);
+	return true;
+}
+
+/* True when a line goes before the one that was found first: it has the same role's API key. */
+static bool
+goes_before(const Line *line, const Line *found)
+{
+	return found->authorization == NULL || (line->has_key && !found->has_key && line->is_for_all == found->is_for_all);
 }
 
 /*
- * The first line that fits, as with .pgpass.  Where no account is asked for,
- * lines for two accounts are an error: a guess would spend the wrong one's.
+ * Read the next line into text; false at the end.  Raises 55000 for a null byte:
+ * all that reads a line as a string would stop there, and the secret be cut.
+ */
+static bool
+next_line(FILE *file, StringInfo text)
+{
+	int c;
+
+	resetStringInfo(text);
+	while ((c = getc(file)) != EOF && c != '\n')
+	{
+		if (c == '\0')
+		{
+			explicit_bzero(text->data, text->maxlen);
+			raise_settings("the credentials file has a null byte in it",
+						   "Write the file named by flex_api.credentials_file as plain text, in UTF-8.");
+		}
+		appendStringInfoChar(text, (char) c);
+	}
+	return c != EOF || text->len > 0;
+}
+
+/*
+ * The first line that fits, as with .pgpass, but an API key goes before an auth
+ * token of the same role.  Where no account is asked for, lines for two accounts
+ * are an error: a guess would spend the wrong one's.
  */
 static char *
 search_file(FILE *file, const char *account, const char *role, bool *ambiguous)
 {
-	StringInfoData line;
-	char *found = NULL;
-	char *found_account = NULL;
+	StringInfoData text;
+	Line found = {0};
 
-	initStringInfo(&line);
-	while (pg_get_line_buf(file, &line))
+	initStringInfo(&text);
+	while (next_line(file, &text))
 	{
-		char *line_account;
-		char *authorization;
+		Line line;
+		bool fits;
 
-		(void) pg_strip_crlf(line.data);
-		authorization = authorization_of_line(line.data, account, role, &line_account);
-		explicit_bzero(line.data, line.maxlen);
-		if (authorization == NULL)
+		(void) pg_strip_crlf(text.data);
+		fits = read_line(text.data, account, role, &line);
+		explicit_bzero(text.data, text.maxlen);
+		if (!fits)
 			continue;
-		*ambiguous |= found != NULL && strcmp(found_account, line_account) != 0;
-		if (found == NULL)
-		{
-			found = authorization;
-			found_account = line_account;
-		}
+		*ambiguous |= found.authorization != NULL && strcmp(found.account, line.account) != 0;
+		if (goes_before(&line, &found))
+			found = line;
 	}
-	return found;
+	return found.authorization;
 }
 
 /* Raise 55000 for what could not be done, with the reason in errno. */

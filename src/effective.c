@@ -146,6 +146,15 @@ flex_effective_check_known(void)
 		(void) value_in_force_counts(settings[i].parameter);
 }
 
+/* True when the value that counts is the session's own, not that of server or database. */
+bool
+flex_effective_is_of_session(const void *variable)
+{
+	const struct config_generic *parameter = parameter_of(variable);
+
+	return !is_everybodys(value_in_force_counts(parameter) ? parameter->source : parameter->reset_source);
+}
+
 /* True when a secret or a key in force is not the one that server and database give. */
 bool
 flex_effective_credentials_are_of_session(void)

@@ -14,6 +14,7 @@ extern int flex_effective_integer(const int *variable);
 extern bool flex_effective_is(const int *variable, int value, const char *name);
 extern void flex_effective_check_known(void);
 
+extern bool flex_effective_is_of_session(const void *variable);
 extern bool flex_effective_credentials_are_of_session(void);
 extern void flex_effective_check_displaced(void);
 

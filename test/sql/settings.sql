@@ -86,11 +86,11 @@ SELECT body -> 'requests' AS requests FROM flex_request('GET', '/_simulator/coun
 \set key SK00000000000000000000000000000000
 SELECT account, token, key, secret, pg_temp.credentials(account, token, key, secret) FROM (VALUES
 	('', '', '', ''), (:'account', '', '', ''), ('', 's3cret', '', ''), ('', '', :'key', ''), ('', '', '', 's3cret'),
-	(:'account', 's3cret', :'key', ''), (:'account', 's3cret', '', 's3cret'), (:'account', 's3cret', :'key', 's3cret')) AS settings (account, token, key, secret);
+	(:'account', 's3cret', :'key', ''), (:'account', 's3cret', '', 's3cret')) AS settings (account, token, key, secret);
 SELECT body -> 'requests' = :'before_requests' AS nothing_was_sent FROM flex_request('GET', '/_simulator/counters');
--- and those that do: the account's token, the key's secret, with or without the account
+-- and those that do: the account's token, the key's secret, with or without the account, and beside a token
 SELECT account <> '' AS account, token, key <> '' AS key, secret, pg_temp.credentials(account, token, key, secret) FROM (VALUES
-	(:'account', 'test-token', '', ''), ('', '', :'key', 'test-secret'), (:'account', '', :'key', 'test-secret'), (:'account', 'wrong', '', '')) AS settings (account, token, key, secret);
+	(:'account', 'test-token', '', ''), ('', '', :'key', 'test-secret'), (:'account', '', :'key', 'test-secret'), (:'account', 'no-token', :'key', 'test-secret'), (:'account', 'wrong', '', '')) AS settings (account, token, key, secret);
 SELECT convert_from(decode(substring(headers ->> 'authorization' FROM 'Basic (.*)'), 'base64'), 'UTF8') AS credentials FROM pg_temp.sent();
 -- the file: not there, not a file, without a line for this role; what it gives to whom is a TAP test's
 CREATE FUNCTION pg_temp.credentials_file(path text) RETURNS SETOF text LANGUAGE plpgsql AS $$

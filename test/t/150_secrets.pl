@@ -130,6 +130,23 @@ is(used($one), "$A:first", 'the first line that fits, without the line\'s end');
 is(used($two), "$A:last line without an end", 'the last line');
 is(used(session('th:re\\e')), "$A:s:e\\c:r:et", 'backslashes before colons and backslashes');
 
+# An API key and an auth token of one role: calls use the key, whichever comes first.
+write_file("$A:one:$A:token\n$A:one:SK1:secret\n$A:two:SK2:secret\n$A:two:$A:token\n$A:*:SK3:secret\n");
+is(used($one), 'SK1:secret', 'a key behind the token');
+is(used($two), 'SK2:secret', 'a key before the token');
+write_file("$A:one:$A:token\n$A:*:SK3:secret\n");
+is(used($one), "$A:token", 'a role\'s own line goes before the key of all');
+is(used($two), 'SK3:secret', '... which the others have');
+write_file("$A:one:$A:token\n$B:one:SK4:secret\n");
+is(used($one), '55000', 'a key of another account is not guessed');
+
+# A null byte would cut the secret.
+write_file("$A:two:$A:other\n$A:one:$A:half\0secret\n");
+is(used($one), '55000', 'a file with a null byte');
+$error = $one->query(q{SELECT status FROM flex_request('GET', '/')})->{error};
+like("$error->{M} $error->{H}", qr/null byte.*credentials_file/, '... says so');
+unlike(join(' ', %$error), qr/half/, '... without the secret');
+
 # Whose lines.
 write_file("$A:one:SK1:one-secret\n$B:two:SK2:two-secret\n");
 is(used($one), 'SK1:one-secret', 'a role gets its line');
@@ -189,7 +206,7 @@ is(used($super), '55000', 'no credentials');
 $super->value("SET flex_api.account_sid = '$A'; SET flex_api.auth_token = 'token-1'");
 is(used($super), "$A:token-1", 'account and token');
 $super->value("SET flex_api.api_key = 'SK1'; SET flex_api.api_secret = 'secret-2'");
-is(used($super), '55000', 'a token and a key contradict each other');
+is(used($super), 'SK1:secret-2', 'with a token and a key, the key');
 $super->value('RESET flex_api.auth_token');
 is(used($super), 'SK1:secret-2', 'key and secret');
 $super->value('RESET flex_api.api_secret');

@@ -143,6 +143,17 @@ sub check_ways
 	is(both($eve), "$theirs $key:eves", "$when: a key and its secret");
 	$eve->value('RESET ALL');
 
+	# A key goes before a token, but the session's token before a key of the database's
+	$eve->value("SET flex_api.account_sid = '$eves'; SET flex_api.auth_token = 'eves'; SET flex_api.api_key = '$key'; SET flex_api.api_secret = 'keys'");
+	is(both($eve), "$theirs $key:keys", "$when: key and token");
+	$node->safe_psql('postgres', "SET client_min_messages = error; ALTER DATABASE postgres SET flex_api.api_key = 'SKd'; ALTER DATABASE postgres SET flex_api.api_secret = 'databases'");
+	$eve = session('eve');
+	is(both($eve), 'SKd:databases SKd:databases', "$when: a key of the database's beside the server's token");
+	$eve->value("SET flex_api.account_sid = '$eves'; SET flex_api.auth_token = 'eves'");
+	is(both($eve), "SKd:databases $hers", '... and the session\'s token');
+	$node->safe_psql('postgres', 'ALTER DATABASE postgres RESET ALL');
+	$eve = session('eve');
+
 	# After SET ROLE what was set counts for the role's own calls; inside a function of the one that has set it, as well
 	$eve->value("SET flex_api.account_sid = '$eves'; SET flex_api.auth_token = 'eves'; SET ROLE friend");
 	is(both($eve), "$theirs $hers", "$when: SET ROLE");
