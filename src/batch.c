@@ -7,7 +7,9 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_proc.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
@@ -19,6 +21,7 @@
 #include "settings.h"
 #include "settlement.h"
 #include "transport.h"
+#include "versions.h"
 
 #define PORTION_BYTES (16 * 1024 * 1024) /* of answers that one transaction settles */
 #define BYTES_AT_ONCE (2 * 1024 * 1024)  /* of answers that are read and written within a tenth of a second */
@@ -214,10 +217,12 @@ make_request(Sending *sending, const Signature *signature)
 	SetUserIdAndSecContext(user, security);
 }
 
-/* Raise when a claim cannot be sent by anybody. */
+/* Raise when a claim cannot be sent, by anybody or for its role. */
 static void
 check_claim(const Claim *claim, const Signature *signature)
 {
+	AclResult result;
+
 	if (claim->foreign)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("the request was enqueued in another database, of which this is a copy")));
@@ -226,6 +231,10 @@ check_claim(const Claim *claim, const Signature *signature)
 	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(claim->role)))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("the role that enqueued the request does not exist")));
+	/* It may have been revoked since then. */
+	result = flex_function_aclcheck(signature->function, claim->role);
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_FUNCTION, claim->operation);
 }
 
 /*

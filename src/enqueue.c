@@ -322,10 +322,11 @@ decide(int64 id, bool retry)
 	bool is_superuser = superuser();
 	OutboxAccess access;
 	const char *refusal;
+	char *to_send;
 
 	SPI_connect();
 	flex_outbox_enter(&access);
-	refusal = flex_outbox_decide(id, is_superuser ? InvalidOid : role, role_name, retry);
+	refusal = flex_outbox_decide(id, is_superuser ? InvalidOid : role, role_name, retry, &to_send);
 	flex_outbox_leave(&access);
 	if (refusal != NULL && refusal[0] == '\0')
 		ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND), errmsg("request " INT64_FORMAT " is not in the outbox", id)));
@@ -333,6 +334,9 @@ decide(int64 id, bool retry)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("request " INT64_FORMAT " cannot be %s", id, retry ? "retried" : "cancelled"),
 						errdetail_internal("%s", refusal)));
+	/* The right may have been revoked since it was enqueued; the error takes the retry back. */
+	if (to_send != NULL)
+		(void) signature_of(to_send);
 	SPI_finish();
 	if (retry)
 		plan_wake();

@@ -464,21 +464,25 @@ flex_outbox_was_drained(void)
 /*
  * Make a request pending again, or cancel it; role InvalidOid for anybody's.
  * Returns NULL, or a sentence that says why not, or "" when there is no such
- * request of the role's.
+ * request of the role's.  *to_send is set to the operation, in the current
+ * context, when the request is to be sent again, else to NULL.
  */
 const char *
-flex_outbox_decide(int64 id, Oid role, const char *role_name, bool retry)
+flex_outbox_decide(int64 id, Oid role, const char *role_name, bool retry, char **to_send)
 {
 	bool is_anybodys = !OidIsValid(role);
 	char nulls[4 + 1] = {' ', is_anybodys ? 'n' : ' ', is_anybodys ? 'n' : ' ', ' ', '\0'};
 	NameData name = {0};
 	Datum values[4] = {Int64GetDatum(id), ObjectIdGetDatum(role), NameGetDatum(&name), ObjectIdGetDatum(MyDatabaseId)};
 	const char *state;
+	char *operation;
 
+	*to_send = NULL;
 	namestrcpy(&name, role_name);
 	if (flex_statement_run(LOCK_REQUEST, values, nulls) == 0)
 		return "";
 	state = text_column(0, 1);
+	operation = text_column(0, 3);
 	if (retry && DatumGetBool(value(0, 2)))
 		return "It was enqueued in another database, of which this is a copy.";
 	/* Of a request that has succeeded, only a callback that failed can be repeated. */
@@ -488,5 +492,7 @@ flex_outbox_decide(int64 id, Oid role, const char *role_name, bool retry)
 		strcmp(state, retry ? "pending" : "cancelled") == 0)
 		return psprintf("Its state is \"%s\".", state);
 	flex_statement_run(retry ? RETRY : CANCEL, values, NULL);
+	if (retry)
+		*to_send = operation;
 	return NULL;
 }

@@ -91,6 +91,6 @@ extern TimestampTz flex_outbox_next_callback(void);
 extern int flex_outbox_expire(int retention_minutes, int limit);
 extern bool flex_outbox_note_drain(bool is_worker);
 extern bool flex_outbox_was_drained(void);
-extern const char *flex_outbox_decide(int64 id, Oid role, const char *role_name, bool retry);
+extern const char *flex_outbox_decide(int64 id, Oid role, const char *role_name, bool retry, char **to_send);
 
 #endif /* FLEX_OUTBOX_H */

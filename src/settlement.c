@@ -246,6 +246,9 @@ is_requests_fault(int sqlerrcode)
 {
 	int category = ERRCODE_TO_CATEGORY(sqlerrcode);
 
+	/* What was revoked can be granted again. */
+	if (sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE)
+		return false;
 	return category == ERRCODE_DATA_EXCEPTION || category == ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION ||
 		   category == ERRCODE_PROGRAM_LIMIT_EXCEEDED;
 }

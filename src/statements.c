@@ -208,7 +208,8 @@ static const Statement statements[STATEMENTS] = {
 	/* Whose it is, is asked as the table's policy asks; no role: anybody's. */
 	[LOCK_REQUEST] =
 		{
-			.sql = "SELECT state, enqueued_in <> $4 FROM $t.flex_outbox WHERE id = $1 AND ($2 IS NULL OR enqueued_role "
+			.sql = "SELECT state, enqueued_in <> $4, operation FROM $t.flex_outbox WHERE id = $1 AND ($2 IS NULL OR "
+				   "enqueued_role "
 				   "= $2 "
 				   "AND (finished_at IS NULL OR enqueued_by = $3)) FOR UPDATE",
 			.count = 4,
