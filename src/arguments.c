@@ -81,6 +81,8 @@ flex_parameter_describe(Parameter *parameter, const Operation *operation, const 
 	if (path_has(operation->path, parameter->wire))
 		parameter->place = PLACE_PATH;
 
+	if (parameter->place == PLACE_PATH && type == TEXTARRAYOID)
+		elog(ERROR, "argument \"%s\" of a path is an array", name);
 	if (parameter->place == PLACE_PATH)
 		parameter->required = true;
 	else if (rule->place == PLACE_BY_METHOD)

@@ -9,6 +9,7 @@
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
+#include "entry.h"
 #include "operations.h"
 #include "versions.h"
 
@@ -28,10 +29,14 @@ enum
 PGDLLEXPORT Datum
 flex_api_operations(PG_FUNCTION_ARGS)
 {
+	static const EntryPoint entry = {.returns_set = true};
+	static const Oid types[COLUMNS] = {TEXTOID, TEXTOID, TEXTOID, BOOLOID, FLOAT8OID};
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	const Operation *operation;
 
+	flex_entry_check(fcinfo, &entry);
 	InitMaterializedSRF(fcinfo, 0);
+	flex_entry_check_row(result->setDesc, types, COLUMNS);
 	for (int i = 0; (operation = flex_operation_at(i)) != NULL; i++)
 	{
 		Datum values[COLUMNS];

@@ -20,6 +20,7 @@
 
 #include "custom_request.h"
 #include "encoding.h"
+#include "entry.h"
 #include "exchange.h"
 #include "outcome.h"
 #include "pages.h"
@@ -124,14 +125,19 @@ call(const HttpRequest *request, MemoryContext columns, Datum *values, bool *nul
 PGDLLEXPORT Datum
 flex_api_request(PG_FUNCTION_ARGS)
 {
+	/* Without the headers in tables of version 1.0.0. */
+	static const EntryPoint entry = {.least = 4, .count = 5, .types = {TEXTOID, TEXTOID, JSONBOID, JSONBOID, JSONBOID}};
+	static const Oid types[COLUMNS] = {INT4OID, JSONBOID, JSONBOID};
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext work = AllocSetContextCreate(caller, "flex_api request", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext exchange = AllocSetContextCreate(work, "flex_api exchange", ALLOCSET_DEFAULT_SIZES);
 	volatile Datum result = (Datum) 0;
 	TupleDesc desc;
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE || desc->natts != COLUMNS)
+	flex_entry_check(fcinfo, &entry);
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, FUNCTION " does not return what it should");
+	flex_entry_check_row(desc, types, COLUMNS);
 	PG_TRY();
 	{
 		Datum values[COLUMNS];
@@ -186,9 +192,16 @@ list(FunctionCallInfo fcinfo)
 PGDLLEXPORT Datum
 flex_api_request_list(PG_FUNCTION_ARGS)
 {
+	static const EntryPoint entry = {
+		.result = JSONBOID,
+		.returns_set = true,
+		.count = 5,
+		.types = {TEXTOID, JSONBOID, TEXTOID, INT8OID, JSONBOID},
+	};
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext work = AllocSetContextCreate(caller, "flex_api list", ALLOCSET_DEFAULT_SIZES);
 
+	flex_entry_check(fcinfo, &entry);
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	MemoryContextSwitchTo(work);
 	PG_TRY();

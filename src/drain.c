@@ -14,6 +14,7 @@
 
 #include "arguments.h"
 #include "effective.h"
+#include "entry.h"
 #include "sender.h"
 #include "versions.h"
 
@@ -109,10 +110,13 @@ flex_api_drain(PG_FUNCTION_ARGS)
 		.commit = commit_transaction,
 		.roll_back = roll_back_transaction,
 	};
+	static const EntryPoint entry = {.result = VOIDOID, .count = 1, .types = {INT8OID}};
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context;
-	int64 max_requests = max_requests_argument(fcinfo);
+	int64 max_requests;
 
+	flex_entry_check(fcinfo, &entry);
+	max_requests = max_requests_argument(fcinfo);
 	check_transaction(fcinfo);
 	flex_effective_check_displaced();
 	check_credentials();

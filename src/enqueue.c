@@ -23,6 +23,7 @@
 
 #include "access.h"
 #include "effective.h"
+#include "entry.h"
 #include "insertion.h"
 #include "outbox.h"
 #include "packing.h"
@@ -283,9 +284,15 @@ priority_argument(FunctionCallInfo fcinfo)
 PGDLLEXPORT Datum
 flex_api_enqueue(PG_FUNCTION_ARGS)
 {
+	static const EntryPoint entry = {
+		.result = INT8OID,
+		.count = 9,
+		.types = {TEXTOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID},
+	};
 	NewRequest request = {.enqueued_role = GetUserId()};
 	const char *account;
 
+	flex_entry_check(fcinfo, &entry);
 	PreventCommandIfReadOnly("flex_enqueue()");
 	flex_effective_check_displaced();
 	if (PG_ARGISNULL(ARGUMENT_OPERATION))
@@ -312,6 +319,9 @@ flex_api_enqueue(PG_FUNCTION_ARGS)
 	plan_wake();
 	PG_RETURN_INT64(insert_or_find(&request));
 }
+
+/* What flex_outbox_retry() and flex_outbox_cancel() look like: the request's id. */
+static const EntryPoint decision = {.result = VOIDOID, .count = 1, .types = {INT8OID}};
 
 /* Decide on a request of the current role's; a superuser may on anybody's. */
 static void
@@ -345,6 +355,7 @@ decide(int64 id, bool retry)
 PGDLLEXPORT Datum
 flex_api_outbox_retry(PG_FUNCTION_ARGS)
 {
+	flex_entry_check(fcinfo, &decision);
 	decide(PG_GETARG_INT64(0), true);
 	PG_RETURN_VOID();
 }
@@ -352,14 +363,18 @@ flex_api_outbox_retry(PG_FUNCTION_ARGS)
 PGDLLEXPORT Datum
 flex_api_outbox_cancel(PG_FUNCTION_ARGS)
 {
+	flex_entry_check(fcinfo, &decision);
 	decide(PG_GETARG_INT64(0), false);
 	PG_RETURN_VOID();
 }
 
-/* flex_outbox_wake(): the worker is to look into the outbox, after the commit. */
+/*
+ * flex_outbox_wake(): the worker is to look into the outbox, after the commit.  It
+ * takes no argument, and NULL is a result of whatever type.
+ */
 PGDLLEXPORT Datum
 flex_api_outbox_wake(PG_FUNCTION_ARGS)
 {
 	plan_wake();
-	PG_RETURN_VOID();
+	PG_RETURN_NULL();
 }

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/memutils.h"
@@ -23,7 +24,7 @@ PG_FUNCTION_INFO_V1(flex_api_list);
 static void
 choose_page_size(const Signature *signature, NullableDatum *values, int64 max_rows)
 {
-	NullableDatum *value = &values[flex_signature_position(signature, "page_size")];
+	NullableDatum *value = &values[flex_signature_position(signature, "page_size", INT4OID)];
 	int64 pages;
 
 	if (!value->isnull)
@@ -46,7 +47,8 @@ list(FunctionCallInfo fcinfo)
 	HttpRequest *request;
 
 	flex_signature_values(signature, fcinfo, values);
-	max_rows = flex_pages_max_rows(signature->operation->name, &values[flex_signature_position(signature, "max_rows")]);
+	max_rows = flex_pages_max_rows(signature->operation->name,
+								   &values[flex_signature_position(signature, "max_rows", INT8OID)]);
 	choose_page_size(signature, values, max_rows);
 	request = flex_request_build(signature->operation, signature->parameters, signature->count, values);
 	flex_pages_fetch(request, (ReturnSetInfo *) fcinfo->resultinfo, signature->decoder, NULL, max_rows);

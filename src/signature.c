@@ -215,14 +215,14 @@ flex_signature_values(const Signature *signature, FunctionCallInfo fcinfo, Nulla
 	memcpy(values, fcinfo->args, sizeof(NullableDatum) * signature->count);
 }
 
-/* The position of an argument; raises when the function has none of that name. */
+/* The position of an argument; raises when the function has none of that name and type. */
 int
-flex_signature_position(const Signature *signature, const char *name)
+flex_signature_position(const Signature *signature, const char *name, Oid type)
 {
 	for (int i = 0; i < signature->count; i++)
 	{
-		if (strcmp(signature->parameters[i].name, name) == 0)
+		if (strcmp(signature->parameters[i].name, name) == 0 && signature->parameters[i].type == type)
 			return i;
 	}
-	elog(ERROR, "%s has no argument \"%s\"", signature->operation->name, name);
+	elog(ERROR, "%s has no argument \"%s\" of type %s", signature->operation->name, name, format_type_be(type));
 }

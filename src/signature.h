@@ -23,6 +23,6 @@ typedef struct Signature
 extern Signature *flex_signature_of_operation(const Operation *operation, Oid schema);
 extern Signature *flex_signature_of_call(FunctionCallInfo fcinfo);
 extern void flex_signature_values(const Signature *signature, FunctionCallInfo fcinfo, NullableDatum *values);
-extern int flex_signature_position(const Signature *signature, const char *name);
+extern int flex_signature_position(const Signature *signature, const char *name, Oid type);
 
 #endif /* FLEX_SIGNATURE_H */

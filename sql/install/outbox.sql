@@ -300,4 +300,12 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION flex_outbox_wake() IS
 'Tells the background worker of this database, at commit, to look into the outbox.
 flex_enqueue() does so by itself.';
-SELECT flex_outbox_wake();
+-- The type is this script's own: no function that somebody has made before takes it,
+-- or makes the call ambiguous.
+CREATE TYPE flex_outbox_wake_now AS ();
+CREATE FUNCTION flex_outbox_wake(flex_outbox_wake_now) RETURNS void
+AS 'MODULE_PATHNAME', 'flex_api_outbox_wake'
+LANGUAGE C VOLATILE;
+SELECT flex_outbox_wake(NULL::flex_outbox_wake_now);
+DROP FUNCTION flex_outbox_wake(flex_outbox_wake_now);
+DROP TYPE flex_outbox_wake_now;

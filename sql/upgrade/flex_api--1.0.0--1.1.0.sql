@@ -300,4 +300,12 @@ Returns one row a channel.
 Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_webchat_create.';
 
 -- At the end: a worker that waited for these tables goes on.
-SELECT flex_outbox_wake();
+-- The type is this script's own: no function that somebody has made before takes it,
+-- or makes the call ambiguous.
+CREATE TYPE flex_outbox_wake_now AS ();
+CREATE FUNCTION flex_outbox_wake(flex_outbox_wake_now) RETURNS void
+AS 'MODULE_PATHNAME', 'flex_api_outbox_wake'
+LANGUAGE C VOLATILE;
+SELECT flex_outbox_wake(NULL::flex_outbox_wake_now);
+DROP FUNCTION flex_outbox_wake(flex_outbox_wake_now);
+DROP TYPE flex_outbox_wake_now;

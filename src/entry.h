@@ -1,0 +1,25 @@
+/*
+ * entry.h
+ *		What an SQL function must look like to have a C function of ours.
+ */
+#ifndef FLEX_ENTRY_H
+#define FLEX_ENTRY_H
+
+#include "access/tupdesc.h"
+#include "fmgr.h"
+
+#define FLEX_MOST_ARGUMENTS 16
+
+typedef struct EntryPoint
+{
+	Oid result; /* InvalidOid: a row, which flex_entry_check_row() looks at */
+	bool returns_set;
+	int least; /* arguments, as an older version has them; 0: all */
+	int count; /* of types */
+	Oid types[FLEX_MOST_ARGUMENTS];
+} EntryPoint;
+
+extern void flex_entry_check(FunctionCallInfo fcinfo, const EntryPoint *entry);
+extern void flex_entry_check_row(TupleDesc desc, const Oid *types, int count);
+
+#endif /* FLEX_ENTRY_H */
