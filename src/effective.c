@@ -98,15 +98,21 @@ raise_lost(const char *name)
 		 errhint("Use SET in the session instead, or give the function that calls a SET clause for the parameter.")));
 }
 
+/* True when neither the value in force counts nor that of RESET. */
+static bool
+is_lost(const struct config_generic *parameter)
+{
+	return GetUserId() != GetOuterUserId() && !counts(parameter->source, parameter->srole) &&
+		   !counts(parameter->reset_source, parameter->reset_srole);
+}
+
 /* True when the value in force counts, false when that of RESET does; raises 55000 when neither does. */
 static bool
 value_in_force_counts(const struct config_generic *parameter)
 {
-	if (GetUserId() == GetOuterUserId() || counts(parameter->source, parameter->srole))
-		return true;
-	if (!counts(parameter->reset_source, parameter->reset_srole))
+	if (is_lost(parameter))
 		raise_lost(parameter->name);
-	return false;
+	return GetUserId() == GetOuterUserId() || counts(parameter->source, parameter->srole);
 }
 
 /* The value of a string setting that counts for a call of the current role; raises 55000 when it is lost. */
@@ -128,14 +134,19 @@ flex_effective_integer(const int *variable)
 	return value_in_force_counts(parameter) ? *variable : atoi(GetConfigOptionResetString(parameter->name));
 }
 
-/* True when an enum setting has this value, of this name, for a call of the current role. */
+/*
+ * True when an enum setting has this value, of this name, for a call of the current
+ * role.  A lost value is no error, for this is asked when an answer is read: the one
+ * in force is taken, which is the sender's for a request of the outbox.
+ */
 bool
 flex_effective_is(const int *variable, int value, const char *name)
 {
 	const struct config_generic *parameter = parameter_of(variable);
 
-	return value_in_force_counts(parameter) ? *variable == value
-											: strcmp(GetConfigOptionResetString(parameter->name), name) == 0;
+	if (is_lost(parameter) || value_in_force_counts(parameter))
+		return *variable == value;
+	return strcmp(GetConfigOptionResetString(parameter->name), name) == 0;
 }
 
 /* Raise 55000 when a value that counts is lost: before a request is sent, not when its answer is read. */
@@ -143,7 +154,10 @@ void
 flex_effective_check_known(void)
 {
 	for (size_t i = 0; i < lengthof(settings); i++)
-		(void) value_in_force_counts(settings[i].parameter);
+	{
+		if (is_lost(settings[i].parameter))
+			raise_lost(settings[i].name);
+	}
 }
 
 /* True when the value that counts is the session's own, not that of server or database. */

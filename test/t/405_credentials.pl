@@ -115,6 +115,15 @@ foreach my $names (['flex_api.auth_token'], ['flex_api.api_key'], ['flex_api.api
 	$bobs->value("RESET $_") for @$names;
 }
 is(state_of($id), 'pending', '... leaves the requests');
+foreach my $name (sort keys %own)
+{
+	my $session = FlexApi::Session->new($node, user => 'bob', options => "-c $name=$own{$name}");
+	is($session->sqlstate('CALL flex_outbox_drain()'), '55000', "a drain by a plain role that has $name of its connection options");
+	$super->value("SET client_min_messages = error; ALTER ROLE bob SET $name = '$own{$name}'");
+	$session = FlexApi::Session->new($node, user => 'bob');
+	is($session->sqlstate('CALL flex_outbox_drain()'), '55000', "... and of ALTER ROLE");
+	$super->value("ALTER ROLE bob RESET ALL; RESET client_min_messages");
+}
 is(scalar($server->notes), 0, '... and sends nothing');
 $bobs->value('RESET ALL');
 $bobs->value("SET flex_api.auth_token = ''");

@@ -197,7 +197,7 @@ sub check_others
 	my @rows = (
 		[ 'timeout', '1ms', '/slow', qr/^08/ ],
 		[ 'max_retries', '0', '/flaky', qr/^TW503$/ ],
-		[ 'unrepresentable', 'error', '/nul', qr/^22P05$/ ],
+		[ 'unrepresentable', 'error', '/nul', qr/^08P01$/ ],
 		[ 'max_response_size', '1kB', '/large', qr/^54000$|^08P01$/ ]);
 
 	foreach my $row (@rows)
