@@ -2,8 +2,9 @@
 # anywhere, and in HTTP/2 frames.  After each case the process lives, the next call is well, and
 # no value has been returned that was not sent for the request; in the end memory is what it was.
 #
-# FLEX_FUZZ_CASES: how many (2,000).  FLEX_FUZZ_SEED, FLEX_FUZZ_FIRST: which; the output says how to
-# repeat one.  What a cut of TLS does depends on a connection's number, and so on the cases before.
+# FLEX_FUZZ_CASES: how many (20,000).  FLEX_FUZZ_SEED: which, a number or "random"; the same ones each
+# time without it, so that what has passed passes again.  FLEX_FUZZ_FIRST: the first of them; the output
+# says how to repeat one.  What a cut of TLS does depends on a connection's number, and so on the cases before.
 
 use strict;
 use warnings;
@@ -22,8 +23,9 @@ use Socket qw(AF_UNIX IPPROTO_TCP PF_UNSPEC SOCK_STREAM TCP_NODELAY);
 use Test::More;
 use Time::HiRes qw(time);
 
-my $CASES = $ENV{FLEX_FUZZ_CASES} // 2000;
-my $SEED = $ENV{FLEX_FUZZ_SEED} // (time() * 1000) % 1_000_000;
+my $CASES = $ENV{FLEX_FUZZ_CASES} // 20_000;
+my $SEED = $ENV{FLEX_FUZZ_SEED} // 1;
+$SEED = (time() * 1000) % 1_000_000 if $SEED eq 'random';
 my $FIRST = $ENV{FLEX_FUZZ_FIRST} // 1;
 my $TIMEOUT = 0.15 * FlexApi::slowness();
 my $WARM_UP = int($CASES / 4);

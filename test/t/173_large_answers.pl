@@ -109,11 +109,6 @@ sub ended_by
 	sleep $reading / 4; # nothing can be waited for: that it is read is not to be seen
 	my $begin = time();
 	$control->value("SELECT $interrupt(" . $session->pid . ')');
-	# A drain settles what is under way after a cancel, until it is cancelled again.
-	while ($statement =~ /drain/ && !IO::Select->new($session->{socket})->can_read(0.05))
-	{
-		$control->value("SELECT $interrupt(" . $session->pid . ')');
-	}
 	my $result = $session->receive;
 	return (time() - $begin, $result->{error} ? $result->{error}->{C} : $result->{closed} ? 'closed' : 'ended');
 }
@@ -151,15 +146,22 @@ for (1 .. 3)
 $session->value('RESET statement_timeout');
 cmp_ok(min(@over, 1000), '<', $reading / 4, sprintf('statement_timeout acts %.3f s late, where reading takes %.3f s', min(@over, 1000), $reading));
 
-# The outbox, which reads an answer when it settles
+# The outbox, which reads an answer when it settles, and not once more when it has to end.  The
+# least of three tries, as above.
 foreach my $interrupt ('pg_cancel_backend', 'pg_terminate_backend')
 {
-	my $drainer = FlexApi::Session->new($node);
+	my @seconds;
 
-	$control->value("SELECT flex_enqueue('flex_webchat_create', '{\"address_sid\": \"IG00000000000000000000000000000001\"}')");
-	my ($seconds, $end) = ended_by($drainer, 'CALL flex_outbox_drain()', $reading, $interrupt);
-	like($end, $interrupt =~ /cancel/ ? qr/^57014$/ : qr/^57P01$|^closed$/, "$interrupt while an answer is settled");
-	cmp_ok($seconds, '<', $reading / 4, sprintf('... acts after %.3f s', $seconds));
+	for (1 .. 3)
+	{
+		my $drainer = FlexApi::Session->new($node);
+
+		$control->value("SELECT flex_enqueue('flex_webchat_create', '{\"address_sid\": \"IG00000000000000000000000000000001\"}')");
+		my ($seconds, $end) = ended_by($drainer, 'CALL flex_outbox_drain()', $reading, $interrupt);
+		like($end, $interrupt =~ /cancel/ ? qr/^57014$/ : qr/^57P01$|^closed$/, "$interrupt while an answer is settled");
+		push @seconds, $seconds;
+	}
+	cmp_ok(min(@seconds), '<', $reading / 4, sprintf('... acts after %.3f s, where reading takes %.3f s', min(@seconds), $reading));
 }
 $session->value('CALL flex_outbox_drain()');
 is($session->value("SELECT string_agg(DISTINCT state, ', ') FROM flex_outbox"), 'uncertain', '... and each request has an end');
