@@ -6,6 +6,7 @@ use strict;
 use warnings;
 
 use FlexApi;
+use List::Util qw(max);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -38,26 +39,22 @@ sub chats { return enqueue('flex_webchat_create', '{"address_sid": "IG0000000000
 sub interactions { return enqueue('flex_interaction_create', '{"channel": {"type": "sms"}}', @_); }
 sub statuses { return enqueue('flex_provisioning_status_fetch', '{}', @_); }
 
-# The most requests of a path within any second.
-sub most_in_a_second
-{
-	my ($path) = @_;
-	my @times = sort { $a <=> $b } map { (split)[0] } $server->notes(qr/ \Q$path\E$/);
-	my $most = 0;
-
-	foreach my $i (0 .. $#times)
-	{
-		my $count = grep { $_ >= $times[$i] && $_ < $times[$i] + 1 } @times;
-		$most = $count if $count > $most;
-	}
-	return $most;
-}
 # Seconds from the first request of a path to the last.
 sub spread
 {
 	my ($path) = @_;
 	my @times = sort { $a <=> $b } map { (split)[0] } $server->notes(qr/ \Q$path\E$/);
 	return $times[-1] - $times[0];
+}
+# A rate is kept when all requests take the time that they must; a tenth of a second's may come at
+# once.  A slow machine makes it longer, or the first request a little late: hence three quarters.
+sub check_rate
+{
+	my ($path, $rate, $name) = @_;
+	my $least = 0.75 * (came($path) - max(1, $rate / 10)) / $rate;
+
+	cmp_ok(spread($path), '>=', $least, sprintf('%s: %d requests at %d a second take %.1f s', $name, came($path), $rate, spread($path)));
+	return;
 }
 sub came { my ($path) = @_; return scalar $server->notes(qr/ \Q$path\E$/); }
 sub fresh { $super->value('DELETE FROM flex_outbox'); $server->clear_notes; return; }
@@ -68,9 +65,9 @@ interactions(45);
 statuses(60);
 my $drained = $super->query('CALL flex_outbox_drain()');
 is(came('/v2/WebChats') + came('/v1/Interactions') + came('/v1/account/provision/status'), 117, 'published: all are sent, waits included');
-cmp_ok(most_in_a_second('/v2/WebChats'), '<=', 6, 'web chats: 5 a second (' . most_in_a_second('/v2/WebChats') . ')');
+check_rate('/v2/WebChats', 5, 'web chats');
 cmp_ok(spread('/v2/WebChats'), '<', 1.4 * FlexApi::slowness(), '... not many fewer');
-cmp_ok(most_in_a_second('/v1/Interactions'), '<=', 22, 'interactions: 20 a second (' . most_in_a_second('/v1/Interactions') . ')');
+check_rate('/v1/Interactions', 20, 'interactions');
 cmp_ok(spread('/v1/Interactions'), '<', 1.25 * FlexApi::slowness(), '... not many fewer');
 is((map { (split)[1] } $server->notes(qr{ (/v2/WebChats|/v1/account/provision/status)$}))[-1], '/v2/WebChats', 'others do not wait for those');
 is($super->value('SELECT sum(attempts) FROM flex_outbox'), 117, 'waiting counts no attempt');
@@ -87,7 +84,7 @@ statuses(12);
 $super->value("SET flex_api.rate_limits = 'flex_provisioning_status_fetch=8, flex_flow_fetch=1'");
 $super->value('CALL flex_outbox_drain()');
 cmp_ok(spread('/v2/WebChats'), '<', 0.8 * 25 / 5, 'a list: what it does not name has no limit');
-cmp_ok(most_in_a_second('/v1/account/provision/status'), '<=', 9, '... what it names has that one');
+check_rate('/v1/account/provision/status', 8, '... what it names has that one');
 is($super->sqlstate("SET flex_api.rate_limits = '$_'"), '22023', "refused: $_")
   for 'nonsense', 'flex_webchat_create', 'flex_webchat_create=', 'flex_webchat_create=0', 'flex_webchat_create=-1', 'flex_nothing=5',
   'flex_webchat_create=5x', 'flex_webchat_create=nan', 'flex_webchat_create=inf', 'published, none', 'flex_webchat_create=5 flex_flow_fetch=1';
@@ -114,8 +111,8 @@ interactions(50);
 $_->send_query('CALL flex_outbox_drain()') for @drainers;
 $_->receive(60) for @drainers;
 ok(FlexApi::wait_until(sub { $super->value("SELECT count(*) FROM flex_outbox WHERE state <> 'succeeded'") == 0 }), 'several sessions and the worker: all are sent');
-cmp_ok(most_in_a_second('/v2/WebChats'), '<=', 6, '... web chats at 5 a second (' . most_in_a_second('/v2/WebChats') . ')');
-cmp_ok(most_in_a_second('/v1/Interactions'), '<=', 22, '... interactions at 20 a second (' . most_in_a_second('/v1/Interactions') . ')');
+check_rate('/v2/WebChats', 5, 'web chats');
+check_rate('/v1/Interactions', 20, 'interactions');
 is($super->value('SELECT max(attempts) FROM flex_outbox'), 1, '... each was claimed once');
 
 $node->stop('fast');
