@@ -82,14 +82,15 @@ my $server = FlexApi::Server->new(sub {
 	}
 });
 
-# Seconds of CPU that a process uses from now on, until it uses none for a while.
+# Seconds of CPU that a process uses from now on, until it uses none for two seconds: on a busy
+# machine it may have to wait for its turn.
 sub work_until_idle
 {
 	my ($pid) = @_;
 	my $first = FlexApi::cpu_seconds($pid);
 	my ($last, $idle) = ($first, 0);
 
-	while ($idle < 10)
+	while ($idle < 40)
 	{
 		sleep 0.05;
 		my $now = FlexApi::cpu_seconds($pid);
