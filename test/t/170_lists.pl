@@ -106,7 +106,9 @@ is($session->value('SELECT count(*) FROM flex_flows_list()'), 1000, 'rows with m
 my $all_work = FlexApi::cpu_seconds($backend) - $begun;
 my ($hidden) = map { /^worked (.*)/ } $server->notes;
 note(sprintf '%.0f of %.0f ms of our work on two pages while the second is asked for', 1000 * $hidden, 1000 * $all_work);
-cmp_ok($hidden, '>', 0.25 * $all_work, 'the service works while rows are made');
+# Half of the work is to check the pages, which comes before the next one is asked for; half of the rest
+# is that of the first page.
+cmp_ok($hidden, '>', 0.12 * $all_work, 'the service works while rows are made');
 $session->value('RESET flex_api.base_url');
 
 # The peak begins anew (Linux; else the peak is that of the whole life).
