@@ -242,36 +242,53 @@ raise_unreadable(const char *action, const char *path)
 }
 
 /*
- * Open the file and look for the role's credential; NULL when it has none.  It
- * is checked before it is opened, for opening a pipe waits, and after, for it
- * may have been exchanged.
+ * Look for the role's credential in the file that has been opened; NULL when it has
+ * none.  It is checked before it is opened, for opening a pipe waits, and after, for
+ * it may have been exchanged.
+ */
+static char *
+read_opened(FILE *file, const char *path, const char *account, const char *role, struct stat *status)
+{
+	bool ambiguous = false;
+	char *found;
+
+	if (fstat(fileno(file), status) != 0)
+		raise_unreadable("open", path);
+	check_file(status, path);
+	found = search_file(file, account, role, &ambiguous);
+	/* What it has not said could be another line for the role. */
+	if (ferror(file))
+		raise_unreadable("read", path);
+	if (ambiguous)
+		raise_settings("the credentials file has several accounts for this role", "Set flex_api.account_sid.");
+	return found;
+}
+
+/*
+ * Open the file and look for the role's credential.  The file is closed whatever is
+ * raised: a sender catches that, and its transaction goes on.
  */
 static char *
 read_file(const char *path, const char *account, const char *role, struct stat *status)
 {
 	FILE *file;
-	bool ambiguous = false;
-	char *found;
-	int error;
+	char *volatile found = NULL;
 
 	if (stat(path, status) != 0)
 		raise_unreadable("open", path);
 	check_file(status, path);
 	file = AllocateFile(path, "r");
-	if (file == NULL || fstat(fileno(file), status) != 0)
+	if (file == NULL)
 		raise_unreadable("open", path);
-	check_file(status, path);
-	found = search_file(file, account, role, &ambiguous);
-	error = ferror(file) ? errno : 0;
-	FreeFile(file);
-	/* What it has not said could be another line for the role. */
-	if (error != 0)
+	PG_TRY();
 	{
-		errno = error;
-		raise_unreadable("read", path);
+		found = read_opened(file, path, account, role, status);
 	}
-	if (ambiguous)
-		raise_settings("the credentials file has several accounts for this role", "Set flex_api.account_sid.");
+	PG_FINALLY();
+	{
+		FreeFile(file);
+	}
+	PG_END_TRY();
 	return found;
 }
 

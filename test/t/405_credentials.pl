@@ -170,6 +170,17 @@ foreach my $why (sort keys %path_of)
 	is(state_of($id) . '|' . join(' ', $server->notes), "succeeded|once $first:alices1", '... has it sent, by its only attempt');
 }
 
+# What is wrong in the file is found while it is open: it is closed all the same
+write_credentials("$first:alice:$first:half\0secret");
+$id = $alices->value($once);
+my $drained = $super->query('CALL flex_outbox_drain()');
+is_deeply([ $drained->{error}, $drained->{notices} ], [ undef, [] ], 'a credentials file with a null byte leaves no file open') or diag explain $drained;
+is(state_of($id), 'pending|55000', '... and makes the request wait');
+write_credentials("$first:alice:$first:alices1", "$first:bob:$first:bobs");
+$super->value("UPDATE flex_outbox SET run_at = now() WHERE id = $id");
+is($super->sqlstate('CALL flex_outbox_drain()'), '00000', '... until it has none');
+is(state_of($id), 'succeeded', '... and then it is sent');
+
 # Nor is it one when the sender has too little memory to make the request
 SKIP:
 {
