@@ -18,6 +18,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "nodes/pg_list.h"
 #include "utils/guc_tables.h"
 #include "utils/memutils.h"
 
@@ -25,7 +26,6 @@
 #include "versions.h"
 
 #define PREFIX "flex_api."
-#define MOST_PLACEHOLDERS 64
 
 /* The settings that a session may set, and that change what a call does. */
 static struct
@@ -48,8 +48,7 @@ static struct
 };
 
 /* Placeholders with a value of the connection's options, from before the library was loaded. */
-static const char *placeholders[MOST_PLACEHOLDERS];
-static int placeholders_count;
+static List *placeholders;    /* their names */
 static const char *displaced; /* the first of them that was refused; NULL: none */
 
 /* The parameter of a field of flex_settings. */
@@ -210,27 +209,31 @@ flex_effective_note_placeholders(void)
 {
 	int count;
 	struct config_generic **all = flex_guc_variables(&count);
+	MemoryContext before = MemoryContextSwitchTo(TopMemoryContext);
 
-	for (int i = 0; i < count && placeholders_count < MOST_PLACEHOLDERS; i++)
+	for (int i = 0; i < count; i++)
 	{
 		if ((all[i]->flags & GUC_CUSTOM_PLACEHOLDER) != 0 && all[i]->reset_source == PGC_S_CLIENT &&
 			pg_strncasecmp(all[i]->name, PREFIX, strlen(PREFIX)) == 0)
-			placeholders[placeholders_count++] = MemoryContextStrdup(TopMemoryContext, all[i]->name);
+			placeholders = lappend(placeholders, pstrdup(all[i]->name));
 	}
+	MemoryContextSwitchTo(before);
 }
 
 /* Note the parameter of a name, and whether what a connection's option has set was refused. */
 static void
 note_parameter(const struct config_generic *parameter)
 {
+	ListCell *cell;
+
 	for (size_t i = 0; i < lengthof(settings); i++)
 	{
 		if (strcmp(settings[i].name, parameter->name) == 0)
 			settings[i].parameter = parameter;
 	}
-	for (int i = 0; i < placeholders_count; i++)
+	foreach (cell, placeholders)
 	{
-		if (parameter->reset_source != PGC_S_CLIENT && pg_strcasecmp(placeholders[i], parameter->name) == 0)
+		if (parameter->reset_source != PGC_S_CLIENT && pg_strcasecmp(lfirst(cell), parameter->name) == 0)
 			displaced = parameter->name;
 	}
 }

@@ -64,6 +64,11 @@ sub check
 		like("$error->{M} $error->{H}", qr/"flex_api\.\L$name\E" is not known.*Connect without/, '... says so, also after RESET');
 		is(scalar($server->notes), 0, '... and nothing is sent');
 	}
+	# However many options there are beside the one that is refused, and whichever comes first.
+	my $others = join ' ', map { "-c flex_api.a$_=1 -c flex_api.z$_=1" } 1 .. 100;
+	$server->clear_notes;
+	is(session('mallory', "$others -c flex_api.timeout=never")->sqlstate($does{'a call'}), '55000', "$when: a refused option among many");
+	is(scalar($server->notes), 0, '... and nothing is sent');
 	is(session($super, '-c flex_api.base_url=' . $server->url)->sqlstate($does{'a call'}), '00000', "$when: a superuser's option that is good");
 	is(session('mallory', '-c flex_api.timeout=2s')->sqlstate($does{'a call'}), '00000', "$when: an option of what everybody may set");
 	is(session('mallory', '-c flex_api.tiemout=2s')->sqlstate($does{'a call'}), '00000', "$when: one that does not exist takes nothing's place");
