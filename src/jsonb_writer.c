@@ -13,7 +13,6 @@
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
@@ -77,6 +76,7 @@ pg_noreturn static void
 refuse(Writer *writer, const char *complaint)
 {
 	StringInfoData path;
+	const char *wire;
 
 	initStringInfo(&path);
 	if (writer->name != NULL)
@@ -94,8 +94,8 @@ refuse(Writer *writer, const char *complaint)
 	}
 	if (path.len == 0)
 		flex_error_answer("The body %s.", complaint);
-	path.data[pg_mbcliplen(path.data, path.len, SHOWN_BYTES)] = '\0';
-	flex_error_answer("Member \"%s\" %s.", path.data, complaint);
+	wire = flex_text_to_wire(flex_text_clip(path.data, SHOWN_BYTES), "member");
+	flex_error_answer("Member \"%s\" %s.", flex_text_for_message(wire, strlen(wire)), complaint);
 }
 
 /* Check the length of a value, or of all that an array or object has. */

@@ -123,6 +123,11 @@ is(compared('1e5'), 'same', 'a number ends where its body does');
 is(compared('{"a": [{"b": 1, "c": {}}, {"b": [0, 1e400000]}], "d": 1}') =~ s/^\S+ \S+ //r, 'Member "a.b" has a number that PostgreSQL cannot store.', 'a number out of range is told with its member');
 is(compared('[1, 1e400000]') =~ s/^\S+ \S+ //r, 'The body has a number that PostgreSQL cannot store.', '... or the body, where it is in none');
 
+# What it shows of names is a text for a terminal: no control character, and not half a character.
+my $told = 'has a number that PostgreSQL cannot store.';
+is(compared('{"a\\u001b[2J\\n": {"\\u009b": 1e400000}}') =~ s/^\S+ \S+ //r, "Member \"a\\x1b[2J\\n.\\x9b\" $told", '... with escapes for control characters');
+is(compared('{"x' . "\xc3\xbc" x 150 . '": 1e400000}') =~ s/^\S+ \S+ //r, 'Member "x' . "\xc3\xbc" x 99 . "\" $told", '... and clipped between characters');
+
 # Random documents
 sub text { my ($most) = @_; return join '', map { ('a' .. 'e', '\n', '\u00e9', "\xc3\xbc", '\ud83d\ude00', ' ', '\\\\')[ rand 11 ] } 1 .. rand $most; }
 
