@@ -210,13 +210,16 @@ check_length(const Parameter *parameter, const char *text, const char *wire)
 		refuse(parameter, text, psprintf("%d bytes in UTF-8 at the most", rule->max_bytes));
 }
 
-/* True for a header's value: it has no control character, which could end the header. */
+/*
+ * True for a header's value: it has no control character, which could end the header.
+ * In UTF-8, of which a locale with another encoding would take some bytes for such.
+ */
 bool
 flex_header_value_is_good(const char *text)
 {
 	for (const char *p = text; *p; p++)
 	{
-		if (iscntrl((unsigned char) *p))
+		if ((unsigned char) *p < ' ' || *p == 0x7f)
 			return false;
 	}
 	return true;
@@ -238,7 +241,7 @@ checked_text(const Parameter *parameter, const char *text)
 	check_length(parameter, text, wire);
 	if (parameter->place == PLACE_PATH && !flex_path_value_is_safe(text))
 		refuse(parameter, text, "a value that is not empty and has no part \".\" or \"..\"");
-	if (parameter->place == PLACE_HEADER && !flex_header_value_is_good(text))
+	if (parameter->place == PLACE_HEADER && !flex_header_value_is_good(wire))
 		refuse(parameter, text, "a header's value, without control characters");
 	return wire;
 }
