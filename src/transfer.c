@@ -225,6 +225,8 @@ receive_body(char *bytes, size_t size, size_t count, void *data)
 static Transfer *
 make_transfer(const HttpRequest *request)
 {
+	/* First, since it may raise an error. */
+	size_t limit = (size_t) flex_effective_integer(&flex_settings.max_response_size) * 1024;
 	CURL *easy = curl_easy_init();
 	Transfer *transfer = calloc(1, sizeof(Transfer));
 
@@ -239,7 +241,7 @@ make_transfer(const HttpRequest *request)
 	transfer->socket = PGINVALID_SOCKET;
 	transfer->is_idempotent = request->idempotent;
 	transfer->request_bytes = request->content_type != NULL ? request->body.len : 0;
-	transfer->limit = (size_t) flex_effective_integer(&flex_settings.max_response_size) * 1024;
+	transfer->limit = limit;
 	return transfer;
 }
 
