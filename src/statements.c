@@ -294,7 +294,7 @@ prepare(const Statement *statement)
 	}
 	PG_CATCH();
 	{
-		if (fits)
+		if (fits || geterrcode() == ERRCODE_QUERY_CANCELED)
 			PG_RE_THROW();
 		MemoryContextSwitchTo(caller);
 		FlushErrorState();
