@@ -5,7 +5,8 @@
  *
  * The tables come with the extension's scripts, the library with the package: for
  * a while after an upgrade one is newer than the other.  Tables that this library
- * was not made for are left alone, but for requests that are put in.
+ * was not made for are left alone, but for requests that are put in, retried or
+ * cancelled.
  */
 #include "postgres.h"
 

@@ -2,7 +2,7 @@
  * exchange.c
  *		One request and its answer: send, wait, repeat where that is safe.
  *
- * Which requests may be repeated is the outcome room's to say.  A POST whose
+ * Which requests may be repeated is for outcome.c to say.  A POST whose
  * outcome is unknown is an error that says so, never a second POST.
  * flex_api.timeout bounds the whole, so a repeat that could not be answered in
  * time is not begun.

@@ -438,7 +438,7 @@ static const struct config_enum_entry unrepresentable_values[] = {
 	{NULL, 0, false},
 };
 
-/* Define the parameters of this room. */
+/* Define the parameters of this file. */
 void
 flex_settings_define(void)
 {

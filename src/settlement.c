@@ -2,7 +2,7 @@
  * settlement.c
  *		What becomes of a request in the outbox after an attempt.
  *
- * The verdict on the transfer decides; this room turns it into a state, a time
+ * The verdict on the transfer decides; this file turns it into a state, a time
  * for the next attempt and the texts that are kept.  The caller stands in a
  * transaction with the outbox's rights.
  */

@@ -2,7 +2,7 @@
  * signature.c
  *		An SQL function of the extension, with all that calling it needs.
  *
- * Signatures stand once, in SQL.  This room joins a function's row in pg_proc
+ * Signatures stand once, in SQL.  This file joins a function's row in pg_proc
  * (names and types of its arguments, which have defaults, the row type it
  * returns) with the catalogue's row of the same name, once a query: fn_extra
  * keeps the result.

@@ -2,8 +2,8 @@
  * versions.h
  *		What differs between the PostgreSQL releases that flex_api builds on.
  *
- * The only place with PG_VERSION_NUM and LIBCURL_VERSION_NUM conditions: a
- * room calls the name given here and never asks which server it is built for.
+ * The only place with PG_VERSION_NUM and LIBCURL_VERSION_NUM conditions: other
+ * files use the names given here and never ask which server they are built for.
  */
 #ifndef FLEX_VERSIONS_H
 #define FLEX_VERSIONS_H
