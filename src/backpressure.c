@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "backpressure.h"
+#include "body.h"
 
 #define MOST_BYTES_HELD ((size_t) 64 * 1024 * 1024)
 
@@ -56,7 +57,7 @@ flex_backpressure_remove(Transfer *transfer)
 bool
 flex_backpressure_is_due(void)
 {
-	return flex_transfer_bytes_held() > MOST_BYTES_HELD;
+	return flex_body_bytes_held() > MOST_BYTES_HELD;
 }
 
 /* The transfer that may go on alone, or NULL when one is over and will be settled. */
@@ -100,19 +101,36 @@ hold_all(void)
 }
 
 /*
- * Hold back what has to wait, or let it go on.  True while something has to wait.
- * Must not be called in a callback of libcurl's.
+ * Hold back what has to wait.  True when something has been: what was seen of it
+ * is out of date.  Must not be called in a callback of libcurl's.
  */
 bool
 flex_backpressure_apply(void)
 {
-	if (flex_backpressure_is_due())
-		hold_all();
-	else if (any_held)
+	if (!flex_backpressure_is_due())
+		return false;
+	hold_all();
+	return true;
+}
+
+/*
+ * Let one transfer go on that had to wait, if there is one and no other has to;
+ * true then.  What has come for it meanwhile, which libcurl reads at once, has to
+ * be read before the next may go on.  Must not be called in a callback of libcurl's.
+ */
+bool
+flex_backpressure_let_one_go(void)
+{
+	if (!any_held || flex_backpressure_is_due())
+		return false;
+	for (int i = 0; i < count; i++)
 	{
-		any_held = false;
-		for (int i = 0; i < count; i++)
+		if (flex_transfer_is_held(transfers[i]))
+		{
 			flex_transfer_go_on(transfers[i]);
+			return true;
+		}
 	}
-	return any_held;
+	any_held = false;
+	return false;
 }

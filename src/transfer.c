@@ -16,6 +16,7 @@
 
 #include <curl/curl.h>
 
+#include "body.h"
 #include "connection.h"
 #include "curl_options.h"
 #include "effective.h"
@@ -46,14 +47,9 @@ struct Transfer
 	bool lost_bytes; /* when it was to go on */
 	bool is_held;    /* its answer has to wait */
 	bool is_paused;  /* as libcurl has been told */
-	size_t limit;    /* bytes of body that are taken */
-	char *body;      /* malloc'd, since a callback fills it */
-	size_t body_length;
-	size_t body_capacity;
+	Body body;
 	char failure[CURL_ERROR_SIZE];
 };
-
-static size_t bytes_held; /* of bodies, by all transfers */
 
 /* libcurl wants a socket. */
 static curl_socket_t
@@ -169,56 +165,64 @@ receive_message(CURL *easy, curl_infotype type, char *text, size_t length, void 
 	return 0;
 }
 
-/* A header line of the answer came, or one of its trailers; the empty line ends the headers. */
-static size_t
-receive_header(char *bytes, size_t size, size_t count, void *data)
+/* A header line of the answer came, or one of its trailers; the empty line ends the headers.  False to end it. */
+static bool
+receive_line(Transfer *transfer, const char *line, size_t length)
 {
-	Transfer *transfer = data;
-	size_t length = size * count;
 	FramingPart before = transfer->framing.part;
 
 	transfer->header_bytes += length;
 	transfer->header_count++;
 	if (transfer->header_bytes > MAX_HEADER_BYTES || transfer->header_count > MAX_HEADERS)
-		return 0;
-	flex_framing_read_line(&transfer->framing, bytes, length);
+		return false;
+	flex_framing_read_line(&transfer->framing, line, length);
 	if (before == FRAMING_STATUS_LINE && came_too_early(transfer))
 		transfer->framing.fault = "it began before the request had arrived";
 	if (transfer->framing.fault != NULL)
-		return 0;
+		return false;
 	if (transfer->framing.version >= 20 && transfer->socket != PGINVALID_SOCKET)
 		flex_connection_mark_multiplexed(transfer->socket);
 	if (transfer->framing.must_close)
 		curl_easy_setopt(transfer->easy, CURLOPT_FORBID_REUSE, 1L);
 	if (before == FRAMING_HEADERS && transfer->framing.part != FRAMING_HEADERS)
 		end_headers(transfer);
+	return true;
+}
+
+/* Header lines came: one, or all the trailers that libcurl has kept while the answer had to wait. */
+static size_t
+receive_header(char *bytes, size_t size, size_t count, void *data)
+{
+	size_t length = size * count;
+	size_t end;
+
+	for (size_t start = 0; start < length; start = end)
+	{
+		const char *feed = memchr(bytes + start, '\n', length - start);
+
+		end = feed != NULL ? (size_t) (feed - bytes) + 1 : length;
+		if (!receive_line(data, bytes + start, end - start))
+			return 0;
+	}
 	return length;
 }
 
-/* Bytes of the body came: keep them, up to the limit, for what is cut off may still tell a SID. */
+/* Bytes of the body came. */
 static size_t
 receive_body(char *bytes, size_t size, size_t count, void *data)
 {
 	Transfer *transfer = data;
 	size_t length = size * count;
-	size_t taken = Min(length, transfer->limit - transfer->body_length);
-	size_t needed = transfer->body_length + taken;
 
-	if (needed > transfer->body_capacity)
+	/* It could not be paused before.  libcurl would go on to read a hundred times as much, at once. */
+	if (transfer->is_held)
 	{
-		size_t capacity = Max(needed, Max((size_t) 16 * 1024, transfer->body_capacity * 2));
-		char *larger = realloc(transfer->body, capacity);
-
-		if (larger == NULL)
-			return 0;
-		transfer->body = larger;
-		transfer->body_capacity = capacity;
+		transfer->is_paused = true;
+		return CURL_WRITEFUNC_PAUSE;
 	}
-	memcpy(transfer->body + transfer->body_length, bytes, taken);
-	transfer->body_length = needed;
-	bytes_held += taken;
-	transfer->too_large = taken < length;
-	return taken;
+	if (!flex_body_append(&transfer->body, bytes, length, &transfer->too_large) || transfer->too_large)
+		return 0;
+	return length;
 }
 
 /* A new transfer. */
@@ -241,7 +245,7 @@ make_transfer(const HttpRequest *request)
 	transfer->socket = PGINVALID_SOCKET;
 	transfer->is_idempotent = request->idempotent;
 	transfer->request_bytes = request->content_type != NULL ? request->body.len : 0;
-	transfer->limit = limit;
+	transfer->body.limit = limit;
 	return transfer;
 }
 
@@ -387,8 +391,7 @@ flex_transfer_free(Transfer *transfer)
 		flex_connection_leave(transfer->socket);
 	curl_easy_cleanup(transfer->easy);
 	free_headers(transfer);
-	bytes_held -= transfer->body_length;
-	free(transfer->body);
+	flex_body_free(&transfer->body);
 	free(transfer);
 }
 
@@ -426,27 +429,20 @@ flex_transfer_status(const Transfer *transfer)
 const char *
 flex_transfer_body(const Transfer *transfer, size_t *length)
 {
-	*length = transfer->body_length;
-	return transfer->body;
-}
-
-/* Bytes of bodies that all transfers hold that have not been released. */
-size_t
-flex_transfer_bytes_held(void)
-{
-	return bytes_held;
+	*length = transfer->body.length;
+	return transfer->body.bytes;
 }
 
 /*
  * Read no more of an answer's body, for now: its server has to wait.  Its headers
- * are read in any case: libcurl would hand on several lines as one.  Sending is
- * paused with it, which is over: were it not, libcurl would read once more.
+ * are read in any case, and receive_body() pauses it then.  Sending is paused with
+ * it, which is over: were it not, libcurl would read once more.
  */
 void
 flex_transfer_hold(Transfer *transfer)
 {
 	transfer->is_held = true;
-	if (!transfer->is_paused && transfer->body_length > 0)
+	if (!transfer->is_paused && transfer->body.length > 0)
 		transfer->is_paused = curl_easy_pause(transfer->easy, CURLPAUSE_ALL) == CURLE_OK;
 }
 

@@ -34,7 +34,6 @@ extern bool flex_transfer_was_sent(const Transfer *transfer);
 extern const char *flex_transfer_failure(const Transfer *transfer);
 extern int flex_transfer_status(const Transfer *transfer);
 extern const char *flex_transfer_body(const Transfer *transfer, size_t *length);
-extern size_t flex_transfer_bytes_held(void);
 extern void flex_transfer_hold(Transfer *transfer);
 extern void flex_transfer_go_on(Transfer *transfer);
 extern bool flex_transfer_is_held(const Transfer *transfer);

@@ -172,6 +172,17 @@ flex_transport_release(Transfer *transfer)
 	flex_transfer_free(transfer);
 }
 
+/*
+ * Let those go on that had to wait, one after the other: libcurl reads up to 1.6 MB
+ * of each before it returns.
+ */
+static void
+let_held_go_on(void)
+{
+	while (flex_backpressure_let_one_go())
+		run_multi(CURL_SOCKET_TIMEOUT, 0);
+}
+
 /* Let all transfers go on until the time is over or something has happened; true when the latch was set. */
 static bool
 drive(long timeout_ms)
@@ -180,7 +191,8 @@ drive(long timeout_ms)
 	ReadySocket ready[MAX_READY];
 	int count;
 
-	flex_backpressure_apply();
+	let_held_go_on();
+	(void) flex_backpressure_apply();
 	if (timer_due >= 0)
 		timeout_ms = Min(timeout_ms, Max(timer_due - flex_clock_ms(), 0));
 	count = flex_poller_wait(timeout_ms, ready, &latch_was_set);

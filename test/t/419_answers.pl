@@ -17,6 +17,9 @@ my %ANSWERS = (
 	dense => '[' . join(',', ('{"a":1}') x 100_000) . ']',
 	long => '{"a":"' . 'x' x (6 * $MB) . '"}',
 	small => '{"sid":"CH1"}');
+$ANSWERS{stalled} = $ANSWERS{long};
+my $TRAILED = "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n" .
+  "d\r\n$ANSWERS{small}\r\n0\r\nX-One: 1\r\nX-Two: 2\r\nX-Three: 3\r\n\r\n";
 my $server = FlexApi::Server->new(sub {
 	my ($connection, $server) = @_;
 	while (my $request = FlexApi::Server::read_request($connection))
@@ -24,7 +27,11 @@ my $server = FlexApi::Server->new(sub {
 		my ($name, $number) = $request->{body} =~ /Identity=([a-z]+)(\d+)/;
 		$server->note("came $name$number");
 		$server->note("asks for $1") if $request->{head} =~ /^accept-encoding: *(\S+)/mi;
-		print $connection FlexApi::Server::answer($ANSWERS{$name}, '201 Created') or return;
+		my ($begin, $rest) = $name eq 'trailed' ? ('', $TRAILED) : (FlexApi::Server::answer($ANSWERS{$name}, '201 Created'), '');
+		$rest = substr($begin, -1, 1, '') if $name eq 'stalled';
+		print $connection $begin or return;
+		FlexApi::wait_until(sub { $server->notes(qr/^end of $name$/) }) if $rest ne '';
+		print $connection $rest or return;
 		$server->note("answered $name$number");
 	}
 });
@@ -114,6 +121,27 @@ foreach my $case ([ 'dense', 15 ], [ 'long', 45 ])
 	$control->value('DROP FUNCTION waits CASCADE');
 	$drainer->value('RESET flex_api.timeout');
 	$locker->close;
+}
+
+# Answers that come whole while they have to wait, since of others so much has come: with trailers, which libcurl then hands on as one.
+{
+	my $count = 20;
+	$control->value('TRUNCATE flex_outbox');
+	$server->clear_notes;
+	enqueue($control, $_, $count) for 'stalled', 'trailed';
+	$drainer->value("SET flex_api.timeout = '10min'");
+	my $before = reset_peak($pid);
+	$drainer->send_query('CALL flex_outbox_drain()');
+	ok(FlexApi::wait_until(sub { $server->notes(qr/^came/) == 2 * $count && FlexApi::status_of($pid, 'VmRSS') - $before > 64 * 1024 }),
+		'a drain has much of many answers, and the whole of none');
+	$server->note('end of trailed');
+	ok(FlexApi::wait_until(sub { $server->notes(qr/^answered trailed/) == $count }), '... others are answered whole');
+	$server->note('end of stalled');
+	is($drainer->receive(300)->{error}, undef, '... then it ends');
+	is_bounded($pid, $before, 300, '... and takes them');
+	is(states($control), 'succeeded 201 ' . 2 * $count, '... all of them')
+	  or diag(explain($control->query(q{SELECT arguments->>'identity', error_code, error_message FROM flex_outbox WHERE error_code <> ''})->{rows}));
+	$drainer->value('RESET flex_api.timeout');
 }
 
 # A cancel comes while much is unsettled: it ends after what takes no time, and the rest is said to be unknown.
