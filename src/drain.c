@@ -91,14 +91,18 @@ check_transaction(FunctionCallInfo fcinfo)
 						errhint("Set default_transaction_isolation to read committed.")));
 }
 
-/* Raise when a plain role would send others' requests with credentials of its own. */
+/* Raise when a plain role would send others' requests as, or to where, its session says. */
 static void
-check_credentials(void)
+check_route(void)
 {
-	if (!superuser() && flex_effective_credentials_are_of_session())
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("credentials that a session has set are not for the requests of other roles"),
-						errhint("RESET flex_api.auth_token, flex_api.api_key and flex_api.api_secret.")));
+	const char *name = superuser() ? NULL : flex_effective_route_of_session();
+
+	if (name != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the session's value of \"%s\" is not for the requests of other roles", name),
+				 errhint("RESET it, or take it out of the role's settings and the connection's options; what all "
+						 "requests are to be sent with, set for the server or the database.")));
 }
 
 /* CALL flex_outbox_drain(max_requests); see sender.c. */
@@ -119,7 +123,7 @@ flex_api_drain(PG_FUNCTION_ARGS)
 	max_requests = max_requests_argument(fcinfo);
 	check_transaction(fcinfo);
 	flex_effective_check_displaced();
-	check_credentials();
+	check_route();
 	connected = false;
 	context = AllocSetContextCreate(TopMemoryContext, "flex_api drain", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(context);

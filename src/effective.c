@@ -168,23 +168,29 @@ flex_effective_is_of_session(const void *variable)
 	return !is_everybodys(value_in_force_counts(parameter) ? parameter->source : parameter->reset_source);
 }
 
-/* True when a secret or a key in force is not the one that server and database give. */
-bool
-flex_effective_credentials_are_of_session(void)
+/*
+ * The name of the first setting in force that decides for whom or where requests are
+ * sent and is not what server and database give; NULL: there is none.
+ */
+const char *
+flex_effective_route_of_session(void)
 {
-	char *const *const credentials[] = {&flex_settings.auth_token, &flex_settings.api_key, &flex_settings.api_secret};
+	char *const *const route[] = {
+		&flex_settings.account_sid, &flex_settings.auth_token, &flex_settings.api_key,
+		&flex_settings.api_secret,  &flex_settings.edge,       &flex_settings.region,
+	};
 
-	for (size_t i = 0; i < lengthof(credentials); i++)
+	for (size_t i = 0; i < lengthof(route); i++)
 	{
-		const struct config_generic *parameter = parameter_of(credentials[i]);
-		const char *value = *credentials[i];
+		const struct config_generic *parameter = parameter_of(route[i]);
+		const char *value = *route[i];
 		const char *reset = GetConfigOptionResetString(parameter->name);
 
 		if (!is_everybodys(parameter->source) &&
 			(!is_everybodys(parameter->reset_source) || strcmp(value ? value : "", reset ? reset : "") != 0))
-			return true;
+			return parameter->name;
 	}
-	return false;
+	return NULL;
 }
 
 /*

@@ -15,7 +15,7 @@ extern bool flex_effective_is(const int *variable, int value, const char *name);
 extern void flex_effective_check_known(void);
 
 extern bool flex_effective_is_of_session(const void *variable);
-extern bool flex_effective_credentials_are_of_session(void);
+extern const char *flex_effective_route_of_session(void);
 extern void flex_effective_check_displaced(void);
 
 /* For _PG_init(), around the definition of all parameters. */

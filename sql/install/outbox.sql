@@ -188,9 +188,8 @@ Commits as it goes. Many sessions may do so at once. Not needed where the backgr
 (shared_preload_libraries).
 Errors: 25001 inside a transaction block, 55000 where transactions are not READ COMMITTED.
 It sends the requests of all roles: with the credentials file''s line of the role that enqueued or, without such
-a file, with the credentials that the session has from the server, its database, its role or its connection. So
-EXECUTE on it is for a role that all of them trust. A plain role that has SET credentials in its session is refused
-(55000).';
+a file, with the credentials that the server or the database has. So EXECUTE on it is for a role that all of them
+trust. A plain role whose session has credentials, an account, an edge or a region of its own is refused (55000).';
 
 CREATE FUNCTION flex_outbox_retry(id bigint) RETURNS void
 AS 'MODULE_PATHNAME', 'flex_api_outbox_retry'

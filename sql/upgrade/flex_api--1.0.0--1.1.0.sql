@@ -13,6 +13,16 @@ COMMENT ON COLUMN flex_outbox.response IS
 'Body of the good answer; NULL where it could not be kept: then error_message says why, and sid what was made.';
 COMMENT ON COLUMN flex_outbox.error_message IS
 'What went wrong in the last attempt; of a request that has succeeded, why its answer could not be kept.';
+COMMENT ON PROCEDURE flex_outbox_drain(bigint) IS
+'Sends what is due in the outbox, waits for the answers and runs the callbacks, until nothing is due.
+max_requests: attempts to make at most; NULL for all that is due.
+Commits as it goes. Many sessions may do so at once. Not needed where the background worker runs
+(shared_preload_libraries).
+Errors: 25001 inside a transaction block, 55000 where transactions are not READ COMMITTED.
+It sends the requests of all roles: with the credentials file''s line of the role that enqueued or, without such
+a file, with the credentials that the server or the database has. So EXECUTE on it is for a role that all of them
+trust. A plain role whose session has credentials, an account, an edge or a region of its own is refused (55000).';
+
 COMMENT ON FUNCTION flex_enqueue(text, jsonb, jsonb, text, text, timestamptz, integer, integer, text) IS
 'Leaves a request to be sent after this transaction has committed; a rollback takes it back.
 operation: name of the function that a direct call would use, on which the caller needs EXECUTE; lists cannot be enqueued.

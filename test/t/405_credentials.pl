@@ -92,23 +92,31 @@ write_credentials("$first:alice:$first:alices1", "$first:bob:$first:bobs");
 $server->clear_notes;
 my $bobs = FlexApi::Session->new($node, user => 'bob');
 @ids = (enqueue('alice', $first, 'a4'), enqueue('bob', $first, 'b4'));
-$bobs->value("SET flex_api.account_sid = '$first'");
 is($bobs->sqlstate('CALL flex_outbox_drain()'), '00000', 'a role\'s drain');
 is_deeply([ sort $server->notes ], [ "a4 $first:alices1", "b4 $first:bobs" ], '... sends each with its own');
 is($bobs->value('SELECT count(*) FROM flex_outbox WHERE arguments ->> \'identity\' = \'a4\''), 0, '... and shows the drainer his own only');
 
-# Without an account of the enqueuing session's: the sender's
+# Without an account of the enqueuing session's: the server's or the database's
 $server->clear_notes;
+write_credentials("$first:alice:$first:alices1", "$second:alice:$second:alices2", "$first:bob:$first:bobs");
 my $id = enqueue('alice', '', 'a5');
 is($super->value("SELECT account_sid IS NULL FROM flex_outbox WHERE id = $id"), 't', 'an enqueue without an account');
-is($bobs->sqlstate('CALL flex_outbox_drain()'), '00000', '... a drain by a role with one');
+$bobs->value("SET flex_api.account_sid = '$second'");
+is($bobs->sqlstate('CALL flex_outbox_drain()'), '55000', '... a drain by a plain role that has set one');
+is(scalar($server->notes), 0, '... which does not choose among the enqueuer\'s');
+$super->value("ALTER DATABASE postgres SET flex_api.account_sid = '$first'");
+$bobs = FlexApi::Session->new($node, user => 'bob');
+is($bobs->sqlstate('CALL flex_outbox_drain()'), '00000', '... a drain in a database that has one');
 is_deeply([ $server->notes ], ["a5 $first:alices1"], '... uses that account, and the enqueuer\'s line') or diag state_of($id);
+$super->value('ALTER DATABASE postgres RESET flex_api.account_sid');
+$bobs = FlexApi::Session->new($node, user => 'bob');
 
-# Not with credentials that a plain role has set in its session: they would be everybody's
-my %own = ('flex_api.auth_token' => 'bobs', 'flex_api.api_key' => "SK$first", 'flex_api.api_secret' => 'bobs');
+# Not with credentials that a plain role has set in its session, nor to where it says: they would be everybody's
+my %own = ('flex_api.auth_token' => 'bobs', 'flex_api.api_key' => "SK$first", 'flex_api.api_secret' => 'bobs',
+	'flex_api.account_sid' => $second, 'flex_api.edge' => 'dublin', 'flex_api.region' => 'ie1');
 $server->clear_notes;
 $id = enqueue('alice', $first, 'a6');
-foreach my $names (['flex_api.auth_token'], ['flex_api.api_key'], ['flex_api.api_secret'], [ 'flex_api.api_key', 'flex_api.api_secret' ])
+foreach my $names ([ 'flex_api.api_key', 'flex_api.api_secret' ], map { [$_] } sort keys %own)
 {
 	$bobs->value("SET $_ = '$own{$_}'") for @$names;
 	is($bobs->sqlstate('CALL flex_outbox_drain()'), '55000', "a drain by a plain role that has set @$names");
