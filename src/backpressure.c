@@ -14,13 +14,26 @@
 
 #include "backpressure.h"
 #include "body.h"
+#include "clock.h"
 
 #define MOST_BYTES_HELD ((size_t) 64 * 1024 * 1024)
 
-static Transfer **transfers; /* that can be held back */
+/* A transfer that can be held back. */
+typedef struct Entry
+{
+	Transfer *transfer;
+	bool has_stalled;
+} Entry;
+
+static Entry *entries;
 static int count;
 static int capacity;
 static bool any_held;
+
+/* The transfer whose turn it is, how much of it there was when it last moved, and when that was. */
+static Transfer *current;
+static size_t current_length;
+static int64 current_moved_at; /* flex_clock_ms() */
 
 /* From now on a transfer may be held back; without memory to remember it, it is not. */
 void
@@ -29,25 +42,27 @@ flex_backpressure_add(Transfer *transfer)
 	if (count == capacity)
 	{
 		int larger = Max(64, capacity * 2);
-		Transfer **more = realloc(transfers, sizeof(Transfer *) * larger);
+		Entry *more = realloc(entries, sizeof(Entry) * larger);
 
 		if (more == NULL)
 			return;
-		transfers = more;
+		entries = more;
 		capacity = larger;
 	}
-	transfers[count++] = transfer;
+	entries[count++] = (Entry){.transfer = transfer};
 }
 
 /* A transfer is about to be released; nothing happens for one that was not added. */
 void
 flex_backpressure_remove(Transfer *transfer)
 {
+	if (current == transfer)
+		current = NULL;
 	for (int i = 0; i < count; i++)
 	{
-		if (transfers[i] == transfer)
+		if (entries[i].transfer == transfer)
 		{
-			transfers[i] = transfers[--count];
+			entries[i] = entries[--count];
 			return;
 		}
 	}
@@ -60,42 +75,74 @@ flex_backpressure_is_due(void)
 	return flex_body_bytes_held() > MOST_BYTES_HELD;
 }
 
-/* The transfer that may go on alone, or NULL when one is over and will be settled. */
-static Transfer *
+/*
+ * The entry of the transfer that may go on alone, or NULL when one is over and will be
+ * settled.  It is the one of which most has come, among those that have not stalled if
+ * there are such: so it is the one that goes on already, if there is one.
+ */
+static Entry *
 choose_one(void)
 {
-	Transfer *chosen = NULL;
+	Entry *chosen = NULL;
 	size_t longest = 0;
 
 	for (int i = 0; i < count; i++)
 	{
+		Entry *entry = &entries[i];
 		size_t length;
 
-		if (flex_transfer_state(transfers[i]) != TRANSFER_RUNNING)
+		if (flex_transfer_state(entry->transfer) != TRANSFER_RUNNING)
 			return NULL;
-		(void) flex_transfer_body(transfers[i], &length);
-		/* The one that has most is the one that goes on already, if there is one. */
-		if (length > longest)
+		(void) flex_transfer_body(entry->transfer, &length);
+		if (length == 0)
+			continue;
+		if (chosen == NULL || (chosen->has_stalled && !entry->has_stalled) ||
+			(chosen->has_stalled == entry->has_stalled && length > longest))
 		{
-			chosen = transfers[i];
+			chosen = entry;
 			longest = length;
 		}
 	}
 	return chosen;
 }
 
+/* Note whether the chosen transfer moves.  Returns false when it has stalled just now. */
+static bool
+note_progress(Entry *chosen)
+{
+	int64 now = flex_clock_ms();
+	size_t length;
+
+	(void) flex_transfer_body(chosen->transfer, &length);
+	if (chosen->transfer != current || length != current_length)
+	{
+		current = chosen->transfer;
+		current_length = length;
+		current_moved_at = now;
+		return true;
+	}
+	if (chosen->has_stalled || now - current_moved_at < FLEX_STALL_MS)
+		return true;
+	chosen->has_stalled = true;
+	return false;
+}
+
 /* Hold back all that are not over but the one that goes on. */
 static void
 hold_all(void)
 {
-	Transfer *chosen = choose_one();
+	Entry *chosen = choose_one();
 
+	while (chosen != NULL && !note_progress(chosen))
+		chosen = choose_one();
 	for (int i = 0; i < count; i++)
 	{
-		if (transfers[i] == chosen)
-			flex_transfer_go_on(chosen);
-		else if (flex_transfer_state(transfers[i]) == TRANSFER_RUNNING)
-			flex_transfer_hold(transfers[i]);
+		Transfer *transfer = entries[i].transfer;
+
+		if (&entries[i] == chosen)
+			flex_transfer_go_on(transfer);
+		else if (flex_transfer_state(transfer) == TRANSFER_RUNNING)
+			flex_transfer_hold(transfer, entries[i].has_stalled ? HELD_STALLED : HELD);
 	}
 	any_held = true;
 }
@@ -125,9 +172,9 @@ flex_backpressure_let_one_go(void)
 		return false;
 	for (int i = 0; i < count; i++)
 	{
-		if (flex_transfer_is_held(transfers[i]))
+		if (flex_transfer_held(entries[i].transfer) != NOT_HELD)
 		{
-			flex_transfer_go_on(transfers[i]);
+			flex_transfer_go_on(entries[i].transfer);
 			return true;
 		}
 	}

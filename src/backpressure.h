@@ -7,6 +7,9 @@
 
 #include "transfer.h"
 
+/* An answer that moves nothing for so long, when it is the one that is read, gives its turn away. */
+#define FLEX_STALL_MS 200
+
 extern void flex_backpressure_add(Transfer *transfer);
 extern void flex_backpressure_remove(Transfer *transfer);
 extern bool flex_backpressure_apply(void);

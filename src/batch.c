@@ -14,6 +14,7 @@
 #include "utils/syscache.h"
 
 #include "address.h"
+#include "backpressure.h"
 #include "batch.h"
 #include "clock.h"
 #include "credentials.h"
@@ -365,7 +366,7 @@ excuse_held(Batch *batch)
 	{
 		Sending *sending = dlist_container(Sending, node, iter.cur);
 
-		if (sending->transfer != NULL && flex_transfer_is_held(sending->transfer))
+		if (sending->transfer != NULL && flex_transfer_held(sending->transfer) == HELD)
 			sending->deadline = flex_clock_ms() + flex_settings.timeout;
 	}
 }
@@ -394,5 +395,6 @@ flex_batch_pump(Batch *batch)
 		sending->is_late = left <= 0;
 		next = Min(next, Max(left, 0));
 	}
-	return next;
+	/* The one answer that is read may stall. */
+	return flex_backpressure_is_due() ? Min(next, FLEX_STALL_MS) : next;
 }

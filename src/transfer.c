@@ -45,8 +45,8 @@ struct Transfer
 	bool no_descriptor;
 	bool too_large;
 	bool lost_bytes; /* when it was to go on */
-	bool is_held;    /* its answer has to wait */
-	bool is_paused;  /* as libcurl has been told */
+	TransferHold hold;
+	bool is_paused; /* as libcurl has been told */
 	Body body;
 	char failure[CURL_ERROR_SIZE];
 };
@@ -215,7 +215,7 @@ receive_body(char *bytes, size_t size, size_t count, void *data)
 	size_t length = size * count;
 
 	/* It could not be paused before.  libcurl would go on to read a hundred times as much, at once. */
-	if (transfer->is_held)
+	if (transfer->hold != NOT_HELD)
 	{
 		transfer->is_paused = true;
 		return CURL_WRITEFUNC_PAUSE;
@@ -439,9 +439,9 @@ flex_transfer_body(const Transfer *transfer, size_t *length)
  * it, which is over: were it not, libcurl would read once more.
  */
 void
-flex_transfer_hold(Transfer *transfer)
+flex_transfer_hold(Transfer *transfer, TransferHold hold)
 {
-	transfer->is_held = true;
+	transfer->hold = hold;
 	if (!transfer->is_paused && transfer->body.length > 0)
 		transfer->is_paused = curl_easy_pause(transfer->easy, CURLPAUSE_ALL) == CURLE_OK;
 }
@@ -450,17 +450,16 @@ flex_transfer_hold(Transfer *transfer)
 void
 flex_transfer_go_on(Transfer *transfer)
 {
-	transfer->is_held = false;
+	transfer->hold = NOT_HELD;
 	if (transfer->is_paused)
 		transfer->lost_bytes |= curl_easy_pause(transfer->easy, CURLPAUSE_CONT) != CURLE_OK;
 	transfer->is_paused = false;
 }
 
-/* True while the answer has to wait. */
-bool
-flex_transfer_is_held(const Transfer *transfer)
+TransferHold
+flex_transfer_held(const Transfer *transfer)
 {
-	return transfer->is_held;
+	return transfer->hold;
 }
 
 /* The value of a header of the answer, or NULL; valid until the next call. */

@@ -9,6 +9,14 @@
 
 typedef struct Transfer Transfer;
 
+/* Does an answer have to wait for others to be taken? */
+typedef enum TransferHold
+{
+	NOT_HELD,
+	HELD,        /* its time stands still meanwhile */
+	HELD_STALLED /* its time runs, for it moved nothing when it could */
+} TransferHold;
+
 typedef enum TransferState
 {
 	TRANSFER_RUNNING,
@@ -34,9 +42,9 @@ extern bool flex_transfer_was_sent(const Transfer *transfer);
 extern const char *flex_transfer_failure(const Transfer *transfer);
 extern int flex_transfer_status(const Transfer *transfer);
 extern const char *flex_transfer_body(const Transfer *transfer, size_t *length);
-extern void flex_transfer_hold(Transfer *transfer);
+extern void flex_transfer_hold(Transfer *transfer, TransferHold hold);
 extern void flex_transfer_go_on(Transfer *transfer);
-extern bool flex_transfer_is_held(const Transfer *transfer);
+extern TransferHold flex_transfer_held(const Transfer *transfer);
 extern const char *flex_transfer_header(const Transfer *transfer, const char *name);
 extern void flex_transfer_visit_headers(const Transfer *transfer, HeaderVisitor visit, void *state);
 extern long flex_transfer_retry_after(const Transfer *transfer);
