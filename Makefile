@@ -49,6 +49,12 @@ PG_CONFIG ?= pg_config
 SANDBOXED = check test test-long test-on interop demo bench
 ifneq ($(filter-out $(SANDBOXED),$(or $(MAKECMDGOALS),all)),)
 PGXS := $(shell $(PG_CONFIG) --pgxs)
+ifeq ($(PGXS),)
+$(error $(PG_CONFIG) is not there: install PostgreSQL's headers (postgresql-server-dev-15), or give PG_CONFIG=)
+endif
+ifneq ($(shell pkg-config --atleast-version=7.87 libcurl && echo yes),yes)
+$(error libcurl 7.87 or later is not found: install pkg-config and libcurl's headers (libcurl4-openssl-dev))
+endif
 include $(PGXS)
 
 installcheck: simulator

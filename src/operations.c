@@ -322,21 +322,58 @@ flex_operation_index(const Operation *operation)
 	return (int) (operation - operations);
 }
 
-/* True when the answer to a request, whose path may have a query, is a secret. */
+/* The value of two hexadecimal digits, or -1. */
+static int
+decoded_byte(const char *digits)
+{
+	static const char hex[] = "0123456789abcdef";
+	const char *high = digits[0] != '\0' ? strchr(hex, pg_ascii_tolower(digits[0])) : NULL;
+	const char *low = high != NULL && digits[1] != '\0' ? strchr(hex, pg_ascii_tolower(digits[1])) : NULL;
+
+	return low != NULL ? (int) ((high - hex) * 16 + (low - hex)) : -1;
+}
+
+/*
+ * A path as the most lenient gateway may read it: decoded, in lower case, without its
+ * query, doubled slashes and slashes at its end; palloc'd.
+ */
+static char *
+lenient_path(const char *path)
+{
+	char *result = palloc(strlen(path) + 1);
+	char *to = result;
+
+	while (*path != '\0' && *path != '?')
+	{
+		int byte = *path == '%' ? decoded_byte(path + 1) : -1;
+		char c = byte > 0 ? (char) byte : *path;
+
+		path += byte > 0 ? 3 : 1;
+		if (c != '/' || to == result || to[-1] != '/')
+			*to++ = pg_ascii_tolower(c);
+	}
+	while (to > result && to[-1] == '/')
+		to--;
+	*to = '\0';
+	return result;
+}
+
+/* True when the answer to a request may be a secret, however its path is spelt. */
 bool
 flex_operation_answers_secret(const char *method, const char *path)
 {
-	size_t length = strcspn(path, "?");
+	char *asked = lenient_path(path);
+	bool is_secret = false;
 
-	for (size_t i = 0; i < lengthof(operations); i++)
+	for (size_t i = 0; i < lengthof(operations) && !is_secret; i++)
 	{
 		const Operation *operation = &operations[i];
 
-		if (operation->secret && strcmp(operation->method, method) == 0 && strlen(operation->path) == length &&
-			strncmp(operation->path, path, length) == 0)
-			return true;
+		is_secret =
+			operation->secret && strcmp(operation->method, method) == 0 && pg_strcasecmp(operation->path, asked) == 0;
 	}
-	return false;
+	pfree(asked);
+	return is_secret;
 }
 
 /* True when sending a request twice does no more than sending it once. */

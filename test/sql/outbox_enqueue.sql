@@ -51,7 +51,8 @@ SELECT pg_temp.refused(
 	$$'flex_request', '{"method": "GET", "path": "/v1/Channels", "headers": {"Authorization": "Basic s3cret"}}'$$,
 	$$'flex_request', '{"method": "GET", "path": "/v1/Channels", "headers": {"X": "a\nb"}}'$$,
 	$$'flex_request', '{"method": "GET", "path": "/v1/Channels", "service": "none"}'$$,
-	$$'flex_request', '{"method": "POST", "path": "/v1/Insights/Session?a=1"}'$$);
+	$$'flex_request', '{"method": "POST", "path": "/v1/Insights/Session?a=1"}'$$,
+	$$'flex_request', '{"method": "POST", "path": "/v1//%49nsights%2fsession/"}'$$);
 
 -- JSON, arrays and enumerations as in a direct call
 SELECT pg_temp.refused(
