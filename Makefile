@@ -1,7 +1,7 @@
 # flex_api: a PostgreSQL extension.
 #
 #   make, make install, make installcheck    as with any PGXS extension
-#   make check, make check TEST=test/t/X.pl  the tests in SQL, or one of any kind, once
+#   make check, make check TEST=test/t/outbox/X.pl  the tests in SQL, or one of any kind, once
 #   make test                                everything, on throw-away servers
 #   make test-long                           what takes longer: fuzzing, other versions, neighbours
 #   make test-on VERSION=17                  the tests on another major version
@@ -15,7 +15,7 @@ EXTENSION = flex_api
 EXT_VERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
 
 MODULE_big = flex_api
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 SHLIB_LINK = $(shell pkg-config --libs libcurl)
 
 # The definitions by topic, in the order in which they need each other.
@@ -39,7 +39,8 @@ EXTRA_CLEAN = sql/$(EXTENSION)--*.sql
 
 # The server's headers come as system headers: they are not written for -Wextra.
 WARNINGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wno-declaration-after-statement
-PG_CPPFLAGS = -DFLEX_API_VERSION='"$(EXT_VERSION)"' $(shell pkg-config --cflags libcurl) \
+# A file names what it includes by folder.
+PG_CPPFLAGS = -I$(srcdir)/src -DFLEX_API_VERSION='"$(EXT_VERSION)"' $(shell pkg-config --cflags libcurl) \
 	-isystem $(shell $(PG_CONFIG) --includedir-server)
 PG_CFLAGS = $(WARNINGS) -fvisibility=hidden $(WERROR)
 
@@ -59,13 +60,13 @@ include $(PGXS)
 
 installcheck: simulator
 else
-# TEST="test/t/NAME.pl test/sql/NAME.sql ..." chooses.  PGXS has a recipe of this name, too.
+# TEST="test/t/FOLDER/NAME.pl test/sql/NAME.sql ..." chooses.  PGXS has a recipe of this name, too.
 check:
 	@test/tools/packages
 	@test/tools/sandbox test/tools/run-check $(TEST)
 endif
 
-$(OBJS): $(wildcard src/*.h) $(EXTENSION).control
+$(OBJS): $(wildcard src/*/*.h) $(EXTENSION).control
 
 sql/$(EXTENSION)--$(EXT_VERSION).sql: $(SQL_FILES) Makefile
 	cat $(SQL_FILES) > $@
@@ -74,7 +75,7 @@ simulator:
 	$(MAKE) -C test/simulator
 
 # KEEP=1 leaves the copy and its logs behind.
-# TESTS="test/t/NAME.pl ..." chooses.
+# TESTS="test/t/FOLDER/NAME.pl ..." chooses.
 export PG_CONFIG
 test:
 	@test/tools/packages
@@ -90,7 +91,7 @@ test-on:
 
 interop:
 	@test/tools/packages interop
-	@test/tools/sandbox test/tools/run-check test/long/interop.pl test/t/311_examples.pl
+	@test/tools/sandbox test/tools/run-check test/long/interop.pl test/t/documents/published_examples.pl
 
 demo:
 	@test/demo/run

@@ -8,13 +8,13 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 
-#include "barrier.h"
-#include "effective.h"
-#include "limits.h"
-#include "roster.h"
-#include "settings.h"
-#include "versions.h"
-#include "worker.h"
+#include "base/compat.h"
+#include "base/effective.h"
+#include "base/settings.h"
+#include "delivery/rate_limits.h"
+#include "entry/database_commands.h"
+#include "entry/worker.h"
+#include "shared/registry.h"
 
 FLEX_MODULE_MAGIC("flex_api", FLEX_API_VERSION);
 
@@ -26,13 +26,13 @@ _PG_init(void)
 {
 	flex_effective_note_placeholders();
 	flex_settings_define();
-	flex_limits_define();
+	flex_rate_limits_define();
 	flex_effective_note_parameters();
 	MarkGUCPrefixReserved("flex_api");
 	/* pg_upgrade starts the servers, too: nothing may be sent from there. */
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;
-	flex_roster_request();
+	flex_registry_request();
 	flex_workers_register();
-	flex_barrier_install();
+	flex_database_commands_install();
 }

@@ -1,0 +1,297 @@
+/*
+ * decoder.c
+ *		Answers of the service become rows.
+ *
+ * A column takes the member of its own name: a member that no column has is
+ * ignored, one that is missing or null is NULL, and one of the wrong type is an
+ * error that names it.  Whatever the bytes are, the outcome is rows or an error
+ * of SQLSTATE 08P01 (22P05 for a character that the database cannot hold).
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "utils/timestamp.h"
+
+#include "answer/decoder.h"
+#include "answer/jsonb_writer.h"
+#include "answer/timestamps.h"
+#include "base/encoding.h"
+#include "base/errors.h"
+
+#define SHOWN_BYTES 80     /* of a value in a message */
+#define MOST_TIME_BYTES 64 /* of a date and time, with digits enough of its fraction */
+
+typedef struct Column Column;
+
+struct Column
+{
+	const char *name; /* NULL: dropped */
+	size_t name_length;
+	Datum (*decode)(const Column *column, const JsonValue *value);
+};
+
+struct RowDecoder
+{
+	TupleDesc desc;
+	Datum *values; /* room for a row */
+	bool *nulls;
+	JsonValue *members; /* and for what it is made of */
+	Column columns[FLEXIBLE_ARRAY_MEMBER];
+};
+
+/* Raise 08P01 for a member that is not what its column needs. */
+pg_noreturn static void
+refuse_member(const Column *column, const JsonValue *value, const char *expected)
+{
+	static const char *const kinds[] = {"null", "a boolean", "a number", "a string", "an array", "an object"};
+	size_t length;
+	const char *text = flex_json_source(value, &length);
+	bool is_short = (value->kind == JSON_STRING || value->kind == JSON_NUMBER) && length <= SHOWN_BYTES;
+
+	flex_error_answer("Member \"%s\" is %s where %s was expected.", column->name,
+					  is_short ? flex_text_for_message(text, length) : kinds[value->kind], expected);
+}
+
+static Datum
+decode_text(const Column *column, const JsonValue *value)
+{
+	size_t size;
+	int length;
+	const char *bytes;
+	text *result;
+
+	if (value->kind != JSON_STRING)
+		refuse_member(column, value, "a string");
+	bytes = flex_json_string(value, &size);
+	bytes = flex_text_from_wire(bytes, size, &length, column->name);
+	result = palloc(VARHDRSZ + length);
+	SET_VARSIZE(result, VARHDRSZ + length);
+	memcpy(VARDATA(result), bytes, length);
+	return PointerGetDatum(result);
+}
+
+static Datum
+decode_boolean(const Column *column, const JsonValue *value)
+{
+	if (value->kind != JSON_BOOLEAN)
+		refuse_member(column, value, "a boolean");
+	return BoolGetDatum(flex_json_boolean(value));
+}
+
+/* A whole number from least to most. */
+static int64
+integer_between(const Column *column, const JsonValue *value, int64 least, int64 most)
+{
+	int64 integer;
+
+	if (!flex_json_integer(value, &integer) || integer < least || integer > most)
+		refuse_member(column, value, most == PG_INT32_MAX ? "a whole number of 32 bits" : "a whole number of 64 bits");
+	return integer;
+}
+
+static Datum
+decode_integer(const Column *column, const JsonValue *value)
+{
+	return Int32GetDatum((int32) integer_between(column, value, PG_INT32_MIN, PG_INT32_MAX));
+}
+
+static Datum
+decode_bigint(const Column *column, const JsonValue *value)
+{
+	return Int64GetDatum(integer_between(column, value, PG_INT64_MIN, PG_INT64_MAX));
+}
+
+static Datum
+decode_double(const Column *column, const JsonValue *value)
+{
+	double number;
+
+	if (value->kind != JSON_NUMBER)
+		refuse_member(column, value, "a number");
+	number = flex_json_double(value);
+	if (isinf(number))
+		refuse_member(column, value, "a number of double precision");
+	return Float8GetDatum(number);
+}
+
+static Datum
+decode_timestamptz(const Column *column, const JsonValue *value)
+{
+	char text[MOST_TIME_BYTES];
+	TimestampTz time;
+	size_t length = 0;
+	const char *bytes = value->kind == JSON_STRING ? flex_json_string(value, &length) : "";
+
+	memcpy(text, bytes, Min(length, sizeof(text) - 1));
+	text[Min(length, sizeof(text) - 1)] = '\0';
+	if (length >= sizeof(text) || !flex_timestamp_parse(text, &time))
+		refuse_member(column, value, "a date and time such as \"2016-08-01T22:10:40Z\"");
+	return TimestampTzGetDatum(time);
+}
+
+static Datum
+decode_jsonb(const Column *column, const JsonValue *value)
+{
+	return flex_jsonb_write(value, column->name);
+}
+
+/* Choose by a column's type how its member is read. */
+static void
+describe_column(Column *column, Form_pg_attribute attribute)
+{
+	static const struct
+	{
+		Oid type;
+		Datum (*decode)(const Column *column, const JsonValue *value);
+	} decoders[] = {
+		{TEXTOID, decode_text},   {BOOLOID, decode_boolean},  {INT4OID, decode_integer},
+		{INT8OID, decode_bigint}, {FLOAT8OID, decode_double}, {TIMESTAMPTZOID, decode_timestamptz},
+		{JSONBOID, decode_jsonb},
+	};
+
+	if (attribute->attisdropped)
+		return;
+	for (size_t i = 0; i < lengthof(decoders); i++)
+	{
+		if (decoders[i].type == attribute->atttypid)
+		{
+			column->name = pstrdup(NameStr(attribute->attname));
+			column->name_length = strlen(column->name);
+			column->decode = decoders[i].decode;
+			return;
+		}
+	}
+	elog(ERROR, "column \"%s\" has a type that no answer has", NameStr(attribute->attname));
+}
+
+/* Make a decoder for a row type, in the current context; desc must outlive it. */
+RowDecoder *
+flex_decoder_create(TupleDesc desc)
+{
+	RowDecoder *decoder = palloc0(offsetof(RowDecoder, columns) + sizeof(Column) * desc->natts);
+
+	decoder->desc = desc;
+	decoder->values = palloc0(sizeof(Datum) * desc->natts);
+	decoder->nulls = palloc0(sizeof(bool) * desc->natts);
+	decoder->members = palloc0(sizeof(JsonValue) * desc->natts);
+	for (int i = 0; i < desc->natts; i++)
+		describe_column(&decoder->columns[i], TupleDescAttr(desc, i));
+	return decoder;
+}
+
+/* The row type that the decoder was made for. */
+TupleDesc
+flex_decoder_desc(const RowDecoder *decoder)
+{
+	return decoder->desc;
+}
+
+/* The column of a member's name, looked for from a likely place on; -1 for none. */
+static int
+find_column(const RowDecoder *decoder, const JsonValue *name, int likely)
+{
+	int natts = decoder->desc->natts;
+
+	for (int i = 0; i < natts; i++)
+	{
+		int number = likely + i < natts ? likely + i : likely + i - natts;
+		const Column *column = &decoder->columns[number];
+
+		if (column->name != NULL && flex_json_is_named(name, column->name, column->name_length))
+			return number;
+	}
+	return -1;
+}
+
+/*
+ * The columns of a row, from the object that the scanner comes to next; data is
+ * allocated in the current context.  Returns false, and sets nothing, when no value
+ * comes.  Members mostly come in the columns' order, so each is looked for behind
+ * the one before; of two with one name the last counts, so all are found before
+ * any is read.
+ */
+bool
+flex_decode_object(RowDecoder *decoder, JsonScanner *scanner, Datum *values, bool *nulls)
+{
+	int natts = decoder->desc->natts;
+	int likely = 0;
+	JsonValue name;
+	JsonValue value;
+
+	switch (flex_json_next(scanner))
+	{
+		case JSON_OBJECT:
+			break;
+		case JSON_END:
+		case JSON_STOP:
+			return false;
+		default:
+			flex_error_answer("An object was expected.");
+	}
+	memset(decoder->members, 0, sizeof(JsonValue) * natts);
+	while (flex_json_next_member(scanner, &name, &value))
+	{
+		int column = find_column(decoder, &name, likely);
+
+		if (column < 0)
+			continue;
+		likely = column + 1 < natts ? column + 1 : 0;
+		decoder->members[column] = value;
+	}
+	for (int i = 0; i < natts; i++)
+	{
+		const JsonValue *member = &decoder->members[i];
+
+		nulls[i] = member->kind == JSON_NULL;
+		values[i] = nulls[i] ? (Datum) 0 : decoder->columns[i].decode(&decoder->columns[i], member);
+	}
+	return true;
+}
+
+/* The value that a body is.  Raises 08P01 unless it is JSON. */
+static JsonValue
+read_body(const char *bytes, size_t length)
+{
+	JsonValue root;
+	const char *wrong = flex_json_check(bytes, length, &root);
+
+	if (wrong != NULL)
+		flex_error_answer("The body %s.", wrong);
+	return root;
+}
+
+/* The row that an answer of a single object makes. */
+HeapTuple
+flex_decode_answer(RowDecoder *decoder, const char *bytes, size_t length)
+{
+	JsonScanner scanner;
+
+	(void) read_body(bytes, length);
+	flex_json_begin(&scanner, bytes, length);
+	(void) flex_decode_object(decoder, &scanner, decoder->values, decoder->nulls);
+	return heap_form_tuple(decoder->desc, decoder->values, decoder->nulls);
+}
+
+/* The body of an answer as jsonb, whatever its shape. */
+Datum
+flex_decode_jsonb(const char *bytes, size_t length)
+{
+	JsonValue root = read_body(bytes, length);
+
+	return flex_jsonb_write(&root, NULL);
+}
+
+/* The value that the scanner comes to next as jsonb.  Returns false when none comes. */
+bool
+flex_decode_element(JsonScanner *scanner, Datum *value)
+{
+	JsonValue element;
+
+	if (!flex_json_next_element(scanner, &element))
+		return false;
+	*value = flex_jsonb_write(&element, NULL);
+	return true;
+}

@@ -1,0 +1,23 @@
+/*
+ * decoder.h
+ *		Answers of the service become rows.
+ */
+#ifndef FLEX_DECODER_H
+#define FLEX_DECODER_H
+
+#include "access/htup.h"
+#include "access/tupdesc.h"
+
+#include "answer/json.h"
+
+/* How the members of an object become the columns of a row type. */
+typedef struct RowDecoder RowDecoder;
+
+extern RowDecoder *flex_decoder_create(TupleDesc desc);
+extern TupleDesc flex_decoder_desc(const RowDecoder *decoder);
+extern bool flex_decode_object(RowDecoder *decoder, JsonScanner *scanner, Datum *values, bool *nulls);
+extern HeapTuple flex_decode_answer(RowDecoder *decoder, const char *bytes, size_t length);
+extern bool flex_decode_element(JsonScanner *scanner, Datum *value);
+extern Datum flex_decode_jsonb(const char *bytes, size_t length);
+
+#endif /* FLEX_DECODER_H */

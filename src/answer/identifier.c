@@ -1,0 +1,185 @@
+/*
+ * identifier.c
+ *		The SID in an answer that may be bad everywhere else.
+ *
+ * What the service has made must not be lost because a member of its answer is
+ * of another type, cannot be kept in this database, or was cut off.  So this
+ * reads the outermost object alone, and of its members only where each begins
+ * and ends.  It must not take one resource's SID for another's: a value counts if
+ * it stands whole in that object, is what a SID looks like, and no other member of
+ * that name contradicts it; where marks do not fit each other, reading ends.
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "lib/stringinfo.h"
+
+#include "answer/identifier.h"
+
+#define MOST_BYTES 64 /* of an identifier */
+
+typedef struct Scanner
+{
+	const char *at;
+	const char *end;
+	StringInfoData closers; /* of the brackets that are open within a value */
+} Scanner;
+
+/* Step over blanks; returns the byte that comes then, '\0' at the end. */
+static char
+next_mark(Scanner *scanner)
+{
+	while (scanner->at < scanner->end && memchr(" \t\r\n", *scanner->at, 4) != NULL)
+		scanner->at++;
+	return scanner->at < scanner->end ? *scanner->at : '\0';
+}
+
+/* Step over a string, at whose first quote the scanner is; false when it has no end. */
+static bool
+skip_string(Scanner *scanner)
+{
+	for (scanner->at++; scanner->at < scanner->end; scanner->at++)
+	{
+		if (*scanner->at == '"')
+		{
+			scanner->at++;
+			return true;
+		}
+		if (*scanner->at == '\\')
+			scanner->at++;
+	}
+	return false;
+}
+
+/* Step over a number, a literal, or what stands in the place of one. */
+static void
+skip_word(Scanner *scanner)
+{
+	while (scanner->at < scanner->end && memchr(" \t\r\n\",:[]{}", *scanner->at, 11) == NULL)
+		scanner->at++;
+}
+
+/* Step over one mark or word within a value; false when it cannot stand there. */
+static bool
+skip_part(Scanner *scanner)
+{
+	StringInfo closers = &scanner->closers;
+
+	switch (next_mark(scanner))
+	{
+		case '\0':
+			return false;
+		case '"':
+			return skip_string(scanner);
+		case '{':
+		case '[':
+			appendStringInfoChar(closers, *scanner->at++ == '{' ? '}' : ']');
+			return true;
+		case '}':
+		case ']':
+			if (closers->len == 0 || closers->data[closers->len - 1] != *scanner->at++)
+				return false;
+			closers->len--;
+			return true;
+		case ',':
+		case ':':
+			scanner->at++;
+			return closers->len > 0;
+		default:
+			skip_word(scanner);
+			return true;
+	}
+}
+
+/* Step over a value of any kind; false when it does not end as it should. */
+static bool
+skip_value(Scanner *scanner)
+{
+	resetStringInfo(&scanner->closers);
+	do
+	{
+		if (!skip_part(scanner))
+			return false;
+	} while (scanner->closers.len > 0);
+	return true;
+}
+
+/* The identifier that a value, quotes included, is; NULL: it is none. */
+static char *
+identifier_of(const char *value, size_t length)
+{
+	if (length < 3 || length > MOST_BYTES + 2 || value[0] != '"')
+		return NULL;
+	for (size_t i = 1; i < length - 1; i++)
+	{
+		if (IS_HIGHBIT_SET(value[i]) || (!isalnum((unsigned char) value[i]) && value[i] != '-'))
+			return NULL;
+	}
+	return pnstrdup(value + 1, length - 2);
+}
+
+/* A part of the document. */
+typedef struct Stretch
+{
+	const char *begin;
+	size_t length;
+} Stretch;
+
+static bool
+is_same(Stretch one, Stretch other)
+{
+	return one.length == other.length && memcmp(one.begin, other.begin, one.length) == 0;
+}
+
+/* Read a member, quotes and brackets included; false when it does not end as it should. */
+static bool
+read_member(Scanner *scanner, Stretch *name, Stretch *value)
+{
+	if (next_mark(scanner) != '"')
+		return false;
+	name->begin = scanner->at;
+	if (!skip_string(scanner))
+		return false;
+	name->length = scanner->at - name->begin;
+	if (next_mark(scanner) != ':')
+		return false;
+	scanner->at++;
+	(void) next_mark(scanner);
+	value->begin = scanner->at;
+	if (!skip_value(scanner))
+		return false;
+	value->length = scanner->at - value->begin;
+	return strchr(",}", next_mark(scanner)) != NULL; /* or at the end */
+}
+
+/*
+ * The identifier that an answer gives in a member of its outermost object, in the
+ * current context; NULL when it gives none, or not just one.
+ */
+char *
+flex_identifier_find(const char *bytes, size_t length, const char *member)
+{
+	Scanner scanner = {.at = bytes, .end = bytes + length};
+	char *quoted = psprintf("\"%s\"", member);
+	Stretch wanted = {.begin = quoted, .length = strlen(quoted)};
+	Stretch found = {0};
+	Stretch name;
+	Stretch value;
+
+	if (next_mark(&scanner) != '{')
+		return NULL;
+	initStringInfo(&scanner.closers);
+	do
+	{
+		scanner.at++;
+		if (!read_member(&scanner, &name, &value))
+			break;
+		if (!is_same(name, wanted))
+			continue;
+		if (found.begin != NULL && !is_same(value, found))
+			return NULL;
+		found = value;
+	} while (next_mark(&scanner) == ',');
+	return found.begin == NULL ? NULL : identifier_of(found.begin, found.length);
+}

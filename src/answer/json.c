@@ -1,0 +1,294 @@
+/*
+ * json.c
+ *		Values of a JSON document, as pieces of it.
+ *
+ * A value is a piece of the document's bytes, which are read again when they are
+ * wanted: there is no tree, whose memory would be many times theirs.  A document
+ * is checked first; what is read of it after that is good.
+ */
+#include "postgres.h"
+
+#include "common/int.h"
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/fmgrprotos.h"
+
+#include "answer/json.h"
+#include "base/encoding.h"
+
+#define REPLACEMENT 0xFFFD /* as flex_text_stand_in() */
+#define SHORT_DIGITS 18    /* of an integer that always fits in 64 bits */
+#define MOST_DIGITS 200000 /* numeric has fewer, zeros in front or behind included */
+
+/*
+ * Check a document.  Returns NULL when it is good, and sets the value that it is;
+ * or what is wrong with it, as the end of a sentence that begins "The body".
+ */
+const char *
+flex_json_check(const char *bytes, size_t length, JsonValue *root)
+{
+	JsonScanner scanner;
+	const char *wrong;
+
+	flex_json_begin(&scanner, bytes, length);
+	(void) flex_json_next_element(&scanner, root);
+	wrong = flex_json_finish(&scanner);
+	return wrong == NULL && flex_text_stand_in() == NULL ? scanner.unrepresentable : wrong;
+}
+
+/* Begin to read the elements of an array or the members of an object. */
+void
+flex_json_enter(JsonScanner *scanner, const JsonValue *container)
+{
+	flex_json_begin(scanner, container->text, container->length);
+	(void) flex_json_next(scanner);
+}
+
+/* The next element of the array that the scanner is in; false at its end, or when there is a complaint. */
+bool
+flex_json_next_element(JsonScanner *scanner, JsonValue *element)
+{
+	JsonToken kind = flex_json_next(scanner);
+
+	if (kind > JSON_OBJECT)
+		return false;
+	*element = scanner->token;
+	if (kind == JSON_ARRAY || kind == JSON_OBJECT)
+	{
+		element->count = flex_json_skip(scanner);
+		element->length = scanner->at - element->text;
+	}
+	return scanner->complaint == NULL;
+}
+
+/* The next member of the object that the scanner is in; false at its end, or when there is a complaint. */
+bool
+flex_json_next_member(JsonScanner *scanner, JsonValue *name, JsonValue *value)
+{
+	if (flex_json_next(scanner) != JSON_NAME)
+		return false;
+	*name = scanner->token;
+	return flex_json_next_element(scanner, value);
+}
+
+/* True when the name of a member is this one. */
+bool
+flex_json_is_named(const JsonValue *name, const char *expected, size_t length)
+{
+	size_t name_length;
+	const char *text;
+	bool is_same;
+
+	if (!name->is_escaped)
+		return name->length == length && memcmp(name->text, expected, length) == 0;
+	text = flex_json_string(name, &name_length);
+	is_same = name_length == length && memcmp(text, expected, length) == 0;
+	pfree(unconstify(char *, text));
+	return is_same;
+}
+
+/* The last member of that name; {0} where there is none, or the value is no object. */
+JsonValue
+flex_json_member(const JsonValue *object, const char *name)
+{
+	JsonValue result = {0};
+	JsonScanner scanner;
+	JsonValue member;
+	JsonValue value;
+
+	if (object->kind != JSON_OBJECT)
+		return result;
+	flex_json_enter(&scanner, object);
+	while (flex_json_next_member(&scanner, &member, &value))
+	{
+		if (flex_json_is_named(&member, name, strlen(name)))
+			result = value;
+	}
+	return result;
+}
+
+bool
+flex_json_boolean(const JsonValue *value)
+{
+	Assert(value->kind == JSON_BOOLEAN);
+	return value->text[0] == 't';
+}
+
+/* The value of a number without fraction and exponent that fits in 64 bits; else false. */
+bool
+flex_json_integer(const JsonValue *value, int64 *result)
+{
+	bool is_negative;
+	int64 sum = 0; /* below zero, where there is one number more */
+
+	if (value->kind != JSON_NUMBER || !value->is_integer)
+		return false;
+	is_negative = value->text[0] == '-';
+	for (size_t i = is_negative; i < value->length; i++)
+	{
+		if (pg_mul_s64_overflow(sum, 10, &sum) || pg_sub_s64_overflow(sum, value->text[i] - '0', &sum))
+			return false;
+	}
+	if (!is_negative && sum == PG_INT64_MIN)
+		return false;
+	*result = is_negative ? sum : -sum;
+	return true;
+}
+
+/* The value of a number, infinite where it is too large. */
+double
+flex_json_double(const JsonValue *value)
+{
+	char buffer[64];
+	char *text = value->length < sizeof(buffer) ? buffer : palloc_extended(value->length + 1, MCXT_ALLOC_HUGE);
+	double result;
+
+	Assert(value->kind == JSON_NUMBER);
+	memcpy(text, value->text, value->length);
+	text[value->length] = '\0';
+	result = strtod(text, NULL);
+	if (text != buffer)
+		pfree(text);
+	return result;
+}
+
+/* A number as numeric_in() reads it; NULL when it is out of numeric's range. */
+static Numeric
+numeric_of_text(char *text)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile Datum result = (Datum) 0;
+
+	PG_TRY();
+	{
+		result =
+			DirectFunctionCall3(numeric_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+	}
+	PG_CATCH();
+	{
+		int code = geterrcode();
+
+		if (code != ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE && code != ERRCODE_INVALID_TEXT_REPRESENTATION)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return result == (Datum) 0 ? NULL : DatumGetNumeric(result);
+}
+
+/*
+ * The value of a number as numeric, in the current context; NULL when it is out of
+ * that type's range, as the server's own input function judges.
+ */
+Numeric
+flex_json_numeric(const JsonValue *value)
+{
+	int64 integer;
+	char *text;
+	Numeric result;
+
+	Assert(value->kind == JSON_NUMBER);
+	if (value->length <= SHORT_DIGITS && flex_json_integer(value, &integer))
+		return int64_to_numeric(integer);
+	if (value->length > MOST_DIGITS)
+		return NULL;
+	text = pnstrdup(value->text, value->length);
+	result = numeric_of_text(text);
+	pfree(text);
+	return result;
+}
+
+/* The number that four hexadecimal digits are. */
+static int
+unit_at(const char *digits)
+{
+	int unit = 0;
+
+	for (int i = 0; i < 4; i++)
+		unit = unit * 16 + (digits[i] <= '9' ? digits[i] - '0' : (digits[i] | 0x20) - 'a' + 10);
+	return unit;
+}
+
+/* The character that \uXXXX or a pair of them stands for; *from goes behind it.  0: none that can be kept. */
+static pg_wchar
+read_code(const char **from, const char *end)
+{
+	pg_wchar unit = unit_at(*from + 2);
+	pg_wchar second = end - *from >= 12 && (*from)[6] == '\\' && (*from)[7] == 'u' ? unit_at(*from + 8) : 0;
+
+	*from += 6;
+	if (is_utf16_surrogate_second(unit))
+		return 0;
+	if (!is_utf16_surrogate_first(unit))
+		return unit;
+	if (!is_utf16_surrogate_second(second))
+		return 0;
+	*from += 6;
+	return surrogate_pair_to_codepoint(unit, second);
+}
+
+/* Put the character that an escape stands for at *to, and go behind both. */
+static void
+unescape(const char **from, const char *end, char **to)
+{
+	static const char marks[] = "bfnrt";
+	static const char meanings[] = "\b\f\n\r\t";
+	char c = (*from)[1];
+	const char *mark = memchr(marks, c, lengthof(marks) - 1);
+	pg_wchar code;
+
+	if (c != 'u')
+	{
+		*(*to)++ = mark != NULL ? meanings[mark - marks] : c;
+		*from += 2;
+		return;
+	}
+	code = read_code(from, end);
+	unicode_to_utf8(code != 0 ? code : REPLACEMENT, (unsigned char *) *to);
+	*to += pg_encoding_mblen(PG_UTF8, *to);
+}
+
+/*
+ * The characters of a string or a name, in UTF-8: a piece of the document, or
+ * palloc'd where there are escapes.
+ */
+const char *
+flex_json_string(const JsonValue *value, size_t *length)
+{
+	const char *from = value->text;
+	const char *end = from + value->length;
+	char *result;
+	char *to;
+
+	*length = value->length;
+	if (!value->is_escaped)
+		return value->text;
+	/* No escape is shorter than what it stands for. */
+	result = to = palloc_extended(value->length + 1, MCXT_ALLOC_HUGE);
+	while (from < end)
+	{
+		const char *backslash = memchr(from, '\\', end - from);
+		size_t plain = (backslash != NULL ? backslash : end) - from;
+
+		CHECK_FOR_INTERRUPTS();
+		memcpy(to, from, plain);
+		from += plain;
+		to += plain;
+		if (backslash != NULL)
+			unescape(&from, end, &to);
+	}
+	*length = to - result;
+	return result;
+}
+
+/* A value as the service wrote it, quotes included. */
+const char *
+flex_json_source(const JsonValue *value, size_t *length)
+{
+	int quotes = value->kind == JSON_STRING ? 1 : 0;
+
+	*length = value->length + 2 * quotes;
+	return value->text - quotes;
+}

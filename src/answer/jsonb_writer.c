@@ -1,0 +1,484 @@
+/*
+ * jsonb_writer.c
+ *		A JSON value becomes jsonb.
+ *
+ * jsonb_in() makes a tree first, which takes 20 to 95 times the text's length and
+ * cannot be interrupted.  This writes the binary form that utils/jsonb.h
+ * describes, byte for byte the same, as the tokens come: values one behind the
+ * other, and where an array or object ends, what stands before its values is put
+ * in front of them.  So little more than the result is ever in memory, and there
+ * is no recursion.  Each level moves its bytes once or twice, which
+ * FLEX_MOST_DEPTH bounds.
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
+
+#include "answer/jsonb_writer.h"
+#include "base/encoding.h"
+#include "base/errors.h"
+
+/* As in jsonb_util.c: what reads jsonb has room for no more. */
+#define MOST_ELEMENTS Min(MaxAllocSize / sizeof(JsonbValue), JB_CMASK)
+#define MOST_PAIRS Min(MaxAllocSize / sizeof(JsonbPair), JB_CMASK)
+
+#define SHOWN_BYTES 200 /* of a member's name */
+#define KEPT_SCRATCH_BYTES (1024 * 1024)
+#define COMPARISONS_BETWEEN_INTERRUPTS 4096
+
+/* A member of an object that is being written. */
+typedef struct Pair
+{
+	uint32 name_at; /* in the names */
+	uint32 name_length;
+	uint32 value_at; /* in the output; behind the padding */
+	uint32 place;    /* first its number within the object, then where the value goes */
+	JEntry entry;    /* of the value: its type and length */
+} Pair;
+
+/* An array or object that is being written. */
+typedef struct Level
+{
+	bool is_object;
+	int before;  /* length of the output before it and its padding */
+	int start;   /* of its values in the output */
+	int entries; /* how many there are before its own */
+	int pairs;   /* likewise */
+	int names;   /* length of those before its own */
+} Level;
+
+typedef struct Writer
+{
+	const char *name; /* of the column; NULL: the value is the body */
+	StringInfoData output;
+	StringInfoData entries; /* JEntry of the elements of the arrays that are open */
+	StringInfoData pairs;   /* Pair of the members of the objects that are open */
+	StringInfoData names;   /* of these */
+	StringInfoData scratch; /* values of an object that change places */
+	int depth;
+	Level levels[FLEX_MOST_DEPTH];
+} Writer;
+
+/* The number of items in one of a writer's stacks. */
+#define COUNT(stack, Type) ((int) ((stack).len / sizeof(Type)))
+
+static inline Pair *
+pair_at(Writer *writer, int index)
+{
+	return (Pair *) writer->pairs.data + index;
+}
+
+/* Raise 08P01 for what jsonb cannot hold; the detail names the member. */
+pg_noreturn static void
+refuse(Writer *writer, const char *complaint)
+{
+	StringInfoData path;
+	const char *wire;
+
+	initStringInfo(&path);
+	if (writer->name != NULL)
+		appendStringInfoString(&path, writer->name);
+	for (int i = 0; i < writer->depth; i++)
+	{
+		int end = i + 1 < writer->depth ? writer->levels[i + 1].pairs : COUNT(writer->pairs, Pair);
+		const Pair *pair;
+
+		if (end == writer->levels[i].pairs)
+			continue;
+		pair = pair_at(writer, end - 1);
+		appendStringInfo(&path, "%s%.*s", path.len > 0 ? "." : "", (int) pair->name_length,
+						 writer->names.data + pair->name_at);
+	}
+	if (path.len == 0)
+		flex_error_answer("The body %s.", complaint);
+	wire = flex_text_to_wire(flex_text_clip(path.data, SHOWN_BYTES), "member");
+	flex_error_answer("Member \"%s\" %s.", flex_text_for_message(wire, strlen(wire)), complaint);
+}
+
+/* Check the length of a value, or of all that an array or object has. */
+static inline void
+check_length(Writer *writer, int64 length)
+{
+	if (length > JENTRY_OFFLENMASK)
+		refuse(writer, "is larger than jsonb can hold");
+}
+
+/* Where a value of a type begins that comes behind this: some types are aligned. */
+static inline int64
+begin_of(JEntry type, int64 end)
+{
+	return type == JENTRY_ISNUMERIC || type == JENTRY_ISCONTAINER ? (int64) INTALIGN(end) : end;
+}
+
+static inline void
+pad(StringInfo output)
+{
+	while (output->len != (int) INTALIGN(output->len))
+		appendStringInfoCharMacro(output, '\0');
+}
+
+/*
+ * Note a value that has been written behind what the output had before it.  An
+ * element's length has the padding in it; a member's gets it with its place.
+ */
+static inline void
+note_value(Writer *writer, JEntry type, int before)
+{
+	Level *level;
+	int count;
+	JEntry entry;
+
+	if (writer->depth == 0)
+		return;
+	level = &writer->levels[writer->depth - 1];
+	check_length(writer, writer->output.len - level->start);
+	if (level->is_object)
+	{
+		Pair *pair = pair_at(writer, COUNT(writer->pairs, Pair) - 1);
+
+		pair->value_at = begin_of(type, before);
+		pair->entry = type | (writer->output.len - pair->value_at);
+		return;
+	}
+	count = COUNT(writer->entries, JEntry) - level->entries;
+	if ((Size) count >= MOST_ELEMENTS)
+		refuse(writer, "has more elements than jsonb can hold");
+	if (count % JB_OFFSET_STRIDE == 0)
+		entry = JENTRY_HAS_OFF | type | (writer->output.len - level->start);
+	else
+		entry = type | (writer->output.len - before);
+	appendBinaryStringInfo(&writer->entries, (char *) &entry, sizeof(JEntry));
+}
+
+/* Append the characters of a string or name, in the database's encoding.  Returns their length. */
+static int
+append_string(Writer *writer, StringInfo to, const JsonValue *string)
+{
+	size_t size;
+	const char *text = flex_json_string(string, &size);
+	int length;
+	char *converted;
+
+	check_length(writer, size);
+	converted = flex_text_from_wire(text, size, &length, writer->name != NULL ? writer->name : "body");
+	check_length(writer, length);
+	appendBinaryStringInfo(to, converted, length);
+	if (converted != text)
+		pfree(converted);
+	if (text != string->text)
+		pfree(unconstify(char *, text));
+	return length;
+}
+
+static void
+append_number(Writer *writer, const JsonValue *number)
+{
+	Numeric numeric = flex_json_numeric(number);
+
+	if (numeric == NULL)
+		refuse(writer, "has a number that PostgreSQL cannot store");
+	pad(&writer->output);
+	appendBinaryStringInfo(&writer->output, (char *) numeric, VARSIZE_ANY(numeric));
+	pfree(numeric);
+}
+
+static void
+write_scalar(Writer *writer, const JsonValue *value)
+{
+	int before = writer->output.len;
+	JEntry type = JENTRY_ISNULL;
+
+	if (value->kind == JSON_STRING)
+	{
+		type = JENTRY_ISSTRING;
+		append_string(writer, &writer->output, value);
+	}
+	else if (value->kind == JSON_NUMBER)
+	{
+		type = JENTRY_ISNUMERIC;
+		append_number(writer, value);
+	}
+	else if (value->kind == JSON_BOOLEAN)
+		type = flex_json_boolean(value) ? JENTRY_ISBOOL_TRUE : JENTRY_ISBOOL_FALSE;
+	note_value(writer, type, before);
+}
+
+/* A member begins, whose value comes next. */
+static void
+begin_member(Writer *writer, const JsonValue *name)
+{
+	Level *level = &writer->levels[writer->depth - 1];
+	Pair pair = {
+		.name_at = writer->names.len,
+		.place = COUNT(writer->pairs, Pair) - level->pairs,
+	};
+
+	if (pair.place >= MOST_PAIRS)
+		refuse(writer, "has more members than jsonb can hold");
+	pair.name_length = append_string(writer, &writer->names, name);
+	appendBinaryStringInfo(&writer->pairs, (char *) &pair, sizeof(Pair));
+}
+
+static void
+begin_level(Writer *writer, bool is_object)
+{
+	Level *level = &writer->levels[writer->depth];
+
+	Assert(writer->depth < FLEX_MOST_DEPTH);
+	level->is_object = is_object;
+	level->before = writer->output.len;
+	pad(&writer->output);
+	level->start = writer->output.len;
+	level->entries = COUNT(writer->entries, JEntry);
+	level->pairs = COUNT(writer->pairs, Pair);
+	level->names = writer->names.len;
+	writer->depth++;
+}
+
+/* Close the level, whose bytes are all in the output. */
+static void
+end_level(Writer *writer)
+{
+	Level *level = &writer->levels[--writer->depth];
+
+	CHECK_FOR_INTERRUPTS();
+	check_length(writer, writer->output.len - level->before);
+	note_value(writer, JENTRY_ISCONTAINER, level->before);
+}
+
+/* Put the header of an array and its entries in front of its values. */
+static void
+end_array(Writer *writer, uint32 flags)
+{
+	Level *level = &writer->levels[writer->depth - 1];
+	StringInfo output = &writer->output;
+	int size = writer->entries.len - level->entries * (int) sizeof(JEntry);
+	uint32 header = (uint32) (size / sizeof(JEntry)) | JB_FARRAY | flags;
+	char *start;
+
+	enlargeStringInfo(output, size + sizeof(header));
+	start = output->data + level->start;
+	memmove(start + sizeof(header) + size, start, output->len - level->start);
+	memcpy(start, &header, sizeof(header));
+	memcpy(start + sizeof(header), writer->entries.data + writer->entries.len - size, size);
+	output->len += sizeof(header) + size;
+	writer->entries.len -= size;
+	end_level(writer);
+}
+
+/* The order of members in jsonb: shorter names first; of one name, as they came. */
+static int
+compare_pairs(const void *a, const void *b, void *argument)
+{
+	static uint32 comparisons;
+	const Pair *one = a;
+	const Pair *other = b;
+	const char *names = argument;
+	int order;
+
+	if (++comparisons % COMPARISONS_BETWEEN_INTERRUPTS == 0)
+		CHECK_FOR_INTERRUPTS();
+	if (one->name_length != other->name_length)
+		return one->name_length < other->name_length ? -1 : 1;
+	order = memcmp(names + one->name_at, names + other->name_at, one->name_length);
+	if (order != 0)
+		return order;
+	return one->place < other->place ? -1 : 1;
+}
+
+/* Sort pairs, and keep the last of each name.  Returns how many are left. */
+static int
+sort_pairs(Pair *pairs, int count, const char *names)
+{
+	int kept = 0;
+
+	qsort_arg(pairs, count, sizeof(Pair), compare_pairs, unconstify(char *, names));
+	for (int i = 0; i < count; i++)
+	{
+		bool is_last = i + 1 == count || pairs[i].name_length != pairs[i + 1].name_length ||
+					   memcmp(names + pairs[i].name_at, names + pairs[i + 1].name_at, pairs[i].name_length) != 0;
+
+		if (is_last)
+			pairs[kept++] = pairs[i];
+	}
+	return kept;
+}
+
+/* The pair with the largest value; count must not be 0. */
+static int
+largest_pair(const Pair *pairs, int count)
+{
+	int largest = 0;
+
+	for (int i = 1; i < count; i++)
+	{
+		if (JBE_OFFLENFLD(pairs[i].entry) > JBE_OFFLENFLD(pairs[largest].entry))
+			largest = i;
+	}
+	return largest;
+}
+
+/*
+ * Move the values of an object from where they were written to where they belong,
+ * behind its names, which end at the place given.  All but the largest go by way
+ * of the scratch.  Sets the pairs' places; returns the end of the values.
+ */
+static int64
+place_values(Writer *writer, Pair *pairs, int count, int64 end)
+{
+	StringInfo output = &writer->output;
+	StringInfo scratch = &writer->scratch;
+	int largest = largest_pair(pairs, count);
+	const char *from;
+
+	resetStringInfo(scratch);
+	for (int i = 0; i < count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (i != largest)
+			appendBinaryStringInfo(scratch, output->data + pairs[i].value_at, JBE_OFFLENFLD(pairs[i].entry));
+		end = begin_of(pairs[i].entry & JENTRY_TYPEMASK, end);
+		pairs[i].place = end;
+		end += JBE_OFFLENFLD(pairs[i].entry);
+		check_length(writer, end - writer->levels[writer->depth - 1].start);
+	}
+	enlargeStringInfo(output, Max(end - output->len, 0));
+	memmove(output->data + pairs[largest].place, output->data + pairs[largest].value_at,
+			JBE_OFFLENFLD(pairs[largest].entry));
+	from = scratch->data;
+	for (int i = 0; i < count; i++)
+	{
+		int length = JBE_OFFLENFLD(pairs[i].entry);
+
+		CHECK_FOR_INTERRUPTS();
+		if (i == largest)
+			continue;
+		memcpy(output->data + pairs[i].place, from, length);
+		from += length;
+	}
+	if (scratch->maxlen > KEPT_SCRATCH_BYTES)
+	{
+		pfree(scratch->data);
+		initStringInfo(scratch);
+	}
+	return end;
+}
+
+/* Write an object's header, entries and names in front of its values, and zeros between these. */
+static void
+write_front(Writer *writer, const Pair *pairs, int count, int start)
+{
+	char *output = writer->output.data;
+	uint32 header = count | JB_FOBJECT;
+	JEntry *entries = (JEntry *) (output + start + sizeof(header));
+	int base = start + (int) sizeof(header) + 2 * count * (int) sizeof(JEntry);
+	int end = base;
+
+	memcpy(output + start, &header, sizeof(header));
+	for (int i = 0; i < 2 * count; i++)
+	{
+		const Pair *pair = &pairs[i % count];
+		bool is_name = i < count;
+		int before = end;
+		JEntry type = is_name ? JENTRY_ISSTRING : pair->entry & JENTRY_TYPEMASK;
+
+		CHECK_FOR_INTERRUPTS();
+		if (is_name)
+		{
+			memcpy(output + end, writer->names.data + pair->name_at, pair->name_length);
+			end += pair->name_length;
+		}
+		else
+		{
+			memset(output + end, 0, pair->place - end);
+			end = pair->place + JBE_OFFLENFLD(pair->entry);
+		}
+		entries[i] = i % JB_OFFSET_STRIDE == 0 ? JENTRY_HAS_OFF | type | (end - base) : type | (end - before);
+	}
+	Assert(end == writer->output.len);
+}
+
+/* Bring an object that is complete into the order that jsonb has. */
+static void
+end_object(Writer *writer)
+{
+	Level *level = &writer->levels[writer->depth - 1];
+	StringInfo output = &writer->output;
+	Pair *pairs = pair_at(writer, level->pairs);
+	int count = sort_pairs(pairs, COUNT(writer->pairs, Pair) - level->pairs, writer->names.data);
+	int64 end = level->start + (int64) sizeof(uint32) + 2 * (int64) count * sizeof(JEntry);
+
+	for (int i = 0; i < count; i++)
+		end += pairs[i].name_length;
+	if (count > 0)
+		end = place_values(writer, pairs, count, end);
+	enlargeStringInfo(output, Max(end - output->len, 0));
+	output->len = end;
+	write_front(writer, pairs, count, level->start);
+	writer->pairs.len = level->pairs * (int) sizeof(Pair);
+	writer->names.len = level->names;
+	end_level(writer);
+}
+
+/* Write an array or object, whose end is that of its document. */
+static void
+write_container(Writer *writer, const JsonValue *container)
+{
+	JsonScanner scanner;
+	JsonToken token;
+
+	flex_json_begin(&scanner, container->text, container->length);
+	while ((token = flex_json_next(&scanner)) != JSON_STOP)
+	{
+		if (token < JSON_ARRAY)
+			write_scalar(writer, &scanner.token);
+		else if (token == JSON_NAME)
+			begin_member(writer, &scanner.token);
+		else if (token != JSON_END)
+			begin_level(writer, token == JSON_OBJECT);
+		else if (writer->levels[writer->depth - 1].is_object)
+			end_object(writer);
+		else
+			end_array(writer, 0);
+	}
+	if (scanner.complaint != NULL)
+		refuse(writer, scanner.complaint);
+	Assert(writer->depth == 0);
+}
+
+/*
+ * A value of a document that has been checked, as jsonb in the current context.
+ * The name is that of the member, for errors; NULL where the value is the whole
+ * body.  Raises 08P01 for what jsonb cannot hold, and 22P05 for a character that
+ * the database cannot.
+ */
+Datum
+flex_jsonb_write(const JsonValue *value, const char *name)
+{
+	Writer writer = {.name = name};
+
+	initStringInfo(&writer.output);
+	initStringInfo(&writer.entries);
+	initStringInfo(&writer.pairs);
+	initStringInfo(&writer.names);
+	initStringInfo(&writer.scratch);
+	appendStringInfoSpaces(&writer.output, VARHDRSZ);
+	if (value->kind >= JSON_ARRAY)
+		write_container(&writer, value);
+	else
+	{
+		/* jsonb keeps a scalar as an array of one that says so. */
+		begin_level(&writer, false);
+		write_scalar(&writer, value);
+		end_array(&writer, JB_FSCALAR);
+	}
+	pfree(writer.entries.data);
+	pfree(writer.pairs.data);
+	pfree(writer.names.data);
+	pfree(writer.scratch.data);
+	SET_VARSIZE(writer.output.data, writer.output.len);
+	return PointerGetDatum(writer.output.data);
+}

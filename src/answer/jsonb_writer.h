@@ -1,0 +1,12 @@
+/*
+ * jsonb_writer.h
+ *		A JSON value becomes jsonb.
+ */
+#ifndef FLEX_JSONB_WRITER_H
+#define FLEX_JSONB_WRITER_H
+
+#include "answer/json.h"
+
+extern Datum flex_jsonb_write(const JsonValue *value, const char *name);
+
+#endif /* FLEX_JSONB_WRITER_H */

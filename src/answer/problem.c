@@ -1,0 +1,146 @@
+/*
+ * problem.c
+ *		A refusal of the service, read from its body.
+ *
+ * The service has three shapes of error bodies (its own, RFC 9457, and the one
+ * of Interactions), and what stands between may answer with no JSON at all.
+ * The shapes' members do not contradict each other, so one table reads all
+ * three; what cannot be read leaves the HTTP status to speak for itself.
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+
+#include "answer/json.h"
+#include "answer/problem.h"
+#include "base/encoding.h"
+
+#define SHOWN_BYTES 1000        /* of what the service adds to its message */
+#define MOST_BYTES (256 * 1024) /* of a body that is looked into: no refusal needs as much */
+
+/* The text of a string or a number, for a message; NULL for anything else. */
+static char *
+scalar_text(JsonValue value)
+{
+	size_t length;
+	const char *text;
+
+	if (value.kind != JSON_STRING && value.kind != JSON_NUMBER)
+		return NULL;
+	text = value.kind == JSON_STRING ? flex_json_string(&value, &length) : flex_json_source(&value, &length);
+	return length > 0 ? flex_text_for_message(text, length) : NULL;
+}
+
+/* The first of the members, named in the order of preference, that is there. */
+static char *
+first_text(const JsonValue *root, const char *const *names)
+{
+	for (; *names != NULL; names++)
+	{
+		char *text = scalar_text(flex_json_member(root, *names));
+
+		if (text != NULL)
+			return text;
+	}
+	return NULL;
+}
+
+/* Append "detail (pointer)" of each of RFC 9457's errors. */
+static void
+append_errors(StringInfo to, JsonValue errors)
+{
+	JsonScanner scanner;
+	JsonValue error;
+
+	if (errors.kind != JSON_ARRAY)
+		return;
+	flex_json_enter(&scanner, &errors);
+	while (to->len < SHOWN_BYTES && flex_json_next_element(&scanner, &error))
+	{
+		char *detail = scalar_text(flex_json_member(&error, "detail"));
+		char *pointer = scalar_text(flex_json_member(&error, "pointer"));
+
+		if (detail == NULL)
+			continue;
+		appendStringInfo(to, "%s%s", to->len > 0 ? "; " : "", detail);
+		if (pointer != NULL)
+			appendStringInfo(to, " (%s)", pointer);
+	}
+}
+
+/* A value as the service wrote it, but for the blanks between its words; palloc'd. */
+static char *
+compact(const JsonValue *value, size_t *length)
+{
+	const char *source = flex_json_source(value, length);
+	const char *end = source + *length;
+	char *result = palloc(*length + 1);
+	char *to = result;
+	bool in_string = false;
+
+	for (const char *from = source; from < end; from++)
+	{
+		if (!in_string && (*from == ' ' || *from == '\t' || *from == '\r' || *from == '\n'))
+			continue;
+		if (*from == '"')
+			in_string = !in_string;
+		else if (*from == '\\')
+			*to++ = *from++; /* what it escapes may be a quote */
+		*to++ = *from;
+	}
+	*length = to - result;
+	return result;
+}
+
+/* Append a member as JSON, unless it is empty. */
+static void
+append_json(StringInfo to, JsonValue value)
+{
+	const char *text;
+	size_t length;
+
+	if (value.kind == JSON_NULL)
+		return;
+	text = compact(&value, &length);
+	if (length > 2)
+		appendStringInfo(to, "%s%s", to->len > 0 ? "; " : "",
+						 flex_text_for_message(text, pg_encoding_mbcliplen(PG_UTF8, text, length, SHOWN_BYTES)));
+}
+
+/* All that the service said beside its message, or NULL. */
+static char *
+explain(const JsonValue *root)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	append_errors(&text, flex_json_member(root, "errors"));
+	append_json(&text, flex_json_member(root, "details"));
+	append_json(&text, flex_json_member(root, "params"));
+	if (text.len == 0)
+		return NULL;
+	return flex_text_clip(text.data, SHOWN_BYTES);
+}
+
+/*
+ * Fill in what the body says.  The texts are allocated in the current context,
+ * in the database's encoding; nothing is raised for a body that says nothing.
+ */
+void
+flex_problem_read(Problem *problem, const char *bytes, size_t length)
+{
+	static const char *const messages[] = {"message", "detail", "title", NULL};
+	static const char *const codes[] = {"code", NULL};
+	static const char *const urls[] = {"more_info", "type", NULL};
+	JsonValue root;
+
+	if (length > MOST_BYTES || flex_json_check(bytes, length, &root) != NULL)
+		return;
+	problem->message = first_text(&root, messages);
+	problem->code = first_text(&root, codes);
+	problem->explanation = explain(&root);
+	problem->more_info = first_text(&root, urls);
+	if (problem->more_info != NULL && strncmp(problem->more_info, "http", 4) != 0)
+		problem->more_info = NULL;
+}

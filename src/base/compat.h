@@ -1,0 +1,113 @@
+/*
+ * compat.h
+ *		What differs between the PostgreSQL releases that flex_api builds on.
+ *
+ * The only place with PG_VERSION_NUM and LIBCURL_VERSION_NUM conditions: other
+ * files use the names given here and never ask which server they are built for.
+ */
+#ifndef FLEX_COMPAT_H
+#define FLEX_COMPAT_H
+
+#if PG_VERSION_NUM < 150000
+#error "flex_api needs PostgreSQL 15 or later"
+#endif
+
+/* 16 exports by attribute what it loads by name; we hide everything else before, too. */
+#if PG_VERSION_NUM < 160000
+#undef PGDLLEXPORT
+#define PGDLLEXPORT __attribute__((visibility("default")))
+#endif
+
+/* 16 has its own memory for the values of parameters. */
+#if PG_VERSION_NUM >= 160000
+#define flex_guc_malloc(size) guc_malloc(LOG, (size))
+#define flex_guc_free(pointer) guc_free(pointer)
+#else
+#define flex_guc_malloc(size) malloc(size)
+#define flex_guc_free(pointer) free(pointer)
+#endif
+
+/* 16 keeps the parameters in a hash table, and makes a list of them when asked. */
+#if PG_VERSION_NUM >= 160000
+#define flex_guc_variables(count) get_guc_variables(count)
+#else
+#define flex_guc_variables(count) (*(count) = GetNumConfigOptions(), get_guc_variables())
+#endif
+
+/* 16 moved the varlena macros out of postgres.h. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* 17 ties a WaitEventSet to a resource owner; ours live as long as the session. */
+#if PG_VERSION_NUM >= 170000
+#define flex_create_wait_event_set(nevents) CreateWaitEventSet(NULL, (nevents))
+#else
+#define flex_create_wait_event_set(nevents) CreateWaitEventSet(TopMemoryContext, (nevents))
+#endif
+
+/* 17 lets an extension name what it waits for; before, all are "Extension". */
+#if PG_VERSION_NUM >= 170000
+#define flex_wait_event(name) WaitEventExtensionNew(name)
+#else
+#define flex_wait_event(name) PG_WAIT_EXTENSION
+#endif
+
+/* 16 has one function for the privileges on all kinds of objects. */
+#if PG_VERSION_NUM >= 160000
+#define flex_function_aclcheck(function, role) object_aclcheck(ProcedureRelationId, (function), (role), ACL_EXECUTE)
+#else
+#define flex_function_aclcheck(function, role) pg_proc_aclcheck((function), (role), ACL_EXECUTE)
+#endif
+
+#if PG_VERSION_NUM >= 160000
+#define flex_owns_database(database, role) object_ownercheck(DatabaseRelationId, (database), (role))
+#else
+#define flex_owns_database(database, role) pg_database_ownercheck((database), (role))
+#endif
+
+/* 16 renamed the way to an entry of the backends' status, counted from 1. */
+#if PG_VERSION_NUM >= 160000
+#define flex_local_backend_entry(index) pgstat_get_local_beentry_by_index(index)
+#else
+#define flex_local_backend_entry(index) pgstat_fetch_stat_local_beentry(index)
+#endif
+
+/* 18 can look for conflicts beside a row that is there: ours is not yet. */
+#if PG_VERSION_NUM >= 180000
+#define flex_check_index_constraints(info, slot, state, other, arbiters)                                               \
+	ExecCheckIndexConstraints((info), (slot), (state), (other), NULL, (arbiters))
+#else
+#define flex_check_index_constraints(info, slot, state, other, arbiters)                                               \
+	ExecCheckIndexConstraints((info), (slot), (state), (other), (arbiters))
+#endif
+
+/* 16 can leave out indexes that summarize; 19 takes flags. */
+#if PG_VERSION_NUM >= 190000
+#define flex_insert_speculative_index_tuples(info, slot, state, conflict, arbiters)                                    \
+	ExecInsertIndexTuples((info), (state), EIIT_NO_DUPE_ERROR, (slot), (arbiters), (conflict))
+#elif PG_VERSION_NUM >= 160000
+#define flex_insert_speculative_index_tuples(info, slot, state, conflict, arbiters)                                    \
+	ExecInsertIndexTuples((info), (slot), (state), false, true, (conflict), (arbiters), false)
+#else
+#define flex_insert_speculative_index_tuples(info, slot, state, conflict, arbiters)                                    \
+	ExecInsertIndexTuples((info), (slot), (state), false, true, (conflict), (arbiters))
+#endif
+
+/* 18 writes the attribute before the declaration. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
+/* 18 can tell the name and version of a loaded module. */
+#if PG_VERSION_NUM >= 180000
+#define FLEX_MODULE_MAGIC(n, v) PG_MODULE_MAGIC_EXT(.name = (n), .version = (v))
+#else
+#define FLEX_MODULE_MAGIC(n, v) PG_MODULE_MAGIC
+#endif
+
+#if defined(LIBCURL_VERSION_NUM) && LIBCURL_VERSION_NUM < 0x075700
+#error "flex_api needs libcurl 7.87 or later"
+#endif
+
+#endif /* FLEX_COMPAT_H */

@@ -1,0 +1,25 @@
+/*
+ * effective.h
+ *		The value of a setting that counts for a call.
+ */
+#ifndef FLEX_EFFECTIVE_H
+#define FLEX_EFFECTIVE_H
+
+#include "base/settings.h"
+
+/* For a field of flex_settings; the text stays until a setting changes. */
+extern const char *flex_effective_string(char *const *variable);
+extern int flex_effective_integer(const int *variable);
+
+extern bool flex_effective_is(const int *variable, int value, const char *name);
+extern void flex_effective_check_known(void);
+
+extern bool flex_effective_is_of_session(const void *variable);
+extern const char *flex_effective_route_of_session(void);
+extern void flex_effective_check_displaced(void);
+
+/* For _PG_init(), around the definition of all parameters. */
+extern void flex_effective_note_placeholders(void);
+extern void flex_effective_note_parameters(void);
+
+#endif /* FLEX_EFFECTIVE_H */

@@ -1,0 +1,465 @@
+/*
+ * settings.c
+ *		The configuration parameters flex_api.*.
+ *
+ * Three rules decide who may set what.  Who can point the client elsewhere can
+ * read the secret, so base_url, proxy, ca_file and credentials_file are for
+ * superusers.  A secret is shown to superusers alone, not even to members of
+ * pg_read_all_settings.  And a secret stored by ALTER ROLE or ALTER DATABASE
+ * stands in a catalog that every user can read: that draws a warning, when it
+ * is stored and, in a session that had not loaded us then, when it is used.
+ */
+#include "postgres.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <netinet/in.h>
+
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "catalog/pg_authid.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+
+#include "base/settings.h"
+
+#define MOST_USER_BYTES 255 /* of an account or a key: the outbox keeps the account, and messages tell it */
+
+Settings flex_settings;
+
+/* True when a string parameter has a value. */
+bool
+flex_setting_is_set(const char *value)
+{
+	return value != NULL && value[0] != '\0';
+}
+
+/* True for a value that may stand in a Basic credential as the user. */
+static bool
+check_user(char **newval, void **extra, GucSource source)
+{
+	for (const char *p = *newval; *p; p++)
+	{
+		if (*p == ':' || iscntrl((unsigned char) *p))
+		{
+			GUC_check_errdetail("Colons and control characters cannot be part of a SID.");
+			return false;
+		}
+	}
+	if (strlen(*newval) > MOST_USER_BYTES)
+	{
+		/* Without the value. */
+		GUC_check_errmsg("invalid value for a SID");
+		GUC_check_errdetail("A SID has %d bytes at the most.", MOST_USER_BYTES);
+		return false;
+	}
+	return true;
+}
+
+/* Warn of a secret that everybody can read; never refuses. */
+static bool
+check_secret(char **newval, void **extra, GucSource source)
+{
+	static bool warned = false;
+	bool being_stored = (source == PGC_S_TEST);
+	bool was_stored = (source >= PGC_S_GLOBAL && source <= PGC_S_DATABASE_USER);
+
+	if (!flex_setting_is_set(*newval) || InitializingParallelWorker)
+		return true;
+	if (being_stored || (was_stored && !warned))
+	{
+		warned = warned || was_stored;
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING), errmsg("a Flex API secret is stored where every user can read it"),
+				 errdetail("Settings of roles, databases and functions stand in system catalogs that are open to all."),
+				 errhint("Use flex_api.credentials_file, and give a new value to the secret that was stored.")));
+	}
+	return true;
+}
+
+/* A secret as SHOW, current_setting() and pg_settings see it. */
+static const char *
+show_secret(const char *value)
+{
+	if (!flex_setting_is_set(value))
+		return "";
+	return IsTransactionState() && superuser() ? value : "********";
+}
+
+static const char *
+show_auth_token(void)
+{
+	return show_secret(flex_settings.auth_token);
+}
+
+static const char *
+show_api_secret(void)
+{
+	return show_secret(flex_settings.api_secret);
+}
+
+/* A proxy's URL can have a password in it. */
+static const char *
+show_proxy(void)
+{
+	return show_secret(flex_settings.proxy);
+}
+
+/* True for a DNS label: an edge or a region must not lead to another domain. */
+static bool
+check_label(char **newval, void **extra, GucSource source)
+{
+	size_t length = strlen(*newval);
+
+	if (length > 63 || strspn(*newval, "abcdefghijklmnopqrstuvwxyz0123456789-") != length)
+	{
+		GUC_check_errdetail("Lower-case letters, digits and hyphens are allowed.");
+		return false;
+	}
+	return true;
+}
+
+/*
+ * Length of the port at text, its colon included; 0 where there is none, -1
+ * where it is not a number up to 65535.
+ */
+static int
+port_length(const char *text)
+{
+	int digits;
+
+	if (text[0] != ':')
+		return 0;
+	digits = strspn(text + 1, "0123456789");
+	if (digits < 1 || digits > 5 || atoi(text + 1) > 65535 || atoi(text + 1) == 0)
+		return -1;
+	return digits + 1;
+}
+
+/* Length of a host name or an address in brackets at text; 0 for neither. */
+static int
+host_length(const char *text)
+{
+	if (text[0] == '[')
+	{
+		int inside = strspn(text + 1, "0123456789abcdefABCDEF:.");
+
+		return inside > 0 && text[inside + 1] == ']' ? inside + 2 : 0;
+	}
+	return strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._");
+}
+
+/* True for a path to put before every other, or for none: unencoded, and without empty, "." or ".." parts. */
+static bool
+is_base_path(const char *text)
+{
+	while (*text == '/')
+	{
+		const char *part = ++text;
+		size_t length = strspn(part, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~");
+
+		text += length;
+		if (length == 0 || strspn(part, ".") == length)
+			return length == 0 && *text == '\0';
+	}
+	return *text == '\0';
+}
+
+/* True for the name or an address of this machine alone. */
+static bool
+is_loopback(const char *host, int length)
+{
+	char text[INET_ADDRSTRLEN];
+	struct in_addr address;
+
+	if (length == 9 && pg_strncasecmp(host, "localhost", 9) == 0)
+		return true;
+	if (length == 5 && strncmp(host, "[::1]", 5) == 0)
+		return true;
+	strlcpy(text, host, Min((size_t) length + 1, sizeof(text)));
+	return (size_t) length < sizeof(text) && inet_pton(AF_INET, text, &address) == 1 &&
+		   (ntohl(address.s_addr) >> 24) == IN_LOOPBACKNET;
+}
+
+/* Plain http is for this machine alone: elsewhere it would show the secret. */
+static bool
+check_base_url(char **newval, void **extra, GucSource source)
+{
+	const char *url = *newval;
+	bool secure = pg_strncasecmp(url, "https://", 8) == 0;
+	int host;
+	int port;
+	const char *rest;
+
+	if (!flex_setting_is_set(url))
+		return true;
+	if (!secure && pg_strncasecmp(url, "http://", 7) != 0)
+	{
+		GUC_check_errdetail("The URL must begin with \"https://\".");
+		return false;
+	}
+	rest = url + (secure ? 8 : 7);
+	host = host_length(rest);
+	port = host > 0 ? port_length(rest + host) : -1;
+	if (port < 0 || !is_base_path(rest + host + port))
+	{
+		GUC_check_errdetail("The URL must be a scheme, a host and if need be a port and a path, such as "
+							"\"https://flex-api.twilio.com\".");
+		return false;
+	}
+	if (!secure && !is_loopback(rest, host))
+	{
+		GUC_check_errdetail("Plain http is accepted for loopback addresses only, since it shows the credentials.");
+		return false;
+	}
+	return true;
+}
+
+/* A proxy's URL, which libcurl would quote when it does not understand it. */
+static bool
+check_proxy(char **newval, void **extra, GucSource source)
+{
+	static const char *const schemes[] = {"http://", "https://", "socks5://", "socks5h://"};
+	const char *rest = NULL;
+	int host;
+	int port;
+
+	if (!flex_setting_is_set(*newval))
+		return true;
+	for (size_t i = 0; i < lengthof(schemes) && rest == NULL; i++)
+	{
+		if (pg_strncasecmp(*newval, schemes[i], strlen(schemes[i])) == 0)
+			rest = *newval + strlen(schemes[i]);
+	}
+	if (rest != NULL && strrchr(rest, '@') != NULL)
+		rest = strrchr(rest, '@') + 1;
+	host = rest != NULL ? host_length(rest) : 0;
+	port = host > 0 ? port_length(rest + host) : -1;
+	if (port < 0 || strcmp(rest + host + port, strspn(rest + host + port, "/") ? "/" : "") != 0 ||
+		strpbrk(*newval, " \t\r\n") != NULL)
+	{
+		/* Without the value, which may have a password in it. */
+		GUC_check_errmsg("invalid value for parameter \"%s\"", "flex_api.proxy");
+		GUC_check_errdetail("The URL must be http, https, socks5 or socks5h, with a host and if need be a port.");
+		return false;
+	}
+	return true;
+}
+
+typedef struct StringSetting
+{
+	const char *name;
+	char **variable;
+	GucContext context;
+	int flags;
+	GucStringCheckHook check;
+	GucShowHook show;
+	const char *brief;
+	const char *more;
+} StringSetting;
+
+/*
+ * pg_settings shows what a parameter is reset to, past the show hook: it must not
+ * list these.  GUC_SUPERUSER_ONLY would keep a role from set_config(), which
+ * returns what SHOW does.
+ */
+#define SECRET (GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL)
+
+static const StringSetting string_settings[] = {
+	{
+		.name = "flex_api.account_sid",
+		.variable = &flex_settings.account_sid,
+		.context = PGC_USERSET,
+		.check = check_user,
+		.brief = "Account SID (AC...) that requests are made for.",
+		.more =
+			"With flex_api.auth_token it is the user of the request; with flex_api.credentials_file it picks the line.",
+	},
+	{
+		.name = "flex_api.auth_token",
+		.variable = &flex_settings.auth_token,
+		.context = PGC_USERSET,
+		.flags = SECRET,
+		.check = check_secret,
+		.show = show_auth_token,
+		.brief = "Auth token of the account: a secret.",
+		.more = "Shown to superusers only. The credentials file is the safer place.",
+	},
+	{
+		.name = "flex_api.api_key",
+		.variable = &flex_settings.api_key,
+		.context = PGC_USERSET,
+		.check = check_user,
+		.brief = "API key SID (SK...), used with flex_api.api_secret in the auth token's place.",
+	},
+	{
+		.name = "flex_api.api_secret",
+		.variable = &flex_settings.api_secret,
+		.context = PGC_USERSET,
+		.flags = SECRET,
+		.check = check_secret,
+		.show = show_api_secret,
+		.brief = "Secret of the API key.",
+		.more = "Shown to superusers only. The credentials file is the safer place.",
+	},
+	{
+		.name = "flex_api.credentials_file",
+		.variable = &flex_settings.credentials_file,
+		.context = PGC_SUSET,
+		.brief = "File with lines account_sid:role:user:secret.",
+		.more = "Only the server's owner may be able to read it. A role gets the lines that name it, or *. A relative "
+				"path starts at the data directory.",
+	},
+	{
+		.name = "flex_api.base_url",
+		.variable = &flex_settings.base_url,
+		.context = PGC_SUSET,
+		.check = check_base_url,
+		.brief = "Scheme, host and port of the service, in place of the one that edge and region make.",
+		.more = "It may have a path, which is put before that of each request. Plain http is accepted for loopback "
+				"addresses only.",
+	},
+	{
+		.name = "flex_api.proxy",
+		.variable = &flex_settings.proxy,
+		.context = PGC_SUSET,
+		.flags = SECRET | GUC_SUPERUSER_ONLY,
+		.check = check_proxy,
+		.show = show_proxy,
+		.brief = "URL of the proxy that requests go through; the environment's proxies are never used.",
+	},
+	{
+		.name = "flex_api.ca_file",
+		.variable = &flex_settings.ca_file,
+		.context = PGC_SUSET,
+		.brief = "File of the certificate authorities to trust, in PEM; empty for the system's.",
+	},
+	{
+		.name = "flex_api.edge",
+		.variable = &flex_settings.edge,
+		.context = PGC_USERSET,
+		.check = check_label,
+		.brief = "Edge location that requests enter Twilio's network at, such as dublin.",
+	},
+	{
+		.name = "flex_api.region",
+		.variable = &flex_settings.region,
+		.context = PGC_USERSET,
+		.check = check_label,
+		.brief = "Region that processes requests, such as ie1.",
+	},
+};
+
+typedef struct IntegerSetting
+{
+	const char *name;
+	int *variable;
+	int initial;
+	int least;
+	int most;
+	int flags;
+	bool is_everybodys; /* it decides on requests of other roles: for superusers */
+	const char *brief;
+	const char *more;
+} IntegerSetting;
+
+static const IntegerSetting integer_settings[] = {
+	{
+		.name = "flex_api.connect_timeout",
+		.variable = &flex_settings.connect_timeout,
+		.initial = 5000,
+		.least = 1,
+		.most = 600000,
+		.flags = GUC_UNIT_MS,
+		.brief = "Longest time to get connected, name look-up and TLS included.",
+	},
+	{
+		.name = "flex_api.timeout",
+		.variable = &flex_settings.timeout,
+		.initial = 30000,
+		.least = 1,
+		.most = 86400000,
+		.flags = GUC_UNIT_MS,
+		.brief = "Longest time for a request and its answer, repeats and waits between them included.",
+		.more = "A list has this time for each of its pages.",
+	},
+	{
+		.name = "flex_api.max_retries",
+		.variable = &flex_settings.max_retries,
+		.initial = 3,
+		.least = 0,
+		.most = 20,
+		.brief = "How many times a request is sent again where that is safe.",
+		.more = "Safe is: it was never sent, the service answered 429, or the method is idempotent.",
+	},
+	{
+		.name = "flex_api.max_response_size",
+		.variable = &flex_settings.max_response_size,
+		.initial = 16 * 1024,
+		.least = 1,
+		.most = 1024 * 1024 - 1,
+		.flags = GUC_UNIT_KB,
+		.brief = "Largest answer that is accepted, a page of a list or a single one.",
+	},
+	{
+		.name = "flex_api.concurrency",
+		.variable = &flex_settings.concurrency,
+		.initial = 20,
+		.least = 1,
+		.most = 1000,
+		.brief = "How many requests of the outbox a sender has under way at once.",
+	},
+	{
+		.name = "flex_api.callback_timeout",
+		.variable = &flex_settings.callback_timeout,
+		.initial = 10000,
+		.least = 1,
+		.most = 3600000,
+		.flags = GUC_UNIT_MS,
+		.is_everybodys = true,
+		.brief = "Longest time that a callback of the outbox may run.",
+	},
+	{
+		.name = "flex_api.outbox_retention",
+		.variable = &flex_settings.outbox_retention,
+		.initial = 7 * 24 * 60,
+		.least = -1,
+		.most = PG_INT32_MAX,
+		.flags = GUC_UNIT_MIN,
+		.is_everybodys = true,
+		.brief = "How long finished requests stay in the outbox; -1 for ever.",
+		.more = "Uncertain requests stay until somebody has decided on them.",
+	},
+};
+
+static const struct config_enum_entry unrepresentable_values[] = {
+	{"error", UNREPRESENTABLE_ERROR, false},
+	{"replace", UNREPRESENTABLE_REPLACE, false},
+	{NULL, 0, false},
+};
+
+/* Define the parameters of this file. */
+void
+flex_settings_define(void)
+{
+	for (size_t i = 0; i < lengthof(string_settings); i++)
+	{
+		const StringSetting *s = &string_settings[i];
+
+		DefineCustomStringVariable(s->name, s->brief, s->more, s->variable, "", s->context, s->flags, s->check, NULL,
+								   s->show);
+	}
+	for (size_t i = 0; i < lengthof(integer_settings); i++)
+	{
+		const IntegerSetting *s = &integer_settings[i];
+
+		DefineCustomIntVariable(s->name, s->brief, s->more, s->variable, s->initial, s->least, s->most,
+								s->is_everybodys ? PGC_SUSET : PGC_USERSET, s->flags, NULL, NULL, NULL);
+	}
+	DefineCustomEnumVariable("flex_api.unrepresentable",
+							 "What becomes of characters of an answer that the database cannot hold.",
+							 "error: the answer is refused; replace: U+FFFD stands for each, or \"?\" where the "
+							 "database's encoding does not have that.",
+							 &flex_settings.unrepresentable, UNREPRESENTABLE_ERROR, unrepresentable_values, PGC_USERSET,
+							 0, NULL, NULL, NULL);
+}

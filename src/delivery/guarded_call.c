@@ -1,0 +1,235 @@
+/*
+ * guarded_call.c
+ *		Calls a callback as its role, in its time, and catches its errors.
+ *
+ * A callback runs with the rights of the role that enqueued the request, and
+ * nothing it does may outlive them: as in maintenance commands, it cannot leave
+ * temporary objects or held cursors behind, and constraints are checked at once
+ * rather than at the commit, which has our rights.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "delivery/guarded_call.h"
+#include "outbox/access.h"
+#include "commands/trigger.h"
+#include "base/errors.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/parsenodes.h"
+#include "postmaster/interrupt.h"
+#include "base/settings.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/resowner.h"
+#include "utils/syscache.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
+#include "utils/varlena.h"
+#include "base/compat.h"
+
+#define CANCEL_AGAIN_MS 1000 /* for a callback that catches the first cancel */
+#define MOST_CANCELS 3       /* then the process has to go: nothing can catch that */
+
+static TimeoutId time_limit = MAX_TIMEOUTS;
+static TimeoutId shutdown_check = MAX_TIMEOUTS;
+static volatile sig_atomic_t timed_out; /* the callback has had its time */
+static volatile sig_atomic_t cancels;   /* how many times it has been cancelled for that, or for a shutdown */
+
+/* Cancel the callback.  Runs in a signal handler. */
+static void
+cancel_callback(void)
+{
+	cancels++;
+	if (cancels >= MOST_CANCELS)
+		ProcDiePending = true;
+	QueryCancelPending = true;
+	InterruptPending = true;
+	SetLatch(MyLatch);
+}
+
+/* Its time is over.  Runs in a signal handler. */
+static void
+end_time(void)
+{
+	timed_out = true;
+	cancel_callback();
+}
+
+/* A worker's SIGTERM is a cancel, which the callback may have caught.  Runs in a signal handler. */
+static void
+look_for_shutdown(void)
+{
+	if (ShutdownRequestPending)
+		cancel_callback();
+}
+
+/* Cancel what runs from now on at its deadline, and when the process has to stop. */
+static void
+start_timeouts(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (time_limit == MAX_TIMEOUTS)
+	{
+		time_limit = RegisterTimeout(USER_TIMEOUT, end_time);
+		shutdown_check = RegisterTimeout(USER_TIMEOUT, look_for_shutdown);
+	}
+	timed_out = false;
+	cancels = 0;
+	enable_timeout_every(time_limit, TimestampTzPlusMilliseconds(now, flex_settings.callback_timeout), CANCEL_AGAIN_MS);
+	enable_timeout_every(shutdown_check, TimestampTzPlusMilliseconds(now, CANCEL_AGAIN_MS), CANCEL_AGAIN_MS);
+}
+
+static void
+stop_timeouts(void)
+{
+	disable_timeout(time_limit, false);
+	disable_timeout(shutdown_check, false);
+}
+
+/* Check constraints at once, for the rest of the transaction. */
+static void
+make_constraints_immediate(void)
+{
+	ConstraintsSetStmt *statement = makeNode(ConstraintsSetStmt);
+
+	statement->constraints = NIL;
+	statement->deferred = false;
+	AfterTriggerSetState(statement);
+}
+
+/* Call the function with the row. */
+static void
+call(const Callback *callback)
+{
+	char *sql = psprintf("SELECT %s($1)", callback->function);
+	Oid types[1] = {callback->row_type};
+	Datum values[1] = {callback->row};
+	int result = SPI_execute_with_args(sql, 1, types, values, NULL, false, 0);
+
+	if (result < 0)
+		elog(ERROR, "could not call %s: %s", callback->function, SPI_result_code_string(result));
+}
+
+pg_noreturn static void
+raise_timeout(const Callback *callback)
+{
+	ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					errmsg("callback %s ran longer than flex_api.callback_timeout", callback->function)));
+}
+
+/* Call it within its time. */
+static void
+call_in_time(const Callback *callback)
+{
+	start_timeouts();
+	PG_TRY();
+	{
+		call(callback);
+		CHECK_FOR_INTERRUPTS();
+	}
+	PG_CATCH();
+	{
+		stop_timeouts();
+		if (!timed_out)
+			PG_RE_THROW();
+		QueryCancelPending = false;
+		FlushErrorState();
+		raise_timeout(callback);
+	}
+	PG_END_TRY();
+	stop_timeouts();
+	/* It has caught the cancel, and then come to an end; or a last one has come too late for it. */
+	if (timed_out)
+	{
+		QueryCancelPending = false;
+		raise_timeout(callback);
+	}
+}
+
+/*
+ * Names are looked up in the function's own schema, then in public: who happens
+ * to run the callback must have no say in what it finds.
+ */
+static void
+set_search_path(const char *function)
+{
+	List *names = textToQualifiedNameList(cstring_to_text(function));
+	char *path = psprintf("%s, public, pg_temp", quote_identifier(strVal(linitial(names))));
+
+	(void) set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* Run a callback as its role. */
+static void
+run(const Callback *callback)
+{
+	Oid user;
+	int security;
+	int nest_level;
+
+	if (callback->function == NULL)
+		return;
+	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(callback->role)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("the role that enqueued the request does not exist")));
+	if (callback->attempts > FLEX_CALLBACK_ATTEMPTS)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("callback %s has never come to an end: the process ended each time", callback->function)));
+	make_constraints_immediate();
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(callback->role, security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	nest_level = NewGUCNestLevel();
+	set_search_path(callback->function);
+	call_in_time(callback);
+	/* What the callback has set is its own. */
+	AtEOXact_GUC(false, nest_level);
+	SetUserIdAndSecContext(user, security);
+	if (!OidIsValid(flex_outbox_schema(true)))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("callback %s has removed the outbox", callback->function)));
+}
+
+/* True when an error is a cancel that was meant for us, and not a callback's own. */
+static bool
+is_true_cancel(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_QUERY_CANCELED && error->funcname != NULL &&
+		   strcmp(error->funcname, "ProcessInterrupts") == 0;
+}
+
+/*
+ * Run a callback in a subtransaction.  Returns NULL, or its error after undoing
+ * what it did; a cancel is raised.  The caller has connected to SPI.
+ */
+ErrorData *
+flex_guarded_call(const Callback *callback)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		run(callback);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = flex_error_take();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	if (error != NULL && is_true_cancel(error))
+		flex_error_rethrow(error);
+	return error;
+}

@@ -1,0 +1,91 @@
+/*
+ * housekeeping.c
+ *		What senders that are gone have left, and what is too old.
+ *
+ * The caller stands in a transaction with the outbox's rights.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "pgstat.h"
+
+#include "base/compat.h"
+#include "base/settings.h"
+#include "delivery/housekeeping.h"
+#include "delivery/settlement.h"
+#include "outbox/rows.h"
+
+#define ORPHANS_AT_ONCE 1000
+#define EXPIRED_AT_ONCE 1000
+
+/*
+ * True when a process that has claimed requests still runs.  We ask the server's
+ * own table: its view hides from roles what they must not know.
+ */
+static bool
+is_alive(const SenderProcess *process)
+{
+	int count = pgstat_fetch_stat_numbackends();
+
+	for (int i = 1; i <= count; i++)
+	{
+		const LocalPgBackendStatus *entry = flex_local_backend_entry(i);
+
+		if (entry != NULL && entry->backendStatus.st_procpid == process->pid &&
+			entry->backendStatus.st_proc_start_timestamp == process->start)
+			return true;
+	}
+	return false;
+}
+
+/* True when nobody will settle what a process has claimed. */
+static bool
+is_gone(const SenderProcess *process, bool with_own)
+{
+	if (process->pid == MyProcPid && process->start == MyStartTimestamp)
+		return with_own;
+	return !is_alive(process);
+}
+
+/* Take over what senders that are gone have left; returns how many requests. */
+static int
+take_over(bool with_own)
+{
+	int senders_count;
+	SenderProcess *senders = flex_outbox_senders(&senders_count);
+	int taken = 0;
+
+	/* Who began after an earlier look at the processes must not be taken for dead. */
+	pgstat_clear_backend_activity_snapshot();
+
+	for (int i = 0; i < senders_count && taken < ORPHANS_AT_ONCE; i++)
+	{
+		int count;
+		Claim *orphans;
+
+		if (!is_gone(&senders[i], with_own))
+			continue;
+		orphans = flex_outbox_take_over(&senders[i], ORPHANS_AT_ONCE - taken, &count);
+		for (int j = 0; j < count; j++)
+			flex_settle_orphan(&orphans[j]);
+		taken += count;
+	}
+	return taken;
+}
+
+/*
+ * Take over what is left behind, and delete what is too old.  with_own: this
+ * process has nothing under way, so what is claimed in its name is left behind,
+ * too.  False when there is more to do.
+ */
+bool
+flex_housekeeping_run(bool with_own)
+{
+	int taken = take_over(with_own);
+	int expired = 0;
+
+	flex_outbox_flush();
+	if (flex_settings.outbox_retention >= 0)
+		expired = flex_outbox_expire(flex_settings.outbox_retention, EXPIRED_AT_ONCE);
+	return taken < ORPHANS_AT_ONCE && expired < EXPIRED_AT_ONCE;
+}

@@ -1,0 +1,22 @@
+/*
+ * lanes.h
+ *		Which of the outbox's requests are sent next, and when.
+ */
+#ifndef FLEX_LANES_H
+#define FLEX_LANES_H
+
+#include "delivery/in_flight.h"
+
+typedef struct Lanes Lanes;
+
+extern Lanes *flex_lanes_create(int64 max_requests);
+extern int flex_lanes_claim(Lanes *lanes, InFlight *in_flight, int under_way);
+extern bool flex_lanes_may_claim(Lanes *lanes, int under_way);
+extern bool flex_lanes_is_full(int under_way);
+extern bool flex_lanes_waits_for_rate(const Lanes *lanes);
+extern TimestampTz flex_lanes_next_at(const Lanes *lanes);
+extern void flex_lanes_look_now(Lanes *lanes);
+extern void flex_lanes_put_off(Lanes *lanes, int64 ms);
+extern void flex_lanes_forget(Lanes *lanes);
+
+#endif /* FLEX_LANES_H */

@@ -1,0 +1,160 @@
+/*
+ * rate_limits.c
+ *		How fast each operation may be called: flex_api.rate_limits.
+ *
+ * The setting says which operation has which rate; shared/rates.c keeps it.
+ */
+#include "postgres.h"
+
+#include "utils/guc.h"
+
+#include "base/compat.h"
+#include "delivery/rate_limits.h"
+#include "request/catalogue.h"
+#include "shared/rates.h"
+
+#define PUBLISHED "published"
+#define NONE "none"
+#define LEAST_RATE 0.001
+#define MOST_RATE 1e6
+
+/* Requests per second, by the operation's index; 0: no limit. */
+typedef struct Limits
+{
+	double per_second[MAX_OPERATIONS];
+} Limits;
+
+StaticAssertDecl(MAX_OPERATIONS <= FLEX_RATES_CAPACITY, "each operation has a rate of its own");
+
+static char *rate_limits;
+static const Limits *limits;
+
+/* The limits that the service has published. */
+static void
+set_published(Limits *result)
+{
+	const Operation *operation;
+
+	for (int i = 0; (operation = flex_operation_at(i)) != NULL; i++)
+		result->per_second[i] = operation->rate;
+}
+
+/* The text without blanks around it, which are cut off in place. */
+static char *
+trim(char *text)
+{
+	size_t length;
+
+	text += strspn(text, " \t\n");
+	length = strlen(text);
+	while (length > 0 && strchr(" \t\n", text[length - 1]) != NULL)
+		text[--length] = '\0';
+	return text;
+}
+
+/* One word of a list: "flex_webchat_create=5". */
+static bool
+set_one(Limits *result, char *word)
+{
+	char *sign = strchr(word, '=');
+	const Operation *operation;
+	char *number;
+	char *end;
+	double rate;
+
+	if (sign == NULL)
+		return false;
+	*sign = '\0';
+	number = trim(sign + 1);
+	operation = flex_operation_find(trim(word));
+	rate = strtod(number, &end);
+	if (operation == NULL || end == number || *end != '\0' || !(rate >= LEAST_RATE && rate <= MOST_RATE))
+		return false;
+	result->per_second[flex_operation_index(operation)] = rate;
+	return true;
+}
+
+/* A list of limits; what it does not name has none. */
+static bool
+set_list(Limits *result, const char *text)
+{
+	char *copy = pstrdup(text);
+	char *rest = copy;
+	char *word;
+	bool good = true;
+
+	while (good && (word = strsep(&rest, ",")) != NULL)
+		good = set_one(result, word);
+	pfree(copy);
+	return good;
+}
+
+static bool
+check_rate_limits(char **newval, void **extra, GucSource source)
+{
+	Limits *result = flex_guc_malloc(sizeof(Limits));
+	bool good = true;
+
+	if (result == NULL)
+		return false;
+	memset(result, 0, sizeof(Limits));
+	if (strcmp(*newval, PUBLISHED) == 0)
+		set_published(result);
+	else if (strcmp(*newval, NONE) != 0)
+		good = set_list(result, *newval);
+	if (!good)
+	{
+		flex_guc_free(result);
+		GUC_check_errdetail("Give \"published\", \"none\", or a list such as \"flex_webchat_create=5, "
+							"flex_interaction_create=20\": operations and requests a second.");
+		return false;
+	}
+	*extra = result;
+	return true;
+}
+
+static void
+assign_rate_limits(const char *newval, void *extra)
+{
+	limits = extra;
+}
+
+/* Define the parameter. */
+void
+flex_rate_limits_define(void)
+{
+	DefineCustomStringVariable(
+		"flex_api.rate_limits", "How many requests a second the outbox sends to each operation.",
+		"\"published\" for the limits that Twilio states, \"none\", or a list such as \"flex_webchat_create=5\".",
+		&rate_limits, PUBLISHED, PGC_SUSET, GUC_LIST_INPUT, check_rate_limits, assign_rate_limits, NULL);
+}
+
+/* How many of the wanted requests may be sent now; they count as sent. */
+int
+flex_rate_limits_take(const Operation *operation, int wanted)
+{
+	int index = flex_operation_index(operation);
+	double limit = limits->per_second[index];
+
+	return limit == 0 ? wanted : flex_rates_take(index, limit, wanted);
+}
+
+/* Some of what was taken was not sent after all. */
+void
+flex_rate_limits_give_back(const Operation *operation, int count)
+{
+	int index = flex_operation_index(operation);
+
+	if (limits->per_second[index] != 0 && count != 0)
+		flex_rates_give_back(index, count);
+}
+
+/* Milliseconds until another request may be sent. */
+int64
+flex_rate_limits_wait_ms(const Operation *operation)
+{
+	int index = flex_operation_index(operation);
+	double limit = limits->per_second[index];
+
+	return limit == 0 ? 0 : flex_rates_wait_ms(index, limit);
+}

@@ -1,0 +1,303 @@
+/*
+ * sender.c
+ *		Sends what is due in the outbox: the engine of worker and drain.
+ *
+ * In turns: one transaction settles the requests that have been answered and
+ * claims others; after its commit the claimed ones are sent; then callbacks run,
+ * a transaction each; then it waits, in no transaction.  Who is killed leaves
+ * claims behind, which the next sender finds by the dead process's number; who
+ * is cancelled settles them himself before he goes.
+ */
+#include "postgres.h"
+
+#include "base/clock.h"
+#include "base/errors.h"
+#include "delivery/callbacks.h"
+#include "delivery/housekeeping.h"
+#include "delivery/in_flight.h"
+#include "http/backpressure.h"
+#include "miscadmin.h"
+#include "delivery/lanes.h"
+#include "delivery/sender.h"
+#include "http/transport.h"
+#include "outbox/rows.h"
+#include "shared/registry.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#define HOUSEKEEPING_MS 30000
+#define MISFIT_MS 60000     /* between two warnings that the tables are of another version */
+#define CALLBACKS_A_TURN 20 /* then answers that have come are looked at again */
+
+struct Sender
+{
+	const Driver *driver;
+	bool is_worker;
+	MemoryContext context;
+	Transaction *transaction;
+	Lanes *lanes;
+	InFlight in_flight; /* the requests under way */
+	Callbacks callbacks;
+	bool tables_fit;  /* as far as they were looked at; else nothing is claimed */
+	int64 warned_at;  /* flex_clock_ms() of the last word on that; 0: never */
+	int64 cleaned_at; /* flex_clock_ms() of the last housekeeping; 0: never */
+};
+
+/* Make a sender; it lives in a context under the current one. */
+Sender *
+flex_sender_create(const Driver *driver, int64 max_requests, bool is_worker)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "flex_api sender", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext before = MemoryContextSwitchTo(context);
+	Sender *sender = palloc0(sizeof(Sender));
+
+	sender->driver = driver;
+	sender->is_worker = is_worker;
+	sender->context = context;
+	sender->tables_fit = true;
+	sender->transaction = flex_transaction_create(driver);
+	sender->lanes = flex_lanes_create(max_requests);
+	sender->callbacks.transaction = sender->transaction;
+	dlist_init(&sender->in_flight.sendings);
+	sender->in_flight.context = context;
+	MemoryContextSwitchTo(before);
+	return sender;
+}
+
+/* Take over what is left behind, and delete what is too old. */
+static void
+clean_up(Sender *sender)
+{
+	bool is_done = flex_housekeeping_run(sender->in_flight.count == 0);
+
+	flex_outbox_note_drain(sender->is_worker);
+	sender->callbacks.expected = true;
+	/* When that was not all, the next turn goes on. */
+	sender->cleaned_at = is_done ? flex_clock_ms() : 0;
+}
+
+/* True when housekeeping is due. */
+static bool
+must_clean_up(const Sender *sender)
+{
+	return sender->tables_fit && (sender->cleaned_at == 0 || flex_clock_ms() - sender->cleaned_at >= HOUSEKEEPING_MS);
+}
+
+/* True when requests are due, it is worth claiming some, and their answers would not have to wait. */
+static bool
+may_claim(const Sender *sender)
+{
+	return flex_lanes_may_claim(sender->lanes, sender->in_flight.count) && !flex_backpressure_is_due();
+}
+
+/* Raise when we have been told to stop. */
+static void
+check_stop(const Sender *sender)
+{
+	if (sender->driver->check != NULL)
+		sender->driver->check();
+}
+
+/*
+ * See whether the tables are of a version that we know.  A drain fails where they
+ * are not; the worker waits and warns, until ALTER EXTENSION has woken it.
+ */
+static void
+check_tables(Sender *sender)
+{
+	bool may_warn = sender->warned_at == 0 || flex_clock_ms() - sender->warned_at >= MISFIT_MS;
+
+	sender->tables_fit = flex_outbox_tables_fit(!sender->is_worker ? ERROR : may_warn ? WARNING : 0);
+	if (sender->tables_fit || may_warn)
+		sender->warned_at = sender->tables_fit ? 0 : flex_clock_ms();
+	if (!sender->tables_fit)
+		flex_lanes_put_off(sender->lanes, MISFIT_MS);
+}
+
+/* One transaction: settle what is over, claim what is due. */
+static void
+settle_and_claim(Sender *sender)
+{
+	InFlight *in_flight = &sender->in_flight;
+	int settled;
+	int claimed = 0;
+
+	flex_transaction_begin(sender->transaction);
+	check_tables(sender);
+	if (sender->tables_fit && must_clean_up(sender))
+		clean_up(sender);
+	settled = flex_in_flight_settle(in_flight, SETTLE_OVER);
+	flex_outbox_flush();
+	if (sender->tables_fit)
+		claimed = flex_lanes_claim(sender->lanes, in_flight, in_flight->count - settled);
+	sender->transaction->must_be_durable = claimed > 0;
+	flex_transaction_commit(sender->transaction);
+	flex_in_flight_confirm(in_flight);
+	flex_in_flight_end_settled(in_flight);
+	if (claimed > 0)
+		flex_transaction_check_replicated();
+	check_stop(sender);
+}
+
+/* True when a callback may be due. */
+static bool
+may_run_callbacks(Sender *sender)
+{
+	sender->callbacks.expected |= flex_in_flight_had_callbacks(&sender->in_flight);
+	return sender->tables_fit && flex_callbacks_may_be_due(&sender->callbacks);
+}
+
+/* Run callbacks that are due, but not so many that answers wait for long. */
+static void
+run_callbacks(Sender *sender)
+{
+	for (int i = 0; i < CALLBACKS_A_TURN && flex_callbacks_run_next(&sender->callbacks); i++)
+	{
+		/* It may have left something to be sent. */
+		flex_lanes_forget(sender->lanes);
+		flex_lanes_look_now(sender->lanes);
+		check_stop(sender);
+		(void) flex_in_flight_pump(&sender->in_flight);
+	}
+}
+
+/* Milliseconds from now to a time, between 0 and that of the housekeeping. */
+static long
+ms_until(TimestampTz at)
+{
+	if (at == 0)
+		return HOUSEKEEPING_MS;
+	return Min(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), at), HOUSEKEEPING_MS);
+}
+
+/* Milliseconds until there may be something to do, when nothing is under way. */
+long
+flex_sender_idle_ms(const Sender *sender)
+{
+	return Min(ms_until(flex_lanes_next_at(sender->lanes)), ms_until(sender->callbacks.next_at));
+}
+
+/* Look again, if somebody has woken us; true then. */
+static bool
+heed_wake(Sender *sender)
+{
+	if (!sender->is_worker || !flex_registry_was_woken())
+		return false;
+	flex_lanes_look_now(sender->lanes);
+	return true;
+}
+
+/* Wait for an answer, or for the time of the next request. */
+static void
+wait_for_something(Sender *sender)
+{
+	bool full = flex_lanes_is_full(sender->in_flight.count) || flex_backpressure_is_due();
+	long late = flex_in_flight_pump(&sender->in_flight);
+
+	if (flex_in_flight_any_over(&sender->in_flight) || heed_wake(sender))
+		return;
+	if (flex_transport_wait(Min(ms_until(full ? 0 : flex_lanes_next_at(sender->lanes)), late)))
+		flex_lanes_look_now(sender->lanes);
+}
+
+/* One turn; false when there is nothing left to do now. */
+static bool
+take_turn(Sender *sender)
+{
+	check_stop(sender);
+	(void) flex_in_flight_pump(&sender->in_flight);
+	if (flex_in_flight_any_over(&sender->in_flight) || must_clean_up(sender) || may_claim(sender))
+		settle_and_claim(sender);
+	flex_in_flight_start(&sender->in_flight);
+	if (may_run_callbacks(sender))
+		run_callbacks(sender);
+	if (may_claim(sender) || may_run_callbacks(sender) || flex_in_flight_any_over(&sender->in_flight))
+		return true;
+	if (sender->in_flight.count == 0 && !flex_lanes_waits_for_rate(sender->lanes))
+		return false;
+	wait_for_something(sender);
+	return true;
+}
+
+/* Settle all that is under way and let go of it, a portion in a transaction: the sender has to stop. */
+static void
+wind_up(Sender *sender, SettleScope scope)
+{
+	flex_in_flight_end_unclaimed(&sender->in_flight);
+	while (sender->in_flight.count > 0)
+	{
+		flex_transaction_begin(sender->transaction);
+		flex_in_flight_settle(&sender->in_flight, scope);
+		flex_transaction_commit(sender->transaction);
+		flex_in_flight_end_settled(&sender->in_flight);
+	}
+}
+
+/* Wind up after an error.  Returns 0, or the SQLSTATE of another. */
+static int
+try_to_wind_up(Sender *sender, SettleScope scope)
+{
+	volatile int failure = 0;
+
+	PG_TRY();
+	{
+		flex_transaction_roll_back(sender->transaction);
+		wind_up(sender, scope);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(sender->context);
+		failure = geterrcode();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return failure;
+}
+
+/*
+ * After an error: settle what is under way, or at least let go of it.  A cancel,
+ * also one that comes only now, must not wait until all answers have been read.
+ */
+static void
+wind_up_after_error(Sender *sender, int sqlerrcode)
+{
+	int failure = sqlerrcode;
+
+	if (failure != ERRCODE_QUERY_CANCELED)
+		failure = try_to_wind_up(sender, SETTLE_ALL);
+	if (failure == ERRCODE_QUERY_CANCELED)
+		failure = try_to_wind_up(sender, SETTLE_AT_ONCE);
+	if (failure == 0)
+		return;
+	/* The next sender finds the requests, as those of one that was killed; the first error is told. */
+	flex_transaction_roll_back(sender->transaction);
+	flex_in_flight_end_all(&sender->in_flight);
+}
+
+/*
+ * Send what is due, until nothing is.  Raises the first error that is not one
+ * request's alone, after settling what is under way.
+ */
+void
+flex_sender_run(Sender *sender)
+{
+	flex_lanes_look_now(sender->lanes);
+	sender->tables_fit = true;
+	/* Who has woken us may have asked for a callback that failed: flex_outbox_retry(). */
+	sender->callbacks.expected = true;
+	PG_TRY();
+	{
+		while (take_turn(sender))
+			CHECK_FOR_INTERRUPTS();
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(sender->context);
+		error = flex_error_take();
+		wind_up_after_error(sender, error->sqlerrcode);
+		flex_error_rethrow(error);
+	}
+	PG_END_TRY();
+}

@@ -1,0 +1,16 @@
+/*
+ * sender.h
+ *		Sends what is due in the outbox: the engine of worker and drain.
+ */
+#ifndef FLEX_SENDER_H
+#define FLEX_SENDER_H
+
+#include "delivery/transaction.h"
+
+typedef struct Sender Sender;
+
+extern Sender *flex_sender_create(const Driver *driver, int64 max_requests, bool is_worker);
+extern void flex_sender_run(Sender *sender);
+extern long flex_sender_idle_ms(const Sender *sender);
+
+#endif /* FLEX_SENDER_H */

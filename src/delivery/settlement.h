@@ -1,0 +1,17 @@
+/*
+ * settlement.h
+ *		What becomes of a request in the outbox after an attempt.
+ */
+#ifndef FLEX_SETTLEMENT_H
+#define FLEX_SETTLEMENT_H
+
+#include "http/verdict.h"
+#include "outbox/rows.h"
+
+extern void flex_settle_attempt(const Claim *claim, const HttpRequest *request, const Transfer *transfer,
+								const char *given_up, bool read);
+extern void flex_settle_unsent(const Claim *claim, const ErrorData *error);
+extern void flex_settle_unstarted(const Claim *claim);
+extern void flex_settle_orphan(const Claim *claim);
+
+#endif /* FLEX_SETTLEMENT_H */

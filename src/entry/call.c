@@ -1,0 +1,74 @@
+/*
+ * call.c
+ *		SQL entry points of calls with one answer.
+ *
+ * All operations but the lists share flex_api_call(): what it does is in the
+ * catalogue and in the function's SQL definition.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "fmgr.h"
+#include "utils/memutils.h"
+
+#include "base/compat.h"
+#include "http/exchange.h"
+#include "http/verdict.h"
+#include "request/signature.h"
+
+PG_FUNCTION_INFO_V1(flex_api_call);
+
+/* Send the request of a call and make the row of its answer, in the caller's context. */
+static Datum
+call(Signature *signature, const NullableDatum *values, MemoryContext caller)
+{
+	HttpRequest *request = flex_request_build(signature->operation, signature->parameters, signature->count, values);
+	const Transfer *answer = flex_exchange_run(flex_exchange_begin(request));
+	MemoryContext context = CurrentMemoryContext;
+	volatile Datum result = (Datum) 0;
+	const char *body;
+	size_t length;
+
+	if (signature->decoder == NULL)
+		return (Datum) 0;
+	body = flex_transfer_body(answer, &length);
+	PG_TRY();
+	{
+		HeapTuple row = flex_decode_answer(signature->decoder, body, length);
+
+		MemoryContextSwitchTo(caller);
+		result = heap_copy_tuple_as_datum(row, flex_decoder_desc(signature->decoder));
+	}
+	PG_CATCH();
+	{
+		flex_verdict_raise_unread(request, answer, context);
+	}
+	PG_END_TRY();
+	return result;
+}
+
+/* Any operation that answers with one object or none; see the file's head. */
+PGDLLEXPORT Datum
+flex_api_call(PG_FUNCTION_ARGS)
+{
+	Signature *signature = flex_signature_of_call(fcinfo);
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext work = AllocSetContextCreate(caller, "flex_api call", ALLOCSET_DEFAULT_SIZES);
+	volatile Datum result = (Datum) 0;
+
+	MemoryContextSwitchTo(work);
+	PG_TRY();
+	{
+		NullableDatum *values = palloc(sizeof(NullableDatum) * Max(signature->count, 1));
+
+		flex_signature_values(signature, fcinfo, values);
+		result = call(signature, values, caller);
+	}
+	PG_FINALLY();
+	{
+		MemoryContextSwitchTo(caller);
+		MemoryContextDelete(work);
+	}
+	PG_END_TRY();
+	PG_RETURN_DATUM(result);
+}

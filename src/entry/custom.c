@@ -1,0 +1,218 @@
+/*
+ * custom.c
+ *		SQL entry points of flex_request() and flex_request_list(): what the
+ *		catalogue does not have yet.
+ *
+ * Host, credentials, connections, repeats, pages and errors are those of every
+ * other call.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/formatting.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
+
+#include "answer/decoder.h"
+#include "base/compat.h"
+#include "base/encoding.h"
+#include "entry/declaration.h"
+#include "http/exchange.h"
+#include "http/pages.h"
+#include "http/verdict.h"
+#include "request/custom_request.h"
+
+#define FUNCTION "flex_request"
+#define LIST_FUNCTION "flex_request_list"
+
+PG_FUNCTION_INFO_V1(flex_api_request);
+PG_FUNCTION_INFO_V1(flex_api_request_list);
+
+/* Arguments of flex_request_list(). */
+enum
+{
+	LIST_PATH,
+	LIST_PARAMETERS,
+	LIST_MEMBER,
+	LIST_MAX_ROWS,
+	LIST_HEADERS
+};
+
+enum
+{
+	COLUMN_STATUS,
+	COLUMN_HEADERS,
+	COLUMN_BODY,
+	COLUMNS
+};
+
+/* Append bytes of the wire as a JSON string, with "?" for what is no text here. */
+static void
+append_string(StringInfo json, const char *bytes)
+{
+	escape_json(json, flex_text_of_bytes(bytes, strlen(bytes)));
+}
+
+/*
+ * Append a header to a JSON object under construction.  A name may be any bytes,
+ * just as a value may.
+ */
+static void
+append_header(void *state, const char *name, const char *value)
+{
+	StringInfo json = state;
+
+	appendStringInfoString(json, json->len > 1 ? ", " : "");
+	append_string(json, asc_tolower(name, strlen(name)));
+	appendStringInfoString(json, ": ");
+	append_string(json, value);
+}
+
+/* The answer's headers as a JSON object, names in lower case. */
+static Datum
+headers_of(const Transfer *answer)
+{
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	flex_transfer_visit_headers(answer, append_header, &json);
+	appendStringInfoChar(&json, '}');
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
+}
+
+/* Read the columns of an answer, in the current context. */
+static void
+read_answer(const Transfer *answer, Datum *values, bool *nulls)
+{
+	size_t length;
+	const char *body = flex_transfer_body(answer, &length);
+
+	memset(nulls, false, sizeof(bool) * COLUMNS);
+	values[COLUMN_STATUS] = Int32GetDatum(flex_transfer_status(answer));
+	values[COLUMN_HEADERS] = headers_of(answer);
+	nulls[COLUMN_BODY] = length == 0;
+	values[COLUMN_BODY] = length == 0 ? (Datum) 0 : flex_decode_jsonb(body, length);
+}
+
+/* Send a request that is in the current context, and read its answer's columns in another. */
+static void
+call(const HttpRequest *request, MemoryContext columns, Datum *values, bool *nulls)
+{
+	const Transfer *answer = flex_exchange_run(flex_exchange_begin(request));
+	MemoryContext context = MemoryContextSwitchTo(columns);
+
+	PG_TRY();
+	{
+		read_answer(answer, values, nulls);
+	}
+	PG_CATCH();
+	{
+		flex_verdict_raise_unread(request, answer, context);
+	}
+	PG_END_TRY();
+}
+
+/*
+ * flex_request(method, path, parameters, body, headers); see the file's head.  A body may
+ * be large: its bytes are let go before the row is made, which is returned uncopied.
+ */
+PGDLLEXPORT Datum
+flex_api_request(PG_FUNCTION_ARGS)
+{
+	/* Without the headers in tables of version 1.0.0. */
+	static const EntryPoint entry = {.least = 4, .count = 5, .types = {TEXTOID, TEXTOID, JSONBOID, JSONBOID, JSONBOID}};
+	static const Oid types[COLUMNS] = {INT4OID, JSONBOID, JSONBOID};
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext work = AllocSetContextCreate(caller, "flex_api request", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext exchange = AllocSetContextCreate(work, "flex_api exchange", ALLOCSET_DEFAULT_SIZES);
+	volatile Datum result = (Datum) 0;
+	TupleDesc desc;
+
+	flex_declaration_check(fcinfo, &entry);
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, FUNCTION " does not return what it should");
+	flex_declaration_check_row(desc, types, COLUMNS);
+	PG_TRY();
+	{
+		Datum values[COLUMNS];
+		bool nulls[COLUMNS];
+
+		MemoryContextSwitchTo(exchange);
+		call(flex_custom_request(fcinfo->args, fcinfo->nargs), work, values, nulls);
+		MemoryContextDelete(exchange);
+		MemoryContextSwitchTo(caller);
+		result = HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+	}
+	PG_FINALLY();
+	{
+		MemoryContextSwitchTo(caller);
+		MemoryContextDelete(work);
+	}
+	PG_END_TRY();
+	PG_RETURN_DATUM(result);
+}
+
+/* The request for the first page of a list. */
+static HttpRequest *
+list_request(FunctionCallInfo fcinfo)
+{
+	CustomCall call = {.function = LIST_FUNCTION, .method = "GET"};
+
+	if (PG_ARGISNULL(LIST_PATH))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("argument \"path\" must not be null"),
+						errdetail(LIST_FUNCTION " cannot be called without it.")));
+	call.path = text_to_cstring(PG_GETARG_TEXT_PP(LIST_PATH));
+	if (!PG_ARGISNULL(LIST_PARAMETERS))
+		call.parameters = PG_GETARG_JSONB_P(LIST_PARAMETERS);
+	if (!PG_ARGISNULL(LIST_HEADERS))
+		call.headers = PG_GETARG_JSONB_P(LIST_HEADERS);
+	return flex_custom_build(&call);
+}
+
+/* Fetch a list; all memory is in the current context. */
+static void
+list(FunctionCallInfo fcinfo)
+{
+	HttpRequest *request = list_request(fcinfo);
+	int64 max_rows = flex_pages_max_rows(LIST_FUNCTION, &fcinfo->args[LIST_MAX_ROWS]);
+	char *member = NULL;
+
+	if (!PG_ARGISNULL(LIST_MEMBER))
+		member = flex_text_to_wire(text_to_cstring(PG_GETARG_TEXT_PP(LIST_MEMBER)), "member");
+	flex_pages_fetch(request, (ReturnSetInfo *) fcinfo->resultinfo, NULL, member, max_rows);
+}
+
+/* flex_request_list(path, parameters, member, max_rows, headers); see the file's head. */
+PGDLLEXPORT Datum
+flex_api_request_list(PG_FUNCTION_ARGS)
+{
+	static const EntryPoint entry = {
+		.result = JSONBOID,
+		.returns_set = true,
+		.count = 5,
+		.types = {TEXTOID, JSONBOID, TEXTOID, INT8OID, JSONBOID},
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext work = AllocSetContextCreate(caller, "flex_api list", ALLOCSET_DEFAULT_SIZES);
+
+	flex_declaration_check(fcinfo, &entry);
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	MemoryContextSwitchTo(work);
+	PG_TRY();
+	{
+		list(fcinfo);
+	}
+	PG_FINALLY();
+	{
+		MemoryContextSwitchTo(caller);
+		MemoryContextDelete(work);
+	}
+	PG_END_TRY();
+	PG_RETURN_NULL();
+}

@@ -1,0 +1,10 @@
+/*
+ * database_commands.h
+ *		Keeps workers out of databases that must be empty.
+ */
+#ifndef FLEX_DATABASE_COMMANDS_H
+#define FLEX_DATABASE_COMMANDS_H
+
+extern void flex_database_commands_install(void);
+
+#endif /* FLEX_DATABASE_COMMANDS_H */

@@ -1,0 +1,380 @@
+/*
+ * enqueue.c
+ *		SQL entry points that leave, repeat and cancel requests in the outbox.
+ *
+ * A request is checked here as a direct call would check it, so that what is
+ * wrong with it is an error in the statement that is at fault, and not a
+ * failure hours later.  Nothing is sent, and no secret is kept.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_proc.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "parser/parse_func.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+#include "utils/varlena.h"
+
+#include "base/compat.h"
+#include "base/effective.h"
+#include "entry/declaration.h"
+#include "outbox/access.h"
+#include "outbox/insertion.h"
+#include "outbox/rows.h"
+#include "request/json_arguments.h"
+#include "shared/registry.h"
+
+#define FUNCTION "flex_enqueue"
+#define DEFAULT_MAX_ATTEMPTS 20
+#define MOST_PRIORITY 1000
+#define MOST_KEY_BYTES 1000
+#define MOST_LOOKS 100 /* for a request that has the same key */
+
+PG_FUNCTION_INFO_V1(flex_api_enqueue);
+PG_FUNCTION_INFO_V1(flex_api_outbox_retry);
+PG_FUNCTION_INFO_V1(flex_api_outbox_cancel);
+PG_FUNCTION_INFO_V1(flex_api_outbox_wake);
+
+enum
+{
+	ARGUMENT_OPERATION,
+	ARGUMENT_ARGUMENTS,
+	ARGUMENT_CONTEXT,
+	ARGUMENT_ON_SUCCESS,
+	ARGUMENT_ON_FAILURE,
+	ARGUMENT_RUN_AT,
+	ARGUMENT_PRIORITY,
+	ARGUMENT_MAX_ATTEMPTS,
+	ARGUMENT_UNIQUE_KEY
+};
+
+static bool wake_at_commit;
+
+/* At the end of a transaction: wake the worker for what it has left. */
+static void
+transaction_ends(XactEvent event, void *argument)
+{
+	if (wake_at_commit && event == XACT_EVENT_COMMIT)
+		flex_registry_wake(MyDatabaseId);
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		wake_at_commit = false;
+}
+
+/* Have the worker woken when this transaction commits. */
+static void
+plan_wake(void)
+{
+	static bool registered = false;
+
+	if (!registered)
+		RegisterXactCallback(transaction_ends, NULL);
+	registered = true;
+	wake_at_commit = true;
+}
+
+/* Raise 22004 for a NULL. */
+pg_noreturn static void
+refuse_null(const char *name)
+{
+	ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("argument \"%s\" must not be null", name),
+					errdetail(FUNCTION " cannot be called without it.")));
+}
+
+/* The text of an argument, NULL for NULL. */
+static char *
+text_argument(FunctionCallInfo fcinfo, int position)
+{
+	return PG_ARGISNULL(position) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(position));
+}
+
+/* Raise 42501 unless the current role may call a function. */
+static void
+check_execute(Oid function)
+{
+	AclResult result = flex_function_aclcheck(function, GetUserId());
+
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_FUNCTION, get_func_name(function));
+}
+
+/* Raise 0A000 for what is answered with a secret. */
+pg_noreturn static void
+refuse_secret(const char *what)
+{
+	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("%s cannot be enqueued", what),
+					errdetail("Its answer is a secret, which the outbox would keep."), errhint("Call it directly.")));
+}
+
+/* The signature of an operation, which the current role must be allowed to call. */
+static const Signature *
+signature_of(const char *name)
+{
+	const Operation *operation = flex_operation_find(name);
+	const Signature *signature;
+
+	if (operation == NULL)
+		flex_argument_refuse(FUNCTION, "operation", name, false, "the name of an operation: see flex_operations()");
+	if (operation->secret)
+		refuse_secret(name);
+	signature = flex_signature_of_operation(operation, flex_outbox_schema(false));
+	if (signature == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function %s does not exist", name)));
+	check_execute(signature->function);
+	return signature;
+}
+
+/* The name of a callback, qualified; raises 42883 or 42501 for one that cannot be called. */
+static char *
+callback_name(const char *name)
+{
+	Oid row_type;
+	Oid function;
+
+	if (name == NULL)
+		return NULL;
+	row_type = get_rel_type_id(get_relname_relid("flex_outbox", flex_outbox_schema(false)));
+	function = LookupFuncName(textToQualifiedNameList(cstring_to_text(name)), 1, &row_type, false);
+	if (get_func_prokind(function) != PROKIND_FUNCTION)
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" is not a plain function", name)));
+	if (isAnyTempNamespace(get_func_namespace(function)))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("temporary function \"%s\" cannot be a callback", name),
+						errdetail("It is gone, or another one, when the request has been sent.")));
+	check_execute(function);
+	return quote_qualified_identifier(get_namespace_name(get_func_namespace(function)), get_func_name(function));
+}
+
+/* Check the arguments of the operation as a call would. */
+static void
+check_arguments(const Signature *signature, Jsonb *arguments)
+{
+	NullableDatum *values = palloc(sizeof(NullableDatum) * Max(signature->count, 1));
+	HttpRequest *request;
+
+	if (signature->returns_set)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("a list cannot be enqueued"),
+						errhint("Call %s in a scheduled job.", signature->operation->name)));
+	flex_json_arguments_unpack(signature, arguments, values);
+	for (int i = 0; i < signature->count; i++)
+	{
+		if (signature->parameters[i].rule->secret && !values[i].isnull)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("argument \"%s\" cannot be enqueued", signature->parameters[i].name),
+							errdetail("It is a secret, and the outbox's table keeps none.")));
+	}
+	request = flex_json_arguments_request(signature, values);
+	if (signature->operation->custom && flex_operation_answers_secret(request->method, request->path))
+		refuse_secret(psprintf("%s %s", request->method, request->path));
+}
+
+/* True when somebody has sent requests lately. */
+static bool
+is_attended(void)
+{
+	OutboxAccess access;
+	bool attended;
+
+	SPI_connect();
+	flex_outbox_enter(&access);
+	attended = flex_outbox_was_drained();
+	flex_outbox_leave(&access);
+	SPI_finish();
+	return attended;
+}
+
+/* Warn, once a session, when nobody seems to send what is enqueued. */
+static void
+warn_if_unattended(void)
+{
+	static bool asked = false;
+
+	if (asked || flex_registry_exists())
+		return;
+	asked = true;
+	if (!is_attended())
+		ereport(WARNING, (errcode(ERRCODE_WARNING), errmsg("nobody sends the requests in the Flex API outbox"),
+						  errhint("Add flex_api to shared_preload_libraries, or schedule CALL flex_outbox_drain().")));
+}
+
+/* Put the request in; 0 when its key is there already. */
+static int64
+insert(const NewRequest *request)
+{
+	OutboxAccess access;
+	int64 id;
+
+	flex_outbox_enter_to_insert(&access);
+	id = flex_insertion_run(request);
+	flex_outbox_leave(&access);
+	return id;
+}
+
+/* Find the request that has the key; 0 when it is not there any more. */
+static int64
+find(const NewRequest *request)
+{
+	OutboxAccess access;
+	int64 id;
+
+	SPI_connect();
+	flex_outbox_enter(&access);
+	id = flex_outbox_find_key(request->enqueued_role, request->unique_key);
+	flex_outbox_leave(&access);
+	SPI_finish();
+	return id;
+}
+
+/* Put the request in, or find the one that has its unique key. */
+static int64
+insert_or_find(const NewRequest *request)
+{
+	int64 id;
+	int looks = 0;
+
+	warn_if_unattended();
+	/* The other one can be deleted or rolled back between the two looks. */
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (looks++ == MOST_LOOKS)
+			flex_insertion_refused();
+		id = insert(request);
+		if (id == 0)
+			id = find(request);
+		if (id == 0 && IsolationUsesXactSnapshot())
+			ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+							errmsg("could not serialize access due to concurrent update"),
+							errdetail("Another transaction has enqueued a request with this unique key.")));
+	} while (id == 0);
+	return id;
+}
+
+/* max_attempts, at least 1. */
+static int
+max_attempts_argument(FunctionCallInfo fcinfo)
+{
+	int max_attempts = DEFAULT_MAX_ATTEMPTS;
+
+	if (!PG_ARGISNULL(ARGUMENT_MAX_ATTEMPTS))
+		max_attempts = PG_GETARG_INT32(ARGUMENT_MAX_ATTEMPTS);
+	if (max_attempts < 1)
+		flex_argument_refuse(FUNCTION, "max_attempts", psprintf("%d", max_attempts), false, "a number from 1 on");
+	return max_attempts;
+}
+
+/* priority, of a range that keeps the lanes few. */
+static int
+priority_argument(FunctionCallInfo fcinfo)
+{
+	int priority = PG_ARGISNULL(ARGUMENT_PRIORITY) ? 0 : PG_GETARG_INT32(ARGUMENT_PRIORITY);
+
+	if (priority < -MOST_PRIORITY || priority > MOST_PRIORITY)
+		flex_argument_refuse(FUNCTION, "priority", psprintf("%d", priority), false,
+							 psprintf("a number from %d to %d", -MOST_PRIORITY, MOST_PRIORITY));
+	return priority;
+}
+
+/* flex_enqueue(); see the file's head. */
+PGDLLEXPORT Datum
+flex_api_enqueue(PG_FUNCTION_ARGS)
+{
+	static const EntryPoint entry = {
+		.result = INT8OID,
+		.count = 9,
+		.types = {TEXTOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID},
+	};
+	NewRequest request = {.enqueued_role = GetUserId()};
+	const char *account;
+
+	flex_declaration_check(fcinfo, &entry);
+	PreventCommandIfReadOnly("flex_enqueue()");
+	flex_effective_check_displaced();
+	if (PG_ARGISNULL(ARGUMENT_OPERATION))
+		refuse_null("operation");
+	if (PG_ARGISNULL(ARGUMENT_ARGUMENTS))
+		refuse_null("arguments");
+	request.operation = text_argument(fcinfo, ARGUMENT_OPERATION);
+	request.arguments = PG_GETARG_JSONB_P(ARGUMENT_ARGUMENTS);
+	check_arguments(signature_of(request.operation), request.arguments);
+	request.context = PG_ARGISNULL(ARGUMENT_CONTEXT) ? NULL : PG_GETARG_JSONB_P(ARGUMENT_CONTEXT);
+	request.on_success = callback_name(text_argument(fcinfo, ARGUMENT_ON_SUCCESS));
+	request.on_failure = callback_name(text_argument(fcinfo, ARGUMENT_ON_FAILURE));
+	request.run_at = PG_ARGISNULL(ARGUMENT_RUN_AT) ? GetCurrentTimestamp() : PG_GETARG_TIMESTAMPTZ(ARGUMENT_RUN_AT);
+	request.priority = priority_argument(fcinfo);
+	request.max_attempts = max_attempts_argument(fcinfo);
+	request.unique_key = text_argument(fcinfo, ARGUMENT_UNIQUE_KEY);
+	if (request.unique_key != NULL && strlen(request.unique_key) > MOST_KEY_BYTES)
+		flex_argument_refuse(FUNCTION, "unique_key", request.unique_key, false,
+							 psprintf("a text of %d bytes at the most", MOST_KEY_BYTES));
+	request.enqueued_by = GetUserNameFromId(request.enqueued_role, false);
+	account = flex_effective_string(&flex_settings.account_sid);
+	if (flex_setting_is_set(account))
+		request.account_sid = pstrdup(account);
+	plan_wake();
+	PG_RETURN_INT64(insert_or_find(&request));
+}
+
+/* What flex_outbox_retry() and flex_outbox_cancel() look like: the request's id. */
+static const EntryPoint decision = {.result = VOIDOID, .count = 1, .types = {INT8OID}};
+
+/* Decide on a request of the current role's; a superuser may on anybody's. */
+static void
+decide(int64 id, bool retry)
+{
+	Oid role = GetUserId();
+	const char *role_name = GetUserNameFromId(role, false);
+	bool is_superuser = superuser();
+	OutboxAccess access;
+	const char *refusal;
+	char *to_send;
+
+	SPI_connect();
+	flex_outbox_enter(&access);
+	refusal = flex_outbox_decide(id, is_superuser ? InvalidOid : role, role_name, retry, &to_send);
+	flex_outbox_leave(&access);
+	if (refusal != NULL && refusal[0] == '\0')
+		ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND), errmsg("request " INT64_FORMAT " is not in the outbox", id)));
+	if (refusal != NULL)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("request " INT64_FORMAT " cannot be %s", id, retry ? "retried" : "cancelled"),
+						errdetail_internal("%s", refusal)));
+	/* The right may have been revoked since it was enqueued; the error takes the retry back. */
+	if (to_send != NULL)
+		(void) signature_of(to_send);
+	SPI_finish();
+	if (retry)
+		plan_wake();
+}
+
+PGDLLEXPORT Datum
+flex_api_outbox_retry(PG_FUNCTION_ARGS)
+{
+	flex_declaration_check(fcinfo, &decision);
+	decide(PG_GETARG_INT64(0), true);
+	PG_RETURN_VOID();
+}
+
+PGDLLEXPORT Datum
+flex_api_outbox_cancel(PG_FUNCTION_ARGS)
+{
+	flex_declaration_check(fcinfo, &decision);
+	decide(PG_GETARG_INT64(0), false);
+	PG_RETURN_VOID();
+}
+
+/*
+ * flex_outbox_wake(): the worker is to look into the outbox, after the commit.  It
+ * takes no argument, and NULL is a result of whatever type.
+ */
+PGDLLEXPORT Datum
+flex_api_outbox_wake(PG_FUNCTION_ARGS)
+{
+	plan_wake();
+	PG_RETURN_NULL();
+}

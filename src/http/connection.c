@@ -1,0 +1,203 @@
+/*
+ * connection.c
+ *		The sockets of connections to the service, and what lies on them.
+ *
+ * HTTP/1 has nothing in an answer that names its request: the next bytes on the
+ * connection are the answer.  So a connection on which something has come that
+ * nobody asked for must not be used, and the transfer looks before it sends.
+ *
+ * libcurl does not tell which socket a request is about to go out on, only the
+ * local port.  Two connections to different addresses may have the same; then
+ * it is not certain which is meant, and none is found.
+ *
+ * These functions are called from libcurl's callbacks and raise no error.
+ */
+#include "postgres.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#ifdef __linux__
+#include <linux/sockios.h>
+#endif
+
+#include "http/connection.h"
+#include "http/poller.h"
+
+typedef struct Connection
+{
+	bool is_open;
+	bool is_multiplexed; /* it has carried HTTP/2 */
+	bool has_failed;     /* an answer was lost on it */
+	int port;            /* local; 0: not known yet */
+	int users;           /* requests that wait for their answers on it */
+} Connection;
+
+static Connection *connections; /* by file descriptor */
+static int connections_size;
+
+/* Make room for a descriptor; false when memory is out. */
+static bool
+make_room(pgsocket fd)
+{
+	int size = Max(connections_size, 64);
+	Connection *more;
+
+	if (fd < connections_size)
+		return true;
+	while (size <= fd)
+		size *= 2;
+	more = realloc(connections, sizeof(Connection) * size);
+	if (more == NULL)
+		return false;
+	memset(more + connections_size, 0, sizeof(Connection) * (size - connections_size));
+	connections = more;
+	connections_size = size;
+	return true;
+}
+
+/* Open a socket; PGINVALID_SOCKET with errno when it cannot be had. */
+pgsocket
+flex_connection_open(int family, int type, int protocol)
+{
+	pgsocket fd = flex_poller_open(family, type, protocol);
+
+	if (fd == PGINVALID_SOCKET)
+		return fd;
+	if (!make_room(fd))
+	{
+		(void) flex_poller_close(fd);
+		errno = ENOMEM;
+		return PGINVALID_SOCKET;
+	}
+	connections[fd] = (Connection){.is_open = true};
+	return fd;
+}
+
+/* Close a socket that flex_connection_open() gave. */
+int
+flex_connection_close(pgsocket fd)
+{
+	connections[fd] = (Connection){0};
+	return flex_poller_close(fd);
+}
+
+/* The local port of a connection, 0 while it has none. */
+static int
+local_port_of(pgsocket fd)
+{
+	union
+	{
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+		struct sockaddr_storage room;
+	} address;
+	socklen_t length = sizeof(address);
+
+	if (connections[fd].port == 0 && getsockname(fd, &address.any, &length) == 0)
+		connections[fd].port = ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
+	return connections[fd].port;
+}
+
+/* The one connection with this local port, or PGINVALID_SOCKET. */
+pgsocket
+flex_connection_find(int local_port)
+{
+	pgsocket found = PGINVALID_SOCKET;
+
+	for (pgsocket fd = 0; fd < connections_size; fd++)
+	{
+		if (!connections[fd].is_open || local_port_of(fd) != local_port)
+			continue;
+		if (found != PGINVALID_SOCKET)
+			return PGINVALID_SOCKET;
+		found = fd;
+	}
+	return found;
+}
+
+/*
+ * Acknowledge what has come, at once.  The other host may hold bytes back until
+ * then (Nagle's algorithm), and our kernel would acknowledge with the request:
+ * they would come right behind it, as its answer does.
+ */
+static void
+acknowledge(pgsocket fd)
+{
+#ifdef TCP_QUICKACK
+	int once = 2; /* an odd number would make it acknowledge each later segment by itself, too */
+
+	(void) setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &once, sizeof(once));
+#endif
+}
+
+/*
+ * True when nothing has come on a connection, not even its end.  What a TLS
+ * library has read already does not show.
+ */
+bool
+flex_connection_is_silent(pgsocket fd)
+{
+	char byte;
+
+	acknowledge(fd);
+	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+/* True when others' answers may come on a connection meanwhile: each says whose it is. */
+bool
+flex_connection_is_shared(pgsocket fd)
+{
+	return connections[fd].is_multiplexed || connections[fd].users > 0;
+}
+
+/* A connection turns out to carry HTTP/2. */
+void
+flex_connection_mark_multiplexed(pgsocket fd)
+{
+	connections[fd].is_multiplexed = true;
+}
+
+/* An answer was lost on a connection.  One of HTTP/2 may stay open then. */
+void
+flex_connection_mark_failed(pgsocket fd)
+{
+	connections[fd].has_failed = true;
+}
+
+/* True when an answer was lost on a connection. */
+bool
+flex_connection_has_failed(pgsocket fd)
+{
+	return connections[fd].has_failed;
+}
+
+/* A request goes out on a connection. */
+void
+flex_connection_join(pgsocket fd)
+{
+	connections[fd].users++;
+}
+
+/* Its answer has come, or is not waited for any longer; the connection may be closed, and its number another's. */
+void
+flex_connection_leave(pgsocket fd)
+{
+	if (connections[fd].users > 0)
+		connections[fd].users--;
+}
+
+/* How many of the bytes sent has the other side not acknowledged yet?  0 also where the kernel does not tell. */
+int
+flex_connection_unacknowledged(pgsocket fd)
+{
+	int bytes = 0;
+
+#ifdef SIOCOUTQ
+	if (ioctl(fd, SIOCOUTQ, &bytes) < 0)
+		return 0;
+#endif
+	return bytes;
+}

@@ -1,0 +1,190 @@
+/*
+ * curl_options.c
+ *		What a request is to libcurl: the options of an easy handle.
+ *
+ * TLS sessions are kept beside the handles, of which each request has its own.
+ */
+#include "postgres.h"
+
+#include <curl/curl.h>
+
+#include "base/effective.h"
+#include "http/curl_options.h"
+#include "http/tls.h"
+
+/* Load balancers close what is idle for a minute: do not send into that. */
+#define IDLE_SECONDS 50L
+#define CA_CACHE_SECONDS 600L
+
+/* Raise unless an option was taken: a request without it would be another one. */
+void
+flex_curl_check(int result)
+{
+	if (result == CURLE_OUT_OF_MEMORY)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	if (result != CURLE_OK)
+		elog(ERROR, "libcurl refused an option: %s", curl_easy_strerror(result));
+}
+
+/* Where the TLS sessions are kept, for the next connection to the same server. */
+static CURLSH *
+session_share(void)
+{
+	static CURLSH *share = NULL;
+
+	if (share == NULL)
+	{
+		share = curl_share_init();
+		if (share == NULL || curl_share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) != CURLSHE_OK)
+			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	}
+	return share;
+}
+
+/* A TLS connection is about to be made. */
+static CURLcode
+watch_connection(CURL *easy, void *ssl_context, void *unused)
+{
+	flex_tls_watch(ssl_context);
+	return CURLE_OK;
+}
+
+/* Options that all requests have. */
+static void
+set_constant_options(CURL *easy)
+{
+	FLEX_CURL_SET(easy, CURLOPT_SHARE, session_share());
+	FLEX_CURL_SET(easy, CURLOPT_NOSIGNAL, 1L);
+	/* A cancel must not wait for the resolver's thread. */
+	FLEX_CURL_SET(easy, CURLOPT_QUICK_EXIT, 1L);
+	FLEX_CURL_SET(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+	FLEX_CURL_SET(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+	FLEX_CURL_SET(easy, CURLOPT_ACCEPT_ENCODING, "");
+	FLEX_CURL_SET(easy, CURLOPT_USERAGENT, "flex_api/" FLEX_API_VERSION " (PostgreSQL " PG_VERSION ")");
+	FLEX_CURL_SET(easy, CURLOPT_PATH_AS_IS, 1L);
+	FLEX_CURL_SET(easy, CURLOPT_NOPROXY, "");
+	FLEX_CURL_SET(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	FLEX_CURL_SET(easy, CURLOPT_MAXAGE_CONN, IDLE_SECONDS);
+	/* With a directory set, libcurl would parse all certificates for each connection. */
+	FLEX_CURL_SET(easy, CURLOPT_CAPATH, NULL);
+	FLEX_CURL_SET(easy, CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_SECONDS);
+}
+
+/*
+ * Method and body, and the version: HTTP/2 is for what may be repeated, since
+ * libcurl does not tell which requests a server has given up unread (GOAWAY);
+ * and only where a connection can be ended on which frames come without end.
+ */
+static void
+set_method(CURL *easy, const HttpRequest *request)
+{
+	bool is_get = strcmp(request->method, "GET") == 0;
+	bool has_body = request->content_type != NULL;
+
+	if (has_body)
+	{
+		FLEX_CURL_SET(easy, CURLOPT_POSTFIELDSIZE, (long) request->body.len);
+		FLEX_CURL_SET(easy, CURLOPT_COPYPOSTFIELDS, request->body.data);
+	}
+	else
+		FLEX_CURL_SET(easy, CURLOPT_HTTPGET, 1L);
+	FLEX_CURL_SET(easy, CURLOPT_CUSTOMREQUEST, is_get && !has_body ? NULL : request->method);
+	if (request->idempotent && flex_tls_is_known() &&
+		curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, watch_connection) == CURLE_OK)
+		FLEX_CURL_SET(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
+	else
+		FLEX_CURL_SET(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
+}
+
+/* The certificate authorities that libcurl was built to trust. */
+static const char *
+system_ca_file(void)
+{
+	static const char *file = NULL;
+
+	if (file == NULL)
+		file = curl_version_info(CURLVERSION_NOW)->cainfo;
+	return file;
+}
+
+/* Where the request goes, and whom it trusts there. */
+static void
+set_route(CURL *easy, const HttpRequest *request, const char *origin)
+{
+	char *url;
+	/* Plain http is for this machine alone, and would show a proxy the credentials. */
+	bool is_plain = pg_strncasecmp(origin, "http://", 7) == 0;
+	const char *proxy = is_plain ? "" : flex_settings.proxy;
+	const char *ca_file = flex_settings.ca_file;
+
+	flex_request_check_size(request);
+	url = psprintf("%s%s", origin, request->target.data);
+	FLEX_CURL_SET(easy, CURLOPT_URL, url);
+	pfree(url);
+	/* An empty proxy keeps libcurl from those of the environment. */
+	FLEX_CURL_SET(easy, CURLOPT_PROXY, flex_setting_is_set(proxy) ? proxy : "");
+	FLEX_CURL_SET(easy, CURLOPT_CAINFO, flex_setting_is_set(ca_file) ? ca_file : system_ca_file());
+}
+
+/* Add a header line to the request. */
+static void
+append_header(struct curl_slist **headers, const char *line)
+{
+	struct curl_slist *longer = curl_slist_append(*headers, line);
+
+	if (longer == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	*headers = longer;
+}
+
+/* Add "name: value", leaving no copy behind: the value may be a secret. */
+static void
+append_header_value(struct curl_slist **headers, const char *name, const char *value)
+{
+	char *line = psprintf("%s: %s", name, value);
+
+	append_header(headers, line);
+	explicit_bzero(line, strlen(line));
+	pfree(line);
+}
+
+/* A stream cannot be held back without its neighbours, nor what a few packed bytes become. */
+static void
+let_hold_back(CURL *easy)
+{
+	FLEX_CURL_SET(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
+	FLEX_CURL_SET(easy, CURLOPT_ACCEPT_ENCODING, NULL);
+}
+
+/*
+ * Everything that the handle has to know but its callbacks and headers.
+ * timeout_ms bounds the whole transfer, unless it is 0.
+ */
+void
+flex_curl_set_options(CURL *easy, const HttpRequest *request, const char *origin, long timeout_ms)
+{
+	set_constant_options(easy);
+	set_method(easy, request);
+	set_route(easy, request, origin);
+	FLEX_CURL_SET(easy, CURLOPT_TIMEOUT_MS, timeout_ms);
+	if (timeout_ms == 0)
+		let_hold_back(easy);
+	FLEX_CURL_SET(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) flex_effective_integer(&flex_settings.connect_timeout));
+}
+
+/* Set the request's headers.  *headers is the caller's to free, also after an error. */
+void
+flex_curl_set_headers(CURL *easy, const HttpRequest *request, const char *authorization, struct curl_slist **headers)
+{
+	ListCell *cell;
+
+	append_header(headers, "Accept: application/json");
+	append_header(headers, "Expect:");
+	if (request->content_type != NULL)
+		append_header_value(headers, "Content-Type", request->content_type);
+	if (authorization != NULL)
+		append_header_value(headers, "Authorization", authorization);
+	foreach (cell, request->headers)
+		append_header(headers, lfirst(cell));
+	FLEX_CURL_SET(easy, CURLOPT_HTTPHEADER, *headers);
+}

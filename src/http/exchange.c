@@ -1,0 +1,205 @@
+/*
+ * exchange.c
+ *		One request and its answer: send, wait, repeat where that is safe.
+ *
+ * Which requests may be repeated is for verdict.c to say.  A POST whose
+ * outcome is unknown is an error that says so, never a second POST.
+ * flex_api.timeout bounds the whole, so a repeat that could not be answered in
+ * time is not begun.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "base/clock.h"
+#include "base/effective.h"
+#include "http/address.h"
+#include "http/credentials.h"
+#include "http/exchange.h"
+#include "http/transport.h"
+#include "http/verdict.h"
+
+/* Back-off: a random share of FIRST * 2^repeat milliseconds, at most MOST. */
+#define BACKOFF_FIRST_MS 100
+#define BACKOFF_MOST_MS 3000
+
+#define STATUS_NOT_FOUND 404
+#define STATUS_TOO_MANY 429
+
+struct Exchange
+{
+	const HttpRequest *request;
+	char *origin;
+	char *authorization; /* NULL when the request brings its own */
+	Transfer *transfer;  /* the current try, or the last one */
+	int repeats;
+	int max_repeats;
+	bool answer_was_lost; /* an earlier try may have been carried out */
+	int64 deadline;       /* flex_clock_ms() */
+	int64 started_at;     /* the current try */
+	int64 resume_at;      /* when to try again; 0: a try is running or done */
+	MemoryContextCallback release;
+};
+
+/* Let go of the connection and forget the credentials, at the context's end. */
+static void
+release_exchange(void *argument)
+{
+	Exchange *exchange = argument;
+
+	if (exchange->transfer != NULL)
+		flex_transport_release(exchange->transfer);
+	exchange->transfer = NULL;
+	if (exchange->authorization != NULL)
+		explicit_bzero(exchange->authorization, strlen(exchange->authorization));
+}
+
+/* Send the request, for the first time or again. */
+static void
+start_try(Exchange *exchange)
+{
+	long left;
+
+	exchange->started_at = flex_clock_ms();
+	left = exchange->deadline - exchange->started_at;
+	exchange->resume_at = 0;
+	exchange->transfer =
+		flex_transport_start(exchange->request, exchange->origin, exchange->authorization, Max(left, 1));
+}
+
+/*
+ * Begin an exchange: credentials are found and the request is sent.  Raises
+ * 55000 when settings do not allow it.
+ */
+Exchange *
+flex_exchange_begin(const HttpRequest *request)
+{
+	Exchange *exchange = palloc0(sizeof(Exchange));
+
+	flex_effective_check_displaced();
+	flex_effective_check_known();
+	exchange->request = request;
+	exchange->origin = flex_address_origin();
+	if (!request->authorized)
+		exchange->authorization = flex_credentials_authorization(GetUserId(), NULL);
+	exchange->max_repeats = flex_effective_integer(&flex_settings.max_retries);
+	exchange->deadline = flex_clock_ms() + flex_effective_integer(&flex_settings.timeout);
+	exchange->release.func = release_exchange;
+	exchange->release.arg = exchange;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &exchange->release);
+	start_try(exchange);
+	return exchange;
+}
+
+/* Milliseconds to wait before the next try: random, or what the service asks for. */
+static int64
+delay_before_repeat(const Exchange *exchange)
+{
+	int64 jittered = flex_backoff_ms(exchange->repeats, BACKOFF_FIRST_MS, BACKOFF_MOST_MS);
+	int64 asked = flex_transfer_retry_after(exchange->transfer) * 1000;
+
+	return Max(jittered, asked);
+}
+
+/* Plan another try, if that is safe, useful and in time for one as long as this was. */
+static bool
+plan_repeat(Exchange *exchange)
+{
+	int64 taken = flex_clock_ms() - exchange->started_at;
+	int64 resume_at;
+
+	if (exchange->repeats >= exchange->max_repeats ||
+		flex_verdict_judge(exchange->request, exchange->transfer) != VERDICT_AGAIN)
+		return false;
+	resume_at = flex_clock_ms() + delay_before_repeat(exchange);
+	if (resume_at + taken >= exchange->deadline)
+		return false;
+	exchange->repeats++;
+	exchange->resume_at = resume_at;
+	if (flex_transfer_was_sent(exchange->transfer) && flex_transfer_status(exchange->transfer) != STATUS_TOO_MANY)
+		exchange->answer_was_lost = true;
+	flex_transport_release(exchange->transfer);
+	exchange->transfer = NULL;
+	return true;
+}
+
+/* Do what can be done without waiting; true when the exchange is over. */
+static bool
+advance(Exchange *exchange)
+{
+	if (exchange->transfer == NULL && flex_clock_ms() >= exchange->resume_at)
+		start_try(exchange);
+	if (exchange->transfer == NULL || flex_transfer_state(exchange->transfer) == TRANSFER_RUNNING)
+		return false;
+	return !plan_repeat(exchange);
+}
+
+/* Wait until something may have happened. */
+static void
+wait_for_progress(Exchange *exchange)
+{
+	int64 until = exchange->transfer != NULL ? exchange->deadline : exchange->resume_at;
+
+	(void) flex_transport_wait(Max(until - flex_clock_ms(), 0));
+}
+
+/* True when a repeated DELETE found gone what an earlier try has deleted. */
+static bool
+was_deleted_before(const Exchange *exchange)
+{
+	return exchange->answer_was_lost && flex_transfer_status(exchange->transfer) == STATUS_NOT_FOUND &&
+		   strcmp(exchange->request->method, "DELETE") == 0;
+}
+
+/* The good answer of an exchange that is over; raises an error for any other. */
+static const Transfer *
+good_answer(const Exchange *exchange)
+{
+	const Transfer *transfer = exchange->transfer;
+
+	if (flex_verdict_judge(exchange->request, transfer) != VERDICT_SUCCEEDED && !was_deleted_before(exchange))
+		flex_verdict_raise(exchange->request, transfer);
+	return transfer;
+}
+
+/* Tell, in an error's context, what was under way: for a POST, also what that means. */
+static void
+describe_exchange(void *argument)
+{
+	const Exchange *exchange = argument;
+	const HttpRequest *request = exchange->request;
+	bool unknown = !request->idempotent && exchange->transfer != NULL &&
+				   flex_transfer_state(exchange->transfer) == TRANSFER_RUNNING &&
+				   flex_transfer_was_sent(exchange->transfer);
+
+	errcontext("Flex API request %s %s%s", request->method, request->path,
+			   unknown ? ", which was sent: it is not known whether the service carried it out" : "");
+}
+
+/*
+ * Wait for the end of an exchange; returns its good answer, which lasts as long
+ * as the exchange, or raises an error.
+ */
+const Transfer *
+flex_exchange_run(Exchange *exchange)
+{
+	ErrorContextCallback context = {
+		.previous = error_context_stack,
+		.callback = describe_exchange,
+		.arg = exchange,
+	};
+
+	error_context_stack = &context;
+	while (!advance(exchange))
+		wait_for_progress(exchange);
+	error_context_stack = context.previous;
+	return good_answer(exchange);
+}
+
+/* Scheme, host and port that the request was sent to. */
+const char *
+flex_exchange_origin(const Exchange *exchange)
+{
+	return exchange->origin;
+}

@@ -1,0 +1,20 @@
+/*
+ * exchange.h
+ *		One request and its answer, with the repeats that are safe.
+ */
+#ifndef FLEX_EXCHANGE_H
+#define FLEX_EXCHANGE_H
+
+#include "http/transfer.h"
+
+/*
+ * An exchange and its request live in the memory context that it was begun in:
+ * the end of that lets go of the connection and forgets the credentials.
+ */
+typedef struct Exchange Exchange;
+
+extern Exchange *flex_exchange_begin(const HttpRequest *request);
+extern const Transfer *flex_exchange_run(Exchange *exchange);
+extern const char *flex_exchange_origin(const Exchange *exchange);
+
+#endif /* FLEX_EXCHANGE_H */

@@ -1,0 +1,255 @@
+/*
+ * framing.c
+ *		Where an answer of HTTP/1 ends, by its header lines.
+ *
+ * Two readers of one connection that disagree about where an answer ends take
+ * each other's answers (RFC 9112, section 11.2), and libcurl is a lenient one:
+ * of two lengths it takes the last.  So the lines are judged here by the rules
+ * of section 6, strictly where they say where the answer ends, and leniently
+ * elsewhere.  A fault makes the answer as good as lost; must_close takes the
+ * answer, but not another one from its connection.
+ *
+ * Pure: no libcurl, no memory, no error is raised.  Lines of HTTP/2 pass, since
+ * its frames say where an answer ends.
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "http/framing.h"
+
+#define MAX_LENGTH PG_INT64_MAX /* what libcurl can count */
+
+#define STATUS_NO_CONTENT 204
+#define STATUS_NOT_MODIFIED 304
+
+/* A part of a line. */
+typedef struct Span
+{
+	const char *at;
+	size_t length;
+} Span;
+
+static void
+set_fault(Framing *framing, const char *fault)
+{
+	if (framing->fault == NULL)
+		framing->fault = fault;
+}
+
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static Span
+trim(Span span)
+{
+	while (span.length > 0 && is_blank(span.at[0]))
+		span = (Span){span.at + 1, span.length - 1};
+	while (span.length > 0 && is_blank(span.at[span.length - 1]))
+		span.length--;
+	return span;
+}
+
+static bool
+span_is(Span span, const char *word)
+{
+	return span.length == strlen(word) && pg_strncasecmp(span.at, word, span.length) == 0;
+}
+
+/* Take the next element of a list separated by commas; false at its end. */
+static bool
+next_element(Span *list, Span *element)
+{
+	const char *comma;
+
+	if (list->at == NULL)
+		return false;
+	comma = memchr(list->at, ',', list->length);
+	*element = trim((Span){list->at, comma != NULL ? (size_t) (comma - list->at) : list->length});
+	*list = comma != NULL ? (Span){comma + 1, list->length - (comma + 1 - list->at)} : (Span){NULL, 0};
+	return true;
+}
+
+/* Read a number of digits alone that libcurl can count. */
+static bool
+read_number(Span span, uint64 *number)
+{
+	*number = 0;
+	for (size_t i = 0; i < span.length; i++)
+	{
+		if (!isdigit((unsigned char) span.at[i]) || *number > (MAX_LENGTH - 9) / 10)
+			return false;
+		*number = *number * 10 + (span.at[i] - '0');
+	}
+	return span.length > 0;
+}
+
+/* Content-Length: the same length may be said more than once (RFC 9110, 8.6). */
+static void
+read_length(Framing *framing, Span value)
+{
+	Span element;
+	uint64 number;
+
+	while (next_element(&value, &element))
+	{
+		if (!read_number(element, &number))
+			set_fault(framing, "its Content-Length is not a number");
+		else if (framing->has_length && number != framing->length)
+			set_fault(framing, "it has two different values of Content-Length");
+		framing->has_length = true;
+		framing->length = number;
+	}
+}
+
+/* Transfer-Encoding: "chunked" comes last, and once. */
+static void
+read_encoding(Framing *framing, Span value)
+{
+	Span element;
+
+	framing->has_encoding = true;
+	while (next_element(&value, &element))
+	{
+		if (element.length == 0)
+			continue;
+		if (framing->is_chunked)
+			set_fault(framing, "its Transfer-Encoding goes on after \"chunked\"");
+		framing->is_chunked = span_is(element, "chunked");
+	}
+}
+
+/* "HTTP/1.1 200 OK", or "HTTP/2 200". */
+static void
+read_status_line(Framing *framing, Span line)
+{
+	const char *p = line.at;
+	const char *end = line.at + line.length;
+	Span status;
+
+	*framing = (Framing){.part = FRAMING_HEADERS, .must_close = framing->must_close, .fault = framing->fault};
+	if (line.length < strlen("HTTP/1") || memcmp(p, "HTTP/", 5) != 0 || !isdigit((unsigned char) p[5]))
+	{
+		set_fault(framing, "it begins with no status line");
+		return;
+	}
+	framing->version = (p[5] - '0') * 10;
+	p += 6;
+	if (end - p >= 2 && p[0] == '.' && isdigit((unsigned char) p[1]))
+	{
+		framing->version += p[1] - '0';
+		p += 2;
+	}
+	status = trim((Span){p, end - p});
+	for (size_t i = 0; i < 3 && i < status.length && isdigit((unsigned char) status.at[i]); i++)
+		framing->status = framing->status * 10 + (status.at[i] - '0');
+	if (framing->status < 100 || status.at == p || (status.length > 3 && !is_blank(status.at[3])))
+		set_fault(framing, "it begins with no status line");
+}
+
+/* True for bytes that some readers take for the end of a line, or of a text. */
+static bool
+has_stray_control(Span line)
+{
+	return memchr(line.at, '\r', line.length) != NULL || memchr(line.at, '\0', line.length) != NULL;
+}
+
+/* True for "name:", without blanks and control characters. */
+static bool
+is_name(Span name)
+{
+	for (size_t i = 0; i < name.length; i++)
+	{
+		if ((unsigned char) name.at[i] <= ' ' || name.at[i] == 0x7f)
+			return false;
+	}
+	return name.length > 0;
+}
+
+/* A header line, or one that continues the last (obs-fold). */
+static void
+read_header_line(Framing *framing, Span line)
+{
+	const char *colon = memchr(line.at, ':', line.length);
+	Span name = {line.at, colon != NULL ? (size_t) (colon - line.at) : 0};
+	bool is_length;
+	bool is_encoding;
+
+	if (has_stray_control(line))
+		set_fault(framing, "a header has a carriage return or a NUL in it");
+	if (is_blank(line.at[0]))
+	{
+		if (!framing->has_line || framing->may_not_continue)
+			set_fault(framing, "a header is continued that must not be");
+		framing->must_close = true;
+		return;
+	}
+	framing->has_line = true;
+	if (!is_name(name))
+	{
+		set_fault(framing, "a header line has no name");
+		return;
+	}
+	is_length = span_is(name, "Content-Length");
+	is_encoding = span_is(name, "Transfer-Encoding");
+	framing->may_not_continue = is_length || is_encoding;
+	if (!framing->may_not_continue)
+		return;
+	if (framing->part == FRAMING_BODY)
+		framing->must_close = true;
+	else if (is_length)
+		read_length(framing, trim((Span){colon + 1, line.length - name.length - 1}));
+	else
+		read_encoding(framing, trim((Span){colon + 1, line.length - name.length - 1}));
+}
+
+/* All header lines have come. */
+static void
+end_headers(Framing *framing)
+{
+	bool is_interim = framing->status < 200;
+
+	if (is_interim || framing->status == STATUS_NO_CONTENT || framing->status == STATUS_NOT_MODIFIED)
+	{
+		/* The answer ends here, whatever its headers say, but not all servers know. */
+		framing->must_close |= framing->has_encoding || (framing->has_length && framing->length > 0);
+	}
+	else if (framing->has_encoding && framing->has_length)
+		set_fault(framing, "it has a Content-Length and a Transfer-Encoding");
+	else if (framing->has_encoding && framing->version < 11)
+		set_fault(framing, "it has a Transfer-Encoding, which HTTP/1.0 has not");
+	else if (framing->has_encoding && !framing->is_chunked)
+		framing->must_close = true;
+	framing->part = is_interim ? FRAMING_STATUS_LINE : FRAMING_BODY;
+	framing->has_line = false;
+	framing->may_not_continue = false;
+}
+
+/* Judge the next line of an answer, the empty ones and those of its trailers included. */
+void
+flex_framing_read_line(Framing *framing, const char *line, size_t length)
+{
+	if (length > 0 && line[length - 1] == '\n')
+	{
+		length--;
+		if (length > 0 && line[length - 1] == '\r')
+			length--;
+	}
+	if (framing->part == FRAMING_STATUS_LINE)
+		read_status_line(framing, (Span){line, length});
+	else if (length == 0 && framing->part == FRAMING_HEADERS)
+		end_headers(framing);
+	else if (length > 0 && framing->version < 20)
+		read_header_line(framing, (Span){line, length});
+}
+
+/* True when the answer ends with its headers. */
+bool
+flex_framing_has_no_body(const Framing *framing)
+{
+	return framing->status == STATUS_NO_CONTENT || framing->status == STATUS_NOT_MODIFIED ||
+		   (framing->has_length && framing->length == 0);
+}

@@ -1,0 +1,94 @@
+/*
+ * tls.c
+ *		What libcurl's OpenSSL can tell, and be told.
+ *
+ * libcurl hands out OpenSSL's objects for what it has no options for.  Two
+ * things are needed: to know what has been read of a connection and not fetched
+ * yet; and to end a connection on which libcurl reads for ever.  The latter is
+ * what 7.88 does with HTTP/2 frames that bring no data as long as more come
+ * than it can read, without a callback in which a timeout or a cancel could act.
+ *
+ * The functions are looked up in what libcurl itself is linked to, so that ours
+ * need not be the same library, nor its headers be there.  Where libcurl uses
+ * another TLS library, nothing is known.
+ */
+#include "postgres.h"
+
+#include <dlfcn.h>
+
+#include "base/clock.h"
+#include "http/tls.h"
+
+#define RECEIVED_SHUTDOWN 2 /* SSL_RECEIVED_SHUTDOWN */
+#define RECORD_HEADER 256   /* SSL3_RT_HEADER: called so for each record */
+
+/* libcurl reads no more of one answer before it returns. */
+#define USUAL_RECORDS 250
+#define MOST_MS 100 /* after those */
+
+typedef void (*MessageCallback)(int written, int version, int type, const void *bytes, size_t length, void *ssl,
+								void *argument);
+
+static struct
+{
+	bool looked_up;
+	int (*has_pending)(const void *ssl);
+	void (*set_shutdown)(void *ssl, int mode);
+	void (*set_message_callback)(void *ssl_context, MessageCallback callback);
+} openssl;
+
+static int records;        /* read since flex_tls_begin() */
+static int64 unusual_from; /* flex_clock_ms() when they were more than usual */
+
+/* True when libcurl's TLS library is OpenSSL. */
+bool
+flex_tls_is_known(void)
+{
+	if (!openssl.looked_up)
+	{
+		void *libcurl = dlopen("libcurl.so.4", RTLD_LAZY | RTLD_NOLOAD);
+
+		openssl.looked_up = true;
+		if (libcurl == NULL)
+			return false;
+		*(void **) &openssl.has_pending = dlsym(libcurl, "SSL_has_pending");
+		*(void **) &openssl.set_shutdown = dlsym(libcurl, "SSL_set_shutdown");
+		*(void **) &openssl.set_message_callback = dlsym(libcurl, "SSL_CTX_set_msg_callback");
+		dlclose(libcurl);
+	}
+	return openssl.has_pending != NULL && openssl.set_shutdown != NULL && openssl.set_message_callback != NULL;
+}
+
+/* True when something has been read from a connection (SSL *) that libcurl has not fetched. */
+bool
+flex_tls_has_read(const void *ssl)
+{
+	return flex_tls_is_known() && openssl.has_pending(ssl) != 0;
+}
+
+/* A record was read: if there is no end to them, that is the end of the connection. */
+static void
+count_record(int written, int version, int type, const void *bytes, size_t length, void *ssl, void *argument)
+{
+	if (written || type != RECORD_HEADER || ++records < USUAL_RECORDS)
+		return;
+	if (records == USUAL_RECORDS)
+		unusual_from = flex_clock_ms();
+	else if (flex_clock_ms() - unusual_from > MOST_MS)
+		openssl.set_shutdown(ssl, RECEIVED_SHUTDOWN);
+}
+
+/* Count the records of the connections of an SSL_CTX. */
+void
+flex_tls_watch(void *ssl_context)
+{
+	if (flex_tls_is_known())
+		openssl.set_message_callback(ssl_context, count_record);
+}
+
+/* libcurl is about to read. */
+void
+flex_tls_begin(void)
+{
+	records = 0;
+}

@@ -1,0 +1,494 @@
+/*
+ * transfer.c
+ *		One request and its answer, as an easy handle of libcurl.
+ *
+ * Each request has an easy handle of its own: one that has been used keeps, in
+ * libcurl 7.88, a pointer into the last answer's headers.  TLS sessions are kept
+ * beside the handles.  No error is raised in a callback: it would leave
+ * libcurl's frames behind.
+ *
+ * The pre-request callback lets a request out once, which libcurl would send
+ * again when a kept connection turns out to be dead: that is for others to
+ * decide.  It lets none out on a connection on which something lies already;
+ * see must_not_be_used().
+ */
+#include "postgres.h"
+
+#include <curl/curl.h>
+
+#include "base/effective.h"
+#include "http/body.h"
+#include "http/connection.h"
+#include "http/curl_options.h"
+#include "http/framing.h"
+#include "http/tls.h"
+#include "http/transfer.h"
+
+#define MAX_HEADER_BYTES (256 * 1024)
+#define MAX_HEADERS 1000                /* to show them takes libcurl the square of that */
+#define SMALL_REQUEST_BYTES (16 * 1024) /* a host acknowledges them before its server reads */
+
+struct Transfer
+{
+	CURL *easy;
+	TransferState state;
+	struct curl_slist *headers; /* of the request */
+	bool is_idempotent;
+	size_t request_bytes; /* of its body */
+	bool was_sent;
+	bool is_connected; /* a socket was opened for it: its connection is no kept one */
+	bool is_stale;     /* it was not sent, since the kept connection is no good */
+	pgsocket socket;   /* it was sent on, or PGINVALID_SOCKET */
+	Framing framing;   /* of the answer */
+	size_t header_bytes;
+	int header_count;
+	bool no_descriptor;
+	bool too_large;
+	bool lost_bytes; /* when it was to go on */
+	TransferHold hold;
+	bool is_paused; /* as libcurl has been told */
+	Body body;
+	char failure[CURL_ERROR_SIZE];
+};
+
+/* libcurl wants a socket. */
+static curl_socket_t
+open_socket(void *data, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	Transfer *transfer = data;
+	pgsocket fd = flex_connection_open(address->family, address->socktype, address->protocol);
+
+	transfer->is_connected = true;
+	transfer->no_descriptor = fd == PGINVALID_SOCKET && (errno == EMFILE || errno == ENFILE);
+	return fd == PGINVALID_SOCKET ? CURL_SOCKET_BAD : fd;
+}
+
+/* libcurl lets go of a socket that open_socket() gave it. */
+static int
+close_socket(void *unused, curl_socket_t fd)
+{
+	return flex_connection_close(fd);
+}
+
+/* True when the TLS library has read something behind the end of the last answer. */
+static bool
+has_read_more(const Transfer *transfer)
+{
+	struct curl_tlssessioninfo *info = NULL;
+
+	return curl_easy_getinfo(transfer->easy, CURLINFO_TLS_SSL_PTR, &info) == CURLE_OK && info != NULL &&
+		   info->backend == CURLSSLBACKEND_OPENSSL && info->internals != NULL && flex_tls_has_read(info->internals);
+}
+
+/*
+ * True when a kept connection must not be used: it cannot be looked at, has lost
+ * an answer, or what lies on it would be taken for the answer, for it has come
+ * before the request.  On a new one the server's TLS tickets may lie.
+ *
+ * Not seen is what comes between this look and the request.  Against that,
+ * came_too_early() looks at what the other host had acknowledged when the answer
+ * began.  What then remains is a server that sends another's answer only once it
+ * has the request: nothing on the wire tells that from a true answer.
+ */
+static bool
+must_not_be_used(const Transfer *transfer)
+{
+	if (transfer->is_connected)
+		return false;
+	if (transfer->socket == PGINVALID_SOCKET || flex_connection_has_failed(transfer->socket))
+		return true;
+	if (transfer->is_idempotent && flex_connection_is_shared(transfer->socket))
+		return false;
+	return !flex_connection_is_silent(transfer->socket) || has_read_more(transfer);
+}
+
+/* The connection stands and the request is about to go out. */
+static int
+before_request(void *data, char *remote_ip, char *local_ip, int remote_port, int local_port)
+{
+	Transfer *transfer = data;
+
+	if (transfer->was_sent)
+		return CURL_PREREQFUNC_ABORT;
+	transfer->socket = flex_connection_find(local_port);
+	if (must_not_be_used(transfer))
+	{
+		transfer->is_stale = true;
+		transfer->socket = PGINVALID_SOCKET;
+		curl_easy_setopt(transfer->easy, CURLOPT_FORBID_REUSE, 1L);
+		return CURL_PREREQFUNC_ABORT;
+	}
+	if (transfer->socket != PGINVALID_SOCKET)
+		flex_connection_join(transfer->socket);
+	transfer->was_sent = true;
+	return CURL_PREREQFUNC_OK;
+}
+
+/*
+ * True when an answer has begun before the request had arrived: it is another's.
+ * What brings a true answer also acknowledges the bytes that it answers.  A large
+ * request may be refused before all of it has arrived.
+ */
+static bool
+came_too_early(const Transfer *transfer)
+{
+	if (transfer->socket == PGINVALID_SOCKET || transfer->framing.version >= 20 ||
+		(transfer->request_bytes > SMALL_REQUEST_BYTES && transfer->framing.status / 100 != 2))
+		return false;
+	return flex_connection_unacknowledged(transfer->socket) > 0;
+}
+
+/*
+ * The headers have come.  Of bytes behind an answer without a body, or behind
+ * the last chunk, libcurl tells by its messages alone.
+ */
+static void
+end_headers(Transfer *transfer)
+{
+	const Framing *framing = &transfer->framing;
+
+	if (framing->version < 20 && (framing->is_chunked || flex_framing_has_no_body(framing)))
+		curl_easy_setopt(transfer->easy, CURLOPT_VERBOSE, 1L);
+}
+
+/* libcurl says something: of bytes that are too many, perhaps. */
+static int
+receive_message(CURL *easy, curl_infotype type, char *text, size_t length, void *unused)
+{
+	static const char *const signs[] = {"Excess found", "Leftovers after chunking"};
+
+	for (size_t i = 0; type == CURLINFO_TEXT && i < lengthof(signs); i++)
+	{
+		if (length >= strlen(signs[i]) && memcmp(text, signs[i], strlen(signs[i])) == 0)
+			curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+	}
+	return 0;
+}
+
+/* A header line of the answer came, or one of its trailers; the empty line ends the headers.  False to end it. */
+static bool
+receive_line(Transfer *transfer, const char *line, size_t length)
+{
+	FramingPart before = transfer->framing.part;
+
+	transfer->header_bytes += length;
+	transfer->header_count++;
+	if (transfer->header_bytes > MAX_HEADER_BYTES || transfer->header_count > MAX_HEADERS)
+		return false;
+	flex_framing_read_line(&transfer->framing, line, length);
+	if (before == FRAMING_STATUS_LINE && came_too_early(transfer))
+		transfer->framing.fault = "it began before the request had arrived";
+	if (transfer->framing.fault != NULL)
+		return false;
+	if (transfer->framing.version >= 20 && transfer->socket != PGINVALID_SOCKET)
+		flex_connection_mark_multiplexed(transfer->socket);
+	if (transfer->framing.must_close)
+		curl_easy_setopt(transfer->easy, CURLOPT_FORBID_REUSE, 1L);
+	if (before == FRAMING_HEADERS && transfer->framing.part != FRAMING_HEADERS)
+		end_headers(transfer);
+	return true;
+}
+
+/* Header lines came: one, or all the trailers that libcurl has kept while the answer had to wait. */
+static size_t
+receive_header(char *bytes, size_t size, size_t count, void *data)
+{
+	size_t length = size * count;
+	size_t end;
+
+	for (size_t start = 0; start < length; start = end)
+	{
+		const char *feed = memchr(bytes + start, '\n', length - start);
+
+		end = feed != NULL ? (size_t) (feed - bytes) + 1 : length;
+		if (!receive_line(data, bytes + start, end - start))
+			return 0;
+	}
+	return length;
+}
+
+/* Bytes of the body came. */
+static size_t
+receive_body(char *bytes, size_t size, size_t count, void *data)
+{
+	Transfer *transfer = data;
+	size_t length = size * count;
+
+	/* It could not be paused before.  libcurl would go on to read a hundred times as much, at once. */
+	if (transfer->hold != NOT_HELD)
+	{
+		transfer->is_paused = true;
+		return CURL_WRITEFUNC_PAUSE;
+	}
+	if (!flex_body_append(&transfer->body, bytes, length, &transfer->too_large) || transfer->too_large)
+		return 0;
+	return length;
+}
+
+/* A new transfer. */
+static Transfer *
+make_transfer(const HttpRequest *request)
+{
+	/* First, since it may raise an error. */
+	size_t limit = (size_t) flex_effective_integer(&flex_settings.max_response_size) * 1024;
+	CURL *easy = curl_easy_init();
+	Transfer *transfer = calloc(1, sizeof(Transfer));
+
+	if (easy == NULL || transfer == NULL)
+	{
+		curl_easy_cleanup(easy);
+		free(transfer);
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	}
+	transfer->easy = easy;
+	transfer->state = TRANSFER_RUNNING;
+	transfer->socket = PGINVALID_SOCKET;
+	transfer->is_idempotent = request->idempotent;
+	transfer->request_bytes = request->content_type != NULL ? request->body.len : 0;
+	transfer->body.limit = limit;
+	return transfer;
+}
+
+/* What libcurl calls, and with what. */
+static void
+set_callbacks(Transfer *transfer)
+{
+	CURL *easy = transfer->easy;
+
+	FLEX_CURL_SET(easy, CURLOPT_PRIVATE, transfer);
+	FLEX_CURL_SET(easy, CURLOPT_ERRORBUFFER, transfer->failure);
+	FLEX_CURL_SET(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	FLEX_CURL_SET(easy, CURLOPT_OPENSOCKETDATA, transfer);
+	FLEX_CURL_SET(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+	FLEX_CURL_SET(easy, CURLOPT_PREREQFUNCTION, before_request);
+	FLEX_CURL_SET(easy, CURLOPT_PREREQDATA, transfer);
+	FLEX_CURL_SET(easy, CURLOPT_HEADERFUNCTION, receive_header);
+	FLEX_CURL_SET(easy, CURLOPT_HEADERDATA, transfer);
+	FLEX_CURL_SET(easy, CURLOPT_WRITEFUNCTION, receive_body);
+	FLEX_CURL_SET(easy, CURLOPT_WRITEDATA, transfer);
+	FLEX_CURL_SET(easy, CURLOPT_DEBUGFUNCTION, receive_message);
+}
+
+/* Forget the request's headers, secrets and all. */
+static void
+free_headers(Transfer *transfer)
+{
+	for (struct curl_slist *header = transfer->headers; header != NULL; header = header->next)
+		explicit_bzero(header->data, strlen(header->data));
+	curl_slist_free_all(transfer->headers);
+	transfer->headers = NULL;
+}
+
+/*
+ * Make a transfer ready to be started.  Nothing of the arguments has to stay.
+ * timeout_ms bounds the whole of it; 0: the caller watches the time, and the
+ * answer may be held back.  Give it back with flex_transfer_free().
+ */
+Transfer *
+flex_transfer_prepare(const HttpRequest *request, const char *origin, const char *authorization, long timeout_ms)
+{
+	Transfer *volatile transfer = make_transfer(request);
+
+	PG_TRY();
+	{
+		set_callbacks(transfer);
+		flex_curl_set_options(transfer->easy, request, origin, timeout_ms);
+		flex_curl_set_headers(transfer->easy, request, authorization, &transfer->headers);
+	}
+	PG_CATCH();
+	{
+		flex_transfer_free(transfer);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	return transfer;
+}
+
+/* The easy handle, for curl_multi_add_handle(). */
+void *
+flex_transfer_handle(Transfer *transfer)
+{
+	return transfer->easy;
+}
+
+/* True when the failure means that the server could not show who it is. */
+static bool
+is_mistrust(CURLcode result)
+{
+	return result == CURLE_PEER_FAILED_VERIFICATION || result == CURLE_SSL_CACERT_BADFILE ||
+		   result == CURLE_SSL_ISSUER_ERROR || result == CURLE_SSL_CERTPROBLEM;
+}
+
+/* What a result of libcurl means for us. */
+static TransferState
+state_of_result(const Transfer *transfer, CURLcode result)
+{
+	if (transfer->too_large)
+		return TRANSFER_TOO_LARGE;
+	if (result == CURLE_OK && transfer->framing.part == FRAMING_BODY && !transfer->lost_bytes)
+		return TRANSFER_ANSWERED;
+	if (transfer->was_sent)
+		return TRANSFER_BROKEN;
+	if (transfer->no_descriptor)
+		return TRANSFER_NO_DESCRIPTOR;
+	return is_mistrust(result) ? TRANSFER_NOT_TRUSTED : TRANSFER_NEVER_SENT;
+}
+
+/* Why it failed, in words. */
+static void
+explain_failure(Transfer *transfer, CURLcode result)
+{
+	if (transfer->framing.fault != NULL)
+		snprintf(transfer->failure, CURL_ERROR_SIZE, "the answer cannot be told from another: %s",
+				 transfer->framing.fault);
+	else if (result == CURLE_OK)
+		strlcpy(transfer->failure, "the connection was closed within the answer's headers", CURL_ERROR_SIZE);
+	else if (result == CURLE_ABORTED_BY_CALLBACK)
+		strlcpy(transfer->failure, "the connection was closed before the answer", CURL_ERROR_SIZE);
+	else if (transfer->failure[0] == '\0')
+		strlcpy(transfer->failure, curl_easy_strerror(result), CURL_ERROR_SIZE);
+}
+
+/* Get a request, of which nothing has been sent, ready for a connection of its own. */
+static bool
+begin_again(Transfer *transfer)
+{
+	transfer->is_stale = false;
+	transfer->failure[0] = '\0';
+	return curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
+		   curl_easy_setopt(transfer->easy, CURLOPT_FORBID_REUSE, 0L) == CURLE_OK;
+}
+
+/*
+ * libcurl is done with a handle: result is a CURLcode.  False when the handle
+ * has to be given to libcurl again, for the connection was not fit to be used.
+ */
+bool
+flex_transfer_conclude(void *handle, int result)
+{
+	Transfer *transfer;
+
+	curl_easy_getinfo(handle, CURLINFO_PRIVATE, &transfer);
+	if (transfer->is_stale && begin_again(transfer))
+		return false;
+	transfer->state = state_of_result(transfer, result);
+	if (transfer->socket != PGINVALID_SOCKET)
+	{
+		flex_connection_leave(transfer->socket);
+		if (transfer->state == TRANSFER_BROKEN)
+			flex_connection_mark_failed(transfer->socket);
+	}
+	transfer->socket = PGINVALID_SOCKET;
+	explain_failure(transfer, result);
+	return true;
+}
+
+/* Free a transfer, which no multi handle has any more. */
+void
+flex_transfer_free(Transfer *transfer)
+{
+	if (transfer->socket != PGINVALID_SOCKET)
+		flex_connection_leave(transfer->socket);
+	curl_easy_cleanup(transfer->easy);
+	free_headers(transfer);
+	flex_body_free(&transfer->body);
+	free(transfer);
+}
+
+TransferState
+flex_transfer_state(const Transfer *transfer)
+{
+	return transfer->state;
+}
+
+/* True when at least the beginning of the request may have left. */
+bool
+flex_transfer_was_sent(const Transfer *transfer)
+{
+	return transfer->was_sent;
+}
+
+/* Why it failed, in libcurl's or our words. */
+const char *
+flex_transfer_failure(const Transfer *transfer)
+{
+	return transfer->failure;
+}
+
+/* The HTTP status, 0 as long as it is not known. */
+int
+flex_transfer_status(const Transfer *transfer)
+{
+	long status = 0;
+
+	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+	return (int) status;
+}
+
+/* What has come of the body so far; it stays until the transfer is released. */
+const char *
+flex_transfer_body(const Transfer *transfer, size_t *length)
+{
+	*length = transfer->body.length;
+	return transfer->body.bytes;
+}
+
+/*
+ * Read no more of an answer's body, for now: its server has to wait.  Its headers
+ * are read in any case, and receive_body() pauses it then.  Sending is paused with
+ * it, which is over: were it not, libcurl would read once more.
+ */
+void
+flex_transfer_hold(Transfer *transfer, TransferHold hold)
+{
+	transfer->hold = hold;
+	if (!transfer->is_paused && transfer->body.length > 0)
+		transfer->is_paused = curl_easy_pause(transfer->easy, CURLPAUSE_ALL) == CURLE_OK;
+}
+
+/* Read on.  What libcurl had read already is received at once. */
+void
+flex_transfer_go_on(Transfer *transfer)
+{
+	transfer->hold = NOT_HELD;
+	if (transfer->is_paused)
+		transfer->lost_bytes |= curl_easy_pause(transfer->easy, CURLPAUSE_CONT) != CURLE_OK;
+	transfer->is_paused = false;
+}
+
+TransferHold
+flex_transfer_held(const Transfer *transfer)
+{
+	return transfer->hold;
+}
+
+/* The value of a header of the answer, or NULL; valid until the next call. */
+const char *
+flex_transfer_header(const Transfer *transfer, const char *name)
+{
+	struct curl_header *header;
+
+	if (curl_easy_header(transfer->easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+		return NULL;
+	return header->value;
+}
+
+/* Show the answer's headers to a function, one by one. */
+void
+flex_transfer_visit_headers(const Transfer *transfer, HeaderVisitor visit, void *state)
+{
+	struct curl_header *header = NULL;
+
+	while ((header = curl_easy_nextheader(transfer->easy, CURLH_HEADER, -1, header)) != NULL)
+		visit(state, header->name, header->value);
+}
+
+/* Seconds that the service asks us to wait, 0 when it does not. */
+long
+flex_transfer_retry_after(const Transfer *transfer)
+{
+	curl_off_t seconds = 0;
+
+	curl_easy_getinfo(transfer->easy, CURLINFO_RETRY_AFTER, &seconds);
+	return (long) Min(seconds, 86400);
+}

@@ -1,0 +1,52 @@
+/*
+ * transfer.h
+ *		One request and its answer, as an easy handle of libcurl.
+ */
+#ifndef FLEX_TRANSFER_H
+#define FLEX_TRANSFER_H
+
+#include "request/request.h"
+
+typedef struct Transfer Transfer;
+
+/* Does an answer have to wait for others to be taken? */
+typedef enum TransferHold
+{
+	NOT_HELD,
+	HELD,        /* its time stands still meanwhile */
+	HELD_STALLED /* its time runs, for it moved nothing when it could */
+} TransferHold;
+
+typedef enum TransferState
+{
+	TRANSFER_RUNNING,
+	TRANSFER_ANSWERED,      /* a whole answer, of whatever status */
+	TRANSFER_TOO_LARGE,     /* an answer over the limit; its status is known */
+	TRANSFER_NO_DESCRIPTOR, /* not even begun: this process has no file descriptor left */
+	TRANSFER_NEVER_SENT,    /* failed before a byte of the request had left */
+	TRANSFER_NOT_TRUSTED,   /* never sent, for the server is not who it should be */
+	TRANSFER_BROKEN         /* failed after that */
+} TransferState;
+
+/* Called for each header of an answer, in order; the texts are the wire's. */
+typedef void (*HeaderVisitor)(void *state, const char *name, const char *value);
+
+extern Transfer *
+flex_transfer_prepare(const HttpRequest *request, const char *origin, const char *authorization, long timeout_ms);
+extern void *flex_transfer_handle(Transfer *transfer);
+extern bool flex_transfer_conclude(void *handle, int result);
+extern void flex_transfer_free(Transfer *transfer);
+
+extern TransferState flex_transfer_state(const Transfer *transfer);
+extern bool flex_transfer_was_sent(const Transfer *transfer);
+extern const char *flex_transfer_failure(const Transfer *transfer);
+extern int flex_transfer_status(const Transfer *transfer);
+extern const char *flex_transfer_body(const Transfer *transfer, size_t *length);
+extern void flex_transfer_hold(Transfer *transfer, TransferHold hold);
+extern void flex_transfer_go_on(Transfer *transfer);
+extern TransferHold flex_transfer_held(const Transfer *transfer);
+extern const char *flex_transfer_header(const Transfer *transfer, const char *name);
+extern void flex_transfer_visit_headers(const Transfer *transfer, HeaderVisitor visit, void *state);
+extern long flex_transfer_retry_after(const Transfer *transfer);
+
+#endif /* FLEX_TRANSFER_H */

@@ -1,0 +1,19 @@
+/*
+ * transport.h
+ *		Transfers under way: start them, wait for them, let go of them.
+ *
+ * Any number may run at once.  Call flex_transport_wait() until those that
+ * matter are done, and release each, also after an error.
+ */
+#ifndef FLEX_TRANSPORT_H
+#define FLEX_TRANSPORT_H
+
+#include "http/transfer.h"
+
+extern Transfer *
+flex_transport_start(const HttpRequest *request, const char *origin, const char *authorization, long timeout_ms);
+extern void flex_transport_release(Transfer *transfer);
+extern void flex_transport_pump(void);
+extern bool flex_transport_wait(long timeout_ms);
+
+#endif /* FLEX_TRANSPORT_H */

@@ -1,0 +1,282 @@
+/*
+ * access.c
+ *		Where the outbox's tables are, of which version, and with whose rights
+ *		they are used.
+ *
+ * The tables come with the extension's scripts, the library with the package: for
+ * a while after an upgrade one is newer than the other.  Tables that this library
+ * was not made for are left alone, but for requests that are put in, retried or
+ * cancelled.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "outbox/access.h"
+
+/* The version of the extension in which the outbox's tables or functions were changed last. */
+#define TABLES_SINCE "1.1.0"
+
+/* The extension's row in the catalog. */
+typedef struct Extension
+{
+	Oid oid; /* InvalidOid: it is not there */
+	Oid schema;
+	char *version;
+} Extension;
+
+static Oid known_schema;
+static Oid known_table;     /* the outbox there */
+static Oid known_extension; /* whose schema that is, or was */
+static uint64 generation;   /* of what is known; goes up when it may have changed */
+
+/* Look the extension up in the catalog, which has no cache of it in every release. */
+static Extension
+look_up_extension(void)
+{
+	Relation catalog = table_open(ExtensionRelationId, AccessShareLock);
+	Extension found = {.oid = InvalidOid};
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple tuple;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ, CStringGetDatum("flex_api"));
+	scan = systable_beginscan(catalog, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_extension extension = (Form_pg_extension) GETSTRUCT(tuple);
+		bool is_null;
+		Datum version = heap_getattr(tuple, Anum_pg_extension_extversion, RelationGetDescr(catalog), &is_null);
+
+		Assert(!is_null);
+		found.oid = extension->oid;
+		found.schema = extension->extnamespace;
+		found.version = TextDatumGetCString(version);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return found;
+}
+
+/*
+ * The extension's own outbox in a schema.  What only has its name, once the
+ * extension is gone, is somebody else's: its rows would have a worker act as
+ * whatever role they name.
+ */
+static Oid
+look_up_outbox(Oid schema)
+{
+	Oid table = OidIsValid(schema) ? get_relname_relid("flex_outbox", schema) : InvalidOid;
+	bool is_ours = OidIsValid(table) && getExtensionOfObject(RelationRelationId, table) == known_extension;
+
+	return is_ours ? table : InvalidOid;
+}
+
+/* A schema has changed, perhaps its name: callback of the system cache, which must do little. */
+static void
+note_schema_change(Datum argument, int cache, uint32 hash)
+{
+	generation++;
+}
+
+/* Counts what may have changed where the extension is: what was prepared for it before is void. */
+uint64
+flex_outbox_generation(void)
+{
+	return generation;
+}
+
+/* The extension's schema; InvalidOid when it is not there and may be missing. */
+Oid
+flex_outbox_schema(bool missing_ok)
+{
+	static bool registered = false;
+	Extension extension;
+
+	if (!registered)
+		CacheRegisterSyscacheCallback(NAMESPACEOID, note_schema_change, (Datum) 0);
+	registered = true;
+	if (OidIsValid(known_table) && get_relname_relid("flex_outbox", known_schema) == known_table)
+		return known_schema;
+	generation++;
+	extension = look_up_extension();
+	known_schema = extension.schema;
+	if (OidIsValid(extension.oid))
+		known_extension = extension.oid;
+	known_table = look_up_outbox(known_schema);
+	if (!OidIsValid(known_table))
+	{
+		known_schema = InvalidOid;
+		if (!missing_ok)
+			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+							errmsg("the outbox of extension flex_api is not in this database"),
+							errhint("Use CREATE EXTENSION, or ALTER EXTENSION flex_api UPDATE.")));
+	}
+	return known_schema;
+}
+
+/*
+ * Keep the extension until the transaction ends.  DROP EXTENSION locks it first,
+ * then table after table: who has locked one of those and wants another would
+ * end in a deadlock with it.
+ *
+ * The one that we knew is locked first, even if it is gone: a transaction that
+ * has dropped it, and made another, is seen a moment before the caches are told,
+ * but lets go of its locks only after that.
+ */
+void
+flex_outbox_pin(void)
+{
+	Oid pinned = InvalidOid;
+	Oid extension = OidIsValid(known_extension) ? known_extension : get_extension_oid("flex_api", true);
+
+	while (OidIsValid(extension) && extension != pinned)
+	{
+		LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+		pinned = extension;
+		/* While we waited for the lock it may have been dropped, and made anew. */
+		extension = get_extension_oid("flex_api", true);
+	}
+	known_extension = extension;
+}
+
+/*
+ * Compare two versions, numbers with dots between: less than 0 where a is the
+ * older one.  What is no number counts as newer than any.
+ */
+static int
+compare_versions(const char *a, const char *b)
+{
+	while (*a != '\0' || *b != '\0')
+	{
+		char *a_end;
+		char *b_end;
+		long a_number = strtol(a, &a_end, 10);
+		long b_number = strtol(b, &b_end, 10);
+
+		if (*a != '\0' && a_end == a)
+			return 1;
+		if (*b != '\0' && b_end == b)
+			return -1;
+		if (a_number != b_number)
+			return a_number < b_number ? -1 : 1;
+		a = *a_end == '.' ? a_end + 1 : a_end;
+		b = *b_end == '.' ? b_end + 1 : b_end;
+	}
+	return 0;
+}
+
+/*
+ * True when this library was made for the outbox's tables.  With a level, raises or
+ * logs 55000 where it was not.
+ *
+ * The table is locked before the version is read, so that an upgrade that changes
+ * it comes before or after the caller's transaction, and not in the middle.
+ */
+bool
+flex_outbox_tables_fit(int level)
+{
+	Extension extension;
+	bool too_old;
+
+	LockRelationOid(get_relname_relid("flex_outbox", flex_outbox_schema(false)), RowExclusiveLock);
+	extension = look_up_extension();
+	if (!OidIsValid(extension.oid))
+		return false;
+	too_old = compare_versions(extension.version, TABLES_SINCE) < 0;
+	if (!too_old && compare_versions(extension.version, FLEX_API_VERSION) <= 0)
+		return true;
+	if (level > 0)
+		ereport(level,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the tables of extension flex_api are of version %s, its library is of version %s",
+						extension.version, FLEX_API_VERSION),
+				 errdetail("No request of the outbox is sent while the two do not fit."),
+				 too_old ? errhint("Use ALTER EXTENSION flex_api UPDATE.")
+						 : errhint("Install the newer library, and restart the server if it preloads flex_api.")));
+	return false;
+}
+
+/* The owner of the outbox's table, with whose rights it is used. */
+static Oid
+owner_of_outbox(void)
+{
+	Oid table = get_relname_relid("flex_outbox", flex_outbox_schema(false));
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+	Oid owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", table);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/* Give a parameter a value until flex_outbox_leave(). */
+static void
+set(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+/*
+ * Take the owner's rights to put a row in: it costs less.  The caller's
+ * search_path stays, so that nothing may be run that looks a name up, nor any
+ * function that is not the server's own.
+ */
+void
+flex_outbox_enter_to_insert(OutboxAccess *access)
+{
+	Oid owner = owner_of_outbox();
+
+	GetUserIdAndSecContext(&access->user, &access->security);
+	access->nest_level = NewGUCNestLevel();
+	/* The table's trigger for replicas is not meant for us. */
+	if (SessionReplicationRole != SESSION_REPLICATION_ROLE_ORIGIN)
+		set("session_replication_role", "origin");
+	SetUserIdAndSecContext(owner, access->security | SECURITY_LOCAL_USERID_CHANGE);
+}
+
+/*
+ * Take the rights of the outbox's owner, with no name to be found but the
+ * server's own.  An error's clean-up gives them back; otherwise
+ * flex_outbox_leave() must, in the same transaction.
+ */
+void
+flex_outbox_enter(OutboxAccess *access)
+{
+	static const char *const off[] = {
+		/* Plans are made once, when the table may be empty: they must be those for a full one. */
+		"enable_seqscan", "enable_bitmapscan", "enable_mergejoin", "enable_hashjoin", "jit",
+	};
+
+	flex_outbox_enter_to_insert(access);
+	set("search_path", "pg_catalog, pg_temp");
+	for (size_t i = 0; i < lengthof(off); i++)
+		set(off[i], "off");
+}
+
+/* Give the owner's rights back. */
+void
+flex_outbox_leave(OutboxAccess *access)
+{
+	AtEOXact_GUC(true, access->nest_level);
+	SetUserIdAndSecContext(access->user, access->security);
+}

@@ -1,0 +1,33 @@
+/*
+ * insertion.h
+ *		A new row of flex_outbox.
+ */
+#ifndef FLEX_INSERTION_H
+#define FLEX_INSERTION_H
+
+#include "datatype/timestamp.h"
+#include "utils/jsonb.h"
+
+#include "base/compat.h"
+
+/* A request as flex_enqueue() leaves it; what is NULL stays NULL. */
+typedef struct NewRequest
+{
+	const char *operation;
+	Jsonb *arguments;
+	Jsonb *context;
+	const char *on_success;
+	const char *on_failure;
+	const char *account_sid;
+	const char *unique_key;
+	TimestampTz run_at;
+	int priority;
+	int max_attempts;
+	const char *enqueued_by;
+	Oid enqueued_role;
+} NewRequest;
+
+pg_noreturn extern void flex_insertion_refused(void);
+extern int64 flex_insertion_run(const NewRequest *request);
+
+#endif /* FLEX_INSERTION_H */

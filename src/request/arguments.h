@@ -1,0 +1,34 @@
+/*
+ * arguments.h
+ *		An argument of an SQL function: what it must be, and its text on the wire.
+ */
+#ifndef FLEX_ARGUMENTS_H
+#define FLEX_ARGUMENTS_H
+
+#include "utils/jsonb.h"
+
+#include "base/compat.h"
+#include "request/catalogue.h"
+
+/* An argument of an operation's function, with all that is known of it. */
+typedef struct Parameter
+{
+	const Operation *operation;
+	const char *name; /* in SQL */
+	const char *wire; /* on the wire */
+	Place place;      /* never PLACE_BY_METHOD */
+	Oid type;
+	bool required;
+	const ArgumentRule *rule;
+} Parameter;
+
+extern void
+flex_parameter_describe(Parameter *parameter, const Operation *operation, const char *name, Oid type, bool required);
+extern int flex_argument_texts(const Parameter *parameter, const NullableDatum *value, char ***texts);
+extern char *flex_argument_json(Jsonb *json);
+extern bool flex_header_value_is_good(const char *text);
+pg_noreturn extern void flex_argument_refuse_null_element(const Parameter *parameter, int number);
+pg_noreturn extern void
+flex_argument_refuse(const char *function, const char *name, const char *value, bool secret, const char *expected);
+
+#endif /* FLEX_ARGUMENTS_H */

@@ -1,0 +1,455 @@
+/*
+ * catalogue.c
+ *		The catalogue: the operations of the Flex API, a row each.
+ *
+ * A row says only what departs from the rules.  An argument's name on the wire
+ * is the PascalCase of its SQL name; it goes where the path has {Name}, else
+ * into the body of a POST and the query of anything else; that it is required,
+ * and its type, stand in the SQL definition.  What a name means everywhere
+ * (flex_flow_sid begins with FO) stands once, in named_rules; what it means in
+ * one operation alone, in that operation's row.
+ *
+ * Source: the published OpenAPI documents of flex.v1 and flex.v2; a test
+ * compares the two.  Rates are those published with a stated unit.
+ */
+#include "postgres.h"
+
+#include "request/catalogue.h"
+
+/* The argument "sid", which means another resource in each operation. */
+#define OWN_SID(letters)                                                                                               \
+	{                                                                                                                  \
+		.name = "sid", .sid = letters                                                                                  \
+	}
+
+/* Published limits, requests a second. */
+#define INTERACTION_RATE 20
+#define WEBCHAT_RATE 5
+
+static const Operation operations[] = {
+	/* Interactions */
+	{.name = "flex_interaction_channel_fetch",
+	 .method = "GET",
+	 .path = "/v1/Interactions/{InteractionSid}/Channels/{Sid}",
+	 .rate = INTERACTION_RATE,
+	 .rules = {OWN_SID("UO")}},
+	{.name = "flex_interaction_channel_update",
+	 .method = "POST",
+	 .path = "/v1/Interactions/{InteractionSid}/Channels/{Sid}",
+	 .rate = INTERACTION_RATE,
+	 .rules = {OWN_SID("UO"), {.name = "status", .values = {"closed", "inactive"}}}},
+	{.name = "flex_interaction_channels_list",
+	 .method = "GET",
+	 .path = "/v1/Interactions/{InteractionSid}/Channels",
+	 .rate = INTERACTION_RATE},
+	{.name = "flex_interaction_create", .method = "POST", .path = "/v1/Interactions", .rate = INTERACTION_RATE},
+	{.name = "flex_interaction_fetch",
+	 .method = "GET",
+	 .path = "/v1/Interactions/{Sid}",
+	 .rate = INTERACTION_RATE,
+	 .rules = {OWN_SID("KD")}},
+	{.name = "flex_interaction_invite_create",
+	 .method = "POST",
+	 .path = "/v1/Interactions/{InteractionSid}/Channels/{ChannelSid}/Invites",
+	 .rate = INTERACTION_RATE},
+	{.name = "flex_interaction_invites_list",
+	 .method = "GET",
+	 .path = "/v1/Interactions/{InteractionSid}/Channels/{ChannelSid}/Invites",
+	 .rate = INTERACTION_RATE},
+	{.name = "flex_interaction_participant_create",
+	 .method = "POST",
+	 .path = "/v1/Interactions/{InteractionSid}/Channels/{ChannelSid}/Participants",
+	 .rate = INTERACTION_RATE},
+	{.name = "flex_interaction_participant_update",
+	 .method = "POST",
+	 .path = "/v1/Interactions/{InteractionSid}/Channels/{ChannelSid}/Participants/{Sid}",
+	 .rate = INTERACTION_RATE,
+	 .rules = {OWN_SID("UT"), {.name = "status", .values = {"closed", "wrapup"}}}},
+	{.name = "flex_interaction_participants_list",
+	 .method = "GET",
+	 .path = "/v1/Interactions/{InteractionSid}/Channels/{ChannelSid}/Participants",
+	 .rate = INTERACTION_RATE},
+	{.name = "flex_interaction_transfer_create",
+	 .method = "POST",
+	 .path = "/v1/Interactions/{InteractionSid}/Channels/{ChannelSid}/Transfers",
+	 .rate = INTERACTION_RATE},
+	{.name = "flex_interaction_transfer_fetch",
+	 .method = "GET",
+	 .path = "/v1/Interactions/{InteractionSid}/Channels/{ChannelSid}/Transfers/{Sid}",
+	 .rate = INTERACTION_RATE,
+	 .rules = {OWN_SID("UX")}},
+	{.name = "flex_interaction_transfer_update",
+	 .method = "POST",
+	 .path = "/v1/Interactions/{InteractionSid}/Channels/{ChannelSid}/Transfers/{Sid}",
+	 .rate = INTERACTION_RATE,
+	 .rules = {OWN_SID("UX")}},
+	{.name = "flex_interaction_update",
+	 .method = "POST",
+	 .path = "/v1/Interactions/{Sid}",
+	 .rate = INTERACTION_RATE,
+	 .rules = {OWN_SID("KD")}},
+
+	/* Web chats */
+	{.name = "flex_webchat_create",
+	 .method = "POST",
+	 .path = "/v2/WebChats",
+	 .key = "conversation_sid",
+	 .rate = WEBCHAT_RATE,
+	 .rules = {{.name = "ui_version", .wire = "Ui-Version", .place = PLACE_HEADER}}},
+
+	/* Users */
+	{.name = "flex_user_fetch",
+	 .method = "GET",
+	 .path = "/v2/Instances/{InstanceSid}/Users/{FlexUserSid}",
+	 .key = "flex_user_sid"},
+	{.name = "flex_user_update",
+	 .method = "POST",
+	 .path = "/v2/Instances/{InstanceSid}/Users/{FlexUserSid}",
+	 .key = "flex_user_sid"},
+
+	/* Configuration and provisioning */
+	{.name = "flex_configuration_fetch", .method = "GET", .path = "/v1/Configuration"},
+	{.name = "flex_configuration_update", .method = "POST", .path = "/v1/Configuration"},
+	{.name = "flex_provisioning_status_fetch", .method = "GET", .path = "/v1/account/provision/status"},
+
+	/* Plugins, their versions, configurations and releases */
+	{.name = "flex_configured_plugin_fetch",
+	 .method = "GET",
+	 .path = "/v1/PluginService/Configurations/{ConfigurationSid}/Plugins/{PluginSid}"},
+	{.name = "flex_configured_plugins_list",
+	 .method = "GET",
+	 .path = "/v1/PluginService/Configurations/{ConfigurationSid}/Plugins"},
+	{.name = "flex_plugin_archive", .method = "POST", .path = "/v1/PluginService/Plugins/{Sid}/Archive"},
+	{.name = "flex_plugin_configuration_archive",
+	 .method = "POST",
+	 .path = "/v1/PluginService/Configurations/{Sid}/Archive",
+	 .rules = {OWN_SID("FJ")}},
+	{.name = "flex_plugin_configuration_create", .method = "POST", .path = "/v1/PluginService/Configurations"},
+	{.name = "flex_plugin_configuration_fetch",
+	 .method = "GET",
+	 .path = "/v1/PluginService/Configurations/{Sid}",
+	 .rules = {OWN_SID("FJ")}},
+	{.name = "flex_plugin_configurations_list", .method = "GET", .path = "/v1/PluginService/Configurations"},
+	{.name = "flex_plugin_create", .method = "POST", .path = "/v1/PluginService/Plugins"},
+	{.name = "flex_plugin_fetch", .method = "GET", .path = "/v1/PluginService/Plugins/{Sid}"},
+	{.name = "flex_plugin_release_create", .method = "POST", .path = "/v1/PluginService/Releases"},
+	{.name = "flex_plugin_release_fetch", .method = "GET", .path = "/v1/PluginService/Releases/{Sid}"},
+	{.name = "flex_plugin_releases_list", .method = "GET", .path = "/v1/PluginService/Releases"},
+	{.name = "flex_plugin_update", .method = "POST", .path = "/v1/PluginService/Plugins/{Sid}"},
+	{.name = "flex_plugin_version_archive",
+	 .method = "POST",
+	 .path = "/v1/PluginService/Plugins/{PluginSid}/Versions/{Sid}/Archive"},
+	{.name = "flex_plugin_version_create", .method = "POST", .path = "/v1/PluginService/Plugins/{PluginSid}/Versions"},
+	{.name = "flex_plugin_version_fetch",
+	 .method = "GET",
+	 .path = "/v1/PluginService/Plugins/{PluginSid}/Versions/{Sid}"},
+	{.name = "flex_plugin_versions_list", .method = "GET", .path = "/v1/PluginService/Plugins/{PluginSid}/Versions"},
+	{.name = "flex_plugins_list", .method = "GET", .path = "/v1/PluginService/Plugins"},
+
+	/* Insights */
+	{.name = "flex_insights_answer_sets_fetch",
+	 .method = "GET",
+	 .path = "/v1/Insights/QualityManagement/Settings/AnswerSets"},
+	{.name = "flex_insights_assessment_create",
+	 .method = "POST",
+	 .path = "/v1/Insights/QualityManagement/Assessments",
+	 .key = "assessment_sid"},
+	{.name = "flex_insights_assessment_update",
+	 .method = "POST",
+	 .path = "/v1/Insights/QualityManagement/Assessments/{AssessmentSid}",
+	 .key = "assessment_sid"},
+	{.name = "flex_insights_assessments_list", .method = "GET", .path = "/v1/Insights/QualityManagement/Assessments"},
+	{.name = "flex_insights_categories_list", .method = "GET", .path = "/v1/Insights/QualityManagement/Categories"},
+	{.name = "flex_insights_category_create",
+	 .method = "POST",
+	 .path = "/v1/Insights/QualityManagement/Categories",
+	 .key = "category_sid"},
+	{.name = "flex_insights_category_delete",
+	 .method = "DELETE",
+	 .path = "/v1/Insights/QualityManagement/Categories/{CategorySid}"},
+	{.name = "flex_insights_category_update",
+	 .method = "POST",
+	 .path = "/v1/Insights/QualityManagement/Categories/{CategorySid}",
+	 .key = "category_sid"},
+	{.name = "flex_insights_comment_create",
+	 .method = "POST",
+	 .path = "/v1/Insights/QualityManagement/Assessments/Comments"},
+	{.name = "flex_insights_comment_tags_fetch",
+	 .method = "GET",
+	 .path = "/v1/Insights/QualityManagement/Settings/CommentTags"},
+	{.name = "flex_insights_comments_list",
+	 .method = "GET",
+	 .path = "/v1/Insights/QualityManagement/Assessments/Comments"},
+	{.name = "flex_insights_conversations_list", .method = "GET", .path = "/v1/Insights/Conversations"},
+	{.name = "flex_insights_question_create",
+	 .method = "POST",
+	 .path = "/v1/Insights/QualityManagement/Questions",
+	 .key = "question_sid"},
+	{.name = "flex_insights_question_delete",
+	 .method = "DELETE",
+	 .path = "/v1/Insights/QualityManagement/Questions/{QuestionSid}"},
+	{.name = "flex_insights_question_update",
+	 .method = "POST",
+	 .path = "/v1/Insights/QualityManagement/Questions/{QuestionSid}",
+	 .key = "question_sid"},
+	{.name = "flex_insights_questionnaire_create",
+	 .method = "POST",
+	 .path = "/v1/Insights/QualityManagement/Questionnaires",
+	 .key = "questionnaire_sid"},
+	{.name = "flex_insights_questionnaire_delete",
+	 .method = "DELETE",
+	 .path = "/v1/Insights/QualityManagement/Questionnaires/{QuestionnaireSid}"},
+	{.name = "flex_insights_questionnaire_fetch",
+	 .method = "GET",
+	 .path = "/v1/Insights/QualityManagement/Questionnaires/{QuestionnaireSid}",
+	 .key = "questionnaire_sid"},
+	{.name = "flex_insights_questionnaire_update",
+	 .method = "POST",
+	 .path = "/v1/Insights/QualityManagement/Questionnaires/{QuestionnaireSid}",
+	 .key = "questionnaire_sid"},
+	{.name = "flex_insights_questionnaires_list",
+	 .method = "GET",
+	 .path = "/v1/Insights/QualityManagement/Questionnaires"},
+	{.name = "flex_insights_questions_list", .method = "GET", .path = "/v1/Insights/QualityManagement/Questions"},
+	{.name = "flex_insights_segments_list", .method = "GET", .path = "/v1/Insights/Segments"},
+	{.name = "flex_insights_session_create", .method = "POST", .path = "/v1/Insights/Session", .secret = true},
+	{.name = "flex_insights_user_roles_fetch", .method = "GET", .path = "/v1/Insights/UserRoles"},
+
+	/* Channels: legacy since 2026-06 */
+	{.name = "flex_channel_create", .method = "POST", .path = "/v1/Channels"},
+	{.name = "flex_channel_delete", .method = "DELETE", .path = "/v1/Channels/{Sid}", .rules = {OWN_SID("CH")}},
+	{.name = "flex_channel_fetch", .method = "GET", .path = "/v1/Channels/{Sid}", .rules = {OWN_SID("CH")}},
+	{.name = "flex_channels_list", .method = "GET", .path = "/v1/Channels"},
+
+	/* Flex flows: legacy since 2026-06 */
+	{.name = "flex_flow_create", .method = "POST", .path = "/v1/FlexFlows"},
+	{.name = "flex_flow_delete", .method = "DELETE", .path = "/v1/FlexFlows/{Sid}", .rules = {OWN_SID("FO")}},
+	{.name = "flex_flow_fetch", .method = "GET", .path = "/v1/FlexFlows/{Sid}", .rules = {OWN_SID("FO")}},
+	{.name = "flex_flow_update", .method = "POST", .path = "/v1/FlexFlows/{Sid}", .rules = {OWN_SID("FO")}},
+	{.name = "flex_flows_list", .method = "GET", .path = "/v1/FlexFlows"},
+
+	/* Web channels: legacy since 2026-06 */
+	{.name = "flex_web_channel_create", .method = "POST", .path = "/v1/WebChannels"},
+	{.name = "flex_web_channel_delete", .method = "DELETE", .path = "/v1/WebChannels/{Sid}", .rules = {OWN_SID("CH")}},
+	{.name = "flex_web_channel_fetch", .method = "GET", .path = "/v1/WebChannels/{Sid}", .rules = {OWN_SID("CH")}},
+	{.name = "flex_web_channel_update", .method = "POST", .path = "/v1/WebChannels/{Sid}", .rules = {OWN_SID("CH")}},
+	{.name = "flex_web_channels_list", .method = "GET", .path = "/v1/WebChannels"},
+
+	/* What has no row: the outbox takes it as an operation of its own */
+	{.name = "flex_request", .method = "", .path = "", .custom = true},
+};
+
+StaticAssertDecl(lengthof(operations) <= MAX_OPERATIONS, "arrays by operation have room for all");
+
+/* Conversation names and identities: 256 characters; their data: 16 KB. */
+#define NAME_CHARACTERS 256
+#define DATA_BYTES (16 * 1024)
+
+static const ArgumentRule named_rules[] = {
+	{.name = "assessment_sid", .sid = "FM"},
+	{.name = "authorization", .place = PLACE_HEADER, .secret = true},
+	{.name = "body", .place = PLACE_BODY, .shape = SHAPE_OBJECT},
+	{.name = "category_sid", .sid = "FY"},
+	{.name = "channel", .shape = SHAPE_OBJECT},
+	{.name = "channel_sid", .sid = "UO"},
+	{.name = "channel_type", .values = {"web", "sms", "facebook", "whatsapp", "line", "custom"}},
+	{.name = "chat_friendly_name", .max_characters = NAME_CHARACTERS},
+	{.name = "chat_service_sid", .sid = "IS"},
+	{.name = "chat_status", .values = {"inactive"}},
+	{.name = "chat_user_friendly_name", .max_characters = NAME_CHARACTERS},
+	{.name = "customer_friendly_name", .max_characters = NAME_CHARACTERS},
+	{.name = "flex_flow_sid", .sid = "FO"},
+	{.name = "flex_metadata", .wire = "Flex-Metadata", .place = PLACE_HEADER},
+	{.name = "flex_user_sid", .sid = "FU"},
+	{.name = "identity", .max_characters = NAME_CHARACTERS},
+	{.name = "instance_sid", .sid = "GO"},
+	{.name = "integration_channel", .wire = "Integration.Channel"},
+	{.name = "integration_creation_on_message", .wire = "Integration.CreationOnMessage"},
+	{.name = "integration_flow_sid", .wire = "Integration.FlowSid", .sid = "FW"},
+	{.name = "integration_priority", .wire = "Integration.Priority"},
+	{.name = "integration_retry_count", .wire = "Integration.RetryCount"},
+	{.name = "integration_timeout", .wire = "Integration.Timeout"},
+	{.name = "integration_type", .values = {"studio", "external", "task"}},
+	{.name = "integration_url", .wire = "Integration.Url", .uri = true},
+	{.name = "integration_workflow_sid", .wire = "Integration.WorkflowSid", .sid = "WW"},
+	{.name = "integration_workspace_sid", .wire = "Integration.WorkspaceSid", .sid = "WS"},
+	{.name = "interaction_context_sid", .sid = "HQ"},
+	{.name = "interaction_sid", .sid = "KD"},
+	{.name = "max_rows", .place = PLACE_NOWHERE},
+	{.name = "media_properties", .shape = SHAPE_OBJECT},
+	{.name = "metric_id", .sid = "GE"},
+	{.name = "page_size", .least = 1, .most = 1000},
+	{.name = "plugin_url", .uri = true},
+	{.name = "post_engagement_data", .shape = SHAPE_NOT_ENCODED, .max_bytes = DATA_BYTES},
+	{.name = "pre_engagement_data", .shape = SHAPE_NOT_ENCODED, .max_bytes = DATA_BYTES},
+	{.name = "question_sid", .sid = "GE"},
+	{.name = "question_sids", .sid = "GE"},
+	{.name = "questionnaire_sid", .sid = "GM"},
+	{.name = "reservation_id", .sid = "WR"},
+	{.name = "routing", .shape = SHAPE_OBJECT},
+	{.name = "routing_properties", .shape = SHAPE_OBJECT},
+	{.name = "task_attributes", .shape = SHAPE_OBJECT},
+	{.name = "task_sid", .sid = "WT"},
+	{.name = "type", .values = {"supervisor", "customer", "external", "agent", "unknown"}},
+	{.name = "user_sid", .sid = "US"},
+};
+
+static const ArgumentRule no_rule;
+
+/* The row of that name, or NULL. */
+const Operation *
+flex_operation_find(const char *name)
+{
+	for (size_t i = 0; i < lengthof(operations); i++)
+	{
+		if (strcmp(operations[i].name, name) == 0)
+			return &operations[i];
+	}
+	return NULL;
+}
+
+/* The row at an index from 0 on, or NULL past the last. */
+const Operation *
+flex_operation_at(int index)
+{
+	return index >= 0 && (size_t) index < lengthof(operations) ? &operations[index] : NULL;
+}
+
+/* The index of a row. */
+int
+flex_operation_index(const Operation *operation)
+{
+	return (int) (operation - operations);
+}
+
+/* The value of two hexadecimal digits, or -1. */
+static int
+decoded_byte(const char *digits)
+{
+	static const char hex[] = "0123456789abcdef";
+	const char *high = digits[0] != '\0' ? strchr(hex, pg_ascii_tolower(digits[0])) : NULL;
+	const char *low = high != NULL && digits[1] != '\0' ? strchr(hex, pg_ascii_tolower(digits[1])) : NULL;
+
+	return low != NULL ? (int) ((high - hex) * 16 + (low - hex)) : -1;
+}
+
+/*
+ * A path as the most lenient gateway may read it: decoded, in lower case, without its
+ * query, doubled slashes and slashes at its end; palloc'd.
+ */
+static char *
+lenient_path(const char *path)
+{
+	char *result = palloc(strlen(path) + 1);
+	char *to = result;
+
+	while (*path != '\0' && *path != '?')
+	{
+		int byte = *path == '%' ? decoded_byte(path + 1) : -1;
+		char c = byte > 0 ? (char) byte : *path;
+
+		path += byte > 0 ? 3 : 1;
+		if (c != '/' || to == result || to[-1] != '/')
+			*to++ = pg_ascii_tolower(c);
+	}
+	while (to > result && to[-1] == '/')
+		to--;
+	*to = '\0';
+	return result;
+}
+
+/* True when the answer to a request may be a secret, however its path is spelt. */
+bool
+flex_operation_answers_secret(const char *method, const char *path)
+{
+	char *asked = lenient_path(path);
+	bool is_secret = false;
+
+	for (size_t i = 0; i < lengthof(operations) && !is_secret; i++)
+	{
+		const Operation *operation = &operations[i];
+
+		is_secret =
+			operation->secret && strcmp(operation->method, method) == 0 && pg_strcasecmp(operation->path, asked) == 0;
+	}
+	pfree(asked);
+	return is_secret;
+}
+
+/* True when sending a request twice does no more than sending it once. */
+bool
+flex_method_is_idempotent(const char *method)
+{
+	static const char *const idempotent[] = {"GET", "HEAD", "PUT", "DELETE"};
+
+	for (size_t i = 0; i < lengthof(idempotent); i++)
+	{
+		if (strcmp(method, idempotent[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* True when a path, without query, is one that the template has with its {Word}s filled. */
+static bool
+is_path_of(const char *template, const char *path)
+{
+	while (*template != '\0')
+	{
+		if (*template != '{')
+		{
+			if (*template ++ != *path++)
+				return false;
+			continue;
+		}
+		template += strcspn(template, "}") + 1;
+		path += strcspn(path, "/");
+	}
+	return *path == '\0';
+}
+
+/*
+ * The member of the answer to a request that names the resource.  A path that
+ * stands in the catalogue as it is goes before one whose {Word} it would fill.
+ */
+const char *
+flex_operation_key(const char *method, const char *path)
+{
+	const char *key = NULL;
+
+	for (size_t i = 0; i < lengthof(operations); i++)
+	{
+		const Operation *operation = &operations[i];
+		bool is_literal = strcmp(operation->path, path) == 0;
+
+		if (strcmp(operation->method, method) != 0 || (!is_literal && !is_path_of(operation->path, path)))
+			continue;
+		key = operation->key;
+		if (is_literal)
+			break;
+	}
+	return key != NULL ? key : "sid";
+}
+
+/* Find a rule by the argument's name; an unused row ends the search. */
+static const ArgumentRule *
+find_rule(const ArgumentRule *rules, int count, const char *argument)
+{
+	for (int i = 0; i < count && rules[i].name != NULL; i++)
+	{
+		if (strcmp(rules[i].name, argument) == 0)
+			return &rules[i];
+	}
+	return NULL;
+}
+
+/* What holds for an argument of an operation; never NULL. */
+const ArgumentRule *
+flex_operation_rule(const Operation *operation, const char *argument)
+{
+	const ArgumentRule *rule = find_rule(operation->rules, MAX_OWN_RULES, argument);
+
+	if (rule == NULL)
+		rule = find_rule(named_rules, lengthof(named_rules), argument);
+	return rule != NULL ? rule : &no_rule;
+}

@@ -1,0 +1,207 @@
+/*
+ * json_arguments.c
+ *		Arguments of an operation, as one JSON object.
+ *
+ * The outbox keeps a call's arguments by name in a jsonb value.  Unpacking gives
+ * what the same call written in SQL would have, or an error: a name that the
+ * function does not have, or a value of another type, is never ignored.  The
+ * arguments of flex_request() are packed like any other's.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/numeric.h"
+
+#include "request/custom_request.h"
+#include "request/json_arguments.h"
+
+/* Raise 22023 for a value of the wrong JSON type. */
+pg_noreturn static void
+refuse_type(const Parameter *parameter, JsonbValue *value, const char *expected)
+{
+	char *shown = "...";
+
+	if (!IsAJsonbScalar(value) || value->type != jbvString)
+	{
+		Jsonb *json = JsonbValueToJsonb(value);
+
+		shown = JsonbToCString(NULL, &json->root, VARSIZE(json));
+	}
+	else
+		shown = pnstrdup(value->val.string.val, value->val.string.len);
+	flex_argument_refuse(parameter->operation->name, parameter->name, shown, parameter->rule->secret, expected);
+}
+
+static Datum
+unpack_text(const Parameter *parameter, JsonbValue *value)
+{
+	if (value->type != jbvString)
+		refuse_type(parameter, value, "a JSON string");
+	return PointerGetDatum(cstring_to_text_with_len(value->val.string.val, value->val.string.len));
+}
+
+static Datum
+unpack_boolean(const Parameter *parameter, JsonbValue *value)
+{
+	if (value->type != jbvBool)
+		refuse_type(parameter, value, "true or false");
+	return BoolGetDatum(value->val.boolean);
+}
+
+static Datum
+unpack_number(const Parameter *parameter, JsonbValue *value)
+{
+	Datum number;
+
+	if (value->type != jbvNumeric)
+		refuse_type(parameter, value, "a JSON number");
+	number = DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(value->val.numeric));
+	if (isinf(DatumGetFloat8(number)))
+		refuse_type(parameter, value, "a number of double precision");
+	return number;
+}
+
+/* True when a function of two numbers that compares them says so. */
+static bool
+compare(PGFunction comparison, Datum number, Datum other)
+{
+	return DatumGetBool(DirectFunctionCall2(comparison, number, other));
+}
+
+static Datum
+unpack_integer(const Parameter *parameter, JsonbValue *value)
+{
+	Datum number;
+
+	if (value->type != jbvNumeric)
+		refuse_type(parameter, value, "a whole JSON number");
+	number = NumericGetDatum(value->val.numeric);
+	if (compare(numeric_lt, number, NumericGetDatum(int64_to_numeric(PG_INT32_MIN))) ||
+		compare(numeric_gt, number, NumericGetDatum(int64_to_numeric(PG_INT32_MAX))) ||
+		compare(numeric_ne, number, DirectFunctionCall2(numeric_trunc, number, Int32GetDatum(0))))
+		refuse_type(parameter, value, "a whole number of 32 bits");
+	return DirectFunctionCall1(numeric_int4, number);
+}
+
+static Datum
+unpack_json(const Parameter *parameter, JsonbValue *value)
+{
+	return JsonbPGetDatum(JsonbValueToJsonb(value));
+}
+
+static Datum
+unpack_array(const Parameter *parameter, JsonbValue *value)
+{
+	JsonbContainer *container = value->val.binary.data;
+	Datum *elements;
+	uint32 count;
+
+	if (value->type != jbvBinary || !JsonContainerIsArray(container))
+		refuse_type(parameter, value, "a JSON array of strings");
+	count = JsonContainerSize(container);
+	elements = palloc(sizeof(Datum) * Max(count, 1));
+	for (uint32 i = 0; i < count; i++)
+	{
+		JsonbValue *element = getIthJsonbValueFromContainer(container, i);
+
+		if (element->type == jbvNull)
+			flex_argument_refuse_null_element(parameter, i + 1);
+		elements[i] = unpack_text(parameter, element);
+	}
+	return PointerGetDatum(construct_array(elements, count, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+static Datum
+unpack_value(const Parameter *parameter, JsonbValue *value)
+{
+	static const struct
+	{
+		Oid type;
+		Datum (*unpack)(const Parameter *parameter, JsonbValue *value);
+	} unpackers[] = {
+		{TEXTOID, unpack_text},     {BOOLOID, unpack_boolean}, {INT4OID, unpack_integer},
+		{FLOAT8OID, unpack_number}, {JSONBOID, unpack_json},   {TEXTARRAYOID, unpack_array},
+	};
+
+	for (size_t i = 0; i < lengthof(unpackers); i++)
+	{
+		if (unpackers[i].type == parameter->type)
+			return unpackers[i].unpack(parameter, value);
+	}
+	elog(ERROR, "argument \"%s\" has a type that cannot be sent", parameter->name);
+}
+
+/* Put one member of the object where its argument is. */
+static void
+unpack_member(const Signature *signature, const char *name, JsonbValue *value, NullableDatum *values)
+{
+	for (int i = 0; i < signature->count; i++)
+	{
+		const Parameter *parameter = &signature->parameters[i];
+
+		if (strcmp(parameter->name, name) != 0)
+			continue;
+		if (value->type == jbvNull)
+			return;
+		values[i].value = unpack_value(parameter, value);
+		values[i].isnull = false;
+		return;
+	}
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("%s has no argument \"%s\"", signature->operation->name, name)));
+}
+
+/*
+ * The values of all arguments, NULL for those that the object does not have, in
+ * the current context.  Raises 22023 for what cannot be one.
+ */
+void
+flex_json_arguments_unpack(const Signature *signature, Jsonb *arguments, NullableDatum *values)
+{
+	JsonbIterator *iterator;
+	JsonbValue key;
+	JsonbValue value;
+
+	if (!JB_ROOT_IS_OBJECT(arguments))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the arguments of %s are not a JSON object", signature->operation->name)));
+	for (int i = 0; i < signature->count; i++)
+		values[i] = (NullableDatum){.isnull = true};
+	iterator = JsonbIteratorInit(&arguments->root);
+	(void) JsonbIteratorNext(&iterator, &key, true);
+	while (JsonbIteratorNext(&iterator, &key, true) == WJB_KEY)
+	{
+		char *name = pnstrdup(key.val.string.val, key.val.string.len);
+
+		(void) JsonbIteratorNext(&iterator, &value, true);
+		unpack_member(signature, name, &value, values);
+	}
+}
+
+/* The request of a call with those values. */
+HttpRequest *
+flex_json_arguments_request(const Signature *signature, const NullableDatum *values)
+{
+	if (signature->operation->custom)
+		return flex_custom_request(values, signature->count);
+	return flex_request_build(signature->operation, signature->parameters, signature->count, values);
+}
+
+/* True when the request of packed arguments may be sent twice without harm. */
+bool
+flex_json_arguments_is_idempotent(const Operation *operation, Jsonb *arguments)
+{
+	JsonbValue method;
+
+	if (!operation->custom)
+		return flex_method_is_idempotent(operation->method);
+	return arguments != NULL && JB_ROOT_IS_OBJECT(arguments) &&
+		   getKeyJsonValueFromContainer(&arguments->root, "method", strlen("method"), &method) != NULL &&
+		   method.type == jbvString &&
+		   flex_method_is_idempotent(pnstrdup(method.val.string.val, method.val.string.len));
+}

@@ -1,0 +1,228 @@
+/*
+ * signature.c
+ *		An SQL function of the extension, with all that calling it needs.
+ *
+ * Signatures stand once, in SQL.  This file joins a function's row in pg_proc
+ * (names and types of its arguments, which have defaults, the row type it
+ * returns) with the catalogue's row of the same name, once a query: fn_extra
+ * keeps the result.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/catcache.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+#include "request/signature.h"
+
+/* The catalogue's row of a function, or an error: somebody has made one of their own. */
+static const Operation *
+operation_of(Form_pg_proc procedure)
+{
+	const Operation *operation = flex_operation_find(NameStr(procedure->proname));
+
+	if (operation == NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
+						errmsg("the Flex API has no operation for function \"%s\"", NameStr(procedure->proname)),
+						errhint("Call the functions that the extension defines, by their names.")));
+	return operation;
+}
+
+/* The names of a function's input arguments; raises when one has none. */
+static char **
+input_names(HeapTuple tuple, int count)
+{
+	Datum names;
+	Datum modes;
+	bool no_names;
+	bool no_modes;
+	char **result = NULL;
+	int found = 0;
+
+	names = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proargnames, &no_names);
+	modes = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proargmodes, &no_modes);
+	if (!no_names)
+		found = get_func_input_arg_names(names, no_modes ? PointerGetDatum(NULL) : modes, &result);
+	if (found < count)
+		elog(ERROR, "arguments of a Flex API function have no names");
+	return result;
+}
+
+/* The row type that the call returns, or NULL for void. */
+static RowDecoder *
+decoder_of_call(FunctionCallInfo fcinfo)
+{
+	TupleDesc desc;
+	Oid type;
+
+	if (get_call_result_type(fcinfo, &type, &desc) == TYPEFUNC_COMPOSITE)
+		return flex_decoder_create(BlessTupleDesc(CreateTupleDescCopy(desc)));
+	if (type != VOIDOID)
+		elog(ERROR, "a Flex API function returns neither a row nor void");
+	return NULL;
+}
+
+/* Join the function's row and the catalogue's, in the current context. */
+static Signature *
+make_signature(Oid function)
+{
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Form_pg_proc procedure;
+	Signature *signature;
+	char **names = NULL;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", function);
+	procedure = (Form_pg_proc) GETSTRUCT(tuple);
+	signature = palloc0(offsetof(Signature, parameters) + sizeof(Parameter) * procedure->pronargs);
+	signature->function = function;
+	signature->operation = operation_of(procedure);
+	signature->count = procedure->pronargs;
+	signature->returns_set = procedure->proretset;
+	if (procedure->pronargs > 0)
+		names = input_names(tuple, procedure->pronargs);
+	for (int i = 0; i < signature->count; i++)
+		flex_parameter_describe(&signature->parameters[i], signature->operation, names[i],
+								procedure->proargtypes.values[i], i < procedure->pronargs - procedure->pronargdefaults);
+	ReleaseSysCache(tuple);
+	return signature;
+}
+
+/* The signature of the function being called; lives as long as its FmgrInfo. */
+Signature *
+flex_signature_of_call(FunctionCallInfo fcinfo)
+{
+	if (fcinfo->flinfo->fn_extra == NULL)
+	{
+		MemoryContext before = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+		Signature *signature = make_signature(fcinfo->flinfo->fn_oid);
+
+		if (signature->operation->custom)
+			elog(ERROR, "%s has an entry point of its own", signature->operation->name);
+		signature->decoder = decoder_of_call(fcinfo);
+		fcinfo->flinfo->fn_extra = signature;
+		MemoryContextSwitchTo(before);
+	}
+	return fcinfo->flinfo->fn_extra;
+}
+
+/* Signatures by operation, kept until any function changes. */
+static MemoryContext kept_context;
+static HTAB *kept_signatures;
+static Oid kept_schema; /* that the functions are in */
+static bool kept_are_stale;
+
+typedef struct KeptSignature
+{
+	const Operation *operation;
+	Signature *signature;
+} KeptSignature;
+
+/* A function has changed: callback of the system cache, which must do little. */
+static void
+forget_signatures(Datum argument, int cache, uint32 hash)
+{
+	kept_are_stale = true;
+}
+
+/* Begin to keep signatures, or begin anew. */
+static void
+begin_keeping(Oid schema)
+{
+	HASHCTL control = {.keysize = sizeof(Operation *), .entrysize = sizeof(KeptSignature)};
+
+	if (kept_context == NULL)
+	{
+		kept_context = AllocSetContextCreate(TopMemoryContext, "flex_api signatures", ALLOCSET_DEFAULT_SIZES);
+		CacheRegisterSyscacheCallback(PROCOID, forget_signatures, (Datum) 0);
+	}
+	kept_signatures = NULL;
+	MemoryContextReset(kept_context);
+	control.hcxt = kept_context;
+	kept_signatures = hash_create("flex_api signatures", 32, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	kept_schema = schema;
+	kept_are_stale = false;
+}
+
+/*
+ * The function of an operation, InvalidOid when the schema has none.  Somebody
+ * may have made another of the same name there: ours is the extension's.
+ */
+static Oid
+function_of(const Operation *operation, Oid schema)
+{
+	Oid extension = get_extension_oid("flex_api", false);
+	CatCList *candidates = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(operation->name));
+	Oid function = InvalidOid;
+
+	for (int i = 0; i < candidates->n_members; i++)
+	{
+		Form_pg_proc procedure = (Form_pg_proc) GETSTRUCT(&candidates->members[i]->tuple);
+
+		if (procedure->pronamespace == schema && getExtensionOfObject(ProcedureRelationId, procedure->oid) == extension)
+			function = procedure->oid;
+	}
+	ReleaseSysCacheList(candidates);
+	return function;
+}
+
+/*
+ * The signature of an operation's function, which is not being called, and so
+ * without a decoder; NULL when the schema has no such function.  Valid until the
+ * next look into the system catalogs.
+ */
+Signature *
+flex_signature_of_operation(const Operation *operation, Oid schema)
+{
+	KeptSignature *kept;
+	Oid function;
+	bool found;
+
+	if (kept_signatures == NULL || kept_are_stale || kept_schema != schema)
+		begin_keeping(schema);
+	kept = hash_search(kept_signatures, &operation, HASH_FIND, &found);
+	if (found)
+		return kept->signature;
+	function = function_of(operation, schema);
+	if (OidIsValid(function))
+	{
+		MemoryContext before = MemoryContextSwitchTo(kept_context);
+		Signature *signature = make_signature(function);
+
+		MemoryContextSwitchTo(before);
+		kept = hash_search(kept_signatures, &operation, HASH_ENTER, &found);
+		kept->signature = signature;
+		return signature;
+	}
+	return NULL;
+}
+
+/* The arguments of the call, in the parameters' order. */
+void
+flex_signature_values(const Signature *signature, FunctionCallInfo fcinfo, NullableDatum *values)
+{
+	if (fcinfo->nargs != signature->count)
+		elog(ERROR, "a Flex API function was called with %d arguments", fcinfo->nargs);
+	memcpy(values, fcinfo->args, sizeof(NullableDatum) * signature->count);
+}
+
+/* The position of an argument; raises when the function has none of that name and type. */
+int
+flex_signature_position(const Signature *signature, const char *name, Oid type)
+{
+	for (int i = 0; i < signature->count; i++)
+	{
+		if (strcmp(signature->parameters[i].name, name) == 0 && signature->parameters[i].type == type)
+			return i;
+	}
+	elog(ERROR, "%s has no argument \"%s\" of type %s", signature->operation->name, name, format_type_be(type));
+}

@@ -1,0 +1,28 @@
+/*
+ * signature.h
+ *		An SQL function of the extension, with all that calling it needs.
+ */
+#ifndef FLEX_SIGNATURE_H
+#define FLEX_SIGNATURE_H
+
+#include "fmgr.h"
+
+#include "answer/decoder.h"
+#include "request/arguments.h"
+
+typedef struct Signature
+{
+	const Operation *operation;
+	Oid function;
+	RowDecoder *decoder; /* NULL: the function returns void, or is not being called */
+	bool returns_set;
+	int count;
+	Parameter parameters[FLEXIBLE_ARRAY_MEMBER];
+} Signature;
+
+extern Signature *flex_signature_of_operation(const Operation *operation, Oid schema);
+extern Signature *flex_signature_of_call(FunctionCallInfo fcinfo);
+extern void flex_signature_values(const Signature *signature, FunctionCallInfo fcinfo, NullableDatum *values);
+extern int flex_signature_position(const Signature *signature, const char *name, Oid type);
+
+#endif /* FLEX_SIGNATURE_H */

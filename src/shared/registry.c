@@ -1,0 +1,331 @@
+/*
+ * registry.c
+ *		Shared memory: which database has a worker, and whom to wake.
+ *
+ * Exists only where flex_api is in shared_preload_libraries.  A slot is a
+ * database in which there may be something to send.  The launcher starts a
+ * worker for each slot that has none; who commits a request wakes the worker,
+ * or the launcher where there is none yet.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "storage/proc.h"
+#include "storage/shmem.h"
+
+#include "base/clock.h"
+#include "shared/rates.h"
+#include "shared/registry.h"
+
+#define MAX_DATABASES 256
+#define RESTART_PAUSE_MS 1000   /* before a worker that ended is started again */
+#define START_PATIENCE_MS 10000 /* for a worker that was asked for to sign on */
+
+typedef struct Slot
+{
+	Oid database;     /* InvalidOid: unused */
+	pid_t pid;        /* of the worker; 0: none */
+	Latch *latch;     /* of the worker */
+	bool woken;       /* since the worker looked last */
+	bool barred;      /* the database is being dropped or copied */
+	int64 not_before; /* flex_clock_ms(): when a worker may be started */
+} Slot;
+
+typedef struct Registry
+{
+	LWLock *lock;
+	Latch *launcher;
+	bool was_full; /* a database has found no slot, and the log says so */
+	Slot slots[MAX_DATABASES];
+} Registry;
+
+static Registry *registry;
+static shmem_request_hook_type previous_request_hook;
+static shmem_startup_hook_type previous_startup_hook;
+
+static void
+request_memory(void)
+{
+	if (previous_request_hook != NULL)
+		previous_request_hook();
+	RequestAddinShmemSpace(MAXALIGN(sizeof(Registry)));
+	RequestAddinShmemSpace(flex_rates_size());
+	RequestNamedLWLockTranche("flex_api", 1);
+}
+
+static void
+set_up_memory(void)
+{
+	Rates *rates;
+	bool found;
+
+	if (previous_startup_hook != NULL)
+		previous_startup_hook();
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	registry = ShmemInitStruct("flex_api", sizeof(Registry), &found);
+	if (!found)
+	{
+		memset(registry, 0, sizeof(Registry));
+		registry->lock = &GetNamedLWLockTranche("flex_api")->lock;
+	}
+	rates = ShmemInitStruct("flex_api rates", flex_rates_size(), &found);
+	if (!found)
+		memset(rates, 0, flex_rates_size());
+	flex_rates_set_up(rates, !found);
+	LWLockRelease(AddinShmemInitLock);
+}
+
+/* Ask for the memory, while the postmaster starts. */
+void
+flex_registry_request(void)
+{
+	previous_request_hook = shmem_request_hook;
+	shmem_request_hook = request_memory;
+	previous_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = set_up_memory;
+}
+
+/* True where we are preloaded, and so have workers. */
+bool
+flex_registry_exists(void)
+{
+	return registry != NULL;
+}
+
+/* The slot of a database; with create, a new one if need be.  The lock is held. */
+static Slot *
+find_slot(Oid database, bool create)
+{
+	Slot *unused = NULL;
+
+	for (int i = 0; i < MAX_DATABASES; i++)
+	{
+		Slot *slot = &registry->slots[i];
+
+		if (slot->database == database)
+			return slot;
+		if (unused == NULL && !OidIsValid(slot->database))
+			unused = slot;
+	}
+	if (!create || unused == NULL)
+		return NULL;
+	*unused = (Slot){.database = database};
+	return unused;
+}
+
+/* There is something to send in a database: wake its worker, or have one started. */
+void
+flex_registry_wake(Oid database)
+{
+	Slot *slot;
+	bool is_news;
+
+	if (registry == NULL)
+		return;
+	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
+	slot = find_slot(database, true);
+	is_news = slot == NULL && !registry->was_full;
+	registry->was_full |= slot == NULL;
+	if (slot != NULL)
+		slot->woken = true;
+	if (slot != NULL && slot->pid != 0)
+		SetLatch(slot->latch);
+	else if (registry->launcher != NULL)
+		SetLatch(registry->launcher);
+	LWLockRelease(registry->lock);
+	if (is_news)
+		ereport(LOG, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+					  errmsg("no Flex API outbox worker can be started for database %u", database),
+					  errdetail("There are workers for %d databases at most. This is not logged again.", MAX_DATABASES),
+					  errhint("CALL flex_outbox_drain() in such databases.")));
+}
+
+/*
+ * True when this process's database was woken since it was last asked.  The latch
+ * alone does not tell: whatever else we wait for, a lock or a standby, resets it.
+ */
+bool
+flex_registry_was_woken(void)
+{
+	Slot *slot;
+	bool woken;
+
+	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
+	slot = find_slot(MyDatabaseId, false);
+	woken = slot != NULL && slot->woken;
+	if (woken)
+		slot->woken = false;
+	LWLockRelease(registry->lock);
+	return woken;
+}
+
+static void
+sign_off_launcher(int code, Datum argument)
+{
+	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
+	registry->launcher = NULL;
+	LWLockRelease(registry->lock);
+}
+
+/* This process is the launcher, until it ends. */
+void
+flex_registry_sign_on_launcher(void)
+{
+	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
+	registry->launcher = &MyProc->procLatch;
+	LWLockRelease(registry->lock);
+	before_shmem_exit(sign_off_launcher, (Datum) 0);
+}
+
+/* The worker ends: the launcher may start another, after a pause. */
+static void
+sign_off_worker(int code, Datum argument)
+{
+	Slot *slot;
+
+	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
+	slot = find_slot(MyDatabaseId, false);
+	if (slot != NULL && slot->pid == MyProcPid)
+	{
+		slot->pid = 0;
+		slot->latch = NULL;
+		slot->not_before = flex_clock_ms() + RESTART_PAUSE_MS;
+		if (registry->launcher != NULL)
+			SetLatch(registry->launcher);
+	}
+	LWLockRelease(registry->lock);
+}
+
+/* This process is its database's worker; false when there is one, or must be none. */
+bool
+flex_registry_sign_on_worker(void)
+{
+	Slot *slot;
+	bool free;
+
+	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
+	slot = find_slot(MyDatabaseId, true);
+	free = slot != NULL && slot->pid == 0 && !slot->barred;
+	if (free)
+	{
+		slot->pid = MyProcPid;
+		slot->latch = &MyProc->procLatch;
+	}
+	LWLockRelease(registry->lock);
+	if (free)
+		before_shmem_exit(sign_off_worker, (Datum) 0);
+	return free;
+}
+
+/*
+ * A database needs no worker any more, until flex_registry_wake().  Who was woken
+ * in the meantime keeps the slot: the launcher starts another worker there.
+ */
+void
+flex_registry_close(Oid database)
+{
+	Slot *slot;
+
+	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
+	slot = find_slot(database, false);
+	if (slot != NULL && !slot->barred && !(slot->pid == MyProcPid && slot->woken) &&
+		(slot->pid == 0 || slot->pid == MyProcPid))
+		*slot = (Slot){.database = InvalidOid};
+	LWLockRelease(registry->lock);
+}
+
+/*
+ * A database that needs a worker now, InvalidOid when there is none.  It is not
+ * named again before the worker has had time to sign on.
+ */
+Oid
+flex_registry_next_to_start(void)
+{
+	Oid database = InvalidOid;
+
+	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < MAX_DATABASES && !OidIsValid(database); i++)
+	{
+		Slot *slot = &registry->slots[i];
+
+		if (!OidIsValid(slot->database) || slot->pid != 0 || slot->barred || slot->not_before > flex_clock_ms())
+			continue;
+		slot->not_before = flex_clock_ms() + START_PATIENCE_MS;
+		database = slot->database;
+	}
+	LWLockRelease(registry->lock);
+	return database;
+}
+
+/* Milliseconds until flex_registry_next_to_start() may name one; -1: never by itself. */
+long
+flex_registry_pause_ms(void)
+{
+	long pause = -1;
+
+	LWLockAcquire(registry->lock, LW_SHARED);
+	for (int i = 0; i < MAX_DATABASES; i++)
+	{
+		const Slot *slot = &registry->slots[i];
+		long left = (long) Max(slot->not_before - flex_clock_ms(), 0) + 1;
+
+		if (OidIsValid(slot->database) && slot->pid == 0 && !slot->barred)
+			pause = pause < 0 ? left : Min(pause, left);
+	}
+	LWLockRelease(registry->lock);
+	return pause;
+}
+
+/*
+ * Keep workers out of a database, or let them in again.  False for a database
+ * in which none would be started anyway.
+ */
+bool
+flex_registry_bar(Oid database, bool barred)
+{
+	Slot *slot;
+
+	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
+	slot = find_slot(database, false);
+	if (slot != NULL)
+	{
+		slot->barred = barred;
+		slot->not_before = 0;
+	}
+	if (!barred && registry->launcher != NULL)
+		SetLatch(registry->launcher);
+	LWLockRelease(registry->lock);
+	return slot != NULL;
+}
+
+/* True when workers are kept out of this process's database. */
+bool
+flex_registry_is_barred(void)
+{
+	Slot *slot;
+	bool barred;
+
+	LWLockAcquire(registry->lock, LW_SHARED);
+	slot = find_slot(MyDatabaseId, false);
+	barred = slot != NULL && slot->barred;
+	LWLockRelease(registry->lock);
+	return barred;
+}
+
+/* The worker's process in a database, or 0. */
+pid_t
+flex_registry_worker(Oid database)
+{
+	Slot *slot;
+	pid_t pid = 0;
+
+	LWLockAcquire(registry->lock, LW_SHARED);
+	slot = find_slot(database, false);
+	if (slot != NULL)
+		pid = slot->pid;
+	LWLockRelease(registry->lock);
+	return pid;
+}

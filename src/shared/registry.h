@@ -1,0 +1,22 @@
+/*
+ * registry.h
+ *		Shared memory: which database has a worker, and whom to wake.
+ */
+#ifndef FLEX_REGISTRY_H
+#define FLEX_REGISTRY_H
+
+extern void flex_registry_request(void);
+extern bool flex_registry_exists(void);
+
+extern bool flex_registry_was_woken(void);
+extern void flex_registry_wake(Oid database);
+extern void flex_registry_sign_on_launcher(void);
+extern bool flex_registry_sign_on_worker(void);
+extern void flex_registry_close(Oid database);
+extern Oid flex_registry_next_to_start(void);
+extern long flex_registry_pause_ms(void);
+extern bool flex_registry_bar(Oid database, bool barred);
+extern bool flex_registry_is_barred(void);
+extern pid_t flex_registry_worker(Oid database);
+
+#endif /* FLEX_REGISTRY_H */

@@ -1,0 +1,60 @@
+# README.md says what is: its tables, its SQL with the results, its settings.
+use strict;
+use warnings;
+
+use File::Basename qw(dirname);
+use FlexApi;
+use IPC::Run;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $root = dirname(__FILE__) . '/../../..';
+my $check = "$root/test/tools/check-readme";
+
+# What the tool prints, and whether it is content.
+sub tool_is_content
+{
+	my ($name, @arguments) = @_;
+	my $output = '';
+
+	ok(IPC::Run::run([ $^X, $check, @arguments ], '>', \$output, '2>&1'), $name) or diag($output);
+	return $output;
+}
+
+tool_is_content('tables of operations and files, links');
+
+my $simulator = FlexApi::Simulator->new;
+my $node = FlexApi::node('readme', $simulator, "shared_preload_libraries = 'flex_api'");
+
+like(tool_is_content('SQL', '--sql', $node->connstr('postgres')), qr/^[1-9]\d* blocks of SQL were run$/m, 'there is SQL');
+
+# The settings: name, default as SHOW prints it, who may set it.
+my %named = map { $_ => 1 } map { PostgreSQL::Test::Utils::slurp_file($_) =~ /"(flex_api\.[a-z_]+)"/g } glob("$root/src/*/*.c");
+my $listed = $node->safe_psql('postgres', q{
+	SELECT name || ' ' || format('%s | %s',
+		CASE WHEN boot_val = '' THEN 'none'
+			WHEN unit = 'ms' THEN boot_val::integer / 1000 || 's'
+			WHEN unit = 'kB' THEN boot_val::integer / 1024 || 'MB'
+			WHEN unit = 'min' THEN boot_val::integer / 1440 || 'd'
+			ELSE boot_val END,
+		CASE context WHEN 'user' THEN 'anyone' ELSE context END)
+	FROM pg_settings WHERE name LIKE 'flex\_api.%' });
+my %settings = map { split(/ /, $_, 2) } split(/\n/, $listed);
+
+# pg_settings does not list the secrets, since it would show to what they are reset:
+# what they are and whether a plain role may set one, trying tells.
+$node->safe_psql('postgres', 'CREATE ROLE plain');
+foreach my $name (grep { !exists $settings{$_} } sort keys %named)
+{
+	my $errors = '';
+
+	$node->psql('postgres', "\\set VERBOSITY sqlstate\nSHOW $name;\nSET ROLE plain;\nSET $name = ''", stderr => \$errors);
+	$settings{$name} = 'none | ' . ($errors eq '' ? 'anyone' : $errors =~ /ERROR:  42501$/ ? 'superuser' : $errors);
+}
+
+my $readme = PostgreSQL::Test::Utils::slurp_file("$root/README.md");
+my %described = $readme =~ /^\| `(flex_api\.\w+)` \| ([^|]+ \| (?:anyone|superuser)) \|/mg;
+is_deeply(\%described, \%settings, 'table of settings');
+
+$node->stop;
+done_testing();

@@ -1,0 +1,110 @@
+# pg_dump, pg_restore and pg_upgrade.  Behaviour: a dump has the settled requests and not
+# those that wait, since the original sends them; the numbers go on after the highest; a
+# restored copy sends nothing.  pg_upgrade keeps all, sends nothing while it runs, and the
+# new cluster sends what waited.
+use strict;
+use warnings;
+
+use Cwd qw(getcwd);
+use File::Spec::Functions qw(rel2abs);
+use FindBin;
+use lib 'test/perl', "$FindBin::RealBin/../../crash";
+use FlexApi;
+use Outbox;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my @PRELOADED = ("shared_preload_libraries = 'flex_api'", "flex_api.rate_limits = 'none'");
+my $ROWS = "SELECT id, operation, state, http_status, response, request_id, enqueued_by, context FROM flex_outbox "
+  . "WHERE state NOT IN ('pending', 'sending') ORDER BY id";
+my $simulator = FlexApi::Simulator->new;
+my $node = FlexApi::node('origin', $simulator, @PRELOADED);
+my $folder = PostgreSQL::Test::Utils::tempdir;
+my $session = FlexApi::Session->new($node);
+
+# Of each kind one.
+my $good = enqueue($session, 'good', q(context => '{"ticket":1}'));
+ok(reaches($session, $good, 'succeeded'), 'one succeeds');
+$simulator->post('faults', { cut_at => 0, after => JSON::PP::true });
+my $uncertain = enqueue($session, 'uncertain');
+ok(reaches($session, $uncertain, 'uncertain'), 'one is uncertain');
+$simulator->post('faults', { status => 400 });
+my $failed = enqueue($session, 'failed');
+ok(reaches($session, $failed, 'failed'), 'one fails');
+my $later = enqueue($session, 'later', "run_at => now() + '1 hour'");
+my $cancelled = enqueue($session, 'cancelled', "run_at => now() + '1 hour'");
+$session->value("SELECT flex_outbox_cancel($cancelled)");
+my $rows = $node->safe_psql('postgres', $ROWS);
+my $requests = $simulator->requests;
+
+# Dumps of both formats, restored on the same server and on another.
+command_ok([ 'pg_dump', '-Fc', '-f', "$folder/custom", '-d', $node->connstr('postgres') ], 'pg_dump -Fc');
+command_ok([ 'pg_dump', '-f', "$folder/plain", '-d', $node->connstr('postgres') ], 'pg_dump');
+unlike(slurp_file("$folder/plain"), qr/identity.*later/, 'what waits is not in it');
+$node->safe_psql('postgres', 'CREATE DATABASE restored');
+command_ok([ 'pg_restore', '--exit-on-error', '-d', $node->connstr('restored'), "$folder/custom" ], 'pg_restore into a fresh database');
+my $other = PostgreSQL::Test::Cluster->new('other');
+$other->init;
+$other->append_conf('postgresql.conf', join("\n", @PRELOADED, "flex_api.base_url = '" . $simulator->url . "'",
+	"flex_api.account_sid = '$FlexApi::ACCOUNT'", "flex_api.auth_token = '$FlexApi::TOKEN'", ''));
+$other->start;
+command_ok([ 'psql', '-qX', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null', '-d', $other->connstr('postgres'), '-f', "$folder/plain" ],
+	'psql into another cluster');
+foreach ([ $node, 'restored' ], [ $other, 'postgres' ])
+{
+	my ($server, $database) = @$_;
+	my $there = FlexApi::Session->new($server, database => $database);
+
+	is($server->safe_psql($database, $ROWS), $rows, "$database has the settled requests as they were");
+	is($there->value("SELECT count(*) FROM flex_outbox WHERE state IN ('pending', 'sending')"), 0, 'and none that waits');
+	my $new = enqueue($there, "$database-new");
+	cmp_ok($new, '>', $cancelled, 'the numbers go on');
+	ok(reaches($there, $new, 'succeeded'), 'its own request is sent');
+	is($server->safe_psql($database, 'SELECT count(*) FROM flex_outbox_activity'), 1, 'one row says who sends');
+	$there->close;
+}
+is(scalar $simulator->requests, $requests + 2, 'the service has heard of nothing else');
+command_ok([ 'pg_dump', '--schema-only', '-f', "$folder/schema", '-d', $other->connstr('postgres') ], 'the copy can be dumped');
+unlike(slurp_file("$folder/schema"), qr/flex_outbox/, 'where the objects are the extension\'s');
+my $dump = sub { (slurp_file($_[0]) =~ /^COPY public\.flex_outbox .*?^\\\.$/ms)[0] };
+$other->safe_psql('postgres', "DELETE FROM flex_outbox WHERE id > $cancelled");
+command_ok([ 'pg_dump', '-f', "$folder/second", '-d', $other->connstr('postgres') ], 'the second generation');
+is($dump->("$folder/second"), $dump->("$folder/plain"), 'is like the first');
+$other->stop;
+
+# pg_upgrade to the same version: the checks are those of any.
+my $old = $node;
+my $new = PostgreSQL::Test::Cluster->new('upgraded');
+$new->init;
+$new->append_conf('postgresql.conf', join("\n", @PRELOADED, "flex_api.base_url = '" . $simulator->url . "'",
+	"flex_api.account_sid = '$FlexApi::ACCOUNT'", "flex_api.auth_token = '$FlexApi::TOKEN'", ''));
+my $due = enqueue($session, 'due', "run_at => now() + '1 hour'");
+$rows = $node->safe_psql('postgres', $ROWS);
+$session->value("UPDATE flex_outbox SET run_at = now() WHERE id = $due"); # which wakes nobody
+is(state_of($session, $due), 'pending', 'a request is due when the old server stops');
+$old->stop('immediate');
+# pg_upgrade wants a clean shutdown; the worker must have had no time to send.
+$old->append_conf('postgresql.conf', "shared_preload_libraries = ''");
+$old->start;
+is(FlexApi::Session->new($old)->value("SELECT state FROM flex_outbox WHERE id = $due"), 'pending', 'and still when it has stopped');
+$old->stop;
+$old->append_conf('postgresql.conf', "shared_preload_libraries = 'flex_api'");
+$simulator->clear_requests;
+my ($bin) = map { chomp; $_ } scalar qx(pg_config --bindir);
+my @upgrade = ('pg_upgrade', '-b', $bin, '-B', $bin, '-d', rel2abs($old->data_dir), '-D', rel2abs($new->data_dir),
+	'-p', $old->port, '-P', $new->port, '-s', $new->host);
+my $here = getcwd();
+chdir $folder or die "$folder: $!";
+command_ok([ @upgrade, '--check' ], 'pg_upgrade --check');
+command_ok(\@upgrade, 'pg_upgrade');
+chdir $here or die "$here: $!";
+is(scalar $simulator->requests, 0, 'nothing is sent while it runs');
+$new->start;
+is($new->safe_psql('postgres', $ROWS =~ s/WHERE/WHERE id <> $due AND/r), $rows, 'the settled requests are there');
+my $upgraded = FlexApi::Session->new($new);
+ok(reaches($upgraded, $due, 'succeeded'), 'what waited is sent by the new server');
+is(sent($simulator, 'due'), 1, 'once');
+is(state_of($upgraded, $later), 'pending', 'what was not due waits on');
+$new->stop;
+done_testing();

@@ -1,0 +1,150 @@
+# From the first release to this version.  Behaviour: the catalogs are those of a fresh
+# install, and what the tables hold is as it was.  Tables that are not of the library's
+# version: the worker sends nothing and says so once a minute, a drain and what else cannot
+# work fail with the same words, requests can be enqueued, and all goes on by itself
+# once the versions fit.
+use strict;
+use warnings;
+
+use FindBin;
+use lib 'test/perl', "$FindBin::RealBin/../../crash";
+use FlexApi;
+use Outbox;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $FIRST = '1.0.0';
+my $EACH = 10_000;
+my $CATALOG = slurp_file("$FindBin::RealBin/../../upgrade/catalog.sql");
+my $simulator = FlexApi::Simulator->new;
+my $node = FlexApi::node('upgrade', $simulator, "shared_preload_libraries = 'flex_api'", "flex_api.rate_limits = 'none'");
+my $session = FlexApi::Session->new($node);
+my $version = $session->value("SELECT extversion FROM pg_extension WHERE extname = 'flex_api'");
+
+# A database with the extension of the first release.
+sub database_of_first
+{
+	my ($name) = @_;
+
+	$session->value("CREATE DATABASE $name");
+	my $there = FlexApi::Session->new($node, database => $name);
+	$there->value("CREATE EXTENSION flex_api VERSION '$FIRST'");
+	return $there;
+}
+
+# The lines in which two texts differ.
+sub differences
+{
+	my ($ours, $theirs) = map { { map { $_ => 1 } split /\n/ } } @_;
+
+	return join("\n", (map { "- $_" } grep { !$theirs->{$_} } sort keys %$ours), (map { "+ $_" } grep { !$ours->{$_} } sort keys %$theirs));
+}
+
+# How often the log says something, from a place on.
+sub said
+{
+	my ($pattern, $from) = @_;
+	my $log = substr(slurp_file($node->logfile), $from // 0);
+
+	return scalar(() = $log =~ /$pattern/g);
+}
+
+cmp_ok($version, 'ne', $FIRST, 'this is another version');
+
+# Catalogs and rows.
+my $old = database_of_first('upgraded');
+$old->value(qq{
+	INSERT INTO flex_outbox (operation, arguments, context, state, priority, attempts, max_attempts, run_at, unique_key, account_sid,
+		enqueued_by, enqueued_role, enqueued_in, finished_at, http_status, error_code, error_message, response, request_id, sender_pid,
+		sender_start, outcome, callback_at, on_success)
+	SELECT 'flex_webchat_create', '{"address_sid": "IG"}', jsonb_build_object('n', n), state, n % 3, n % 4, 20, 'infinity', state || n,
+		'$FlexApi::ACCOUNT', current_user, current_user::regrole::oid, (SELECT oid FROM pg_database WHERE datname = current_database()),
+		CASE WHEN state IN ('pending', 'sending') THEN NULL ELSE clock_timestamp() END, 200, 'E' || n, 'message ' || n,
+		jsonb_build_object('sid', n), 'RQ' || n, CASE state WHEN 'sending' THEN 1 END, CASE state WHEN 'sending' THEN now() END,
+		CASE WHEN state = 'sending' AND n % 2 = 0 THEN 'succeeded' END, CASE WHEN state = 'sending' AND n % 2 = 0 THEN 'infinity'::timestamptz END,
+		CASE WHEN state = 'sending' THEN 'pg_temp.nothing' END
+	FROM generate_series(1, $EACH) AS n, unnest(ARRAY['pending', 'sending', 'succeeded', 'failed', 'uncertain', 'cancelled']) AS state;
+	INSERT INTO flex_outbox_holds VALUES ('flex_webchat_create', 'infinity');
+	CREATE TABLE before AS SELECT * FROM flex_outbox});
+my $names = $old->value("SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'before'::regclass AND attnum > 0");
+is($old->value('SELECT count(*) FROM before'), 6 * $EACH, 'rows in all states');
+my $update = $old->query('BEGIN; ALTER EXTENSION flex_api UPDATE');
+ok(!$update->{error}, 'ALTER EXTENSION UPDATE') or diag("$update->{error}->{M} $update->{error}->{W}");
+is($old->value("SELECT count(*) FROM (SELECT $names FROM flex_outbox EXCEPT ALL TABLE before) AS changed"), 0, 'no row is another');
+is($old->value('SELECT count(*) FROM flex_outbox'), 6 * $EACH, 'all are there');
+is($old->value("SELECT held_until FROM flex_outbox_holds"), 'infinity', 'a hold is there');
+is($old->value("SELECT extversion FROM pg_extension WHERE extname = 'flex_api'"), $version, 'the version is this one');
+$old->value('COMMIT');
+$old->close;
+my ($fresh, $upgraded) = map { $node->safe_psql($_, $CATALOG) } 'postgres', 'upgraded';
+cmp_ok(length($fresh), '>', 100_000, 'there is much to compare');
+is(differences($fresh, $upgraded), '', 'the catalogs are those of a fresh install');
+$node->safe_psql('upgraded', 'COMMENT ON COLUMN flex_outbox.id IS NULL; GRANT EXECUTE ON FUNCTION flex_operations TO PUBLIC');
+my $seen = differences($fresh, $node->safe_psql('upgraded', $CATALOG));
+ok($seen =~ /^. column public\.flex_outbox\.id:/m && $seen =~ /^. member function public\.flex_operations/m, 'a comment and a right that differ would be seen');
+$session->value('DROP DATABASE upgraded WITH (FORCE)');
+
+# The library is newer than the tables, as after the package's upgrade.
+my $OLD = qr/the tables of extension flex_api are of version \Q$FIRST\E, its library is of version \Q$version\E/;
+my $start = -s $node->logfile;
+my $there = database_of_first('waiting');
+ok(has_worker($there, 'waiting'), 'a worker');
+my $id = enqueue($there, 'early', q(unique_key => 'early'));
+ok($id, 'a request can be enqueued');
+is(enqueue($there, 'early', q(unique_key => 'early')), $id, 'and found by its key');
+ok(FlexApi::wait_until(sub { said($OLD, $start) }), 'the worker says that the versions differ');
+like(slurp_file($node->logfile), qr/WARNING:  $OLD.*HINT:  Use ALTER EXTENSION flex_api UPDATE\./s, 'as a warning, with what to do');
+my ($worker) = workers($session, 'waiting');
+enqueue($there, "early$_") for 1 .. 5;
+ok(FlexApi::is_at_rest($session, $worker), 'it rests');
+is(said($OLD, $start), 1, 'it does not say so again for each request');
+is($there->value("SELECT string_agg(DISTINCT state, ' ') FROM flex_outbox"), 'pending', 'they wait');
+my $drain = $there->query('CALL flex_outbox_drain()');
+is($drain->{error}->{C}, '55000', 'a drain fails');
+like($drain->{error}->{M}, $OLD, 'with these words');
+is($drain->{error}->{H}, 'Use ALTER EXTENSION flex_api UPDATE.', 'and says what to do');
+is(sent($simulator, 'early'), 0, 'nothing was sent');
+is($there->value("SELECT count(*) FROM flex_webchat_create(address_sid => 'IG" . 'a' x 32 . "')"), 1, 'a direct call works');
+$there->value('ALTER EXTENSION flex_api UPDATE');
+ok(reaches($there, $id, 'succeeded'), 'after the upgrade it is sent');
+is((workers($session, 'waiting'))[0], $worker, 'by the same worker');
+ok(FlexApi::wait_until(sub { $there->value("SELECT count(*) FROM flex_outbox WHERE state <> 'succeeded'") == 0 }), 'and so are the others');
+
+# The tables are newer, as under a library that was preloaded before the package's upgrade.
+SKIP:
+{
+	chomp(my $folder = qx(pg_config --sharedir) . '');
+	my @scripts = map { "$folder/extension/flex_api--$_.sql" } "$version--99.0", "99.0--$version";
+	my $NEW = qr/the tables of extension flex_api are of version 99\.0, its library is of version \Q$version\E/;
+
+	skip 'the server\'s folder of extensions is not ours', 9 unless -w "$folder/extension";
+	append_to_file($scripts[0], "ALTER TABLE flex_outbox ADD COLUMN tomorrow integer;\n");
+	append_to_file($scripts[1], "ALTER TABLE flex_outbox DROP COLUMN tomorrow;\nSELECT flex_outbox_wake();\n");
+	$simulator->post('faults', { delay_ms => 2000, times => 1 });
+	my $busy = enqueue($there, 'busy');
+	ok(FlexApi::wait_until(sub { sent($simulator, 'busy') == 1 }), 'the worker is busy');
+	my $before = -s $node->logfile;
+	is($there->sqlstate("ALTER EXTENSION flex_api UPDATE TO '99.0'"), '00000', 'the tables become newer');
+	ok(reaches($there, $busy, 'succeeded'), 'the answer to what was under way is taken');
+	my $new = enqueue($there, 'new');
+	ok(FlexApi::wait_until(sub { said($NEW, $before) }), 'the worker says that the versions differ');
+	like(substr(slurp_file($node->logfile), $before), qr/WARNING:  $NEW.*HINT:  Install the newer library, and restart/s, 'and what to do');
+	is($there->sqlstate('CALL flex_outbox_drain()'), '55000', 'a drain fails');
+	is(state_of($there, $new) . sent($simulator, 'new'), 'pending0', 'nothing was sent');
+	$there->value("ALTER EXTENSION flex_api UPDATE TO '$version'");
+	unlink @scripts;
+	ok(reaches($there, $new, 'succeeded'), 'when the versions fit again, it is sent');
+	is((workers($session, 'waiting'))[0], $worker, 'by the same worker');
+}
+
+# Words that differ from what the library looks for are told, not what is lacking.
+$there->value('ALTER TABLE flex_outbox RENAME COLUMN callback_error TO otherwise');
+$there->value("UPDATE pg_extension SET extversion = '99.0' WHERE extname = 'flex_api'");
+my $retry = FlexApi::Session->new($node, database => 'waiting')->query("SELECT flex_outbox_retry($id)");
+is("$retry->{error}->{C} $retry->{error}->{M}", "55000 the tables of extension flex_api are of version 99.0, its library is of version $version",
+	'a function that cannot work says so, too');
+is(said(qr/PANIC|terminated by signal/), 0, 'no process died');
+
+$node->stop;
+done_testing();
