@@ -41,6 +41,21 @@ flex_error_refused(const Problem *problem)
 			 problem->more_info ? errhint("%s", problem->more_info) : 0));
 }
 
+/* The SQLSTATE of a failure that brought no whole answer. */
+int
+flex_error_sqlstate(FailureKind kind)
+{
+	static const int sqlstates[] = {
+		[FAILURE_NONE] = ERRCODE_SUCCESSFUL_COMPLETION,
+		[FAILURE_NEVER_SENT] = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
+		[FAILURE_ANSWER_LOST] = ERRCODE_CONNECTION_FAILURE,
+		[FAILURE_OUTCOME_UNKNOWN] = ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN,
+		[FAILURE_TOO_LARGE] = ERRCODE_PROTOCOL_VIOLATION,
+	};
+
+	return sqlstates[kind];
+}
+
 /* Raise that no whole answer came; reason is libcurl's or our own text. */
 void
 flex_error_connection(FailureKind kind, const char *method, const char *path, const char *reason)
@@ -48,21 +63,22 @@ flex_error_connection(FailureKind kind, const char *method, const char *path, co
 	switch (kind)
 	{
 		case FAILURE_NEVER_SENT:
-			ereport(ERROR, (errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
-							errmsg("could not connect to the Flex API: %s", reason),
+			ereport(ERROR, (errcode(flex_error_sqlstate(kind)), errmsg("could not connect to the Flex API: %s", reason),
 							errdetail("%s %s was not sent.", method, path)));
 		case FAILURE_ANSWER_LOST:
 			ereport(ERROR,
-					(errcode(ERRCODE_CONNECTION_FAILURE), errmsg("lost the connection to the Flex API: %s", reason),
+					(errcode(flex_error_sqlstate(kind)), errmsg("lost the connection to the Flex API: %s", reason),
 					 errdetail("%s %s was sent, but no complete answer came.", method, path)));
 		case FAILURE_OUTCOME_UNKNOWN:
 			ereport(ERROR,
-					(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
-					 errmsg("lost the connection to the Flex API: %s", reason),
+					(errcode(flex_error_sqlstate(kind)), errmsg("lost the connection to the Flex API: %s", reason),
 					 errdetail(
 						 "%s %s was sent, but no complete answer came: the service may or may not have carried it out.",
 						 method, path),
 					 errhint("Look at what the service has before sending the request again.")));
+		case FAILURE_NONE:
+		case FAILURE_TOO_LARGE:
+			break;
 	}
 	pg_unreachable();
 }
@@ -93,15 +109,14 @@ hint_after_answer(const Problem *answer)
 							   : "Look at what the service has before sending the request again.";
 }
 
-/* Raise that the answer is larger than flex_api.max_response_size. */
+/* Raise that the answer is larger than flex_api.max_response_size: the message says how large that is. */
 void
-flex_error_too_large(const Problem *answer, int limit_kilobytes)
+flex_error_too_large(const Problem *answer, const char *message)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_PROTOCOL_VIOLATION), errmsg("the Flex API's answer is larger than %d kB", limit_kilobytes),
-			 errdetail_internal("%s", describe_answer(answer)),
-			 answer->idempotent ? errhint("Raise flex_api.max_response_size, or ask for smaller pages.")
-								: errhint("%s", hint_after_answer(answer))));
+	ereport(ERROR, (errcode(flex_error_sqlstate(FAILURE_TOO_LARGE)), errmsg_internal("%s", message),
+					errdetail_internal("%s", describe_answer(answer)),
+					answer->idempotent ? errhint("Raise flex_api.max_response_size, or ask for smaller pages.")
+									   : errhint("%s", hint_after_answer(answer))));
 }
 
 /*

@@ -28,15 +28,18 @@ typedef struct Problem
 /* How a request failed that brought no whole answer. */
 typedef enum FailureKind
 {
-	FAILURE_NEVER_SENT,     /* no byte of the request has left */
-	FAILURE_ANSWER_LOST,    /* sent, repeatable: no harm in asking again */
-	FAILURE_OUTCOME_UNKNOWN /* sent, and may or may not be carried out */
+	FAILURE_NONE,            /* a whole answer came */
+	FAILURE_NEVER_SENT,      /* no byte of the request has left */
+	FAILURE_ANSWER_LOST,     /* sent, repeatable: no harm in asking again */
+	FAILURE_OUTCOME_UNKNOWN, /* sent, and may or may not be carried out */
+	FAILURE_TOO_LARGE        /* the answer is over flex_api.max_response_size */
 } FailureKind;
 
 pg_noreturn extern void flex_error_refused(const Problem *problem);
 pg_noreturn extern void
 flex_error_connection(FailureKind kind, const char *method, const char *path, const char *reason);
-pg_noreturn extern void flex_error_too_large(const Problem *answer, int limit_kilobytes);
+pg_noreturn extern void flex_error_too_large(const Problem *answer, const char *message);
+extern int flex_error_sqlstate(FailureKind kind);
 extern void flex_error_add_answer(ErrorData *error, const Problem *answer);
 extern ErrorData *flex_error_take(void);
 pg_noreturn extern void flex_error_rethrow(ErrorData *error);

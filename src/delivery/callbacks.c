@@ -10,14 +10,12 @@
 
 #include "utils/timestamp.h"
 
+#include "base/backoff.h"
 #include "base/encoding.h"
 #include "delivery/callbacks.h"
 #include "delivery/guarded_call.h"
-#include "http/verdict.h"
 #include "outbox/rows.h"
 
-#define FIRST_MS 1000 /* until a callback that failed is run again */
-#define MOST_MS (60 * 60 * 1000)
 #define SHOWN_BYTES 1000 /* of its error */
 
 /* True when a callback may be due. */
@@ -32,7 +30,7 @@ static void
 fail(const Callback *callback, const ErrorData *error)
 {
 	bool give_up = callback->attempts >= FLEX_CALLBACK_ATTEMPTS;
-	int64 delay = flex_backoff_ms(callback->attempts - 1, FIRST_MS, MOST_MS);
+	int64 delay = flex_backoff_ms(BACKOFF_CALLBACK, callback->attempts - 1);
 	const char *said = error->message != NULL ? error->message : "missing error text";
 	char *message = flex_text_clip(said, SHOWN_BYTES);
 

@@ -83,24 +83,37 @@ flex_in_flight_any_over(InFlight *in_flight)
 static size_t
 answer_length(const Sending *sending)
 {
-	size_t length = 0;
-
-	if (sending->transfer != NULL && flex_transfer_state(sending->transfer) == TRANSFER_ANSWERED)
-		(void) flex_transfer_body(sending->transfer, &length);
-	return length;
+	if (sending->transfer == NULL || flex_transfer_state(sending->transfer) != TRANSFER_ANSWERED)
+		return 0;
+	return flex_transfer_length(sending->transfer);
 }
 
-/* Settle a request that is over, or is given up; without its answer, where that is not to be read. */
+/*
+ * Settle a request that is over, or is given up; without its answer, where that is
+ * not to be read.  What is needed to read it, some hundred times its bytes where
+ * these are dense, is freed before the next one.
+ */
 static void
 settle(const Sending *sending, bool read)
 {
+	const Claim *claim = &sending->claim;
+	const char *given_up =
+		sending->is_late ? "no answer came within flex_api.timeout" : "the sender was stopped before the answer came";
+	MemoryContext context;
+	MemoryContext before;
+	Outcome outcome;
+
 	if (sending->transfer == NULL)
-		flex_settle_unstarted(&sending->claim);
-	else
-		flex_settle_attempt(&sending->claim, sending->request, sending->transfer,
-							sending->is_late ? "no answer came within flex_api.timeout"
-											 : "the sender was stopped before the answer came",
-							read);
+	{
+		flex_settle_unstarted(claim);
+		return;
+	}
+	context = AllocSetContextCreate(CurrentMemoryContext, "flex_api answer", ALLOCSET_DEFAULT_SIZES);
+	before = MemoryContextSwitchTo(context);
+	outcome = flex_outcome_reach(sending->request, sending->transfer, claim->may_be_done, given_up);
+	flex_settle_attempt(claim, &outcome, read);
+	MemoryContextSwitchTo(before);
+	MemoryContextDelete(context);
 }
 
 /*

@@ -12,17 +12,13 @@
 #include "utils/timestamp.h"
 
 #include "answer/decoder.h"
+#include "base/backoff.h"
 #include "base/encoding.h"
-#include "base/settings.h"
 #include "delivery/settlement.h"
 #include "request/json_arguments.h"
 
-#define BACKOFF_FIRST_MS 1000
-#define BACKOFF_MOST_MS (10 * 60 * 1000)
 #define DEFERRED_MS 1000       /* until there may be a file descriptor again */
 #define MISCONFIGURED_MS 60000 /* until somebody may have mended the settings */
-
-#define STATUS_NOT_FOUND 404
 
 #define SHOWN_BYTES 4000 /* of an error's message, for those of many requests are written at once */
 
@@ -39,15 +35,6 @@ has_callback(const Claim *claim, const char *state)
 	if (state == state_succeeded)
 		return claim->on_success;
 	return claim->on_failure && (state == state_failed || state == state_uncertain);
-}
-
-/* True when an attempt may have been carried out: it was sent, and not refused. */
-static bool
-may_be_done(const Transfer *transfer)
-{
-	bool refused = flex_transfer_state(transfer) == TRANSFER_ANSWERED && flex_transfer_status(transfer) / 100 == 4;
-
-	return flex_transfer_was_sent(transfer) && !refused;
 }
 
 /* Write a settlement down. */
@@ -74,18 +61,16 @@ plan_next_attempt(const Claim *claim, Settlement *settlement, int64 delay_ms)
 
 /* The body of a good answer, or false when it makes no sense: then the error says why. */
 static bool
-read_response(const Transfer *transfer, Settlement *settlement)
+read_response(const Outcome *outcome, Settlement *settlement)
 {
 	MemoryContext context = CurrentMemoryContext;
-	size_t length;
-	const char *body = flex_transfer_body(transfer, &length);
 	volatile bool good = true;
 
-	if (length == 0)
+	if (outcome->body_length == 0)
 		return true;
 	PG_TRY();
 	{
-		settlement->response = flex_decode_jsonb(body, length);
+		settlement->response = flex_decode_jsonb(outcome->body, outcome->body_length);
 	}
 	PG_CATCH();
 	{
@@ -107,45 +92,34 @@ read_response(const Transfer *transfer, Settlement *settlement)
 
 /* Note what the service said, or why it said nothing. */
 static void
-explain(const HttpRequest *request, const Transfer *transfer, const char *given_up, Settlement *settlement)
+note_answer(const Outcome *outcome, Settlement *settlement)
 {
-	Problem problem;
+	const Problem *answer = &outcome->answer;
 
-	flex_verdict_explain(request, transfer, &problem);
-	settlement->http_status = problem.http_status;
-	settlement->request_id = problem.request_id;
-	settlement->sid = problem.sid;
-	if (flex_transfer_state(transfer) == TRANSFER_ANSWERED)
+	settlement->may_be_done = outcome->may_be_done;
+	settlement->http_status = answer->http_status;
+	settlement->request_id = answer->request_id;
+	settlement->sid = flex_outcome_find_sid(outcome);
+	if (outcome->failure_kind != FAILURE_NONE)
 	{
-		settlement->error_code = problem.code;
-		settlement->error_message = problem.message;
-		if (problem.message == NULL && problem.http_status / 100 != 2)
-			settlement->error_message = psprintf("the Flex API answered with HTTP status %d", problem.http_status);
+		settlement->error_code = pstrdup(unpack_sql_state(flex_error_sqlstate(outcome->failure_kind)));
+		settlement->error_message = outcome->failure;
 		return;
 	}
-	settlement->error_code = flex_transfer_was_sent(transfer) ? (request->idempotent ? "08006" : "08007") : "08001";
-	settlement->error_message =
-		flex_text_for_message(flex_transfer_failure(transfer), strlen(flex_transfer_failure(transfer)));
-	if (flex_transfer_state(transfer) == TRANSFER_RUNNING)
-		settlement->error_message = given_up;
-	if (flex_transfer_state(transfer) == TRANSFER_TOO_LARGE)
-	{
-		settlement->error_code = "08P01";
-		settlement->error_message =
-			psprintf("the Flex API's answer is larger than %d kB", flex_settings.max_response_size);
-	}
+	settlement->error_code = answer->code;
+	settlement->error_message = answer->message;
+	if (answer->message == NULL && outcome->verdict != VERDICT_SUCCEEDED)
+		settlement->error_message = psprintf("the Flex API answered with HTTP status %d", answer->http_status);
 }
 
-/* Hold the operation back when the service asks for it.  Returns the milliseconds. */
-static int64
-hold_as_asked(const Claim *claim, const Transfer *transfer)
+/* Hold the operation back when the service asks for it. */
+static void
+hold_as_asked(const Claim *claim, int64 asked_ms)
 {
-	int64 asked = flex_transfer_retry_after(transfer) * 1000;
+	const Operation *operation = flex_operation_find(claim->operation);
 
-	if (asked > 0 && flex_operation_find(claim->operation) != NULL)
-		flex_outbox_hold(flex_operation_find(claim->operation),
-						 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), asked));
-	return asked;
+	if (asked_ms > 0 && operation != NULL)
+		flex_outbox_hold(operation, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), asked_ms));
 }
 
 /*
@@ -159,98 +133,88 @@ state_without_response(const Settlement *settlement)
 	return settlement->sid != NULL ? state_succeeded : state_uncertain;
 }
 
-/* Say that a good answer is not known, for there is no time to read it.  Returns false. */
-static bool
-skip_response(const HttpRequest *request, Settlement *settlement)
-{
-	settlement->error_code = request->idempotent ? "08006" : "08007";
-	settlement->error_message = "the sender was stopped before it had read the answer";
-	return false;
-}
-
-/* A good answer: a success, if it can be read. */
+/* A good answer: a success, if it can be read, and if there is time for that. */
 static void
-settle_success(const Claim *claim, const HttpRequest *request, const Transfer *transfer, bool read,
-			   Settlement *settlement)
+settle_success(const Claim *claim, const Outcome *outcome, bool read, Settlement *settlement)
 {
-	if (read ? read_response(transfer, settlement) : skip_response(request, settlement))
+	bool is_repeatable = outcome->request->idempotent;
+	FailureKind unread = is_repeatable ? FAILURE_ANSWER_LOST : FAILURE_OUTCOME_UNKNOWN;
+
+	if (!read)
+	{
+		settlement->error_code = pstrdup(unpack_sql_state(flex_error_sqlstate(unread)));
+		settlement->error_message = "the sender was stopped before it had read the answer";
+	}
+	if (read && read_response(outcome, settlement))
 		settlement->state = state_succeeded;
-	else if (request->idempotent)
-		plan_next_attempt(claim, settlement, flex_backoff_ms(claim->attempts - 1, BACKOFF_FIRST_MS, BACKOFF_MOST_MS));
+	else if (is_repeatable)
+		plan_next_attempt(claim, settlement, flex_backoff_ms(BACKOFF_OUTBOX, claim->attempts - 1));
 	else
 		settlement->state = state_without_response(settlement);
 }
 
-/* A DELETE whose first answer was lost may find gone what it has deleted. */
-static bool
-was_deleted_before(const Claim *claim, const HttpRequest *request, const Transfer *transfer)
+/* Settle a request by the outcome of its attempt.  read: there is time for a good answer. */
+void
+flex_settle_attempt(const Claim *claim, const Outcome *outcome, bool read)
 {
-	return claim->may_be_done && strcmp(request->method, "DELETE") == 0 &&
-		   flex_transfer_state(transfer) == TRANSFER_ANSWERED && flex_transfer_status(transfer) == STATUS_NOT_FOUND;
-}
+	Settlement settlement = {0};
+	int64 delay_ms;
 
-/* Settle a request as its transfer was judged. */
-static void
-settle_judged(const Claim *claim, const HttpRequest *request, const Transfer *transfer, bool read,
-			  Settlement *settlement)
-{
-	int64 delay;
-
-	switch (flex_verdict_judge(request, transfer))
+	note_answer(outcome, &settlement);
+	switch (outcome->verdict)
 	{
 		case VERDICT_SUCCEEDED:
-			settle_success(claim, request, transfer, read, settlement);
+			settle_success(claim, outcome, read, &settlement);
+			break;
+		case VERDICT_DONE_BEFORE:
+			settlement.state = state_succeeded;
 			break;
 		case VERDICT_AGAIN:
-			delay = hold_as_asked(claim, transfer);
-			delay = Max(delay, flex_backoff_ms(claim->attempts - 1, BACKOFF_FIRST_MS, BACKOFF_MOST_MS));
-			plan_next_attempt(claim, settlement, delay);
+			hold_as_asked(claim, outcome->retry_after_ms);
+			delay_ms = Max(outcome->retry_after_ms, flex_backoff_ms(BACKOFF_OUTBOX, claim->attempts - 1));
+			plan_next_attempt(claim, &settlement, delay_ms);
 			break;
 		case VERDICT_DEFERRED:
-			settlement->uncounted = true;
-			plan_next_attempt(claim, settlement, DEFERRED_MS);
+			settlement.uncounted = true;
+			plan_next_attempt(claim, &settlement, DEFERRED_MS);
 			break;
 		case VERDICT_UNKNOWN:
-			settlement->state = state_without_response(settlement);
+			settlement.state = state_without_response(&settlement);
 			break;
 		case VERDICT_FAILED:
-			settlement->state = was_deleted_before(claim, request, transfer) ? state_succeeded : state_failed;
+			settlement.state = state_failed;
 			break;
 	}
-	settle(claim, settlement);
+	settle(claim, &settlement);
 }
 
 /*
- * Settle a request by its transfer, which is over, or is given up for that
- * reason.  What is needed to read the answer, some hundred times its bytes where
- * these are dense, is freed before the next one.  read: false when there is no
- * time for a good answer.
+ * What an error in making a request is the fault of: the first that fits counts.
+ * A request's own will be there at each attempt; an operator's (settings that are
+ * missing, a server that is short of something) can be mended, and is what all
+ * others are.
  */
-void
-flex_settle_attempt(const Claim *claim, const HttpRequest *request, const Transfer *transfer, const char *given_up,
-					bool read)
+static const struct
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "flex_api answer", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext before = MemoryContextSwitchTo(context);
-	Settlement settlement = {.may_be_done = may_be_done(transfer)};
+	int sqlerrcode;   /* or a category, which has the code of its first */
+	bool is_requests; /* else an operator's */
+} causes[] = {
+	{ERRCODE_INSUFFICIENT_PRIVILEGE, false}, /* what was revoked can be granted again */
+	{ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION, true},
+	{ERRCODE_DATA_EXCEPTION, true},
+	{ERRCODE_PROGRAM_LIMIT_EXCEEDED, true},
+};
 
-	explain(request, transfer, given_up, &settlement);
-	settle_judged(claim, request, transfer, read, &settlement);
-	MemoryContextSwitchTo(before);
-	MemoryContextDelete(context);
-}
-
-/* True for errors that the request itself is to blame for, and always will be. */
+/* True for an error that the request itself is to blame for. */
 static bool
 is_requests_fault(int sqlerrcode)
 {
-	int category = ERRCODE_TO_CATEGORY(sqlerrcode);
-
-	/* What was revoked can be granted again. */
-	if (sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE)
-		return false;
-	return category == ERRCODE_DATA_EXCEPTION || category == ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION ||
-		   category == ERRCODE_PROGRAM_LIMIT_EXCEEDED;
+	for (size_t i = 0; i < lengthof(causes); i++)
+	{
+		if (causes[i].sqlerrcode == sqlerrcode || causes[i].sqlerrcode == ERRCODE_TO_CATEGORY(sqlerrcode))
+			return causes[i].is_requests;
+	}
+	return false;
 }
 
 /*

@@ -8,8 +8,7 @@
 #include "http/verdict.h"
 #include "outbox/rows.h"
 
-extern void flex_settle_attempt(const Claim *claim, const HttpRequest *request, const Transfer *transfer,
-								const char *given_up, bool read);
+extern void flex_settle_attempt(const Claim *claim, const Outcome *outcome, bool read);
 extern void flex_settle_unsent(const Claim *claim, const ErrorData *error);
 extern void flex_settle_unstarted(const Claim *claim);
 extern void flex_settle_orphan(const Claim *claim);

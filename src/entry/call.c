@@ -13,7 +13,6 @@
 
 #include "base/compat.h"
 #include "http/exchange.h"
-#include "http/verdict.h"
 #include "request/signature.h"
 
 PG_FUNCTION_INFO_V1(flex_api_call);
@@ -23,25 +22,22 @@ static Datum
 call(Signature *signature, const NullableDatum *values, MemoryContext caller)
 {
 	HttpRequest *request = flex_request_build(signature->operation, signature->parameters, signature->count, values);
-	const Transfer *answer = flex_exchange_run(flex_exchange_begin(request));
+	const Outcome *answer = flex_exchange_run(flex_exchange_begin(request));
 	MemoryContext context = CurrentMemoryContext;
 	volatile Datum result = (Datum) 0;
-	const char *body;
-	size_t length;
 
 	if (signature->decoder == NULL)
 		return (Datum) 0;
-	body = flex_transfer_body(answer, &length);
 	PG_TRY();
 	{
-		HeapTuple row = flex_decode_answer(signature->decoder, body, length);
+		HeapTuple row = flex_decode_answer(signature->decoder, answer->body, answer->body_length);
 
 		MemoryContextSwitchTo(caller);
 		result = heap_copy_tuple_as_datum(row, flex_decoder_desc(signature->decoder));
 	}
 	PG_CATCH();
 	{
-		flex_verdict_raise_unread(request, answer, context);
+		flex_outcome_raise_unread(answer, context);
 	}
 	PG_END_TRY();
 	return result;

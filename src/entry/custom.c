@@ -24,7 +24,6 @@
 #include "entry/declaration.h"
 #include "http/exchange.h"
 #include "http/pages.h"
-#include "http/verdict.h"
 #include "request/custom_request.h"
 
 #define FUNCTION "flex_request"
@@ -75,36 +74,34 @@ append_header(void *state, const char *name, const char *value)
 
 /* The answer's headers as a JSON object, names in lower case. */
 static Datum
-headers_of(const Transfer *answer)
+headers_of(const Outcome *answer)
 {
 	StringInfoData json;
 
 	initStringInfo(&json);
 	appendStringInfoChar(&json, '{');
-	flex_transfer_visit_headers(answer, append_header, &json);
+	flex_outcome_visit_headers(answer, append_header, &json);
 	appendStringInfoChar(&json, '}');
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
 }
 
 /* Read the columns of an answer, in the current context. */
 static void
-read_answer(const Transfer *answer, Datum *values, bool *nulls)
+read_answer(const Outcome *answer, Datum *values, bool *nulls)
 {
-	size_t length;
-	const char *body = flex_transfer_body(answer, &length);
-
 	memset(nulls, false, sizeof(bool) * COLUMNS);
-	values[COLUMN_STATUS] = Int32GetDatum(flex_transfer_status(answer));
+	values[COLUMN_STATUS] = Int32GetDatum(answer->answer.http_status);
 	values[COLUMN_HEADERS] = headers_of(answer);
-	nulls[COLUMN_BODY] = length == 0;
-	values[COLUMN_BODY] = length == 0 ? (Datum) 0 : flex_decode_jsonb(body, length);
+	nulls[COLUMN_BODY] = answer->body_length == 0;
+	if (!nulls[COLUMN_BODY])
+		values[COLUMN_BODY] = flex_decode_jsonb(answer->body, answer->body_length);
 }
 
 /* Send a request that is in the current context, and read its answer's columns in another. */
 static void
 call(const HttpRequest *request, MemoryContext columns, Datum *values, bool *nulls)
 {
-	const Transfer *answer = flex_exchange_run(flex_exchange_begin(request));
+	const Outcome *answer = flex_exchange_run(flex_exchange_begin(request));
 	MemoryContext context = MemoryContextSwitchTo(columns);
 
 	PG_TRY();
@@ -113,7 +110,7 @@ call(const HttpRequest *request, MemoryContext columns, Datum *values, bool *nul
 	}
 	PG_CATCH();
 	{
-		flex_verdict_raise_unread(request, answer, context);
+		flex_outcome_raise_unread(answer, context);
 	}
 	PG_END_TRY();
 }

@@ -89,11 +89,10 @@ choose_one(void)
 	for (int i = 0; i < count; i++)
 	{
 		Entry *entry = &entries[i];
-		size_t length;
+		size_t length = flex_transfer_length(entry->transfer);
 
 		if (flex_transfer_state(entry->transfer) != TRANSFER_RUNNING)
 			return NULL;
-		(void) flex_transfer_body(entry->transfer, &length);
 		if (length == 0)
 			continue;
 		if (chosen == NULL || (chosen->has_stalled && !entry->has_stalled) ||
@@ -111,9 +110,8 @@ static bool
 note_progress(Entry *chosen)
 {
 	int64 now = flex_clock_ms();
-	size_t length;
+	size_t length = flex_transfer_length(chosen->transfer);
 
-	(void) flex_transfer_body(chosen->transfer, &length);
 	if (chosen->transfer != current || length != current_length)
 	{
 		current = chosen->transfer;

@@ -12,20 +12,13 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/effective.h"
 #include "http/address.h"
 #include "http/credentials.h"
 #include "http/exchange.h"
 #include "http/transport.h"
-#include "http/verdict.h"
-
-/* Back-off: a random share of FIRST * 2^repeat milliseconds, at most MOST. */
-#define BACKOFF_FIRST_MS 100
-#define BACKOFF_MOST_MS 3000
-
-#define STATUS_NOT_FOUND 404
-#define STATUS_TOO_MANY 429
 
 struct Exchange
 {
@@ -33,12 +26,13 @@ struct Exchange
 	char *origin;
 	char *authorization; /* NULL when the request brings its own */
 	Transfer *transfer;  /* the current try, or the last one */
+	Outcome outcome;     /* of that, when it is over */
 	int repeats;
 	int max_repeats;
-	bool answer_was_lost; /* an earlier try may have been carried out */
-	int64 deadline;       /* flex_clock_ms() */
-	int64 started_at;     /* the current try */
-	int64 resume_at;      /* when to try again; 0: a try is running or done */
+	bool was_maybe_done; /* by an earlier try */
+	int64 deadline;      /* flex_clock_ms() */
+	int64 resume_at;     /* when to try again; 0: a try is running or done */
+	MemoryContext context;
 	MemoryContextCallback release;
 };
 
@@ -59,10 +53,8 @@ release_exchange(void *argument)
 static void
 start_try(Exchange *exchange)
 {
-	long left;
+	long left = exchange->deadline - flex_clock_ms();
 
-	exchange->started_at = flex_clock_ms();
-	left = exchange->deadline - exchange->started_at;
 	exchange->resume_at = 0;
 	exchange->transfer =
 		flex_transport_start(exchange->request, exchange->origin, exchange->authorization, Max(left, 1));
@@ -80,6 +72,7 @@ flex_exchange_begin(const HttpRequest *request)
 	flex_effective_check_displaced();
 	flex_effective_check_known();
 	exchange->request = request;
+	exchange->context = CurrentMemoryContext;
 	exchange->origin = flex_address_origin();
 	if (!request->authorized)
 		exchange->authorization = flex_credentials_authorization(GetUserId(), NULL);
@@ -92,33 +85,21 @@ flex_exchange_begin(const HttpRequest *request)
 	return exchange;
 }
 
-/* Milliseconds to wait before the next try: random, or what the service asks for. */
-static int64
-delay_before_repeat(const Exchange *exchange)
-{
-	int64 jittered = flex_backoff_ms(exchange->repeats, BACKOFF_FIRST_MS, BACKOFF_MOST_MS);
-	int64 asked = flex_transfer_retry_after(exchange->transfer) * 1000;
-
-	return Max(jittered, asked);
-}
-
 /* Plan another try, if that is safe, useful and in time for one as long as this was. */
 static bool
 plan_repeat(Exchange *exchange)
 {
-	int64 taken = flex_clock_ms() - exchange->started_at;
+	const Outcome *outcome = &exchange->outcome;
 	int64 resume_at;
 
-	if (exchange->repeats >= exchange->max_repeats ||
-		flex_verdict_judge(exchange->request, exchange->transfer) != VERDICT_AGAIN)
+	if (exchange->repeats >= exchange->max_repeats || outcome->verdict != VERDICT_AGAIN)
 		return false;
-	resume_at = flex_clock_ms() + delay_before_repeat(exchange);
-	if (resume_at + taken >= exchange->deadline)
+	resume_at = flex_clock_ms() + Max(flex_backoff_ms(BACKOFF_CALL, exchange->repeats), outcome->retry_after_ms);
+	if (resume_at + outcome->elapsed_ms >= exchange->deadline)
 		return false;
 	exchange->repeats++;
 	exchange->resume_at = resume_at;
-	if (flex_transfer_was_sent(exchange->transfer) && flex_transfer_status(exchange->transfer) != STATUS_TOO_MANY)
-		exchange->answer_was_lost = true;
+	exchange->was_maybe_done |= outcome->may_be_done;
 	flex_transport_release(exchange->transfer);
 	exchange->transfer = NULL;
 	return true;
@@ -128,10 +109,15 @@ plan_repeat(Exchange *exchange)
 static bool
 advance(Exchange *exchange)
 {
+	MemoryContext before;
+
 	if (exchange->transfer == NULL && flex_clock_ms() >= exchange->resume_at)
 		start_try(exchange);
 	if (exchange->transfer == NULL || flex_transfer_state(exchange->transfer) == TRANSFER_RUNNING)
 		return false;
+	before = MemoryContextSwitchTo(exchange->context);
+	exchange->outcome = flex_outcome_reach(exchange->request, exchange->transfer, exchange->was_maybe_done, NULL);
+	MemoryContextSwitchTo(before);
 	return !plan_repeat(exchange);
 }
 
@@ -142,25 +128,6 @@ wait_for_progress(Exchange *exchange)
 	int64 until = exchange->transfer != NULL ? exchange->deadline : exchange->resume_at;
 
 	(void) flex_transport_wait(Max(until - flex_clock_ms(), 0));
-}
-
-/* True when a repeated DELETE found gone what an earlier try has deleted. */
-static bool
-was_deleted_before(const Exchange *exchange)
-{
-	return exchange->answer_was_lost && flex_transfer_status(exchange->transfer) == STATUS_NOT_FOUND &&
-		   strcmp(exchange->request->method, "DELETE") == 0;
-}
-
-/* The good answer of an exchange that is over; raises an error for any other. */
-static const Transfer *
-good_answer(const Exchange *exchange)
-{
-	const Transfer *transfer = exchange->transfer;
-
-	if (flex_verdict_judge(exchange->request, transfer) != VERDICT_SUCCEEDED && !was_deleted_before(exchange))
-		flex_verdict_raise(exchange->request, transfer);
-	return transfer;
 }
 
 /* Tell, in an error's context, what was under way: for a POST, also what that means. */
@@ -178,10 +145,10 @@ describe_exchange(void *argument)
 }
 
 /*
- * Wait for the end of an exchange; returns its good answer, which lasts as long
- * as the exchange, or raises an error.
+ * Wait for the end of an exchange; returns its outcome, a good one that lasts as
+ * long as the exchange, or raises an error.
  */
-const Transfer *
+const Outcome *
 flex_exchange_run(Exchange *exchange)
 {
 	ErrorContextCallback context = {
@@ -194,7 +161,9 @@ flex_exchange_run(Exchange *exchange)
 	while (!advance(exchange))
 		wait_for_progress(exchange);
 	error_context_stack = context.previous;
-	return good_answer(exchange);
+	if (!flex_outcome_is_good(&exchange->outcome))
+		flex_outcome_raise(&exchange->outcome);
+	return &exchange->outcome;
 }
 
 /* Scheme, host and port that the request was sent to. */

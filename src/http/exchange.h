@@ -5,7 +5,7 @@
 #ifndef FLEX_EXCHANGE_H
 #define FLEX_EXCHANGE_H
 
-#include "http/transfer.h"
+#include "http/verdict.h"
 
 /*
  * An exchange and its request live in the memory context that it was begun in:
@@ -14,7 +14,7 @@
 typedef struct Exchange Exchange;
 
 extern Exchange *flex_exchange_begin(const HttpRequest *request);
-extern const Transfer *flex_exchange_run(Exchange *exchange);
+extern const Outcome *flex_exchange_run(Exchange *exchange);
 extern const char *flex_exchange_origin(const Exchange *exchange);
 
 #endif /* FLEX_EXCHANGE_H */

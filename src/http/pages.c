@@ -140,13 +140,11 @@ begin_fetch(MemoryContext context, HttpRequest *request)
 
 /* Read a page but for its rows. */
 static void
-open_page(const Listing *listing, ListPage *page, Fetch *fetch, const Transfer *answer)
+open_page(const Listing *listing, ListPage *page, Fetch *fetch, const Outcome *answer)
 {
 	MemoryContext before = MemoryContextSwitchTo(fetch->context);
-	size_t length;
-	const char *bytes = flex_transfer_body(answer, &length);
 
-	flex_page_open(page, bytes, length, listing->member);
+	flex_page_open(page, answer->body, answer->body_length, listing->member);
 	MemoryContextSwitchTo(before);
 }
 
@@ -231,7 +229,7 @@ describe_fetch(void *argument)
 
 /* Make the rows of a page that has come, and ask for the next one, which is returned. */
 static Fetch *
-take_page(Listing *listing, Fetch *fetch, const Transfer *answer)
+take_page(Listing *listing, Fetch *fetch, const Outcome *answer)
 {
 	ErrorContextCallback context = {
 		.previous = error_context_stack,

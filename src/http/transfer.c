@@ -16,6 +16,7 @@
 
 #include <curl/curl.h>
 
+#include "base/clock.h"
 #include "base/effective.h"
 #include "http/body.h"
 #include "http/connection.h"
@@ -27,6 +28,7 @@
 #define MAX_HEADER_BYTES (256 * 1024)
 #define MAX_HEADERS 1000                /* to show them takes libcurl the square of that */
 #define SMALL_REQUEST_BYTES (16 * 1024) /* a host acknowledges them before its server reads */
+#define MOST_RETRY_AFTER 86400          /* seconds */
 
 struct Transfer
 {
@@ -48,6 +50,8 @@ struct Transfer
 	TransferHold hold;
 	bool is_paused; /* as libcurl has been told */
 	Body body;
+	int64 started_at; /* flex_clock_ms() */
+	int64 ended_at;   /* 0: it is running */
 	char failure[CURL_ERROR_SIZE];
 };
 
@@ -246,6 +250,7 @@ make_transfer(const HttpRequest *request)
 	transfer->is_idempotent = request->idempotent;
 	transfer->request_bytes = request->content_type != NULL ? request->body.len : 0;
 	transfer->body.limit = limit;
+	transfer->started_at = flex_clock_ms();
 	return transfer;
 }
 
@@ -379,6 +384,7 @@ flex_transfer_conclude(void *handle, int result)
 			flex_connection_mark_failed(transfer->socket);
 	}
 	transfer->socket = PGINVALID_SOCKET;
+	transfer->ended_at = flex_clock_ms();
 	explain_failure(transfer, result);
 	return true;
 }
@@ -408,29 +414,44 @@ flex_transfer_was_sent(const Transfer *transfer)
 	return transfer->was_sent;
 }
 
-/* Why it failed, in libcurl's or our words. */
-const char *
-flex_transfer_failure(const Transfer *transfer)
+/* The bytes of the body that have come so far. */
+size_t
+flex_transfer_length(const Transfer *transfer)
 {
-	return transfer->failure;
+	return transfer->body.length;
 }
 
-/* The HTTP status, 0 as long as it is not known. */
-int
-flex_transfer_status(const Transfer *transfer)
+/* All that can be told of a transfer, whether it is over or given up. */
+TransferResult
+flex_transfer_result(const Transfer *transfer)
 {
+	CURL *easy = transfer->easy;
+	TransferResult result = {
+		.state = transfer->state,
+		.was_sent = transfer->was_sent,
+		.body = transfer->body.bytes,
+		.body_length = transfer->body.length,
+		.body_limit = transfer->body.limit,
+		.failure = transfer->failure,
+		.elapsed_ms = (transfer->ended_at != 0 ? transfer->ended_at : flex_clock_ms()) - transfer->started_at,
+	};
 	long status = 0;
+	curl_off_t retry_after = 0;
+	curl_off_t sent = 0;
+	curl_off_t received = 0;
+	struct curl_header *header;
 
-	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
-	return (int) status;
-}
-
-/* What has come of the body so far; it stays until the transfer is released. */
-const char *
-flex_transfer_body(const Transfer *transfer, size_t *length)
-{
-	*length = transfer->body.length;
-	return transfer->body.bytes;
+	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after);
+	curl_easy_getinfo(easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+	curl_easy_getinfo(easy, CURLINFO_SIZE_DOWNLOAD_T, &received);
+	result.status = (int) status;
+	result.retry_after_ms = Min(retry_after, MOST_RETRY_AFTER) * 1000;
+	result.bytes_sent = sent;
+	result.bytes_received = received;
+	if (curl_easy_header(easy, "Twilio-Request-Id", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
+		result.request_id = header->value;
+	return result;
 }
 
 /*
@@ -462,17 +483,6 @@ flex_transfer_held(const Transfer *transfer)
 	return transfer->hold;
 }
 
-/* The value of a header of the answer, or NULL; valid until the next call. */
-const char *
-flex_transfer_header(const Transfer *transfer, const char *name)
-{
-	struct curl_header *header;
-
-	if (curl_easy_header(transfer->easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
-		return NULL;
-	return header->value;
-}
-
 /* Show the answer's headers to a function, one by one. */
 void
 flex_transfer_visit_headers(const Transfer *transfer, HeaderVisitor visit, void *state)
@@ -481,14 +491,4 @@ flex_transfer_visit_headers(const Transfer *transfer, HeaderVisitor visit, void 
 
 	while ((header = curl_easy_nextheader(transfer->easy, CURLH_HEADER, -1, header)) != NULL)
 		visit(state, header->name, header->value);
-}
-
-/* Seconds that the service asks us to wait, 0 when it does not. */
-long
-flex_transfer_retry_after(const Transfer *transfer)
-{
-	curl_off_t seconds = 0;
-
-	curl_easy_getinfo(transfer->easy, CURLINFO_RETRY_AFTER, &seconds);
-	return (long) Min(seconds, 86400);
 }

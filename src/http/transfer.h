@@ -28,6 +28,23 @@ typedef enum TransferState
 	TRANSFER_BROKEN         /* failed after that */
 } TransferState;
 
+/* How a transfer stands, or has ended.  What it points to lasts until the transfer is freed. */
+typedef struct TransferResult
+{
+	TransferState state;
+	bool was_sent;          /* at least the beginning of the request may have left */
+	int status;             /* of HTTP; 0: not known */
+	int64 retry_after_ms;   /* that the service asks to wait; 0: it does not */
+	const char *request_id; /* of the service, as it stood on the wire, or NULL; until the next look at a header */
+	const char *body;       /* what has come of it */
+	size_t body_length;
+	size_t body_limit;
+	const char *failure; /* why it failed, in libcurl's or our words */
+	int64 elapsed_ms;
+	int64 bytes_sent; /* of bodies, as they were on the wire */
+	int64 bytes_received;
+} TransferResult;
+
 /* Called for each header of an answer, in order; the texts are the wire's. */
 typedef void (*HeaderVisitor)(void *state, const char *name, const char *value);
 
@@ -39,14 +56,11 @@ extern void flex_transfer_free(Transfer *transfer);
 
 extern TransferState flex_transfer_state(const Transfer *transfer);
 extern bool flex_transfer_was_sent(const Transfer *transfer);
-extern const char *flex_transfer_failure(const Transfer *transfer);
-extern int flex_transfer_status(const Transfer *transfer);
-extern const char *flex_transfer_body(const Transfer *transfer, size_t *length);
+extern size_t flex_transfer_length(const Transfer *transfer);
+extern TransferResult flex_transfer_result(const Transfer *transfer);
+extern void flex_transfer_visit_headers(const Transfer *transfer, HeaderVisitor visit, void *state);
 extern void flex_transfer_hold(Transfer *transfer, TransferHold hold);
 extern void flex_transfer_go_on(Transfer *transfer);
 extern TransferHold flex_transfer_held(const Transfer *transfer);
-extern const char *flex_transfer_header(const Transfer *transfer, const char *name);
-extern void flex_transfer_visit_headers(const Transfer *transfer, HeaderVisitor visit, void *state);
-extern long flex_transfer_retry_after(const Transfer *transfer);
 
 #endif /* FLEX_TRANSFER_H */

@@ -1,104 +1,195 @@
 /*
  * verdict.c
- *		What the end of a transfer means: may the request be sent again?
+ *		What the end of a request means: may it be sent again?
  *
  * It may when it never left, when the service answered 429 (which means that it
  * did not carry it out), or when its method is idempotent and the answer was
  * lost or of the 5xx kind.  A POST that left and was not answered, or that a
  * gateway answered in the service's place, has an outcome that nobody knows.
+ *
+ * All of that is decided here, and nowhere else: direct calls, lists and the
+ * outbox read the Outcome.
  */
 #include "postgres.h"
 
-#include "common/pg_prng.h"
-
 #include "answer/identifier.h"
 #include "answer/problem.h"
-#include "base/effective.h"
 #include "base/encoding.h"
 #include "http/verdict.h"
 
-#define STATUS_TOO_MANY 429
-#define STATUS_BAD_GATEWAY 502
-#define STATUS_GATEWAY_TIMEOUT 504
+#define STATUS_NOT_FOUND 404
+
+/* What a whole answer's status means: for a request that may be repeated, and for one that must not be. */
+typedef struct StatusRule
+{
+	int first;
+	int last;
+	Verdict repeatable;
+	Verdict once;
+} StatusRule;
+
+/* The first that fits counts; where none does, the request has failed. */
+static const StatusRule status_rules[] = {
+	{200, 299, VERDICT_SUCCEEDED, VERDICT_SUCCEEDED},
+	{429, 429, VERDICT_AGAIN, VERDICT_AGAIN},   /* too many requests: it was not carried out */
+	{502, 502, VERDICT_AGAIN, VERDICT_UNKNOWN}, /* a gateway says so, which knows no more than we do */
+	{504, 504, VERDICT_AGAIN, VERDICT_UNKNOWN},
+	{500, PG_INT32_MAX, VERDICT_AGAIN, VERDICT_FAILED},
+};
+
+static bool
+is_success(int status)
+{
+	return status / 100 == 2;
+}
 
 /* The verdict on a whole answer. */
 static Verdict
-judge_status(const HttpRequest *request, int status)
+judge_status(const HttpRequest *request, int status, bool was_maybe_done)
 {
-	if (status / 100 == 2)
-		return VERDICT_SUCCEEDED;
-	if (status == STATUS_TOO_MANY)
-		return VERDICT_AGAIN;
-	if (status >= 500 && request->idempotent)
-		return VERDICT_AGAIN;
-	if (status == STATUS_BAD_GATEWAY || status == STATUS_GATEWAY_TIMEOUT)
-		return VERDICT_UNKNOWN;
-	return VERDICT_FAILED;
-}
-
-/* Judge a transfer that is over. */
-Verdict
-flex_verdict_judge(const HttpRequest *request, const Transfer *transfer)
-{
-	switch (flex_transfer_state(transfer))
+	/* A repeated DELETE finds gone what it has deleted. */
+	if (status == STATUS_NOT_FOUND && was_maybe_done && strcmp(request->method, "DELETE") == 0)
+		return VERDICT_DONE_BEFORE;
+	for (size_t i = 0; i < lengthof(status_rules); i++)
 	{
-		case TRANSFER_ANSWERED:
-			return judge_status(request, flex_transfer_status(transfer));
-		case TRANSFER_NO_DESCRIPTOR:
-			return VERDICT_DEFERRED;
-		case TRANSFER_NEVER_SENT:
-			return VERDICT_AGAIN;
-		case TRANSFER_BROKEN:
-		case TRANSFER_RUNNING:
-			if (request->idempotent || !flex_transfer_was_sent(transfer))
-				return VERDICT_AGAIN;
-			return VERDICT_UNKNOWN;
-		case TRANSFER_TOO_LARGE:
-			if (flex_transfer_status(transfer) / 100 == 2 && !request->idempotent)
-				return VERDICT_UNKNOWN;
-			break;
-		case TRANSFER_NOT_TRUSTED:
-			break;
+		const StatusRule *rule = &status_rules[i];
+
+		if (status >= rule->first && status <= rule->last)
+			return request->idempotent ? rule->repeatable : rule->once;
 	}
 	return VERDICT_FAILED;
 }
 
-/* The SID that a good answer gives, all of it or what was taken of one too large; NULL: none. */
-static char *
-identifier_in(const HttpRequest *request, const Transfer *transfer)
+/* The verdict on a transfer that is over, or given up. */
+static Verdict
+judge(const HttpRequest *request, const TransferResult *result, bool was_maybe_done)
 {
-	TransferState state = flex_transfer_state(transfer);
-	size_t length;
-	const char *body = flex_transfer_body(transfer, &length);
+	switch (result->state)
+	{
+		case TRANSFER_ANSWERED:
+			return judge_status(request, result->status, was_maybe_done);
+		case TRANSFER_TOO_LARGE:
+			return is_success(result->status) && !request->idempotent ? VERDICT_UNKNOWN : VERDICT_FAILED;
+		case TRANSFER_NO_DESCRIPTOR:
+			return VERDICT_DEFERRED;
+		case TRANSFER_NOT_TRUSTED:
+			return VERDICT_FAILED;
+		case TRANSFER_NEVER_SENT:
+		case TRANSFER_BROKEN:
+		case TRANSFER_RUNNING:
+			break;
+	}
+	return request->idempotent || !result->was_sent ? VERDICT_AGAIN : VERDICT_UNKNOWN;
+}
 
-	if (length == 0 || (state != TRANSFER_ANSWERED && state != TRANSFER_TOO_LARGE) ||
-		flex_transfer_status(transfer) / 100 != 2)
-		return NULL;
-	return flex_identifier_find(body, length, request->key);
+/* How a transfer failed. */
+static FailureKind
+failure_kind(const HttpRequest *request, const TransferResult *result)
+{
+	if (result->state == TRANSFER_ANSWERED)
+		return FAILURE_NONE;
+	if (result->state == TRANSFER_TOO_LARGE)
+		return FAILURE_TOO_LARGE;
+	if (!result->was_sent)
+		return FAILURE_NEVER_SENT;
+	return request->idempotent ? FAILURE_ANSWER_LOST : FAILURE_OUTCOME_UNKNOWN;
+}
+
+/* Why no whole answer came, in the database's encoding. */
+static const char *
+failure_text(const TransferResult *result, const char *given_up)
+{
+	if (result->state == TRANSFER_TOO_LARGE)
+		return psprintf("the Flex API's answer is larger than %zu kB", result->body_limit / 1024);
+	if (result->state == TRANSFER_RUNNING)
+		return given_up;
+	return flex_text_for_message(result->failure, strlen(result->failure));
 }
 
 /*
- * Tell what the service said: in refusing, or of what a good answer is about.
- * Texts are allocated in the current context, in the database's encoding.
+ * What an attempt at a request came to, whose transfer is over, or is given up
+ * for the reason given.  was_maybe_done: an earlier attempt may have been carried
+ * out.  Texts are allocated in the current context.
  */
-void
-flex_verdict_explain(const HttpRequest *request, const Transfer *transfer, Problem *problem)
+Outcome
+flex_outcome_reach(const HttpRequest *request, const Transfer *transfer, bool was_maybe_done, const char *given_up)
 {
-	const char *request_id = flex_transfer_header(transfer, "Twilio-Request-Id");
-	size_t length;
-	const char *body = flex_transfer_body(transfer, &length);
-
-	*problem = (Problem){
-		.method = request->method,
-		.path = request->path,
-		.http_status = flex_transfer_status(transfer),
-		.sid = identifier_in(request, transfer),
-		.idempotent = request->idempotent,
+	TransferResult result = flex_transfer_result(transfer);
+	bool is_answered = result.state == TRANSFER_ANSWERED;
+	Outcome outcome = {
+		.request = request,
+		.verdict = judge(request, &result, was_maybe_done),
+		.was_sent = result.was_sent,
+		.may_be_done = result.was_sent && !(is_answered && result.status / 100 == 4),
+		.failure_kind = failure_kind(request, &result),
+		.answer.method = request->method,
+		.answer.path = request->path,
+		.answer.http_status = result.status,
+		.answer.idempotent = request->idempotent,
+		.retry_after_ms = result.retry_after_ms,
+		.body = result.body,
+		.body_length = result.body_length,
+		.elapsed_ms = result.elapsed_ms,
+		.bytes_sent = result.bytes_sent,
+		.bytes_received = result.bytes_received,
+		.transfer = transfer,
 	};
-	if (request_id != NULL)
-		problem->request_id = flex_text_for_message(request_id, strlen(request_id));
-	if (flex_transfer_state(transfer) == TRANSFER_ANSWERED && length > 0 && problem->http_status / 100 != 2)
-		flex_problem_read(problem, body, length);
+
+	Assert(result.state != TRANSFER_RUNNING || given_up != NULL);
+	Assert(result.state != TRANSFER_BROKEN || result.was_sent);
+	Assert(result.state != TRANSFER_NEVER_SENT || !result.was_sent);
+	if (!is_answered)
+		outcome.failure = failure_text(&result, given_up);
+	if (result.request_id != NULL)
+		outcome.answer.request_id = flex_text_for_message(result.request_id, strlen(result.request_id));
+	if (is_answered && !is_success(result.status) && result.body_length > 0)
+		flex_problem_read(&outcome.answer, result.body, result.body_length);
+	return outcome;
+}
+
+/* True when the request was carried out, by this attempt or an earlier one. */
+bool
+flex_outcome_is_good(const Outcome *outcome)
+{
+	return outcome->verdict == VERDICT_SUCCEEDED || outcome->verdict == VERDICT_DONE_BEFORE;
+}
+
+/*
+ * The SID that a good answer gives, all of it or what was taken of one too large;
+ * NULL: none.  It takes a look through the body, so it is no part of the outcome.
+ */
+char *
+flex_outcome_find_sid(const Outcome *outcome)
+{
+	bool has_answer = outcome->failure_kind == FAILURE_NONE || outcome->failure_kind == FAILURE_TOO_LARGE;
+
+	if (!has_answer || !is_success(outcome->answer.http_status) || outcome->body_length == 0)
+		return NULL;
+	return flex_identifier_find(outcome->body, outcome->body_length, outcome->request->key);
+}
+
+/* Show the answer's headers to a function, one by one. */
+void
+flex_outcome_visit_headers(const Outcome *outcome, HeaderVisitor visit, void *state)
+{
+	flex_transfer_visit_headers(outcome->transfer, visit, state);
+}
+
+/* Raise what an outcome that is not good means for a direct call. */
+void
+flex_outcome_raise(const Outcome *outcome)
+{
+	Problem answer = outcome->answer;
+
+	Assert(!flex_outcome_is_good(outcome));
+	if (outcome->failure_kind == FAILURE_TOO_LARGE && is_success(answer.http_status))
+	{
+		answer.sid = flex_outcome_find_sid(outcome);
+		flex_error_too_large(&answer, outcome->failure);
+	}
+	if (outcome->failure_kind == FAILURE_NONE || outcome->failure_kind == FAILURE_TOO_LARGE)
+		flex_error_refused(&answer);
+	flex_error_connection(outcome->failure_kind, answer.method, answer.path, outcome->failure);
 }
 
 /*
@@ -107,46 +198,18 @@ flex_verdict_explain(const HttpRequest *request, const Transfer *transfer, Probl
  * allocated in the context.
  */
 void
-flex_verdict_raise_unread(const HttpRequest *request, const Transfer *transfer, MemoryContext context)
+flex_outcome_raise_unread(const Outcome *outcome, MemoryContext context)
 {
 	ErrorData *error;
-	Problem answer;
 
 	MemoryContextSwitchTo(context);
 	error = flex_error_take();
-	if (!request->idempotent)
+	if (!outcome->request->idempotent)
 	{
-		flex_verdict_explain(request, transfer, &answer);
+		Problem answer = outcome->answer;
+
+		answer.sid = flex_outcome_find_sid(outcome);
 		flex_error_add_answer(error, &answer);
 	}
 	flex_error_rethrow(error);
-}
-
-/* Raise what a transfer that did not succeed means for a direct call. */
-void
-flex_verdict_raise(const HttpRequest *request, const Transfer *transfer)
-{
-	TransferState state = flex_transfer_state(transfer);
-	FailureKind kind = FAILURE_NEVER_SENT;
-	const char *failure;
-	Problem problem;
-
-	flex_verdict_explain(request, transfer, &problem);
-	if (state == TRANSFER_TOO_LARGE && flex_transfer_status(transfer) / 100 == 2)
-		flex_error_too_large(&problem, flex_effective_integer(&flex_settings.max_response_size));
-	if (state == TRANSFER_ANSWERED || state == TRANSFER_TOO_LARGE)
-		flex_error_refused(&problem);
-	if (flex_transfer_was_sent(transfer))
-		kind = request->idempotent ? FAILURE_ANSWER_LOST : FAILURE_OUTCOME_UNKNOWN;
-	failure = flex_transfer_failure(transfer);
-	flex_error_connection(kind, request->method, request->path, flex_text_for_message(failure, strlen(failure)));
-}
-
-/* A random share of first * 2^tries milliseconds, or of most where that is less. */
-int64
-flex_backoff_ms(int tries, int64 first_ms, int64 most_ms)
-{
-	int64 limit = Min(first_ms << Min(tries, 20), most_ms);
-
-	return (int64) (pg_prng_double(&pg_global_prng_state) * limit);
 }

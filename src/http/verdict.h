@@ -1,6 +1,6 @@
 /*
  * verdict.h
- *		What the end of a transfer means.
+ *		What the end of a request means: its outcome, a value.
  */
 #ifndef FLEX_VERDICT_H
 #define FLEX_VERDICT_H
@@ -11,17 +11,41 @@
 typedef enum Verdict
 {
 	VERDICT_SUCCEEDED,
-	VERDICT_AGAIN,    /* it failed, and sending it again can do no harm */
-	VERDICT_DEFERRED, /* it was not tried, for this process lacks something */
-	VERDICT_FAILED,   /* it was refused, or failed for good */
-	VERDICT_UNKNOWN   /* it was sent, and may or may not have been carried out */
+	VERDICT_DONE_BEFORE, /* it was refused, for an earlier attempt has done it */
+	VERDICT_AGAIN,       /* it failed, and sending it again can do no harm */
+	VERDICT_DEFERRED,    /* it was not tried, for this process lacks something */
+	VERDICT_FAILED,      /* it was refused, or failed for good */
+	VERDICT_UNKNOWN      /* it was sent, and may or may not have been carried out */
 } Verdict;
 
-extern Verdict flex_verdict_judge(const HttpRequest *request, const Transfer *transfer);
-extern void flex_verdict_explain(const HttpRequest *request, const Transfer *transfer, Problem *problem);
-pg_noreturn extern void
-flex_verdict_raise_unread(const HttpRequest *request, const Transfer *transfer, MemoryContext context);
-pg_noreturn extern void flex_verdict_raise(const HttpRequest *request, const Transfer *transfer);
-extern int64 flex_backoff_ms(int tries, int64 first_ms, int64 most_ms);
+/*
+ * What one attempt at a request came to.  The body lasts as long as the transfer,
+ * texts as long as the context that was current when the outcome was reached.
+ */
+typedef struct Outcome
+{
+	const HttpRequest *request;
+	Verdict verdict;
+	bool was_sent;            /* at least the beginning of the request may have left */
+	bool may_be_done;         /* the service may have carried it out */
+	FailureKind failure_kind; /* FAILURE_NONE: a whole answer came */
+	const char *failure;      /* why none came, in the database's encoding; NULL: one came */
+	Problem answer;           /* what the service said; http_status 0: nothing */
+	int64 retry_after_ms;     /* that it asks to wait; 0: it does not */
+	const char *body;         /* as much of it as came */
+	size_t body_length;
+	int64 elapsed_ms;
+	int64 bytes_sent; /* of bodies, as they were on the wire */
+	int64 bytes_received;
+	const Transfer *transfer; /* for flex_outcome_visit_headers() */
+} Outcome;
+
+extern Outcome
+flex_outcome_reach(const HttpRequest *request, const Transfer *transfer, bool was_maybe_done, const char *given_up);
+extern bool flex_outcome_is_good(const Outcome *outcome);
+extern char *flex_outcome_find_sid(const Outcome *outcome);
+extern void flex_outcome_visit_headers(const Outcome *outcome, HeaderVisitor visit, void *state);
+pg_noreturn extern void flex_outcome_raise(const Outcome *outcome);
+pg_noreturn extern void flex_outcome_raise_unread(const Outcome *outcome, MemoryContext context);
 
 #endif /* FLEX_VERDICT_H */
