@@ -18,9 +18,7 @@
 #include "base/settings.h"
 #include "delivery/in_flight.h"
 #include "delivery/settlement.h"
-#include "http/address.h"
 #include "http/backpressure.h"
-#include "http/credentials.h"
 #include "http/transport.h"
 #include "request/json_arguments.h"
 
@@ -34,14 +32,13 @@ typedef struct Sending
 	MemoryContext context;
 	Claim claim;
 	HttpRequest *request;
-	char *origin;
-	char *authorization; /* NULL: the request brings its own */
-	Transfer *transfer;  /* NULL: not sent yet */
-	int64 deadline;      /* flex_clock_ms(), while it is under way */
-	bool was_sent;       /* when it was last looked at */
-	bool is_claimed;     /* its claim has been committed */
-	bool is_late;        /* its time is over */
-	bool is_settled;     /* in the last transaction */
+	const Endpoint *endpoint;
+	Transfer *transfer; /* NULL: not sent yet */
+	int64 deadline;     /* flex_clock_ms(), while it is under way */
+	bool was_sent;      /* when it was last looked at */
+	bool is_claimed;    /* its claim has been committed */
+	bool is_late;       /* its time is over */
+	bool is_settled;    /* in the last transaction */
 } Sending;
 
 /* Forget a request and let go of its connection. */
@@ -50,8 +47,6 @@ end_sending(InFlight *in_flight, Sending *sending)
 {
 	if (sending->transfer != NULL)
 		flex_transport_release(sending->transfer);
-	if (sending->authorization != NULL)
-		explicit_bzero(sending->authorization, strlen(sending->authorization));
 	dlist_delete(&sending->node);
 	in_flight->count--;
 	MemoryContextDelete(sending->context);
@@ -225,9 +220,8 @@ make_request(Sending *sending, const Signature *signature)
 	sending->request = flex_json_arguments_request(signature, values);
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(GetOuterUserId(), security);
-	sending->origin = flex_address_origin();
-	if (!sending->request->authorized)
-		sending->authorization = flex_credentials_authorization(sending->claim.role, sending->claim.account_sid);
+	sending->endpoint =
+		flex_endpoint_of_settings(sending->claim.role, sending->claim.account_sid, !sending->request->authorized);
 	SetUserIdAndSecContext(user, security);
 }
 
@@ -350,7 +344,7 @@ flex_in_flight_start(InFlight *in_flight)
 		if (sending->transfer != NULL)
 			continue;
 		sending->deadline = flex_clock_ms() + flex_settings.timeout;
-		sending->transfer = flex_transport_start(sending->request, sending->origin, sending->authorization, 0);
+		sending->transfer = flex_transport_start(sending->request, sending->endpoint, 0);
 		sending->was_sent = flex_transfer_was_sent(sending->transfer);
 	}
 }

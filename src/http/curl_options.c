@@ -31,13 +31,18 @@ static CURLSH *
 session_share(void)
 {
 	static CURLSH *share = NULL;
+	CURLSH *new_share;
 
-	if (share == NULL)
+	if (share != NULL)
+		return share;
+	new_share = curl_share_init();
+	if (new_share == NULL || curl_share_setopt(new_share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) != CURLSHE_OK)
 	{
-		share = curl_share_init();
-		if (share == NULL || curl_share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) != CURLSHE_OK)
-			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+		/* The next request tries again. */
+		curl_share_cleanup(new_share);
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	}
+	share = new_share;
 	return share;
 }
 
@@ -109,21 +114,17 @@ system_ca_file(void)
 
 /* Where the request goes, and whom it trusts there. */
 static void
-set_route(CURL *easy, const HttpRequest *request, const char *origin)
+set_route(CURL *easy, const HttpRequest *request, const Endpoint *endpoint)
 {
 	char *url;
-	/* Plain http is for this machine alone, and would show a proxy the credentials. */
-	bool is_plain = pg_strncasecmp(origin, "http://", 7) == 0;
-	const char *proxy = is_plain ? "" : flex_settings.proxy;
-	const char *ca_file = flex_settings.ca_file;
 
 	flex_request_check_size(request);
-	url = psprintf("%s%s", origin, request->target.data);
+	url = psprintf("%s%s", endpoint->origin, request->target.data);
 	FLEX_CURL_SET(easy, CURLOPT_URL, url);
 	pfree(url);
 	/* An empty proxy keeps libcurl from those of the environment. */
-	FLEX_CURL_SET(easy, CURLOPT_PROXY, flex_setting_is_set(proxy) ? proxy : "");
-	FLEX_CURL_SET(easy, CURLOPT_CAINFO, flex_setting_is_set(ca_file) ? ca_file : system_ca_file());
+	FLEX_CURL_SET(easy, CURLOPT_PROXY, endpoint->proxy);
+	FLEX_CURL_SET(easy, CURLOPT_CAINFO, endpoint->ca_file != NULL ? endpoint->ca_file : system_ca_file());
 }
 
 /* Add a header line to the request. */
@@ -161,11 +162,11 @@ let_hold_back(CURL *easy)
  * timeout_ms bounds the whole transfer, unless it is 0.
  */
 void
-flex_curl_set_options(CURL *easy, const HttpRequest *request, const char *origin, long timeout_ms)
+flex_curl_set_options(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, long timeout_ms)
 {
 	set_constant_options(easy);
 	set_method(easy, request);
-	set_route(easy, request, origin);
+	set_route(easy, request, endpoint);
 	FLEX_CURL_SET(easy, CURLOPT_TIMEOUT_MS, timeout_ms);
 	if (timeout_ms == 0)
 		let_hold_back(easy);
@@ -174,7 +175,7 @@ flex_curl_set_options(CURL *easy, const HttpRequest *request, const char *origin
 
 /* Set the request's headers.  *headers is the caller's to free, also after an error. */
 void
-flex_curl_set_headers(CURL *easy, const HttpRequest *request, const char *authorization, struct curl_slist **headers)
+flex_curl_set_headers(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, struct curl_slist **headers)
 {
 	ListCell *cell;
 
@@ -182,8 +183,8 @@ flex_curl_set_headers(CURL *easy, const HttpRequest *request, const char *author
 	append_header(headers, "Expect:");
 	if (request->content_type != NULL)
 		append_header_value(headers, "Content-Type", request->content_type);
-	if (authorization != NULL)
-		append_header_value(headers, "Authorization", authorization);
+	if (endpoint->authorization != NULL)
+		append_header_value(headers, "Authorization", endpoint->authorization);
 	foreach (cell, request->headers)
 		append_header(headers, lfirst(cell));
 	FLEX_CURL_SET(easy, CURLOPT_HTTPHEADER, *headers);

@@ -5,6 +5,7 @@
 #ifndef FLEX_CURL_OPTIONS_H
 #define FLEX_CURL_OPTIONS_H
 
+#include "http/endpoint.h"
 #include "request/request.h"
 
 struct curl_slist;
@@ -13,8 +14,8 @@ struct curl_slist;
 #define FLEX_CURL_SET(easy, option, value) flex_curl_check(curl_easy_setopt((easy), (option), (value)))
 
 extern void flex_curl_check(int result);
-extern void flex_curl_set_options(void *easy, const HttpRequest *request, const char *origin, long timeout_ms);
+extern void flex_curl_set_options(void *easy, const HttpRequest *request, const Endpoint *endpoint, long timeout_ms);
 extern void
-flex_curl_set_headers(void *easy, const HttpRequest *request, const char *authorization, struct curl_slist **headers);
+flex_curl_set_headers(void *easy, const HttpRequest *request, const Endpoint *endpoint, struct curl_slist **headers);
 
 #endif /* FLEX_CURL_OPTIONS_H */

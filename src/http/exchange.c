@@ -15,18 +15,15 @@
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/effective.h"
-#include "http/address.h"
-#include "http/credentials.h"
 #include "http/exchange.h"
 #include "http/transport.h"
 
 struct Exchange
 {
 	const HttpRequest *request;
-	char *origin;
-	char *authorization; /* NULL when the request brings its own */
-	Transfer *transfer;  /* the current try, or the last one */
-	Outcome outcome;     /* of that, when it is over */
+	const Endpoint *endpoint;
+	Transfer *transfer; /* the current try, or the last one */
+	Outcome outcome;    /* of that, when it is over */
 	int repeats;
 	int max_repeats;
 	bool was_maybe_done; /* by an earlier try */
@@ -36,7 +33,7 @@ struct Exchange
 	MemoryContextCallback release;
 };
 
-/* Let go of the connection and forget the credentials, at the context's end. */
+/* Let go of the connection, at the context's end. */
 static void
 release_exchange(void *argument)
 {
@@ -45,8 +42,6 @@ release_exchange(void *argument)
 	if (exchange->transfer != NULL)
 		flex_transport_release(exchange->transfer);
 	exchange->transfer = NULL;
-	if (exchange->authorization != NULL)
-		explicit_bzero(exchange->authorization, strlen(exchange->authorization));
 }
 
 /* Send the request, for the first time or again. */
@@ -56,8 +51,7 @@ start_try(Exchange *exchange)
 	long left = exchange->deadline - flex_clock_ms();
 
 	exchange->resume_at = 0;
-	exchange->transfer =
-		flex_transport_start(exchange->request, exchange->origin, exchange->authorization, Max(left, 1));
+	exchange->transfer = flex_transport_start(exchange->request, exchange->endpoint, Max(left, 1));
 }
 
 /*
@@ -73,9 +67,7 @@ flex_exchange_begin(const HttpRequest *request)
 	flex_effective_check_known();
 	exchange->request = request;
 	exchange->context = CurrentMemoryContext;
-	exchange->origin = flex_address_origin();
-	if (!request->authorized)
-		exchange->authorization = flex_credentials_authorization(GetUserId(), NULL);
+	exchange->endpoint = flex_endpoint_of_settings(GetUserId(), NULL, !request->authorized);
 	exchange->max_repeats = flex_effective_integer(&flex_settings.max_retries);
 	exchange->deadline = flex_clock_ms() + flex_effective_integer(&flex_settings.timeout);
 	exchange->release.func = release_exchange;
@@ -170,5 +162,5 @@ flex_exchange_run(Exchange *exchange)
 const char *
 flex_exchange_origin(const Exchange *exchange)
 {
-	return exchange->origin;
+	return exchange->endpoint->origin;
 }

@@ -290,15 +290,15 @@ free_headers(Transfer *transfer)
  * answer may be held back.  Give it back with flex_transfer_free().
  */
 Transfer *
-flex_transfer_prepare(const HttpRequest *request, const char *origin, const char *authorization, long timeout_ms)
+flex_transfer_prepare(const HttpRequest *request, const Endpoint *endpoint, long timeout_ms)
 {
 	Transfer *volatile transfer = make_transfer(request);
 
 	PG_TRY();
 	{
 		set_callbacks(transfer);
-		flex_curl_set_options(transfer->easy, request, origin, timeout_ms);
-		flex_curl_set_headers(transfer->easy, request, authorization, &transfer->headers);
+		flex_curl_set_options(transfer->easy, request, endpoint, timeout_ms);
+		flex_curl_set_headers(transfer->easy, request, endpoint, &transfer->headers);
 	}
 	PG_CATCH();
 	{

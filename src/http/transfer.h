@@ -5,6 +5,7 @@
 #ifndef FLEX_TRANSFER_H
 #define FLEX_TRANSFER_H
 
+#include "http/endpoint.h"
 #include "request/request.h"
 
 typedef struct Transfer Transfer;
@@ -48,8 +49,7 @@ typedef struct TransferResult
 /* Called for each header of an answer, in order; the texts are the wire's. */
 typedef void (*HeaderVisitor)(void *state, const char *name, const char *value);
 
-extern Transfer *
-flex_transfer_prepare(const HttpRequest *request, const char *origin, const char *authorization, long timeout_ms);
+extern Transfer *flex_transfer_prepare(const HttpRequest *request, const Endpoint *endpoint, long timeout_ms);
 extern void *flex_transfer_handle(Transfer *transfer);
 extern bool flex_transfer_conclude(void *handle, int result);
 extern void flex_transfer_free(Transfer *transfer);

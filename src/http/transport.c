@@ -140,12 +140,12 @@ run_multi(curl_socket_t fd, int events)
  * then the answer has to wait while too many bytes of others are held.
  */
 Transfer *
-flex_transport_start(const HttpRequest *request, const char *origin, const char *authorization, long timeout_ms)
+flex_transport_start(const HttpRequest *request, const Endpoint *endpoint, long timeout_ms)
 {
 	Transfer *transfer;
 
 	open_multi();
-	transfer = flex_transfer_prepare(request, origin, authorization, timeout_ms);
+	transfer = flex_transfer_prepare(request, endpoint, timeout_ms);
 	if (curl_multi_add_handle(multi, flex_transfer_handle(transfer)) != CURLM_OK)
 	{
 		flex_transfer_free(transfer);

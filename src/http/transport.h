@@ -10,8 +10,7 @@
 
 #include "http/transfer.h"
 
-extern Transfer *
-flex_transport_start(const HttpRequest *request, const char *origin, const char *authorization, long timeout_ms);
+extern Transfer *flex_transport_start(const HttpRequest *request, const Endpoint *endpoint, long timeout_ms);
 extern void flex_transport_release(Transfer *transfer);
 extern void flex_transport_pump(void);
 extern bool flex_transport_wait(long timeout_ms);

@@ -1,19 +1,17 @@
 /*
- * credentials.c
- *		The Authorization header's value, from settings or from the file.
+ * credentials_file.c
+ *		The file that says as whom each role's requests are made.
  *
- * Settings made in the session go before the file.  The file is in the manner
- * of .pgpass: lines account_sid:role:user:secret, # for a comment, a backslash
- * before a colon or a backslash that is meant.  It is read again when it
- * changes; the line last used is kept, for the role and the account that it
- * was chosen for and no other.  Nothing here puts a secret into a message.
+ * It is in the manner of .pgpass: lines account_sid:role:user:secret, # for a
+ * comment, a backslash before a colon or a backslash that is meant.  It is read
+ * again when it changes; the line last used is kept, for the role and the account
+ * that it was chosen for and no other.  Nothing here puts a secret into a message.
  */
 #include "postgres.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/base64.h"
 #include "common/string.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -21,8 +19,7 @@
 #include "utils/memutils.h"
 
 #include "base/compat.h"
-#include "base/effective.h"
-#include "http/credentials.h"
+#include "http/credentials_file.h"
 
 enum
 {
@@ -34,73 +31,30 @@ enum
 };
 
 /* The last answer of the file, and what it depended on. */
-typedef struct FileAnswer
+static struct
 {
 	struct stat file;
 	char *path;
-	char *account;
+	char *account; /* that was asked for */
 	char *role;
-	char *authorization;
-} FileAnswer;
+	Credential credential; /* without a secret: nothing is kept */
+} kept;
 
-static FileAnswer kept;
-
-/* "Basic ..." for a user and a secret; palloc'd. */
-static char *
-basic_authorization(const char *user, const char *secret)
+/* Leave nothing of a secret in memory that is about to be let go. */
+void
+flex_credential_erase(Credential *credential)
 {
-	char *plain = psprintf("%s:%s", user, secret);
-	int length = strlen(plain);
-	int room = pg_b64_enc_len(length) + 1;
-	char *value = palloc(room + 6);
-	int written;
-
-	memcpy(value, "Basic ", 6);
-	written = pg_b64_encode((const void *) plain, length, value + 6, room);
-	explicit_bzero(plain, length);
-	pfree(plain);
-	if (written < 0)
-		elog(ERROR, "could not encode credentials");
-	value[6 + written] = '\0';
-	return value;
+	if (credential->secret != NULL)
+		explicit_bzero(credential->secret, strlen(credential->secret));
+	credential->secret = NULL;
 }
 
-/* Raise 55000 for settings that do not make a credential. */
+/* Raise 55000 for a file that cannot be taken at its word. */
 pg_noreturn static void
-raise_settings(const char *message, const char *hint)
+refuse_file(const char *message, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg_internal("%s", message), errhint("%s", hint)));
-}
-
-/*
- * The credential that the settings make, or NULL where they make none.  An API key
- * goes before the auth token, which has other uses, too, and may be set beside it.
- */
-static char *
-authorization_of_settings(void)
-{
-	const char *token = flex_effective_string(&flex_settings.auth_token);
-	const char *key = flex_effective_string(&flex_settings.api_key);
-	const char *secret = flex_effective_string(&flex_settings.api_secret);
-	const char *account = flex_effective_string(&flex_settings.account_sid);
-
-	/* A token that the session has given itself is for this call; a key that all have is not. */
-	if (flex_setting_is_set(token) && flex_effective_is_of_session(&flex_settings.auth_token) &&
-		!flex_effective_is_of_session(&flex_settings.api_key) &&
-		!flex_effective_is_of_session(&flex_settings.api_secret))
-		key = secret = "";
-	if (flex_setting_is_set(key) && !flex_setting_is_set(secret))
-		raise_settings("an API key is set without its secret", "Set flex_api.api_secret.");
-	if (flex_setting_is_set(secret) && !flex_setting_is_set(key))
-		raise_settings("an API secret is set without its key", "Set flex_api.api_key.");
-	if (flex_setting_is_set(key))
-		return basic_authorization(key, secret);
-	if (!flex_setting_is_set(token))
-		return NULL;
-	if (!flex_setting_is_set(account))
-		raise_settings("an auth token is set without its account", "Set flex_api.account_sid.");
-	return basic_authorization(account, token);
 }
 
 /* Raise 55000 unless the file is a plain one that its owner, we, can read alone. */
@@ -148,10 +102,9 @@ split_line(char *line, char *field[FIELDS])
 /* A line that fits. */
 typedef struct Line
 {
-	char *account;
+	Credential credential;
 	bool is_for_all; /* its role is * */
 	bool has_key;    /* an API key, not an account with its auth token */
-	char *authorization;
 } Line;
 
 /* Read a line; false when it gives the role nothing for the account (empty: any). */
@@ -162,14 +115,15 @@ read_line(char *text, const char *account, const char *role, Line *line)
 
 	if (text[0] == '#' || !split_line(text, field))
 		return false;
-	if (flex_setting_is_set(account) && strcmp(field[FIELD_ACCOUNT], account) != 0)
+	if (account[0] != '\0' && strcmp(field[FIELD_ACCOUNT], account) != 0)
 		return false;
 	line->is_for_all = strcmp(field[FIELD_ROLE], "*") == 0;
 	if (!line->is_for_all && strcmp(field[FIELD_ROLE], role) != 0)
 		return false;
-	line->account = pstrdup(field[FIELD_ACCOUNT]);
 	line->has_key = strncmp(field[FIELD_USER], "SK", 2) == 0;
-	line->authorization = basic_authorization(field[FIELD_USER], field[FIELD_SECRET]);
+	line->credential.account = pstrdup(field[FIELD_ACCOUNT]);
+	line->credential.user = pstrdup(field[FIELD_USER]);
+	line->credential.secret = pstrdup(field[FIELD_SECRET]);
 	return true;
 }
 
@@ -177,7 +131,8 @@ read_line(char *text, const char *account, const char *role, Line *line)
 static bool
 goes_before(const Line *line, const Line *found)
 {
-	return found->authorization == NULL || (line->has_key && !found->has_key && line->is_for_all == found->is_for_all);
+	return found->credential.secret == NULL ||
+		   (line->has_key && !found->has_key && line->is_for_all == found->is_for_all);
 }
 
 /*
@@ -195,8 +150,8 @@ next_line(FILE *file, StringInfo text)
 		if (c == '\0')
 		{
 			explicit_bzero(text->data, text->maxlen);
-			raise_settings("the credentials file has a null byte in it",
-						   "Write the file named by flex_api.credentials_file as plain text, in UTF-8.");
+			refuse_file("the credentials file has a null byte in it",
+						"Write the file named by flex_api.credentials_file as plain text, in UTF-8.");
 		}
 		appendStringInfoChar(text, (char) c);
 	}
@@ -208,8 +163,8 @@ next_line(FILE *file, StringInfo text)
  * token of the same role.  Where no account is asked for, lines for two accounts
  * are an error: a guess would spend the wrong one's.
  */
-static char *
-search_file(FILE *file, const char *account, const char *role, bool *ambiguous)
+static Credential
+search_lines(FILE *file, const char *account, const char *role, bool *is_ambiguous)
 {
 	StringInfoData text;
 	Line found = {0};
@@ -225,11 +180,17 @@ search_file(FILE *file, const char *account, const char *role, bool *ambiguous)
 		explicit_bzero(text.data, text.maxlen);
 		if (!fits)
 			continue;
-		*ambiguous |= found.authorization != NULL && strcmp(found.account, line.account) != 0;
+		*is_ambiguous |=
+			found.credential.secret != NULL && strcmp(found.credential.account, line.credential.account) != 0;
 		if (goes_before(&line, &found))
+		{
+			flex_credential_erase(&found.credential);
 			found = line;
+		}
+		else
+			flex_credential_erase(&line.credential);
 	}
-	return found.authorization;
+	return found.credential;
 }
 
 /* Raise 55000 for what could not be done, with the reason in errno. */
@@ -242,25 +203,25 @@ raise_unreadable(const char *action, const char *path)
 }
 
 /*
- * Look for the role's credential in the file that has been opened; NULL when it has
- * none.  It is checked before it is opened, for opening a pipe waits, and after, for
- * it may have been exchanged.
+ * Look for the role's credential in the file that has been opened.  It is checked
+ * before it is opened, for opening a pipe waits, and after, for it may have been
+ * exchanged.
  */
-static char *
+static Credential
 read_opened(FILE *file, const char *path, const char *account, const char *role, struct stat *status)
 {
-	bool ambiguous = false;
-	char *found;
+	bool is_ambiguous = false;
+	Credential found;
 
 	if (fstat(fileno(file), status) != 0)
 		raise_unreadable("open", path);
 	check_file(status, path);
-	found = search_file(file, account, role, &ambiguous);
+	found = search_lines(file, account, role, &is_ambiguous);
 	/* What it has not said could be another line for the role. */
 	if (ferror(file))
 		raise_unreadable("read", path);
-	if (ambiguous)
-		raise_settings("the credentials file has several accounts for this role", "Set flex_api.account_sid.");
+	if (is_ambiguous)
+		refuse_file("the credentials file has several accounts for this role", "Set flex_api.account_sid.");
 	return found;
 }
 
@@ -268,11 +229,11 @@ read_opened(FILE *file, const char *path, const char *account, const char *role,
  * Open the file and look for the role's credential.  The file is closed whatever is
  * raised: a sender catches that, and its transaction goes on.
  */
-static char *
+static Credential
 read_file(const char *path, const char *account, const char *role, struct stat *status)
 {
 	FILE *file;
-	char *volatile found = NULL;
+	Credential found = {0};
 
 	if (stat(path, status) != 0)
 		raise_unreadable("open", path);
@@ -296,27 +257,27 @@ read_file(const char *path, const char *account, const char *role, struct stat *
 static void
 forget_kept(void)
 {
-	if (kept.authorization != NULL)
-	{
-		explicit_bzero(kept.authorization, strlen(kept.authorization));
-		pfree(kept.authorization);
-		pfree(kept.role);
-		pfree(kept.account);
-		pfree(kept.path);
-	}
+	if (kept.credential.secret == NULL)
+		return;
+	explicit_bzero(kept.credential.secret, strlen(kept.credential.secret));
+	pfree(kept.credential.secret);
+	pfree(kept.credential.user);
+	pfree(kept.credential.account);
+	pfree(kept.role);
+	pfree(kept.account);
+	pfree(kept.path);
 	memset(&kept, 0, sizeof(kept));
 }
 
-/* Keep what the file gave, for as long as the file and the question stay. */
-static void
-keep(const char *path, const char *account, const char *role, const char *authorization, const struct stat *status)
+/* A copy of a credential in a context. */
+static Credential
+copy_credential(const Credential *credential, MemoryContext context)
 {
-	forget_kept();
-	kept.path = MemoryContextStrdup(TopMemoryContext, path);
-	kept.account = MemoryContextStrdup(TopMemoryContext, account);
-	kept.role = MemoryContextStrdup(TopMemoryContext, role);
-	kept.file = *status;
-	kept.authorization = MemoryContextStrdup(TopMemoryContext, authorization);
+	return (Credential){
+		.account = MemoryContextStrdup(context, credential->account),
+		.user = MemoryContextStrdup(context, credential->user),
+		.secret = MemoryContextStrdup(context, credential->secret),
+	};
 }
 
 /* True when the kept line answers this question and the file is as it was. */
@@ -325,7 +286,7 @@ kept_is_good(const char *path, const char *account, const char *role)
 {
 	struct stat now;
 
-	return kept.authorization != NULL && strcmp(kept.path, path) == 0 && strcmp(kept.account, account) == 0 &&
+	return kept.credential.secret != NULL && strcmp(kept.path, path) == 0 && strcmp(kept.account, account) == 0 &&
 		   strcmp(kept.role, role) == 0 && stat(path, &now) == 0 && now.st_ino == kept.file.st_ino &&
 		   now.st_dev == kept.file.st_dev && now.st_size == kept.file.st_size && now.st_mode == kept.file.st_mode &&
 		   now.st_uid == kept.file.st_uid && now.st_mtim.tv_sec == kept.file.st_mtim.tv_sec &&
@@ -333,20 +294,22 @@ kept_is_good(const char *path, const char *account, const char *role)
 		   now.st_ctim.tv_nsec == kept.file.st_ctim.tv_nsec;
 }
 
-/* A role's credential from the file; raises 55000 when it has none. */
-static char *
-authorization_of_file(Oid role_id, const char *account)
+/*
+ * The credential of a role, for an account or (empty) for the one that it has.
+ * Raises 55000 when the file has none or cannot be read.
+ */
+Credential
+flex_credentials_file_find(const char *path, Oid role_id, const char *account)
 {
-	const char *path = flex_settings.credentials_file;
 	const char *role = GetUserNameFromId(role_id, false);
 	struct stat status;
-	char *found;
+	Credential found;
 
 	if (kept_is_good(path, account, role))
-		return pstrdup(kept.authorization);
+		return copy_credential(&kept.credential, CurrentMemoryContext);
 	forget_kept();
 	found = read_file(path, account, role, &status);
-	if (found == NULL)
+	if (found.secret == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("the credentials file has no line for role \"%s\"%s%s%s", role,
 							   account[0] ? " and account \"" : "", account, account[0] ? "\"" : ""),
@@ -355,36 +318,10 @@ authorization_of_file(Oid role_id, const char *account)
 											 "that it has.")
 								   : errhint("Add a line account_sid:role:user:secret to the file named by "
 											 "flex_api.credentials_file.")));
-	keep(path, account, role, found, &status);
+	kept.path = MemoryContextStrdup(TopMemoryContext, path);
+	kept.account = MemoryContextStrdup(TopMemoryContext, account);
+	kept.role = MemoryContextStrdup(TopMemoryContext, role);
+	kept.file = status;
+	kept.credential = copy_credential(&found, TopMemoryContext);
 	return found;
-}
-
-/* True when the settings are for the account, or any will do. */
-static bool
-settings_are_for(const char *account)
-{
-	const char *own = flex_effective_string(&flex_settings.account_sid);
-
-	return account[0] == '\0' || !flex_setting_is_set(own) || strcmp(account, own) == 0;
-}
-
-/*
- * The value of the Authorization header: of the settings that count for a call of
- * the current role, or the role's from the file; palloc'd, a secret.  account NULL
- * means the one that the settings name; for another, only the file can help.
- * Raises 55000 when there are no credentials or they contradict each other.
- */
-char *
-flex_credentials_authorization(Oid role, const char *account)
-{
-	const char *wanted = account != NULL ? account : flex_effective_string(&flex_settings.account_sid);
-	char *authorization = settings_are_for(wanted) ? authorization_of_settings() : NULL;
-
-	if (authorization != NULL)
-		return authorization;
-	if (flex_setting_is_set(flex_settings.credentials_file))
-		return authorization_of_file(role, wanted);
-	raise_settings("no credentials for the Flex API are set",
-				   "Set flex_api.credentials_file, or flex_api.account_sid with flex_api.auth_token, or "
-				   "flex_api.api_key with flex_api.api_secret.");
 }

@@ -1,0 +1,197 @@
+/*
+ * endpoint.c
+ *		Where a request goes, and as whom, from the settings.
+ *
+ * An endpoint is made once per request, and nothing else in http/ asks the settings
+ * for an address, a proxy, the file of authorities or a secret.  What another source
+ * will give (a server and its user mappings) becomes an Endpoint, too, here.
+ *
+ * Of the credentials, those set in the session go before the file's.
+ */
+#include "postgres.h"
+
+#include "common/base64.h"
+
+#include "base/compat.h"
+#include "base/effective.h"
+#include "http/credentials_file.h"
+#include "http/endpoint.h"
+
+#define DEFAULT_DOMAIN "twilio.com"
+
+/* The edge that a region implies, or NULL for a region we know nothing of. */
+static const char *
+edge_of_region(const char *region)
+{
+	static const char *const known[][2] = {
+		{"au1", "sydney"},
+		{"ie1", "dublin"},
+		{"us1", "ashburn"},
+	};
+
+	for (size_t i = 0; i < lengthof(known); i++)
+	{
+		if (strcmp(region, known[i][0]) == 0)
+			return known[i][1];
+	}
+	return NULL;
+}
+
+/*
+ * Scheme, host, port and path that are put before the path of each request,
+ * without a slash at the end.  Raises 55000 for a region whose edge is not known.
+ */
+static char *
+origin_of_settings(void)
+{
+	const char *region = flex_effective_string(&flex_settings.region);
+	const char *edge = flex_effective_string(&flex_settings.edge);
+
+	if (flex_setting_is_set(flex_settings.base_url))
+	{
+		char *origin = pstrdup(flex_settings.base_url);
+
+		/* The setting allows one slash at the end. */
+		if (origin[strlen(origin) - 1] == '/')
+			origin[strlen(origin) - 1] = '\0';
+		return origin;
+	}
+	if (!flex_setting_is_set(edge) && !flex_setting_is_set(region))
+		return pstrdup("https://flex-api." DEFAULT_DOMAIN);
+	if (!flex_setting_is_set(region))
+		region = "us1";
+	if (!flex_setting_is_set(edge))
+		edge = edge_of_region(region);
+	if (edge == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("no edge is known for region \"%s\"", region), errhint("Set flex_api.edge.")));
+	return psprintf("https://flex-api.%s.%s." DEFAULT_DOMAIN, edge, region);
+}
+
+/* Raise 55000 for settings that do not make a credential. */
+pg_noreturn static void
+raise_settings(const char *message, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg_internal("%s", message), errhint("%s", hint)));
+}
+
+/*
+ * The credential that the settings make, or one without a secret where they make
+ * none.  An API key goes before the auth token, which has other uses, too, and may be
+ * set beside it.
+ */
+static Credential
+credential_of_settings(void)
+{
+	const char *token = flex_effective_string(&flex_settings.auth_token);
+	const char *key = flex_effective_string(&flex_settings.api_key);
+	const char *secret = flex_effective_string(&flex_settings.api_secret);
+	const char *account = flex_effective_string(&flex_settings.account_sid);
+
+	/* A token that the session has given itself is for this call; a key that all have is not. */
+	if (flex_setting_is_set(token) && flex_effective_is_of_session(&flex_settings.auth_token) &&
+		!flex_effective_is_of_session(&flex_settings.api_key) &&
+		!flex_effective_is_of_session(&flex_settings.api_secret))
+		key = secret = "";
+	if (flex_setting_is_set(key) && !flex_setting_is_set(secret))
+		raise_settings("an API key is set without its secret", "Set flex_api.api_secret.");
+	if (flex_setting_is_set(secret) && !flex_setting_is_set(key))
+		raise_settings("an API secret is set without its key", "Set flex_api.api_key.");
+	if (flex_setting_is_set(key))
+		return (Credential){.account = pstrdup(account), .user = pstrdup(key), .secret = pstrdup(secret)};
+	if (!flex_setting_is_set(token))
+		return (Credential){0};
+	if (!flex_setting_is_set(account))
+		raise_settings("an auth token is set without its account", "Set flex_api.account_sid.");
+	return (Credential){.account = pstrdup(account), .user = pstrdup(account), .secret = pstrdup(token)};
+}
+
+/*
+ * As whom a role's request is made: as the settings say that count for a call of the
+ * current role, or as the file says of the role.  For another account than that of the
+ * settings, only the file can help.  Raises 55000 when there are no credentials or they
+ * contradict each other.
+ */
+static Credential
+find_credential(Oid role, const char *account)
+{
+	const char *own_account = flex_effective_string(&flex_settings.account_sid);
+	bool any_will_do = account[0] == '\0' || !flex_setting_is_set(own_account);
+
+	if (any_will_do || strcmp(account, own_account) == 0)
+	{
+		Credential credential = credential_of_settings();
+
+		if (credential.secret != NULL)
+			return credential;
+	}
+	if (flex_setting_is_set(flex_settings.credentials_file))
+		return flex_credentials_file_find(flex_settings.credentials_file, role, account);
+	raise_settings("no credentials for the Flex API are set",
+				   "Set flex_api.credentials_file, or flex_api.account_sid with flex_api.auth_token, or "
+				   "flex_api.api_key with flex_api.api_secret.");
+}
+
+/* The header's value for a user and a secret. */
+static char *
+basic_authorization(const Credential *credential)
+{
+	char *plain = psprintf("%s:%s", credential->user, credential->secret);
+	int length = strlen(plain);
+	int room = pg_b64_enc_len(length) + 1;
+	char *value = palloc(room + 6);
+	int written;
+
+	memcpy(value, "Basic ", 6);
+	written = pg_b64_encode((const void *) plain, length, value + 6, room);
+	explicit_bzero(plain, length);
+	pfree(plain);
+	if (written < 0)
+		elog(ERROR, "could not encode credentials");
+	value[6 + written] = '\0';
+	return value;
+}
+
+/* Leave nothing of the secret in memory; a context's reset calls this. */
+static void
+erase_secret(void *argument)
+{
+	Endpoint *endpoint = argument;
+
+	if (endpoint->authorization != NULL)
+		explicit_bzero(endpoint->authorization, strlen(endpoint->authorization));
+}
+
+/*
+ * The endpoint of a role's request, as the settings have it that count for a call of
+ * the current role.  account NULL means the one that they name.  Raises 55000 when
+ * they do not say enough, or contradict each other.
+ */
+Endpoint *
+flex_endpoint_of_settings(Oid role, const char *account, bool with_authorization)
+{
+	const char *wanted = account != NULL ? account : flex_effective_string(&flex_settings.account_sid);
+	Endpoint *endpoint = palloc0(sizeof(Endpoint));
+	bool uses_proxy;
+
+	endpoint->erase = (MemoryContextCallback){.func = erase_secret, .arg = endpoint};
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &endpoint->erase);
+	endpoint->origin = origin_of_settings();
+	/* Plain http is for this machine alone, and would show a proxy the credentials. */
+	uses_proxy = pg_strncasecmp(endpoint->origin, "http://", 7) != 0 && flex_setting_is_set(flex_settings.proxy);
+	endpoint->proxy = pstrdup(uses_proxy ? flex_settings.proxy : "");
+	if (flex_setting_is_set(flex_settings.ca_file))
+		endpoint->ca_file = pstrdup(flex_settings.ca_file);
+	endpoint->account = pstrdup(wanted);
+	if (with_authorization)
+	{
+		Credential credential = find_credential(role, wanted);
+
+		endpoint->authorization = basic_authorization(&credential);
+		if (credential.account[0] != '\0')
+			endpoint->account = credential.account;
+		flex_credential_erase(&credential);
+	}
+	return endpoint;
+}

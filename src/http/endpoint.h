@@ -1,0 +1,24 @@
+/*
+ * endpoint.h
+ *		Where a request goes, and as whom.
+ */
+#ifndef FLEX_ENDPOINT_H
+#define FLEX_ENDPOINT_H
+
+/*
+ * All that a request needs to know of the other side, from one source.  It lives in
+ * the memory context that it was made in, whose end erases the secret.
+ */
+typedef struct Endpoint
+{
+	char *origin;        /* scheme, host, port and a gateway's path, without a slash at the end */
+	char *authorization; /* value of the header, a secret; NULL: the request brings its own */
+	char *proxy;         /* "": none, not that of the environment either */
+	char *ca_file;       /* NULL: the authorities that libcurl was built to trust */
+	char *account;       /* "": not known */
+	MemoryContextCallback erase;
+} Endpoint;
+
+extern Endpoint *flex_endpoint_of_settings(Oid role, const char *account, bool with_authorization);
+
+#endif /* FLEX_ENDPOINT_H */
