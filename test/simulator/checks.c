@@ -11,45 +11,12 @@
 #include <string.h>
 #include <strings.h>
 
+#include "accounts.h"
 #include "checks.h"
 #include "json_text.h"
-#include "options.h"
 
 /* Chat attributes and pre-engagement data may have so many bytes. */
 #define MAX_ENGAGEMENT_DATA (16 * 1024)
-
-static char *account_credentials;
-static char *key_credentials;
-
-/* The base64 of "user:password". */
-static char *
-encode_credentials(const char *user, const char *password)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	Text plain = {0};
-	Text text = {0};
-
-	text_printf(&plain, "%s:%s", user, password);
-	for (size_t i = 0; i < plain.length; i += 3)
-	{
-		unsigned int bits = 0;
-
-		for (size_t j = 0; j < 3; j++)
-			bits = bits << 8 | (i + j < plain.length ? (unsigned char) plain.data[i + j] : 0);
-		for (size_t j = 0; j < 4; j++)
-			text_add(&text, i + j > plain.length ? "=" : &digits[bits >> (18 - 6 * j) & 63], 1);
-	}
-	text_free(&plain);
-	return text_take(&text);
-}
-
-/* Prepares the credentials to compare with; call it once, after the options. */
-void
-checks_start(void)
-{
-	account_credentials = encode_credentials(options.account, options.token);
-	key_credentials = encode_credentials(options.key, options.secret);
-}
 
 /* Refuses the request, in the shape of its endpoint. Always returns false. */
 bool
@@ -78,11 +45,13 @@ check_credentials(Request *request)
 {
 	const char *header = request_header(request, "Authorization");
 
-	if (header != NULL && strncasecmp(header, "Basic ", 6) == 0 &&
-		(strcmp(header + 6, account_credentials) == 0 || strcmp(header + 6, key_credentials) == 0))
-		return true;
-	if (header != NULL && strncmp(request->path, "/v1/Insights", 12) == 0 &&
-		strcmp(header, "Bearer insights-token") == 0)
+	request->account = NULL;
+	if (header != NULL && strncasecmp(header, "Basic ", 6) == 0)
+		request->account = accounts_of_credentials(header + 6);
+	else if (header != NULL && strncmp(request->path, "/v1/Insights", 12) == 0 &&
+			 strcmp(header, "Bearer insights-token") == 0)
+		request->account = accounts_default();
+	if (request->account != NULL)
 		return true;
 	/* The gateway refuses, and so in its own shape, whatever lies behind it. */
 	return answer_problem(&request->answer, SHAPE_TWILIO, request->path, 401, 20003, NULL, "Authenticate");

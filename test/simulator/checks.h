@@ -10,7 +10,6 @@
 #define DEFAULT_PAGE_SIZE 50
 #define MAX_PAGE_SIZE 1000
 
-extern void checks_start(void);
 extern bool check_request(Request *request);
 extern bool refuse(Request *request, int status, int code, const char *parameter, const char *format, ...)
 	__attribute__((format(printf, 5, 6)));

@@ -8,6 +8,7 @@
 #include "control.h"
 #include "faults.h"
 #include "json_text.h"
+#include "limits.h"
 #include "options.h"
 #include "record.h"
 #include "seed.h"
@@ -123,6 +124,57 @@ change_settings(json_object *wish, Answer *answer)
 	return true;
 }
 
+/* POST limits: any of per_account, per_operation and operations, from now on; answers all of them. */
+static bool
+change_limits(json_object *wish, Answer *answer)
+{
+	const char *problem = NULL;
+	const char *what = NULL;
+
+	if (!limits_change(wish, &problem, &what))
+		return complain(answer, problem, what);
+	limits_write(&answer->body);
+	return true;
+}
+
+/* GET limits. */
+static bool
+show_limits(json_object *wish, Answer *answer)
+{
+	(void) wish;
+	limits_write(&answer->body);
+	return true;
+}
+
+/* DELETE limits: none any more. */
+static bool
+clear_limits(json_object *wish, Answer *answer)
+{
+	(void) wish;
+	limits_clear();
+	answer->status = 204;
+	return true;
+}
+
+/* GET seconds: what was accepted and refused in each of the last ones. */
+static bool
+show_seconds(json_object *wish, Answer *answer)
+{
+	(void) wish;
+	limits_write_seconds(&answer->body);
+	return true;
+}
+
+/* DELETE seconds: forget them. */
+static bool
+clear_seconds(json_object *wish, Answer *answer)
+{
+	(void) wish;
+	limits_forget_seconds();
+	answer->status = 204;
+	return true;
+}
+
 /* POST faults: one, or an array of them, behind those that are there. */
 static bool
 add_faults(json_object *wish, Answer *answer)
@@ -167,11 +219,21 @@ show_health(json_object *wish, Answer *answer)
 }
 
 static const Command commands[] = {
-	{"POST", "reset", reset},           {"POST", "seed", seed},
-	{"GET", "requests", show_requests}, {"DELETE", "requests", clear_requests},
-	{"GET", "counters", show_counters}, {"POST", "settings", change_settings},
-	{"POST", "faults", add_faults},     {"GET", "faults", show_faults},
-	{"DELETE", "faults", clear_faults}, {"GET", "health", show_health},
+	{"POST", "reset", reset},
+	{"POST", "seed", seed},
+	{"GET", "requests", show_requests},
+	{"DELETE", "requests", clear_requests},
+	{"GET", "counters", show_counters},
+	{"POST", "settings", change_settings},
+	{"POST", "faults", add_faults},
+	{"GET", "faults", show_faults},
+	{"DELETE", "faults", clear_faults},
+	{"GET", "health", show_health},
+	{"POST", "limits", change_limits},
+	{"GET", "limits", show_limits},
+	{"DELETE", "limits", clear_limits},
+	{"GET", "seconds", show_seconds},
+	{"DELETE", "seconds", clear_seconds},
 };
 
 /* The command of that method and name, or NULL. */

@@ -9,7 +9,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "checks.h"
+#include "accounts.h"
 #include "documents.h"
 #include "facts.h"
 #include "identifiers.h"
@@ -56,7 +56,7 @@ main(int count, char **arguments)
 		return EXIT_FAILURE;
 	identifiers_start();
 	kinds_derive();
-	checks_start();
+	accounts_start();
 	service_start();
 	wakeups_start();
 	if (!record_start(options.journal) || !server_start())

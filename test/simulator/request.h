@@ -39,7 +39,8 @@ typedef struct Request
 	json_object *json;
 	const Route *route;
 	const Operation *operation;
-	char base[300]; /* scheme and host, for URLs in the answer */
+	struct Account *account; /* whose credentials it carries; NULL before they were checked */
+	char base[300];          /* scheme and host, for URLs in the answer */
 	char request_id[SID_LENGTH + 1];
 	int64_t started_us;
 	int64_t number; /* of the API request, from 1 */

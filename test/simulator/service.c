@@ -10,6 +10,7 @@
 #include "checks.h"
 #include "documents.h"
 #include "json_text.h"
+#include "limits.h"
 #include "list.h"
 #include "options.h"
 #include "rates.h"
@@ -31,6 +32,8 @@ service_reset(void)
 	store_clear();
 	documents_reset();
 	rates_reset();
+	limits_clear();
+	limits_forget_seconds();
 }
 
 /*
@@ -191,7 +194,7 @@ serve_resource(Request *request, const Kind *kind)
 void
 serve(Request *request)
 {
-	if (!check_request(request) || !check_rate(request))
+	if (!check_request(request) || !check_limit(request) || !check_rate(request))
 		return;
 	request->answer.status = request->operation->success;
 	if (request->route->kind == NULL)
