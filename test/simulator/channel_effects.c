@@ -18,7 +18,8 @@ bool
 require_flow(Change *change)
 {
 	const char *sid = json_text_member(change->members, "flex_flow_sid");
-	Resource *flow = sid ? store_find(store_list(kinds_of_shape("/v1/FlexFlows"), NULL), sid) : NULL;
+	Resource *flow =
+		sid ? store_find(store_list(change->request->account, kinds_of_shape("/v1/FlexFlows"), NULL), sid) : NULL;
 	json_object *members;
 
 	if (flow == NULL)
@@ -90,6 +91,7 @@ typedef struct Contact
 	const char *conversation;
 	const char *type;
 	const char *initiator; /* NULL for an invite */
+	const Account *account;
 } Contact;
 
 /* Adds a member that is a text, unless there is none. */
@@ -160,7 +162,7 @@ complete_routing(json_object *routing, const Contact *contact)
 	json_object_put(rest);
 	for (int i = 0; i < 3; i++)
 		json_object_object_add(properties, dates[i], json_object_new_int64(time(NULL)));
-	json_object_object_add(properties, "account_sid", json_object_new_string(options.account));
+	json_object_object_add(properties, "account_sid", json_object_new_string(contact->account->sid));
 	json_object_object_del(properties, "sid");
 	add_missing_sid(properties, "sid", "WT");
 	add_missing_sid(properties, "workspace_sid", "WS");
@@ -197,7 +199,8 @@ prepare_interaction(Change *change)
 	json_object *routing = json_member(change->members, "routing");
 	const char *type = json_text_member(channel, "type");
 	const Kind *channels = kinds_of_shape("/v1/Interactions/{}/Channels");
-	Contact contact = {.interaction = json_text_member(change->members, "sid"), .type = type};
+	Contact contact = {
+		.interaction = json_text_member(change->members, "sid"), .type = type, .account = change->request->account};
 	json_object *shown;
 	char sid[SID_LENGTH + 1];
 	char invite[SID_LENGTH + 1];
@@ -231,13 +234,15 @@ open_channel(Change *change)
 	const Kind *kind = kinds_of_shape("/v1/Interactions/{}/Channels");
 	const Pair *sent = request_pair(change->request, "Channel", false);
 	json_object *shown = json_member(change->members, "channel");
-	json_object *members = resource_blank(kind, change->resource, json_text_member(shown, "sid"));
+	json_object *members =
+		resource_blank(change->request->account, kind, change->resource, json_text_member(shown, "sid"));
 	json_object *channel = NULL;
 	Resource *resource;
 
 	json_object_object_add(members, "type", json_object_get(json_member(shown, "type")));
 	json_object_object_add(members, "status", json_object_new_string("setup"));
-	resource = store_add(store_list(kind, change->resource), json_text_member(shown, "sid"), NULL, members);
+	resource = store_add(store_list(change->request->account, kind, change->resource), json_text_member(shown, "sid"),
+						 NULL, members);
 	resource->due_us = now_us() + options.setup_ms * 1000;
 	if (sent != NULL && json_read(sent->value, sent->length, &channel))
 		resource->fails = json_object_get_boolean(json_member(json_member(channel, "properties"), "fail"));
@@ -315,7 +320,8 @@ route_invite(Change *change)
 										 .channel = channel->sid,
 										 .invite = json_text_member(change->members, "sid"),
 										 .conversation = conversation,
-										 .type = json_text_member(shown, "type")});
+										 .type = json_text_member(shown, "type"),
+										 .account = change->request->account});
 	free(conversation);
 	json_object_put(shown);
 	return true;

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "accounts.h"
 #include "checks.h"
 #include "json_text.h"
 
@@ -43,15 +42,11 @@ refuse_missing(Request *request)
 static bool
 check_credentials(Request *request)
 {
-	const char *header = request_header(request, "Authorization");
+	bool insights = strncmp(request->path, "/v1/Insights", 12) == 0;
 
-	request->account = NULL;
-	if (header != NULL && strncasecmp(header, "Basic ", 6) == 0)
-		request->account = accounts_of_credentials(header + 6);
-	else if (header != NULL && strncmp(request->path, "/v1/Insights", 12) == 0 &&
-			 strcmp(header, "Bearer insights-token") == 0)
-		request->account = accounts_default();
-	if (request->account != NULL)
+	request->credential = accounts_credential(request_header(request, "Authorization"), insights);
+	request->account = request->credential ? request->credential->account : NULL;
+	if (request->account != NULL && !request->account->suspended)
 		return true;
 	/* The gateway refuses, and so in its own shape, whatever lies behind it. */
 	return answer_problem(&request->answer, SHAPE_TWILIO, request->path, 401, 20003, NULL, "Authenticate");
@@ -66,6 +61,15 @@ check_operation(Request *request)
 	if (request->operation == NULL)
 		return refuse(request, 405, 20004, NULL, "Method not allowed");
 	return true;
+}
+
+/* A restricted key is for the operations that it names; the gateway refuses others. */
+static bool
+check_permission(Request *request)
+{
+	if (credential_allows(request->credential, request->operation->function))
+		return true;
+	return answer_problem(&request->answer, SHAPE_TWILIO, request->path, 403, 20403, NULL, "Forbidden");
 }
 
 /* The body must be of the operation's media type; an empty form needs none. */
@@ -306,6 +310,6 @@ check_json(Request *request)
 bool
 check_request(Request *request)
 {
-	return check_credentials(request) && check_operation(request) && check_media_type(request) && check_path(request) &&
-		   check_parameters(request) && check_json(request);
+	return check_credentials(request) && check_operation(request) && check_permission(request) &&
+		   check_media_type(request) && check_path(request) && check_parameters(request) && check_json(request);
 }

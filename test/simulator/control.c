@@ -51,22 +51,29 @@ reset(json_object *wish, Answer *answer)
 	return true;
 }
 
-/* POST seed: so many rows for each collection named. */
+/* POST seed: so many rows for each collection named, of the first account or of "account_sid". */
 static bool
 seed(json_object *wish, Answer *answer)
 {
 	const char *comma = "{";
+	const char *sid = json_text_member(wish, "account_sid");
+	Account *account = sid ? accounts_of_sid(sid) : accounts_get(0);
 
+	if (account == NULL)
+		return complain(answer, "no such account", sid);
 	json_object_object_foreach(wish, name, count)
 	{
 		const Kind *kind = kinds_named(name);
 
+		if (strcmp(name, "account_sid") == 0)
+			continue;
 		if (kind == NULL || kind->parent != NULL)
 			return complain(answer, "no such collection", name);
-		seed_rows(kind, json_object_get_int64(count));
+		seed_rows(account, kind, json_object_get_int64(count));
 		text_add_string(&answer->body, comma);
 		text_add_json_string(&answer->body, name);
-		text_printf(&answer->body, ":%zu", store_list(kind, NULL)->count - store_list(kind, NULL)->dead);
+		text_printf(&answer->body, ":%zu",
+					store_list(account, kind, NULL)->count - store_list(account, kind, NULL)->dead);
 		comma = ",";
 	}
 	text_add_string(&answer->body, *comma == '{' ? "{}" : "}");
@@ -124,15 +131,35 @@ change_settings(json_object *wish, Answer *answer)
 	return true;
 }
 
+/* POST accounts: adds or changes some; answers all. */
+static bool
+change_accounts(json_object *wish, Answer *answer)
+{
+	Problem problem;
+
+	if (!accounts_change(wish, &problem))
+		return complain(answer, problem.what, problem.where);
+	accounts_write(&answer->body);
+	return true;
+}
+
+/* GET accounts. */
+static bool
+show_accounts(json_object *wish, Answer *answer)
+{
+	(void) wish;
+	accounts_write(&answer->body);
+	return true;
+}
+
 /* POST limits: any of per_account, per_operation and operations, from now on; answers all of them. */
 static bool
 change_limits(json_object *wish, Answer *answer)
 {
-	const char *problem = NULL;
-	const char *what = NULL;
+	Problem problem;
 
-	if (!limits_change(wish, &problem, &what))
-		return complain(answer, problem, what);
+	if (!limits_change(wish, &problem))
+		return complain(answer, problem.what, problem.where);
 	limits_write(&answer->body);
 	return true;
 }
@@ -229,6 +256,8 @@ static const Command commands[] = {
 	{"GET", "faults", show_faults},
 	{"DELETE", "faults", clear_faults},
 	{"GET", "health", show_health},
+	{"POST", "accounts", change_accounts},
+	{"GET", "accounts", show_accounts},
 	{"POST", "limits", change_limits},
 	{"GET", "limits", show_limits},
 	{"DELETE", "limits", clear_limits},

@@ -3,37 +3,33 @@
  *	  samples.json is an object from paths to what is there at the start: an
  *	  object for a document, an array for the rows of a collection.
  */
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "documents.h"
+#include "json_file.h"
 #include "json_text.h"
-#include "options.h"
 #include "store.h"
 
-static json_object *samples;   /* as read */
-static json_object *documents; /* as they are now */
+static json_object *samples; /* as read */
 
 /* Reads the samples; false, with a message, if that is not possible. */
 bool
 documents_read(const char *file)
 {
-	samples = json_object_from_file(file);
-	if (samples == NULL)
-		fprintf(stderr, "flex_simulator: could not read %s: %s\n", file, json_util_get_last_err());
+	samples = json_read_file(file);
 	return samples != NULL;
 }
 
 /* Sets what is the same in all samples: the account and the URL. */
 static void
-adapt_sample(json_object *members, const char *path)
+adapt_sample(const Account *account, json_object *members, const char *path)
 {
 	Text url = {0};
 
 	text_printf(&url, "%c%s", BASE_URL_MARK, path);
 	if (json_object_object_get_ex(members, "account_sid", NULL))
-		json_object_object_add(members, "account_sid", json_object_new_string(options.account));
+		json_object_object_add(members, "account_sid", json_object_new_string(account->sid));
 	if (json_object_object_get_ex(members, "url", NULL))
 		json_object_object_add(members, "url", json_object_new_string_len(url.data, (int) url.length));
 	text_free(&url);
@@ -41,7 +37,7 @@ adapt_sample(json_object *members, const char *path)
 
 /* Adds the rows that a collection has from the start. */
 static void
-add_rows(const char *path, json_object *rows)
+add_rows(Account *account, const char *path, json_object *rows)
 {
 	const Kind *kind = kinds_of_shape(path);
 
@@ -61,31 +57,31 @@ add_rows(const char *path, json_object *rows)
 				sid = json_object_get_string(value);
 		}
 		text_printf(&row_path, "%s/%s", path, sid ? sid : "");
-		adapt_sample(members, row_path.data);
-		store_add(store_list(kind, NULL), sid ? sid : "", NULL, members);
+		adapt_sample(account, members, row_path.data);
+		store_add(store_list(account, kind, NULL), sid ? sid : "", NULL, members);
 		text_free(&row_path);
 		json_object_put(members);
 	}
 }
 
-/* Makes everything as it was at the start; clear the store before. */
+/* Makes what an account has as it was at the start; clear its store before. */
 void
-documents_reset(void)
+documents_reset(Account *account)
 {
-	json_object_put(documents);
-	documents = json_object_new_object();
+	json_object_put(account->documents);
+	account->documents = json_object_new_object();
 	json_object_object_foreach(samples, path, sample)
 	{
 		json_object *copy = NULL;
 
 		if (json_object_is_type(sample, json_type_array))
 		{
-			add_rows(path, sample);
+			add_rows(account, path, sample);
 			continue;
 		}
 		json_object_deep_copy(sample, &copy, NULL);
-		adapt_sample(copy, path);
-		json_object_object_add(documents, path, copy);
+		adapt_sample(account, copy, path);
+		json_object_object_add(account->documents, path, copy);
 	}
 }
 
@@ -94,9 +90,9 @@ documents_reset(void)
  * Insights session, which is made anew each time, lasts an hour from now.
  */
 json_object *
-document_members(const char *path)
+document_members(const Account *account, const char *path)
 {
-	json_object *members = json_object_get(json_member(documents, path));
+	json_object *members = json_object_get(json_member(account->documents, path));
 	time_t end = time(NULL) + 3600;
 	char text[DATE_LENGTH + 1];
 	struct tm parts;
@@ -111,7 +107,7 @@ document_members(const char *path)
 
 /* Replaces a document. The members stay the caller's, too. */
 void
-document_replace(const char *path, json_object *members)
+document_replace(Account *account, const char *path, json_object *members)
 {
-	json_object_object_add(documents, path, json_object_get(members));
+	json_object_object_add(account->documents, path, json_object_get(members));
 }

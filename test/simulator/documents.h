@@ -9,9 +9,11 @@
 #include <json-c/json.h>
 #include <stdbool.h>
 
+#include "accounts.h"
+
 extern bool documents_read(const char *file);
-extern void documents_reset(void);
-extern json_object *document_members(const char *path);
-extern void document_replace(const char *path, json_object *members);
+extern void documents_reset(Account *account);
+extern json_object *document_members(const Account *account, const char *path);
+extern void document_replace(Account *account, const char *path, json_object *members);
 
 #endif

@@ -244,6 +244,16 @@ facts_operation(int number)
 	return &operations[number];
 }
 
+/* The operation whose SQL function has that name, or NULL. */
+const Operation *
+facts_operation_named(const char *function)
+{
+	for (int i = 0; i < operation_count; i++)
+		if (strcmp(operations[i].function, function) == 0)
+			return &operations[i];
+	return NULL;
+}
+
 /* How many routes there are. */
 int
 facts_route_count(void)

@@ -118,6 +118,7 @@ typedef struct Route
 extern bool facts_read(const char *directory);
 extern int facts_operation_count(void);
 extern const Operation *facts_operation(int number);
+extern const Operation *facts_operation_named(const char *function);
 extern int facts_route_count(void);
 extern Route *facts_routes(void);
 extern const Member *schema_member(const Schema *schema, const char *name);

@@ -35,7 +35,8 @@ set_category(Change *change)
 
 	if (pair == NULL)
 		return true;
-	resource = store_find(store_list(kinds_of_shape(QUALITY "Categories"), NULL), pair->value);
+	resource =
+		store_find(store_list(change->request->account, kinds_of_shape(QUALITY "Categories"), NULL), pair->value);
 	if (resource == NULL)
 		return refuse(change->request, 400, 20001, "CategorySid", "Category %s not found", pair->value);
 	members = store_members(resource);
@@ -52,7 +53,7 @@ bool
 describe_question(Change *change)
 {
 	const char *id = json_text_member(change->members, "answer_set_id");
-	json_object *settings = document_members(QUALITY "Settings/AnswerSets");
+	json_object *settings = document_members(change->request->account, QUALITY "Settings/AnswerSets");
 	json_object *sets = json_member(settings, "answer_sets");
 
 	for (size_t i = 0; id != NULL && sets != NULL && i < json_object_array_length(sets); i++)
@@ -72,7 +73,7 @@ collect_questions(Change *change)
 {
 	static const char *const hidden[] = {"account_sid", "url", "answer_set"};
 	const Request *request = change->request;
-	List *all = store_list(kinds_of_shape(QUALITY "Questions"), NULL);
+	List *all = store_list(request->account, kinds_of_shape(QUALITY "Questions"), NULL);
 	json_object *questions = NULL;
 
 	for (size_t i = 0; i < request->pair_count; i++)
@@ -115,9 +116,9 @@ stamp(Change *change)
 
 /* The name of a questionnaire, or null. */
 static json_object *
-questionnaire_name(const char *sid)
+questionnaire_name(Account *account, const char *sid)
 {
-	Resource *resource = store_find(store_list(kinds_of_shape(QUALITY "Questionnaires"), NULL), sid);
+	Resource *resource = store_find(store_list(account, kinds_of_shape(QUALITY "Questionnaires"), NULL), sid);
 	json_object *members = resource ? store_members(resource) : NULL;
 	json_object *name = json_object_get(json_member(members, "name"));
 
@@ -140,8 +141,9 @@ describe_assessment(Change *change)
 	json_object_object_add(question, "name", sent_text(change, "MetricName"));
 	json_object_object_add(question, "category", category);
 	json_object_object_add(questionnaire, "questionnaire_sid", sent_text(change, "QuestionnaireSid"));
-	json_object_object_add(questionnaire, "name",
-						   questionnaire_name(request_pair(change->request, "QuestionnaireSid", false)->value));
+	json_object_object_add(
+		questionnaire, "name",
+		questionnaire_name(change->request->account, request_pair(change->request, "QuestionnaireSid", false)->value));
 	json_object_object_add(questionnaire, "question", question);
 	json_object_object_add(assessment, "questionnaire", questionnaire);
 	json_object_object_add(change->members, "assessment", assessment);

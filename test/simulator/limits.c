@@ -50,9 +50,6 @@ typedef struct Meter
 static double per_account = NO_LIMIT;   /* all operations of an account together */
 static double per_operation = NO_LIMIT; /* each operation by itself */
 static double *of_operation;            /* by number, where it differs; NULL for nowhere */
-static Meter *meters;                   /* by account, then operation */
-static Window *windows;                 /* by account */
-static int accounts_known;
 
 /* Forgets the times of a window. */
 static void
@@ -62,21 +59,13 @@ clear_window(Window *window)
 	*window = (Window){0};
 }
 
-/* Makes room for the accounts that came since. */
-static void
-know_accounts(void)
+/* The meters of an account: one for each operation, and behind them the one of the account as a whole. */
+static Meter *
+meters_of(Account *account)
 {
-	size_t operations = (size_t) facts_operation_count();
-	size_t known = (size_t) accounts_known;
-	size_t count = (size_t) accounts_count();
-
-	if (known == count)
-		return;
-	meters = realloc(meters, count * operations * sizeof(Meter));
-	windows = realloc(windows, count * sizeof(Window));
-	memset(meters + known * operations, 0, (count - known) * operations * sizeof(Meter));
-	memset(windows + known, 0, (count - known) * sizeof(Window));
-	accounts_known = (int) count;
+	if (account->meters == NULL)
+		account->meters = calloc((size_t) facts_operation_count() + 1, sizeof(Meter));
+	return account->meters;
 }
 
 /* How many times are to be remembered for a limit, and for how long each counts. */
@@ -161,13 +150,10 @@ check_limit(Request *request)
 {
 	int operation = request->operation->number;
 	int64_t now = now_us();
-	Window *window;
-	Meter *meter;
+	Meter *meter = &meters_of(request->account)[operation];
+	Window *window = &meters_of(request->account)[facts_operation_count()].window;
 	bool passes;
 
-	know_accounts();
-	meter = &meters[request->account->number * facts_operation_count() + operation];
-	window = &windows[request->account->number];
 	passes = has_room(&meter->window, limit_of(operation), now) && has_room(window, per_account, now);
 	count_request(meter, passes);
 	if (!passes)
@@ -177,39 +163,26 @@ check_limit(Request *request)
 	return true;
 }
 
-/* The operation of that name, or -1. */
-static int
-operation_named(const char *name)
-{
-	for (int i = 0; i < facts_operation_count(); i++)
-		if (strcmp(facts_operation(i)->function, name) == 0)
-			return i;
-	return -1;
-}
-
 /* Reads a limit: a number of requests a second, or null for none. */
 static bool
-read_limit(json_object *value, double *limit)
+read_limit(const char *name, json_object *value, double *limit, Problem *problem)
 {
-	if (value == NULL)
-	{
-		*limit = NO_LIMIT;
-		return true;
-	}
-	if (!json_object_is_type(value, json_type_int) && !json_object_is_type(value, json_type_double))
-		return false;
-	*limit = json_object_get_double(value);
-	return *limit >= 0 && *limit <= MAX_LIMIT;
+	double read = value ? json_object_get_double(value) : NO_LIMIT;
+	bool number = json_object_is_type(value, json_type_int) || json_object_is_type(value, json_type_double);
+
+	if (value != NULL && (!number || read < 0 || read > MAX_LIMIT))
+		return problem_note(problem, name, "a limit is a number of requests a second from 0 to %d, or null for none",
+							MAX_LIMIT);
+	*limit = read;
+	return true;
 }
 
 /* Changes the limits of single operations. */
 static bool
-change_operations(json_object *wish, const char **problem, const char **what)
+change_operations(json_object *wish, Problem *problem)
 {
-	*problem = "\"operations\" must be an object of limits by operation";
-	*what = "operations";
 	if (!json_object_is_type(wish, json_type_object))
-		return false;
+		return problem_note(problem, "operations", "must be an object of limits by operation");
 	if (of_operation == NULL)
 	{
 		of_operation = calloc((size_t) facts_operation_count(), sizeof(double));
@@ -218,14 +191,11 @@ change_operations(json_object *wish, const char **problem, const char **what)
 	}
 	json_object_object_foreach(wish, name, value)
 	{
-		int operation = operation_named(name);
+		const Operation *operation = facts_operation_named(name);
 
-		*what = name;
-		*problem = "no such operation";
-		if (operation < 0)
-			return false;
-		*problem = "a limit is a number of requests a second from 0 to 1000000, or null for none";
-		if (!read_limit(value, &of_operation[operation]))
+		if (operation == NULL)
+			return problem_note(problem, name, "no such operation");
+		if (!read_limit(name, value, &of_operation[operation->number], problem))
 			return false;
 	}
 	return true;
@@ -236,26 +206,21 @@ change_operations(json_object *wish, const char **problem, const char **what)
  * with the problem, if it makes no sense. What it names before that is changed.
  */
 bool
-limits_change(json_object *wish, const char **problem, const char **what)
+limits_change(json_object *wish, Problem *problem)
 {
 	json_object_object_foreach(wish, name, value)
 	{
-		double *limit = strcmp(name, "per_account") == 0     ? &per_account
-						: strcmp(name, "per_operation") == 0 ? &per_operation
-															 : NULL;
+		bool done;
 
-		*what = name;
 		if (strcmp(name, "operations") == 0)
-		{
-			if (!change_operations(value, problem, what))
-				return false;
-			continue;
-		}
-		*problem = "no such limit: there are per_account, per_operation and operations";
-		if (limit == NULL)
-			return false;
-		*problem = "a limit is a number of requests a second from 0 to 1000000, or null for none";
-		if (!read_limit(value, limit))
+			done = change_operations(value, problem);
+		else if (strcmp(name, "per_account") == 0)
+			done = read_limit(name, value, &per_account, problem);
+		else if (strcmp(name, "per_operation") == 0)
+			done = read_limit(name, value, &per_operation, problem);
+		else
+			done = problem_note(problem, name, "no such limit: there are per_account, per_operation and operations");
+		if (!done)
 			return false;
 	}
 	return true;
@@ -265,21 +230,21 @@ limits_change(json_object *wish, const char **problem, const char **what)
 void
 limits_forget_seconds(void)
 {
-	for (int i = 0; i < accounts_known * facts_operation_count(); i++)
-	{
-		free(meters[i].seconds);
-		meters[i].seconds = NULL;
-	}
+	for (int i = 0; i < accounts_count(); i++)
+		for (int j = 0; j < facts_operation_count(); j++)
+		{
+			free(meters_of(accounts_get(i))[j].seconds);
+			meters_of(accounts_get(i))[j].seconds = NULL;
+		}
 }
 
 /* Makes an end of all limits. */
 void
 limits_clear(void)
 {
-	for (int i = 0; i < accounts_known * facts_operation_count(); i++)
-		clear_window(&meters[i].window);
-	for (int i = 0; i < accounts_known; i++)
-		clear_window(&windows[i]);
+	for (int i = 0; i < accounts_count(); i++)
+		for (int j = 0; j <= facts_operation_count(); j++)
+			clear_window(&meters_of(accounts_get(i))[j].window);
 	free(of_operation);
 	of_operation = NULL;
 	per_account = per_operation = NO_LIMIT;
@@ -317,6 +282,25 @@ limits_write(Text *text)
 	text_add_string(text, "}}");
 }
 
+/* Adds what one second counted for an account; the comma before it may be none. */
+static const char *
+write_second(Text *text, time_t at, Account *account, const char *comma)
+{
+	for (int i = 0; i < facts_operation_count(); i++)
+	{
+		const Meter *meter = &meters_of(account)[i];
+		const Second *second = meter->seconds ? &meter->seconds[at % SECONDS_KEPT] : NULL;
+
+		if (second == NULL || second->time != at)
+			continue;
+		text_printf(text, "%s{\"second\":%lld,\"account\":\"%s\",\"operation\":\"%s\",\"accepted\":%d,\"refused\":%d}",
+					comma, (long long) at, account->sid, facts_operation(i)->function, second->accepted,
+					second->refused);
+		comma = ",";
+	}
+	return comma;
+}
+
 /* Writes what each second that had requests counted, oldest first. */
 void
 limits_write_seconds(Text *text)
@@ -326,17 +310,7 @@ limits_write_seconds(Text *text)
 
 	text_printf(text, "{\"now\":%lld,\"seconds\":[", (long long) now);
 	for (time_t at = now - SECONDS_KEPT + 1; at <= now; at++)
-		for (int i = 0; i < accounts_known * facts_operation_count(); i++)
-		{
-			const Second *second = meters[i].seconds ? &meters[i].seconds[at % SECONDS_KEPT] : NULL;
-
-			if (second == NULL || second->time != at)
-				continue;
-			text_printf(text,
-						"%s{\"second\":%lld,\"account\":\"%s\",\"operation\":\"%s\",\"accepted\":%d,\"refused\":%d}",
-						comma, (long long) at, accounts_get(i / facts_operation_count())->sid,
-						facts_operation(i % facts_operation_count())->function, second->accepted, second->refused);
-			comma = ",";
-		}
+		for (int i = 0; i < accounts_count(); i++)
+			comma = write_second(text, at, accounts_get(i), comma);
 	text_add_string(text, "]}");
 }

@@ -7,7 +7,7 @@
 
 #include "request.h"
 
-extern bool limits_change(json_object *wish, const char **problem, const char **what);
+extern bool limits_change(json_object *wish, Problem *problem);
 extern void limits_clear(void);
 extern void limits_forget_seconds(void);
 extern void limits_write(Text *text);

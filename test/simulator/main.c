@@ -17,7 +17,6 @@
 #include "options.h"
 #include "record.h"
 #include "server.h"
-#include "service.h"
 #include "wakeups.h"
 
 /* Waits for SIGTERM or SIGINT, or for the end of stdin if that counts. */
@@ -56,10 +55,8 @@ main(int count, char **arguments)
 		return EXIT_FAILURE;
 	identifiers_start();
 	kinds_derive();
-	accounts_start();
-	service_start();
 	wakeups_start();
-	if (!record_start(options.journal) || !server_start())
+	if (!accounts_start() || !record_start(options.journal) || !server_start())
 		return EXIT_FAILURE;
 	wait_for_end(&signals);
 	server_stop();

@@ -11,12 +11,14 @@
 
 typedef struct Options
 {
-	int port;
-	unsigned int threads;
+	const char *address; /* where to serve */
+	int64_t port;
+	int64_t threads;
 	const char *tls_cert; /* file names */
 	const char *tls_key;
-	const char *facts;   /* directory */
-	const char *samples; /* file beside the program */
+	const char *facts;    /* directory */
+	const char *samples;  /* file beside the program */
+	const char *accounts; /* file; instead of these: */
 	const char *account;
 	const char *token;
 	const char *key;

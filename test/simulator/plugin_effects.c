@@ -17,7 +17,7 @@ require_free_name(Change *change)
 {
 	const char *name = json_text_member(change->members, "unique_name");
 
-	if (name != NULL && store_find(store_list(change->kind, change->owner), name) != NULL)
+	if (name != NULL && store_find(store_list(change->request->account, change->kind, change->owner), name) != NULL)
 		return refuse(change->request, 409, 20409, "UniqueName", "Plugin with unique name %.100s already exists", name);
 	return true;
 }
@@ -29,7 +29,8 @@ validate_version(Change *change)
 	const char *version = json_text_member(change->members, "version");
 	const Pair *status = request_pair(change->request, "ValidateStatus", false);
 
-	if (version != NULL && store_find(store_list(change->kind, change->owner), version) != NULL)
+	if (version != NULL &&
+		store_find(store_list(change->request->account, change->kind, change->owner), version) != NULL)
 		return refuse(change->request, 409, 20409, "Version", "Version %.100s already exists", version);
 	if (status != NULL)
 		json_object_object_add(change->members, "validated",
@@ -37,17 +38,17 @@ validate_version(Change *change)
 	return true;
 }
 
-/* The version of any plugin that goes by that SID, or NULL. */
+/* The version of any of the account's plugins that goes by that SID, or NULL. */
 static Resource *
-find_version(const char *sid)
+find_version(Account *account, const char *sid)
 {
 	const Kind *versions = kinds_of_shape("/v1/PluginService/Plugins/{}/Versions");
-	List *plugins = store_list(kinds_of_shape("/v1/PluginService/Plugins"), NULL);
+	List *plugins = store_list(account, kinds_of_shape("/v1/PluginService/Plugins"), NULL);
 
 	for (size_t i = 0; sid != NULL && i < plugins->count; i++)
 	{
 		Resource *plugin = plugins->slots[i].resource;
-		Resource *version = plugin ? store_find(store_list(versions, plugin), sid) : NULL;
+		Resource *version = plugin ? store_find(store_list(account, versions, plugin), sid) : NULL;
 
 		if (version != NULL && strcmp(version->sid, sid) == 0)
 			return version;
@@ -72,7 +73,7 @@ require_plugins(Change *change)
 		if (!json_read(pair->value, pair->length, &plugin))
 			return refuse(change->request, 400, 20001, "Plugins",
 						  "Invalid value for parameter Plugins: it must be valid JSON");
-		found = find_version(json_text_member(plugin, "plugin_version")) != NULL;
+		found = find_version(request->account, json_text_member(plugin, "plugin_version")) != NULL;
 		json_object_put(plugin);
 		if (!found)
 			return refuse(change->request, 400, 20001, "Plugins", "Plugin version in %.200s not found", pair->value);
@@ -107,12 +108,13 @@ configure_plugin(Resource *configuration, Resource *version, int64_t phase)
 	Resource *plugin = version->list->owner;
 	json_object *version_members = store_members(version);
 	json_object *plugin_members = store_members(plugin);
-	json_object *members = resource_blank(kind, configuration, plugin->sid);
+	json_object *members = resource_blank(version->list->account, kind, configuration, plugin->sid);
 
 	copy_members(members, version_members, of_version);
 	copy_members(members, plugin_members, of_plugin);
 	json_object_object_add(members, "phase", json_object_new_int64(phase));
-	store_add(store_list(kind, configuration), plugin->sid, json_text_member(members, "unique_name"), members);
+	store_add(store_list(version->list->account, kind, configuration), plugin->sid,
+			  json_text_member(members, "unique_name"), members);
 	json_object_put(members);
 	json_object_put(plugin_members);
 	json_object_put(version_members);
@@ -131,7 +133,7 @@ configure_plugins(Change *change)
 
 		if (strcmp(pair->name, "Plugins") != 0 || !json_read(pair->value, pair->length, &plugin))
 			continue;
-		configure_plugin(change->resource, find_version(json_text_member(plugin, "plugin_version")),
+		configure_plugin(change->resource, find_version(request->account, json_text_member(plugin, "plugin_version")),
 						 json_integer_member(plugin, "phase", 3));
 		json_object_put(plugin);
 	}
@@ -144,7 +146,8 @@ require_configuration(Change *change)
 {
 	const Pair *sid = request_pair(change->request, "ConfigurationId", false);
 
-	if (store_find(store_list(kinds_of_shape("/v1/PluginService/Configurations"), NULL), sid->value) == NULL)
+	if (store_find(store_list(change->request->account, kinds_of_shape("/v1/PluginService/Configurations"), NULL),
+				   sid->value) == NULL)
 		return refuse(change->request, 404, 20404, "ConfigurationId", "Configuration %.100s not found", sid->value);
 	json_object_object_add(change->members, "configuration_sid", json_object_new_string(sid->value));
 	return true;

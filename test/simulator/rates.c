@@ -2,7 +2,7 @@
  * rates.c
  *	  The published rates: requests a second and operation, off by default.
  *
- * Each operation has a bucket that holds a second's worth of requests and
+ * Each operation of an account has a bucket that holds a second's worth of requests and
  * one more, so that a client that sends exactly at the rate is not refused
  * because two of its requests came a little closer together.
  */
@@ -36,14 +36,15 @@ typedef struct Bucket
 	int64_t filled_us; /* when that was so; 0 for never */
 } Bucket;
 
-static Bucket *buckets; /* by the operation's number */
-
 /* Forgets what came so far. */
 void
 rates_reset(void)
 {
-	free(buckets);
-	buckets = NULL;
+	for (int i = 0; i < accounts_count(); i++)
+	{
+		free(accounts_get(i)->buckets);
+		accounts_get(i)->buckets = NULL;
+	}
 }
 
 /* The operation's rate, or 0 if none is published. */
@@ -66,9 +67,9 @@ check_rate(Request *request)
 
 	if (rate == 0)
 		return true;
-	if (buckets == NULL)
-		buckets = calloc((size_t) facts_operation_count(), sizeof(Bucket));
-	bucket = &buckets[request->operation->number];
+	if (request->account->buckets == NULL)
+		request->account->buckets = calloc((size_t) facts_operation_count(), sizeof(Bucket));
+	bucket = &request->account->buckets[request->operation->number];
 	if (bucket->filled_us == 0)
 		bucket->level = rate + 1;
 	else

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "accounts.h"
 #include "answer.h"
 #include "facts.h"
 #include "identifiers.h"
@@ -39,8 +40,9 @@ typedef struct Request
 	json_object *json;
 	const Route *route;
 	const Operation *operation;
-	struct Account *account; /* whose credentials it carries; NULL before they were checked */
-	char base[300];          /* scheme and host, for URLs in the answer */
+	Account *account;             /* whose credentials it carries; NULL before they were checked */
+	const Credential *credential; /* of these */
+	char base[300];               /* scheme and host, for URLs in the answer */
 	char request_id[SID_LENGTH + 1];
 	int64_t started_us;
 	int64_t number; /* of the API request, from 1 */

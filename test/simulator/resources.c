@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "json_text.h"
-#include "options.h"
 #include "resources.h"
 
 /* A parameter's value as JSON of the member's type, or else of its own. */
@@ -175,7 +174,8 @@ owner_sid(const Resource *owner, const char *member)
 
 /* What a member has before anything was sent for it. */
 static json_object *
-initial_value(const Kind *kind, const Resource *owner, const char *sid, const char *path, const Member *member)
+initial_value(const Account *account, const Kind *kind, const Resource *owner, const char *sid, const char *path,
+			  const Member *member)
 {
 	const char *name = member->name;
 	const char *of_owner = owner_sid(owner, name);
@@ -183,7 +183,7 @@ initial_value(const Kind *kind, const Resource *owner, const char *sid, const ch
 	if (strcmp(name, kind->sid_member) == 0)
 		return json_object_new_string(sid);
 	if (strcmp(name, "account_sid") == 0)
-		return json_object_new_string(options.account);
+		return json_object_new_string(account->sid);
 	if (of_owner != NULL)
 		return json_object_new_string(of_owner);
 	if (strcmp(name, "url") == 0)
@@ -197,7 +197,7 @@ initial_value(const Kind *kind, const Resource *owner, const char *sid, const ch
 
 /* Every member of a new resource before anything was sent; the caller owns it. */
 json_object *
-resource_blank(const Kind *kind, Resource *owner, const char *sid)
+resource_blank(Account *account, const Kind *kind, Resource *owner, const char *sid)
 {
 	json_object *members = json_object_new_object();
 	Text path = {0};
@@ -205,7 +205,7 @@ resource_blank(const Kind *kind, Resource *owner, const char *sid)
 	write_path(&path, kind, owner, sid);
 	for (int i = 0; kind->schema != NULL && i < kind->schema->count; i++)
 		json_object_object_add(members, kind->schema->members[i].name,
-							   initial_value(kind, owner, sid, path.data, &kind->schema->members[i]));
+							   initial_value(account, kind, owner, sid, path.data, &kind->schema->members[i]));
 	set_fixed(kind, members);
 	text_free(&path);
 	return members;
@@ -221,12 +221,12 @@ resource_create(Request *request, const Kind *kind, Resource *owner)
 	const char *alias;
 
 	make_sid(kind->sid_prefix[0] ? kind->sid_prefix : "XX", sid);
-	change.members = resource_blank(kind, owner, sid);
+	change.members = resource_blank(request->account, kind, owner, sid);
 	set_sent(request, kind, change.members);
 	if (rule->before_create == NULL || rule->before_create(&change))
 	{
 		alias = rule->alias ? json_text_member(change.members, rule->alias) : NULL;
-		change.resource = store_add(store_list(kind, owner), sid, alias, change.members);
+		change.resource = store_add(store_list(request->account, kind, owner), sid, alias, change.members);
 		if (rule->after_create != NULL)
 			rule->after_create(&change);
 	}
@@ -263,14 +263,14 @@ Resource *
 resource_on_demand(Request *request, const Kind *kind)
 {
 	const Route *route = request->route;
-	List *list = store_list(kind, NULL);
+	List *list = store_list(request->account, kind, NULL);
 	const char *sid = request->values[route->values - 1];
 	Resource *resource = store_find(list, sid);
 	json_object *members;
 
 	if (resource != NULL)
 		return resource;
-	members = resource_blank(kind, NULL, sid);
+	members = resource_blank(request->account, kind, NULL, sid);
 	for (int i = 0; i < route->values; i++)
 		if (schema_member(kind->schema, route->value_names[i]) != NULL)
 			json_object_object_add(members, route->value_names[i], json_object_new_string(request->values[i]));

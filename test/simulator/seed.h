@@ -5,8 +5,9 @@
 #ifndef SIMULATOR_SEED_H
 #define SIMULATOR_SEED_H
 
+#include "accounts.h"
 #include "kinds.h"
 
-extern void seed_rows(const Kind *kind, long long count);
+extern void seed_rows(Account *account, const Kind *kind, long long count);
 
 #endif

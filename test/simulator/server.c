@@ -185,8 +185,9 @@ read_pem(const char *name)
 static int
 listen_on_port(void)
 {
-	struct sockaddr_in address = {
-		.sin_family = AF_INET, .sin_port = htons((uint16_t) options.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in address = {.sin_family = AF_INET,
+								  .sin_port = htons((uint16_t) options.port),
+								  .sin_addr.s_addr = inet_addr(options.address)};
 	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	socklen_t size = sizeof(address);
 	int reason;
@@ -219,13 +220,14 @@ start_daemon(int listener)
 		{MHD_OPTION_END, 0, NULL},
 	};
 
-	server = MHD_start_daemon(
-		MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | (tls ? MHD_USE_TLS : 0), 0, NULL, NULL, handle, NULL,
-		MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_ARRAY, tls ? tls_options : &tls_options[2],
-		MHD_OPTION_URI_LOG_CALLBACK, begin_request, NULL, MHD_OPTION_UNESCAPE_CALLBACK, keep_encoded, NULL,
-		MHD_OPTION_NOTIFY_COMPLETED, end_request, NULL, MHD_OPTION_NOTIFY_CONNECTION, note_connection, NULL,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) 64 * 1024, MHD_OPTION_CONNECTION_LIMIT, 4096u,
-		options.threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, options.threads, MHD_OPTION_END);
+	server = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | (tls ? MHD_USE_TLS : 0), 0,
+							  NULL, NULL, handle, NULL, MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_ARRAY,
+							  tls ? tls_options : &tls_options[2], MHD_OPTION_URI_LOG_CALLBACK, begin_request, NULL,
+							  MHD_OPTION_UNESCAPE_CALLBACK, keep_encoded, NULL, MHD_OPTION_NOTIFY_COMPLETED,
+							  end_request, NULL, MHD_OPTION_NOTIFY_CONNECTION, note_connection, NULL,
+							  MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) 64 * 1024, MHD_OPTION_CONNECTION_LIMIT,
+							  4096u, options.threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END,
+							  (unsigned int) options.threads, MHD_OPTION_END);
 	free(certificate);
 	free(key);
 	return server != NULL;
@@ -242,19 +244,20 @@ server_start(void)
 
 	if (listener < 0)
 	{
-		fprintf(stderr, "flex_simulator: could not serve on port %d: %s\n", options.port, strerror(errno));
+		fprintf(stderr, "flex_simulator: could not serve on port %lld: %s\n", (long long) options.port,
+				strerror(errno));
 		return false;
 	}
 	if (!start_daemon(listener))
 	{
 		fprintf(
 			stderr,
-			"flex_simulator: could not serve on port %d: the certificate or its key is not good, or memory is out\n",
-			options.port);
+			"flex_simulator: could not serve on port %lld: the certificate or its key is not good, or memory is out\n",
+			(long long) options.port);
 		close(listener);
 		return false;
 	}
-	printf("listening on %s://127.0.0.1:%d\n", options.tls_cert != NULL ? "https" : "http", port);
+	printf("listening on %s://%s:%d\n", options.tls_cert != NULL ? "https" : "http", options.address, port);
 	fflush(stdout);
 	return true;
 }

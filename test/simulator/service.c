@@ -12,25 +12,19 @@
 #include "json_text.h"
 #include "limits.h"
 #include "list.h"
-#include "options.h"
 #include "rates.h"
 #include "resources.h"
 #include "service.h"
-
-/* Makes everything as it is at the start. */
-void
-service_start(void)
-{
-	store_start();
-	documents_reset();
-}
 
 /* Forgets everything that was made. */
 void
 service_reset(void)
 {
-	store_clear();
-	documents_reset();
+	for (int i = 0; i < accounts_count(); i++)
+	{
+		store_clear(accounts_get(i));
+		documents_reset(accounts_get(i));
+	}
 	rates_reset();
 	limits_clear();
 	limits_forget_seconds();
@@ -51,7 +45,7 @@ find_owner(Request *request, const Kind *kind, Resource **owner)
 	*owner = NULL;
 	for (int value = 0; depth > 0; value++)
 	{
-		*owner = store_find(store_list(chain[--depth], *owner), request->values[value]);
+		*owner = store_find(store_list(request->account, chain[--depth], *owner), request->values[value]);
 		if (*owner == NULL)
 			return refuse_missing(request);
 	}
@@ -71,7 +65,7 @@ find_resource(Request *request, const Kind *kind)
 		return resource_on_demand(request, kind);
 	if (!find_owner(request, kind, &owner))
 		return NULL;
-	list = store_list(kind, owner);
+	list = store_list(request->account, kind, owner);
 	resource = store_find(list, name);
 	/* "active" is the last release that was made. */
 	if (resource == NULL && kind->rule->alias && strcmp(kind->rule->alias, name) == 0)
@@ -122,7 +116,7 @@ merge_document(Request *request, json_object *members)
 {
 	const char *account = json_text_member(request->json, "account_sid");
 
-	if (account == NULL || strcmp(account, options.account) != 0)
+	if (account == NULL || strcmp(account, request->account->sid) != 0)
 		return refuse(request, 400, 45101, "account_sid", "account_sid must be the SID of the account");
 	json_object_object_foreach(request->json, name, value)
 	{
@@ -134,7 +128,7 @@ merge_document(Request *request, json_object *members)
 			json_object_object_add(members, name, json_object_get(value));
 	}
 	json_object_object_add(members, "date_updated", json_object_new_string(date_now()));
-	document_replace(request->path, members);
+	document_replace(request->account, request->path, members);
 	return true;
 }
 
@@ -142,7 +136,7 @@ merge_document(Request *request, json_object *members)
 static void
 serve_document(Request *request)
 {
-	json_object *members = document_members(request->route->shape);
+	json_object *members = document_members(request->account, request->route->shape);
 	Text text = {0};
 
 	if (members == NULL)
@@ -169,7 +163,7 @@ serve_collection(Request *request, const Kind *kind)
 	if (!find_owner(request, kind, &owner))
 		return;
 	if (request->operation->method == METHOD_GET)
-		answer_page(request, store_list(kind, owner));
+		answer_page(request, store_list(request->account, kind, owner));
 	else if ((made = resource_create(request, kind, owner)) != NULL)
 		answer_resource(request, made);
 }

@@ -7,7 +7,6 @@
 
 #include "request.h"
 
-extern void service_start(void);
 extern void service_reset(void);
 extern void serve(Request *request);
 

@@ -13,7 +13,6 @@
 #include "store.h"
 #include "text.h"
 
-static List *roots; /* by the kind's number */
 static Resource **by_sid;
 static Resource **by_alias;
 static size_t buckets;
@@ -83,28 +82,33 @@ unlink_resource(Resource *resource)
 	*link = resource->next_by_alias;
 }
 
-/* Makes an empty store; call it once, after the kinds were derived. */
+/* Gives a new account its empty lists; the kinds were derived before. */
 void
-store_start(void)
+store_open(Account *account)
 {
-	roots = calloc((size_t) kinds_count() + 1, sizeof(List));
+	account->roots = calloc((size_t) kinds_count() + 1, sizeof(List));
 	for (int i = 0; i < kinds_count(); i++)
-		roots[i].kind = kinds_get(i);
-	grow_table();
+	{
+		account->roots[i].account = account;
+		account->roots[i].kind = kinds_get(i);
+	}
+	if (buckets == 0)
+		grow_table();
 }
 
-/* The list of that kind on its own, or that the owner has; made if need be. */
+/* The account's list of that kind on its own, or the one that the owner has; made if need be. */
 List *
-store_list(const Kind *kind, Resource *owner)
+store_list(Account *account, const Kind *kind, Resource *owner)
 {
 	List *list;
 
 	if (owner == NULL)
-		return &roots[kind->number];
+		return &account->roots[kind->number];
 	for (list = owner->children; list != NULL; list = list->next)
 		if (list->kind == kind)
 			return list;
 	list = calloc(1, sizeof(List));
+	list->account = account;
 	list->kind = kind;
 	list->owner = owner;
 	list->next = owner->children;
@@ -281,13 +285,13 @@ store_delete(Resource *resource)
 	pack_list(list);
 }
 
-/* Deletes everything. */
+/* Deletes everything that an account has. */
 void
-store_clear(void)
+store_clear(Account *account)
 {
 	for (int i = 0; i < kinds_count(); i++)
 	{
-		List *list = &roots[i];
+		List *list = &account->roots[i];
 
 		for (size_t j = 0; j < list->count; j++)
 			if (list->slots[j].resource != NULL)

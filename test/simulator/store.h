@@ -1,7 +1,7 @@
 /*
  * store.h
  *	  What the service would have in its database: resources in lists, a list
- *	  standing on its own (channels) or belonging to a resource (the
+ *	  standing on its own in an account (channels) or belonging to a resource (the
  *	  participants of a channel).
  */
 #ifndef SIMULATOR_STORE_H
@@ -10,6 +10,7 @@
 #include <json-c/json.h>
 #include <stdint.h>
 
+#include "accounts.h"
 #include "identifiers.h"
 #include "kinds.h"
 
@@ -38,6 +39,7 @@ typedef struct Slot
 
 typedef struct List
 {
+	Account *account;
 	const Kind *kind;
 	Resource *owner;   /* NULL for a list of its own */
 	struct List *next; /* of the same owner */
@@ -47,9 +49,9 @@ typedef struct List
 	size_t dead;
 } List;
 
-extern void store_start(void);
-extern void store_clear(void);
-extern List *store_list(const Kind *kind, Resource *owner);
+extern void store_open(Account *account);
+extern void store_clear(Account *account);
+extern List *store_list(Account *account, const Kind *kind, Resource *owner);
 extern Resource *store_find(List *list, const char *name);
 extern Resource *store_add(List *list, const char *sid, const char *alias, json_object *members);
 extern void store_rewrite(Resource *resource, json_object *members);

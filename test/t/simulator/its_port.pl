@@ -53,6 +53,5 @@ is($again->port, $port, 'a simulator on the port that was just left');
 is(ask($port), 'HTTP/1.1 204 No Content', '... serves');
 
 my ($status, $said) = start_beside($port, '--help');
-is("$status $said" =~ s/\n.*//sr, '0 usage: flex_simulator [--port N] [--tls-cert FILE --tls-key FILE] [--facts DIR]',
-	'--help: the usage, and no error');
+is("$status $said" =~ s/\n.*//sr, '0 usage: flex_simulator [OPTION ...]', '--help: the usage, and no error');
 done_testing();

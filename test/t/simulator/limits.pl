@@ -81,7 +81,7 @@ my $number = 'a limit is a number of requests a second from 0 to 1000000, or nul
 is(complaint('limits', { per_hour => 1 }), '400 no such limit: there are per_account, per_operation and operations: per_hour', 'a limit of no such kind');
 is(complaint('limits', { per_account => $_ }), "400 $number: per_account", 'a limit of ' . encode_json([$_])) foreach -1, 'many', 1e7, [1];
 is(complaint('limits', { operations => { flex_fly => 1 } }), '400 no such operation: flex_fly', 'a limit of no operation');
-is(complaint('limits', { operations => 1 }), '400 "operations" must be an object of limits by operation: operations', 'operations that are none');
+is(complaint('limits', { operations => 1 }), '400 must be an object of limits by operation: operations', 'operations that are none');
 $simulator->post('reset');
 is_deeply($simulator->get('limits'), { per_account => undef, per_operation => undef, operations => {} }, 'a reset ends all limits');
 done_testing;
