@@ -13,6 +13,7 @@
 #include "record.h"
 #include "seed.h"
 #include "service.h"
+#include "state.h"
 #include "store.h"
 
 #define PREFIX "/_simulator/"
@@ -128,6 +129,40 @@ change_settings(json_object *wish, Answer *answer)
 	text_printf(&answer->body, "{\"record\":%s,\"setup_ms\":%lld,\"rate_limits\":%s,\"public_urls\":%s}",
 				options.record ? "true" : "false", (long long) options.setup_ms, options.rate_limits ? "true" : "false",
 				options.public_urls ? "true" : "false");
+	return true;
+}
+
+/* GET state: all that the accounts have, as --save writes it. */
+static bool
+show_state(json_object *wish, Answer *answer)
+{
+	(void) wish;
+	state_write(&answer->body);
+	return true;
+}
+
+/* POST state: puts what is named in the place of what is there, or nothing if something is wrong. */
+static bool
+load_state(json_object *wish, Answer *answer)
+{
+	Problem problem;
+
+	if (!state_load(wish, &problem))
+		return complain(answer, problem.what, problem.where);
+	answer->status = 204;
+	return true;
+}
+
+/* POST save: writes the file of --save now. */
+static bool
+save_state(json_object *wish, Answer *answer)
+{
+	Problem problem;
+
+	(void) wish;
+	if (!state_save(&problem))
+		return complain(answer, problem.what, problem.where);
+	answer->status = 204;
 	return true;
 }
 
@@ -258,6 +293,9 @@ static const Command commands[] = {
 	{"GET", "health", show_health},
 	{"POST", "accounts", change_accounts},
 	{"GET", "accounts", show_accounts},
+	{"GET", "state", show_state},
+	{"POST", "state", load_state},
+	{"POST", "save", save_state},
 	{"POST", "limits", change_limits},
 	{"GET", "limits", show_limits},
 	{"DELETE", "limits", clear_limits},

@@ -268,6 +268,13 @@ facts_routes(void)
 	return routes;
 }
 
+/* What the documents call a type. */
+const char *
+type_name(ValueType type)
+{
+	return type_names[type];
+}
+
 /* The member of that name, or NULL. */
 const Member *
 schema_member(const Schema *schema, const char *name)

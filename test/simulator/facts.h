@@ -123,6 +123,7 @@ extern int facts_route_count(void);
 extern Route *facts_routes(void);
 extern const Member *schema_member(const Schema *schema, const char *name);
 extern bool is_choice(const char *choices, const char *value, size_t length);
+extern const char *type_name(ValueType type);
 extern char *snake_case(const char *name);
 
 #endif

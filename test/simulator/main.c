@@ -5,6 +5,7 @@
  */
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #include "options.h"
 #include "record.h"
 #include "server.h"
+#include "state.h"
 #include "wakeups.h"
 
 /* Waits for SIGTERM or SIGINT, or for the end of stdin if that counts. */
@@ -44,6 +46,7 @@ int
 main(int count, char **arguments)
 {
 	sigset_t signals;
+	Problem problem;
 
 	/* Blocked before any thread starts, so that only the poll sees them. */
 	sigemptyset(&signals);
@@ -56,9 +59,14 @@ main(int count, char **arguments)
 	identifiers_start();
 	kinds_derive();
 	wakeups_start();
-	if (!accounts_start() || !record_start(options.journal) || !server_start())
+	if (!accounts_start() || !state_start() || !record_start(options.journal) || !server_start())
 		return EXIT_FAILURE;
 	wait_for_end(&signals);
 	server_stop();
+	if (options.save != NULL && !state_save(&problem))
+	{
+		fprintf(stderr, "flex_simulator: %s: %s\n", problem.where, problem.what);
+		return EXIT_FAILURE;
+	}
 	return EXIT_SUCCESS;
 }

@@ -58,6 +58,8 @@ static const Option table[] = {
 	{"token", OPTION_TEXT, &options.token, 0, 0, "T", "its auth token"},
 	{"key", OPTION_TEXT, &options.key, 0, 0, "SK..", "its API key"},
 	{"secret", OPTION_TEXT, &options.secret, 0, 0, "S", "the key's secret"},
+	{"load", OPTION_TEXT, &options.load, 0, 0, "FILE", "what there is at the start (JSON)"},
+	{"save", OPTION_TEXT, &options.save, 0, 0, "FILE", "where what there is then is written at the end"},
 	{"setup-ms", OPTION_NUMBER, &options.setup_ms, 0, INT_MAX, "N", "how long an interaction's channel is set up"},
 	{"journal", OPTION_TEXT, &options.journal, 0, 0, "FILE", "a line is appended to it for each request"},
 	{"tls-cert", OPTION_TEXT, &options.tls_cert, 0, 0, "FILE", "certificate (PEM); serves https"},

@@ -24,6 +24,8 @@ typedef struct Options
 	const char *key;
 	const char *secret;
 	const char *journal;
+	const char *load;
+	const char *save;
 	bool until_stdin_closes;
 	int64_t setup_ms; /* what follows may change */
 	bool record;

@@ -15,16 +15,13 @@
 #include "rates.h"
 #include "resources.h"
 #include "service.h"
+#include "state.h"
 
 /* Forgets everything that was made. */
 void
 service_reset(void)
 {
-	for (int i = 0; i < accounts_count(); i++)
-	{
-		store_clear(accounts_get(i));
-		documents_reset(accounts_get(i));
-	}
+	state_reset();
 	rates_reset();
 	limits_clear();
 	limits_forget_seconds();

@@ -285,19 +285,22 @@ store_delete(Resource *resource)
 	pack_list(list);
 }
 
+/* Deletes all rows of a list. */
+void
+store_empty(List *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (list->slots[i].resource != NULL)
+			free_resource(list->slots[i].resource);
+	free(list->slots);
+	list->slots = NULL;
+	list->count = list->room = list->dead = 0;
+}
+
 /* Deletes everything that an account has. */
 void
 store_clear(Account *account)
 {
 	for (int i = 0; i < kinds_count(); i++)
-	{
-		List *list = &account->roots[i];
-
-		for (size_t j = 0; j < list->count; j++)
-			if (list->slots[j].resource != NULL)
-				free_resource(list->slots[j].resource);
-		free(list->slots);
-		list->slots = NULL;
-		list->count = list->room = list->dead = 0;
-	}
+		store_empty(&account->roots[i]);
 }

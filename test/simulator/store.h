@@ -50,6 +50,7 @@ typedef struct List
 } List;
 
 extern void store_open(Account *account);
+extern void store_empty(List *list);
 extern void store_clear(Account *account);
 extern List *store_list(Account *account, const Kind *kind, Resource *owner);
 extern Resource *store_find(List *list, const char *name);
