@@ -22,12 +22,9 @@
 #include "base/compat.h"
 #include "base/encoding.h"
 #include "entry/declaration.h"
+#include "entry/list.h"
 #include "http/exchange.h"
-#include "http/pages.h"
 #include "request/custom_request.h"
-
-#define FUNCTION "flex_request"
-#define LIST_FUNCTION "flex_request_list"
 
 PG_FUNCTION_INFO_V1(flex_api_request);
 PG_FUNCTION_INFO_V1(flex_api_request_list);
@@ -50,26 +47,20 @@ enum
 	COLUMNS
 };
 
-/* Append bytes of the wire as a JSON string, with "?" for what is no text here. */
-static void
-append_string(StringInfo json, const char *bytes)
-{
-	escape_json(json, flex_text_of_bytes(bytes, strlen(bytes)));
-}
-
 /*
- * Append a header to a JSON object under construction.  A name may be any bytes,
- * just as a value may.
+ * Append a header to a JSON object under construction.  Name and value may be any
+ * bytes; "?" stands for what is no text here.
  */
 static void
 append_header(void *state, const char *name, const char *value)
 {
 	StringInfo json = state;
+	char *lower = asc_tolower(name, strlen(name));
 
 	appendStringInfoString(json, json->len > 1 ? ", " : "");
-	append_string(json, asc_tolower(name, strlen(name)));
+	escape_json(json, flex_text_of_bytes(lower, strlen(lower)));
 	appendStringInfoString(json, ": ");
-	append_string(json, value);
+	escape_json(json, flex_text_of_bytes(value, strlen(value)));
 }
 
 /* The answer's headers as a JSON object, names in lower case. */
@@ -99,7 +90,7 @@ read_answer(const Outcome *answer, Datum *values, bool *nulls)
 
 /* Send a request that is in the current context, and read its answer's columns in another. */
 static void
-call(const HttpRequest *request, MemoryContext columns, Datum *values, bool *nulls)
+fetch_columns(const HttpRequest *request, MemoryContext columns, Datum *values, bool *nulls)
 {
 	const Outcome *answer = flex_exchange_run(flex_exchange_begin(request));
 	MemoryContext context = MemoryContextSwitchTo(columns);
@@ -133,7 +124,7 @@ flex_api_request(PG_FUNCTION_ARGS)
 
 	flex_declaration_check(fcinfo, &entry);
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, FUNCTION " does not return what it should");
+		elog(ERROR, "flex_request does not return what it should");
 	flex_declaration_check_row(desc, types, COLUMNS);
 	PG_TRY();
 	{
@@ -141,7 +132,7 @@ flex_api_request(PG_FUNCTION_ARGS)
 		bool nulls[COLUMNS];
 
 		MemoryContextSwitchTo(exchange);
-		call(flex_custom_request(fcinfo->args, fcinfo->nargs), work, values, nulls);
+		fetch_columns(flex_custom_request(fcinfo->args, fcinfo->nargs), work, values, nulls);
 		MemoryContextDelete(exchange);
 		MemoryContextSwitchTo(caller);
 		result = HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
@@ -155,34 +146,20 @@ flex_api_request(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(result);
 }
 
-/* The request for the first page of a list. */
-static HttpRequest *
-list_request(FunctionCallInfo fcinfo)
+/* What flex_request_list() was called with. */
+static ListCall
+prepare_list(FunctionCallInfo fcinfo)
 {
-	CustomCall call = {.function = LIST_FUNCTION, .method = "GET"};
+	static const char function[] = "flex_request_list";
+	const NullableDatum *values = fcinfo->args;
+	ListCall call = {0};
 
-	if (PG_ARGISNULL(LIST_PATH))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("argument \"path\" must not be null"),
-						errdetail(LIST_FUNCTION " cannot be called without it.")));
-	call.path = text_to_cstring(PG_GETARG_TEXT_PP(LIST_PATH));
-	if (!PG_ARGISNULL(LIST_PARAMETERS))
-		call.parameters = PG_GETARG_JSONB_P(LIST_PARAMETERS);
-	if (!PG_ARGISNULL(LIST_HEADERS))
-		call.headers = PG_GETARG_JSONB_P(LIST_HEADERS);
-	return flex_custom_build(&call);
-}
-
-/* Fetch a list; all memory is in the current context. */
-static void
-list(FunctionCallInfo fcinfo)
-{
-	HttpRequest *request = list_request(fcinfo);
-	int64 max_rows = flex_pages_max_rows(LIST_FUNCTION, &fcinfo->args[LIST_MAX_ROWS]);
-	char *member = NULL;
-
-	if (!PG_ARGISNULL(LIST_MEMBER))
-		member = flex_text_to_wire(text_to_cstring(PG_GETARG_TEXT_PP(LIST_MEMBER)), "member");
-	flex_pages_fetch(request, (ReturnSetInfo *) fcinfo->resultinfo, NULL, member, max_rows);
+	call.request =
+		flex_custom_list_request(function, &values[LIST_PATH], &values[LIST_PARAMETERS], &values[LIST_HEADERS]);
+	call.max_rows = flex_list_max_rows(function, &values[LIST_MAX_ROWS]);
+	if (!values[LIST_MEMBER].isnull)
+		call.member = flex_text_to_wire(TextDatumGetCString(values[LIST_MEMBER].value), "member");
+	return call;
 }
 
 /* flex_request_list(path, parameters, member, max_rows, headers); see the file's head. */
@@ -195,21 +172,7 @@ flex_api_request_list(PG_FUNCTION_ARGS)
 		.count = 5,
 		.types = {TEXTOID, JSONBOID, TEXTOID, INT8OID, JSONBOID},
 	};
-	MemoryContext caller = CurrentMemoryContext;
-	MemoryContext work = AllocSetContextCreate(caller, "flex_api list", ALLOCSET_DEFAULT_SIZES);
 
 	flex_declaration_check(fcinfo, &entry);
-	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	MemoryContextSwitchTo(work);
-	PG_TRY();
-	{
-		list(fcinfo);
-	}
-	PG_FINALLY();
-	{
-		MemoryContextSwitchTo(caller);
-		MemoryContextDelete(work);
-	}
-	PG_END_TRY();
-	PG_RETURN_NULL();
+	return flex_list_return(fcinfo, MAT_SRF_USE_EXPECTED_DESC, prepare_list);
 }

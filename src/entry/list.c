@@ -1,6 +1,9 @@
 /*
  * list.c
  *		SQL entry point of the operations that answer with pages.
+ *
+ * All rows go into a tuplestore, which spills to disk: beside it, memory is that
+ * of two pages and a row.
  */
 #include "postgres.h"
 
@@ -8,64 +11,63 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/memutils.h"
+#include "utils/tuplestore.h"
 
-#include "base/compat.h"
-#include "http/pages.h"
+#include "entry/list.h"
 #include "request/signature.h"
 
 #define MOST_ROWS_A_PAGE 1000
 
 PG_FUNCTION_INFO_V1(flex_api_list);
 
-/*
- * Choose a page size where the caller did not: the fewest pages, and among
- * those the fewest rows that nobody asked for.
- */
-static void
-choose_page_size(const Signature *signature, NullableDatum *values, int64 max_rows)
+/* The bound that an argument of max_rows sets, PG_INT64_MAX for NULL.  Raises 22023. */
+int64
+flex_list_max_rows(const char *function, const NullableDatum *value)
 {
-	NullableDatum *value = &values[flex_signature_position(signature, "page_size", INT4OID)];
-	int64 pages;
-
-	if (!value->isnull)
-		return;
-	value->isnull = false;
-	value->value = Int32GetDatum(MOST_ROWS_A_PAGE);
-	if (max_rows == 0 || max_rows > PG_INT32_MAX)
-		return;
-	pages = (max_rows + MOST_ROWS_A_PAGE - 1) / MOST_ROWS_A_PAGE;
-	value->value = Int32GetDatum((int32) ((max_rows + pages - 1) / pages));
+	if (value->isnull)
+		return PG_INT64_MAX;
+	if (DatumGetInt64(value->value) < 0)
+		flex_argument_refuse(function, "max_rows", psprintf(INT64_FORMAT, DatumGetInt64(value->value)), false,
+							 "a number from 0 on, or NULL for all rows");
+	return DatumGetInt64(value->value);
 }
 
-/* Fetch a list; all memory is in the current context. */
+/* Put the rows of a list into the function's result. */
 static void
-list(FunctionCallInfo fcinfo)
+store_rows(const ListCall *call, ReturnSetInfo *result)
 {
-	Signature *signature = flex_signature_of_call(fcinfo);
-	NullableDatum *values = palloc(sizeof(NullableDatum) * signature->count);
-	int64 max_rows;
-	HttpRequest *request;
+	PagesOptions options = {.member = call->member, .most_rows = call->max_rows, .look_ahead = true};
+	Pages *pages = flex_pages_begin(call->request, &options);
+	int natts = result->setDesc->natts;
+	Datum *values = palloc(sizeof(Datum) * natts);
+	bool *nulls = palloc(sizeof(bool) * natts);
+	MemoryContext row = AllocSetContextCreate(CurrentMemoryContext, "flex_api row", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext before = MemoryContextSwitchTo(row);
 
-	flex_signature_values(signature, fcinfo, values);
-	max_rows = flex_pages_max_rows(signature->operation->name,
-								   &values[flex_signature_position(signature, "max_rows", INT8OID)]);
-	choose_page_size(signature, values, max_rows);
-	request = flex_request_build(signature->operation, signature->parameters, signature->count, values);
-	flex_pages_fetch(request, (ReturnSetInfo *) fcinfo->resultinfo, signature->decoder, NULL, max_rows);
+	Assert(natts == (call->decoder != NULL ? flex_decoder_desc(call->decoder)->natts : 1));
+	while (flex_pages_next_row(pages, call->decoder, values, nulls))
+	{
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+		MemoryContextReset(row);
+	}
+	MemoryContextSwitchTo(before);
+	flex_pages_end(pages);
 }
 
-/* Any operation that answers with pages of rows; see the file's head. */
-PGDLLEXPORT Datum
-flex_api_list(PG_FUNCTION_ARGS)
+/* Return the rows of the list that a function's arguments describe, from a context of their own. */
+Datum
+flex_list_return(FunctionCallInfo fcinfo, int materialize_flags, ListPreparation prepare)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext work = AllocSetContextCreate(caller, "flex_api list", ALLOCSET_DEFAULT_SIZES);
 
-	InitMaterializedSRF(fcinfo, 0);
+	InitMaterializedSRF(fcinfo, materialize_flags);
 	MemoryContextSwitchTo(work);
 	PG_TRY();
 	{
-		list(fcinfo);
+		ListCall call = prepare(fcinfo);
+
+		store_rows(&call, (ReturnSetInfo *) fcinfo->resultinfo);
 	}
 	PG_FINALLY();
 	{
@@ -74,4 +76,45 @@ flex_api_list(PG_FUNCTION_ARGS)
 	}
 	PG_END_TRY();
 	PG_RETURN_NULL();
+}
+
+/*
+ * A page size for a caller who has given none: the fewest pages, and among
+ * those the fewest rows that nobody asked for.
+ */
+static int32
+best_page_size(int64 max_rows)
+{
+	int64 pages;
+
+	if (max_rows == 0 || max_rows > PG_INT32_MAX)
+		return MOST_ROWS_A_PAGE;
+	pages = (max_rows + MOST_ROWS_A_PAGE - 1) / MOST_ROWS_A_PAGE;
+	return (int32) ((max_rows + pages - 1) / pages);
+}
+
+/* What an operation's function was called with. */
+static ListCall
+prepare_operation(FunctionCallInfo fcinfo)
+{
+	Signature *signature = flex_signature_of_call(fcinfo);
+	NullableDatum *values = palloc(sizeof(NullableDatum) * signature->count);
+	ListCall call = {.decoder = signature->decoder};
+	NullableDatum *page_size;
+
+	flex_signature_values(signature, fcinfo, values);
+	call.max_rows = flex_list_max_rows(signature->operation->name,
+									   &values[flex_signature_position(signature, "max_rows", INT8OID)]);
+	page_size = &values[flex_signature_position(signature, "page_size", INT4OID)];
+	if (page_size->isnull)
+		*page_size = (NullableDatum){.value = Int32GetDatum(best_page_size(call.max_rows))};
+	call.request = flex_request_build(signature->operation, signature->parameters, signature->count, values);
+	return call;
+}
+
+/* Any operation that answers with pages of rows; see the file's head. */
+PGDLLEXPORT Datum
+flex_api_list(PG_FUNCTION_ARGS)
+{
+	return flex_list_return(fcinfo, 0, prepare_operation);
 }

@@ -1,10 +1,6 @@
 /*
  * pages.c
- *		A list, page by page, into rows.
- *
- * The next page is asked for before the rows of this one are made:
- * the service and the wire work while we do.  Memory is that of two pages' bytes
- * and a few rows, beside the tuplestore, which spills to disk.
+ *		A list, row by row; pages.h has the contract.
  *
  * A list whose pages lead back to one that has been read would never end, or
  * would give rows twice: it is an error.  Hashes of addresses are kept, both of
@@ -16,10 +12,8 @@
 #include "postgres.h"
 
 #include "common/hashfn.h"
-#include "miscadmin.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
-#include "utils/tuplestore.h"
 
 #include "answer/page.h"
 #include "base/errors.h"
@@ -39,49 +33,57 @@ typedef struct Trail
 	int64 stride;    /* steps until the next one */
 } Trail;
 
-/* A list being fetched. */
-typedef struct Listing
-{
-	RowDecoder *decoder; /* NULL: rows are jsonb */
-	const char *member;  /* that has the rows; NULL: meta tells */
-	ReturnSetInfo *result;
-	int64 max_rows; /* PG_INT64_MAX: all */
-	int64 rows;     /* made so far */
-	Trail trail;
-	MemoryContext context; /* of what outlives a page */
-	MemoryContext row_context;
-	Datum *values;
-	bool *nulls;
-} Listing;
-
-/* A page on its way or in hand; all of it lives in its own context. */
+/* A page on its way or in hand; all but the first's request lives in its context. */
 typedef struct Fetch
 {
 	MemoryContext context;
-	HttpRequest *request;
+	const HttpRequest *request;
 	Exchange *exchange;
 } Fetch;
 
-/* Check max_rows of a function, PG_INT64_MAX when NULL. */
-int64
-flex_pages_max_rows(const char *function, const NullableDatum *value)
+struct Pages
 {
-	if (value->isnull)
-		return PG_INT64_MAX;
-	if (DatumGetInt64(value->value) < 0)
-		flex_argument_refuse(function, "max_rows", psprintf(INT64_FORMAT, DatumGetInt64(value->value)), false,
-							 "a number from 0 on, or NULL for all rows");
-	return DatumGetInt64(value->value);
+	const HttpRequest *first;
+	PagesOptions options;
+	MemoryContext context; /* of all that a rescan forgets */
+	Trail trail;
+	Fetch *current;    /* the page whose rows are read; NULL before the first */
+	bool can_rewind;   /* it is the first, and good */
+	ListPage page;     /* what it says */
+	JsonScanner rows;  /* comes to its next row next */
+	int64 rows_left;   /* of it that are wanted */
+	int64 rows_before; /* of the pages before it */
+	Fetch *ahead;      /* the page after it, on its way; or NULL */
+};
+
+/* Forget what has been read. */
+static void
+reset(Pages *pages)
+{
+	HASHCTL control = {.keysize = sizeof(uint64), .entrysize = sizeof(uint64), .hcxt = pages->context};
+
+	MemoryContextReset(pages->context);
+	pages->trail = (Trail){.stride = 1};
+	pages->trail.kept = hash_create("flex_api pages", 32, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	pages->current = NULL;
+	pages->can_rewind = false;
+	pages->ahead = NULL;
+	pages->rows_left = 0;
+	pages->rows_before = 0;
 }
 
-/* Begin to note pages, in the current context. */
-static void
-begin_trail(Trail *trail)
+/* Begin to read a list, whose first page is what is asked for.  Sends nothing. */
+Pages *
+flex_pages_begin(const HttpRequest *first, const PagesOptions *options)
 {
-	HASHCTL control = {.keysize = sizeof(uint64), .entrysize = sizeof(uint64), .hcxt = CurrentMemoryContext};
+	Pages *pages = palloc0(sizeof(Pages));
 
-	*trail = (Trail){.stride = 1};
-	trail->kept = hash_create("flex_api pages", 32, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	Assert(options->most_rows >= 0);
+	pages->first = first;
+	pages->options = *options;
+	pages->context = AllocSetContextCreate(CurrentMemoryContext, "flex_api pages", ALLOCSET_DEFAULT_SIZES);
+	reset(pages);
+	return pages;
 }
 
 /* Note the address of a page that is read.  Returns false when it was noted already. */
@@ -104,14 +106,6 @@ note_address(Trail *trail, const char *target, size_t length)
 	return true;
 }
 
-/* Note a page that is about to be asked for.  Raises 08P01 when it has been read before. */
-static void
-note_request(Trail *trail, const HttpRequest *request)
-{
-	if (!note_address(trail, request->target.data, request->target.len))
-		flex_error_answer("The list's pages lead back to one that was fetched before.");
-}
-
 /* Note what a page that has come calls its own address, which may be spelled as its request was. */
 static void
 note_own_address(Trail *trail, const Fetch *fetch, const ListPage *page)
@@ -124,32 +118,8 @@ note_own_address(Trail *trail, const Fetch *fetch, const ListPage *page)
 		(void) note_address(trail, target, strlen(target));
 }
 
-/* Ask for a page; the request must live as long as the context, which is the fetch's own. */
-static Fetch *
-begin_fetch(MemoryContext context, HttpRequest *request)
-{
-	MemoryContext before = MemoryContextSwitchTo(context);
-	Fetch *fetch = palloc0(sizeof(Fetch));
-
-	fetch->context = context;
-	fetch->request = request;
-	fetch->exchange = flex_exchange_begin(request);
-	MemoryContextSwitchTo(before);
-	return fetch;
-}
-
-/* Read a page but for its rows. */
-static void
-open_page(const Listing *listing, ListPage *page, Fetch *fetch, const Outcome *answer)
-{
-	MemoryContext before = MemoryContextSwitchTo(fetch->context);
-
-	flex_page_open(page, answer->body, answer->body_length, listing->member);
-	MemoryContextSwitchTo(before);
-}
-
 /* The request for the page after this one, or NULL when it is the last. */
-static HttpRequest *
+static const HttpRequest *
 next_request(const Fetch *fetch, const ListPage *page)
 {
 	if (page->next_url != NULL)
@@ -159,127 +129,138 @@ next_request(const Fetch *fetch, const ListPage *page)
 	return NULL;
 }
 
-/* Ask for the page after this one, or return NULL when no more is needed. */
+/*
+ * Ask for the page after the current one, or for the first.  Returns NULL when
+ * there is none, or none that is wanted; raises 08P01 for one that was read before.
+ */
 static Fetch *
-begin_next(Listing *listing, const Fetch *fetch, const ListPage *page)
+begin_fetch(Pages *pages)
 {
-	MemoryContext context;
+	int64 rows = pages->rows_before + (pages->current != NULL ? pages->page.count : 0);
 	MemoryContext before;
-	HttpRequest *request;
+	Fetch *fetch;
 
-	if (listing->max_rows - listing->rows <= page->count)
+	if (rows >= pages->options.most_rows)
 		return NULL;
-	context = AllocSetContextCreate(listing->context, "flex_api page", ALLOCSET_DEFAULT_SIZES);
-	before = MemoryContextSwitchTo(context);
-	request = next_request(fetch, page);
+	before = MemoryContextSwitchTo(AllocSetContextCreate(pages->context, "flex_api page", ALLOCSET_DEFAULT_SIZES));
+	fetch = palloc0(sizeof(Fetch));
+	fetch->context = CurrentMemoryContext;
+	fetch->request = pages->current != NULL ? next_request(pages->current, &pages->page) : pages->first;
+	if (fetch->request != NULL && !note_address(&pages->trail, fetch->request->target.data, fetch->request->target.len))
+		flex_error_answer("The list's pages lead back to one that was fetched before.");
+	if (fetch->request != NULL)
+		fetch->exchange = flex_exchange_begin(fetch->request);
 	MemoryContextSwitchTo(before);
-	if (request == NULL)
-		return NULL;
-	note_request(&listing->trail, request);
-	return begin_fetch(context, request);
+	if (fetch->request != NULL)
+		return fetch;
+	MemoryContextDelete(fetch->context);
+	return NULL;
 }
 
-/* The columns of the page's next row. */
+/* Tell, in an error's context, which page's rows were being made. */
 static void
-decode_row(const Listing *listing, ListPage *page)
+describe_page(void *argument)
 {
-	bool has_row;
+	const Pages *pages = argument;
 
-	if (listing->decoder != NULL)
-		has_row = flex_decode_object(listing->decoder, &page->rows, listing->values, listing->nulls);
-	else
-	{
-		has_row = flex_decode_element(&page->rows, listing->values);
-		listing->nulls[0] = false;
-	}
-	if (!has_row)
-		elog(ERROR, "a page has fewer rows than were counted");
+	errcontext("Flex API request %s %s", pages->current->request->method, pages->current->request->path);
 }
 
-/* Put the page's rows into the result, keeping the next page's bytes moving. */
+/* Read the page that has come, but for its rows, and ask for the one after it if that is not to wait. */
 static void
-make_rows(Listing *listing, ListPage *page)
+open_page(Pages *pages, const Outcome *answer)
 {
-	int64 count = Min(page->count, listing->max_rows - listing->rows);
-	MemoryContext before = MemoryContextSwitchTo(listing->row_context);
-
-	for (int64 i = 0; i < count; i++)
-	{
-		decode_row(listing, page);
-		tuplestore_putvalues(listing->result->setResult, listing->result->setDesc, listing->values, listing->nulls);
-		if (i % ROWS_BETWEEN_PUMPS == ROWS_BETWEEN_PUMPS - 1)
-		{
-			MemoryContextReset(listing->row_context);
-			flex_transport_pump();
-		}
-	}
-	MemoryContextReset(listing->row_context);
-	MemoryContextSwitchTo(before);
-	listing->rows += count;
-}
-
-/* Tell, in an error's context, whose rows were being made. */
-static void
-describe_fetch(void *argument)
-{
-	const Fetch *fetch = argument;
-
-	errcontext("Flex API request %s %s", fetch->request->method, fetch->request->path);
-}
-
-/* Make the rows of a page that has come, and ask for the next one, which is returned. */
-static Fetch *
-take_page(Listing *listing, Fetch *fetch, const Outcome *answer)
-{
-	ErrorContextCallback context = {
-		.previous = error_context_stack,
-		.callback = describe_fetch,
-		.arg = fetch,
-	};
-	ListPage page;
-	Fetch *next;
+	ErrorContextCallback context = {.previous = error_context_stack, .callback = describe_page, .arg = pages};
 
 	error_context_stack = &context;
-	open_page(listing, &page, fetch, answer);
-	note_own_address(&listing->trail, fetch, &page);
-	next = begin_next(listing, fetch, &page);
-	make_rows(listing, &page);
+	flex_page_open(&pages->page, answer->body, answer->body_length, pages->options.member);
+	note_own_address(&pages->trail, pages->current, &pages->page);
+	pages->rows = pages->page.rows;
+	pages->rows_left = Min(pages->page.count, pages->options.most_rows - pages->rows_before);
+	if (pages->options.look_ahead)
+		pages->ahead = begin_fetch(pages);
 	error_context_stack = context.previous;
-	return next;
+}
+
+/* Go to the next page, whose bytes take the place of this one's; false when there is none. */
+static bool
+turn_page(Pages *pages)
+{
+	bool is_first = pages->current == NULL;
+	Fetch *next = pages->ahead;
+	MemoryContext before;
+
+	Assert(pages->rows_left == 0);
+	if (next == NULL && (is_first || !pages->options.look_ahead))
+		next = begin_fetch(pages);
+	if (next == NULL)
+		return false;
+	if (!is_first)
+	{
+		pages->rows_before += pages->page.count;
+		MemoryContextDelete(pages->current->context);
+	}
+	pages->current = next;
+	pages->can_rewind = false;
+	pages->ahead = NULL;
+	before = MemoryContextSwitchTo(next->context);
+	open_page(pages, flex_exchange_run(next->exchange));
+	MemoryContextSwitchTo(before);
+	pages->can_rewind = is_first;
+	return true;
 }
 
 /*
- * Put the rows of a list into the result, at most max_rows of them.  The first
- * page is what is asked for; it and the decoder must stay.  With a decoder of
- * NULL, rows are jsonb, whatever they are.  member names what has the rows, in
- * UTF-8; NULL where each page tells.  All memory is in the current context.
+ * The columns of the list's next row, data allocated in the current context; false
+ * when there is none, or most_rows have been read.  With a decoder of NULL, the row
+ * is one column of jsonb, whatever it is.
  */
-void
-flex_pages_fetch(HttpRequest *first, ReturnSetInfo *result, RowDecoder *decoder, const char *member, int64 max_rows)
+bool
+flex_pages_next_row(Pages *pages, RowDecoder *decoder, Datum *values, bool *nulls)
 {
-	int natts = result->setDesc->natts;
-	Listing listing = {
-		.decoder = decoder,
-		.member = member,
-		.result = result,
-		.max_rows = max_rows,
-		.context = CurrentMemoryContext,
-		.row_context = AllocSetContextCreate(CurrentMemoryContext, "flex_api rows", ALLOCSET_DEFAULT_SIZES),
-		.values = palloc(sizeof(Datum) * natts),
-		.nulls = palloc(sizeof(bool) * natts),
-	};
-	Fetch *fetch;
+	ErrorContextCallback context = {.callback = describe_page, .arg = pages};
+	bool is_there;
 
-	if (max_rows == 0)
-		return;
-	begin_trail(&listing.trail);
-	note_request(&listing.trail, first);
-	fetch = begin_fetch(AllocSetContextCreate(listing.context, "flex_api page", ALLOCSET_DEFAULT_SIZES), first);
-	while (fetch != NULL)
+	while (pages->rows_left == 0)
 	{
-		Fetch *next = take_page(&listing, fetch, flex_exchange_run(fetch->exchange));
-
-		MemoryContextDelete(fetch->context);
-		fetch = next;
+		if (!turn_page(pages))
+			return false;
 	}
+	context.previous = error_context_stack;
+	error_context_stack = &context;
+	if (decoder != NULL)
+		is_there = flex_decode_object(decoder, &pages->rows, values, nulls);
+	else
+	{
+		is_there = flex_decode_element(&pages->rows, values);
+		nulls[0] = false;
+	}
+	if (!is_there)
+		elog(ERROR, "a page has fewer rows than were counted");
+	error_context_stack = context.previous;
+	pages->rows_left--;
+	if (pages->ahead != NULL && pages->rows_left % ROWS_BETWEEN_PUMPS == 0)
+		flex_transport_pump();
+	return true;
+}
+
+/* Begin again, with the first row: without a request where the first page is still in hand. */
+void
+flex_pages_rescan(Pages *pages)
+{
+	if (pages->can_rewind)
+	{
+		pages->rows = pages->page.rows;
+		pages->rows_left = Min(pages->page.count, pages->options.most_rows);
+	}
+	else
+		reset(pages);
+}
+
+/* End the reading, wherever it is. */
+void
+flex_pages_end(Pages *pages)
+{
+	MemoryContextDelete(pages->context);
+	pfree(pages);
 }

@@ -1,17 +1,43 @@
 /*
  * pages.h
- *		A list, page by page, into rows.
+ *		A list, row by row; its pages are fetched as they are needed.
+ *
+ * The iterator serves whoever reads a list: a function that reads all of it, or
+ * a scan that reads a little, begins again and is closed.
+ *
+ * Requests: none is sent before the first row is asked for, and none for rows
+ * beyond most_rows.  With look_ahead a page is asked for when the one before it
+ * has come, before its rows are made: the service and the wire work while we do.
+ * Without it, a page is asked for when its first row is.
+ *
+ * Memory: the iterator has a context of its own, in the one that was current when
+ * it was begun; connections, credentials and at most two pages live there.  The
+ * first request and the member's name must stay as long.  Rows are made in the
+ * context that is current when they are asked for.
+ *
+ * End: flex_pages_end(), or the end of the context that it was begun in, as an
+ * ERROR brings it, in the middle of a page or of a request as well.  Either
+ * closes or returns the connection and forgets the credentials: there is nothing
+ * to catch.  After an ERROR the iterator can be rescanned or ended, no more.
  */
 #ifndef FLEX_PAGES_H
 #define FLEX_PAGES_H
 
-#include "nodes/execnodes.h"
-
 #include "answer/decoder.h"
 #include "request/request.h"
 
-extern int64 flex_pages_max_rows(const char *function, const NullableDatum *value);
-extern void
-flex_pages_fetch(HttpRequest *first, ReturnSetInfo *result, RowDecoder *decoder, const char *member, int64 max_rows);
+typedef struct Pages Pages;
+
+typedef struct PagesOptions
+{
+	const char *member; /* that has the rows, in UTF-8; NULL: each page tells */
+	int64 most_rows;    /* PG_INT64_MAX: all */
+	bool look_ahead;
+} PagesOptions;
+
+extern Pages *flex_pages_begin(const HttpRequest *first, const PagesOptions *options);
+extern bool flex_pages_next_row(Pages *pages, RowDecoder *decoder, Datum *values, bool *nulls);
+extern void flex_pages_rescan(Pages *pages);
+extern void flex_pages_end(Pages *pages);
 
 #endif /* FLEX_PAGES_H */

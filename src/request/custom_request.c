@@ -18,7 +18,16 @@
 #include "base/url.h"
 #include "request/custom_request.h"
 
-#define FUNCTION "flex_request"
+/* The description; what is NULL but for function, method and path is none. */
+typedef struct CustomCall
+{
+	const char *function; /* of SQL, for messages */
+	const char *method;
+	const char *path; /* with or without a query */
+	Jsonb *parameters;
+	Jsonb *body;
+	Jsonb *headers;
+} CustomCall;
 
 /* Arguments of flex_request(); one of version 1.0.0 has no headers. */
 enum
@@ -45,15 +54,6 @@ checked_method(const CustomCall *call)
 			return methods[i];
 	}
 	flex_argument_refuse(call->function, "method", call->method, false, "GET, POST, PUT, PATCH or DELETE");
-}
-
-/* Raise 22023 unless the path, which may bring a query, is one. */
-static void
-check_path(const CustomCall *call)
-{
-	if (!flex_url_target_is_good(call->path) || strpbrk(call->path, "\\\"<>^`{|}") != NULL)
-		flex_argument_refuse(call->function, "path", call->path, false,
-							 "a path that begins with a slash, percent-encoded and without parts \".\" or \"..\"");
 }
 
 /* Call the visitor for the members of an object, in its order. */
@@ -197,13 +197,15 @@ add_header(const CustomCall *call, HttpRequest *request, const char *name, Jsonb
 }
 
 /* The request that is described.  Raises 22023 for what cannot be sent, 54000 for what is too large. */
-HttpRequest *
-flex_custom_build(const CustomCall *call)
+static HttpRequest *
+build_request(const CustomCall *call)
 {
 	const char *method = checked_method(call);
 	HttpRequest *request;
 
-	check_path(call);
+	if (!flex_url_target_is_good(call->path) || strpbrk(call->path, "\\\"<>^`{|}") != NULL)
+		flex_argument_refuse(call->function, "path", call->path, false,
+							 "a path that begins with a slash, percent-encoded and without parts \".\" or \"..\"");
 	request = flex_request_plain(method, call->path);
 	request->key = flex_operation_key(method, request->path);
 	if (strcmp(call->method, "GET") != 0 && strcmp(call->method, "DELETE") != 0)
@@ -218,13 +220,13 @@ flex_custom_build(const CustomCall *call)
 	return request;
 }
 
-/* The text of an argument of flex_request() that must not be NULL. */
+/* The text of an argument, which must not be NULL. */
 static char *
-required_text(const NullableDatum *value, const char *name)
+required_text(const char *function, const char *name, const NullableDatum *value)
 {
 	if (value->isnull)
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("argument \"%s\" must not be null", name),
-						errdetail(FUNCTION " cannot be called without it.")));
+						errdetail("%s cannot be called without it.", function)));
 	return TextDatumGetCString(value->value);
 }
 
@@ -238,14 +240,32 @@ json_or_null(const NullableDatum *value)
 HttpRequest *
 flex_custom_request(const NullableDatum *values, int count)
 {
+	static const char function[] = "flex_request";
 	CustomCall call = {
-		.function = FUNCTION,
-		.method = required_text(&values[ARGUMENT_METHOD], "method"),
-		.path = required_text(&values[ARGUMENT_PATH], "path"),
+		.function = function,
+		.method = required_text(function, "method", &values[ARGUMENT_METHOD]),
+		.path = required_text(function, "path", &values[ARGUMENT_PATH]),
 		.parameters = json_or_null(&values[ARGUMENT_PARAMETERS]),
 		.body = json_or_null(&values[ARGUMENT_BODY]),
 		.headers = count > ARGUMENT_HEADERS ? json_or_null(&values[ARGUMENT_HEADERS]) : NULL,
 	};
 
-	return flex_custom_build(&call);
+	Assert(count == ARGUMENT_HEADERS || count == ARGUMENT_HEADERS + 1);
+	return build_request(&call);
+}
+
+/* The request for the first page of a list, for a function with those arguments of these names. */
+HttpRequest *
+flex_custom_list_request(const char *function, const NullableDatum *path, const NullableDatum *parameters,
+						 const NullableDatum *headers)
+{
+	CustomCall call = {
+		.function = function,
+		.method = "GET",
+		.path = required_text(function, "path", path),
+		.parameters = json_or_null(parameters),
+		.headers = json_or_null(headers),
+	};
+
+	return build_request(&call);
 }
