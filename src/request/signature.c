@@ -57,14 +57,11 @@ input_names(HeapTuple tuple, int count)
 	return result;
 }
 
-/* The row type that the call returns, or NULL for void. */
+/* A decoder for what a function returns, in the current context; NULL for void. */
 static RowDecoder *
-decoder_of_call(FunctionCallInfo fcinfo)
+make_decoder(TypeFuncClass kind, Oid type, TupleDesc desc)
 {
-	TupleDesc desc;
-	Oid type;
-
-	if (get_call_result_type(fcinfo, &type, &desc) == TYPEFUNC_COMPOSITE)
+	if (kind == TYPEFUNC_COMPOSITE)
 		return flex_decoder_create(BlessTupleDesc(CreateTupleDescCopy(desc)));
 	if (type != VOIDOID)
 		elog(ERROR, "a Flex API function returns neither a row nor void");
@@ -105,10 +102,14 @@ flex_signature_of_call(FunctionCallInfo fcinfo)
 	{
 		MemoryContext before = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
 		Signature *signature = make_signature(fcinfo->flinfo->fn_oid);
+		TypeFuncClass kind;
+		TupleDesc desc;
+		Oid type;
 
 		if (signature->operation->custom)
 			elog(ERROR, "%s has an entry point of its own", signature->operation->name);
-		signature->decoder = decoder_of_call(fcinfo);
+		kind = get_call_result_type(fcinfo, &type, &desc);
+		signature->decoder = make_decoder(kind, type, desc);
 		fcinfo->flinfo->fn_extra = signature;
 		MemoryContextSwitchTo(before);
 	}
@@ -127,7 +128,7 @@ typedef struct KeptSignature
 	Signature *signature;
 } KeptSignature;
 
-/* A function has changed: callback of the system cache, which must do little. */
+/* A function has changed: callback of the system cache, at any look into it. */
 static void
 forget_signatures(Datum argument, int cache, uint32 hash)
 {
@@ -175,15 +176,13 @@ function_of(const Operation *operation, Oid schema)
 	return function;
 }
 
-/*
- * The signature of an operation's function, which is not being called, and so
- * without a decoder; NULL when the schema has no such function.  Valid until the
- * next look into the system catalogs.
- */
-Signature *
-flex_signature_of_operation(const Operation *operation, Oid schema)
+/* The kept signature of an operation, made where it is not there yet; NULL: the schema has no such function. */
+static const Signature *
+kept_signature(const Operation *operation, Oid schema)
 {
 	KeptSignature *kept;
+	Signature *signature;
+	MemoryContext before;
 	Oid function;
 	bool found;
 
@@ -193,23 +192,61 @@ flex_signature_of_operation(const Operation *operation, Oid schema)
 	if (found)
 		return kept->signature;
 	function = function_of(operation, schema);
-	if (OidIsValid(function))
-	{
-		MemoryContext before = MemoryContextSwitchTo(kept_context);
-		Signature *signature = make_signature(function);
+	if (!OidIsValid(function))
+		return NULL;
+	before = MemoryContextSwitchTo(kept_context);
+	signature = make_signature(function);
+	MemoryContextSwitchTo(before);
+	kept = hash_search(kept_signatures, &operation, HASH_ENTER, &found);
+	Assert(!found);
+	kept->signature = signature;
+	return signature;
+}
 
-		MemoryContextSwitchTo(before);
-		kept = hash_search(kept_signatures, &operation, HASH_ENTER, &found);
-		kept->signature = signature;
-		return signature;
+/* A copy in the current context, with all that it points to but the catalogue. */
+static Signature *
+copy_signature(const Signature *signature)
+{
+	Size size = offsetof(Signature, parameters) + sizeof(Parameter) * signature->count;
+	Signature *copy = palloc(size);
+
+	memcpy(copy, signature, size);
+	for (int i = 0; i < copy->count; i++)
+	{
+		copy->parameters[i].name = pstrdup(copy->parameters[i].name);
+		copy->parameters[i].wire = pstrdup(copy->parameters[i].wire);
 	}
-	return NULL;
+	return copy;
+}
+
+/*
+ * The signature of an operation's function, which is not being called, in the
+ * current context; NULL when the schema has no such function.
+ */
+Signature *
+flex_signature_of_operation(const Operation *operation, Oid schema)
+{
+	const Signature *kept = kept_signature(operation, schema);
+
+	return kept != NULL ? copy_signature(kept) : NULL;
+}
+
+/* A decoder for what an operation's function returns, in the current context; NULL for void. */
+RowDecoder *
+flex_signature_decoder(const Signature *signature)
+{
+	TupleDesc desc;
+	Oid type;
+	TypeFuncClass kind = get_func_result_type(signature->function, &type, &desc);
+
+	return make_decoder(kind, type, desc);
 }
 
 /* The arguments of the call, in the parameters' order. */
 void
 flex_signature_values(const Signature *signature, FunctionCallInfo fcinfo, NullableDatum *values)
 {
+	Assert(fcinfo->flinfo->fn_oid == signature->function);
 	if (fcinfo->nargs != signature->count)
 		elog(ERROR, "a Flex API function was called with %d arguments", fcinfo->nargs);
 	memcpy(values, fcinfo->args, sizeof(NullableDatum) * signature->count);

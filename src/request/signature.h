@@ -10,17 +10,24 @@
 #include "answer/decoder.h"
 #include "request/arguments.h"
 
+/*
+ * A signature is its owner's, whatever becomes of the catalogs meanwhile: that of a
+ * call lives as long as the call's FmgrInfo, that of an operation in the context
+ * that was current when it was asked for, such as a query's for a scan.  It tells what
+ * the function was at that time.
+ */
 typedef struct Signature
 {
 	const Operation *operation;
 	Oid function;
-	RowDecoder *decoder; /* NULL: the function returns void, or is not being called */
+	RowDecoder *decoder; /* of a call; NULL: the function returns void */
 	bool returns_set;
 	int count;
 	Parameter parameters[FLEXIBLE_ARRAY_MEMBER];
 } Signature;
 
 extern Signature *flex_signature_of_operation(const Operation *operation, Oid schema);
+extern RowDecoder *flex_signature_decoder(const Signature *signature);
 extern Signature *flex_signature_of_call(FunctionCallInfo fcinfo);
 extern void flex_signature_values(const Signature *signature, FunctionCallInfo fcinfo, NullableDatum *values);
 extern int flex_signature_position(const Signature *signature, const char *name, Oid type);
