@@ -15,18 +15,9 @@
 #include "base/compat.h"
 #include "entry/declaration.h"
 
-/* Raise 42P13. */
-pg_noreturn static void
-raise_definition(const char *what)
-{
-	ereport(ERROR, (errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
-					errmsg("a Flex API function is defined with other %s than it has", what),
-					errhint("Call the functions that the extension defines.")));
-}
-
-/* True when a function's definition is the one that its C function expects. */
+/* True when a function has the arguments that its C function expects. */
 static bool
-takes(Form_pg_proc procedure, const EntryPoint *entry)
+has_arguments(Form_pg_proc procedure, const EntryPoint *entry)
 {
 	int least = entry->least > 0 ? entry->least : entry->count;
 
@@ -34,6 +25,7 @@ takes(Form_pg_proc procedure, const EntryPoint *entry)
 		return false;
 	for (int i = 0; i < procedure->pronargs; i++)
 	{
+		Assert(OidIsValid(entry->types[i]));
 		if (procedure->proargtypes.values[i] != entry->types[i])
 			return false;
 	}
@@ -52,14 +44,18 @@ flex_declaration_check(FunctionCallInfo fcinfo, const EntryPoint *entry)
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for function %u", fcinfo->flinfo->fn_oid);
 	procedure = (Form_pg_proc) GETSTRUCT(tuple);
-	same_arguments = fcinfo->nargs == procedure->pronargs && takes(procedure, entry);
+	same_arguments = fcinfo->nargs == procedure->pronargs && has_arguments(procedure, entry);
 	same_result = procedure->proretset == entry->returns_set &&
 				  (!OidIsValid(entry->result) || procedure->prorettype == entry->result);
 	ReleaseSysCache(tuple);
 	if (!same_arguments)
-		raise_definition("arguments");
+		ereport(ERROR, (errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
+						errmsg("the definition of a Flex API function has the wrong arguments"),
+						errhint("Call the functions that the extension defines.")));
 	if (!same_result)
-		raise_definition("results");
+		ereport(ERROR, (errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
+						errmsg("the definition of a Flex API function has the wrong result type"),
+						errhint("Call the functions that the extension defines.")));
 }
 
 /* Raise 42P13 unless the columns of a function's rows have these types. */
@@ -71,5 +67,7 @@ flex_declaration_check_row(TupleDesc desc, const Oid *types, int count)
 	for (int i = 0; same && i < count; i++)
 		same = TupleDescAttr(desc, i)->atttypid == types[i];
 	if (!same)
-		raise_definition("columns");
+		ereport(ERROR, (errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
+						errmsg("the definition of a Flex API function has the wrong result columns"),
+						errhint("Call the functions that the extension defines.")));
 }

@@ -1,6 +1,6 @@
 /*
  * enqueue.c
- *		SQL entry points that leave, repeat and cancel requests in the outbox.
+ *		SQL entry point that leaves requests in the outbox.
  *
  * A request is checked here as a direct call would check it, so that what is
  * wrong with it is an error in the statement that is at fault, and not a
@@ -24,6 +24,8 @@
 #include "base/compat.h"
 #include "base/effective.h"
 #include "entry/declaration.h"
+#include "entry/enqueue.h"
+#include "entry/wake.h"
 #include "outbox/access.h"
 #include "outbox/insertion.h"
 #include "outbox/rows.h"
@@ -37,9 +39,6 @@
 #define MOST_LOOKS 100 /* for a request that has the same key */
 
 PG_FUNCTION_INFO_V1(flex_api_enqueue);
-PG_FUNCTION_INFO_V1(flex_api_outbox_retry);
-PG_FUNCTION_INFO_V1(flex_api_outbox_cancel);
-PG_FUNCTION_INFO_V1(flex_api_outbox_wake);
 
 enum
 {
@@ -53,30 +52,6 @@ enum
 	ARGUMENT_MAX_ATTEMPTS,
 	ARGUMENT_UNIQUE_KEY
 };
-
-static bool wake_at_commit;
-
-/* At the end of a transaction: wake the worker for what it has left. */
-static void
-transaction_ends(XactEvent event, void *argument)
-{
-	if (wake_at_commit && event == XACT_EVENT_COMMIT)
-		flex_registry_wake(MyDatabaseId);
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
-		wake_at_commit = false;
-}
-
-/* Have the worker woken when this transaction commits. */
-static void
-plan_wake(void)
-{
-	static bool registered = false;
-
-	if (!registered)
-		RegisterXactCallback(transaction_ends, NULL);
-	registered = true;
-	wake_at_commit = true;
-}
 
 /* Raise 22004 for a NULL. */
 pg_noreturn static void
@@ -111,20 +86,20 @@ refuse_secret(const char *what)
 					errdetail("Its answer is a secret, which the outbox would keep."), errhint("Call it directly.")));
 }
 
-/* The signature of an operation, which the current role must be allowed to call. */
-static const Signature *
-signature_of(const char *name)
+/*
+ * The signature, in the current context, of an operation that can be enqueued.
+ * Raises 0A000 or 42883 for another, and 42501 unless the current role may call it.
+ */
+const Signature *
+flex_enqueue_signature(const Operation *operation)
 {
-	const Operation *operation = flex_operation_find(name);
 	const Signature *signature;
 
-	if (operation == NULL)
-		flex_argument_refuse(FUNCTION, "operation", name, false, "the name of an operation: see flex_operations()");
 	if (operation->secret)
-		refuse_secret(name);
+		refuse_secret(operation->name);
 	signature = flex_signature_of_operation(operation, flex_outbox_schema(false));
 	if (signature == NULL)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function %s does not exist", name)));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function %s does not exist", operation->name)));
 	check_execute(signature->function);
 	return signature;
 }
@@ -150,16 +125,22 @@ callback_name(const char *name)
 	return quote_qualified_identifier(get_namespace_name(get_func_namespace(function)), get_func_name(function));
 }
 
-/* Check the arguments of the operation as a call would. */
+/* Check operation and arguments as a call would. */
 static void
-check_arguments(const Signature *signature, Jsonb *arguments)
+check_call(const char *name, Jsonb *arguments)
 {
-	NullableDatum *values = palloc(sizeof(NullableDatum) * Max(signature->count, 1));
+	const Operation *operation = flex_operation_find(name);
+	const Signature *signature;
+	NullableDatum *values;
 	HttpRequest *request;
 
+	if (operation == NULL)
+		flex_argument_refuse(FUNCTION, "operation", name, false, "the name of an operation: see flex_operations()");
+	signature = flex_enqueue_signature(operation);
 	if (signature->returns_set)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("a list cannot be enqueued"),
-						errhint("Call %s in a scheduled job.", signature->operation->name)));
+						errhint("Call %s in a scheduled job.", name)));
+	values = palloc(sizeof(NullableDatum) * Max(signature->count, 1));
 	flex_json_arguments_unpack(signature, arguments, values);
 	for (int i = 0; i < signature->count; i++)
 	{
@@ -169,7 +150,7 @@ check_arguments(const Signature *signature, Jsonb *arguments)
 							errdetail("It is a secret, and the outbox's table keeps none.")));
 	}
 	request = flex_json_arguments_request(signature, values);
-	if (signature->operation->custom && flex_operation_answers_secret(request->method, request->path))
+	if (operation->custom && flex_operation_answers_secret(request->method, request->path))
 		refuse_secret(psprintf("%s %s", request->method, request->path));
 }
 
@@ -204,7 +185,7 @@ warn_if_unattended(void)
 
 /* Put the request in; 0 when its key is there already. */
 static int64
-insert(const NewRequest *request)
+insert_request(const NewRequest *request)
 {
 	OutboxAccess access;
 	int64 id;
@@ -217,7 +198,7 @@ insert(const NewRequest *request)
 
 /* Find the request that has the key; 0 when it is not there any more. */
 static int64
-find(const NewRequest *request)
+find_by_key(const NewRequest *request)
 {
 	OutboxAccess access;
 	int64 id;
@@ -244,9 +225,9 @@ insert_or_find(const NewRequest *request)
 		CHECK_FOR_INTERRUPTS();
 		if (looks++ == MOST_LOOKS)
 			flex_insertion_refused();
-		id = insert(request);
+		id = insert_request(request);
 		if (id == 0)
-			id = find(request);
+			id = find_by_key(request);
 		if (id == 0 && IsolationUsesXactSnapshot())
 			ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 							errmsg("could not serialize access due to concurrent update"),
@@ -301,7 +282,7 @@ flex_api_enqueue(PG_FUNCTION_ARGS)
 		refuse_null("arguments");
 	request.operation = text_argument(fcinfo, ARGUMENT_OPERATION);
 	request.arguments = PG_GETARG_JSONB_P(ARGUMENT_ARGUMENTS);
-	check_arguments(signature_of(request.operation), request.arguments);
+	check_call(request.operation, request.arguments);
 	request.context = PG_ARGISNULL(ARGUMENT_CONTEXT) ? NULL : PG_GETARG_JSONB_P(ARGUMENT_CONTEXT);
 	request.on_success = callback_name(text_argument(fcinfo, ARGUMENT_ON_SUCCESS));
 	request.on_failure = callback_name(text_argument(fcinfo, ARGUMENT_ON_FAILURE));
@@ -316,65 +297,6 @@ flex_api_enqueue(PG_FUNCTION_ARGS)
 	account = flex_effective_string(&flex_settings.account_sid);
 	if (flex_setting_is_set(account))
 		request.account_sid = pstrdup(account);
-	plan_wake();
+	flex_wake_at_commit();
 	PG_RETURN_INT64(insert_or_find(&request));
-}
-
-/* What flex_outbox_retry() and flex_outbox_cancel() look like: the request's id. */
-static const EntryPoint decision = {.result = VOIDOID, .count = 1, .types = {INT8OID}};
-
-/* Decide on a request of the current role's; a superuser may on anybody's. */
-static void
-decide(int64 id, bool retry)
-{
-	Oid role = GetUserId();
-	const char *role_name = GetUserNameFromId(role, false);
-	bool is_superuser = superuser();
-	OutboxAccess access;
-	const char *refusal;
-	char *to_send;
-
-	SPI_connect();
-	flex_outbox_enter(&access);
-	refusal = flex_outbox_decide(id, is_superuser ? InvalidOid : role, role_name, retry, &to_send);
-	flex_outbox_leave(&access);
-	if (refusal != NULL && refusal[0] == '\0')
-		ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND), errmsg("request " INT64_FORMAT " is not in the outbox", id)));
-	if (refusal != NULL)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("request " INT64_FORMAT " cannot be %s", id, retry ? "retried" : "cancelled"),
-						errdetail_internal("%s", refusal)));
-	/* The right may have been revoked since it was enqueued; the error takes the retry back. */
-	if (to_send != NULL)
-		(void) signature_of(to_send);
-	SPI_finish();
-	if (retry)
-		plan_wake();
-}
-
-PGDLLEXPORT Datum
-flex_api_outbox_retry(PG_FUNCTION_ARGS)
-{
-	flex_declaration_check(fcinfo, &decision);
-	decide(PG_GETARG_INT64(0), true);
-	PG_RETURN_VOID();
-}
-
-PGDLLEXPORT Datum
-flex_api_outbox_cancel(PG_FUNCTION_ARGS)
-{
-	flex_declaration_check(fcinfo, &decision);
-	decide(PG_GETARG_INT64(0), false);
-	PG_RETURN_VOID();
-}
-
-/*
- * flex_outbox_wake(): the worker is to look into the outbox, after the commit.  It
- * takes no argument, and NULL is a result of whatever type.
- */
-PGDLLEXPORT Datum
-flex_api_outbox_wake(PG_FUNCTION_ARGS)
-{
-	plan_wake();
-	PG_RETURN_NULL();
 }

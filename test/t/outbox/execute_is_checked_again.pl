@@ -56,6 +56,15 @@ is($alice->sqlstate("SELECT flex_outbox_retry($id)"), '00000', '... and retry it
 drain();
 is(row($id, 'state'), 'succeeded', '... then it is sent');
 
+# Of an operation that another version had, a retry tells what is wrong with the request, not with a call
+$id = $alice->value("SELECT flex_enqueue($CHAT)");
+$super->value("UPDATE flex_outbox SET state = 'cancelled', operation = 'flex_nothing_create' WHERE id = $id");
+my $refused = $alice->query("SELECT flex_outbox_retry($id)")->{error};
+is($refused->{C}, '55000', 'a retry of an operation that is not there');
+is($refused->{M}, "request $id cannot be retried", '... names the request');
+is($refused->{D}, 'The Flex API has no operation "flex_nothing_create".', '... and the operation');
+is(row($id, 'state'), 'cancelled', '... which stays as it was');
+
 # A callback that failed is not a request
 $id = $alice->value("SELECT flex_enqueue($CHAT, on_success => 'fails')");
 drain();

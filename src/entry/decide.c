@@ -1,0 +1,84 @@
+/*
+ * decide.c
+ *		SQL entry points that repeat and cancel requests in the outbox.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+
+#include "base/compat.h"
+#include "entry/declaration.h"
+#include "entry/enqueue.h"
+#include "entry/wake.h"
+#include "outbox/access.h"
+#include "outbox/rows.h"
+
+PG_FUNCTION_INFO_V1(flex_api_outbox_retry);
+PG_FUNCTION_INFO_V1(flex_api_outbox_cancel);
+
+/* Raise an error unless the role may have the operation sent: the error takes the retry back. */
+static void
+check_operation(int64 id, const char *name)
+{
+	const Operation *operation = flex_operation_find(name);
+
+	if (operation == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("request " INT64_FORMAT " cannot be retried", id),
+						errdetail("The Flex API has no operation \"%s\".", name)));
+	(void) flex_enqueue_signature(operation);
+}
+
+/* Decide on a request of the current role's; a superuser may on anybody's. */
+static void
+decide_on(int64 id, bool retry)
+{
+	Oid role = GetUserId();
+	const char *role_name = GetUserNameFromId(role, false);
+	Oid owner = superuser() ? InvalidOid : role;
+	OutboxAccess access;
+	const char *refusal;
+	char *to_send;
+
+	SPI_connect();
+	flex_outbox_enter(&access);
+	refusal = flex_outbox_decide(id, owner, role_name, retry, &to_send);
+	flex_outbox_leave(&access);
+	if (refusal != NULL && refusal[0] == '\0')
+		ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND), errmsg("request " INT64_FORMAT " is not in the outbox", id)));
+	if (refusal != NULL)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						retry ? errmsg("request " INT64_FORMAT " cannot be retried", id)
+							  : errmsg("request " INT64_FORMAT " cannot be cancelled", id),
+						errdetail_internal("%s", refusal)));
+	/* The right may have been revoked since it was enqueued. */
+	if (to_send != NULL)
+		check_operation(id, to_send);
+	SPI_finish();
+	if (retry)
+		flex_wake_at_commit();
+}
+
+/* What both functions look like: they take the request's id. */
+static const EntryPoint entry = {.result = VOIDOID, .count = 1, .types = {INT8OID}};
+
+/* flex_outbox_retry() */
+PGDLLEXPORT Datum
+flex_api_outbox_retry(PG_FUNCTION_ARGS)
+{
+	flex_declaration_check(fcinfo, &entry);
+	decide_on(PG_GETARG_INT64(0), true);
+	PG_RETURN_VOID();
+}
+
+/* flex_outbox_cancel() */
+PGDLLEXPORT Datum
+flex_api_outbox_cancel(PG_FUNCTION_ARGS)
+{
+	flex_declaration_check(fcinfo, &entry);
+	decide_on(PG_GETARG_INT64(0), false);
+	PG_RETURN_VOID();
+}
