@@ -106,6 +106,21 @@ check_length(Writer *writer, int64 length)
 		refuse(writer, "is larger than jsonb can hold");
 }
 
+/* Check that a buffer has room: what is open at once may be more than one allocation can hold. */
+static inline void
+check_room(Writer *writer, StringInfo buffer, int64 more)
+{
+	if (buffer->len + more >= (int64) MaxAllocSize)
+		refuse(writer, "is larger than jsonb can hold");
+}
+
+static inline void
+append(Writer *writer, StringInfo buffer, const void *bytes, int length)
+{
+	check_room(writer, buffer, length);
+	appendBinaryStringInfo(buffer, bytes, length);
+}
+
 /* Where a value of a type begins that comes behind this: some types are aligned. */
 static inline int64
 begin_of(JEntry type, int64 end)
@@ -114,10 +129,11 @@ begin_of(JEntry type, int64 end)
 }
 
 static inline void
-pad(StringInfo output)
+pad(Writer *writer)
 {
-	while (output->len != (int) INTALIGN(output->len))
-		appendStringInfoCharMacro(output, '\0');
+	StringInfo output = &writer->output;
+
+	append(writer, output, "\0\0\0", (int) INTALIGN(output->len) - output->len);
 }
 
 /*
@@ -150,7 +166,7 @@ note_value(Writer *writer, JEntry type, int before)
 		entry = JENTRY_HAS_OFF | type | (writer->output.len - level->start);
 	else
 		entry = type | (writer->output.len - before);
-	appendBinaryStringInfo(&writer->entries, (char *) &entry, sizeof(JEntry));
+	append(writer, &writer->entries, &entry, sizeof(JEntry));
 }
 
 /* Append the characters of a string or name, in the database's encoding.  Returns their length. */
@@ -165,7 +181,7 @@ append_string(Writer *writer, StringInfo to, const JsonValue *string)
 	check_length(writer, size);
 	converted = flex_text_from_wire(text, size, &length, writer->name != NULL ? writer->name : "body");
 	check_length(writer, length);
-	appendBinaryStringInfo(to, converted, length);
+	append(writer, to, converted, length);
 	if (converted != text)
 		pfree(converted);
 	if (text != string->text)
@@ -180,8 +196,8 @@ append_number(Writer *writer, const JsonValue *number)
 
 	if (numeric == NULL)
 		refuse(writer, "has a number that PostgreSQL cannot store");
-	pad(&writer->output);
-	appendBinaryStringInfo(&writer->output, (char *) numeric, VARSIZE_ANY(numeric));
+	pad(writer);
+	append(writer, &writer->output, numeric, VARSIZE_ANY(numeric));
 	pfree(numeric);
 }
 
@@ -219,7 +235,7 @@ begin_member(Writer *writer, const JsonValue *name)
 	if (pair.place >= MOST_PAIRS)
 		refuse(writer, "has more members than jsonb can hold");
 	pair.name_length = append_string(writer, &writer->names, name);
-	appendBinaryStringInfo(&writer->pairs, (char *) &pair, sizeof(Pair));
+	append(writer, &writer->pairs, &pair, sizeof(Pair));
 }
 
 static void
@@ -230,7 +246,7 @@ begin_level(Writer *writer, bool is_object)
 	Assert(writer->depth < FLEX_MOST_DEPTH);
 	level->is_object = is_object;
 	level->before = writer->output.len;
-	pad(&writer->output);
+	pad(writer);
 	level->start = writer->output.len;
 	level->entries = COUNT(writer->entries, JEntry);
 	level->pairs = COUNT(writer->pairs, Pair);
@@ -259,6 +275,8 @@ end_array(Writer *writer, uint32 flags)
 	uint32 header = (uint32) (size / sizeof(JEntry)) | JB_FARRAY | flags;
 	char *start;
 
+	Assert(!level->is_object && level->start == (int) INTALIGN(level->start));
+	check_room(writer, output, size + sizeof(header));
 	enlargeStringInfo(output, size + sizeof(header));
 	start = output->data + level->start;
 	memmove(start + sizeof(header) + size, start, output->len - level->start);
@@ -339,12 +357,13 @@ place_values(Writer *writer, Pair *pairs, int count, int64 end)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (i != largest)
-			appendBinaryStringInfo(scratch, output->data + pairs[i].value_at, JBE_OFFLENFLD(pairs[i].entry));
+			append(writer, scratch, output->data + pairs[i].value_at, JBE_OFFLENFLD(pairs[i].entry));
 		end = begin_of(pairs[i].entry & JENTRY_TYPEMASK, end);
 		pairs[i].place = end;
 		end += JBE_OFFLENFLD(pairs[i].entry);
 		check_length(writer, end - writer->levels[writer->depth - 1].start);
 	}
+	check_room(writer, output, end - output->len);
 	enlargeStringInfo(output, Max(end - output->len, 0));
 	memmove(output->data + pairs[largest].place, output->data + pairs[largest].value_at,
 			JBE_OFFLENFLD(pairs[largest].entry));
@@ -411,10 +430,12 @@ end_object(Writer *writer)
 	int count = sort_pairs(pairs, COUNT(writer->pairs, Pair) - level->pairs, writer->names.data);
 	int64 end = level->start + (int64) sizeof(uint32) + 2 * (int64) count * sizeof(JEntry);
 
+	Assert(level->is_object && level->start == (int) INTALIGN(level->start));
 	for (int i = 0; i < count; i++)
 		end += pairs[i].name_length;
 	if (count > 0)
 		end = place_values(writer, pairs, count, end);
+	check_room(writer, output, end - output->len);
 	enlargeStringInfo(output, Max(end - output->len, 0));
 	output->len = end;
 	write_front(writer, pairs, count, level->start);
