@@ -13,17 +13,21 @@
 
 #include <ctype.h>
 
-#include "lib/stringinfo.h"
+#include "miscadmin.h"
 
 #include "answer/identifier.h"
 
 #define MOST_BYTES 64 /* of an identifier */
+#define MOST_DEPTH 8192
+#define PARTS_BETWEEN_INTERRUPTS 1024
 
 typedef struct Scanner
 {
 	const char *at;
 	const char *end;
-	StringInfoData closers; /* of the brackets that are open within a value */
+	uint32 parts;                  /* passed so far */
+	int depth;                     /* of the brackets that are open within a value */
+	uint8 objects[MOST_DEPTH / 8]; /* a bit for each of them: is it a brace? */
 } Scanner;
 
 /* Step over blanks; returns the byte that comes then, '\0' at the end. */
@@ -52,20 +56,39 @@ skip_string(Scanner *scanner)
 	return false;
 }
 
-/* Step over a number, a literal, or what stands in the place of one. */
-static void
-skip_word(Scanner *scanner)
+/* Step over a bracket that opens; false when there are too many. */
+static bool
+open_bracket(Scanner *scanner)
 {
-	while (scanner->at < scanner->end && memchr(" \t\r\n\",:[]{}", *scanner->at, 11) == NULL)
-		scanner->at++;
+	uint8 bit = 1 << (scanner->depth % 8);
+
+	if (scanner->depth == MOST_DEPTH)
+		return false;
+	if (*scanner->at++ == '{')
+		scanner->objects[scanner->depth / 8] |= bit;
+	else
+		scanner->objects[scanner->depth / 8] &= ~bit;
+	scanner->depth++;
+	return true;
+}
+
+/* Step over a bracket that closes; false when it is not the one that was opened last. */
+static bool
+close_bracket(Scanner *scanner)
+{
+	bool is_object;
+
+	if (scanner->depth == 0)
+		return false;
+	scanner->depth--;
+	is_object = (scanner->objects[scanner->depth / 8] >> (scanner->depth % 8)) & 1;
+	return *scanner->at++ == (is_object ? '}' : ']');
 }
 
 /* Step over one mark or word within a value; false when it cannot stand there. */
 static bool
 skip_part(Scanner *scanner)
 {
-	StringInfo closers = &scanner->closers;
-
 	switch (next_mark(scanner))
 	{
 		case '\0':
@@ -74,20 +97,18 @@ skip_part(Scanner *scanner)
 			return skip_string(scanner);
 		case '{':
 		case '[':
-			appendStringInfoChar(closers, *scanner->at++ == '{' ? '}' : ']');
-			return true;
+			return open_bracket(scanner);
 		case '}':
 		case ']':
-			if (closers->len == 0 || closers->data[closers->len - 1] != *scanner->at++)
-				return false;
-			closers->len--;
-			return true;
+			return close_bracket(scanner);
 		case ',':
 		case ':':
 			scanner->at++;
-			return closers->len > 0;
+			return scanner->depth > 0;
 		default:
-			skip_word(scanner);
+			/* a number, a literal, or what stands in the place of one */
+			while (scanner->at < scanner->end && memchr(" \t\r\n\",:[]{}", *scanner->at, 11) == NULL)
+				scanner->at++;
 			return true;
 	}
 }
@@ -96,12 +117,14 @@ skip_part(Scanner *scanner)
 static bool
 skip_value(Scanner *scanner)
 {
-	resetStringInfo(&scanner->closers);
+	scanner->depth = 0;
 	do
 	{
+		if (++scanner->parts % PARTS_BETWEEN_INTERRUPTS == 0)
+			CHECK_FOR_INTERRUPTS();
 		if (!skip_part(scanner))
 			return false;
-	} while (scanner->closers.len > 0);
+	} while (scanner->depth > 0);
 	return true;
 }
 
@@ -155,7 +178,8 @@ read_member(Scanner *scanner, Stretch *name, Stretch *value)
 
 /*
  * The identifier that an answer gives in a member of its outermost object, in the
- * current context; NULL when it gives none, or not just one.
+ * current context; NULL when it gives none, or not just one.  Serves interrupts: a
+ * caller with an error in hand that a cancel must not displace holds them.
  */
 char *
 flex_identifier_find(const char *bytes, size_t length, const char *member)
@@ -169,7 +193,6 @@ flex_identifier_find(const char *bytes, size_t length, const char *member)
 
 	if (next_mark(&scanner) != '{')
 		return NULL;
-	initStringInfo(&scanner.closers);
 	do
 	{
 		scanner.at++;

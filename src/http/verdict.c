@@ -12,6 +12,8 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+
 #include "answer/identifier.h"
 #include "answer/problem.h"
 #include "base/encoding.h"
@@ -168,6 +170,18 @@ flex_outcome_find_sid(const Outcome *outcome)
 	return flex_identifier_find(outcome->body, outcome->body_length, outcome->request->key);
 }
 
+/* The same for an error that is about to be raised, whose place a cancel must not take. */
+static char *
+find_sid_uninterrupted(const Outcome *outcome)
+{
+	char *sid;
+
+	HOLD_INTERRUPTS();
+	sid = flex_outcome_find_sid(outcome);
+	RESUME_INTERRUPTS();
+	return sid;
+}
+
 /* Show the answer's headers to a function, one by one. */
 void
 flex_outcome_visit_headers(const Outcome *outcome, HeaderVisitor visit, void *state)
@@ -184,7 +198,7 @@ flex_outcome_raise(const Outcome *outcome)
 	Assert(!flex_outcome_is_good(outcome));
 	if (outcome->failure_kind == FAILURE_TOO_LARGE && is_success(answer.http_status))
 	{
-		answer.sid = flex_outcome_find_sid(outcome);
+		answer.sid = find_sid_uninterrupted(outcome);
 		flex_error_too_large(&answer, outcome->failure);
 	}
 	if (outcome->failure_kind == FAILURE_NONE || outcome->failure_kind == FAILURE_TOO_LARGE)
@@ -208,7 +222,7 @@ flex_outcome_raise_unread(const Outcome *outcome, MemoryContext context)
 	{
 		Problem answer = outcome->answer;
 
-		answer.sid = flex_outcome_find_sid(outcome);
+		answer.sid = find_sid_uninterrupted(outcome);
 		flex_error_add_answer(error, &answer);
 	}
 	flex_error_rethrow(error);

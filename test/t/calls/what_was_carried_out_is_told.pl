@@ -32,6 +32,7 @@ my %ANSWERS = (
 	'large' => [ "{$sid,\"identity\":\"" . 'x' x 100_000 . '"}', '08P01', 1 ],
 	'large_before' => [ '{"identity":"' . 'x' x 100_000 . "\",$sid}", '08P01', 0 ],
 	'deep_before' => [ '{"identity":' . '[{"a":' x 500 . '1' . '}]' x 500 . ",$sid}", '08P01', 1 ],
+	'too_deep_before' => [ '{"identity":' . '[' x 10_000 . ']' x 10_000 . ",$sid}", '08P01', 0 ],
 	'more' => [ "{$sid}{}", '08P01', 1 ],
 	'twice' => [ "{$sid,\"identity\":7,$sid}", '08P01', 1 ],
 	'in_a_text' => [ "{\"identity\":\"\\\",\\\"conversation_sid\\\":\\\"$OTHER\\\",\",\"a\":NaN,$sid}", '08P01', 1 ],
