@@ -200,35 +200,6 @@ flex_json_numeric(const JsonValue *value)
 	return result;
 }
 
-/* The number that four hexadecimal digits are. */
-static int
-unit_at(const char *digits)
-{
-	int unit = 0;
-
-	for (int i = 0; i < 4; i++)
-		unit = unit * 16 + (digits[i] <= '9' ? digits[i] - '0' : (digits[i] | 0x20) - 'a' + 10);
-	return unit;
-}
-
-/* The character that \uXXXX or a pair of them stands for; *from goes behind it.  0: none that can be kept. */
-static pg_wchar
-read_code(const char **from, const char *end)
-{
-	pg_wchar unit = unit_at(*from + 2);
-	pg_wchar second = end - *from >= 12 && (*from)[6] == '\\' && (*from)[7] == 'u' ? unit_at(*from + 8) : 0;
-
-	*from += 6;
-	if (is_utf16_surrogate_second(unit))
-		return 0;
-	if (!is_utf16_surrogate_first(unit))
-		return unit;
-	if (!is_utf16_surrogate_second(second))
-		return 0;
-	*from += 6;
-	return surrogate_pair_to_codepoint(unit, second);
-}
-
 /* Put the character that an escape stands for at *to, and go behind both. */
 static void
 unescape(const char **from, const char *end, char **to)
@@ -237,16 +208,21 @@ unescape(const char **from, const char *end, char **to)
 	static const char meanings[] = "\b\f\n\r\t";
 	char c = (*from)[1];
 	const char *mark = memchr(marks, c, lengthof(marks) - 1);
+	const char *wrong PG_USED_FOR_ASSERTS_ONLY;
 	pg_wchar code;
 
+	Assert(**from == '\\');
+	*from += 2;
 	if (c != 'u')
 	{
 		*(*to)++ = mark != NULL ? meanings[mark - marks] : c;
-		*from += 2;
 		return;
 	}
-	code = read_code(from, end);
-	unicode_to_utf8(code != 0 ? code : REPLACEMENT, (unsigned char *) *to);
+	wrong = flex_json_read_code(from, end, &code);
+	Assert(wrong == NULL);
+	if (code == 0 || is_utf16_surrogate_first(code) || is_utf16_surrogate_second(code))
+		code = REPLACEMENT;
+	unicode_to_utf8(code, (unsigned char *) *to);
 	*to += pg_encoding_mblen(PG_UTF8, *to);
 }
 
@@ -281,6 +257,31 @@ flex_json_string(const JsonValue *value, size_t *length)
 	}
 	*length = to - result;
 	return result;
+}
+
+/*
+ * Copy JSON without the blanks between its words, in UTF-8 or an encoding of the
+ * server's, to where there is as much room; it may be the same place.  Returns the
+ * length.
+ */
+size_t
+flex_json_compact(char *to, const char *json, size_t length)
+{
+	const char *end = json + length;
+	char *begin = to;
+	bool is_quoted = false;
+
+	for (const char *from = json; from < end; from++)
+	{
+		if (!is_quoted && (*from == ' ' || *from == '\t' || *from == '\r' || *from == '\n'))
+			continue;
+		if (*from == '"')
+			is_quoted = !is_quoted;
+		else if (*from == '\\')
+			*to++ = *from++; /* what it escapes may be a quote */
+		*to++ = *from;
+	}
+	return to - begin;
 }
 
 /* A value as the service wrote it, quotes included. */

@@ -22,6 +22,7 @@ extern bool flex_json_integer(const JsonValue *value, int64 *result);
 extern double flex_json_double(const JsonValue *value);
 extern Numeric flex_json_numeric(const JsonValue *value);
 extern const char *flex_json_string(const JsonValue *value, size_t *length);
+extern size_t flex_json_compact(char *to, const char *json, size_t length);
 extern const char *flex_json_source(const JsonValue *value, size_t *length);
 
 #endif /* FLEX_JSON_H */

@@ -97,18 +97,18 @@ skip_plain(const char *at, const char *end, uint64 *seen)
 	return at;
 }
 
-/* Read the four digits of \uXXXX, whose u the scanner has passed; what is wrong, or NULL. */
+/* Read the four digits of \uXXXX, whose u is passed; what is wrong, or NULL. */
 static const char *
-read_unit(JsonScanner *scanner, int *unit)
+read_unit(const char **at, const char *end, pg_wchar *unit)
 {
 	*unit = 0;
-	for (int i = 0; i < 4; i++, scanner->at++)
+	for (int i = 0; i < 4; i++, (*at)++)
 	{
 		char c;
 
-		if (scanner->at == scanner->end)
+		if (*at == end)
 			return CUT_SHORT;
-		c = *scanner->at;
+		c = **at;
 		if (is_digit(c))
 			*unit = *unit * 16 + c - '0';
 		else if ((c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'))
@@ -116,6 +116,28 @@ read_unit(JsonScanner *scanner, int *unit)
 		else
 			return NOT_JSON;
 	}
+	return NULL;
+}
+
+/*
+ * Read the character of \uXXXX, whose u is passed, or of a surrogate pair of two
+ * such; *at goes behind it.  Returns what is wrong, or NULL: then the code may
+ * still be 0, or half of a pair, which no database can hold.
+ */
+const char *
+flex_json_read_code(const char **at, const char *end, pg_wchar *code)
+{
+	const char *wrong = read_unit(at, end, code);
+	const char *ahead;
+	pg_wchar second;
+
+	if (wrong != NULL || !is_utf16_surrogate_first(*code) || end - *at < 6 || (*at)[0] != '\\' || (*at)[1] != 'u')
+		return wrong;
+	ahead = *at + 2;
+	if (read_unit(&ahead, end, &second) != NULL || !is_utf16_surrogate_second(second))
+		return NULL;
+	*at = ahead;
+	*code = surrogate_pair_to_codepoint(*code, second);
 	return NULL;
 }
 
@@ -127,23 +149,12 @@ note_unrepresentable(JsonScanner *scanner, const char *complaint)
 		scanner->unrepresentable = complaint;
 }
 
-/* True when the escape of a second half of a surrogate pair comes next. */
-static bool
-is_second_half_next(const JsonScanner *scanner)
-{
-	JsonScanner ahead = {.at = scanner->at + 2, .end = scanner->end};
-	int unit;
-
-	return scanner->end - scanner->at >= 6 && scanner->at[0] == '\\' && scanner->at[1] == 'u' &&
-		   read_unit(&ahead, &unit) == NULL && is_utf16_surrogate_second(unit);
-}
-
 /* Step over an escape, whose backslash the scanner stands at; what is wrong, or NULL. */
 static pg_noinline const char *
 read_escape(JsonScanner *scanner)
 {
 	const char *wrong;
-	int unit;
+	pg_wchar code;
 
 	scanner->token.is_escaped = true;
 	if (++scanner->at == scanner->end)
@@ -152,13 +163,11 @@ read_escape(JsonScanner *scanner)
 		return NOT_JSON;
 	if (*scanner->at++ != 'u')
 		return NULL;
-	if ((wrong = read_unit(scanner, &unit)) != NULL)
+	if ((wrong = flex_json_read_code(&scanner->at, scanner->end, &code)) != NULL)
 		return wrong;
-	if (unit == 0)
+	if (code == 0)
 		note_unrepresentable(scanner, "has the character \\u0000, which PostgreSQL cannot store");
-	else if (is_utf16_surrogate_first(unit) && is_second_half_next(scanner))
-		scanner->at += 6;
-	else if (is_utf16_surrogate_first(unit) || is_utf16_surrogate_second(unit))
+	else if (is_utf16_surrogate_first(code) || is_utf16_surrogate_second(code))
 		note_unrepresentable(scanner, "has half of a surrogate pair, which PostgreSQL cannot store");
 	return NULL;
 }
@@ -255,6 +264,7 @@ is_in_object(const JsonScanner *scanner)
 {
 	int level = scanner->depth - 1;
 
+	Assert(level >= 0);
 	return (scanner->objects[level / 64] >> (level % 64)) & 1;
 }
 

@@ -5,6 +5,8 @@
 #ifndef FLEX_JSON_SCAN_H
 #define FLEX_JSON_SCAN_H
 
+#include "mb/pg_wchar.h"
+
 /* Arrays and objects within each other that are read: what is deeper is refused. */
 #define FLEX_MOST_DEPTH 128
 
@@ -65,5 +67,6 @@ extern void flex_json_begin(JsonScanner *scanner, const char *bytes, size_t leng
 extern JsonToken flex_json_next(JsonScanner *scanner);
 extern int64 flex_json_skip(JsonScanner *scanner);
 extern const char *flex_json_finish(JsonScanner *scanner);
+extern const char *flex_json_read_code(const char **at, const char *end, pg_wchar *code);
 
 #endif /* FLEX_JSON_SCAN_H */

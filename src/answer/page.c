@@ -9,8 +9,6 @@
  */
 #include "postgres.h"
 
-#include "mb/pg_wchar.h"
-
 #include "answer/page.h"
 #include "base/encoding.h"
 #include "base/errors.h"
@@ -90,9 +88,8 @@ flex_page_open(ListPage *page, const char *bytes, size_t length, const char *mem
 		member = string_member(&meta, "key", false);
 	rows = flex_json_member(&root, member);
 	if (rows.kind != JSON_ARRAY)
-		flex_error_answer(
-			"Member \"%s\", which has the page's rows, is not an array.",
-			flex_text_for_message(member, pg_encoding_mbcliplen(PG_UTF8, member, strlen(member), SHOWN_BYTES)));
+		flex_error_answer("Member \"%s\", which has the page's rows, is not an array.",
+						  flex_text_shown(member, strlen(member), SHOWN_BYTES));
 	page->count = rows.count;
 	flex_json_enter(&page->rows, &rows);
 }

@@ -10,7 +10,6 @@
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
-#include "mb/pg_wchar.h"
 
 #include "answer/json.h"
 #include "answer/problem.h"
@@ -69,48 +68,25 @@ append_errors(StringInfo to, JsonValue errors)
 	}
 }
 
-/* A value as the service wrote it, but for the blanks between its words; palloc'd. */
-static char *
-compact(const JsonValue *value, size_t *length)
-{
-	const char *source = flex_json_source(value, length);
-	const char *end = source + *length;
-	char *result = palloc(*length + 1);
-	char *to = result;
-	bool in_string = false;
-
-	for (const char *from = source; from < end; from++)
-	{
-		if (!in_string && (*from == ' ' || *from == '\t' || *from == '\r' || *from == '\n'))
-			continue;
-		if (*from == '"')
-			in_string = !in_string;
-		else if (*from == '\\')
-			*to++ = *from++; /* what it escapes may be a quote */
-		*to++ = *from;
-	}
-	*length = to - result;
-	return result;
-}
-
 /* Append a member as JSON, unless it is empty. */
 static void
 append_json(StringInfo to, JsonValue value)
 {
-	const char *text;
 	size_t length;
+	const char *source = flex_json_source(&value, &length);
+	char *text;
 
 	if (value.kind == JSON_NULL)
 		return;
-	text = compact(&value, &length);
+	text = palloc(length);
+	length = flex_json_compact(text, source, length);
 	if (length > 2)
-		appendStringInfo(to, "%s%s", to->len > 0 ? "; " : "",
-						 flex_text_for_message(text, pg_encoding_mbcliplen(PG_UTF8, text, length, SHOWN_BYTES)));
+		appendStringInfo(to, "%s%s", to->len > 0 ? "; " : "", flex_text_shown(text, length, SHOWN_BYTES));
 }
 
 /* All that the service said beside its message, or NULL. */
 static char *
-explain(const JsonValue *root)
+explanation_in(const JsonValue *root)
 {
 	StringInfoData text;
 
@@ -139,7 +115,7 @@ flex_problem_read(Problem *problem, const char *bytes, size_t length)
 		return;
 	problem->message = first_text(&root, messages);
 	problem->code = first_text(&root, codes);
-	problem->explanation = explain(&root);
+	problem->explanation = explanation_in(&root);
 	problem->more_info = first_text(&root, urls);
 	if (problem->more_info != NULL && strncmp(problem->more_info, "http", 4) != 0)
 		problem->more_info = NULL;

@@ -213,22 +213,30 @@ append_escaped(StringInfo to, const char *text, int length)
 }
 
 /*
- * A text from the wire for a message: palloc'd, always succeeds, with "?" for
- * what the database's encoding lacks and escapes for control characters.
+ * The beginning of a text from the wire for a message, so many bytes of it at the
+ * most: palloc'd, always succeeds, with "?" for what the database's encoding lacks
+ * and escapes for control characters.
  */
 char *
-flex_text_for_message(const char *text, int length)
+flex_text_shown(const char *text, int length, int most_bytes)
 {
 	StringInfoData escaped;
 
-	if (length > MOST_SHOWN_BYTES)
-		length = pg_encoding_mbcliplen(PG_UTF8, text, length, MOST_SHOWN_BYTES);
+	if (length > most_bytes)
+		length = pg_encoding_mbcliplen(PG_UTF8, text, length, most_bytes);
 	initStringInfo(&escaped);
 	append_escaped(&escaped, text, length);
 	/* Where bytes have no meaning, a client may refuse any that are not ASCII. */
 	if (GetDatabaseEncoding() == PG_SQL_ASCII)
 		return ascii_only(escaped.data, escaped.len);
 	return flex_text_of_bytes(escaped.data, escaped.len);
+}
+
+/* The same of as many bytes as a message has room for. */
+char *
+flex_text_for_message(const char *text, int length)
+{
+	return flex_text_shown(text, length, MOST_SHOWN_BYTES);
 }
 
 /*

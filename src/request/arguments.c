@@ -19,6 +19,7 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
+#include "answer/json.h"
 #include "base/encoding.h"
 #include "base/url.h"
 #include "request/arguments.h"
@@ -282,28 +283,9 @@ char *
 flex_argument_json(Jsonb *json)
 {
 	char *text = JsonbToCString(NULL, &json->root, VARSIZE(json));
-	char *to = text;
-	bool is_quoted = false;
 
-	for (const char *from = text; *from; from++)
-	{
-		if (*from == ' ' && !is_quoted)
-			continue;
-		if (*from == '"')
-			is_quoted = !is_quoted;
-		else if (*from == '\\')
-			*to++ = *from++;
-		*to++ = *from;
-	}
-	*to = '\0';
+	text[flex_json_compact(text, text, strlen(text))] = '\0';
 	return text;
-}
-
-/* The string that JSON is, or false. */
-static bool
-json_string(Jsonb *json, JsonbValue *string)
-{
-	return JB_ROOT_IS_SCALAR(json) && JsonbExtractScalar(&json->root, string) && string->type == jbvString;
 }
 
 /* True for a text that stands between braces, blanks apart. */
@@ -326,7 +308,7 @@ check_shape(const Parameter *parameter, Jsonb *json, const char *text)
 {
 	const char *cast = "Convert text that is JSON by a cast: ::jsonb.";
 	JsonbValue string;
-	bool is_string = json_string(json, &string);
+	bool is_string = JB_ROOT_IS_SCALAR(json) && JsonbExtractScalar(&json->root, &string) && string.type == jbvString;
 
 	if (parameter->rule->shape == SHAPE_OBJECT && !JB_ROOT_IS_OBJECT(json))
 		refuse_with_hint(parameter, text, "a JSON object", is_string ? cast : NULL);
