@@ -199,7 +199,7 @@ read_string(JsonScanner *scanner)
 
 /* Step over digits; returns how many there were. */
 static inline size_t
-read_digits(JsonScanner *scanner)
+skip_digits(JsonScanner *scanner)
 {
 	const char *start = scanner->at;
 
@@ -227,21 +227,21 @@ read_number(JsonScanner *scanner)
 
 	read_either(scanner, '-', '-');
 	first = scanner->at;
-	digits = read_digits(scanner);
+	digits = skip_digits(scanner);
 	if (digits == 0 || (digits > 1 && *first == '0'))
 		return NOT_JSON;
 	scanner->token.is_integer = true;
 	if (read_either(scanner, '.', '.'))
 	{
 		scanner->token.is_integer = false;
-		if (read_digits(scanner) == 0)
+		if (skip_digits(scanner) == 0)
 			return NOT_JSON;
 	}
 	if (read_either(scanner, 'e', 'E'))
 	{
 		scanner->token.is_integer = false;
 		read_either(scanner, '+', '-');
-		if (read_digits(scanner) == 0)
+		if (skip_digits(scanner) == 0)
 			return NOT_JSON;
 	}
 	return NULL;

@@ -73,7 +73,7 @@ pair_at(Writer *writer, int index)
 
 /* Raise 08P01 for what jsonb cannot hold; the detail names the member. */
 pg_noreturn static void
-refuse(Writer *writer, const char *complaint)
+raise_unwritable(Writer *writer, const char *complaint)
 {
 	StringInfoData path;
 	const char *wire;
@@ -100,10 +100,10 @@ refuse(Writer *writer, const char *complaint)
 
 /* Check the length of a value, or of all that an array or object has. */
 static inline void
-check_length(Writer *writer, int64 length)
+check_fits(Writer *writer, int64 length)
 {
 	if (length > JENTRY_OFFLENMASK)
-		refuse(writer, "is larger than jsonb can hold");
+		raise_unwritable(writer, "is larger than jsonb can hold");
 }
 
 /* Check that a buffer has room: what is open at once may be more than one allocation can hold. */
@@ -111,7 +111,7 @@ static inline void
 check_room(Writer *writer, StringInfo buffer, int64 more)
 {
 	if (buffer->len + more >= (int64) MaxAllocSize)
-		refuse(writer, "is larger than jsonb can hold");
+		raise_unwritable(writer, "is larger than jsonb can hold");
 }
 
 static inline void
@@ -150,7 +150,7 @@ note_value(Writer *writer, JEntry type, int before)
 	if (writer->depth == 0)
 		return;
 	level = &writer->levels[writer->depth - 1];
-	check_length(writer, writer->output.len - level->start);
+	check_fits(writer, writer->output.len - level->start);
 	if (level->is_object)
 	{
 		Pair *pair = pair_at(writer, COUNT(writer->pairs, Pair) - 1);
@@ -161,7 +161,7 @@ note_value(Writer *writer, JEntry type, int before)
 	}
 	count = COUNT(writer->entries, JEntry) - level->entries;
 	if ((Size) count >= MOST_ELEMENTS)
-		refuse(writer, "has more elements than jsonb can hold");
+		raise_unwritable(writer, "has more elements than jsonb can hold");
 	if (count % JB_OFFSET_STRIDE == 0)
 		entry = JENTRY_HAS_OFF | type | (writer->output.len - level->start);
 	else
@@ -178,9 +178,9 @@ append_string(Writer *writer, StringInfo to, const JsonValue *string)
 	int length;
 	char *converted;
 
-	check_length(writer, size);
+	check_fits(writer, size);
 	converted = flex_text_from_wire(text, size, &length, writer->name != NULL ? writer->name : "body");
-	check_length(writer, length);
+	check_fits(writer, length);
 	append(writer, to, converted, length);
 	if (converted != text)
 		pfree(converted);
@@ -195,7 +195,7 @@ append_number(Writer *writer, const JsonValue *number)
 	Numeric numeric = flex_json_numeric(number);
 
 	if (numeric == NULL)
-		refuse(writer, "has a number that PostgreSQL cannot store");
+		raise_unwritable(writer, "has a number that PostgreSQL cannot store");
 	pad(writer);
 	append(writer, &writer->output, numeric, VARSIZE_ANY(numeric));
 	pfree(numeric);
@@ -233,7 +233,7 @@ begin_member(Writer *writer, const JsonValue *name)
 	};
 
 	if (pair.place >= MOST_PAIRS)
-		refuse(writer, "has more members than jsonb can hold");
+		raise_unwritable(writer, "has more members than jsonb can hold");
 	pair.name_length = append_string(writer, &writer->names, name);
 	append(writer, &writer->pairs, &pair, sizeof(Pair));
 }
@@ -261,7 +261,7 @@ end_level(Writer *writer)
 	Level *level = &writer->levels[--writer->depth];
 
 	CHECK_FOR_INTERRUPTS();
-	check_length(writer, writer->output.len - level->before);
+	check_fits(writer, writer->output.len - level->before);
 	note_value(writer, JENTRY_ISCONTAINER, level->before);
 }
 
@@ -361,7 +361,7 @@ place_values(Writer *writer, Pair *pairs, int count, int64 end)
 		end = begin_of(pairs[i].entry & JENTRY_TYPEMASK, end);
 		pairs[i].place = end;
 		end += JBE_OFFLENFLD(pairs[i].entry);
-		check_length(writer, end - writer->levels[writer->depth - 1].start);
+		check_fits(writer, end - writer->levels[writer->depth - 1].start);
 	}
 	check_room(writer, output, end - output->len);
 	enlargeStringInfo(output, Max(end - output->len, 0));
@@ -466,7 +466,7 @@ write_container(Writer *writer, const JsonValue *container)
 			end_array(writer, 0);
 	}
 	if (scanner.complaint != NULL)
-		refuse(writer, scanner.complaint);
+		raise_unwritable(writer, scanner.complaint);
 	Assert(writer->depth == 0);
 }
 

@@ -41,6 +41,7 @@ read_token(ListPage *page, const JsonValue *meta)
 {
 	static const char *const spellings[][2] = {{"next_token", "PageToken"}, {"nextToken", "pageToken"}};
 
+	page->next_token = NULL;
 	for (size_t i = 0; i < lengthof(spellings) && page->next_token == NULL; i++)
 	{
 		JsonValue value = flex_json_member(meta, spellings[i][0]);
@@ -52,16 +53,6 @@ read_token(ListPage *page, const JsonValue *meta)
 		page->next_token = token;
 		page->token_parameter = spellings[i][1];
 	}
-}
-
-/* What meta tells of the page and of the next one. */
-static void
-read_meta(ListPage *page, const JsonValue *meta)
-{
-	page->url = flex_json_member(meta, "url").kind == JSON_STRING ? string_member(meta, "url", false) : NULL;
-	page->next_url = string_member(meta, "next_page_url", true);
-	page->next_token = NULL;
-	read_token(page, meta);
 }
 
 /*
@@ -83,7 +74,9 @@ flex_page_open(ListPage *page, const char *bytes, size_t length, const char *mem
 	meta = flex_json_member(&root, "meta");
 	if (meta.kind != JSON_OBJECT && member == NULL)
 		flex_error_answer("Member \"meta\" of the page is missing.");
-	read_meta(page, &meta);
+	page->url = flex_json_member(&meta, "url").kind == JSON_STRING ? string_member(&meta, "url", false) : NULL;
+	page->next_url = string_member(&meta, "next_page_url", true);
+	read_token(page, &meta);
 	if (member == NULL)
 		member = string_member(&meta, "key", false);
 	rows = flex_json_member(&root, member);

@@ -57,8 +57,10 @@ parameter_of(const void *variable)
 {
 	for (size_t i = 0; i < lengthof(settings); i++)
 	{
-		if (settings[i].variable == variable)
-			return settings[i].parameter;
+		if (settings[i].variable != variable)
+			continue;
+		Assert(settings[i].parameter != NULL);
+		return settings[i].parameter;
 	}
 	elog(ERROR, "no parameter has this variable");
 }

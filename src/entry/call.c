@@ -19,7 +19,7 @@ PG_FUNCTION_INFO_V1(flex_api_call);
 
 /* Send the request of a call and make the row of its answer, in the caller's context. */
 static Datum
-call(Signature *signature, const NullableDatum *values, MemoryContext caller)
+fetch_row(Signature *signature, const NullableDatum *values, MemoryContext caller)
 {
 	HttpRequest *request = flex_request_build(signature->operation, signature->parameters, signature->count, values);
 	const Outcome *answer = flex_exchange_run(flex_exchange_begin(request));
@@ -58,7 +58,7 @@ flex_api_call(PG_FUNCTION_ARGS)
 		NullableDatum *values = palloc(sizeof(NullableDatum) * Max(signature->count, 1));
 
 		flex_signature_values(signature, fcinfo, values);
-		result = call(signature, values, caller);
+		result = fetch_row(signature, values, caller);
 	}
 	PG_FINALLY();
 	{

@@ -52,7 +52,7 @@ enum
  * bytes; "?" stands for what is no text here.
  */
 static void
-append_header(void *state, const char *name, const char *value)
+append_header_member(void *state, const char *name, const char *value)
 {
 	StringInfo json = state;
 	char *lower = asc_tolower(name, strlen(name));
@@ -71,7 +71,7 @@ headers_of(const Outcome *answer)
 
 	initStringInfo(&json);
 	appendStringInfoChar(&json, '{');
-	flex_outcome_visit_headers(answer, append_header, &json);
+	flex_outcome_visit_headers(answer, append_header_member, &json);
 	appendStringInfoChar(&json, '}');
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
 }

@@ -116,7 +116,7 @@ static List *barred;
  * database that was dropped is still in the catalog.
  */
 static void
-transaction_ends(XactEvent event, void *unused)
+lift_bars(XactEvent event, void *unused)
 {
 	ListCell *cell;
 
@@ -130,26 +130,18 @@ transaction_ends(XactEvent event, void *unused)
 
 /* Keep workers out of a database until the transaction ends. */
 static void
-bar(Oid database)
+bar_workers(Oid database)
 {
 	static bool registered = false;
 	MemoryContext before = MemoryContextSwitchTo(TopMemoryContext);
 
 	if (!registered)
-		RegisterXactCallback(transaction_ends, NULL);
+		RegisterXactCallback(lift_bars, NULL);
 	registered = true;
 	barred = lappend_oid(barred, database);
 	MemoryContextSwitchTo(before);
 	if (flex_registry_bar(database, true))
 		send_worker_away(database);
-}
-
-/* The statement has failed: let workers in again, though the transaction may go on. */
-static void
-lift_bar(Oid database)
-{
-	barred = list_delete_oid(barred, database);
-	(void) flex_registry_bar(database, false);
 }
 
 /* True when anybody may copy a database who may create one. */
@@ -190,14 +182,7 @@ is_permitted(Node *statement, Oid database)
 	return flex_owns_database(database, GetUserId());
 }
 
-/* True for the statements that do not run in a transaction block. */
-static bool
-is_out_of_place(Node *statement, ProcessUtilityContext context)
-{
-	return !IsA(statement, RenameStmt) && (context != PROCESS_UTILITY_TOPLEVEL || IsTransactionBlock());
-}
-
-/* See the file's head. */
+/* ProcessUtility_hook; see the file's head. */
 static void
 keep_workers_out(PlannedStmt *statement, const char *text, bool read_only_tree, ProcessUtilityContext context,
 				 ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *receiver,
@@ -205,7 +190,9 @@ keep_workers_out(PlannedStmt *statement, const char *text, bool read_only_tree, 
 {
 	Node *node = statement->utilityStmt;
 	const char *name = database_of(node);
-	Oid database = name != NULL && !is_out_of_place(node, context) ? get_database_oid(name, true) : InvalidOid;
+	/* All but renaming is refused in a transaction block. */
+	bool may_run = IsA(node, RenameStmt) || (context == PROCESS_UTILITY_TOPLEVEL && !IsTransactionBlock());
+	Oid database = name != NULL && may_run ? get_database_oid(name, true) : InvalidOid;
 
 	if (!OidIsValid(database) || database == MyDatabaseId || !is_permitted(node, database))
 	{
@@ -214,12 +201,14 @@ keep_workers_out(PlannedStmt *statement, const char *text, bool read_only_tree, 
 	}
 	PG_TRY();
 	{
-		bar(database);
+		bar_workers(database);
 		run_statement(statement, text, read_only_tree, context, parameters, environment, receiver, completion);
 	}
 	PG_CATCH();
 	{
-		lift_bar(database);
+		/* Let workers in again: the transaction may go on. */
+		barred = list_delete_oid(barred, database);
+		(void) flex_registry_bar(database, false);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();

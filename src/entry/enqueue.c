@@ -53,14 +53,6 @@ enum
 	ARGUMENT_UNIQUE_KEY
 };
 
-/* Raise 22004 for a NULL. */
-pg_noreturn static void
-refuse_null(const char *name)
-{
-	ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("argument \"%s\" must not be null", name),
-					errdetail(FUNCTION " cannot be called without it.")));
-}
-
 /* The text of an argument, NULL for NULL. */
 static char *
 text_argument(FunctionCallInfo fcinfo, int position)
@@ -277,9 +269,9 @@ flex_api_enqueue(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("flex_enqueue()");
 	flex_effective_check_displaced();
 	if (PG_ARGISNULL(ARGUMENT_OPERATION))
-		refuse_null("operation");
+		flex_argument_refuse_null(FUNCTION, "operation");
 	if (PG_ARGISNULL(ARGUMENT_ARGUMENTS))
-		refuse_null("arguments");
+		flex_argument_refuse_null(FUNCTION, "arguments");
 	request.operation = text_argument(fcinfo, ARGUMENT_OPERATION);
 	request.arguments = PG_GETARG_JSONB_P(ARGUMENT_ARGUMENTS);
 	check_call(request.operation, request.arguments);

@@ -126,12 +126,11 @@ refuse(const Parameter *parameter, const char *value, const char *expected)
 }
 
 /* Raise 22004 for a NULL where there must be a value. */
-pg_noreturn static void
-refuse_null(const Parameter *parameter)
+void
+flex_argument_refuse_null(const char *function, const char *name)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("argument \"%s\" must not be null", parameter->name),
-			 errdetail("%s cannot be called without it.", parameter->operation->name)));
+	ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("argument \"%s\" must not be null", name),
+					errdetail("%s cannot be called without it.", function)));
 }
 
 /* Raise 22004 for a NULL in an array: the element of that number, from 1 on. */
@@ -367,7 +366,7 @@ flex_argument_texts(const Parameter *parameter, const NullableDatum *value, char
 	if (value->isnull)
 	{
 		if (parameter->required)
-			refuse_null(parameter);
+			flex_argument_refuse_null(parameter->operation->name, parameter->name);
 		return 0;
 	}
 	switch (parameter->type)

@@ -27,6 +27,7 @@ flex_parameter_describe(Parameter *parameter, const Operation *operation, const 
 extern int flex_argument_texts(const Parameter *parameter, const NullableDatum *value, char ***texts);
 extern char *flex_argument_json(Jsonb *json);
 extern bool flex_header_value_is_good(const char *text);
+pg_noreturn extern void flex_argument_refuse_null(const char *function, const char *name);
 pg_noreturn extern void flex_argument_refuse_null_element(const Parameter *parameter, int number);
 pg_noreturn extern void
 flex_argument_refuse(const char *function, const char *name, const char *value, bool secret, const char *expected);

@@ -90,14 +90,7 @@ parameter_text(const char *name, JsonbValue *value)
 	return flex_text_to_wire(flex_argument_json(json), name);
 }
 
-/* True when parameters go into the query: the request has no body, or one that is JSON. */
-static bool
-has_query_only(const CustomCall *call)
-{
-	return call->body != NULL || strcmp(call->method, "GET") == 0 || strcmp(call->method, "DELETE") == 0;
-}
-
-/* Add a parameter where it goes; null is none. */
+/* Add a parameter, null being none: to the form, unless the request has none, or JSON in its place. */
 static void
 add_parameter(const CustomCall *call, HttpRequest *request, const char *name, JsonbValue *value)
 {
@@ -105,7 +98,7 @@ add_parameter(const CustomCall *call, HttpRequest *request, const char *name, Js
 
 	if (value->type == jbvNull)
 		return;
-	if (has_query_only(call))
+	if (request->content_type == NULL || call->body != NULL)
 		flex_request_add_query(request, wire_name, parameter_text(name, value));
 	else
 		flex_request_add_form(request, wire_name, parameter_text(name, value));
@@ -225,8 +218,7 @@ static char *
 required_text(const char *function, const char *name, const NullableDatum *value)
 {
 	if (value->isnull)
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("argument \"%s\" must not be null", name),
-						errdetail("%s cannot be called without it.", function)));
+		flex_argument_refuse_null(function, name);
 	return TextDatumGetCString(value->value);
 }
 
