@@ -207,17 +207,14 @@ find_column(const RowDecoder *decoder, const JsonValue *name, int likely)
 }
 
 /*
- * The columns of a row, from the object that the scanner comes to next; data is
- * allocated in the current context.  Returns false, and sets nothing, when no value
- * comes.  Members mostly come in the columns' order, so each is looked for behind
- * the one before; of two with one name the last counts, so all are found before
- * any is read.
+ * The columns of a row, in the current context, from the object that the scanner
+ * comes to next; false, and nothing is set, when no value comes.
  */
 bool
 flex_decode_object(RowDecoder *decoder, JsonScanner *scanner, Datum *values, bool *nulls)
 {
 	int natts = decoder->desc->natts;
-	int likely = 0;
+	int likely = 0; /* the column behind the one before */
 	JsonValue name;
 	JsonValue value;
 
@@ -232,6 +229,7 @@ flex_decode_object(RowDecoder *decoder, JsonScanner *scanner, Datum *values, boo
 			flex_error_answer("An object was expected.");
 	}
 	memset(decoder->members, 0, sizeof(JsonValue) * natts);
+	/* Of two with one name the last counts, so all are found before any is read; most come in the columns' order. */
 	while (flex_json_next_member(scanner, &name, &value))
 	{
 		int column = find_column(decoder, &name, likely);

@@ -2,12 +2,12 @@
  * identifier.c
  *		The SID in an answer that may be bad everywhere else.
  *
- * What the service has made must not be lost because a member of its answer is
- * of another type, cannot be kept in this database, or was cut off.  So this
- * reads the outermost object alone, and of its members only where each begins
- * and ends.  It must not take one resource's SID for another's: a value counts if
- * it stands whole in that object, is what a SID looks like, and no other member of
- * that name contradicts it; where marks do not fit each other, reading ends.
+ * What the service has made must not be lost because a member of its answer is of
+ * another type, cannot be kept here, or was cut off.  So only the outermost object
+ * is read, and of its members where each begins and ends.  One resource's SID must
+ * not be taken for another's: a value counts if it stands whole in that object,
+ * looks like a SID, and no other member of that name contradicts it; where marks
+ * do not fit each other, reading ends.
  */
 #include "postgres.h"
 

@@ -3,12 +3,10 @@
  *		A JSON value becomes jsonb.
  *
  * jsonb_in() makes a tree first, which takes 20 to 95 times the text's length and
- * cannot be interrupted.  This writes the binary form that utils/jsonb.h
- * describes, byte for byte the same, as the tokens come: values one behind the
- * other, and where an array or object ends, what stands before its values is put
- * in front of them.  So little more than the result is ever in memory, and there
- * is no recursion.  Each level moves its bytes once or twice, which
- * FLEX_MOST_DEPTH bounds.
+ * cannot be interrupted.  This writes the same binary form (utils/jsonb.h) as the
+ * tokens come: values one behind the other, and when an array or object ends, its
+ * header in front of them.  So little more than the result is in memory, and there
+ * is no recursion; each level moves its bytes once or twice.
  */
 #include "postgres.h"
 
@@ -340,9 +338,8 @@ largest_pair(const Pair *pairs, int count)
 }
 
 /*
- * Move the values of an object from where they were written to where they belong,
- * behind its names, which end at the place given.  All but the largest go by way
- * of the scratch.  Sets the pairs' places; returns the end of the values.
+ * Move the values of an object behind its names, which end at the place given; all
+ * but the largest by way of the scratch.  Sets the pairs' places, returns the end.
  */
 static int64
 place_values(Writer *writer, Pair *pairs, int count, int64 end)
@@ -471,10 +468,9 @@ write_container(Writer *writer, const JsonValue *container)
 }
 
 /*
- * A value of a document that has been checked, as jsonb in the current context.
- * The name is that of the member, for errors; NULL where the value is the whole
- * body.  Raises 08P01 for what jsonb cannot hold, and 22P05 for a character that
- * the database cannot.
+ * A value of a document that has been checked, as jsonb in the current context; the
+ * name, for errors, is the member's, NULL for a whole body.  Raises 08P01 for what
+ * jsonb cannot hold, 22P05 for a character that the database cannot.
  */
 Datum
 flex_jsonb_write(const JsonValue *value, const char *name)

@@ -32,9 +32,8 @@ string_member(const JsonValue *meta, const char *name, bool may_be_null)
 }
 
 /*
- * The token of the next page, and the parameter that it is asked for with, whose
- * spelling follows that of the member.  It is a string or a number, and an empty
- * one is none.
+ * The token of the next page, a string or a number, empty for none, and the
+ * parameter that it is asked for with, spelt as the member is.
  */
 static void
 read_token(ListPage *page, const JsonValue *meta)
@@ -56,10 +55,9 @@ read_token(ListPage *page, const JsonValue *meta)
 }
 
 /*
- * Read a page but for its rows, in the current context.  The bytes must stay as
- * long as rows are read.  The rows are in the member of that name, or in the one
- * that meta.key names where it is NULL: a page may do without meta only if the
- * caller knows the name.  Raises 08P01.
+ * Read a page but for its rows, in the current context; its bytes must stay as long
+ * as rows are read.  They are in the member of that name, or, where it is NULL, in
+ * the one that meta.key names.  Raises 08P01.
  */
 void
 flex_page_open(ListPage *page, const char *bytes, size_t length, const char *member)

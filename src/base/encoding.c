@@ -61,9 +61,8 @@ must_replace(void)
 }
 
 /*
- * What stands, in UTF-8, for a character of an answer that no database can hold
- * (\u0000, half of a surrogate pair): its reader puts it there before the text
- * goes through flex_text_from_wire().  NULL: such an answer is to be refused.
+ * What a reader puts, in UTF-8, for a character of an answer that no database can
+ * hold (\u0000, half of a surrogate pair); NULL: such an answer is to be refused.
  */
 const char *
 flex_text_stand_in(void)
@@ -147,10 +146,9 @@ database_takes_utf8(void)
 }
 
 /*
- * A text from the wire, known to be UTF-8, in the database's encoding; the same
- * pointer where nothing has to be done.  A character that the database cannot
- * hold raises 22P05, or is replaced, as flex_api.unrepresentable says; name tells
- * what the text is of.
+ * UTF-8 from the wire in the database's encoding; the same pointer where nothing has
+ * to be done.  A character that the database cannot hold raises 22P05, or is replaced
+ * (flex_api.unrepresentable); name tells what the text is of.
  */
 char *
 flex_text_from_wire(const char *text, int length, int *result_length, const char *name)
@@ -241,9 +239,8 @@ flex_text_for_message(const char *text, int length)
 
 /*
  * The beginning of a text of the database's encoding, so many bytes at the most:
- * palloc'd, and never half a character.  In SQL_ASCII, what is UTF-8 is cut as
- * such; of anything else only the ASCII is shown, for a client takes no half
- * characters.
+ * palloc'd, and never half a character, which clients refuse.  So in SQL_ASCII only
+ * the ASCII is shown of what is not UTF-8.
  */
 char *
 flex_text_clip(const char *text, int most_bytes)

@@ -120,9 +120,8 @@ flex_error_too_large(const Problem *answer, const char *message)
 }
 
 /*
- * Have an error that was raised in reading a good answer, to what must not be sent
- * again, tell which answer that was.  The texts are allocated in the current
- * context.
+ * Have an error in reading a good answer to what must not be sent again tell which
+ * answer that was, with texts in the current context.
  */
 void
 flex_error_add_answer(ErrorData *error, const Problem *answer)
@@ -164,9 +163,9 @@ copy_constants(ErrorData *error, MemoryContext context)
 }
 
 /*
- * Take the error that was caught, as a copy in the current context.  Some minor
- * releases leave in it what only lasts as long as the error itself, when it was
- * raised by flex_error_rethrow().
+ * Take the error that was caught, as a copy in the current context.  After
+ * flex_error_rethrow(), CopyErrorData() of some minor releases leaves in it what
+ * only lasts as long as the error.
  */
 ErrorData *
 flex_error_take(void)
@@ -179,9 +178,8 @@ flex_error_take(void)
 }
 
 /*
- * Raise an error again of which a copy was made.  The server's own function for
- * that leaves some strings where the copy has them, which may be gone before the
- * error is told.
+ * Raise an error again of which a copy was made.  ReThrowError() alone leaves some
+ * strings where the copy has them, which may be gone before the error is told.
  */
 void
 flex_error_rethrow(ErrorData *error)

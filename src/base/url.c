@@ -16,9 +16,8 @@
 #define HOST_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._:[]"
 
 /*
- * True when a value, percent-encoded, cannot change which resource a path
- * addresses: it is not empty, and none of the parts between its slashes is
- * "." or "..", which a server may resolve even after decoding.
+ * True when a value, percent-encoded, cannot change which resource a path addresses:
+ * it is not empty, and none of the parts between its slashes is "." or "..".
  */
 bool
 flex_path_value_is_safe(const char *text)
@@ -67,8 +66,8 @@ decode_dots(const char *path, size_t length)
 
 /*
  * True for an encoded path, with or without a query, that can be put behind an
- * origin: it begins with a slash, has no part that leads elsewhere, and no
- * character that ends a URL or that clients and servers read differently.
+ * origin: no part leads elsewhere, and no character ends a URL or is read in
+ * different ways.
  */
 bool
 flex_url_target_is_good(const char *target)
@@ -86,10 +85,9 @@ flex_url_target_is_good(const char *target)
 }
 
 /*
- * The path and query of an absolute URL, or NULL where it has none that could be
- * asked for.  The host is not looked at, but must be nothing else than one: a
- * URL with a user, or with characters in the host that parsers disagree about,
- * does not say plainly where its path begins.
+ * The path and query of an absolute URL; NULL where it has none that could be asked
+ * for.  What is before it must be a plain host: with a user, or characters that
+ * parsers disagree about, it is not clear where the path begins.
  */
 const char *
 flex_url_target(const char *url)

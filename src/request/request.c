@@ -91,9 +91,8 @@ flex_request_set_json(HttpRequest *request, const char *json)
 }
 
 /*
- * Add a header, in UTF-8.  One with an empty value is written with a semicolon, which
- * libcurl turns into a header without a value; with a colon it would take it
- * as one to be removed.
+ * Add a header, in UTF-8.  With a semicolon libcurl sends one without a value; with a
+ * colon it would remove one of its own.
  */
 void
 flex_request_add_header(HttpRequest *request, const char *name, const char *value)
@@ -253,9 +252,8 @@ has_path(const char *target, const char *path)
 }
 
 /*
- * A path and query without the origin's own path, which will be put before it.
- * An origin whose path happens to begin as the list's does has not been put
- * there yet.
+ * A path and query without the origin's own path, which will be put before it: the
+ * list's path may begin as that does, and then nothing is there to be taken away.
  */
 static const char *
 without_origin_path(const char *target, const char *origin, const HttpRequest *previous)
@@ -270,10 +268,9 @@ without_origin_path(const char *target, const char *origin, const HttpRequest *p
 }
 
 /*
- * The path and query by which a page at a URL that an answer gave is asked for,
- * or NULL for a URL that cannot be.  The service names its plain host whatever
- * host was asked, and credentials go to the origin alone: so the host does not
- * matter.
+ * The path and query by which a page at a URL of an answer is asked for; NULL where
+ * it cannot be.  The host does not matter: the service names its plain one whatever
+ * host was asked, and only the origin is.
  */
 const char *
 flex_request_page_target(const HttpRequest *previous, const char *origin, const char *url)

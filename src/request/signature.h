@@ -11,10 +11,9 @@
 #include "request/arguments.h"
 
 /*
- * A signature is its owner's, whatever becomes of the catalogs meanwhile: that of a
- * call lives as long as the call's FmgrInfo, that of an operation in the context
- * that was current when it was asked for, such as a query's for a scan.  It tells what
- * the function was at that time.
+ * What the function is when it is asked for, whatever becomes of the catalogs then.
+ * A call's lives as long as the call's FmgrInfo; an operation's in the context that
+ * was current, such as a query's for a scan.
  */
 typedef struct Signature
 {
