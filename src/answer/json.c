@@ -41,6 +41,7 @@ flex_json_check(const char *bytes, size_t length, JsonValue *root)
 void
 flex_json_enter(JsonScanner *scanner, const JsonValue *container)
 {
+	Assert(container->kind == JSON_ARRAY || container->kind == JSON_OBJECT);
 	flex_json_begin(scanner, container->text, container->length);
 	(void) flex_json_next(scanner);
 }

@@ -2,9 +2,9 @@
  * settings.c
  *		The configuration parameters flex_api.*.
  *
- * Three rules decide who may set what.  Who can point the client elsewhere can
- * read the secret, so base_url, proxy, ca_file and credentials_file are for
- * superusers.  A secret is shown to superusers alone, not even to members of
+ * Three rules decide which role may set what.  A role that can point the client
+ * elsewhere can read the secret, so base_url, proxy, ca_file and credentials_file
+ * are for superusers.  A secret is shown to superusers alone, not even to members of
  * pg_read_all_settings.  And a secret stored by ALTER ROLE or ALTER DATABASE
  * stands in a catalog that every user can read: that draws a warning, when it
  * is stored and, in a session that had not loaded us then, when it is used.

@@ -146,7 +146,7 @@ check_call(const char *name, Jsonb *arguments)
 		refuse_secret(psprintf("%s %s", request->method, request->path));
 }
 
-/* True when somebody has sent requests lately. */
+/* True when a sender has looked for requests lately. */
 static bool
 is_attended(void)
 {
@@ -161,7 +161,7 @@ is_attended(void)
 	return attended;
 }
 
-/* Warn, once a session, when nobody seems to send what is enqueued. */
+/* Warn, once per session, when nothing seems to send what is enqueued. */
 static void
 warn_if_unattended(void)
 {

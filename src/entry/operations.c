@@ -25,7 +25,7 @@ enum
 	COLUMNS
 };
 
-/* A row an operation; see the file's head. */
+/* flex_operations(): one row per operation. */
 PGDLLEXPORT Datum
 flex_api_operations(PG_FUNCTION_ARGS)
 {

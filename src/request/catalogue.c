@@ -1,6 +1,6 @@
 /*
  * catalogue.c
- *		The catalogue: the operations of the Flex API, a row each.
+ *		The catalogue: the operations of the Flex API, one row per operation.
  *
  * A row says only what departs from the rules.  An argument's name on the wire
  * is the PascalCase of its SQL name; it goes where the path has {Name}, else
@@ -22,7 +22,7 @@
 		.name = "sid", .sid = letters                                                                                  \
 	}
 
-/* Published limits, requests a second. */
+/* Published limits, in requests per second. */
 #define INTERACTION_RATE 20
 #define WEBCHAT_RATE 5
 
@@ -319,7 +319,10 @@ flex_operation_at(int index)
 int
 flex_operation_index(const Operation *operation)
 {
-	return (int) (operation - operations);
+	int index = (int) (operation - operations);
+
+	Assert(flex_operation_at(index) == operation);
+	return index;
 }
 
 /* The value of two hexadecimal digits, or -1. */

@@ -196,7 +196,9 @@ place_text(HttpRequest *request, const Parameter *parameter, const char *text)
 			break;
 		case PLACE_PATH:
 		case PLACE_NOWHERE:
+			break;
 		case PLACE_BY_METHOD:
+			Assert(false); /* flex_parameter_describe() has decided */
 			break;
 	}
 }
@@ -224,6 +226,7 @@ flex_request_build(const Operation *operation, const Parameter *parameters, int 
 		for (int j = 0; j < counts[i]; j++)
 			place_text(request, &parameters[i], texts[i][j]);
 	}
+	Assert(request->key != NULL && request->target.data[0] == '/');
 	/* Here, so that in the outbox it is this request's error and no other's. */
 	flex_request_check_size(request);
 	return request;

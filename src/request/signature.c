@@ -4,7 +4,7 @@
  *
  * Signatures stand once, in SQL.  This file joins a function's row in pg_proc
  * (names and types of its arguments, which have defaults, the row type it
- * returns) with the catalogue's row of the same name, once a query: fn_extra
+ * returns) with the catalogue's row of the same name, once per query: fn_extra
  * keeps the result.
  */
 #include "postgres.h"
@@ -24,7 +24,7 @@
 
 #include "request/signature.h"
 
-/* The catalogue's row of a function, or an error: somebody has made one of their own. */
+/* The catalogue's row of a function, or an error for one that the extension has not made. */
 static const Operation *
 operation_of(Form_pg_proc procedure)
 {
