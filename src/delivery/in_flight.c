@@ -2,12 +2,14 @@
  * in_flight.c
  *		The requests of the outbox that a sender has under way.
  *
- * Each lives in a memory context of its own, from its claim to the commit of its
- * settlement.  What is wrong with one settles that one and no other.
+ * A crowd of attempts, and beside each the claim that it is made for: from the claim
+ * to the commit of its settlement, in a memory context of its own.  What is wrong with
+ * one settles that one and no other.
  */
 #include "postgres.h"
 
 #include "catalog/pg_proc.h"
+#include "lib/ilist.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/memutils.h"
@@ -18,14 +20,15 @@
 #include "base/settings.h"
 #include "delivery/in_flight.h"
 #include "delivery/settlement.h"
-#include "http/backpressure.h"
-#include "http/transport.h"
+#include "http/crowd.h"
+#include "outbox/access.h"
 #include "request/json_arguments.h"
+#include "request/signature.h"
 
 #define PORTION_BYTES (16 * 1024 * 1024) /* of answers that one transaction settles */
 #define BYTES_AT_ONCE (2 * 1024 * 1024)  /* of answers that are read and written within a tenth of a second */
 
-/* A request under way, in a context of its own. */
+/* A claimed request, in a context of its own. */
 typedef struct Sending
 {
 	dlist_node node;
@@ -33,54 +36,44 @@ typedef struct Sending
 	Claim claim;
 	HttpRequest *request;
 	const Endpoint *endpoint;
-	Transfer *transfer; /* NULL: not sent yet */
-	int64 deadline;     /* flex_clock_ms(), while it is under way */
-	bool was_sent;      /* when it was last looked at */
-	bool is_claimed;    /* its claim has been committed */
-	bool is_late;       /* its time is over */
-	bool is_settled;    /* in the last transaction */
+	Attempt *attempt; /* NULL: not sent yet */
+	bool is_claimed;  /* its claim has been committed */
+	bool is_settled;  /* in the last transaction */
 } Sending;
 
-/* Forget a request and let go of its connection. */
-static void
-end_sending(InFlight *in_flight, Sending *sending)
+struct InFlight
 {
-	if (sending->transfer != NULL)
-		flex_transport_release(sending->transfer);
-	dlist_delete(&sending->node);
-	in_flight->count--;
-	MemoryContextDelete(sending->context);
+	dlist_head sendings;
+	int count;
+	Crowd *crowd;          /* their attempts */
+	bool had_callbacks;    /* some of what was settled */
+	MemoryContext context; /* that the requests' own are under */
+};
+
+/* Nothing is under way; it lives in the current context. */
+InFlight *
+flex_in_flight_create(void)
+{
+	InFlight *in_flight = palloc0(sizeof(InFlight));
+
+	dlist_init(&in_flight->sendings);
+	in_flight->crowd = flex_crowd_create(CROWD_OF_MANY);
+	in_flight->context = CurrentMemoryContext;
+	return in_flight;
 }
 
-/* True when a request has been answered, or has failed. */
-static bool
-is_over(const Sending *sending)
+/* How many requests are under way, the settled ones included until they are let go of. */
+int
+flex_in_flight_count(const InFlight *in_flight)
 {
-	return sending->transfer != NULL &&
-		   (sending->is_late || flex_transfer_state(sending->transfer) != TRANSFER_RUNNING);
+	return in_flight->count;
 }
 
-/* True when any of the requests is over. */
+/* True when any of the requests has been answered, has failed, or is late. */
 bool
-flex_in_flight_any_over(InFlight *in_flight)
+flex_in_flight_any_over(const InFlight *in_flight)
 {
-	dlist_iter iter;
-
-	dlist_foreach(iter, &in_flight->sendings)
-	{
-		if (is_over(dlist_container(Sending, node, iter.cur)))
-			return true;
-	}
-	return false;
-}
-
-/* The bytes that are to be read of a request's answer; what is given up is not read. */
-static size_t
-answer_length(const Sending *sending)
-{
-	if (sending->transfer == NULL || flex_transfer_state(sending->transfer) != TRANSFER_ANSWERED)
-		return 0;
-	return flex_transfer_length(sending->transfer);
+	return flex_crowd_next_finished(in_flight->crowd) != NULL;
 }
 
 /*
@@ -89,24 +82,23 @@ answer_length(const Sending *sending)
  * these are dense, is freed before the next one.
  */
 static void
-settle(const Sending *sending, bool read)
+settle_sending(const Sending *sending, bool read)
 {
-	const Claim *claim = &sending->claim;
-	const char *given_up =
-		sending->is_late ? "no answer came within flex_api.timeout" : "the sender was stopped before the answer came";
 	MemoryContext context;
 	MemoryContext before;
 	Outcome outcome;
 
-	if (sending->transfer == NULL)
+	Assert(sending->is_claimed);
+	if (sending->attempt == NULL)
 	{
-		flex_settle_unstarted(claim);
+		flex_settle_unstarted(&sending->claim);
 		return;
 	}
 	context = AllocSetContextCreate(CurrentMemoryContext, "flex_api answer", ALLOCSET_DEFAULT_SIZES);
 	before = MemoryContextSwitchTo(context);
-	outcome = flex_outcome_reach(sending->request, sending->transfer, claim->may_be_done, given_up);
-	flex_settle_attempt(claim, &outcome, read);
+	outcome = flex_attempt_outcome(sending->attempt, sending->claim.may_be_done,
+								   "the sender was stopped before the answer came");
+	flex_settle_attempt(&sending->claim, &outcome, read);
 	MemoryContextSwitchTo(before);
 	MemoryContextDelete(context);
 }
@@ -128,26 +120,31 @@ flex_in_flight_settle(InFlight *in_flight, SettleScope scope)
 	dlist_foreach(iter, &in_flight->sendings)
 	{
 		Sending *sending = dlist_container(Sending, node, iter.cur);
-		size_t length = answer_length(sending);
+		const Attempt *attempt = sending->attempt;
+		/* What is given up is not read. */
+		size_t length = attempt != NULL ? flex_attempt_answer_length(attempt) : 0;
 		bool fits = read + length <= most || (read == 0 && scope != SETTLE_AT_ONCE);
+		bool is_due = scope != SETTLE_OVER || (attempt != NULL && flex_attempt_is_over(attempt));
 
-		sending->is_settled = (scope != SETTLE_OVER || is_over(sending)) && (fits || scope == SETTLE_AT_ONCE);
-		Assert(sending->is_claimed || !sending->is_settled);
+		sending->is_settled = is_due && (fits || scope == SETTLE_AT_ONCE);
 		if (!sending->is_settled)
 			continue;
-		settle(sending, fits);
+		settle_sending(sending, fits);
 		read += fits ? length : 0;
 		settled++;
 	}
 	return settled;
 }
 
-/* Let go of a request that is settled, or given up. */
+/* Forget a request and let go of its connection. */
 static void
-end_one(InFlight *in_flight, Sending *sending)
+end_sending(InFlight *in_flight, Sending *sending)
 {
 	in_flight->had_callbacks |= sending->claim.on_success || sending->claim.on_failure;
-	end_sending(in_flight, sending);
+	in_flight->count--;
+	dlist_delete(&sending->node);
+	/* The attempt ends with its context. */
+	MemoryContextDelete(sending->context);
 }
 
 /*
@@ -164,7 +161,7 @@ flex_in_flight_end_settled(InFlight *in_flight)
 		Sending *sending = dlist_container(Sending, node, iter.cur);
 
 		if (sending->is_settled)
-			end_one(in_flight, sending);
+			end_sending(in_flight, sending);
 	}
 }
 
@@ -179,7 +176,7 @@ flex_in_flight_end_unclaimed(InFlight *in_flight)
 		Sending *sending = dlist_container(Sending, node, iter.cur);
 
 		if (!sending->is_claimed)
-			end_one(in_flight, sending);
+			end_sending(in_flight, sending);
 	}
 }
 
@@ -191,7 +188,7 @@ flex_in_flight_end_all(InFlight *in_flight)
 
 	dlist_foreach_modify(iter, &in_flight->sendings)
 	{
-		end_one(in_flight, dlist_container(Sending, node, iter.cur));
+		end_sending(in_flight, dlist_container(Sending, node, iter.cur));
 	}
 }
 
@@ -251,7 +248,7 @@ check_claim(const Claim *claim, const Signature *signature)
  * behind that a subtransaction would have to clean up.
  */
 static bool
-prepare(Sending *sending, const Signature *signature)
+try_to_prepare(Sending *sending, const Signature *signature)
 {
 	Oid user;
 	int security;
@@ -295,24 +292,34 @@ copy_claim(const Claim *claim)
 }
 
 /* Add a claimed request, ready to be sent; or settle it, when it cannot be. */
-void
-flex_in_flight_add(InFlight *in_flight, const Claim *claim, const Signature *signature)
+static void
+add_claim(InFlight *in_flight, const Claim *claim)
 {
+	const Operation *operation = flex_operation_find(claim->operation);
+	/* For each anew: somebody's trigger may have made new ones, when one that cannot be sent was settled. */
+	const Signature *signature =
+		operation != NULL ? flex_signature_of_operation(operation, flex_outbox_schema(false)) : NULL;
 	MemoryContext context = AllocSetContextCreate(in_flight->context, "flex_api request", ALLOCSET_SMALL_SIZES);
 	MemoryContext before = MemoryContextSwitchTo(context);
 	Sending *sending = palloc0(sizeof(Sending));
-	bool good;
+	bool is_ready;
 
 	sending->context = context;
 	sending->claim = copy_claim(claim);
 	dlist_push_tail(&in_flight->sendings, &sending->node);
 	in_flight->count++;
-	good = prepare(sending, signature);
+	is_ready = try_to_prepare(sending, signature);
 	MemoryContextSwitchTo(before);
-	if (good)
-		return;
-	in_flight->had_callbacks |= claim->on_failure;
-	end_sending(in_flight, sending);
+	if (!is_ready)
+		end_sending(in_flight, sending);
+}
+
+/* Add claimed requests; they are copied. */
+void
+flex_in_flight_add(InFlight *in_flight, const Claim *claims, int count)
+{
+	for (int i = 0; i < count; i++)
+		add_claim(in_flight, &claims[i]);
 }
 
 /* The claims have been committed: they are ours to settle. */
@@ -327,11 +334,7 @@ flex_in_flight_confirm(InFlight *in_flight)
 	}
 }
 
-/*
- * Send what has been claimed, after the commit.  libcurl does not watch the
- * time: while a callback runs nobody reads, and an answer that has come in the
- * meantime must not be taken for one that is late.
- */
+/* Send what has been claimed, after the commit. */
 void
 flex_in_flight_start(InFlight *in_flight)
 {
@@ -340,68 +343,28 @@ flex_in_flight_start(InFlight *in_flight)
 	dlist_foreach(iter, &in_flight->sendings)
 	{
 		Sending *sending = dlist_container(Sending, node, iter.cur);
+		MemoryContext before;
 
-		if (sending->transfer != NULL)
+		if (sending->attempt != NULL)
 			continue;
-		sending->deadline = flex_clock_ms() + flex_settings.timeout;
-		sending->transfer = flex_transport_start(sending->request, sending->endpoint, 0);
-		sending->was_sent = flex_transfer_was_sent(sending->transfer);
+		Assert(sending->is_claimed);
+		before = MemoryContextSwitchTo(sending->context);
+		sending->attempt = flex_crowd_add(in_flight->crowd, sending->request, sending->endpoint,
+										  flex_clock_ms() + flex_settings.timeout);
+		MemoryContextSwitchTo(before);
 	}
 }
 
-/*
- * A connection may have waited for a callback, too.  What is sent only after its
- * time is over gets that time once more: given up now, it would be uncertain.
- */
-static void
-excuse_delay(Sending *sending)
-{
-	bool was_sent = sending->was_sent;
-
-	sending->was_sent = flex_transfer_was_sent(sending->transfer);
-	if (sending->was_sent && !was_sent && sending->deadline <= flex_clock_ms())
-		sending->deadline = flex_clock_ms() + flex_settings.timeout;
-}
-
-/* An answer that has to wait for others has its time once more when it may go on: it is not the service that is late. */
-static void
-excuse_held(InFlight *in_flight)
-{
-	dlist_iter iter;
-
-	dlist_foreach(iter, &in_flight->sendings)
-	{
-		Sending *sending = dlist_container(Sending, node, iter.cur);
-
-		if (sending->transfer != NULL && flex_transfer_held(sending->transfer) == HELD)
-			sending->deadline = flex_clock_ms() + flex_settings.timeout;
-	}
-}
-
-/* Read what has come, then give up what is late.  Returns the milliseconds until the next would be. */
+/* Read what has come.  Returns the milliseconds until this has to be done again if nothing happens. */
 long
-flex_in_flight_pump(InFlight *in_flight)
+flex_in_flight_advance(InFlight *in_flight)
 {
-	int64 next = PG_INT32_MAX;
-	dlist_iter iter;
+	return flex_crowd_advance(in_flight->crowd);
+}
 
-	if (in_flight->count == 0)
-		return next;
-	excuse_held(in_flight);
-	flex_transport_pump();
-	excuse_held(in_flight);
-	dlist_foreach(iter, &in_flight->sendings)
-	{
-		Sending *sending = dlist_container(Sending, node, iter.cur);
-		int64 left;
-
-		if (sending->transfer == NULL || flex_transfer_state(sending->transfer) != TRANSFER_RUNNING)
-			continue;
-		excuse_delay(sending);
-		left = sending->deadline - flex_clock_ms();
-		sending->is_late = left <= 0;
-		next = Min(next, Max(left, 0));
-	}
-	/* The one answer that is read may stall. */
-	return flex_backpressure_is_due() ? Min(next, FLEX_STALL_MS) : next;
+/* Wait until something happens to a request, or for so many milliseconds; true when the latch was set. */
+bool
+flex_in_flight_wait(InFlight *in_flight, long timeout_ms)
+{
+	return flex_crowd_wait(in_flight->crowd, timeout_ms);
 }

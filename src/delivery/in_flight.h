@@ -5,10 +5,7 @@
 #ifndef FLEX_IN_FLIGHT_H
 #define FLEX_IN_FLIGHT_H
 
-#include "lib/ilist.h"
-
 #include "outbox/rows.h"
-#include "request/signature.h"
 
 /* Which of the requests under way are settled. */
 typedef enum SettleScope
@@ -18,19 +15,16 @@ typedef enum SettleScope
 	SETTLE_AT_ONCE /* all, in a moment: answers that take longer are not read */
 } SettleScope;
 
-typedef struct InFlight
-{
-	dlist_head sendings;
-	int count;
-	bool had_callbacks;    /* some of what was settled */
-	MemoryContext context; /* that the requests' own are under */
-} InFlight;
+typedef struct InFlight InFlight;
 
-extern void flex_in_flight_add(InFlight *in_flight, const Claim *claim, const Signature *signature);
+extern InFlight *flex_in_flight_create(void);
+extern int flex_in_flight_count(const InFlight *in_flight);
+extern void flex_in_flight_add(InFlight *in_flight, const Claim *claims, int count);
 extern void flex_in_flight_confirm(InFlight *in_flight);
 extern void flex_in_flight_start(InFlight *in_flight);
-extern long flex_in_flight_pump(InFlight *in_flight);
-extern bool flex_in_flight_any_over(InFlight *in_flight);
+extern long flex_in_flight_advance(InFlight *in_flight);
+extern bool flex_in_flight_wait(InFlight *in_flight, long timeout_ms);
+extern bool flex_in_flight_any_over(const InFlight *in_flight);
 extern int flex_in_flight_settle(InFlight *in_flight, SettleScope scope);
 extern void flex_in_flight_end_settled(InFlight *in_flight);
 extern void flex_in_flight_end_unclaimed(InFlight *in_flight);

@@ -16,7 +16,6 @@
 #include "delivery/lanes.h"
 #include "delivery/rate_limits.h"
 #include "http/poller.h"
-#include "outbox/access.h"
 
 #define LANES_MS 200 /* a more urgent lane is not seen for so long */
 
@@ -120,51 +119,35 @@ flex_lanes_next_at(const Lanes *lanes)
 	return lanes->requests_left > 0 ? earlier(lanes->due_at, lanes->tokens_at) : 0;
 }
 
-/* Put what was claimed of a lane among the requests under way. */
-static void
-add_claims(InFlight *in_flight, const Lane *lane, const Claim *claims, int count)
-{
-	const Operation *operation = flex_operation_find(lane->operation);
-
-	for (int i = 0; i < count; i++)
-	{
-		/* For each anew: somebody's trigger may have made new ones, when one that cannot be sent was settled. */
-		const Signature *signature =
-			operation != NULL ? flex_signature_of_operation(operation, flex_outbox_schema(false)) : NULL;
-
-		flex_in_flight_add(in_flight, &claims[i], signature);
-	}
-}
-
 /*
  * Claim requests of a lane, from where the last claim ended: before that, the
  * index has the entries of what was sent, until the next vacuum.  Only when there
  * is nothing more behind, all of it is looked at.
  */
-static int
-claim_from_last(Lane *lane, InFlight *in_flight, int limit)
+static Claim *
+claim_from_last(Lane *lane, int limit, int *count)
 {
-	int count;
-	Claim *claims = flex_outbox_claim(lane, limit, &count);
+	Claim *claims = flex_outbox_claim(lane, limit, count);
 
-	if (count == 0 && lane->claim_from != DT_NOBEGIN)
+	if (*count == 0 && lane->claim_from != DT_NOBEGIN)
 	{
 		lane->claim_from = DT_NOBEGIN;
-		claims = flex_outbox_claim(lane, limit, &count);
+		claims = flex_outbox_claim(lane, limit, count);
 	}
-	for (int i = 0; i < count; i++)
+	Assert(*count <= limit);
+	for (int i = 0; i < *count; i++)
 		lane->claim_from = Max(lane->claim_from, claims[i].run_at);
-	add_claims(in_flight, lane, claims, count);
-	return count;
+	return claims;
 }
 
-/* Claim what may be sent of a lane, at most room requests.  Returns how many were. */
+/* Claim what may be sent of a lane, into claims, which have room for so many.  Returns how many were. */
 static int
-claim_lane(Lanes *lanes, Lane *lane, InFlight *in_flight, int room)
+claim_lane(Lanes *lanes, Lane *lane, Claim *claims, int room)
 {
 	const Operation *operation = flex_operation_find(lane->operation);
 	int granted = operation != NULL ? flex_rate_limits_take(operation, room) : room;
 	int count;
+	const Claim *claimed;
 
 	if (granted == 0)
 	{
@@ -173,7 +156,8 @@ claim_lane(Lanes *lanes, Lane *lane, InFlight *in_flight, int room)
 		lanes->tokens_at = earlier(lanes->tokens_at, tokens_at);
 		return 0;
 	}
-	count = claim_from_last(lane, in_flight, granted);
+	claimed = claim_from_last(lane, granted, &count);
+	memcpy(claims, claimed, sizeof(Claim) * count);
 	if (operation != NULL)
 		flex_rate_limits_give_back(operation, granted - count);
 	/* There may be more of it. */
@@ -200,7 +184,7 @@ look_at_lanes(Lanes *lanes)
 
 /* Claim of all lanes what is due, as long as there is room; returns how many requests. */
 static int
-claim_lanes(Lanes *lanes, InFlight *in_flight, int room)
+claim_lanes(Lanes *lanes, Claim *claims, int room)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	int claimed = 0;
@@ -210,7 +194,7 @@ claim_lanes(Lanes *lanes, InFlight *in_flight, int room)
 	for (int i = 0; i < lanes->lanes_count; i++)
 	{
 		if (lanes->lanes[i].due_at <= now && room > claimed)
-			claimed += claim_lane(lanes, &lanes->lanes[i], in_flight, room - claimed);
+			claimed += claim_lane(lanes, &lanes->lanes[i], claims + claimed, room - claimed);
 		else
 			note_due(lanes, lanes->lanes[i].due_at);
 	}
@@ -218,26 +202,28 @@ claim_lanes(Lanes *lanes, InFlight *in_flight, int room)
 }
 
 /*
- * Claim what is due, as long as there is room beside what is under
- * way.  Returns how many requests; they may be sent after a commit, to disk.
+ * Claim what is due, as long as there is room beside what is under way.  Returns the
+ * claims, in the current context; they may be sent after a commit, to disk.
  */
-int
-flex_lanes_claim(Lanes *lanes, InFlight *in_flight, int under_way)
+Claim *
+flex_lanes_claim(Lanes *lanes, int under_way, int *count)
 {
 	int room = (int) Min((int64) (concurrency() - under_way), lanes->requests_left);
 	bool were_known = lanes->lanes_at != 0;
-	int claimed;
+	Claim *claims;
 
+	*count = 0;
 	if (lanes->requests_left == 0)
-		return 0;
+		return NULL;
 	look_at_lanes(lanes);
-	claimed = claim_lanes(lanes, in_flight, room);
-	lanes->requests_left -= claimed;
-	if (claimed > 0)
-		return claimed;
+	claims = palloc(sizeof(Claim) * Max(room, 1));
+	*count = claim_lanes(lanes, claims, room);
+	lanes->requests_left -= *count;
+	if (*count > 0)
+		return claims;
 	/* What was known of the lanes is used up: look again, at once if it was not new. */
 	flex_lanes_forget(lanes);
 	if (were_known)
 		flex_lanes_look_now(lanes);
-	return 0;
+	return claims;
 }

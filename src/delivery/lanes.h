@@ -5,12 +5,12 @@
 #ifndef FLEX_LANES_H
 #define FLEX_LANES_H
 
-#include "delivery/in_flight.h"
+#include "outbox/rows.h"
 
 typedef struct Lanes Lanes;
 
 extern Lanes *flex_lanes_create(int64 max_requests);
-extern int flex_lanes_claim(Lanes *lanes, InFlight *in_flight, int under_way);
+extern Claim *flex_lanes_claim(Lanes *lanes, int under_way, int *count);
 extern bool flex_lanes_may_claim(Lanes *lanes, int under_way);
 extern bool flex_lanes_is_full(int under_way);
 extern bool flex_lanes_waits_for_rate(const Lanes *lanes);

@@ -19,7 +19,6 @@
 #include "miscadmin.h"
 #include "delivery/lanes.h"
 #include "delivery/sender.h"
-#include "http/transport.h"
 #include "outbox/rows.h"
 #include "shared/registry.h"
 #include "utils/memutils.h"
@@ -36,7 +35,7 @@ struct Sender
 	MemoryContext context;
 	Transaction *transaction;
 	Lanes *lanes;
-	InFlight in_flight; /* the requests under way */
+	InFlight *in_flight; /* the requests under way */
 	Callbacks callbacks;
 	bool tables_fit;  /* as far as they were looked at; else nothing is claimed */
 	int64 warned_at;  /* flex_clock_ms() of the last word on that; 0: never */
@@ -58,8 +57,7 @@ flex_sender_create(const Driver *driver, int64 max_requests, bool is_worker)
 	sender->transaction = flex_transaction_create(driver);
 	sender->lanes = flex_lanes_create(max_requests);
 	sender->callbacks.transaction = sender->transaction;
-	dlist_init(&sender->in_flight.sendings);
-	sender->in_flight.context = context;
+	sender->in_flight = flex_in_flight_create();
 	MemoryContextSwitchTo(before);
 	return sender;
 }
@@ -68,7 +66,7 @@ flex_sender_create(const Driver *driver, int64 max_requests, bool is_worker)
 static void
 clean_up(Sender *sender)
 {
-	bool is_done = flex_housekeeping_run(sender->in_flight.count == 0);
+	bool is_done = flex_housekeeping_run(flex_in_flight_count(sender->in_flight) == 0);
 
 	flex_outbox_note_drain(sender->is_worker);
 	sender->callbacks.expected = true;
@@ -87,7 +85,7 @@ must_clean_up(const Sender *sender)
 static bool
 may_claim(const Sender *sender)
 {
-	return flex_lanes_may_claim(sender->lanes, sender->in_flight.count) && !flex_backpressure_is_due();
+	return flex_lanes_may_claim(sender->lanes, flex_in_flight_count(sender->in_flight)) && !flex_backpressure_is_due();
 }
 
 /* Raise when we have been told to stop. */
@@ -118,9 +116,10 @@ check_tables(Sender *sender)
 static void
 settle_and_claim(Sender *sender)
 {
-	InFlight *in_flight = &sender->in_flight;
+	InFlight *in_flight = sender->in_flight;
 	int settled;
 	int claimed = 0;
+	const Claim *claims;
 
 	flex_transaction_begin(sender->transaction);
 	check_tables(sender);
@@ -129,8 +128,12 @@ settle_and_claim(Sender *sender)
 	settled = flex_in_flight_settle(in_flight, SETTLE_OVER);
 	flex_outbox_flush();
 	if (sender->tables_fit)
-		claimed = flex_lanes_claim(sender->lanes, in_flight, in_flight->count - settled);
-	sender->transaction->must_be_durable = claimed > 0;
+	{
+		claims = flex_lanes_claim(sender->lanes, flex_in_flight_count(in_flight) - settled, &claimed);
+		flex_in_flight_add(in_flight, claims, claimed);
+	}
+	if (claimed > 0)
+		flex_transaction_make_durable(sender->transaction);
 	flex_transaction_commit(sender->transaction);
 	flex_in_flight_confirm(in_flight);
 	flex_in_flight_end_settled(in_flight);
@@ -143,7 +146,7 @@ settle_and_claim(Sender *sender)
 static bool
 may_run_callbacks(Sender *sender)
 {
-	sender->callbacks.expected |= flex_in_flight_had_callbacks(&sender->in_flight);
+	sender->callbacks.expected |= flex_in_flight_had_callbacks(sender->in_flight);
 	return sender->tables_fit && flex_callbacks_may_be_due(&sender->callbacks);
 }
 
@@ -157,7 +160,7 @@ run_callbacks(Sender *sender)
 		flex_lanes_forget(sender->lanes);
 		flex_lanes_look_now(sender->lanes);
 		check_stop(sender);
-		(void) flex_in_flight_pump(&sender->in_flight);
+		(void) flex_in_flight_advance(sender->in_flight);
 	}
 }
 
@@ -191,12 +194,12 @@ heed_wake(Sender *sender)
 static void
 wait_for_something(Sender *sender)
 {
-	bool full = flex_lanes_is_full(sender->in_flight.count) || flex_backpressure_is_due();
-	long late = flex_in_flight_pump(&sender->in_flight);
+	bool full = flex_lanes_is_full(flex_in_flight_count(sender->in_flight)) || flex_backpressure_is_due();
+	long late = flex_in_flight_advance(sender->in_flight);
 
-	if (flex_in_flight_any_over(&sender->in_flight) || heed_wake(sender))
+	if (flex_in_flight_any_over(sender->in_flight) || heed_wake(sender))
 		return;
-	if (flex_transport_wait(Min(ms_until(full ? 0 : flex_lanes_next_at(sender->lanes)), late)))
+	if (flex_in_flight_wait(sender->in_flight, Min(ms_until(full ? 0 : flex_lanes_next_at(sender->lanes)), late)))
 		flex_lanes_look_now(sender->lanes);
 }
 
@@ -205,15 +208,15 @@ static bool
 take_turn(Sender *sender)
 {
 	check_stop(sender);
-	(void) flex_in_flight_pump(&sender->in_flight);
-	if (flex_in_flight_any_over(&sender->in_flight) || must_clean_up(sender) || may_claim(sender))
+	(void) flex_in_flight_advance(sender->in_flight);
+	if (flex_in_flight_any_over(sender->in_flight) || must_clean_up(sender) || may_claim(sender))
 		settle_and_claim(sender);
-	flex_in_flight_start(&sender->in_flight);
+	flex_in_flight_start(sender->in_flight);
 	if (may_run_callbacks(sender))
 		run_callbacks(sender);
-	if (may_claim(sender) || may_run_callbacks(sender) || flex_in_flight_any_over(&sender->in_flight))
+	if (may_claim(sender) || may_run_callbacks(sender) || flex_in_flight_any_over(sender->in_flight))
 		return true;
-	if (sender->in_flight.count == 0 && !flex_lanes_waits_for_rate(sender->lanes))
+	if (flex_in_flight_count(sender->in_flight) == 0 && !flex_lanes_waits_for_rate(sender->lanes))
 		return false;
 	wait_for_something(sender);
 	return true;
@@ -223,13 +226,13 @@ take_turn(Sender *sender)
 static void
 wind_up(Sender *sender, SettleScope scope)
 {
-	flex_in_flight_end_unclaimed(&sender->in_flight);
-	while (sender->in_flight.count > 0)
+	flex_in_flight_end_unclaimed(sender->in_flight);
+	while (flex_in_flight_count(sender->in_flight) > 0)
 	{
 		flex_transaction_begin(sender->transaction);
-		flex_in_flight_settle(&sender->in_flight, scope);
+		flex_in_flight_settle(sender->in_flight, scope);
 		flex_transaction_commit(sender->transaction);
-		flex_in_flight_end_settled(&sender->in_flight);
+		flex_in_flight_end_settled(sender->in_flight);
 	}
 }
 
@@ -271,7 +274,7 @@ wind_up_after_error(Sender *sender, int sqlerrcode)
 		return;
 	/* The next sender finds the requests, as those of one that was killed; the first error is told. */
 	flex_transaction_roll_back(sender->transaction);
-	flex_in_flight_end_all(&sender->in_flight);
+	flex_in_flight_end_all(sender->in_flight);
 }
 
 /*

@@ -49,9 +49,16 @@ end(Transaction *transaction)
 }
 
 /*
- * Commit.  A claim that a crash or a failover undoes would be sent twice, so one
- * is not left to an asynchronous commit.
+ * Its commit must not be asynchronous: it claims requests, and a claim that a crash or
+ * a failover undoes would be sent twice.
  */
+void
+flex_transaction_make_durable(Transaction *transaction)
+{
+	transaction->must_be_durable = true;
+}
+
+/* Commit. */
 void
 flex_transaction_commit(Transaction *transaction)
 {

@@ -30,6 +30,7 @@ typedef struct Transaction
 
 extern Transaction *flex_transaction_create(const Driver *driver);
 extern void flex_transaction_begin(Transaction *transaction);
+extern void flex_transaction_make_durable(Transaction *transaction);
 extern void flex_transaction_commit(Transaction *transaction);
 extern void flex_transaction_check_replicated(void);
 extern void flex_transaction_roll_back(Transaction *transaction);

@@ -5,54 +5,33 @@
  * Which requests may be repeated is for verdict.c to say.  A POST whose
  * outcome is unknown is an error that says so, never a second POST.
  * flex_api.timeout bounds the whole, so a repeat that could not be answered in
- * time is not begun.
+ * time is not begun.  An exchange is a crowd of one attempt, which is replaced by
+ * the next.
  */
 #include "postgres.h"
 
 #include "miscadmin.h"
-#include "utils/memutils.h"
 
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/effective.h"
+#include "http/crowd.h"
 #include "http/exchange.h"
-#include "http/transport.h"
 
 struct Exchange
 {
+	MemoryContext context; /* of the exchange and all that it makes */
 	const HttpRequest *request;
 	const Endpoint *endpoint;
-	Transfer *transfer; /* the current try, or the last one */
-	Outcome outcome;    /* of that, when it is over */
+	Crowd *crowd;
+	Attempt *attempt; /* the current or the last one; NULL: wait for resume_at */
+	Outcome outcome;  /* of the last one, when it is over */
 	int repeats;
 	int max_repeats;
-	bool was_maybe_done; /* by an earlier try */
-	int64 deadline;      /* flex_clock_ms() */
-	int64 resume_at;     /* when to try again; 0: a try is running or done */
-	MemoryContext context;
-	MemoryContextCallback release;
+	bool was_maybe_done; /* by an earlier attempt */
+	int64 deadline;      /* flex_clock_ms(), of the whole */
+	int64 resume_at;     /* when to try again */
 };
-
-/* Let go of the connection, at the context's end. */
-static void
-release_exchange(void *argument)
-{
-	Exchange *exchange = argument;
-
-	if (exchange->transfer != NULL)
-		flex_transport_release(exchange->transfer);
-	exchange->transfer = NULL;
-}
-
-/* Send the request, for the first time or again. */
-static void
-start_try(Exchange *exchange)
-{
-	long left = exchange->deadline - flex_clock_ms();
-
-	exchange->resume_at = 0;
-	exchange->transfer = flex_transport_start(exchange->request, exchange->endpoint, Max(left, 1));
-}
 
 /*
  * Begin an exchange: credentials are found and the request is sent.  Raises
@@ -65,19 +44,17 @@ flex_exchange_begin(const HttpRequest *request)
 
 	flex_effective_check_displaced();
 	flex_effective_check_known();
-	exchange->request = request;
 	exchange->context = CurrentMemoryContext;
+	exchange->request = request;
 	exchange->endpoint = flex_endpoint_of_settings(GetUserId(), NULL, !request->authorized);
+	exchange->crowd = flex_crowd_create(CROWD_OF_ONE);
 	exchange->max_repeats = flex_effective_integer(&flex_settings.max_retries);
 	exchange->deadline = flex_clock_ms() + flex_effective_integer(&flex_settings.timeout);
-	exchange->release.func = release_exchange;
-	exchange->release.arg = exchange;
-	MemoryContextRegisterResetCallback(CurrentMemoryContext, &exchange->release);
-	start_try(exchange);
+	exchange->attempt = flex_crowd_add(exchange->crowd, request, exchange->endpoint, exchange->deadline);
 	return exchange;
 }
 
-/* Plan another try, if that is safe, useful and in time for one as long as this was. */
+/* Plan another attempt, if that is safe, useful and in time for one as long as this was. */
 static bool
 plan_repeat(Exchange *exchange)
 {
@@ -92,34 +69,21 @@ plan_repeat(Exchange *exchange)
 	exchange->repeats++;
 	exchange->resume_at = resume_at;
 	exchange->was_maybe_done |= outcome->may_be_done;
-	flex_transport_release(exchange->transfer);
-	exchange->transfer = NULL;
+	flex_attempt_end(exchange->attempt);
+	exchange->attempt = NULL;
 	return true;
 }
 
-/* Do what can be done without waiting; true when the exchange is over. */
+/* Do what can be done without waiting; true when the last attempt is over. */
 static bool
-advance(Exchange *exchange)
+reach_end(Exchange *exchange)
 {
-	MemoryContext before;
-
-	if (exchange->transfer == NULL && flex_clock_ms() >= exchange->resume_at)
-		start_try(exchange);
-	if (exchange->transfer == NULL || flex_transfer_state(exchange->transfer) == TRANSFER_RUNNING)
+	if (exchange->attempt == NULL && flex_clock_ms() >= exchange->resume_at)
+		exchange->attempt = flex_crowd_add(exchange->crowd, exchange->request, exchange->endpoint, exchange->deadline);
+	if (exchange->attempt == NULL || !flex_attempt_is_over(exchange->attempt))
 		return false;
-	before = MemoryContextSwitchTo(exchange->context);
-	exchange->outcome = flex_outcome_reach(exchange->request, exchange->transfer, exchange->was_maybe_done, NULL);
-	MemoryContextSwitchTo(before);
+	exchange->outcome = flex_attempt_outcome(exchange->attempt, exchange->was_maybe_done, NULL);
 	return !plan_repeat(exchange);
-}
-
-/* Wait until something may have happened. */
-static void
-wait_for_progress(Exchange *exchange)
-{
-	int64 until = exchange->transfer != NULL ? exchange->deadline : exchange->resume_at;
-
-	(void) flex_transport_wait(Max(until - flex_clock_ms(), 0));
 }
 
 /* Tell, in an error's context, what was under way: for a POST, also what that means. */
@@ -128,12 +92,11 @@ describe_exchange(void *argument)
 {
 	const Exchange *exchange = argument;
 	const HttpRequest *request = exchange->request;
-	bool unknown = !request->idempotent && exchange->transfer != NULL &&
-				   flex_transfer_state(exchange->transfer) == TRANSFER_RUNNING &&
-				   flex_transfer_was_sent(exchange->transfer);
+	bool is_unknown =
+		!request->idempotent && exchange->attempt != NULL && flex_attempt_awaits_answer(exchange->attempt);
 
 	errcontext("Flex API request %s %s%s", request->method, request->path,
-			   unknown ? ", which was sent: it is not known whether the service carried it out" : "");
+			   is_unknown ? ", which was sent: it is not known whether the service carried it out" : "");
 }
 
 /*
@@ -141,18 +104,24 @@ describe_exchange(void *argument)
  * long as the exchange, or raises an error.
  */
 const Outcome *
-flex_exchange_run(Exchange *exchange)
+flex_exchange_finish(Exchange *exchange)
 {
 	ErrorContextCallback context = {
 		.previous = error_context_stack,
 		.callback = describe_exchange,
 		.arg = exchange,
 	};
+	MemoryContext before = MemoryContextSwitchTo(exchange->context);
 
 	error_context_stack = &context;
-	while (!advance(exchange))
-		wait_for_progress(exchange);
+	while (!reach_end(exchange))
+	{
+		int64 until = exchange->attempt != NULL ? exchange->deadline : exchange->resume_at;
+
+		(void) flex_crowd_wait(exchange->crowd, Max(until - flex_clock_ms(), 0));
+	}
 	error_context_stack = context.previous;
+	MemoryContextSwitchTo(before);
 	if (!flex_outcome_is_good(&exchange->outcome))
 		flex_outcome_raise(&exchange->outcome);
 	return &exchange->outcome;

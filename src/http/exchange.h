@@ -14,7 +14,7 @@
 typedef struct Exchange Exchange;
 
 extern Exchange *flex_exchange_begin(const HttpRequest *request);
-extern const Outcome *flex_exchange_run(Exchange *exchange);
+extern const Outcome *flex_exchange_finish(Exchange *exchange);
 extern const char *flex_exchange_origin(const Exchange *exchange);
 
 #endif /* FLEX_EXCHANGE_H */

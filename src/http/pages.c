@@ -204,7 +204,7 @@ turn_page(Pages *pages)
 	pages->can_rewind = false;
 	pages->ahead = NULL;
 	before = MemoryContextSwitchTo(next->context);
-	open_page(pages, flex_exchange_run(next->exchange));
+	open_page(pages, flex_exchange_finish(next->exchange));
 	MemoryContextSwitchTo(before);
 	pages->can_rewind = is_first;
 	return true;

@@ -1,0 +1,218 @@
+/*
+ * crowd.c
+ *		Attempts at requests, one or many at once.
+ *
+ * The one engine for direct calls and for the outbox: attempts are added, waited for
+ * together, give an Outcome each, and are ended.  What is done next (try again,
+ * settle, raise) is for the caller to say.
+ *
+ * In a crowd of many libcurl does not watch the time.  Its owner does other things
+ * meanwhile (it settles, it runs a callback), in which nobody reads; an answer that
+ * came in that time must not be taken for one that is late.
+ */
+#include "postgres.h"
+
+#include "lib/ilist.h"
+#include "utils/memutils.h"
+
+#include "base/clock.h"
+#include "http/backpressure.h"
+#include "http/crowd.h"
+#include "http/transport.h"
+
+struct Crowd
+{
+	CrowdKind kind;
+	dlist_head attempts;
+};
+
+struct Attempt
+{
+	dlist_node node;
+	const HttpRequest *request;
+	const Endpoint *endpoint;
+	Transfer *transfer; /* NULL: the attempt has been ended */
+	int64 deadline;     /* flex_clock_ms() */
+	int64 allowance;    /* milliseconds that it had at first */
+	bool was_sent;      /* when it was last looked at */
+	bool is_late;       /* its time is over */
+	MemoryContextCallback at_end;
+};
+
+/* A crowd without attempts. */
+Crowd *
+flex_crowd_create(CrowdKind kind)
+{
+	Crowd *crowd = palloc(sizeof(Crowd));
+
+	crowd->kind = kind;
+	dlist_init(&crowd->attempts);
+	return crowd;
+}
+
+/* The memory context of an attempt ends. */
+static void
+end_attempt(void *argument)
+{
+	flex_attempt_end(argument);
+}
+
+/*
+ * Send a request; the beginning of it is on its way when this returns.  Request and
+ * endpoint must stay as long as the attempt.
+ */
+Attempt *
+flex_crowd_add(Crowd *crowd, const HttpRequest *request, const Endpoint *endpoint, int64 deadline)
+{
+	Attempt *attempt = palloc0(sizeof(Attempt));
+
+	Assert(endpoint->authorization != NULL || request->authorized);
+	attempt->request = request;
+	attempt->endpoint = endpoint;
+	attempt->deadline = deadline;
+	attempt->allowance = Max(deadline - flex_clock_ms(), 1);
+	attempt->transfer =
+		flex_transport_start(request, endpoint, crowd->kind == CROWD_OF_MANY ? 0 : (long) attempt->allowance);
+	attempt->was_sent = flex_transfer_was_sent(attempt->transfer);
+	dlist_push_tail(&crowd->attempts, &attempt->node);
+	attempt->at_end = (MemoryContextCallback){.func = end_attempt, .arg = attempt};
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &attempt->at_end);
+	return attempt;
+}
+
+/*
+ * Let go of an attempt, and of its connection if the answer has not come.  Its outcome
+ * has no body any more.  Nothing happens for one that has been ended.
+ */
+void
+flex_attempt_end(Attempt *attempt)
+{
+	if (attempt->transfer == NULL)
+		return;
+	flex_transport_release(attempt->transfer);
+	attempt->transfer = NULL;
+	dlist_delete(&attempt->node);
+}
+
+/* True when an attempt was answered, has failed, or is late. */
+bool
+flex_attempt_is_over(const Attempt *attempt)
+{
+	Assert(attempt->transfer != NULL);
+	return attempt->is_late || flex_transfer_state(attempt->transfer) != TRANSFER_RUNNING;
+}
+
+/* True when the request has left and its answer is waited for: the service may be carrying it out. */
+bool
+flex_attempt_awaits_answer(const Attempt *attempt)
+{
+	return !flex_attempt_is_over(attempt) && flex_transfer_was_sent(attempt->transfer);
+}
+
+/* The bytes of a whole answer; 0 while there is none. */
+size_t
+flex_attempt_answer_length(const Attempt *attempt)
+{
+	Assert(attempt->transfer != NULL);
+	return flex_transfer_state(attempt->transfer) == TRANSFER_ANSWERED ? flex_transfer_length(attempt->transfer) : 0;
+}
+
+/*
+ * What an attempt came to that is over, or that is given up for that reason.
+ * was_maybe_done: an earlier attempt at the request may have been carried out.  The
+ * body lasts until the attempt is ended; texts are allocated in the current context.
+ */
+Outcome
+flex_attempt_outcome(const Attempt *attempt, bool was_maybe_done, const char *given_up)
+{
+	Assert(given_up != NULL || flex_attempt_is_over(attempt));
+	if (attempt->is_late)
+		given_up = "no answer came within flex_api.timeout";
+	return flex_outcome_reach(attempt->request, attempt->transfer, was_maybe_done, given_up);
+}
+
+/* The first attempt that is over and has not been ended, or NULL. */
+Attempt *
+flex_crowd_next_finished(Crowd *crowd)
+{
+	dlist_iter iter;
+
+	dlist_foreach(iter, &crowd->attempts)
+	{
+		Attempt *attempt = dlist_container(Attempt, node, iter.cur);
+
+		if (flex_attempt_is_over(attempt))
+			return attempt;
+	}
+	return NULL;
+}
+
+/* An answer that has to wait for others has its time once more when it may go on: it is not the service that is late. */
+static void
+excuse_held(Crowd *crowd)
+{
+	dlist_iter iter;
+
+	dlist_foreach(iter, &crowd->attempts)
+	{
+		Attempt *attempt = dlist_container(Attempt, node, iter.cur);
+
+		if (flex_transfer_held(attempt->transfer) == HELD)
+			attempt->deadline = flex_clock_ms() + attempt->allowance;
+	}
+}
+
+/*
+ * Give up an attempt whose time is over.  A connection may have waited for the owner of
+ * the crowd, too: what is sent only after its time is over gets that time once more, for
+ * given up now it would be uncertain.  Returns the milliseconds that are left.
+ */
+static int64
+watch_time(Attempt *attempt)
+{
+	int64 now = flex_clock_ms();
+	bool was_sent_before = attempt->was_sent;
+
+	attempt->was_sent = flex_transfer_was_sent(attempt->transfer);
+	if (attempt->was_sent && !was_sent_before && attempt->deadline <= now)
+		attempt->deadline = now + attempt->allowance;
+	attempt->is_late = attempt->deadline <= now;
+	return Max(attempt->deadline - now, 0);
+}
+
+/*
+ * Read what has come, then give up what is late.  Returns the milliseconds until
+ * this has to be done again if nothing happens.
+ */
+long
+flex_crowd_advance(Crowd *crowd)
+{
+	int64 next = PG_INT32_MAX;
+	dlist_iter iter;
+
+	Assert(crowd->kind == CROWD_OF_MANY);
+	if (dlist_is_empty(&crowd->attempts))
+		return next;
+	excuse_held(crowd);
+	flex_transport_pump();
+	excuse_held(crowd);
+	dlist_foreach(iter, &crowd->attempts)
+	{
+		Attempt *attempt = dlist_container(Attempt, node, iter.cur);
+
+		if (flex_transfer_state(attempt->transfer) == TRANSFER_RUNNING)
+			next = Min(next, watch_time(attempt));
+	}
+	/* The one answer that is read may stall. */
+	return flex_backpressure_is_due() ? Min(next, FLEX_STALL_MS) : next;
+}
+
+/*
+ * Wait until something happens to an attempt, or for so many milliseconds.  True when
+ * the process's latch was set.  Raises what CHECK_FOR_INTERRUPTS() raises, at once.
+ */
+bool
+flex_crowd_wait(Crowd *crowd, long timeout_ms)
+{
+	return flex_transport_wait(timeout_ms);
+}
