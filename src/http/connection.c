@@ -137,8 +137,8 @@ acknowledge(pgsocket fd)
  * True when nothing has come on a connection, not even its end.  What a TLS
  * library has read already does not show.
  */
-bool
-flex_connection_is_silent(pgsocket fd)
+static bool
+is_silent(pgsocket fd)
 {
 	char byte;
 
@@ -146,11 +146,23 @@ flex_connection_is_silent(pgsocket fd)
 	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
-/* True when others' answers may come on a connection meanwhile: each says whose it is. */
+/*
+ * True when a request may go out on a kept connection: no answer was lost on it, and
+ * nothing lies on it that would be taken for the answer, for it has come before the
+ * request.  Of HTTP/2, which is for requests that may share, each answer says whose it
+ * is.  has_read: the TLS library has read more than it was asked for.
+ */
 bool
-flex_connection_is_shared(pgsocket fd)
+flex_connection_is_fit(pgsocket fd, bool may_share, bool has_read)
 {
-	return connections[fd].is_multiplexed || connections[fd].users > 0;
+	const Connection *connection = &connections[fd];
+
+	Assert(fd < connections_size && connection->is_open);
+	if (connection->has_failed)
+		return false;
+	if (may_share && (connection->is_multiplexed || connection->users > 0))
+		return true;
+	return !has_read && is_silent(fd);
 }
 
 /* A connection turns out to carry HTTP/2. */
@@ -160,20 +172,6 @@ flex_connection_mark_multiplexed(pgsocket fd)
 	connections[fd].is_multiplexed = true;
 }
 
-/* An answer was lost on a connection.  One of HTTP/2 may stay open then. */
-void
-flex_connection_mark_failed(pgsocket fd)
-{
-	connections[fd].has_failed = true;
-}
-
-/* True when an answer was lost on a connection. */
-bool
-flex_connection_has_failed(pgsocket fd)
-{
-	return connections[fd].has_failed;
-}
-
 /* A request goes out on a connection. */
 void
 flex_connection_join(pgsocket fd)
@@ -181,12 +179,17 @@ flex_connection_join(pgsocket fd)
 	connections[fd].users++;
 }
 
-/* Its answer has come, or is not waited for any longer; the connection may be closed, and its number another's. */
+/*
+ * Its answer has come, or is not waited for any longer; the connection may be closed, and
+ * its number another's.  is_lost: no other request may go out on it, if it is one of
+ * HTTP/2, which stays open then.
+ */
 void
-flex_connection_leave(pgsocket fd)
+flex_connection_leave(pgsocket fd, bool is_lost)
 {
 	if (connections[fd].users > 0)
 		connections[fd].users--;
+	connections[fd].has_failed |= is_lost;
 }
 
 /* How many of the bytes sent has the other side not acknowledged yet?  0 also where the kernel does not tell. */

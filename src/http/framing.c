@@ -6,8 +6,8 @@
  * each other's answers (RFC 9112, section 11.2), and libcurl is a lenient one:
  * of two lengths it takes the last.  So the lines are judged here by the rules
  * of section 6, strictly where they say where the answer ends, and leniently
- * elsewhere.  A fault makes the answer as good as lost; must_close takes the
- * answer, but not another one from its connection.
+ * elsewhere.  A fault or an excess makes the answer as good as lost; must_close
+ * takes the answer, but not another one from its connection.
  *
  * Pure: no libcurl, no memory, no error is raised.  Lines of HTTP/2 pass, since
  * its frames say where an answer ends.
@@ -19,6 +19,9 @@
 #include "http/framing.h"
 
 #define MAX_LENGTH PG_INT64_MAX /* what libcurl can count */
+
+#define MAX_KILOBYTES 256
+#define MAX_LINES 1000 /* to show them takes libcurl the square of that */
 
 #define STATUS_NO_CONTENT 204
 #define STATUS_NOT_MODIFIED 304
@@ -130,7 +133,14 @@ read_status_line(Framing *framing, Span line)
 	const char *end = line.at + line.length;
 	Span status;
 
-	*framing = (Framing){.part = FRAMING_HEADERS, .must_close = framing->must_close, .fault = framing->fault};
+	*framing = (Framing){
+		.part = FRAMING_HEADERS,
+		.total_bytes = framing->total_bytes,
+		.total_lines = framing->total_lines,
+		.must_close = framing->must_close,
+		.fault = framing->fault,
+		.excess = framing->excess,
+	};
 	if (line.length < strlen("HTTP/1") || memcmp(p, "HTTP/", 5) != 0 || !isdigit((unsigned char) p[5]))
 	{
 		set_fault(framing, "it begins with no status line");
@@ -148,13 +158,6 @@ read_status_line(Framing *framing, Span line)
 		framing->status = framing->status * 10 + (status.at[i] - '0');
 	if (framing->status < 100 || status.at == p || (status.length > 3 && !is_blank(status.at[3])))
 		set_fault(framing, "it begins with no status line");
-}
-
-/* True for bytes that some readers take for the end of a line, or of a text. */
-static bool
-has_stray_control(Span line)
-{
-	return memchr(line.at, '\r', line.length) != NULL || memchr(line.at, '\0', line.length) != NULL;
 }
 
 /* True for "name:", without blanks and control characters. */
@@ -178,7 +181,8 @@ read_header_line(Framing *framing, Span line)
 	bool is_length;
 	bool is_encoding;
 
-	if (has_stray_control(line))
+	/* Some readers take these for the end of a line, or of a text. */
+	if (memchr(line.at, '\r', line.length) != NULL || memchr(line.at, '\0', line.length) != NULL)
 		set_fault(framing, "a header has a carriage return or a NUL in it");
 	if (is_blank(line.at[0]))
 	{
@@ -232,6 +236,12 @@ end_headers(Framing *framing)
 void
 flex_framing_read_line(Framing *framing, const char *line, size_t length)
 {
+	framing->total_bytes += length;
+	framing->total_lines++;
+	if (framing->total_lines > MAX_LINES)
+		framing->excess = "the answer has more than " CppAsString2(MAX_LINES) " header lines";
+	else if (framing->total_bytes > MAX_KILOBYTES * 1024)
+		framing->excess = "the answer's header lines are larger than " CppAsString2(MAX_KILOBYTES) " kB";
 	if (length > 0 && line[length - 1] == '\n')
 	{
 		length--;
@@ -242,7 +252,7 @@ flex_framing_read_line(Framing *framing, const char *line, size_t length)
 		read_status_line(framing, (Span){line, length});
 	else if (length == 0 && framing->part == FRAMING_HEADERS)
 		end_headers(framing);
-	else if (length > 0 && framing->version < 20)
+	else if (length > 0 && framing->version < FRAMING_HTTP2)
 		read_header_line(framing, (Span){line, length});
 }
 

@@ -10,7 +10,7 @@
  * The pre-request callback lets a request out once, which libcurl would send
  * again when a kept connection turns out to be dead: that is for others to
  * decide.  It lets none out on a connection on which something lies already;
- * see must_not_be_used().
+ * see may_go_out().
  */
 #include "postgres.h"
 
@@ -25,8 +25,6 @@
 #include "http/tls.h"
 #include "http/transfer.h"
 
-#define MAX_HEADER_BYTES (256 * 1024)
-#define MAX_HEADERS 1000                /* to show them takes libcurl the square of that */
 #define SMALL_REQUEST_BYTES (16 * 1024) /* a host acknowledges them before its server reads */
 #define MOST_RETRY_AFTER 86400          /* seconds */
 
@@ -42,16 +40,15 @@ struct Transfer
 	bool is_stale;     /* it was not sent, since the kept connection is no good */
 	pgsocket socket;   /* it was sent on, or PGINVALID_SOCKET */
 	Framing framing;   /* of the answer */
-	size_t header_bytes;
-	int header_count;
 	bool no_descriptor;
 	bool too_large;
 	bool lost_bytes; /* when it was to go on */
 	TransferHold hold;
 	bool is_paused; /* as libcurl has been told */
 	Body body;
-	int64 started_at; /* flex_clock_ms() */
-	int64 ended_at;   /* 0: it is running */
+	int64 started_at;        /* flex_clock_ms() */
+	int64 ended_at;          /* 0: it is running */
+	const char *ended_by_us; /* why, if we have ended it; NULL: we have not */
 	char failure[CURL_ERROR_SIZE];
 };
 
@@ -85,9 +82,7 @@ has_read_more(const Transfer *transfer)
 }
 
 /*
- * True when a kept connection must not be used: it cannot be looked at, has lost
- * an answer, or what lies on it would be taken for the answer, for it has come
- * before the request.  On a new one the server's TLS tickets may lie.
+ * True when the connection is a new one, or a kept one on which nothing lies.
  *
  * Not seen is what comes between this look and the request.  Against that,
  * came_too_early() looks at what the other host had acknowledged when the answer
@@ -95,15 +90,13 @@ has_read_more(const Transfer *transfer)
  * has the request: nothing on the wire tells that from a true answer.
  */
 static bool
-must_not_be_used(const Transfer *transfer)
+may_go_out(const Transfer *transfer)
 {
+	/* On a new one the server's TLS tickets may lie. */
 	if (transfer->is_connected)
-		return false;
-	if (transfer->socket == PGINVALID_SOCKET || flex_connection_has_failed(transfer->socket))
 		return true;
-	if (transfer->is_idempotent && flex_connection_is_shared(transfer->socket))
-		return false;
-	return !flex_connection_is_silent(transfer->socket) || has_read_more(transfer);
+	return transfer->socket != PGINVALID_SOCKET &&
+		   flex_connection_is_fit(transfer->socket, transfer->is_idempotent, has_read_more(transfer));
 }
 
 /* The connection stands and the request is about to go out. */
@@ -113,9 +106,12 @@ before_request(void *data, char *remote_ip, char *local_ip, int remote_port, int
 	Transfer *transfer = data;
 
 	if (transfer->was_sent)
+	{
+		transfer->ended_by_us = "the connection was closed before the answer";
 		return CURL_PREREQFUNC_ABORT;
+	}
 	transfer->socket = flex_connection_find(local_port);
-	if (must_not_be_used(transfer))
+	if (!may_go_out(transfer))
 	{
 		transfer->is_stale = true;
 		transfer->socket = PGINVALID_SOCKET;
@@ -136,23 +132,10 @@ before_request(void *data, char *remote_ip, char *local_ip, int remote_port, int
 static bool
 came_too_early(const Transfer *transfer)
 {
-	if (transfer->socket == PGINVALID_SOCKET || transfer->framing.version >= 20 ||
+	if (transfer->socket == PGINVALID_SOCKET || transfer->framing.version >= FRAMING_HTTP2 ||
 		(transfer->request_bytes > SMALL_REQUEST_BYTES && transfer->framing.status / 100 != 2))
 		return false;
 	return flex_connection_unacknowledged(transfer->socket) > 0;
-}
-
-/*
- * The headers have come.  Of bytes behind an answer without a body, or behind
- * the last chunk, libcurl tells by its messages alone.
- */
-static void
-end_headers(Transfer *transfer)
-{
-	const Framing *framing = &transfer->framing;
-
-	if (framing->version < 20 && (framing->is_chunked || flex_framing_has_no_body(framing)))
-		curl_easy_setopt(transfer->easy, CURLOPT_VERBOSE, 1L);
 }
 
 /* libcurl says something: of bytes that are too many, perhaps. */
@@ -173,23 +156,22 @@ receive_message(CURL *easy, curl_infotype type, char *text, size_t length, void 
 static bool
 receive_line(Transfer *transfer, const char *line, size_t length)
 {
-	FramingPart before = transfer->framing.part;
+	Framing *framing = &transfer->framing;
+	FramingPart before = framing->part;
 
-	transfer->header_bytes += length;
-	transfer->header_count++;
-	if (transfer->header_bytes > MAX_HEADER_BYTES || transfer->header_count > MAX_HEADERS)
-		return false;
-	flex_framing_read_line(&transfer->framing, line, length);
+	flex_framing_read_line(framing, line, length);
 	if (before == FRAMING_STATUS_LINE && came_too_early(transfer))
-		transfer->framing.fault = "it began before the request had arrived";
-	if (transfer->framing.fault != NULL)
+		framing->fault = "it began before the request had arrived";
+	if (framing->fault != NULL || framing->excess != NULL)
 		return false;
-	if (transfer->framing.version >= 20 && transfer->socket != PGINVALID_SOCKET)
+	if (framing->version >= FRAMING_HTTP2 && transfer->socket != PGINVALID_SOCKET)
 		flex_connection_mark_multiplexed(transfer->socket);
-	if (transfer->framing.must_close)
+	if (framing->must_close)
 		curl_easy_setopt(transfer->easy, CURLOPT_FORBID_REUSE, 1L);
-	if (before == FRAMING_HEADERS && transfer->framing.part != FRAMING_HEADERS)
-		end_headers(transfer);
+	/* Of bytes behind an answer without a body, or behind the last chunk, libcurl tells by its messages alone. */
+	if (before == FRAMING_HEADERS && framing->part != FRAMING_HEADERS && framing->version < FRAMING_HTTP2 &&
+		(framing->is_chunked || flex_framing_has_no_body(framing)))
+		curl_easy_setopt(transfer->easy, CURLOPT_VERBOSE, 1L);
 	return true;
 }
 
@@ -224,9 +206,9 @@ receive_body(char *bytes, size_t size, size_t count, void *data)
 		transfer->is_paused = true;
 		return CURL_WRITEFUNC_PAUSE;
 	}
-	if (!flex_body_append(&transfer->body, bytes, length, &transfer->too_large) || transfer->too_large)
-		return 0;
-	return length;
+	if (!flex_body_append(&transfer->body, bytes, length, &transfer->too_large))
+		transfer->ended_by_us = "out of memory";
+	return transfer->ended_by_us != NULL || transfer->too_large ? 0 : length;
 }
 
 /* A new transfer. */
@@ -274,16 +256,6 @@ set_callbacks(Transfer *transfer)
 	FLEX_CURL_SET(easy, CURLOPT_DEBUGFUNCTION, receive_message);
 }
 
-/* Forget the request's headers, secrets and all. */
-static void
-free_headers(Transfer *transfer)
-{
-	for (struct curl_slist *header = transfer->headers; header != NULL; header = header->next)
-		explicit_bzero(header->data, strlen(header->data));
-	curl_slist_free_all(transfer->headers);
-	transfer->headers = NULL;
-}
-
 /*
  * Make a transfer ready to be started.  Nothing of the arguments has to stay.
  * timeout_ms bounds the whole of it; 0: the caller watches the time, and the
@@ -316,14 +288,6 @@ flex_transfer_handle(Transfer *transfer)
 	return transfer->easy;
 }
 
-/* True when the failure means that the server could not show who it is. */
-static bool
-is_mistrust(CURLcode result)
-{
-	return result == CURLE_PEER_FAILED_VERIFICATION || result == CURLE_SSL_CACERT_BADFILE ||
-		   result == CURLE_SSL_ISSUER_ERROR || result == CURLE_SSL_CERTPROBLEM;
-}
-
 /* What a result of libcurl means for us. */
 static TransferState
 state_of_result(const Transfer *transfer, CURLcode result)
@@ -336,32 +300,51 @@ state_of_result(const Transfer *transfer, CURLcode result)
 		return TRANSFER_BROKEN;
 	if (transfer->no_descriptor)
 		return TRANSFER_NO_DESCRIPTOR;
-	return is_mistrust(result) ? TRANSFER_NOT_TRUSTED : TRANSFER_NEVER_SENT;
+	switch (result)
+	{
+		case CURLE_PEER_FAILED_VERIFICATION:
+		case CURLE_SSL_CACERT_BADFILE:
+		case CURLE_SSL_ISSUER_ERROR:
+		case CURLE_SSL_CERTPROBLEM:
+			return TRANSFER_NOT_TRUSTED;
+		default:
+			return TRANSFER_NEVER_SENT;
+	}
 }
 
-/* Why it failed, in words. */
+/* Why it failed, in words: in ours where it is we who have ended it, or who know better than libcurl. */
 static void
 explain_failure(Transfer *transfer, CURLcode result)
 {
-	if (transfer->framing.fault != NULL)
-		snprintf(transfer->failure, CURL_ERROR_SIZE, "the answer cannot be told from another: %s",
-				 transfer->framing.fault);
-	else if (result == CURLE_OK)
-		strlcpy(transfer->failure, "the connection was closed within the answer's headers", CURL_ERROR_SIZE);
-	else if (result == CURLE_ABORTED_BY_CALLBACK)
-		strlcpy(transfer->failure, "the connection was closed before the answer", CURL_ERROR_SIZE);
+	const Framing *framing = &transfer->framing;
+	const char *reason = framing->excess != NULL ? framing->excess : transfer->ended_by_us;
+
+	if (transfer->state == TRANSFER_NO_DESCRIPTOR)
+		reason = "no file descriptor is left for a connection";
+	else if (reason == NULL && result == CURLE_OK)
+		reason = transfer->lost_bytes ? "out of memory" : "the connection was closed within the answer's headers";
+	if (framing->fault != NULL)
+		snprintf(transfer->failure, CURL_ERROR_SIZE, "the answer cannot be told from another: %s", framing->fault);
+	else if (reason != NULL)
+		strlcpy(transfer->failure, reason, CURL_ERROR_SIZE);
 	else if (transfer->failure[0] == '\0')
 		strlcpy(transfer->failure, curl_easy_strerror(result), CURL_ERROR_SIZE);
 }
 
-/* Get a request, of which nothing has been sent, ready for a connection of its own. */
+/*
+ * Get a request, of which nothing has been sent, ready for a connection of its own.
+ * False when memory is out.
+ */
 static bool
 begin_again(Transfer *transfer)
 {
 	transfer->is_stale = false;
 	transfer->failure[0] = '\0';
-	return curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
-		   curl_easy_setopt(transfer->easy, CURLOPT_FORBID_REUSE, 0L) == CURLE_OK;
+	if (curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
+		curl_easy_setopt(transfer->easy, CURLOPT_FORBID_REUSE, 0L) == CURLE_OK)
+		return true;
+	transfer->ended_by_us = "out of memory";
+	return false;
 }
 
 /*
@@ -378,25 +361,24 @@ flex_transfer_conclude(void *handle, int result)
 		return false;
 	transfer->state = state_of_result(transfer, result);
 	if (transfer->socket != PGINVALID_SOCKET)
-	{
-		flex_connection_leave(transfer->socket);
-		if (transfer->state == TRANSFER_BROKEN)
-			flex_connection_mark_failed(transfer->socket);
-	}
+		flex_connection_leave(transfer->socket, transfer->state == TRANSFER_BROKEN);
 	transfer->socket = PGINVALID_SOCKET;
 	transfer->ended_at = flex_clock_ms();
-	explain_failure(transfer, result);
+	if (transfer->state != TRANSFER_ANSWERED)
+		explain_failure(transfer, result);
 	return true;
 }
 
-/* Free a transfer, which no multi handle has any more. */
+/* Free a transfer, which no multi handle has any more, and leave nothing of its secrets in memory. */
 void
 flex_transfer_free(Transfer *transfer)
 {
 	if (transfer->socket != PGINVALID_SOCKET)
-		flex_connection_leave(transfer->socket);
+		flex_connection_leave(transfer->socket, false);
 	curl_easy_cleanup(transfer->easy);
-	free_headers(transfer);
+	for (struct curl_slist *header = transfer->headers; header != NULL; header = header->next)
+		explicit_bzero(header->data, strlen(header->data));
+	curl_slist_free_all(transfer->headers);
 	flex_body_free(&transfer->body);
 	free(transfer);
 }

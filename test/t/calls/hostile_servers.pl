@@ -65,14 +65,16 @@ my %HOSTILE = (
 	'407' => [ "HTTP/1.1 407 Proxy\r\nProxy-Authenticate: Basic realm=x\r\nContent-Length: 0\r\n\r\n", qr/^TW407$/ ],
 	'401' => [ "HTTP/1.1 401 No\r\nWWW-Authenticate: NTLM\r\nContent-Length: 0\r\n\r\n", qr/^TW401$/ ],
 	'body with 204' => [ "HTTP/1.1 204 No Content\r\nContent-Length: 9\r\n\r\n{\"n\":1234", qr/^00000$/ ],
-	'endless headers' => [ \"X: y\r\n", qr/^08006$/, $HEAD ],
+	'endless headers' => [ \"X: y\r\n", qr/^08006$/, $HEAD, qr/more than 1000 header lines/ ],
+	'long headers' => [ \('X: ' . 'x' x 10_000 . "\r\n"), qr/^08006$/, $HEAD, qr/header lines are larger than 256 kB/ ],
 	'huge header' => [ \('x' x 10_000), qr/^08006$/, "${HEAD}X: " ],
 	'flood of 100' => [ \"HTTP/1.1 100 Continue\r\n\r\n", qr/^08006$/ ],
 	'flood of 103' => [ \"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", qr/^08006$/ ],
 	'endless body' => [ \('1,' x 5000), qr/^08P01$/, "${HEAD}\r\n[" ],
 	'endless chunks' => [ \("2710\r\n" . '1,' x 5000 . "\r\n"), qr/^08P01$/, "${HEAD}Transfer-Encoding: chunked\r\n\r\n" ],
 	'endless chunk header' => [ \('0' x 10_000), qr/^08006$/, "${HEAD}Transfer-Encoding: chunked\r\n\r\n" ],
-	'endless trailers' => [ \"X: y\r\n", qr/^08006$/, "${HEAD}Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n" ],
+	'endless trailers' => [ \"X: y\r\n", qr/^08006$/, "${HEAD}Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n",
+		qr/more than 1000 header lines/ ],
 	'chunk size zz' => [ "${HEAD}Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n", qr/^08006$/ ],
 	'chunk size -2' => [ "${HEAD}Transfer-Encoding: chunked\r\n\r\n-2\r\n{}\r\n0\r\n\r\n", qr/^08006$/ ],
 	'chunk size over' => [ "${HEAD}Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n{}\r\n0\r\n\r\n", qr/^08006$/ ],
@@ -188,7 +190,7 @@ foreach my $cut (1 .. $length - 2, $length)
 }
 is_deeply(\@wrong, [], "a list: cut at every one of $length bytes");
 
-# Every hostile answer, and after it a good one.
+# Every hostile answer, and after it a good one.  What we end ourselves is told in our words.
 foreach my $number (0 .. $#HOSTILE)
 {
 	my $name = $HOSTILE[$number];
@@ -197,6 +199,7 @@ foreach my $number (0 .. $#HOSTILE)
 
 	like($error ? $error->{C} : '00000', $HOSTILE{$name}->[1], "$name: SQLSTATE")
 	  or note($error ? "$error->{M} $error->{D}" : explain $result->{rows});
+	like($error->{M}, $HOSTILE{$name}->[3], "$name: message") if $HOSTILE{$name}->[3];
 	cmp_ok($result->{seconds}, '<', 2 * FlexApi::slowness(), "$name: in time");
 	# The server has hung up without a word: a call that finds that out is sent again.
 	$session->value('SET flex_api.max_retries = 1');
