@@ -19,32 +19,26 @@
 #define EXPIRED_AT_ONCE 1000
 
 /*
- * True when a process that has claimed requests still runs.  We ask the server's
- * own table: its view hides from roles what they must not know.
+ * True when nobody will settle what a process has claimed: it is gone, or it is this
+ * one and with_own.  We ask the server's own table of processes: its view hides from
+ * roles what they must not know.
  */
 static bool
-is_alive(const SenderProcess *process)
+is_gone(const SenderProcess *process, bool with_own)
 {
 	int count = pgstat_fetch_stat_numbackends();
 
+	if (process->pid == MyProcPid && process->start == MyStartTimestamp)
+		return with_own;
 	for (int i = 1; i <= count; i++)
 	{
 		const LocalPgBackendStatus *entry = flex_local_backend_entry(i);
 
 		if (entry != NULL && entry->backendStatus.st_procpid == process->pid &&
 			entry->backendStatus.st_proc_start_timestamp == process->start)
-			return true;
+			return false;
 	}
-	return false;
-}
-
-/* True when nobody will settle what a process has claimed. */
-static bool
-is_gone(const SenderProcess *process, bool with_own)
-{
-	if (process->pid == MyProcPid && process->start == MyStartTimestamp)
-		return with_own;
-	return !is_alive(process);
+	return true;
 }
 
 /* Take over what senders that are gone have left; returns how many requests. */
@@ -55,7 +49,7 @@ take_over(bool with_own)
 	SenderProcess *senders = flex_outbox_senders(&senders_count);
 	int taken = 0;
 
-	/* Who began after an earlier look at the processes must not be taken for dead. */
+	/* A process that began after an earlier look must not be taken for dead. */
 	pgstat_clear_backend_activity_snapshot();
 
 	for (int i = 0; i < senders_count && taken < ORPHANS_AT_ONCE; i++)

@@ -4,9 +4,9 @@
  *
  * In turns: one transaction settles the requests that have been answered and
  * claims others; after its commit the claimed ones are sent; then callbacks run,
- * a transaction each; then it waits, in no transaction.  Who is killed leaves
- * claims behind, which the next sender finds by the dead process's number; who
- * is cancelled settles them himself before he goes.
+ * a transaction each; then it waits, in no transaction.  A sender that is killed
+ * leaves claims behind, which the next one finds by the dead process's number; one
+ * that is cancelled settles them before it ends.
  */
 #include "postgres.h"
 
@@ -180,16 +180,6 @@ flex_sender_idle_ms(const Sender *sender)
 	return Min(ms_until(flex_lanes_next_at(sender->lanes)), ms_until(sender->callbacks.next_at));
 }
 
-/* Look again, if somebody has woken us; true then. */
-static bool
-heed_wake(Sender *sender)
-{
-	if (!sender->is_worker || !flex_registry_was_woken())
-		return false;
-	flex_lanes_look_now(sender->lanes);
-	return true;
-}
-
 /* Wait for an answer, or for the time of the next request. */
 static void
 wait_for_something(Sender *sender)
@@ -197,8 +187,13 @@ wait_for_something(Sender *sender)
 	bool full = flex_lanes_is_full(flex_in_flight_count(sender->in_flight)) || flex_backpressure_is_due();
 	long late = flex_in_flight_advance(sender->in_flight);
 
-	if (flex_in_flight_any_over(sender->in_flight) || heed_wake(sender))
+	if (flex_in_flight_any_over(sender->in_flight))
 		return;
+	if (sender->is_worker && flex_registry_was_woken())
+	{
+		flex_lanes_look_now(sender->lanes);
+		return;
+	}
 	if (flex_in_flight_wait(sender->in_flight, Min(ms_until(full ? 0 : flex_lanes_next_at(sender->lanes)), late)))
 		flex_lanes_look_now(sender->lanes);
 }
@@ -286,7 +281,7 @@ flex_sender_run(Sender *sender)
 {
 	flex_lanes_look_now(sender->lanes);
 	sender->tables_fit = true;
-	/* Who has woken us may have asked for a callback that failed: flex_outbox_retry(). */
+	/* We may have been woken for a callback that failed: flex_outbox_retry(). */
 	sender->callbacks.expected = true;
 	PG_TRY();
 	{

@@ -28,20 +28,15 @@ static const char state_failed[] = "failed";
 static const char state_uncertain[] = "uncertain";
 static const char state_cancelled[] = "cancelled";
 
-/* True when the request has a callback for a state. */
-static bool
-has_callback(const Claim *claim, const char *state)
-{
-	if (state == state_succeeded)
-		return claim->on_success;
-	return claim->on_failure && (state == state_failed || state == state_uncertain);
-}
-
-/* Write a settlement down. */
+/* Have a settlement written, with the callback that the claim has for its state. */
 static void
-settle(const Claim *claim, Settlement *settlement)
+write_settlement(const Claim *claim, Settlement *settlement)
 {
-	settlement->with_callback = has_callback(claim, settlement->state);
+	const char *state = settlement->state;
+
+	Assert(state != NULL);
+	settlement->with_callback = (state == state_succeeded && claim->on_success) ||
+								((state == state_failed || state == state_uncertain) && claim->on_failure);
 	settlement->may_be_done |= claim->may_be_done;
 	flex_outbox_settle(claim, settlement);
 }
@@ -185,7 +180,7 @@ flex_settle_attempt(const Claim *claim, const Outcome *outcome, bool read)
 			settlement.state = state_failed;
 			break;
 	}
-	settle(claim, &settlement);
+	write_settlement(claim, &settlement);
 }
 
 /*
@@ -239,7 +234,7 @@ flex_settle_unsent(const Claim *claim, const ErrorData *error)
 		settlement.uncounted = true;
 		plan_next_attempt(claim, &settlement, MISCONFIGURED_MS);
 	}
-	settle(claim, &settlement);
+	write_settlement(claim, &settlement);
 }
 
 /* Settle a request that was claimed and then not sent: it is as it was. */
@@ -249,7 +244,7 @@ flex_settle_unstarted(const Claim *claim)
 	Settlement settlement = {.uncounted = true};
 
 	plan_next_attempt(claim, &settlement, 0);
-	settle(claim, &settlement);
+	write_settlement(claim, &settlement);
 }
 
 /* Settle a request whose sender is gone: it may have been sent. */
@@ -269,5 +264,5 @@ flex_settle_orphan(const Claim *claim)
 		plan_next_attempt(claim, &settlement, 0);
 	else
 		settlement.state = state_uncertain;
-	settle(claim, &settlement);
+	write_settlement(claim, &settlement);
 }

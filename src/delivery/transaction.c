@@ -42,7 +42,7 @@ flex_transaction_begin(Transaction *transaction)
 
 /* Nothing of it is left, and another may begin. */
 static void
-end(Transaction *transaction)
+forget_memory(Transaction *transaction)
 {
 	MemoryContextSwitchTo(transaction->outside);
 	MemoryContextReset(transaction->inside);
@@ -68,7 +68,7 @@ flex_transaction_commit(Transaction *transaction)
 		(void) set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
 								 false);
 	transaction->driver->commit();
-	end(transaction);
+	forget_memory(transaction);
 }
 
 /* How far a standby must be with a claim: an index of WalSndCtl->lsn. */
@@ -112,5 +112,5 @@ void
 flex_transaction_roll_back(Transaction *transaction)
 {
 	transaction->driver->roll_back();
-	end(transaction);
+	forget_memory(transaction);
 }

@@ -8,7 +8,7 @@
 #include "outbox/access.h"
 
 /*
- * Who drives a sender: a worker and a procedure begin and end transactions in
+ * What drives a sender: a worker and a procedure begin and end transactions in
  * different ways.  Between begin and commit SPI is connected.
  */
 typedef struct Driver

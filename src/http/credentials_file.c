@@ -127,14 +127,6 @@ read_line(char *text, const char *account, const char *role, Line *line)
 	return true;
 }
 
-/* True when a line goes before the one that was found first: it has the same role's API key. */
-static bool
-goes_before(const Line *line, const Line *found)
-{
-	return found->credential.secret == NULL ||
-		   (line->has_key && !found->has_key && line->is_for_all == found->is_for_all);
-}
-
 /*
  * Read the next line into text; false at the end.  Raises 55000 for a null byte:
  * all that reads a line as a string would stop there, and the secret be cut.
@@ -173,6 +165,8 @@ search_lines(FILE *file, const char *account, const char *role, bool *is_ambiguo
 	while (next_line(file, &text))
 	{
 		Line line;
+		bool is_first;
+		bool is_better_key;
 		bool fits;
 
 		(void) pg_strip_crlf(text.data);
@@ -180,15 +174,12 @@ search_lines(FILE *file, const char *account, const char *role, bool *is_ambiguo
 		explicit_bzero(text.data, text.maxlen);
 		if (!fits)
 			continue;
-		*is_ambiguous |=
-			found.credential.secret != NULL && strcmp(found.credential.account, line.credential.account) != 0;
-		if (goes_before(&line, &found))
-		{
-			flex_credential_erase(&found.credential);
+		is_first = found.credential.secret == NULL;
+		is_better_key = line.has_key && !found.has_key && line.is_for_all == found.is_for_all;
+		*is_ambiguous |= !is_first && strcmp(found.credential.account, line.credential.account) != 0;
+		flex_credential_erase(is_first || is_better_key ? &found.credential : &line.credential);
+		if (is_first || is_better_key)
 			found = line;
-		}
-		else
-			flex_credential_erase(&line.credential);
 	}
 	return found.credential;
 }

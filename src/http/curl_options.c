@@ -149,17 +149,9 @@ append_header_value(struct curl_slist **headers, const char *name, const char *v
 	pfree(line);
 }
 
-/* A stream cannot be held back without its neighbours, nor what a few packed bytes become. */
-static void
-let_hold_back(CURL *easy)
-{
-	FLEX_CURL_SET(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
-	FLEX_CURL_SET(easy, CURLOPT_ACCEPT_ENCODING, NULL);
-}
-
 /*
  * Everything that the handle has to know but its callbacks and headers.
- * timeout_ms bounds the whole transfer, unless it is 0.
+ * timeout_ms bounds the whole transfer; with 0 the answer may be held back.
  */
 void
 flex_curl_set_options(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, long timeout_ms)
@@ -169,7 +161,11 @@ flex_curl_set_options(CURL *easy, const HttpRequest *request, const Endpoint *en
 	set_route(easy, request, endpoint);
 	FLEX_CURL_SET(easy, CURLOPT_TIMEOUT_MS, timeout_ms);
 	if (timeout_ms == 0)
-		let_hold_back(easy);
+	{
+		/* A stream cannot be held back without its neighbours, nor what a few packed bytes become. */
+		FLEX_CURL_SET(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
+		FLEX_CURL_SET(easy, CURLOPT_ACCEPT_ENCODING, NULL);
+	}
 	FLEX_CURL_SET(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) flex_effective_integer(&flex_settings.connect_timeout));
 }
 

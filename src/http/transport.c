@@ -117,6 +117,7 @@ run_multi(curl_socket_t fd, int events)
 	sigset_t all;
 	sigset_t before;
 
+	Assert(multi != NULL && multi_owner == MyProcPid);
 	if (fd == CURL_SOCKET_TIMEOUT)
 		timer_due = -1;
 	/* A thread that looks up a name inherits the mask: signals are ours alone. */
@@ -165,6 +166,7 @@ flex_transport_start(const HttpRequest *request, const Endpoint *endpoint, long 
 void
 flex_transport_release(Transfer *transfer)
 {
+	Assert(under_way > 0 && multi != NULL && multi_owner == MyProcPid);
 	under_way--;
 	flex_backpressure_remove(transfer);
 	idle_must_go |= flex_transfer_state(transfer) == TRANSFER_NO_DESCRIPTOR;
@@ -173,25 +175,21 @@ flex_transport_release(Transfer *transfer)
 }
 
 /*
- * Let those go on that had to wait, one after the other: libcurl reads up to 1.6 MB
- * of each before it returns.
+ * Let all transfers go on until something happens to one, or for so many milliseconds.
+ * True when the process's latch was set.  Raises what CHECK_FOR_INTERRUPTS() raises, at
+ * once.
  */
-static void
-let_held_go_on(void)
-{
-	while (flex_backpressure_let_one_go())
-		run_multi(CURL_SOCKET_TIMEOUT, 0);
-}
-
-/* Let all transfers go on until the time is over or something has happened; true when the latch was set. */
-static bool
-drive(long timeout_ms)
+bool
+flex_transport_wait(long timeout_ms)
 {
 	bool latch_was_set;
 	ReadySocket ready[MAX_READY];
 	int count;
 
-	let_held_go_on();
+	CHECK_FOR_INTERRUPTS();
+	/* One after the other: libcurl reads up to 1.6 MB of each before it returns. */
+	while (flex_backpressure_let_one_go())
+		run_multi(CURL_SOCKET_TIMEOUT, 0);
 	(void) flex_backpressure_apply();
 	if (timer_due >= 0)
 		timeout_ms = Min(timeout_ms, Max(timer_due - flex_clock_ms(), 0));
@@ -220,17 +218,5 @@ void
 flex_transport_pump(void)
 {
 	for (int seen = 0; seen <= under_way; seen += MAX_READY)
-		(void) drive(0);
-}
-
-/*
- * Wait until something happens to a transfer, or for so many milliseconds.
- * True when the process's latch was set.  Raises what CHECK_FOR_INTERRUPTS()
- * raises, at once.
- */
-bool
-flex_transport_wait(long timeout_ms)
-{
-	CHECK_FOR_INTERRUPTS();
-	return drive(timeout_ms);
+		(void) flex_transport_wait(0);
 }
