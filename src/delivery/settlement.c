@@ -2,7 +2,7 @@
  * settlement.c
  *		What becomes of a request in the outbox after an attempt.
  *
- * The verdict on the transfer decides; this file turns it into a state, a time
+ * The verdict on the attempt decides; this file turns it into a state, a time
  * for the next attempt and the texts that are kept.  The caller stands in a
  * transaction with the outbox's rights.
  */
@@ -85,6 +85,15 @@ read_response(const Outcome *outcome, Settlement *settlement)
 	return good;
 }
 
+/* Say that a good answer is not known, for there is no time to read it.  Returns false. */
+static bool
+skip_response(const Outcome *outcome, Settlement *settlement)
+{
+	settlement->error_code = pstrdup(unpack_sql_state(flex_error_sqlstate(flex_failure_if_lost(outcome->request))));
+	settlement->error_message = "the sender was stopped before it had read the answer";
+	return false;
+}
+
 /* Note what the service said, or why it said nothing. */
 static void
 note_answer(const Outcome *outcome, Settlement *settlement)
@@ -117,50 +126,21 @@ hold_as_asked(const Claim *claim, int64 asked_ms)
 		flex_outbox_hold(operation, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), asked_ms));
 }
 
-/*
- * The state of what must not be sent again and has a good answer that cannot be
- * kept.  One that gives a SID is the service's: it was carried out, and the SID
- * is what one needs to go on.  Anything else may be what a gateway said.
- */
-static const char *
-state_without_response(const Settlement *settlement)
-{
-	return settlement->sid != NULL ? state_succeeded : state_uncertain;
-}
-
-/* A good answer: a success, if it can be read, and if there is time for that. */
-static void
-settle_success(const Claim *claim, const Outcome *outcome, bool read, Settlement *settlement)
-{
-	bool is_repeatable = outcome->request->idempotent;
-	FailureKind unread = is_repeatable ? FAILURE_ANSWER_LOST : FAILURE_OUTCOME_UNKNOWN;
-
-	if (!read)
-	{
-		settlement->error_code = pstrdup(unpack_sql_state(flex_error_sqlstate(unread)));
-		settlement->error_message = "the sender was stopped before it had read the answer";
-	}
-	if (read && read_response(outcome, settlement))
-		settlement->state = state_succeeded;
-	else if (is_repeatable)
-		plan_next_attempt(claim, settlement, flex_backoff_ms(BACKOFF_OUTBOX, claim->attempts - 1));
-	else
-		settlement->state = state_without_response(settlement);
-}
-
 /* Settle a request by the outcome of its attempt.  read: there is time for a good answer. */
 void
 flex_settle_attempt(const Claim *claim, const Outcome *outcome, bool read)
 {
 	Settlement settlement = {0};
+	Verdict verdict = outcome->verdict;
 	int64 delay_ms;
 
 	note_answer(outcome, &settlement);
-	switch (outcome->verdict)
+	if (verdict == VERDICT_SUCCEEDED &&
+		!(read ? read_response(outcome, &settlement) : skip_response(outcome, &settlement)))
+		verdict = flex_verdict_if_lost(outcome->request);
+	switch (verdict)
 	{
 		case VERDICT_SUCCEEDED:
-			settle_success(claim, outcome, read, &settlement);
-			break;
 		case VERDICT_DONE_BEFORE:
 			settlement.state = state_succeeded;
 			break;
@@ -174,7 +154,13 @@ flex_settle_attempt(const Claim *claim, const Outcome *outcome, bool read)
 			plan_next_attempt(claim, &settlement, DEFERRED_MS);
 			break;
 		case VERDICT_UNKNOWN:
-			settlement.state = state_without_response(&settlement);
+
+			/*
+			 * A good answer that cannot be kept: one that gives a SID is the
+			 * service's, which carried the request out, and the SID is what one
+			 * needs to go on.  Anything else may be what a gateway said.
+			 */
+			settlement.state = settlement.sid != NULL ? state_succeeded : state_uncertain;
 			break;
 		case VERDICT_FAILED:
 			settlement.state = state_failed;
@@ -184,39 +170,33 @@ flex_settle_attempt(const Claim *claim, const Outcome *outcome, bool read)
 }
 
 /*
- * What an error in making a request is the fault of: the first that fits counts.
- * A request's own will be there at each attempt; an operator's (settings that are
- * missing, a server that is short of something) can be mended, and is what all
- * others are.
+ * Why a request could not be made: by SQLSTATE, or by the category that it is of.  The
+ * first that fits counts; a cause that is not listed is an operator's to mend.
  */
 static const struct
 {
-	int sqlerrcode;   /* or a category, which has the code of its first */
-	bool is_requests; /* else an operator's */
+	int sqlerrcode;
+	bool is_operators; /* else the request's own, which would be there at each attempt */
 } causes[] = {
-	{ERRCODE_INSUFFICIENT_PRIVILEGE, false}, /* what was revoked can be granted again */
-	{ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION, true},
-	{ERRCODE_DATA_EXCEPTION, true},
-	{ERRCODE_PROGRAM_LIMIT_EXCEEDED, true},
+	{ERRCODE_INSUFFICIENT_PRIVILEGE, true}, /* what was revoked can be granted again */
+	{ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION, false},
+	{ERRCODE_DATA_EXCEPTION, false},
+	{ERRCODE_PROGRAM_LIMIT_EXCEEDED, false},
 };
 
-/* True for an error that the request itself is to blame for. */
+/* True for an error that an operator can mend: settings are missing, the server is short of something. */
 static bool
-is_requests_fault(int sqlerrcode)
+is_operators(int sqlerrcode)
 {
 	for (size_t i = 0; i < lengthof(causes); i++)
 	{
 		if (causes[i].sqlerrcode == sqlerrcode || causes[i].sqlerrcode == ERRCODE_TO_CATEGORY(sqlerrcode))
-			return causes[i].is_requests;
+			return causes[i].is_operators;
 	}
-	return false;
+	return true;
 }
 
-/*
- * Settle a request that could not even be made.  Settings that are missing, or a
- * server that is short of something, are no failure of the request's: it waits
- * until somebody has mended that.
- */
+/* Settle a request that could not even be made; where an operator can mend that, it waits. */
 void
 flex_settle_unsent(const Claim *claim, const ErrorData *error)
 {
@@ -227,13 +207,13 @@ flex_settle_unsent(const Claim *claim, const ErrorData *error)
 
 	if (claim->foreign)
 		settlement.state = state_cancelled;
-	else if (is_requests_fault(error->sqlerrcode))
-		settlement.state = state_failed;
-	else
+	else if (is_operators(error->sqlerrcode))
 	{
 		settlement.uncounted = true;
 		plan_next_attempt(claim, &settlement, MISCONFIGURED_MS);
 	}
+	else
+		settlement.state = state_failed;
 	write_settlement(claim, &settlement);
 }
 

@@ -62,6 +62,20 @@ judge_status(const HttpRequest *request, int status, bool was_maybe_done)
 	return VERDICT_FAILED;
 }
 
+/* The verdict on a request that was sent and whose answer is lost. */
+Verdict
+flex_verdict_if_lost(const HttpRequest *request)
+{
+	return request->idempotent ? VERDICT_AGAIN : VERDICT_UNKNOWN;
+}
+
+/* How it failed then. */
+FailureKind
+flex_failure_if_lost(const HttpRequest *request)
+{
+	return request->idempotent ? FAILURE_ANSWER_LOST : FAILURE_OUTCOME_UNKNOWN;
+}
+
 /* The verdict on a transfer that is over, or given up. */
 static Verdict
 judge(const HttpRequest *request, const TransferResult *result, bool was_maybe_done)
@@ -81,7 +95,7 @@ judge(const HttpRequest *request, const TransferResult *result, bool was_maybe_d
 		case TRANSFER_RUNNING:
 			break;
 	}
-	return request->idempotent || !result->was_sent ? VERDICT_AGAIN : VERDICT_UNKNOWN;
+	return result->was_sent ? flex_verdict_if_lost(request) : VERDICT_AGAIN;
 }
 
 /* How a transfer failed. */
@@ -92,9 +106,7 @@ failure_kind(const HttpRequest *request, const TransferResult *result)
 		return FAILURE_NONE;
 	if (result->state == TRANSFER_TOO_LARGE)
 		return FAILURE_TOO_LARGE;
-	if (!result->was_sent)
-		return FAILURE_NEVER_SENT;
-	return request->idempotent ? FAILURE_ANSWER_LOST : FAILURE_OUTCOME_UNKNOWN;
+	return result->was_sent ? flex_failure_if_lost(request) : FAILURE_NEVER_SENT;
 }
 
 /* Why no whole answer came, in the database's encoding. */
@@ -128,7 +140,6 @@ flex_outcome_reach(const HttpRequest *request, const Transfer *transfer, bool wa
 		.answer.path = request->path,
 		.answer.http_status = result.status,
 		.answer.idempotent = request->idempotent,
-		.retry_after_ms = result.retry_after_ms,
 		.body = result.body,
 		.body_length = result.body_length,
 		.elapsed_ms = result.elapsed_ms,
@@ -140,6 +151,8 @@ flex_outcome_reach(const HttpRequest *request, const Transfer *transfer, bool wa
 	Assert(result.state != TRANSFER_RUNNING || given_up != NULL);
 	Assert(result.state != TRANSFER_BROKEN || result.was_sent);
 	Assert(result.state != TRANSFER_NEVER_SENT || !result.was_sent);
+	if (outcome.verdict == VERDICT_AGAIN)
+		outcome.retry_after_ms = result.retry_after_ms;
 	if (!is_answered)
 		outcome.failure = failure_text(&result, given_up);
 	if (result.request_id != NULL)

@@ -31,7 +31,7 @@ typedef struct Outcome
 	FailureKind failure_kind; /* FAILURE_NONE: a whole answer came */
 	const char *failure;      /* why none came, in the database's encoding; NULL: one came */
 	Problem answer;           /* what the service said; http_status 0: nothing */
-	int64 retry_after_ms;     /* that it asks to wait; 0: it does not */
+	int64 retry_after_ms;     /* of VERDICT_AGAIN: what the service asks to wait; 0: nothing */
 	const char *body;         /* as much of it as came */
 	size_t body_length;
 	int64 elapsed_ms;
@@ -42,6 +42,8 @@ typedef struct Outcome
 
 extern Outcome
 flex_outcome_reach(const HttpRequest *request, const Transfer *transfer, bool was_maybe_done, const char *given_up);
+extern Verdict flex_verdict_if_lost(const HttpRequest *request);
+extern FailureKind flex_failure_if_lost(const HttpRequest *request);
 extern bool flex_outcome_is_good(const Outcome *outcome);
 extern char *flex_outcome_find_sid(const Outcome *outcome);
 extern void flex_outcome_visit_headers(const Outcome *outcome, HeaderVisitor visit, void *state);
