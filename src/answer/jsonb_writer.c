@@ -5,8 +5,7 @@
  * jsonb_in() makes a tree first, which takes 20 to 95 times the text's length and
  * cannot be interrupted.  This writes the same binary form (utils/jsonb.h) as the
  * tokens come: values one behind the other, and when an array or object ends, its
- * header in front of them.  So little more than the result is in memory, and there
- * is no recursion; each level moves its bytes once or twice.
+ * header in front of them.  Little more than the result is in memory; nothing recurses.
  */
 #include "postgres.h"
 
