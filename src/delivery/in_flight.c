@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_proc.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
@@ -117,6 +118,7 @@ flex_in_flight_settle(InFlight *in_flight, SettleScope scope)
 	dlist_iter iter;
 	int settled = 0;
 
+	Assert(IsTransactionState());
 	dlist_foreach(iter, &in_flight->sendings)
 	{
 		Sending *sending = dlist_container(Sending, node, iter.cur);
@@ -357,7 +359,7 @@ flex_in_flight_start(InFlight *in_flight)
 
 /* Read what has come.  Returns the milliseconds until this has to be done again if nothing happens. */
 long
-flex_in_flight_advance(InFlight *in_flight)
+flex_in_flight_receive(InFlight *in_flight)
 {
 	return flex_crowd_advance(in_flight->crowd);
 }

@@ -22,7 +22,7 @@ extern int flex_in_flight_count(const InFlight *in_flight);
 extern void flex_in_flight_add(InFlight *in_flight, const Claim *claims, int count);
 extern void flex_in_flight_confirm(InFlight *in_flight);
 extern void flex_in_flight_start(InFlight *in_flight);
-extern long flex_in_flight_advance(InFlight *in_flight);
+extern long flex_in_flight_receive(InFlight *in_flight);
 extern bool flex_in_flight_wait(InFlight *in_flight, long timeout_ms);
 extern bool flex_in_flight_any_over(const InFlight *in_flight);
 extern int flex_in_flight_settle(InFlight *in_flight, SettleScope scope);

@@ -10,19 +10,20 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
 #include "base/clock.h"
 #include "base/errors.h"
 #include "delivery/callbacks.h"
 #include "delivery/housekeeping.h"
 #include "delivery/in_flight.h"
-#include "http/backpressure.h"
-#include "miscadmin.h"
 #include "delivery/lanes.h"
 #include "delivery/sender.h"
+#include "http/backpressure.h"
 #include "outbox/rows.h"
 #include "shared/registry.h"
-#include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 #define HOUSEKEEPING_MS 30000
 #define MISFIT_MS 60000     /* between two warnings that the tables are of another version */
@@ -160,7 +161,7 @@ run_callbacks(Sender *sender)
 		flex_lanes_forget(sender->lanes);
 		flex_lanes_look_now(sender->lanes);
 		check_stop(sender);
-		(void) flex_in_flight_advance(sender->in_flight);
+		(void) flex_in_flight_receive(sender->in_flight);
 	}
 }
 
@@ -185,7 +186,7 @@ static void
 wait_for_something(Sender *sender)
 {
 	bool full = flex_lanes_is_full(flex_in_flight_count(sender->in_flight)) || flex_backpressure_is_due();
-	long late = flex_in_flight_advance(sender->in_flight);
+	long late = flex_in_flight_receive(sender->in_flight);
 
 	if (flex_in_flight_any_over(sender->in_flight))
 		return;
@@ -203,7 +204,7 @@ static bool
 take_turn(Sender *sender)
 {
 	check_stop(sender);
-	(void) flex_in_flight_advance(sender->in_flight);
+	(void) flex_in_flight_receive(sender->in_flight);
 	if (flex_in_flight_any_over(sender->in_flight) || must_clean_up(sender) || may_claim(sender))
 		settle_and_claim(sender);
 	flex_in_flight_start(sender->in_flight);

@@ -49,6 +49,7 @@ flex_backpressure_add(Transfer *transfer)
 		entries = more;
 		capacity = larger;
 	}
+	Assert(flex_transfer_state(transfer) == TRANSFER_RUNNING);
 	entries[count++] = (Entry){.transfer = transfer};
 }
 

@@ -79,6 +79,7 @@ flex_connection_open(int family, int type, int protocol)
 int
 flex_connection_close(pgsocket fd)
 {
+	Assert(connections[fd].is_open);
 	connections[fd] = (Connection){0};
 	return flex_poller_close(fd);
 }
@@ -169,6 +170,7 @@ flex_connection_is_fit(pgsocket fd, bool may_share, bool has_read)
 void
 flex_connection_mark_multiplexed(pgsocket fd)
 {
+	Assert(connections[fd].is_open);
 	connections[fd].is_multiplexed = true;
 }
 
@@ -176,6 +178,7 @@ flex_connection_mark_multiplexed(pgsocket fd)
 void
 flex_connection_join(pgsocket fd)
 {
+	Assert(connections[fd].is_open);
 	connections[fd].users++;
 }
 

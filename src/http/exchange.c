@@ -74,18 +74,6 @@ plan_repeat(Exchange *exchange)
 	return true;
 }
 
-/* Do what can be done without waiting; true when the last attempt is over. */
-static bool
-reach_end(Exchange *exchange)
-{
-	if (exchange->attempt == NULL && flex_clock_ms() >= exchange->resume_at)
-		exchange->attempt = flex_crowd_add(exchange->crowd, exchange->request, exchange->endpoint, exchange->deadline);
-	if (exchange->attempt == NULL || !flex_attempt_is_over(exchange->attempt))
-		return false;
-	exchange->outcome = flex_attempt_outcome(exchange->attempt, exchange->was_maybe_done, NULL);
-	return !plan_repeat(exchange);
-}
-
 /* Tell, in an error's context, what was under way: for a POST, also what that means. */
 static void
 describe_exchange(void *argument)
@@ -113,11 +101,22 @@ flex_exchange_finish(Exchange *exchange)
 	};
 	MemoryContext before = MemoryContextSwitchTo(exchange->context);
 
+	Assert(exchange->attempt != NULL);
 	error_context_stack = &context;
-	while (!reach_end(exchange))
+	for (;;)
 	{
-		int64 until = exchange->attempt != NULL ? exchange->deadline : exchange->resume_at;
+		int64 until;
 
+		if (exchange->attempt == NULL && flex_clock_ms() >= exchange->resume_at)
+			exchange->attempt =
+				flex_crowd_add(exchange->crowd, exchange->request, exchange->endpoint, exchange->deadline);
+		if (exchange->attempt != NULL && flex_attempt_is_over(exchange->attempt))
+		{
+			exchange->outcome = flex_attempt_outcome(exchange->attempt, exchange->was_maybe_done, NULL);
+			if (!plan_repeat(exchange))
+				break;
+		}
+		until = exchange->attempt != NULL ? exchange->deadline : exchange->resume_at;
 		(void) flex_crowd_wait(exchange->crowd, Max(until - flex_clock_ms(), 0));
 	}
 	error_context_stack = context.previous;

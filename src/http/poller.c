@@ -154,6 +154,7 @@ flex_poller_watch(pgsocket fd, uint32 events, bool lasting)
 	sockets[fd].wanted = events;
 	if (!sockets[fd].noted)
 	{
+		Assert(notes_count < sockets_size);
 		sockets[fd].noted = true;
 		notes[notes_count++] = fd;
 	}
@@ -166,6 +167,7 @@ add_to_set(pgsocket fd)
 {
 	Socket *socket = &sockets[fd];
 
+	Assert(socket->position == NOT_IN_SET && set_count < set_capacity);
 	socket->position = AddWaitEventToSet(wait_set, socket->wanted, fd, NULL, NULL);
 	socket->registered = socket->wanted;
 	set_count++;

@@ -357,6 +357,7 @@ flex_transfer_conclude(void *handle, int result)
 	Transfer *transfer;
 
 	curl_easy_getinfo(handle, CURLINFO_PRIVATE, &transfer);
+	Assert(transfer->easy == handle && transfer->state == TRANSFER_RUNNING);
 	if (transfer->is_stale && begin_again(transfer))
 		return false;
 	transfer->state = state_of_result(transfer, result);
@@ -444,6 +445,7 @@ flex_transfer_result(const Transfer *transfer)
 void
 flex_transfer_hold(Transfer *transfer, TransferHold hold)
 {
+	Assert(hold != NOT_HELD && transfer->state == TRANSFER_RUNNING);
 	transfer->hold = hold;
 	if (!transfer->is_paused && transfer->body.length > 0)
 		transfer->is_paused = curl_easy_pause(transfer->easy, CURLPAUSE_ALL) == CURLE_OK;

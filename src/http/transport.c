@@ -145,6 +145,7 @@ flex_transport_start(const HttpRequest *request, const Endpoint *endpoint, long 
 {
 	Transfer *transfer;
 
+	Assert(timeout_ms >= 0);
 	open_multi();
 	transfer = flex_transfer_prepare(request, endpoint, timeout_ms);
 	if (curl_multi_add_handle(multi, flex_transfer_handle(transfer)) != CURLM_OK)
