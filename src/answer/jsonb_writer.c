@@ -103,19 +103,21 @@ check_fits(Writer *writer, int64 length)
 		raise_unwritable(writer, "is larger than jsonb can hold");
 }
 
-/* Check that a buffer has room: what is open at once may be more than one allocation can hold. */
+/* Give a buffer room for more, if one allocation can hold all that is open at once. */
 static inline void
-check_room(Writer *writer, StringInfo buffer, int64 more)
+reserve(Writer *writer, StringInfo buffer, int64 more)
 {
 	if (buffer->len + more >= (int64) MaxAllocSize)
 		raise_unwritable(writer, "is larger than jsonb can hold");
+	enlargeStringInfo(buffer, Max(more, 0));
 }
 
 static inline void
 append(Writer *writer, StringInfo buffer, const void *bytes, int length)
 {
-	check_room(writer, buffer, length);
-	appendBinaryStringInfo(buffer, bytes, length);
+	reserve(writer, buffer, length);
+	memcpy(buffer->data + buffer->len, bytes, length);
+	buffer->len += length;
 }
 
 /* Where a value of a type begins that comes behind this: some types are aligned. */
@@ -187,18 +189,6 @@ append_string(Writer *writer, StringInfo to, const JsonValue *string)
 }
 
 static void
-append_number(Writer *writer, const JsonValue *number)
-{
-	Numeric numeric = flex_json_numeric(number);
-
-	if (numeric == NULL)
-		raise_unwritable(writer, "has a number that PostgreSQL cannot store");
-	pad(writer);
-	append(writer, &writer->output, numeric, VARSIZE_ANY(numeric));
-	pfree(numeric);
-}
-
-static void
 write_scalar(Writer *writer, const JsonValue *value)
 {
 	int before = writer->output.len;
@@ -211,8 +201,14 @@ write_scalar(Writer *writer, const JsonValue *value)
 	}
 	else if (value->kind == JSON_NUMBER)
 	{
+		Numeric numeric = flex_json_numeric(value);
+
+		if (numeric == NULL)
+			raise_unwritable(writer, "has a number that PostgreSQL cannot store");
 		type = JENTRY_ISNUMERIC;
-		append_number(writer, value);
+		pad(writer);
+		append(writer, &writer->output, numeric, VARSIZE_ANY(numeric));
+		pfree(numeric);
 	}
 	else if (value->kind == JSON_BOOLEAN)
 		type = flex_json_boolean(value) ? JENTRY_ISBOOL_TRUE : JENTRY_ISBOOL_FALSE;
@@ -273,8 +269,7 @@ end_array(Writer *writer, uint32 flags)
 	char *start;
 
 	Assert(!level->is_object && level->start == (int) INTALIGN(level->start));
-	check_room(writer, output, size + sizeof(header));
-	enlargeStringInfo(output, size + sizeof(header));
+	reserve(writer, output, size + sizeof(header));
 	start = output->data + level->start;
 	memmove(start + sizeof(header) + size, start, output->len - level->start);
 	memcpy(start, &header, sizeof(header));
@@ -359,8 +354,7 @@ place_values(Writer *writer, Pair *pairs, int count, int64 end)
 		end += JBE_OFFLENFLD(pairs[i].entry);
 		check_fits(writer, end - writer->levels[writer->depth - 1].start);
 	}
-	check_room(writer, output, end - output->len);
-	enlargeStringInfo(output, Max(end - output->len, 0));
+	reserve(writer, output, end - output->len);
 	memmove(output->data + pairs[largest].place, output->data + pairs[largest].value_at,
 			JBE_OFFLENFLD(pairs[largest].entry));
 	from = scratch->data;
@@ -431,8 +425,7 @@ end_object(Writer *writer)
 		end += pairs[i].name_length;
 	if (count > 0)
 		end = place_values(writer, pairs, count, end);
-	check_room(writer, output, end - output->len);
-	enlargeStringInfo(output, Max(end - output->len, 0));
+	reserve(writer, output, end - output->len);
 	output->len = end;
 	write_front(writer, pairs, count, level->start);
 	writer->pairs.len = level->pairs * (int) sizeof(Pair);
