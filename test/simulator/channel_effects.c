@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "clock.h"
 #include "checks.h"
 #include "effects.h"
 #include "json_text.h"
@@ -161,7 +162,7 @@ complete_routing(json_object *routing, const Contact *contact)
 	}
 	json_object_put(rest);
 	for (int i = 0; i < 3; i++)
-		json_object_object_add(properties, dates[i], json_object_new_int64(time(NULL)));
+		json_object_object_add(properties, dates[i], json_object_new_int64(clock_seconds()));
 	json_object_object_add(properties, "account_sid", json_object_new_string(contact->account->sid));
 	json_object_object_del(properties, "sid");
 	add_missing_sid(properties, "sid", "WT");
@@ -243,7 +244,7 @@ open_channel(Change *change)
 	json_object_object_add(members, "status", json_object_new_string("setup"));
 	resource = store_add(store_list(change->request->account, kind, change->resource), json_text_member(shown, "sid"),
 						 NULL, members);
-	resource->due_us = now_us() + options.setup_ms * 1000;
+	resource->due_us = clock_us() + options.setup_ms * 1000;
 	if (sent != NULL && json_read(sent->value, sent->length, &channel))
 		resource->fails = json_object_get_boolean(json_member(json_member(channel, "properties"), "fail"));
 	json_object_put(channel);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "clock.h"
 #include "documents.h"
 #include "fixture.h"
 #include "json_file.h"
@@ -44,7 +45,7 @@ json_object *
 document_members(const Account *account, const char *path)
 {
 	json_object *members = json_object_get(json_member(account->documents, path));
-	time_t end = time(NULL) + 3600;
+	time_t end = clock_seconds() + 3600;
 	char text[DATE_LENGTH + 1];
 	struct tm parts;
 

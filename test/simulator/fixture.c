@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "documents.h"
 #include "fixture.h"
 #include "json_text.h"
@@ -66,8 +67,8 @@ find_owner(Account *account, const Kind *kind, const char **values, const size_t
 }
 
 /* The list that a path names; NULL, with the problem, if there is none. */
-static List *
-find_list(Account *account, const char *path, Problem *problem)
+List *
+fixture_list(Account *account, const char *path, Problem *problem)
 {
 	const char *values[MAX_SEGMENTS];
 	size_t lengths[MAX_SEGMENTS];
@@ -160,7 +161,7 @@ load_row(List *list, json_object *row, Problem *problem)
 	resource = store_add(list, sid, alias, members);
 	if (strcmp(kind->shape, "/v1/Interactions/{}/Channels") == 0 &&
 		strcmp(json_text_member(members, "status") ? json_text_member(members, "status") : "", "setup") == 0)
-		resource->due_us = now_us() + options.setup_ms * 1000;
+		resource->due_us = clock_us() + options.setup_ms * 1000;
 	json_object_put(members);
 	return true;
 }
@@ -169,7 +170,7 @@ load_row(List *list, json_object *row, Problem *problem)
 static bool
 load_rows(Account *account, const char *path, json_object *rows, Problem *problem)
 {
-	List *list = find_list(account, path, problem);
+	List *list = fixture_list(account, path, problem);
 
 	if (list == NULL)
 		return false;

@@ -1,6 +1,6 @@
 /*
  * identifiers.c
- *	  SIDs, request ids, and the time in the forms that the API writes it.
+ *	  SIDs, request ids, and a clock to measure with.
  *
  * A SID is a counter sent through a one-to-one mixing of bits: it looks
  * random and cannot repeat. The key is drawn at start, so that two runs do
@@ -62,22 +62,4 @@ now_us(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
-/* The time as 2016-08-01T22:10:40Z; formatted anew only once a second. */
-const char *
-date_now(void)
-{
-	static _Thread_local char text[DATE_LENGTH + 1];
-	static _Thread_local time_t last;
-	time_t now = time(NULL);
-	struct tm parts;
-
-	if (now != last)
-	{
-		gmtime_r(&now, &parts);
-		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
-		last = now;
-	}
-	return text;
 }

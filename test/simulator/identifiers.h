@@ -1,6 +1,6 @@
 /*
  * identifiers.h
- *	  SIDs, request ids, and the time in the forms that the API writes it.
+ *	  SIDs, request ids, and a clock to measure with.
  */
 #ifndef SIMULATOR_IDENTIFIERS_H
 #define SIMULATOR_IDENTIFIERS_H
@@ -14,6 +14,5 @@ extern void identifiers_start(void);
 extern void make_sid(const char *prefix, char sid[SID_LENGTH + 1]);
 extern uint64_t mix_bits(uint64_t value);
 extern int64_t now_us(void);
-extern const char *date_now(void);
 
 #endif

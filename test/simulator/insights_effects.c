@@ -6,8 +6,8 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "checks.h"
 #include "documents.h"
 #include "effects.h"
@@ -106,11 +106,9 @@ collect_questions(Change *change)
 static void
 stamp(Change *change)
 {
-	struct timespec now;
 	char text[32];
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	snprintf(text, sizeof(text), "%lld", (long long) now.tv_sec * 1000 + now.tv_nsec / 1000000);
+	snprintf(text, sizeof(text), "%lld", (long long) clock_us() / 1000);
 	json_object_object_add(change->members, "timestamp", json_object_new_string(text));
 }
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "checks.h"
 #include "json_text.h"
 #include "list.h"
@@ -114,7 +115,7 @@ static bool
 add_rows(const Page *page, Text *rows, uint64_t *last)
 {
 	size_t left = page->size;
-	int64_t now = now_us();
+	int64_t now = clock_us();
 
 	for (size_t slot = first_slot(page); slot < page->list->count; slot++)
 	{

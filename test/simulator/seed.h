@@ -8,6 +8,6 @@
 #include "accounts.h"
 #include "kinds.h"
 
-extern void seed_rows(Account *account, const Kind *kind, long long count);
+extern bool seed_collection(Account *account, const char *name, json_object *count, size_t *rows, Problem *problem);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "checks.h"
 #include "documents.h"
 #include "json_text.h"
@@ -22,6 +23,7 @@ void
 service_reset(void)
 {
 	state_reset();
+	clock_reset();
 	rates_reset();
 	limits_clear();
 	limits_forget_seconds();
@@ -71,7 +73,7 @@ find_resource(Request *request, const Kind *kind)
 	if (resource == NULL)
 		refuse_missing(request);
 	else
-		store_settle(resource, now_us());
+		store_settle(resource, clock_us());
 	return resource;
 }
 

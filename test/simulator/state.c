@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "documents.h"
 #include "fixture.h"
 #include "json_file.h"
@@ -128,7 +129,7 @@ write_list(Text *text, List *list, const char **comma)
 
 		if (resource == NULL)
 			continue;
-		store_settle(resource, now_us());
+		store_settle(resource, clock_us());
 		text_add_string(text, first ? "\n   " : ",\n   ");
 		text_add_with_base(text, resource->text, resource->length, PUBLIC_ORIGIN);
 		first = false;
