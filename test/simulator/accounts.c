@@ -27,20 +27,11 @@ static size_t credential_count;
 static char *
 encode_credentials(const char *user, const char *password)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	Text plain = {0};
 	Text text = {0};
 
 	text_printf(&plain, "%s:%s", user, password);
-	for (size_t i = 0; i < plain.length; i += 3)
-	{
-		unsigned int bits = 0;
-
-		for (size_t j = 0; j < 3; j++)
-			bits = bits << 8 | (i + j < plain.length ? (unsigned char) plain.data[i + j] : 0);
-		for (size_t j = 0; j < 4; j++)
-			text_add(&text, i + j > plain.length ? "=" : &digits[bits >> (18 - 6 * j) & 63], 1);
-	}
+	text_add_base64(&text, plain.data, plain.length);
 	text_free(&plain);
 	return text_take(&text);
 }

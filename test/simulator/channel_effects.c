@@ -10,9 +10,12 @@
 #include "clock.h"
 #include "checks.h"
 #include "effects.h"
+#include "events.h"
+#include "interactions.h"
 #include "json_text.h"
 #include "options.h"
 #include "resources.h"
+#include "scripts.h"
 
 /* A legacy chat channel belongs to a flow, which must exist; only one of type task makes a task of the chat. */
 bool
@@ -249,6 +252,9 @@ open_channel(Change *change)
 		resource->fails = json_object_get_boolean(json_member(json_member(channel, "properties"), "fail"));
 	json_object_put(channel);
 	json_object_put(members);
+	publish_event(&(Event){.type = "onInteractionCreated", .channel = resource});
+	publish_event(&(Event){.type = "onChannelCreated", .channel = resource});
+	script_begin(resource);
 	return true;
 }
 
@@ -287,21 +293,6 @@ change_channel(Change *change)
 	return done;
 }
 
-/* The conversation that an interaction's own task is about; the caller frees it. */
-static char *
-conversation_of(const Resource *interaction)
-{
-	json_object *members = store_members(interaction);
-	const char *attributes = json_text_member(json_member(json_member(members, "routing"), "properties"), "attributes");
-	json_object *held = attributes ? json_reread(attributes, strlen(attributes)) : NULL;
-	const char *sid = json_text_member(held, "conversationSid");
-	char *copy = sid ? must_copy(sid) : NULL;
-
-	json_object_put(held);
-	json_object_put(members);
-	return copy;
-}
-
 /* An invite's routing is completed like an interaction's. */
 bool
 route_invite(Change *change)
@@ -325,6 +316,39 @@ route_invite(Change *change)
 										 .account = change->request->account});
 	free(conversation);
 	json_object_put(shown);
+	return true;
+}
+
+/* What a channel has become is told, and its task is over with it. */
+bool
+tell_channel(Change *change)
+{
+	const char *status = json_text_member(change->members, "status");
+
+	if (strcmp(status, "closed") == 0)
+		set_assignment(change->owner, "completed");
+	publish_event(&(Event){.type = "onChannelStatusUpdated", .channel = change->resource, .status = status});
+	return true;
+}
+
+/* Somebody was added to a channel. */
+bool
+tell_joined(Change *change)
+{
+	publish_event(&(Event){.type = "onParticipantJoined", .channel = change->owner, .participant = change->resource});
+	return true;
+}
+
+/* Somebody is closed, and so has left, or is wrapping up. */
+bool
+tell_participant(Change *change)
+{
+	const Pair *status = request_pair(change->request, "Status", false);
+	bool left = strcmp(status->value, "closed") == 0;
+
+	publish_event(&(Event){.type = left ? "onParticipantLeft" : "onParticipantUpdated",
+						   .channel = change->owner,
+						   .participant = change->resource});
 	return true;
 }
 

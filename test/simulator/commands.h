@@ -20,8 +20,9 @@ typedef struct Command
 	bool takes_array; /* as well as an object */
 } Command;
 
-extern const Command state_commands[];   /* what accounts have */
-extern const Command traffic_commands[]; /* what comes and goes */
+extern const Command state_commands[];       /* what accounts have */
+extern const Command interaction_commands[]; /* how interactions go on */
+extern const Command traffic_commands[];     /* what comes and goes */
 
 extern bool complain(Answer *answer, const char *problem, const char *what);
 extern bool complain_of(Answer *answer, const Problem *problem);

@@ -12,7 +12,7 @@
 
 #define PREFIX "/_simulator/"
 
-static const Command *const tables[] = {state_commands, traffic_commands};
+static const Command *const tables[] = {state_commands, interaction_commands, traffic_commands};
 
 /* Makes the answer a complaint. Always returns false. */
 bool

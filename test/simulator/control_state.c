@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "accounts.h"
+#include "agenda.h"
 #include "clock.h"
 #include "commands.h"
 #include "faults.h"
@@ -116,6 +117,7 @@ change_clock(json_object *wish, Answer *answer)
 
 	if (!clock_change(wish, &problem))
 		return complain_of(answer, &problem);
+	agenda_wake();
 	clock_write(&answer->body);
 	return true;
 }

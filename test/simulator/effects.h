@@ -15,6 +15,9 @@ extern bool count_version(Change *change);
 extern bool prepare_interaction(Change *change);
 extern bool open_channel(Change *change);
 extern bool change_channel(Change *change);
+extern bool tell_channel(Change *change);
+extern bool tell_joined(Change *change);
+extern bool tell_participant(Change *change);
 extern bool route_invite(Change *change);
 extern bool check_transfer(Change *change);
 

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
 #include "checks.h"
+#include "interactions.h"
 #include "json_text.h"
 #include "list.h"
 #include "rules.h"
@@ -115,7 +115,6 @@ static bool
 add_rows(const Page *page, Text *rows, uint64_t *last)
 {
 	size_t left = page->size;
-	int64_t now = clock_us();
 
 	for (size_t slot = first_slot(page); slot < page->list->count; slot++)
 	{
@@ -125,7 +124,7 @@ add_rows(const Page *page, Text *rows, uint64_t *last)
 			continue;
 		if (left-- == 0)
 			return true;
-		store_settle(row, now);
+		settle_setup(row);
 		if (rows->length > 0)
 			text_add(rows, ",", 1);
 		text_add_with_base(rows, row->text, row->length, page->request->base);

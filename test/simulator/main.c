@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "accounts.h"
+#include "agenda.h"
 #include "documents.h"
 #include "facts.h"
 #include "identifiers.h"
@@ -20,6 +21,7 @@
 #include "server.h"
 #include "state.h"
 #include "wakeups.h"
+#include "webhooks.h"
 
 /* Waits for SIGTERM or SIGINT, or for the end of stdin if that counts. */
 static void
@@ -59,10 +61,13 @@ main(int count, char **arguments)
 	identifiers_start();
 	kinds_derive();
 	wakeups_start();
+	agenda_start();
 	if (!accounts_start() || !state_start() || !record_start(options.journal) || !server_start())
 		return EXIT_FAILURE;
 	wait_for_end(&signals);
 	server_stop();
+	agenda_stop();
+	webhooks_clear();
 	if (options.save != NULL && !state_save(&problem))
 	{
 		fprintf(stderr, "flex_simulator: %s: %s\n", problem.where, problem.what);

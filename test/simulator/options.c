@@ -66,6 +66,7 @@ static const Option table[] = {
 	{"tls-key", OPTION_TEXT, &options.tls_key, 0, 0, "FILE", "the certificate's key (PEM)"},
 	{"facts", OPTION_TEXT, &options.facts, 0, 0, "DIR",
 	 "tables of the published documents; ../facts beside the program"},
+	{"webhooks-anywhere", OPTION_FLAG, &options.webhooks_anywhere, 0, 0, NULL, "webhooks may lead out of this machine"},
 	{"threads", OPTION_NUMBER, &options.threads, 1, 1000, "N", "threads that serve"},
 	{"until-stdin-closes", OPTION_FLAG, &options.until_stdin_closes, 0, 0, NULL,
 	 "ends when standard input is closed, too"},

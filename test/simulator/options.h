@@ -27,6 +27,7 @@ typedef struct Options
 	const char *load;
 	const char *save;
 	bool until_stdin_closes;
+	bool webhooks_anywhere;
 	int64_t setup_ms; /* what follows may change */
 	bool record;
 	bool rate_limits;

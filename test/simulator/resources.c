@@ -252,6 +252,8 @@ resource_update(Request *request, Resource *resource)
 	done = kind->rule->before_update == NULL || kind->rule->before_update(&change);
 	if (done)
 		store_rewrite(resource, change.members);
+	if (done && kind->rule->after_update != NULL)
+		kind->rule->after_update(&change);
 	json_object_put(change.members);
 	return done;
 }

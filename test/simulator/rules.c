@@ -48,6 +48,12 @@ static const Rule rules[] = {
 	{
 		.shape = "/v1/Interactions/{}/Channels",
 		.before_update = change_channel,
+		.after_update = tell_channel,
+	},
+	{
+		.shape = "/v1/Interactions/{}/Channels/{}/Participants",
+		.after_create = tell_joined,
+		.after_update = tell_participant,
 	},
 	{
 		.shape = "/v1/Interactions/{}/Channels/{}/Invites",

@@ -10,7 +10,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,11 +23,12 @@
 #include "server.h"
 #include "sender.h"
 #include "service.h"
+#include "state_lock.h"
 #include "wakeups.h"
 
 static struct MHD_Daemon *server;
 static atomic_int port;
-static pthread_mutex_t state_lock = PTHREAD_MUTEX_INITIALIZER;
+pthread_mutex_t state_lock = PTHREAD_MUTEX_INITIALIZER;
 static int64_t last_number;
 static atomic_int active;
 

@@ -8,21 +8,30 @@
 #include <string.h>
 
 #include "clock.h"
+#include "agenda.h"
 #include "checks.h"
+#include "deliveries.h"
 #include "documents.h"
+#include "interactions.h"
 #include "json_text.h"
 #include "limits.h"
 #include "list.h"
 #include "rates.h"
 #include "resources.h"
+#include "scripts.h"
 #include "service.h"
 #include "state.h"
+#include "webhooks.h"
 
 /* Forgets everything that was made. */
 void
 service_reset(void)
 {
 	state_reset();
+	agenda_clear();
+	scripts_clear();
+	webhooks_clear();
+	deliveries_clear();
 	clock_reset();
 	rates_reset();
 	limits_clear();
@@ -73,7 +82,7 @@ find_resource(Request *request, const Kind *kind)
 	if (resource == NULL)
 		refuse_missing(request);
 	else
-		store_settle(resource, clock_us());
+		settle_setup(resource);
 	return resource;
 }
 

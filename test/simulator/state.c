@@ -8,10 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "clock.h"
 #include "documents.h"
 #include "fixture.h"
 #include "json_file.h"
+#include "interactions.h"
 #include "json_text.h"
 #include "options.h"
 #include "state.h"
@@ -129,7 +129,7 @@ write_list(Text *text, List *list, const char **comma)
 
 		if (resource == NULL)
 			continue;
-		store_settle(resource, clock_us());
+		settle_setup(resource);
 		text_add_string(text, first ? "\n   " : ",\n   ");
 		text_add_with_base(text, resource->text, resource->length, PUBLIC_ORIGIN);
 		first = false;

@@ -192,26 +192,6 @@ store_members(const Resource *resource)
 	return json_reread(resource->text, resource->length);
 }
 
-/* Lets a channel that was being set up become active, or fail, once it is due. */
-void
-store_settle(Resource *resource, int64_t now)
-{
-	json_object *members;
-
-	if (resource->due_us == 0 || now < resource->due_us)
-		return;
-	resource->due_us = 0;
-	members = store_members(resource);
-	json_object_object_add(members, "status", json_object_new_string(resource->fails ? "failed" : "active"));
-	if (resource->fails)
-	{
-		json_object_object_add(members, "error_code", json_object_new_int(19025));
-		json_object_object_add(members, "error_message", json_object_new_string("Channel validation error"));
-	}
-	store_rewrite(resource, members);
-	json_object_put(members);
-}
-
 /* The first slot whose serial is greater. */
 size_t
 store_first_after(const List *list, uint64_t serial)

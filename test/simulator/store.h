@@ -57,7 +57,6 @@ extern Resource *store_find(List *list, const char *name);
 extern Resource *store_add(List *list, const char *sid, const char *alias, json_object *members);
 extern void store_rewrite(Resource *resource, json_object *members);
 extern json_object *store_members(const Resource *resource);
-extern void store_settle(Resource *resource, int64_t now);
 extern void store_delete(Resource *resource);
 extern size_t store_first_after(const List *list, uint64_t serial);
 

@@ -122,6 +122,24 @@ text_add_json_string(Text *text, const char *string)
 		text_add_json(text, string, strlen(string));
 }
 
+/* Appends bytes in base64. */
+void
+text_add_base64(Text *text, const void *data, size_t length)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const unsigned char *bytes = data;
+
+	for (size_t i = 0; i < length; i += 3)
+	{
+		unsigned int bits = 0;
+
+		for (size_t j = 0; j < 3; j++)
+			bits = bits << 8 | (i + j < length ? bytes[i + j] : 0);
+		for (size_t j = 0; j < 4; j++)
+			text_add(text, i + j > length ? "=" : &digits[bits >> (18 - 6 * j) & 63], 1);
+	}
+}
+
 /* Appends bytes with everything percent-encoded that RFC 3986 reserves. */
 void
 text_add_percent_encoded(Text *text, const char *data, size_t length)

@@ -30,6 +30,7 @@ extern void text_add_string(Text *text, const char *string);
 extern void text_printf(Text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 extern void text_add_json(Text *text, const char *data, size_t length);
 extern void text_add_json_string(Text *text, const char *string);
+extern void text_add_base64(Text *text, const void *data, size_t length);
 extern void text_add_percent_encoded(Text *text, const char *data, size_t length);
 extern void text_add_with_base(Text *text, const char *data, size_t length, const char *base);
 extern char *text_take(Text *text);
