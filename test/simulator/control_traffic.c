@@ -114,13 +114,13 @@ clear_seconds(json_object *wish, Answer *answer)
 static bool
 add_faults(json_object *wish, Answer *answer)
 {
-	const char *problem = NULL;
+	Problem problem;
 	bool several = json_object_is_type(wish, json_type_array);
 	size_t count = several ? json_object_array_length(wish) : 1;
 
 	for (size_t i = 0; i < count; i++)
 		if (!faults_add(several ? json_object_array_get_idx(wish, i) : wish, &problem))
-			return complain(answer, "this is no fault", problem);
+			return complain_of(answer, &problem);
 	faults_write(&answer->body);
 	return true;
 }

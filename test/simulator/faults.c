@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "distortions.h"
+#include "fault_names.h"
 #include "faults.h"
 #include "json_text.h"
 
@@ -18,16 +19,12 @@ typedef struct Fault
 	json_object *wish; /* as it was sent */
 	int64_t skip;      /* requests to let pass first */
 	int64_t times;     /* requests to meet; -1 for all */
+	uint64_t dice;     /* the seed of what comes by chance */
+	uint64_t throws;
 } Fault;
 
 static Fault *faults;
 static size_t count;
-
-/* Whatever a fault may say; a misspelt one would make a test pass in vain. */
-static const char *const known_members[] = {
-	"method",      "path",    "times",  "skip",          "delay_ms",     "status",  "code",   "message", "shape",
-	"retry_after", "headers", "body",   "body_base64",   "content_type", "after",   "cut_at", "drip",    "stall_after",
-	"huge_bytes",  "nested",  "mutate", "next_page_url", "loop",         "missing", "set",    NULL};
 
 /* What replaces the true answer. */
 static const char *const replacing_members[] = {"status",      "code",       "message", "shape", "body",
@@ -45,26 +42,20 @@ is_listed(const char *name, const char *const *names)
 
 /* Adds a fault behind the others; false, with the problem, if it makes no sense. */
 bool
-faults_add(json_object *fault, const char **problem)
+faults_add(json_object *wish, Problem *problem)
 {
-	if (!json_object_is_type(fault, json_type_object))
-	{
-		*problem = "a fault must be an object";
+	json_object *fault;
+	bool by_chance;
+
+	if (!fault_check(wish, problem))
 		return false;
-	}
-	json_object_object_foreach(fault, name, value)
-	{
-		(void) value;
-		if (!is_listed(name, known_members))
-		{
-			*problem = name;
-			return false;
-		}
-	}
+	fault = fault_expand(wish);
+	by_chance = json_member(fault, "chance") != NULL;
 	faults = realloc(faults, (count + 1) * sizeof(Fault));
-	faults[count++] = (Fault){.wish = json_object_get(fault),
+	faults[count++] = (Fault){.wish = fault,
 							  .skip = json_integer_member(fault, "skip", 0),
-							  .times = json_integer_member(fault, "times", 1)};
+							  .times = json_integer_member(fault, "times", by_chance ? -1 : 1),
+							  .dice = (uint64_t) json_integer_member(fault, "seed", 1)};
 	return true;
 }
 
@@ -94,15 +85,32 @@ faults_write(Text *text)
 	text_add_string(text, "]}");
 }
 
-/* Whether a fault is meant for such a request. */
+/* Whether a fault is meant for such a request, which was identified. */
 static bool
 meets(const Fault *fault, const Request *request)
 {
 	const char *method = json_text_member(fault->wish, "method");
 	const char *path = json_text_member(fault->wish, "path");
+	const char *operation = json_text_member(fault->wish, "operation");
 
-	return fault->times != 0 && (method == NULL || strcmp(method, request->method) == 0) &&
+	return fault->times != 0 &&
+		   (operation == NULL ||
+			(request->operation != NULL && strcmp(operation, request->operation->function) == 0)) &&
+		   (method == NULL || strcmp(method, request->method) == 0) &&
 		   (path == NULL || fnmatch(path, request->path, 0) == 0);
+}
+
+/* Whether a fault that comes by chance comes now: for one seed always in the same places. */
+static bool
+falls(Fault *fault)
+{
+	json_object *chance = json_member(fault->wish, "chance");
+	uint64_t thrown;
+
+	if (chance == NULL)
+		return true;
+	thrown = mix_bits(mix_bits(fault->dice) + fault->throws++);
+	return (double) (thrown >> 11) * 0x1p-53 < json_object_get_double(chance);
 }
 
 /* The seed that mutates this time; each time another one. */
@@ -126,7 +134,7 @@ faults_take(const Request *request)
 	{
 		Fault *fault = &faults[i];
 
-		if (!meets(fault, request))
+		if (!meets(fault, request) || !falls(fault))
 			continue;
 		if (fault->skip > 0)
 		{

@@ -10,7 +10,7 @@
 
 #include "request.h"
 
-extern bool faults_add(json_object *fault, const char **problem);
+extern bool faults_add(json_object *wish, Problem *problem);
 extern void faults_clear(void);
 extern void faults_write(Text *text);
 extern json_object *faults_take(const Request *request);

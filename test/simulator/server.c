@@ -90,11 +90,12 @@ count_connection(const Request *request, bool counts)
 static void
 answer_api(Request *request)
 {
-	json_object *fault = faults_take(request);
+	json_object *fault;
 	int carried_status = 0;
 
 	request->number = ++last_number;
 	request_identify(request);
+	fault = faults_take(request);
 	count_connection(request, true);
 	if (fault == NULL || fault_lets_through(fault))
 	{
