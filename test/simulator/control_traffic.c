@@ -10,6 +10,7 @@
 #include "json_text.h"
 #include "limits.h"
 #include "options.h"
+#include "overview.h"
 #include "record.h"
 
 /* GET requests: the last ones. */
@@ -36,6 +37,15 @@ show_counters(json_object *wish, Answer *answer)
 {
 	(void) wish;
 	record_write_counters(&answer->body);
+	return true;
+}
+
+/* GET overview: what the page shows. */
+static bool
+show_overview(json_object *wish, Answer *answer)
+{
+	(void) wish;
+	overview_write(&answer->body);
 	return true;
 }
 
@@ -152,11 +162,19 @@ show_health(json_object *wish, Answer *answer)
 }
 
 const Command traffic_commands[] = {
-	{"GET", "health", show_health, false},         {"GET", "requests", show_requests, false},
-	{"DELETE", "requests", clear_requests, false}, {"GET", "counters", show_counters, false},
-	{"POST", "settings", change_settings, false},  {"GET", "limits", show_limits, false},
-	{"POST", "limits", change_limits, false},      {"DELETE", "limits", clear_limits, false},
-	{"GET", "seconds", show_seconds, false},       {"DELETE", "seconds", clear_seconds, false},
-	{"GET", "faults", show_faults, false},         {"POST", "faults", add_faults, true},
-	{"DELETE", "faults", clear_faults, false},     {.method = NULL},
+	{"GET", "health", show_health, false},
+	{"GET", "overview", show_overview, false},
+	{"GET", "requests", show_requests, false},
+	{"DELETE", "requests", clear_requests, false},
+	{"GET", "counters", show_counters, false},
+	{"POST", "settings", change_settings, false},
+	{"GET", "limits", show_limits, false},
+	{"POST", "limits", change_limits, false},
+	{"DELETE", "limits", clear_limits, false},
+	{"GET", "seconds", show_seconds, false},
+	{"DELETE", "seconds", clear_seconds, false},
+	{"GET", "faults", show_faults, false},
+	{"POST", "faults", add_faults, true},
+	{"DELETE", "faults", clear_faults, false},
+	{.method = NULL},
 };

@@ -15,6 +15,7 @@
 #include "json_text.h"
 #include "options.h"
 #include "record.h"
+#include "traffic.h"
 
 #define RING_SIZE 1000
 #define MAX_STATUS 600
@@ -153,6 +154,7 @@ record_request(const Request *request, int carried_status)
 	int status = request->answer.status;
 
 	requests++;
+	traffic_count(status);
 	by_status[status > 0 && status < MAX_STATUS ? status : 0]++;
 	if (request->operation != NULL)
 		by_operation[request->operation->number]++;
@@ -182,6 +184,7 @@ record_clear(void)
 	record_clear_requests();
 	memset(by_status, 0, sizeof(by_status));
 	memset(by_operation, 0, sizeof(int64_t) * (size_t) facts_operation_count());
+	traffic_clear();
 	requests = 0;
 	connections = 0;
 }
@@ -276,16 +279,47 @@ write_record(Text *text, const Record *record)
 	text_printf(text, ",\"status\":%d}", record->status);
 }
 
-/* Writes the recorded requests, oldest first, as a JSON object. */
-void
-record_write_requests(Text *text)
+/* The number of the newest recorded request, or 0. */
+static int64_t
+newest_number(void)
 {
 	int64_t newest = 0;
-	bool first = true;
 
 	for (int i = 0; i < RING_SIZE; i++)
 		if (ring[i].number > newest)
 			newest = ring[i].number;
+	return newest;
+}
+
+/* Writes what the last requests asked for and got, newest first, as a JSON array. */
+void
+record_write_recent(Text *text, int count)
+{
+	int64_t newest = newest_number();
+	const char *comma = "";
+
+	text_add_string(text, "[");
+	for (int64_t number = newest; number > newest - count && number > 0; number--)
+	{
+		const Record *record = &ring[number % RING_SIZE];
+
+		if (record->number != number)
+			continue;
+		text_printf(text, "%s{\"n\":%lld,\"method\":\"%s\",\"uri\":", comma, (long long) number, record->method);
+		text_add_json(text, record->uri.data, record->uri.length);
+		text_printf(text, ",\"status\":%d}", record->status);
+		comma = ",";
+	}
+	text_add_string(text, "]");
+}
+
+/* Writes the recorded requests, oldest first, as a JSON object. */
+void
+record_write_requests(Text *text)
+{
+	int64_t newest = newest_number();
+	bool first = true;
+
 	text_add_string(text, "{\"requests\":[");
 	for (int64_t number = newest < RING_SIZE ? 1 : newest - RING_SIZE + 1; number <= newest; number++)
 	{

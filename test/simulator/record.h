@@ -13,6 +13,7 @@ extern void record_connection(int change);
 extern void record_clear_requests(void);
 extern void record_clear(void);
 extern void record_write_requests(Text *text);
+extern void record_write_recent(Text *text, int count);
 extern void record_write_counters(Text *text);
 
 #endif

@@ -19,6 +19,7 @@
 #include "control.h"
 #include "faults.h"
 #include "options.h"
+#include "pages.h"
 #include "record.h"
 #include "server.h"
 #include "sender.h"
@@ -118,6 +119,11 @@ answer_request(Request *request)
 	{
 		count_connection(request, false);
 		serve_control(request);
+	}
+	else if (is_page(request))
+	{
+		count_connection(request, false);
+		serve_page(request);
 	}
 	else
 		answer_api(request);
