@@ -62,6 +62,17 @@ is_control(const Request *request)
 	return strncmp(request->path, PREFIX, strlen(PREFIX)) == 0;
 }
 
+/* Whether a page of another site asks, by the browser of somebody who looks at it. */
+static bool
+comes_from_elsewhere(const Request *request)
+{
+	const char *origin = request_header(request, "Origin");
+	const char *host = request_header(request, "Host");
+	const char *named = origin ? strstr(origin, "://") : NULL;
+
+	return origin != NULL && (named == NULL || host == NULL || strcmp(named + 3, host) != 0);
+}
+
 /* Carries out a request for the simulator itself. */
 void
 serve_control(Request *request)
@@ -71,6 +82,12 @@ serve_control(Request *request)
 	json_object *wish = NULL;
 
 	answer->status = 200;
+	if (comes_from_elsewhere(request))
+	{
+		complain(answer, "pages of other sites may not control the simulator", request_header(request, "Origin"));
+		answer->status = 403;
+		return;
+	}
 	if (request->body.length > 0 && !json_read(request->body.data, request->body.length, &wish))
 	{
 		complain(answer, "the body is not JSON", request->body.data);

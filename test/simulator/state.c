@@ -112,6 +112,7 @@ state_start(void)
 static void
 write_list(Text *text, List *list, const char **comma)
 {
+	Text path = {0};
 	bool first = true;
 
 	if (list->count == list->dead)
@@ -119,10 +120,13 @@ write_list(Text *text, List *list, const char **comma)
 	text_add_string(text, *comma);
 	*comma = ",\n  ";
 	if (list->owner != NULL)
-		text_printf(text, "\"%s%s\":[", list->owner->path,
+		text_printf(&path, "%s%s", list->owner->path,
 					list->kind->shape + strlen(list->owner->list->kind->shape) + strlen("/{}"));
 	else
-		text_printf(text, "\"%s\":[", list->kind->shape);
+		text_add_string(&path, list->kind->shape);
+	text_add_json_string(text, path.data);
+	text_add_string(text, ":[");
+	text_free(&path);
 	for (size_t i = 0; i < list->count; i++)
 	{
 		Resource *resource = list->slots[i].resource;

@@ -1,14 +1,9 @@
 /*
  * webhook_sender.c
  *	  Sends messages to a webhook, in a thread of its own and one after the
- *	  other, so that they arrive in order and hold up nobody.
- *
- * Time limits, and what is sent again, are those that Twilio's page on
- * connection overrides publishes: 5 s to connect, 15 s to answer and in all,
- * and one more time where no connection came about. A URL's fragment says
- * otherwise: #rc=3&rp=ct,5xx (ct, rt, tt in milliseconds).
+ *	  other, so that they arrive in order and hold up nobody. How long it
+ *	  waits, and what is sent again, is the webhook's URL's to say.
  */
-#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -22,16 +17,7 @@
 #include "identifiers.h"
 #include "options.h"
 #include "webhook_sender.h"
-
-/* Failures that can be asked to be tried again. */
-typedef enum Failure
-{
-	FAILURE_NONE = 0,
-	FAILURE_CONNECT = 1,
-	FAILURE_READ = 2,
-	FAILURE_4XX = 4,
-	FAILURE_5XX = 8
-} Failure;
+#include "webhook_url.h"
 
 struct Sender
 {
@@ -43,11 +29,7 @@ struct Sender
 	atomic_bool stopping;
 	CURLM *multi;
 	CURL *easy;
-	int64_t connect_ms;
-	int64_t read_ms;
-	int64_t total_ms;
-	int64_t retries;
-	int policy; /* of Failure */
+	Connection how;
 };
 
 /* Whether an address is the machine's own. */
@@ -78,119 +60,6 @@ drop(const char *data, size_t size, size_t count, void *unused)
 	(void) data;
 	(void) unused;
 	return size * count;
-}
-
-/* Reads "5xx,ct" as failures; false if there is another word. */
-static bool
-read_policy(const char *text, int *policy)
-{
-	static const struct
-	{
-		const char *word;
-		int failures;
-	} words[] = {{"ct", FAILURE_CONNECT},
-				 {"rt", FAILURE_READ},
-				 {"4xx", FAILURE_4XX},
-				 {"5xx", FAILURE_5XX},
-				 {"all", FAILURE_CONNECT | FAILURE_READ | FAILURE_4XX | FAILURE_5XX}};
-
-	*policy = FAILURE_NONE;
-	while (*text != '\0')
-	{
-		size_t length = strcspn(text, ",");
-		int found = FAILURE_NONE;
-
-		for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-			if (strlen(words[i].word) == length && strncmp(words[i].word, text, length) == 0)
-				found = words[i].failures;
-		if (found == FAILURE_NONE)
-			return false;
-		*policy |= found;
-		text += length + (text[length] == ',');
-	}
-	return true;
-}
-
-/* Takes one override over: rc=3. */
-static bool
-take_override(Sender *sender, const char *name, const char *value, Problem *problem)
-{
-	struct
-	{
-		const char *name;
-		int64_t *place;
-		int64_t least;
-		int64_t most;
-	} numbers[] = {{"rc", &sender->retries, 0, 5},
-				   {"ct", &sender->connect_ms, 100, 10000},
-				   {"rt", &sender->read_ms, 100, 15000},
-				   {"tt", &sender->total_ms, 100, 15000}};
-
-	if (strcmp(name, "rp") == 0)
-		return read_policy(value, &sender->policy) ||
-			   problem_note(problem, "webhook_url", "#rp takes ct, rt, 4xx, 5xx or all, not \"%s\"", value);
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-	{
-		char *end;
-
-		if (strcmp(numbers[i].name, name) != 0)
-			continue;
-		*numbers[i].place = strtoll(value, &end, 10);
-		if (end != value && *end == '\0' && *numbers[i].place >= numbers[i].least &&
-			*numbers[i].place <= numbers[i].most)
-			return true;
-		return problem_note(problem, "webhook_url", "#%s takes a number from %lld to %lld, not \"%s\"", name,
-							(long long) numbers[i].least, (long long) numbers[i].most, value);
-	}
-	return problem_note(problem, "webhook_url", "#%s is no override; there are rc, rp, ct, rt and tt", name);
-}
-
-/* Takes the overrides of a URL's fragment over. */
-static bool
-take_overrides(Sender *sender, const char *url, Problem *problem)
-{
-	const char *mark = strchr(url, '#');
-	char *fragment = must_copy(mark ? mark + 1 : "");
-	char *rest = fragment;
-	char *pair;
-	bool done = true;
-
-	while (done && (pair = strsep(&rest, "&")) != NULL)
-	{
-		char *sign = strchr(pair, '=');
-
-		if (sign != NULL)
-			*sign = '\0';
-		if (*pair != '\0')
-			done = take_override(sender, pair, sign ? sign + 1 : "", problem);
-	}
-	free(fragment);
-	return done;
-}
-
-/* Checks that a URL is one that may be sent to, as far as it says. */
-static bool
-check_url(const char *text, Problem *problem)
-{
-	CURLU *url = curl_url();
-	char *host = NULL;
-	char *scheme = NULL;
-	struct in_addr parsed;
-	bool valid = text != NULL && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK &&
-				 curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-				 curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
-				 (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
-	bool loopback = valid && (strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
-							  (inet_pton(AF_INET, host, &parsed) == 1 && ntohl(parsed.s_addr) >> 24 == 127));
-
-	curl_free(host);
-	curl_free(scheme);
-	curl_url_cleanup(url);
-	if (!valid)
-		return problem_note(problem, "webhook_url", "must be a URL, http or https");
-	return loopback || options.webhooks_anywhere ||
-		   problem_note(problem, "webhook_url",
-						"leads out of this machine, which the simulator does only with --webhooks-anywhere");
 }
 
 /* A message to be sent. */
@@ -249,7 +118,7 @@ static void
 prepare(Sender *sender, const Message *message, struct curl_slist *headers, int64_t left_ms)
 {
 	CURL *easy = sender->easy;
-	int64_t limit_ms = sender->connect_ms + sender->read_ms;
+	int64_t limit_ms = sender->how.connect_ms + sender->how.read_ms;
 
 	curl_easy_reset(easy);
 	curl_easy_setopt(easy, CURLOPT_URL, message->url.data);
@@ -262,7 +131,7 @@ prepare(Sender *sender, const Message *message, struct curl_slist *headers, int6
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, drop);
-	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) sender->connect_ms);
+	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) sender->how.connect_ms);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) (limit_ms < left_ms ? limit_ms : left_ms));
 	if (message->get)
 		return;
@@ -313,7 +182,7 @@ classify(CURL *easy, CURLcode result, long status)
 static void
 deliver(Sender *sender, const Message *message)
 {
-	int64_t end_us = now_us() + sender->total_ms * 1000;
+	int64_t end_us = now_us() + sender->how.total_ms * 1000;
 	struct curl_slist *headers = make_headers(message);
 
 	for (int64_t attempt = 0; !sender->stopping; attempt++)
@@ -330,7 +199,7 @@ deliver(Sender *sender, const Message *message)
 			break;
 		curl_easy_getinfo(sender->easy, CURLINFO_RESPONSE_CODE, &status);
 		failure = classify(sender->easy, result, status);
-		again = (failure & sender->policy) != 0 && attempt < sender->retries && now_us() < end_us;
+		again = (failure & sender->how.policy) != 0 && attempt < sender->how.retries && now_us() < end_us;
 		deliveries_note(message->number, (int) status, result == CURLE_OK ? "" : curl_easy_strerror(result), !again);
 		if (!again)
 			break;
@@ -377,9 +246,8 @@ sender_new(const char *url, Problem *problem)
 {
 	Sender *sender = must_allocate(sizeof(Sender));
 
-	*sender =
-		(Sender){.connect_ms = 5000, .read_ms = 15000, .total_ms = 15000, .retries = 1, .policy = FAILURE_CONNECT};
-	if (!check_url(url, problem) || !take_overrides(sender, url, problem))
+	*sender = (Sender){.first = NULL};
+	if (!connection_of(url, &sender->how, problem))
 	{
 		free(sender);
 		return NULL;

@@ -55,5 +55,8 @@ is($http->get($simulator->url . "/simulator$_->[0]")->{headers}{'content-type'},
 is($http->get($simulator->url . '/simulator/none')->{status}, 404, 'no other page');
 is($http->get($simulator->url . '/simulators')->{status}, 401, 'what only begins like one is of the API');
 is($http->post($simulator->url . '/simulator')->{status}, 405, 'a page is only looked at');
+is($http->post($simulator->url . '/_simulator/reset', { headers => { Origin => $_->[0] } })->{status}, $_->[1], "a control request of a page of $_->[0]")
+  foreach [ 'https://example.com', 403 ], [ 'null', 403 ], [ $simulator->url, 200 ];
+$http->get($simulator->url . '/v1/Channels');
 is($simulator->get('counters')->{requests}, 1, 'pages appear in no counter');
 done_testing;
