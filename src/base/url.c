@@ -15,26 +15,37 @@
 
 #define HOST_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._:[]"
 
+/* True for a part of a path that a server resolves to another one, even after decoding. */
+static bool
+is_dots(const char *part, size_t length)
+{
+	return (length == 1 || length == 2) && strspn(part, ".") >= length;
+}
+
 /*
- * True when a value, percent-encoded, cannot change which resource a path addresses:
- * it is not empty, and none of the parts between its slashes is "." or "..".
+ * True when a value, percent-encoded, is one part of a path, and cannot change which
+ * resource the path addresses: a gateway may decode a slash before it looks where
+ * the path leads.
  */
 bool
-flex_path_value_is_safe(const char *text)
+flex_url_part_is_good(const char *text)
 {
-	const char *part = text;
+	return *text != '\0' && strpbrk(text, "/\\") == NULL && !is_dots(text, strlen(text));
+}
 
-	if (*text == '\0')
-		return false;
-	for (;;)
+/* True when none of the parts of a path, between slashes of either kind, is "." or "..". */
+static bool
+has_no_dots(const char *path)
+{
+	for (const char *part = path;; part++)
 	{
 		size_t length = strcspn(part, "/\\");
 
-		if ((length == 1 && part[0] == '.') || (length == 2 && part[0] == '.' && part[1] == '.'))
+		if (is_dots(part, length))
 			return false;
-		if (part[length] == '\0')
+		part += length;
+		if (*part == '\0')
 			return true;
-		part += length + 1;
 	}
 }
 
@@ -81,7 +92,7 @@ flex_url_target_is_good(const char *target)
 		if (*p <= ' ' || *p >= 0x7f || *p == '#')
 			return false;
 	}
-	return flex_path_value_is_safe(decode_dots(target, path_length));
+	return has_no_dots(decode_dots(target, path_length));
 }
 
 /*

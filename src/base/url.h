@@ -5,7 +5,7 @@
 #ifndef FLEX_URL_H
 #define FLEX_URL_H
 
-extern bool flex_path_value_is_safe(const char *text);
+extern bool flex_url_part_is_good(const char *text);
 extern bool flex_url_target_is_good(const char *target);
 extern const char *flex_url_target(const char *url);
 

@@ -239,8 +239,9 @@ checked_text(const Parameter *parameter, const char *text)
 	if (rule->uri)
 		check_uri(parameter, text);
 	check_length(parameter, text, wire);
-	if (parameter->place == PLACE_PATH && !flex_path_value_is_safe(text))
-		refuse(parameter, text, "a value that is not empty and has no part \".\" or \"..\"");
+	if (parameter->place == PLACE_PATH && !flex_url_part_is_good(text))
+		refuse_with_hint(parameter, text, "a value that is not empty, \".\" or \"..\" and has no slash or backslash",
+						 "flex_request() can send any path.");
 	if (parameter->place == PLACE_HEADER && !flex_header_value_is_good(wire))
 		refuse(parameter, text, "a header's value, without control characters");
 	return wire;

@@ -71,7 +71,8 @@ sub value
 		return $set eq 'nasty' ? q{https://me:p%40ss@example.com:8443/a+b%20c/漢?d=e&f=%26+%2B&g[]='"\\#😀} : 'https://example.com/hook';
 	}
 	return $NASTY_HEADER if $parameter->{place} eq 'header' && $set eq 'nasty';
-	return '.' . $NASTY . '..' if $parameter->{place} eq 'path' && $set eq 'nasty';
+	# A part of a path has no slash of either kind.
+	return '.' . ($NASTY =~ s{[/\\]}{}gr) . '..' if $parameter->{place} eq 'path' && $set eq 'nasty';
 	return 'x' if $parameter->{place} eq 'path' && $set eq 'empty';
 	return $plain{$set}{ $parameter->{sql_type} } // die "$parameter->{sql_type}";
 }

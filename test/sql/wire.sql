@@ -20,6 +20,7 @@ CREATE FUNCTION pg_temp.example(parameter parameters) RETURNS text LANGUAGE sql 
 		WHEN parameter.pattern IS NOT NULL THEN substring(parameter.pattern, 2, 2) || md5(parameter.position::text)
 		WHEN parameter.name ~ 'Ur[il]$' THEN format('https://example.com/%s?a=b&c=%%20', parameter.position)
 		WHEN parameter.place = 'header' THEN format('header %s', parameter.position)
+		WHEN parameter.place = 'path' THEN format('part %s of & é;%%?', parameter.position)
 		ELSE format('value %s of & é/%%?', parameter.position)
 	END
 $$;

@@ -142,7 +142,13 @@ sub check_path
 	refuses_value($operation, $parameter, $_, "path value '$_'")
 	  foreach '', '.', '..', '../x', 'x/..', 'x/../y', './x', 'x/.', '/..', '..\\x', 'x\\..\\y', '\\.';
 	return if $parameter->{pattern} ne '-';
-	return map { accepts($operation, $parameter, $_, "path value '$_'") } '...', '.a', 'a.', 'a/b', '%2e%2e', '%', '?', '#', 'active';
+	# A gateway may decode %2F before it looks where the path leads.
+	foreach my $value ('a/b', '/', 'a/', '/a', 'FP1/Versions/FV2', 'a\\b', '\\')
+	{
+		my $error = refuses($operation, $parameter, FlexFacts::literal($value, 'text'), "path value '$value'") or next;
+		like($error->{H}, qr/flex_request/, "$operation->{function}, $parameter->{sql}: the hint says how to send it");
+	}
+	return map { accepts($operation, $parameter, $_, "path value '$_'") } '...', '.a', 'a.', '%2e%2e', '%', '?', '#', 'active';
 }
 
 sub check_header

@@ -350,7 +350,7 @@ foreach my $i (0 .. $#paths)
 	my ($segment) = $paths[$i] =~ m{^/v1/PluginService/Plugins/([^/?#]*)$} or push @wrong, "path $paths[$i]";
 	my $decoded = ($segment // '') =~ s/%([0-9A-Fa-f]{2})/chr hex $1/ger;
 	utf8::decode($decoded);
-	push @wrong, "path $paths[$i]" if $decoded ne $accepted[$i] || ($segment // '') =~ /^\.{1,2}$/;
+	push @wrong, "path $paths[$i]" if $decoded ne $accepted[$i] || $decoded =~ m{^\.{1,2}$|[/\\]};
 }
 is_deeply(\@wrong, [], 'a path argument stays one segment');
 note(scalar(@accepted) . ' of ' . @sent . ' path arguments were accepted');
