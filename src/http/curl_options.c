@@ -63,15 +63,12 @@ set_constant_options(CURL *easy)
 	/* A cancel must not wait for the resolver's thread. */
 	FLEX_CURL_SET(easy, CURLOPT_QUICK_EXIT, 1L);
 	FLEX_CURL_SET(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-	FLEX_CURL_SET(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
 	FLEX_CURL_SET(easy, CURLOPT_ACCEPT_ENCODING, "");
 	FLEX_CURL_SET(easy, CURLOPT_USERAGENT, "flex_api/" FLEX_API_VERSION " (PostgreSQL " PG_VERSION ")");
 	FLEX_CURL_SET(easy, CURLOPT_PATH_AS_IS, 1L);
 	FLEX_CURL_SET(easy, CURLOPT_NOPROXY, "");
 	FLEX_CURL_SET(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	FLEX_CURL_SET(easy, CURLOPT_MAXAGE_CONN, IDLE_SECONDS);
-	/* With a directory set, libcurl would parse all certificates for each connection. */
-	FLEX_CURL_SET(easy, CURLOPT_CAPATH, NULL);
 	FLEX_CURL_SET(easy, CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_SECONDS);
 }
 
@@ -85,6 +82,8 @@ set_method(CURL *easy, const HttpRequest *request)
 {
 	bool is_get = strcmp(request->method, "GET") == 0;
 	bool has_body = request->content_type != NULL;
+	bool is_watched =
+		flex_tls_is_known() && curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, watch_connection) == CURLE_OK;
 
 	if (has_body)
 	{
@@ -94,11 +93,8 @@ set_method(CURL *easy, const HttpRequest *request)
 	else
 		FLEX_CURL_SET(easy, CURLOPT_HTTPGET, 1L);
 	FLEX_CURL_SET(easy, CURLOPT_CUSTOMREQUEST, is_get && !has_body ? NULL : request->method);
-	if (request->idempotent && flex_tls_is_known() &&
-		curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, watch_connection) == CURLE_OK)
-		FLEX_CURL_SET(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
-	else
-		FLEX_CURL_SET(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
+	FLEX_CURL_SET(easy, CURLOPT_HTTP_VERSION,
+				  (long) (request->idempotent && is_watched ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
 }
 
 /* The certificate authorities that libcurl was built to trust. */
@@ -110,6 +106,21 @@ system_ca_file(void)
 	if (file == NULL)
 		file = curl_version_info(CURLVERSION_NOW)->cainfo;
 	return file;
+}
+
+/* Which authorities are trusted, of the service and of a proxy that is spoken to by TLS. */
+static void
+set_trust(CURL *easy, const char *ca_file, bool has_proxy)
+{
+	FLEX_CURL_SET(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+	/* With a directory set, libcurl would parse all certificates for each connection. */
+	FLEX_CURL_SET(easy, CURLOPT_CAPATH, NULL);
+	FLEX_CURL_SET(easy, CURLOPT_CAINFO, ca_file);
+	if (!has_proxy)
+		return;
+	FLEX_CURL_SET(easy, CURLOPT_PROXY_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+	FLEX_CURL_SET(easy, CURLOPT_PROXY_CAPATH, NULL);
+	FLEX_CURL_SET(easy, CURLOPT_PROXY_CAINFO, ca_file);
 }
 
 /* Where the request goes, and whom it trusts there. */
@@ -124,7 +135,7 @@ set_route(CURL *easy, const HttpRequest *request, const Endpoint *endpoint)
 	pfree(url);
 	/* An empty proxy keeps libcurl from those of the environment. */
 	FLEX_CURL_SET(easy, CURLOPT_PROXY, endpoint->proxy);
-	FLEX_CURL_SET(easy, CURLOPT_CAINFO, endpoint->ca_file != NULL ? endpoint->ca_file : system_ca_file());
+	set_trust(easy, endpoint->ca_file != NULL ? endpoint->ca_file : system_ca_file(), endpoint->proxy[0] != '\0');
 }
 
 /* Add a header line to the request. */

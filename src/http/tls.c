@@ -2,11 +2,12 @@
  * tls.c
  *		What libcurl's OpenSSL can tell, and be told.
  *
- * libcurl hands out OpenSSL's objects for what it has no options for.  Two
+ * libcurl hands out OpenSSL's objects for what it has no options for.  Three
  * things are needed: to know what has been read of a connection and not fetched
- * yet; and to end a connection on which libcurl reads for ever.  The latter is
- * what 7.88 does with HTTP/2 frames that bring no data as long as more come
- * than it can read, without a callback in which a timeout or a cancel could act.
+ * yet; to end a connection on which libcurl reads for ever; and to keep its keys
+ * out of the file that SSLKEYLOGFILE names.  The second is what 7.88 does with
+ * HTTP/2 frames that bring no data as long as more come than it can read, without
+ * a callback in which a timeout or a cancel could act.
  *
  * The functions are looked up in what libcurl itself is linked to, so that ours
  * need not be the same library, nor its headers be there.  Where libcurl uses
@@ -35,6 +36,7 @@ static struct
 	int (*has_pending)(const void *ssl);
 	void (*set_shutdown)(void *ssl, int mode);
 	void (*set_message_callback)(void *ssl_context, MessageCallback callback);
+	void (*set_key_log_callback)(void *ssl_context, void (*callback)(const void *ssl, const char *line));
 } openssl;
 
 static int records;        /* read since flex_tls_begin() */
@@ -54,9 +56,11 @@ flex_tls_is_known(void)
 		*(void **) &openssl.has_pending = dlsym(libcurl, "SSL_has_pending");
 		*(void **) &openssl.set_shutdown = dlsym(libcurl, "SSL_set_shutdown");
 		*(void **) &openssl.set_message_callback = dlsym(libcurl, "SSL_CTX_set_msg_callback");
+		*(void **) &openssl.set_key_log_callback = dlsym(libcurl, "SSL_CTX_set_keylog_callback");
 		dlclose(libcurl);
 	}
-	return openssl.has_pending != NULL && openssl.set_shutdown != NULL && openssl.set_message_callback != NULL;
+	return openssl.has_pending != NULL && openssl.set_shutdown != NULL && openssl.set_message_callback != NULL &&
+		   openssl.set_key_log_callback != NULL;
 }
 
 /* True when something has been read from a connection (SSL *) that libcurl has not fetched. */
@@ -78,12 +82,17 @@ count_record(int written, int version, int type, const void *bytes, size_t lengt
 		openssl.set_shutdown(ssl, RECEIVED_SHUTDOWN);
 }
 
-/* Count the records of the connections of an SSL_CTX. */
+/*
+ * Count the records of the connections of an SSL_CTX, and log no keys of them, also where
+ * something else in the process has initialised libcurl while SSLKEYLOGFILE was set.
+ */
 void
 flex_tls_watch(void *ssl_context)
 {
-	if (flex_tls_is_known())
-		openssl.set_message_callback(ssl_context, count_record);
+	if (!flex_tls_is_known())
+		return;
+	openssl.set_message_callback(ssl_context, count_record);
+	openssl.set_key_log_callback(ssl_context, NULL);
 }
 
 /* libcurl is about to read. */

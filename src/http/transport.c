@@ -86,6 +86,8 @@ open_multi(void)
 	let_idle_go();
 	if (multi != NULL && multi_owner == MyProcPid)
 		return;
+	/* libcurl would write its connections' keys to the file that it names. */
+	unsetenv("SSLKEYLOGFILE");
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || (multi = curl_multi_init()) == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("could not initialize libcurl")));
 	multi_owner = MyProcPid;

@@ -42,7 +42,9 @@ sub pass_on
 	my $select = IO::Select->new($connection, $peer);
 	for (;;)
 	{
-		foreach my $from ($select->can_read)
+		# What TLS has read already, no select tells.
+		my @ready = $connection->can('pending') && $connection->pending ? $connection : $select->can_read;
+		foreach my $from (@ready)
 		{
 			sysread($from, my $bytes, 65536) or return;
 			$server->note("passed $1") if $bytes =~ /(Authorization|$FlexApi::TOKEN|\Q$BASIC\E)/;
@@ -132,7 +134,41 @@ SKIP:
 	is(scalar $proxy->notes(qr/^CONNECT 127\.0\.0\.1:/), 1, 'one tunnel is kept');
 	is(scalar $proxy->notes(qr/Authorization:|^passed/), 0, 'the proxy sees no credential');
 	check_tinyproxy($secure, $directory);
+	check_https_proxy($directory);
 	$session->value('RESET flex_api.ca_file');
+}
+
+# A proxy that is spoken to by TLS: flex_api.ca_file says who is trusted there, too.
+sub check_https_proxy
+{
+	my ($folder) = @_;
+
+  SKIP:
+	{
+		skip 'no IO::Socket::SSL', 10 unless eval { require IO::Socket::SSL; 1 };
+		foreach my $case ([ 'server', '00000' ], [ 'expired', '08001' ], [ 'other', '08001' ], [ 'self', '08001' ])
+		{
+			my ($name, $state) = @$case;
+			my $https = FlexApi::Server->new(sub {
+				my ($connection, $server) = @_;
+				IO::Socket::SSL->start_SSL($connection, SSL_server => 1, SSL_cert_file => "$folder/$name.pem", SSL_key_file => "$folder/$name.key")
+				  or return;
+				pass_on($connection, $server);
+			});
+
+			$session->value("SET flex_api.proxy = 'https://127.0.0.1:" . $https->port . "'");
+			my $result = $session->query($GET);
+			is($result->{error} ? $result->{error}->{C} : '00000', $state, "a proxy that is spoken to by TLS, with the certificate $name")
+			  or note explain $result->{error};
+			is(scalar $https->notes(qr/^CONNECT 127\.0\.0\.1:/), $state eq '00000' ? 1 : 0, '... gets as far as that');
+		}
+		# The system's authorities do not know it.
+		my $trusted = $session->value('SHOW flex_api.ca_file');
+		$session->value("SET flex_api.ca_file = ''");
+		is($session->sqlstate($GET), '08001', 'without flex_api.ca_file the proxy is not trusted');
+		$session->value("SET flex_api.ca_file = '$trusted'");
+	}
+	return;
 }
 
 # The same through a proxy that people use.
