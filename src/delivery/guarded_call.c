@@ -21,6 +21,7 @@
 #include "postmaster/interrupt.h"
 #include "base/settings.h"
 #include "storage/latch.h"
+#include "tcop/dest.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/resowner.h"
@@ -101,14 +102,17 @@ make_constraints_immediate(void)
 	AfterTriggerSetState(statement);
 }
 
-/* Call the function with the row. */
+/* Call the function with the row.  What it returns, however large, is not kept. */
 static void
 call(const Callback *callback)
 {
 	char *sql = psprintf("SELECT %s($1)", callback->function);
-	Oid types[1] = {callback->row_type};
-	Datum values[1] = {callback->row};
-	int result = SPI_execute_with_args(sql, 1, types, values, NULL, false, 0);
+	ParamListInfo row = makeParamList(1);
+	SPIExecuteOptions options = {.params = row, .dest = None_Receiver};
+	int result;
+
+	row->params[0] = (ParamExternData){.value = callback->row, .ptype = callback->row_type};
+	result = SPI_execute_extended(sql, &options);
 
 	if (result < 0)
 		elog(ERROR, "could not call %s: %s", callback->function, SPI_result_code_string(result));
