@@ -21,6 +21,8 @@
 #include "base/compat.h"
 #include "http/credentials_file.h"
 
+#define USUAL_LINE_BYTES (8 * 1024)
+
 enum
 {
 	FIELD_ACCOUNT,
@@ -40,6 +42,25 @@ static struct
 	Credential credential; /* without a secret: nothing is kept */
 } kept;
 
+/* What is wrong with a file that can be read. */
+typedef struct Fault
+{
+	const char *message;
+	const char *hint;
+} Fault;
+
+/* All that reads a line as a string would stop at it, and the secret be cut. */
+static const Fault null_byte = {
+	"the credentials file has a null byte in it",
+	"Write the file named by flex_api.credentials_file as plain text, in UTF-8.",
+};
+
+/* A guess would spend the wrong one's. */
+static const Fault several_accounts = {
+	"the credentials file has several accounts for this role",
+	"Set flex_api.account_sid.",
+};
+
 /* Leave nothing of a secret in memory that is about to be let go. */
 void
 flex_credential_erase(Credential *credential)
@@ -51,10 +72,10 @@ flex_credential_erase(Credential *credential)
 
 /* Raise 55000 for a file that cannot be taken at its word. */
 pg_noreturn static void
-refuse_file(const char *message, const char *hint)
+refuse_file(const Fault *fault)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg_internal("%s", message), errhint("%s", hint)));
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg_internal("%s", fault->message),
+					errhint("%s", fault->hint)));
 }
 
 /* Raise 55000 unless the file is a plain one that its owner, we, can read alone. */
@@ -127,12 +148,9 @@ read_line(char *text, const char *account, const char *role, Line *line)
 	return true;
 }
 
-/*
- * Read the next line into text; false at the end.  Raises 55000 for a null byte:
- * all that reads a line as a string would stop there, and the secret be cut.
- */
+/* Read the next line into text; false at the end, and where the file has a fault. */
 static bool
-next_line(FILE *file, StringInfo text)
+next_line(FILE *file, StringInfo text, const Fault **fault)
 {
 	int c;
 
@@ -141,9 +159,8 @@ next_line(FILE *file, StringInfo text)
 	{
 		if (c == '\0')
 		{
-			explicit_bzero(text->data, text->maxlen);
-			refuse_file("the credentials file has a null byte in it",
-						"Write the file named by flex_api.credentials_file as plain text, in UTF-8.");
+			*fault = &null_byte;
+			return false;
 		}
 		appendStringInfoChar(text, (char) c);
 	}
@@ -153,16 +170,18 @@ next_line(FILE *file, StringInfo text)
 /*
  * The first line that fits, as with .pgpass, but an API key goes before an auth
  * token of the same role.  Where no account is asked for, lines for two accounts
- * are an error: a guess would spend the wrong one's.
+ * are a fault.  Nothing of the other lines stays in memory.
  */
 static Credential
-search_lines(FILE *file, const char *account, const char *role, bool *is_ambiguous)
+search_lines(FILE *file, const char *account, const char *role, const Fault **fault)
 {
 	StringInfoData text;
 	Line found = {0};
 
 	initStringInfo(&text);
-	while (next_line(file, &text))
+	/* One that grows leaves what it had behind. */
+	enlargeStringInfo(&text, USUAL_LINE_BYTES);
+	while (next_line(file, &text, fault))
 	{
 		Line line;
 		bool is_first;
@@ -176,11 +195,13 @@ search_lines(FILE *file, const char *account, const char *role, bool *is_ambiguo
 			continue;
 		is_first = found.credential.secret == NULL;
 		is_better_key = line.has_key && !found.has_key && line.is_for_all == found.is_for_all;
-		*is_ambiguous |= !is_first && strcmp(found.credential.account, line.credential.account) != 0;
+		if (!is_first && strcmp(found.credential.account, line.credential.account) != 0)
+			*fault = &several_accounts;
 		flex_credential_erase(is_first || is_better_key ? &found.credential : &line.credential);
 		if (is_first || is_better_key)
 			found = line;
 	}
+	explicit_bzero(text.data, text.maxlen);
 	return found.credential;
 }
 
@@ -201,18 +222,20 @@ raise_unreadable(const char *action, const char *path)
 static Credential
 read_opened(FILE *file, const char *path, const char *account, const char *role, struct stat *status)
 {
-	bool is_ambiguous = false;
+	const Fault *fault = NULL;
 	Credential found;
 
 	if (fstat(fileno(file), status) != 0)
 		raise_unreadable("open", path);
 	check_file(status, path);
-	found = search_lines(file, account, role, &is_ambiguous);
+	found = search_lines(file, account, role, &fault);
 	/* What it has not said could be another line for the role. */
+	if (ferror(file) || fault != NULL)
+		flex_credential_erase(&found);
 	if (ferror(file))
 		raise_unreadable("read", path);
-	if (is_ambiguous)
-		refuse_file("the credentials file has several accounts for this role", "Set flex_api.account_sid.");
+	if (fault != NULL)
+		refuse_file(fault);
 	return found;
 }
 
@@ -224,6 +247,7 @@ static Credential
 read_file(const char *path, const char *account, const char *role, struct stat *status)
 {
 	FILE *file;
+	char buffer[BUFSIZ];
 	Credential found = {0};
 
 	if (stat(path, status) != 0)
@@ -232,6 +256,8 @@ read_file(const char *path, const char *account, const char *role, struct stat *
 	file = AllocateFile(path, "r");
 	if (file == NULL)
 		raise_unreadable("open", path);
+	/* One of ours, which can be erased. */
+	setvbuf(file, buffer, _IOFBF, sizeof(buffer));
 	PG_TRY();
 	{
 		found = read_opened(file, path, account, role, status);
@@ -239,6 +265,7 @@ read_file(const char *path, const char *account, const char *role, struct stat *
 	PG_FINALLY();
 	{
 		FreeFile(file);
+		explicit_bzero(buffer, sizeof(buffer));
 	}
 	PG_END_TRY();
 	return found;

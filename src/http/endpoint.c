@@ -161,6 +161,9 @@ erase_secret(void *argument)
 
 	if (endpoint->authorization != NULL)
 		explicit_bzero(endpoint->authorization, strlen(endpoint->authorization));
+	/* It can have a password in it. */
+	if (endpoint->proxy != NULL)
+		explicit_bzero(endpoint->proxy, strlen(endpoint->proxy));
 }
 
 /*

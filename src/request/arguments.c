@@ -250,7 +250,12 @@ checked_text(const Parameter *parameter, const char *text)
 static char *
 text_of_text(const Parameter *parameter, Datum value)
 {
-	return checked_text(parameter, TextDatumGetCString(value));
+	char *given = TextDatumGetCString(value);
+	char *wire = checked_text(parameter, given);
+
+	if (parameter->rule->secret && wire != given)
+		explicit_bzero(given, strlen(given));
+	return wire;
 }
 
 static char *

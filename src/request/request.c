@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include "utils/memutils.h"
+
 #include "base/errors.h"
 #include "base/url.h"
 #include "request/request.h"
@@ -90,6 +92,28 @@ flex_request_set_json(HttpRequest *request, const char *json)
 	request->content_type = "application/json";
 }
 
+/* Leave nothing of the headers in memory; a context's reset calls this. */
+static void
+erase_headers(void *argument)
+{
+	HttpRequest *request = argument;
+	ListCell *cell;
+
+	foreach (cell, request->headers)
+		explicit_bzero(lfirst(cell), strlen(lfirst(cell)));
+}
+
+/* The request has a header with credentials. */
+static void
+set_authorized(HttpRequest *request)
+{
+	if (request->authorized)
+		return;
+	request->authorized = true;
+	request->erase = (MemoryContextCallback){.func = erase_headers, .arg = request};
+	MemoryContextRegisterResetCallback(GetMemoryChunkContext(request), &request->erase);
+}
+
 /*
  * Add a header, in UTF-8.  With a semicolon libcurl sends one without a value; with a
  * colon it would remove one of its own.
@@ -101,7 +125,7 @@ flex_request_add_header(HttpRequest *request, const char *name, const char *valu
 
 	request->headers = lappend(request->headers, psprintf(format, name, value));
 	if (pg_strcasecmp(name, "Authorization") == 0)
-		request->authorized = true;
+		set_authorized(request);
 }
 
 /* A request for a path and query that are encoded already. */
@@ -224,7 +248,11 @@ flex_request_build(const Operation *operation, const Parameter *parameters, int 
 	for (int i = 0; i < count; i++)
 	{
 		for (int j = 0; j < counts[i]; j++)
+		{
 			place_text(request, &parameters[i], texts[i][j]);
+			if (parameters[i].rule->secret)
+				explicit_bzero(texts[i][j], strlen(texts[i][j]));
+		}
 	}
 	Assert(request->key != NULL && request->target.data[0] == '/');
 	/* Here, so that in the outbox it is this request's error and no other's. */
@@ -241,7 +269,8 @@ another_page(const HttpRequest *previous, const char *target)
 
 	foreach (cell, previous->headers)
 		request->headers = lappend(request->headers, pstrdup(lfirst(cell)));
-	request->authorized = previous->authorized;
+	if (previous->authorized)
+		set_authorized(request);
 	return request;
 }
 

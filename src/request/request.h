@@ -25,6 +25,7 @@ typedef struct HttpRequest
 	const char *key; /* member of its answer that names the resource */
 	bool authorized; /* a header has the credentials already */
 	bool idempotent; /* may be sent again without harm */
+	MemoryContextCallback erase;
 } HttpRequest;
 
 extern HttpRequest *
