@@ -32,6 +32,15 @@ flex_list_max_rows(const char *function, const NullableDatum *value)
 	return DatumGetInt64(value->value);
 }
 
+/* Tell, in an error's context, whose rows found no room. */
+static void
+describe_list(void *argument)
+{
+	const HttpRequest *request = argument;
+
+	errcontext("Flex API request %s %s", request->method, request->path);
+}
+
 /* Put the rows of a list into the function's result. */
 static void
 store_rows(const ListCall *call, ReturnSetInfo *result)
@@ -43,11 +52,18 @@ store_rows(const ListCall *call, ReturnSetInfo *result)
 	bool *nulls = palloc(sizeof(bool) * natts);
 	MemoryContext row = AllocSetContextCreate(CurrentMemoryContext, "flex_api row", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext before = MemoryContextSwitchTo(row);
+	ErrorContextCallback context = {
+		.previous = error_context_stack,
+		.callback = describe_list,
+		.arg = call->request,
+	};
 
 	Assert(natts == (call->decoder != NULL ? flex_decoder_desc(call->decoder)->natts : 1));
 	while (flex_pages_next_row(pages, call->decoder, values, nulls))
 	{
+		error_context_stack = &context;
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+		error_context_stack = context.previous;
 		MemoryContextReset(row);
 	}
 	MemoryContextSwitchTo(before);

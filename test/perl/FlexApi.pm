@@ -347,6 +347,18 @@ sub query
 	return $self->receive($seconds);
 }
 
+# A query with parameters, which are bound: they stand in no statement.
+sub query_with
+{
+	my ($self, $sql, @values) = @_;
+	my $bind = pack('n', scalar @values) . join '', map { defined $_ ? pack('N', length) . $_ : pack('N', 0xffffffff) } @values;
+	my %messages = (P => "\0$sql\0" . pack('n', 0), B => "\0\0" . pack('n', 0) . $bind . pack('n', 0), D => "P\0", E => "\0" . pack('N', 0), S => '');
+
+	$self->{sent} = time();
+	$self->{socket}->syswrite(join '', map { $_ . pack('N', length($messages{$_}) + 4) . $messages{$_} } qw(P B D E S));
+	return $self->receive;
+}
+
 # The first value of a query that must not fail.
 sub value
 {

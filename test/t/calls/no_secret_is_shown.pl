@@ -298,7 +298,7 @@ $super = session();
 # The Authorization argument of Insights.
 SKIP:
 {
-	skip 'no Insights functions here', 3
+	skip 'no Insights functions here', 8
 	  unless $super->value("SELECT count(*) FROM pg_proc WHERE proname = 'flex_insights_segments_list'");
 	$super->value("SET flex_api.base_url = '" . $server->url . "'; SET log_min_error_statement = panic");
 	foreach my $value ("Bearer $BEARER", "Bearer $BEARER\x01", "Bearer $BEARER\r\nX: y")
@@ -308,6 +308,16 @@ SKIP:
 	$server->clear_notes;
 	$super->query("SELECT * FROM flex_insights_segments_list(\"authorization\" => 'Bearer $BEARER')");
 	like(join(' ', $server->notes), qr/^(Bearer \Q$BEARER\E ?)+$/, 'it goes in the place of the configured one');
+
+	# As README says: a bound parameter stands in no statement, and is logged up to log_parameter_max_length.
+	my $bound = 'SELECT FROM flex_insights_user_roles_fetch("authorization" => $1)';
+	$super->value("SET log_statement = 'all'; SET log_min_duration_statement = 0; SET log_min_error_statement = error;
+		SET log_parameter_max_length = 0; SET log_parameter_max_length_on_error = 0");
+	is($super->query_with($bound, "Bearer $BEARER")->{error}, undef, 'as a bound parameter');
+	is($super->query_with($bound, "Bearer $BEARER\n")->{error}->{C}, '22023', '... and in a statement that fails');
+	like(FlexApi::content($node->logfile), qr/\Q$bound\E.*ERROR:  invalid value for argument "authorization".*STATEMENT:  \Q$bound\E/s,
+		'the statements are logged, as they were');
+	see(session('monitor'), 'SELECT query FROM pg_stat_activity');
 }
 
 SKIP:
