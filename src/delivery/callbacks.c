@@ -14,7 +14,8 @@
 #include "base/encoding.h"
 #include "delivery/callbacks.h"
 #include "delivery/guarded_call.h"
-#include "outbox/rows.h"
+#include "outbox/callback_rows.h"
+#include "outbox/settling.h"
 
 #define SHOWN_BYTES 1000 /* of its error */
 

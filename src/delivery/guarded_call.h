@@ -5,7 +5,7 @@
 #ifndef FLEX_GUARDED_CALL_H
 #define FLEX_GUARDED_CALL_H
 
-#include "outbox/rows.h"
+#include "outbox/callback_rows.h"
 
 /* How many times a callback is tried. */
 #define FLEX_CALLBACK_ATTEMPTS 20

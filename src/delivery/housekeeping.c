@@ -14,6 +14,7 @@
 #include "delivery/housekeeping.h"
 #include "delivery/settlement.h"
 #include "outbox/rows.h"
+#include "outbox/settling.h"
 
 #define ORPHANS_AT_ONCE 1000
 #define EXPIRED_AT_ONCE 1000

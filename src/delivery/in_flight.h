@@ -5,7 +5,7 @@
 #ifndef FLEX_IN_FLIGHT_H
 #define FLEX_IN_FLIGHT_H
 
-#include "outbox/rows.h"
+#include "outbox/claims.h"
 
 /* Which of the requests under way are settled. */
 typedef enum SettleScope

@@ -16,6 +16,7 @@
 #include "delivery/lanes.h"
 #include "delivery/rate_limits.h"
 #include "http/poller.h"
+#include "outbox/settling.h"
 
 #define LANES_MS 200 /* a more urgent lane is not seen for so long */
 

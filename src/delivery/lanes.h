@@ -5,7 +5,7 @@
 #ifndef FLEX_LANES_H
 #define FLEX_LANES_H
 
-#include "outbox/rows.h"
+#include "outbox/claims.h"
 
 typedef struct Lanes Lanes;
 

@@ -23,6 +23,7 @@
 #include "delivery/sender.h"
 #include "http/backpressure.h"
 #include "outbox/rows.h"
+#include "outbox/settling.h"
 #include "shared/registry.h"
 
 #define HOUSEKEEPING_MS 30000

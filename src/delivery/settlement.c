@@ -15,6 +15,7 @@
 #include "base/backoff.h"
 #include "base/encoding.h"
 #include "delivery/settlement.h"
+#include "outbox/settling.h"
 #include "request/json_arguments.h"
 
 #define DEFERRED_MS 1000       /* until there may be a file descriptor again */

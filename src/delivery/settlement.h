@@ -6,7 +6,7 @@
 #define FLEX_SETTLEMENT_H
 
 #include "http/verdict.h"
-#include "outbox/rows.h"
+#include "outbox/claims.h"
 
 extern void flex_settle_attempt(const Claim *claim, const Outcome *outcome, bool read);
 extern void flex_settle_unsent(const Claim *claim, const ErrorData *error);

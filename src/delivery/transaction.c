@@ -14,7 +14,7 @@
 #include "utils/memutils.h"
 
 #include "delivery/transaction.h"
-#include "outbox/rows.h"
+#include "outbox/settling.h"
 
 /* What a sender needs for its transactions, one after the other; it lives in the current context. */
 Transaction *
@@ -68,6 +68,7 @@ flex_transaction_commit(Transaction *transaction)
 		(void) set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
 								 false);
 	transaction->driver->commit();
+	flex_outbox_committed();
 	forget_memory(transaction);
 }
 

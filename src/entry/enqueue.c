@@ -183,7 +183,7 @@ insert_request(const NewRequest *request)
 	int64 id;
 
 	flex_outbox_enter_to_insert(&access);
-	id = flex_insertion_run(request);
+	id = flex_outbox_insert(request);
 	flex_outbox_leave(&access);
 	return id;
 }
@@ -216,7 +216,7 @@ insert_or_find(const NewRequest *request)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (looks++ == MOST_LOOKS)
-			flex_insertion_refused();
+			flex_outbox_refuse_row();
 		id = insert_request(request);
 		if (id == 0)
 			id = find_by_key(request);

@@ -103,6 +103,15 @@ flex_outbox_generation(void)
 	return generation;
 }
 
+/* Raise 55000: there is no outbox, or none of ours. */
+static void
+refuse_missing_outbox(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("the outbox of extension flex_api is not in this database"),
+					errhint("Use CREATE EXTENSION, or ALTER EXTENSION flex_api UPDATE.")));
+}
+
 /* The extension's schema; InvalidOid when it is not there and may be missing. */
 Oid
 flex_outbox_schema(bool missing_ok)
@@ -125,17 +134,15 @@ flex_outbox_schema(bool missing_ok)
 	{
 		known_schema = InvalidOid;
 		if (!missing_ok)
-			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-							errmsg("the outbox of extension flex_api is not in this database"),
-							errhint("Use CREATE EXTENSION, or ALTER EXTENSION flex_api UPDATE.")));
+			refuse_missing_outbox();
 	}
 	return known_schema;
 }
 
 /*
  * Keep the extension until the transaction ends.  DROP EXTENSION locks it first,
- * then table after table: who has locked one of those and wants another would
- * end in a deadlock with it.
+ * then table after table: a transaction that has locked one of those and wants
+ * another would end in a deadlock with it.
  *
  * The one that we knew is locked first, even if it is gone: a transaction that
  * has dropped it, and made another, is seen a moment before the caches are told,
@@ -185,7 +192,7 @@ compare_versions(const char *a, const char *b)
 
 /*
  * True when this library was made for the outbox's tables.  With a level, raises or
- * logs 55000 where it was not.
+ * logs 55000 where it was not.  Without the extension there is nothing to log.
  *
  * The table is locked before the version is read, so that an upgrade that changes
  * it comes before or after the caller's transaction, and not in the middle.
@@ -199,7 +206,11 @@ flex_outbox_tables_fit(int level)
 	LockRelationOid(get_relname_relid("flex_outbox", flex_outbox_schema(false)), RowExclusiveLock);
 	extension = look_up_extension();
 	if (!OidIsValid(extension.oid))
+	{
+		if (level >= ERROR)
+			refuse_missing_outbox();
 		return false;
+	}
 	too_old = compare_versions(extension.version, TABLES_SINCE) < 0;
 	if (!too_old && compare_versions(extension.version, FLEX_API_VERSION) <= 0)
 		return true;
@@ -231,7 +242,7 @@ owner_of_outbox(void)
 
 /* Give a parameter a value until flex_outbox_leave(). */
 static void
-set(const char *name, const char *value)
+set_parameter(const char *name, const char *value)
 {
 	(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
@@ -250,7 +261,7 @@ flex_outbox_enter_to_insert(OutboxAccess *access)
 	access->nest_level = NewGUCNestLevel();
 	/* The table's trigger for replicas is not meant for us. */
 	if (SessionReplicationRole != SESSION_REPLICATION_ROLE_ORIGIN)
-		set("session_replication_role", "origin");
+		set_parameter("session_replication_role", "origin");
 	SetUserIdAndSecContext(owner, access->security | SECURITY_LOCAL_USERID_CHANGE);
 }
 
@@ -268,9 +279,9 @@ flex_outbox_enter(OutboxAccess *access)
 	};
 
 	flex_outbox_enter_to_insert(access);
-	set("search_path", "pg_catalog, pg_temp");
+	set_parameter("search_path", "pg_catalog, pg_temp");
 	for (size_t i = 0; i < lengthof(off); i++)
-		set(off[i], "off");
+		set_parameter(off[i], "off");
 }
 
 /* Give the owner's rights back. */

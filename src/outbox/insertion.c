@@ -7,7 +7,7 @@
  * replication's rows do, by the executor's own functions and without a plan:
  * constraints are checked and all indexes are kept.  A table that is not as the
  * extension has made it, with columns, triggers or indexes of somebody's, gets a
- * statement: there functions of his run with the owner's rights, and must not
+ * statement: there somebody's functions run with the owner's rights, and must not
  * find what the caller's search_path leads to.
  */
 #include "postgres.h"
@@ -35,64 +35,93 @@
 #include "outbox/insertion.h"
 #include "outbox/statements.h"
 
-/* The columns, in their order.  The first ones are the parameters of INSERT_REQUEST. */
-typedef enum RowColumn
+/*
+ * The columns of flex_outbox, in their order.  New rows have a value in those that
+ * are GIVEN, which fill_row() sets; the others stay NULL.
+ */
+#define COLUMNS(GIVEN, OTHER)                                                                                          \
+	GIVEN(id, INT8OID)                                                                                                 \
+	GIVEN(operation, TEXTOID)                                                                                          \
+	GIVEN(arguments, JSONBOID)                                                                                         \
+	GIVEN(context, JSONBOID)                                                                                           \
+	GIVEN(state, TEXTOID)                                                                                              \
+	GIVEN(priority, INT4OID)                                                                                           \
+	GIVEN(attempts, INT4OID)                                                                                           \
+	GIVEN(max_attempts, INT4OID)                                                                                       \
+	GIVEN(run_at, TIMESTAMPTZOID)                                                                                      \
+	GIVEN(unique_key, TEXTOID)                                                                                         \
+	GIVEN(on_success, TEXTOID)                                                                                         \
+	GIVEN(on_failure, TEXTOID)                                                                                         \
+	GIVEN(account_sid, TEXTOID)                                                                                        \
+	GIVEN(enqueued_at, TIMESTAMPTZOID)                                                                                 \
+	GIVEN(enqueued_by, NAMEOID)                                                                                        \
+	GIVEN(enqueued_role, OIDOID)                                                                                       \
+	GIVEN(enqueued_in, OIDOID)                                                                                         \
+	OTHER(started_at, TIMESTAMPTZOID)                                                                                  \
+	OTHER(finished_at, TIMESTAMPTZOID)                                                                                 \
+	OTHER(http_status, INT4OID)                                                                                        \
+	OTHER(error_code, TEXTOID)                                                                                         \
+	OTHER(error_message, TEXTOID)                                                                                      \
+	OTHER(response, JSONBOID)                                                                                          \
+	OTHER(request_id, TEXTOID)                                                                                         \
+	GIVEN(may_be_done, BOOLOID)                                                                                        \
+	OTHER(sender_pid, INT4OID)                                                                                         \
+	OTHER(sender_start, TIMESTAMPTZOID)                                                                                \
+	OTHER(outcome, TEXTOID)                                                                                            \
+	OTHER(callback_at, TIMESTAMPTZOID)                                                                                 \
+	GIVEN(callback_attempts, INT4OID)                                                                                  \
+	OTHER(callback_error, TEXTOID)                                                                                     \
+	OTHER(sid, TEXTOID)
+
+#define NUMBER_OF(name, type) Anum_flex_outbox_##name,
+#define GIVEN_COLUMN(name, type) {#name, type, true},
+#define OTHER_COLUMN(name, type) {#name, type, false},
+#define GIVEN_PARAMETER(name, type) {#name, type},
+#define NOTHING(name, type)
+
+typedef enum ColumnNumber
 {
-	ROW_ID,
-	ROW_OPERATION,
-	ROW_ARGUMENTS,
-	ROW_CONTEXT,
-	ROW_STATE,
-	ROW_PRIORITY,
-	ROW_ATTEMPTS,
-	ROW_MAX_ATTEMPTS,
-	ROW_RUN_AT,
-	ROW_UNIQUE_KEY,
-	ROW_ON_SUCCESS,
-	ROW_ON_FAILURE,
-	ROW_ACCOUNT_SID,
-	ROW_ENQUEUED_AT,
-	ROW_ENQUEUED_BY,
-	ROW_ENQUEUED_ROLE,
-	ROW_ENQUEUED_IN,
-	ROW_MAY_BE_DONE = 24,
-	ROW_CALLBACK_ATTEMPTS = 29,
-	ROW_COLUMNS = 32
-} RowColumn;
+	Anum_flex_outbox_none,
+	COLUMNS(NUMBER_OF, NUMBER_OF) Natts_flex_outbox_and_none
+} ColumnNumber;
+
+#define Natts_flex_outbox (Natts_flex_outbox_and_none - 1)
 
 #define INDEXES 6 /* that the extension makes */
 
-/* What we rely on when we write a row ourselves; columns without a name stay NULL. */
+/* What we rely on when we write a row ourselves. */
 static const struct
 {
 	const char *name;
 	Oid type;
-} columns[ROW_COLUMNS] = {
-	[ROW_ID] = {"id", INT8OID},
-	[ROW_OPERATION] = {"operation", TEXTOID},
-	[ROW_ARGUMENTS] = {"arguments", JSONBOID},
-	[ROW_CONTEXT] = {"context", JSONBOID},
-	[ROW_STATE] = {"state", TEXTOID},
-	[ROW_PRIORITY] = {"priority", INT4OID},
-	[ROW_ATTEMPTS] = {"attempts", INT4OID},
-	[ROW_MAX_ATTEMPTS] = {"max_attempts", INT4OID},
-	[ROW_RUN_AT] = {"run_at", TIMESTAMPTZOID},
-	[ROW_UNIQUE_KEY] = {"unique_key", TEXTOID},
-	[ROW_ON_SUCCESS] = {"on_success", TEXTOID},
-	[ROW_ON_FAILURE] = {"on_failure", TEXTOID},
-	[ROW_ACCOUNT_SID] = {"account_sid", TEXTOID},
-	[ROW_ENQUEUED_AT] = {"enqueued_at", TIMESTAMPTZOID},
-	[ROW_ENQUEUED_BY] = {"enqueued_by", NAMEOID},
-	[ROW_ENQUEUED_ROLE] = {"enqueued_role", OIDOID},
-	[ROW_ENQUEUED_IN] = {"enqueued_in", OIDOID},
-	[ROW_MAY_BE_DONE] = {"may_be_done", BOOLOID},
-	[ROW_CALLBACK_ATTEMPTS] = {"callback_attempts", INT4OID},
+	bool is_given;
+} columns[] = {COLUMNS(GIVEN_COLUMN, OTHER_COLUMN)};
+
+/* The columns that a statement gives values to: a table of another version may lack others. */
+static const NamedParameter given_columns[] = {COLUMNS(GIVEN_PARAMETER, NOTHING)};
+
+StaticAssertDecl(lengthof(columns) == Natts_flex_outbox, "each column has its number");
+StaticAssertDecl(lengthof(given_columns) <= MAX_NAMED_PARAMETERS, "a statement has room for the columns of a new row");
+
+#define INSERT_REQUEST "INSERT INTO $t.flex_outbox ($names) OVERRIDING SYSTEM VALUE VALUES ($values)"
+
+static Statement insert_request = {
+	.sql = INSERT_REQUEST " RETURNING id",
+	.named = given_columns,
+	.named_count = lengthof(given_columns),
+};
+
+static Statement insert_keyed = {
+	.sql =
+		INSERT_REQUEST " ON CONFLICT (enqueued_role, unique_key) WHERE unique_key IS NOT NULL DO NOTHING RETURNING id",
+	.named = given_columns,
+	.named_count = lengthof(given_columns),
 };
 
 typedef struct NewRow
 {
-	Datum values[ROW_COLUMNS];
-	bool nulls[ROW_COLUMNS];
+	Datum values[Natts_flex_outbox];
+	bool nulls[Natts_flex_outbox];
 	NameData enqueued_by;
 } NewRow;
 
@@ -105,25 +134,26 @@ typedef struct Target
 } Target;
 
 static void
-set_value(NewRow *row, RowColumn column, Datum value)
+set_column(NewRow *row, ColumnNumber column, Datum value)
 {
-	row->values[column] = value;
-	row->nulls[column] = false;
+	Assert(columns[column - 1].is_given);
+	row->values[column - 1] = value;
+	row->nulls[column - 1] = false;
 }
 
 /* NULL stays NULL. */
 static void
-set_text(NewRow *row, RowColumn column, const char *text)
+set_text_column(NewRow *row, ColumnNumber column, const char *text)
 {
 	if (text != NULL)
-		set_value(row, column, CStringGetTextDatum(text));
+		set_column(row, column, CStringGetTextDatum(text));
 }
 
 static void
-set_jsonb(NewRow *row, RowColumn column, const Jsonb *value)
+set_jsonb_column(NewRow *row, ColumnNumber column, const Jsonb *value)
 {
 	if (value != NULL)
-		set_value(row, column, JsonbPGetDatum(value));
+		set_column(row, column, JsonbPGetDatum(value));
 }
 
 /* The row of a request. */
@@ -133,25 +163,25 @@ fill_row(NewRow *row, const NewRequest *request, int64 id)
 	memset(row->values, 0, sizeof(row->values));
 	memset(row->nulls, true, sizeof(row->nulls));
 	namestrcpy(&row->enqueued_by, request->enqueued_by);
-	set_value(row, ROW_ID, Int64GetDatum(id));
-	set_text(row, ROW_OPERATION, request->operation);
-	set_jsonb(row, ROW_ARGUMENTS, request->arguments);
-	set_jsonb(row, ROW_CONTEXT, request->context);
-	set_text(row, ROW_STATE, "pending");
-	set_value(row, ROW_PRIORITY, Int32GetDatum(request->priority));
-	set_value(row, ROW_ATTEMPTS, Int32GetDatum(0));
-	set_value(row, ROW_MAX_ATTEMPTS, Int32GetDatum(request->max_attempts));
-	set_value(row, ROW_RUN_AT, TimestampTzGetDatum(request->run_at));
-	set_text(row, ROW_UNIQUE_KEY, request->unique_key);
-	set_text(row, ROW_ON_SUCCESS, request->on_success);
-	set_text(row, ROW_ON_FAILURE, request->on_failure);
-	set_text(row, ROW_ACCOUNT_SID, request->account_sid);
-	set_value(row, ROW_ENQUEUED_AT, TimestampTzGetDatum(GetCurrentTimestamp()));
-	set_value(row, ROW_ENQUEUED_BY, NameGetDatum(&row->enqueued_by));
-	set_value(row, ROW_ENQUEUED_ROLE, ObjectIdGetDatum(request->enqueued_role));
-	set_value(row, ROW_ENQUEUED_IN, ObjectIdGetDatum(MyDatabaseId));
-	set_value(row, ROW_MAY_BE_DONE, BoolGetDatum(false));
-	set_value(row, ROW_CALLBACK_ATTEMPTS, Int32GetDatum(0));
+	set_column(row, Anum_flex_outbox_id, Int64GetDatum(id));
+	set_text_column(row, Anum_flex_outbox_operation, request->operation);
+	set_jsonb_column(row, Anum_flex_outbox_arguments, request->arguments);
+	set_jsonb_column(row, Anum_flex_outbox_context, request->context);
+	set_text_column(row, Anum_flex_outbox_state, "pending");
+	set_column(row, Anum_flex_outbox_priority, Int32GetDatum(request->priority));
+	set_column(row, Anum_flex_outbox_attempts, Int32GetDatum(0));
+	set_column(row, Anum_flex_outbox_max_attempts, Int32GetDatum(request->max_attempts));
+	set_column(row, Anum_flex_outbox_run_at, TimestampTzGetDatum(request->run_at));
+	set_text_column(row, Anum_flex_outbox_unique_key, request->unique_key);
+	set_text_column(row, Anum_flex_outbox_on_success, request->on_success);
+	set_text_column(row, Anum_flex_outbox_on_failure, request->on_failure);
+	set_text_column(row, Anum_flex_outbox_account_sid, request->account_sid);
+	set_column(row, Anum_flex_outbox_enqueued_at, TimestampTzGetDatum(GetCurrentTimestamp()));
+	set_column(row, Anum_flex_outbox_enqueued_by, NameGetDatum(&row->enqueued_by));
+	set_column(row, Anum_flex_outbox_enqueued_role, ObjectIdGetDatum(request->enqueued_role));
+	set_column(row, Anum_flex_outbox_enqueued_in, ObjectIdGetDatum(MyDatabaseId));
+	set_column(row, Anum_flex_outbox_may_be_done, BoolGetDatum(false));
+	set_column(row, Anum_flex_outbox_callback_attempts, Int32GetDatum(0));
 }
 
 /* True when an INSERT would fire a trigger, or ask whether to: behind the row, only a statement can. */
@@ -191,38 +221,18 @@ is_plain(Relation table)
 {
 	TupleDesc desc = RelationGetDescr(table);
 
-	if (table->rd_rel->relkind != RELKIND_RELATION || desc->natts != ROW_COLUMNS || table->rd_rel->relhasrules ||
+	if (table->rd_rel->relkind != RELKIND_RELATION || desc->natts != Natts_flex_outbox || table->rd_rel->relhasrules ||
 		!runs_nothing(table))
 		return false;
-	for (int i = 0; i < ROW_COLUMNS; i++)
+	for (int i = 0; i < Natts_flex_outbox; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(desc, i);
 
-		if (columns[i].name == NULL
-				? attribute->atthasdef
-				: (attribute->atttypid != columns[i].type || strcmp(NameStr(attribute->attname), columns[i].name) != 0))
+		if (attribute->atttypid != columns[i].type || strcmp(NameStr(attribute->attname), columns[i].name) != 0 ||
+			(attribute->atthasdef && !columns[i].is_given))
 			return false;
 	}
 	return true;
-}
-
-static void
-open_target(Target *target, Relation table, bool speculative)
-{
-	target->state = CreateExecutorState();
-	target->state->es_output_cid = GetCurrentCommandId(true);
-	target->info = makeNode(ResultRelInfo);
-	InitResultRelInfo(target->info, table, 0, NULL, 0);
-	ExecOpenIndices(target->info, speculative);
-	target->slot = ExecInitExtraTupleSlot(target->state, RelationGetDescr(table), &TTSOpsVirtual);
-}
-
-static void
-close_target(Target *target)
-{
-	ExecCloseIndices(target->info);
-	ExecResetTupleTable(target->state->es_tupleTable, false);
-	FreeExecutorState(target->state);
 }
 
 /* The index of unique keys; raises an error if somebody has given it another name. */
@@ -273,11 +283,14 @@ insert_unless_there(Target *target)
 static bool
 insert_directly(Relation table, const NewRow *row)
 {
-	bool keyed = !row->nulls[ROW_UNIQUE_KEY];
+	bool keyed = !row->nulls[Anum_flex_outbox_unique_key - 1];
 	bool inserted = true;
-	Target target;
+	Target target = {.state = CreateExecutorState(), .info = makeNode(ResultRelInfo)};
 
-	open_target(&target, table, keyed);
+	target.state->es_output_cid = GetCurrentCommandId(true);
+	InitResultRelInfo(target.info, table, 0, NULL, 0);
+	ExecOpenIndices(target.info, keyed);
+	target.slot = ExecInitExtraTupleSlot(target.state, RelationGetDescr(table), &TTSOpsVirtual);
 	memcpy(target.slot->tts_values, row->values, sizeof(row->values));
 	memcpy(target.slot->tts_isnull, row->nulls, sizeof(row->nulls));
 	ExecStoreVirtualTuple(target.slot);
@@ -285,7 +298,9 @@ insert_directly(Relation table, const NewRow *row)
 		inserted = insert_unless_there(&target);
 	else
 		ExecSimpleRelationInsert(target.info, target.state, target.slot);
-	close_target(&target);
+	ExecCloseIndices(target.info);
+	ExecResetTupleTable(target.state->es_tupleTable, false);
+	FreeExecutorState(target.state);
 	return inserted;
 }
 
@@ -306,26 +321,33 @@ set_search_path(Oid schema)
 static int64
 insert_by_statement(Oid schema, NewRow *row)
 {
-	char nulls[ROW_ENQUEUED_IN + 1];
-	bool keyed = !row->nulls[ROW_UNIQUE_KEY];
-	bool is_null;
+	Datum values[lengthof(given_columns)];
+	char nulls[lengthof(given_columns)];
+	int count = 0;
+	bool keyed = !row->nulls[Anum_flex_outbox_unique_key - 1];
 	int64 id = 0;
 
-	for (int i = 0; i < (int) lengthof(nulls); i++)
-		nulls[i] = row->nulls[i] ? 'n' : ' ';
+	for (int i = 0; i < Natts_flex_outbox; i++)
+	{
+		if (!columns[i].is_given)
+			continue;
+		values[count] = row->values[i];
+		nulls[count++] = row->nulls[i] ? 'n' : ' ';
+	}
+	Assert(count == lengthof(given_columns));
 	SPI_connect();
 	set_search_path(schema);
-	if (flex_statement_run(keyed ? INSERT_KEYED : INSERT_REQUEST, row->values, nulls) > 0)
-		id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+	if (flex_statement_execute(keyed ? &insert_keyed : &insert_request, values, nulls) > 0)
+		id = DatumGetInt64(flex_statement_value(0, 1));
 	SPI_finish();
 	if (id == 0 && !keyed)
-		flex_insertion_refused();
+		flex_outbox_refuse_row();
 	return id;
 }
 
 /* Raise 55000: somebody's trigger or rule does not let the row in. */
 void
-flex_insertion_refused(void)
+flex_outbox_refuse_row(void)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("the request was not put into the outbox"),
@@ -365,12 +387,14 @@ next_id(Relation table)
  * Returns its id, or 0 when its unique key is there already.
  */
 int64
-flex_insertion_run(const NewRequest *request)
+flex_outbox_insert(const NewRequest *request)
 {
 	Relation table = open_outbox();
 	int64 id = next_id(table);
 	NewRow row;
 
+	/* Between flex_outbox_enter_to_insert() and flex_outbox_leave() */
+	Assert(InLocalUserIdChange() && CheckRelationLockedByMe(table, RowExclusiveLock, true));
 	fill_row(&row, request, id);
 	if (!is_plain(table))
 		id = insert_by_statement(RelationGetNamespace(table), &row);

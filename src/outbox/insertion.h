@@ -27,7 +27,7 @@ typedef struct NewRequest
 	Oid enqueued_role;
 } NewRequest;
 
-pg_noreturn extern void flex_insertion_refused(void);
-extern int64 flex_insertion_run(const NewRequest *request);
+pg_noreturn extern void flex_outbox_refuse_row(void);
+extern int64 flex_outbox_insert(const NewRequest *request);
 
 #endif /* FLEX_INSERTION_H */

@@ -4,8 +4,8 @@
  *
  * Exists only where flex_api is in shared_preload_libraries.  A slot is a
  * database in which there may be something to send.  The launcher starts a
- * worker for each slot that has none; who commits a request wakes the worker,
- * or the launcher where there is none yet.
+ * worker for each slot that has none; a commit of a request wakes the worker, or
+ * the launcher where there is none yet.
  */
 #include "postgres.h"
 
@@ -101,6 +101,8 @@ find_slot(Oid database, bool create)
 {
 	Slot *unused = NULL;
 
+	Assert(OidIsValid(database));
+	Assert(create ? LWLockHeldByMeInMode(registry->lock, LW_EXCLUSIVE) : LWLockHeldByMe(registry->lock));
 	for (int i = 0; i < MAX_DATABASES; i++)
 	{
 		Slot *slot = &registry->slots[i];
@@ -153,6 +155,7 @@ flex_registry_was_woken(void)
 	Slot *slot;
 	bool woken;
 
+	Assert(registry != NULL);
 	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
 	slot = find_slot(MyDatabaseId, false);
 	woken = slot != NULL && slot->woken;
@@ -175,6 +178,7 @@ void
 flex_registry_sign_on_launcher(void)
 {
 	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
+	Assert(registry->launcher == NULL);
 	registry->launcher = &MyProc->procLatch;
 	LWLockRelease(registry->lock);
 	before_shmem_exit(sign_off_launcher, (Datum) 0);
@@ -204,25 +208,25 @@ bool
 flex_registry_sign_on_worker(void)
 {
 	Slot *slot;
-	bool free;
+	bool is_free;
 
 	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
 	slot = find_slot(MyDatabaseId, true);
-	free = slot != NULL && slot->pid == 0 && !slot->barred;
-	if (free)
+	is_free = slot != NULL && slot->pid == 0 && !slot->barred;
+	if (is_free)
 	{
 		slot->pid = MyProcPid;
 		slot->latch = &MyProc->procLatch;
 	}
 	LWLockRelease(registry->lock);
-	if (free)
+	if (is_free)
 		before_shmem_exit(sign_off_worker, (Datum) 0);
-	return free;
+	return is_free;
 }
 
 /*
- * A database needs no worker any more, until flex_registry_wake().  Who was woken
- * in the meantime keeps the slot: the launcher starts another worker there.
+ * A database needs no worker any more, until flex_registry_wake().  A worker that was
+ * woken in the meantime keeps the slot: the launcher starts another one there.
  */
 void
 flex_registry_close(Oid database)

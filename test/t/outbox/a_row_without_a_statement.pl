@@ -29,7 +29,11 @@ sub row
 	return $session->value("SELECT to_jsonb(o) - 'id' - 'enqueued_at' - 'unique_key' - 'extra' FROM flex_outbox AS o WHERE id = $id AND enqueued_at > now() - interval '1 minute'");
 }
 
+# The INSERTs that the session has prepared: the server's own list of memory has their texts.
+sub prepared { return $session->value("SELECT count(*) FROM pg_backend_memory_contexts WHERE ident LIKE 'INSERT INTO %flex_outbox %'"); }
+
 my %direct = map { $_ => row($_) } 'NULL', "'one'";
+is(prepared(), 0, 'no statement: insertion.c has the table\'s columns as they are');
 like($direct{NULL}, qr/"state": "pending".*"callback_attempts": 0|"callback_attempts": 0.*"state": "pending"/, 'a row of its own');
 is($direct{"'one'"}, $direct{NULL}, 'the same with a key');
 
@@ -52,6 +56,7 @@ foreach my $alteration (@alterations)
 	$session->value($_) foreach split /; /, $do;
 	is(row('NULL'), $direct{NULL}, "$name: the same row");
 	# ON CONFLICT and rules do not go together: that is the server's to say.
+	cmp_ok(prepared(), '>', 0, "$name: by a statement") unless $name =~ /disabled/;
 	is(row("'altered " . ++$n . "'"), $direct{NULL}, "$name: also with a key") unless $name eq 'a rule';
 	is($session->value('SELECT count(*) > 0 FROM notes'), $name =~ /disabled/ ? 'f' : 't', "$name: fired") if $name =~ /trigger|rule/;
 	is($session->value('SELECT DISTINCT extra FROM flex_outbox'), '7', "$name: has its default") if $name eq 'a column';

@@ -1,0 +1,109 @@
+/*
+ * callback_rows.c
+ *		Callbacks that are due, as the outbox's rows have them.
+ *
+ * The caller has connected to SPI, and stands between flex_outbox_enter() and
+ * flex_outbox_leave().
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "outbox/callback_rows.h"
+#include "outbox/statements.h"
+
+static const ResultColumn claimed_columns[] = {
+	RESULT_COLUMN("id", INT8OID, Callback, id),
+	RESULT_COLUMN("callback_attempts", INT4OID, Callback, attempts),
+	RESULT_COLUMN("callback_at", TIMESTAMPTZOID, Callback, again_at),
+};
+
+/* Counted and put off before it runs: one that kills its process must not be the first again. */
+static Statement claim_callback = {
+	.sql = "UPDATE $t.flex_outbox SET callback_attempts = least(callback_attempts, 2147483646) + 1, callback_at = "
+		   "clock_timestamp() + least(power(2, least(callback_attempts, 20)), 3600) * interval '1 second' "
+		   "WHERE id = (SELECT id FROM $t.flex_outbox WHERE callback_at <= now() "
+		   "ORDER BY callback_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING $result",
+	.result = claimed_columns,
+	.result_count = lengthof(claimed_columns),
+};
+
+/* Claim the next callback that is due, for this process to run; false when none is. */
+bool
+flex_outbox_claim_callback(Callback *callback)
+{
+	memset(callback, 0, sizeof(Callback));
+	if (flex_statement_execute(&claim_callback, NULL, NULL) == 0)
+		return false;
+	flex_statement_read(&claim_callback, 0, callback);
+	return true;
+}
+
+static const ResultColumn called_columns[] = {
+	RESULT_COLUMN("o.enqueued_role", OIDOID, Callback, role),
+	RESULT_COLUMN("CASE WHEN o.state = 'succeeded' THEN o.on_success ELSE o.on_failure END", TEXTOID, Callback,
+				  function),
+	RESULT_COLUMN("o.state", TEXTOID, Callback, state),
+};
+
+/* The whole row, of the outbox's own type, comes behind the columns. */
+static Statement settle_callback = {
+	.sql = "UPDATE $t.flex_outbox AS o SET state = coalesce(outcome, state), outcome = NULL, "
+		   "finished_at = coalesce(finished_at, clock_timestamp()), callback_at = NULL, callback_error = NULL, "
+		   "callback_attempts = callback_attempts - 1 WHERE id = $1 AND callback_attempts = $2 "
+		   "AND callback_at = $3 RETURNING $result, o",
+	.types = {INT8OID, INT4OID, TIMESTAMPTZOID},
+	.result = called_columns,
+	.result_count = lengthof(called_columns),
+};
+
+/*
+ * Give the request of a callback that was claimed its last state, and learn how
+ * to call.  False when somebody else has dealt with it in the meantime.
+ */
+bool
+flex_outbox_settle_callback(Callback *callback)
+{
+	int row_number = lengthof(called_columns) + 1;
+	Datum values[] = {Int64GetDatum(callback->id), Int32GetDatum(callback->attempts),
+					  TimestampTzGetDatum(callback->again_at)};
+
+	Assert(callback->id != 0 && callback->attempts > 0);
+	if (flex_statement_execute(&settle_callback, values, NULL) == 0)
+		return false;
+	flex_statement_read(&settle_callback, 0, callback);
+	callback->row = flex_statement_value(0, row_number);
+	callback->row_type = SPI_gettypeid(SPI_tuptable->tupdesc, row_number);
+	return true;
+}
+
+static Statement fail_callback = {
+	.sql = "UPDATE $t.flex_outbox SET callback_attempts = $2, callback_error = $3, callback_at = $4 WHERE id = $1",
+	.types = {INT8OID, INT4OID, TEXTOID, TIMESTAMPTZOID},
+};
+
+/* Record that a callback failed, and when to try again: 0 for never. */
+void
+flex_outbox_fail_callback(const Callback *callback, const char *error, TimestampTz again_at)
+{
+	Datum values[] = {Int64GetDatum(callback->id), Int32GetDatum(callback->attempts), CStringGetTextDatum(error),
+					  TimestampTzGetDatum(again_at)};
+
+	Assert(callback->id != 0 && error != NULL);
+	flex_statement_execute(&fail_callback, values, again_at == 0 ? "   n" : NULL);
+}
+
+static Statement next_callback = {
+	.sql = "SELECT callback_at FROM $t.flex_outbox WHERE callback_at IS NOT NULL ORDER BY callback_at LIMIT 1",
+};
+
+/* When the next callback is due; 0 when there is none. */
+TimestampTz
+flex_outbox_next_callback(void)
+{
+	return flex_statement_execute(&next_callback, NULL, NULL) == 0 ? 0
+																   : DatumGetTimestampTz(flex_statement_value(0, 1));
+}

@@ -1,0 +1,28 @@
+/*
+ * callback_rows.h
+ *		Callbacks that are due, as the outbox's rows have them.
+ */
+#ifndef FLEX_CALLBACK_ROWS_H
+#define FLEX_CALLBACK_ROWS_H
+
+#include "datatype/timestamp.h"
+
+/* A callback that is due, with the row it is called with. */
+typedef struct Callback
+{
+	int64 id;
+	Oid role;
+	char *function;       /* qualified name */
+	int attempts;         /* this one included */
+	TimestampTz again_at; /* when it is due again, if nobody settles it: known to its claimer alone */
+	char *state;          /* that the request has now */
+	Datum row;
+	Oid row_type;
+} Callback;
+
+extern bool flex_outbox_claim_callback(Callback *callback);
+extern bool flex_outbox_settle_callback(Callback *callback);
+extern void flex_outbox_fail_callback(const Callback *callback, const char *error, TimestampTz again_at);
+extern TimestampTz flex_outbox_next_callback(void);
+
+#endif /* FLEX_CALLBACK_ROWS_H */

@@ -1,0 +1,368 @@
+/*
+ * settling.c
+ *		What became of claimed requests, written into the outbox.
+ *
+ * Settlements, and the holds on operations that come with them, are collected and
+ * written by flex_outbox_flush(): one statement for many costs half of one for
+ * each.  A settlement with a large response is written by itself, without a copy
+ * of that.  What a transaction that failed has written of settlements is made
+ * anew by the caller; a hold is kept here until it is committed.
+ *
+ * The caller has connected to SPI, and stands between flex_outbox_enter() and
+ * flex_outbox_leave().
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "commands/async.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "outbox/settling.h"
+#include "outbox/statements.h"
+
+#define CHANNEL "flex_api"
+#define MOST_QUEUE_USAGE 0.75 /* of the server's queue of notifications */
+
+#define SETTLEMENTS_AT_ONCE 256
+#define LARGE_RESPONSE (16 * 1024)
+
+/*
+ * True when the server's queue of notifications has room.  A session that listens
+ * and does not read fills it, which anybody can do; then a commit that notifies
+ * fails, and with it the answers that it records.  So nobody is told, meanwhile.
+ */
+static bool
+may_notify(void)
+{
+	return DatumGetFloat8(DirectFunctionCall1(pg_notification_queue_usage, (Datum) 0)) < MOST_QUEUE_USAGE;
+}
+
+/* Tell sessions that listen that a request has reached its last state. */
+void
+flex_outbox_notify(int64 id, const char *state)
+{
+	if (may_notify())
+		Async_Notify(CHANNEL, psprintf(INT64_FORMAT " %s", id, state));
+}
+
+/* The columns of a settlement: the parameters of both statements, and what they call "s". */
+#define SETTLEMENT_COLUMNS(COLUMN)                                                                                     \
+	COLUMN(id, INT8OID)                                                                                                \
+	COLUMN(started_at, TIMESTAMPTZOID)                                                                                 \
+	COLUMN(state, TEXTOID)                                                                                             \
+	COLUMN(with_callback, BOOLOID)                                                                                     \
+	COLUMN(run_at, TIMESTAMPTZOID)                                                                                     \
+	COLUMN(uncounted, INT4OID)                                                                                         \
+	COLUMN(may_be_done, BOOLOID)                                                                                       \
+	COLUMN(http_status, INT4OID)                                                                                       \
+	COLUMN(error_code, TEXTOID)                                                                                        \
+	COLUMN(error_message, TEXTOID)                                                                                     \
+	COLUMN(request_id, TEXTOID)                                                                                        \
+	COLUMN(response, JSONBOID)                                                                                         \
+	COLUMN(sid, TEXTOID)
+
+#define SENDER_PARAMETERS 2 /* before the columns: this process, by number and start */
+
+#define NUMBER_OF_COLUMN(name, type) SETTLEMENT_##name,
+#define NAME_OF_COLUMN(name, type) {#name, type},
+
+typedef enum SettlementColumn
+{
+	SETTLEMENT_COLUMNS(NUMBER_OF_COLUMN) Natts_settlement
+} SettlementColumn;
+
+static const NamedParameter settlement_columns[] = {SETTLEMENT_COLUMNS(NAME_OF_COLUMN)};
+
+StaticAssertDecl(lengthof(settlement_columns) == Natts_settlement, "each column of a settlement is a parameter");
+
+/* What is returned of a request that is settled; state is NULL where it is not the last one. */
+typedef struct Settled
+{
+	int64 id;
+	char *state;
+} Settled;
+
+static const ResultColumn settled_columns[] = {
+	RESULT_COLUMN("o.id", INT8OID, Settled, id),
+	RESULT_COLUMN("CASE WHEN s.state <> 'pending' AND NOT s.with_callback THEN s.state END", TEXTOID, Settled, state),
+};
+
+/*
+ * With a callback the row takes its last state together with that.  The time of
+ * the claim tells a row from another that has got its number, in an outbox that was
+ * emptied or made anew.  The CASE at the end keeps the planner from the index of
+ * all that is being sent: the primary key is the way.
+ */
+#define SETTLE_FROM(list)                                                                                              \
+	"UPDATE $t.flex_outbox AS o SET state = CASE WHEN s.with_callback THEN o.state ELSE s.state END, "                 \
+	"outcome = CASE WHEN s.with_callback THEN s.state END, "                                                           \
+	"callback_at = CASE WHEN s.with_callback THEN clock_timestamp() END, "                                             \
+	"finished_at = CASE WHEN s.state <> 'pending' AND NOT s.with_callback THEN clock_timestamp() END, "                \
+	"run_at = coalesce(s.run_at, o.run_at), attempts = o.attempts - s.uncounted, may_be_done = s.may_be_done, "        \
+	"http_status = s.http_status, error_code = s.error_code, error_message = s.error_message, "                        \
+	"request_id = s.request_id, response = s.response, sid = s.sid, sender_pid = NULL, sender_start = NULL "           \
+	"FROM " list " AS s ($names) "                                                                                     \
+	"WHERE o.id = s.id AND o.started_at = s.started_at AND o.sender_pid = $1 AND o.sender_start = $2 "                 \
+	"AND CASE WHEN o.outcome IS NULL THEN o.state = 'sending' END RETURNING $result"
+
+static Statement settle_many = {
+	.sql = SETTLE_FROM("unnest($values)"),
+	.types = {INT4OID, TIMESTAMPTZOID},
+	.named = settlement_columns,
+	.named_count = Natts_settlement,
+	.named_are_arrays = true,
+	.result = settled_columns,
+	.result_count = lengthof(settled_columns),
+};
+
+/* One with a large response, of which a plan of its own would have copies. */
+static Statement settle_one = {
+	.sql = SETTLE_FROM("(VALUES ($values))"),
+	.types = {INT4OID, TIMESTAMPTZOID},
+	.named = settlement_columns,
+	.named_count = Natts_settlement,
+	.result = settled_columns,
+	.result_count = lengthof(settled_columns),
+	.options = CURSOR_OPT_GENERIC_PLAN,
+};
+
+/* The values of a settlement. */
+typedef struct SettlementValues
+{
+	Datum values[Natts_settlement];
+	bool nulls[Natts_settlement];
+} SettlementValues;
+
+static void
+set_settled_value(SettlementValues *to, SettlementColumn column, Datum value, bool is_null)
+{
+	to->values[column] = value;
+	to->nulls[column] = is_null;
+}
+
+static void
+set_settled_text(SettlementValues *to, SettlementColumn column, const char *text)
+{
+	set_settled_value(to, column, text != NULL ? CStringGetTextDatum(text) : (Datum) 0, text == NULL);
+}
+
+/* The values of a settlement, texts in the current context. */
+static void
+fill_settlement(SettlementValues *to, const Claim *claim, const Settlement *settlement)
+{
+	set_settled_value(to, SETTLEMENT_id, Int64GetDatum(claim->id), false);
+	set_settled_value(to, SETTLEMENT_started_at, TimestampTzGetDatum(claim->started_at), false);
+	set_settled_text(to, SETTLEMENT_state, settlement->state);
+	set_settled_value(to, SETTLEMENT_with_callback, BoolGetDatum(settlement->with_callback), false);
+	set_settled_value(to, SETTLEMENT_run_at, TimestampTzGetDatum(settlement->run_at), settlement->run_at == 0);
+	set_settled_value(to, SETTLEMENT_uncounted, Int32GetDatum(settlement->uncounted ? 1 : 0), false);
+	set_settled_value(to, SETTLEMENT_may_be_done, BoolGetDatum(settlement->may_be_done), false);
+	set_settled_value(to, SETTLEMENT_http_status, Int32GetDatum(settlement->http_status), settlement->http_status == 0);
+	set_settled_text(to, SETTLEMENT_error_code, settlement->error_code);
+	set_settled_text(to, SETTLEMENT_error_message, settlement->error_message);
+	set_settled_text(to, SETTLEMENT_request_id, settlement->request_id);
+	set_settled_value(to, SETTLEMENT_response, settlement->response, settlement->response == (Datum) 0);
+	set_settled_text(to, SETTLEMENT_sid, settlement->sid);
+}
+
+/*
+ * Write settlements of requests that this process has claimed, and tell of those
+ * that have a last state.  values has the columns behind the sender's parameters.
+ */
+static void
+write_settlements(Statement *statement, Datum *values, const char *nulls)
+{
+	uint64 count;
+
+	values[0] = Int32GetDatum(MyProcPid);
+	values[1] = TimestampTzGetDatum(MyStartTimestamp);
+	count = flex_statement_execute(statement, values, nulls);
+	if (count == 0 || !may_notify())
+		return;
+	for (uint64 i = 0; i < count; i++)
+	{
+		Settled settled = {0};
+
+		flex_statement_read(statement, i, &settled);
+		if (settled.state != NULL)
+			Async_Notify(CHANNEL, psprintf(INT64_FORMAT " %s", settled.id, settled.state));
+	}
+}
+
+/* What has been collected, column by column. */
+static MemoryContext collected_context;
+static int collected;
+static Datum collected_values[Natts_settlement][SETTLEMENTS_AT_ONCE];
+static bool collected_nulls[Natts_settlement][SETTLEMENTS_AT_ONCE];
+
+/* Keep a settlement until it is written with others. */
+static void
+collect(const Claim *claim, const Settlement *settlement)
+{
+	MemoryContext before = MemoryContextSwitchTo(collected_context);
+	SettlementValues row;
+
+	Assert(collected < SETTLEMENTS_AT_ONCE);
+	fill_settlement(&row, claim, settlement);
+	if (!row.nulls[SETTLEMENT_response])
+		row.values[SETTLEMENT_response] = JsonbPGetDatum(DatumGetJsonbPCopy(settlement->response));
+	MemoryContextSwitchTo(before);
+	for (int i = 0; i < Natts_settlement; i++)
+	{
+		collected_values[i][collected] = row.values[i];
+		collected_nulls[i][collected] = row.nulls[i];
+	}
+	collected++;
+}
+
+/* Record what became of a claimed request; flex_outbox_flush() writes it, at the latest. */
+void
+flex_outbox_settle(const Claim *claim, const Settlement *settlement)
+{
+	Assert(settlement->state != NULL && collected_context != NULL);
+	if (settlement->response != (Datum) 0 && VARSIZE_ANY(DatumGetPointer(settlement->response)) > LARGE_RESPONSE)
+	{
+		Datum values[SENDER_PARAMETERS + Natts_settlement];
+		char nulls[SENDER_PARAMETERS + Natts_settlement] = {' ', ' '};
+		SettlementValues row;
+
+		fill_settlement(&row, claim, settlement);
+		memcpy(&values[SENDER_PARAMETERS], row.values, sizeof(row.values));
+		for (int i = 0; i < Natts_settlement; i++)
+			nulls[SENDER_PARAMETERS + i] = row.nulls[i] ? 'n' : ' ';
+		write_settlements(&settle_one, values, nulls);
+		return;
+	}
+	collect(claim, settlement);
+	if (collected == SETTLEMENTS_AT_ONCE)
+		flex_outbox_flush();
+}
+
+/* Forget the settlements that have been collected. */
+static void
+forget_collected(void)
+{
+	MemoryContextReset(collected_context);
+	collected = 0;
+}
+
+static void
+flush_settlements(void)
+{
+	Datum values[SENDER_PARAMETERS + Natts_settlement];
+	int lower_bound = 1;
+
+	if (collected == 0)
+		return;
+	for (int i = 0; i < Natts_settlement; i++)
+	{
+		Oid type = settlement_columns[i].type;
+		int16 length;
+		bool by_value;
+		char alignment;
+
+		get_typlenbyvalalign(type, &length, &by_value, &alignment);
+		values[SENDER_PARAMETERS + i] = PointerGetDatum(construct_md_array(
+			collected_values[i], collected_nulls[i], 1, &collected, &lower_bound, type, length, by_value, alignment));
+	}
+	write_settlements(&settle_many, values, NULL);
+	forget_collected();
+}
+
+static Statement hold_operation = {
+	.sql = "INSERT INTO $t.flex_outbox_holds AS h (operation, held_until) VALUES ($1, $2) "
+		   "ON CONFLICT (operation) DO UPDATE SET held_until = greatest(h.held_until, excluded.held_until)",
+	.types = {TEXTOID, TIMESTAMPTZOID},
+};
+
+/* A hold on an operation that is not committed. */
+typedef struct Hold
+{
+	TimestampTz until; /* 0: none */
+	bool is_written;   /* in this transaction */
+} Hold;
+
+static Hold holds[MAX_OPERATIONS]; /* by the operation's index */
+static uint64 holds_made;          /* by this process */
+
+/* A number that changes whenever this process holds an operation back. */
+uint64
+flex_outbox_holds(void)
+{
+	return holds_made;
+}
+
+/* Send nothing more to an operation until then; flex_outbox_flush() writes it. */
+void
+flex_outbox_hold(const Operation *operation, TimestampTz until)
+{
+	Hold *hold = &holds[flex_operation_index(operation)];
+
+	if (until > hold->until)
+		*hold = (Hold){.until = until};
+	holds_made++;
+}
+
+/*
+ * Write the holds, by all processes in the same order: they would lock each other
+ * out.  One that is over is not worth it, and must not fail for ever.
+ */
+static void
+flush_holds(void)
+{
+	const Operation *operation;
+
+	for (int i = 0; (operation = flex_operation_at(i)) != NULL; i++)
+	{
+		Hold *hold = &holds[i];
+		Datum values[2];
+
+		if (hold->until == 0 || hold->is_written)
+			continue;
+		if (hold->until > GetCurrentTimestamp())
+		{
+			values[0] = CStringGetTextDatum(operation->name);
+			values[1] = TimestampTzGetDatum(hold->until);
+			flex_statement_execute(&hold_operation, values, NULL);
+		}
+		hold->is_written = true;
+	}
+}
+
+/* Write what has been collected. */
+void
+flex_outbox_flush(void)
+{
+	flush_holds();
+	flush_settlements();
+}
+
+/* At the beginning of a transaction: what one before has not committed of settlements is void, of holds it is not. */
+void
+flex_outbox_discard(void)
+{
+	if (collected_context == NULL)
+		collected_context = AllocSetContextCreate(TopMemoryContext, "flex_api settlements", ALLOCSET_DEFAULT_SIZES);
+	forget_collected();
+	for (int i = 0; i < MAX_OPERATIONS; i++)
+		holds[i].is_written = false;
+}
+
+/* The transaction has been committed: the holds that it has written need no more. */
+void
+flex_outbox_committed(void)
+{
+	Assert(collected == 0);
+	for (int i = 0; i < MAX_OPERATIONS; i++)
+	{
+		if (holds[i].is_written)
+			holds[i] = (Hold){0};
+	}
+}

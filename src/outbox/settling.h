@@ -1,0 +1,35 @@
+/*
+ * settling.h
+ *		What became of claimed requests, written into the outbox.
+ */
+#ifndef FLEX_SETTLING_H
+#define FLEX_SETTLING_H
+
+#include "outbox/claims.h"
+#include "request/catalogue.h"
+
+/* What became of a claimed request. */
+typedef struct Settlement
+{
+	const char *state;
+	TimestampTz run_at; /* of state pending */
+	bool with_callback;
+	bool uncounted;   /* the attempt was none */
+	bool may_be_done; /* by this attempt or an earlier one */
+	int http_status;  /* 0: no answer */
+	const char *error_code;
+	const char *error_message;
+	const char *request_id;
+	const char *sid; /* that a good answer gave */
+	Datum response;  /* jsonb; 0: none */
+} Settlement;
+
+extern void flex_outbox_discard(void);
+extern void flex_outbox_settle(const Claim *claim, const Settlement *settlement);
+extern void flex_outbox_hold(const Operation *operation, TimestampTz until);
+extern uint64 flex_outbox_holds(void);
+extern void flex_outbox_flush(void);
+extern void flex_outbox_committed(void);
+extern void flex_outbox_notify(int64 id, const char *state);
+
+#endif /* FLEX_SETTLING_H */
