@@ -1,4 +1,4 @@
-// The 76 operations as calls of the official client, in an order in which each finds what it
+// All operations as calls of the official client, in an order in which each finds what it
 // is about: operation, the client's resource, its method, and what of the answer is kept for
 // those that follow.
 'use strict';

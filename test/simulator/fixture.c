@@ -123,7 +123,7 @@ overlay(const Kind *kind, json_object *members, json_object *row)
 			continue;
 		if (strcmp(name, "url") != 0)
 			json_object_object_add(members, name, json_object_get(value));
-		else if (kind->rule->made_on_demand && strncmp(text, PUBLIC_ORIGIN "/", sizeof(PUBLIC_ORIGIN)) == 0)
+		else if (kind->managed_elsewhere && strncmp(text, PUBLIC_ORIGIN "/", sizeof(PUBLIC_ORIGIN)) == 0)
 		{
 			text_printf(&url, "%c%s", BASE_URL_MARK, text + strlen(PUBLIC_ORIGIN));
 			json_object_object_add(members, name, json_object_new_string_len(url.data, (int) url.length));

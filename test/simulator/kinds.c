@@ -80,6 +80,7 @@ add_kind(const char *whole, size_t tail)
 	}
 	kind = &kinds[kind_count];
 	kind->number = kind_count++;
+	kind->managed_elsewhere = true;
 	kind->shape = shape;
 	kind->word = snake_case(strrchr(shape, '/') + 1);
 	kind->rule = rules_for(shape);
@@ -109,6 +110,7 @@ assign_kind(Route *route)
 	{
 		kind = add_kind(route->shape, 0);
 		route->collection = true;
+		kind->managed_elsewhere = false;
 	}
 	route->kind = kind;
 	for (int i = 0; kind != NULL && !route->archive && i < METHOD_COUNT; i++)

@@ -21,6 +21,7 @@ typedef struct Kind
 	const char *list_key;
 	const struct Kind *parent; /* whose resources own such collections */
 	const struct Rule *rule;   /* never NULL */
+	bool managed_elsewhere;    /* no operation makes or lists them: any SID of the right form exists */
 } Kind;
 
 extern void kinds_derive(void);

@@ -260,7 +260,7 @@ resource_update(Request *request, Resource *resource)
 
 /*
  * The resource that the request's path names, made if nobody asked for it
- * before: users are managed elsewhere, and here any of them exists.
+ * before: its kind is managed elsewhere, and here any of them exists.
  */
 Resource *
 resource_on_demand(Request *request, const Kind *kind)

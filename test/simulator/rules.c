@@ -38,7 +38,6 @@ static const Rule rules[] = {
 				 "\"username\":\"username\",\"email\":\"sample@example.com\",\"locale\":\"en-US\",\"roles\":[\"agent\"]"
 				 ",\"version\":1}",
 		.before_update = count_version,
-		.made_on_demand = true,
 	},
 	{
 		.shape = "/v1/Interactions",

@@ -34,7 +34,6 @@ typedef struct Rule
 	Effect after_create;
 	Effect before_update;
 	Effect after_update;
-	bool made_on_demand; /* any SID of the right form exists */
 	bool hides_inactive; /* lists do, unless IncludeInactive is true */
 } Rule;
 

@@ -69,7 +69,7 @@ find_resource(Request *request, const Kind *kind)
 	List *list;
 	const char *name = request->values[request->route->values - 1];
 
-	if (kind->rule->made_on_demand)
+	if (kind->managed_elsewhere)
 		return resource_on_demand(request, kind);
 	if (!find_owner(request, kind, &owner))
 		return NULL;

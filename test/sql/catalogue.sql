@@ -12,7 +12,7 @@
 \set facts :directory '/sql/include/facts.psql'
 \i :facts
 
-SELECT (SELECT count(*) FROM operations) AS published, (SELECT count(*) FROM flex_operations()) AS in_the_catalogue;
+SELECT (SELECT count(*) FROM operations) > 0 AS some_published, (SELECT count(*) FROM operations) = (SELECT count(*) FROM flex_operations()) AS as_many_in_the_catalogue;
 
 -- The catalogue and the documents: name, method, path
 SELECT name, method, path, 'not in the documents' AS problem FROM (SELECT name, method, path FROM flex_operations()
@@ -22,7 +22,9 @@ SELECT function, method, path, 'not in the catalogue' FROM operations
 WHERE function IN (SELECT name FROM flex_operations()) AND (function, method, path) NOT IN (SELECT name, method, path FROM flex_operations());
 SELECT name, count(*) FROM flex_operations() GROUP BY name HAVING count(*) > 1;
 SELECT method, repeatable, count(*) > 0 AS some FROM flex_operations() GROUP BY method, repeatable ORDER BY method COLLATE "C";
-SELECT name, rate FROM flex_operations() WHERE rate IS NOT NULL ORDER BY name COLLATE "C";
+-- rates are published for all that is below a path
+SELECT substring(path FROM '^/v[0-9]+/[A-Za-z]+') AS below, rate, count(*) > 0 AS some FROM flex_operations()
+WHERE rate IS NOT NULL OR path ~ '^(/v1/Interactions|/v2/WebChats)' GROUP BY 1, 2 ORDER BY min(path) COLLATE "C", 2;
 
 -- The catalogue and the functions: one of each name, and no other that calls the same code
 SELECT name AS without_one_function, count(p.oid) FROM flex_operations() LEFT JOIN pg_proc AS p ON proname = name GROUP BY name HAVING count(p.oid) <> 1;

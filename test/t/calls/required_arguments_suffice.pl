@@ -22,34 +22,52 @@ $node->safe_psql('facts', 'CREATE EXTENSION flex_api');
 my $session = FlexApi::Session->new($node, database => 'facts');
 $session->value("SET TIME ZONE 'UTC'");
 
-# What every later call may stand on: operation => argument => value.
-my %sids;
+# What a later call may stand on, by the path of its collection: the key of a resource that was made.
+my %made;
+my %called;
 my $serial = 0;
 
-# Values by argument, where a name alone says which resource is meant.
+# Resources that an argument names which is not in the path.
+my ($PLUGINS, $QUALITY) = ('/v1/PluginService', '/v1/Insights/QualityManagement');
+my %collection_of = (flex_flow_sid => '/v1/FlexFlows', plugin_sid => "$PLUGINS/Plugins", configuration_id => "$PLUGINS/Configurations",
+	category_sid => "$QUALITY/Categories", question_sid => "$QUALITY/Questions", questionnaire_sid => "$QUALITY/Questionnaires");
+
+# Values by argument, where a name alone says what is good.
 my %by_name = (
-	flex_flow_sid => sub { $sids{flow} }, interaction_sid => sub { $sids{interaction} },
-	channel_sid => sub { $sids{interaction_channel} }, plugin_sid => sub { $sids{plugin} },
-	configuration_sid => sub { $sids{plugin_configuration} }, configuration_id => sub { $sids{plugin_configuration} },
-	category_sid => sub { $sids{category} }, question_sid => sub { $sids{question} },
-	questionnaire_sid => sub { $sids{questionnaire} }, assessment_sid => sub { $sids{assessment} },
 	address_sid => sub { FlexCases::sid('IG') }, unique_name => sub { 'plugin-' . ++$serial }, version => sub { '1.0.' . ++$serial },
 	channel => sub { '{"type": "sms", "initiated_by": "customer"}' }, routing => sub { '{"properties": {}}' },
 	body => sub { '{"type": "warm", "status": "completed"}' });
 
-# The argument "sid", by what the path ends with.
-my %by_path = (
-	'Channels/{Sid}' => 'channel', 'FlexFlows/{Sid}' => 'flow', 'WebChannels/{Sid}' => 'web_channel',
-	'Interactions/{Sid}' => 'interaction', 'Interactions/{InteractionSid}/Channels/{Sid}' => 'interaction_channel',
-	'Participants/{Sid}' => 'participant', 'Transfers/{Sid}' => 'transfer', 'Plugins/{Sid}' => 'plugin',
-	'Versions/{Sid}' => 'version', 'Configurations/{Sid}' => 'plugin_configuration', 'Releases/{Sid}' => 'release');
+# A path without the names in it, which differ between the operations on one resource.
+sub nameless { my ($path) = @_; return $path =~ s/\{\w+\}/{}/gr; }
 
-sub own_sid
+# The operation that makes what is in a collection: a POST to it, where a path leads on from there.  An
+# interaction makes its channels itself.
+my %maker;
+my %paths = map { nameless($_->{path}) => 1 } $facts->operations;
+foreach my $operation ($facts->operations)
+{
+	my $collection = nameless($operation->{path});
+
+	$maker{$collection} = $operation if grep { /^\Q$collection\E\/\{\}/ } keys %paths and $operation->{method} eq 'POST' && $collection !~ /\}$/;
+}
+$maker{'/v1/Interactions/{}/Channels'} = $facts->operation('flex_interaction_channels_list');
+
+# The collection of the resource that an argument names, where one of the operations makes it.
+sub collection_named
+{
+	my ($operation, $parameter) = @_;
+	my ($before) = $parameter->{place} eq 'path' ? $operation->{path} =~ m{^(.*)/\{\Q$parameter->{name}\E\}} : ();
+	my ($collection) = grep { defined && $maker{$_} } defined $before ? nameless($before) : undef, $collection_of{ $parameter->{sql} };
+
+	return $collection;
+}
+
+# All that is to be made before an operation can be called.
+sub needs
 {
 	my ($operation) = @_;
-	(my $path = $operation->{path}) =~ s{/Archive$}{};
-	my ($longest) = sort { length $b <=> length $a } grep { $path =~ /\Q$_\E$/ } keys %by_path;
-	return $sids{ $by_path{$longest} };
+	return grep { defined } map { collection_named($operation, $_) } grep { $_->{required} eq 't' } $facts->parameters($operation);
 }
 
 sub arguments
@@ -57,12 +75,13 @@ sub arguments
 	my ($operation) = @_;
 	my $arguments = FlexCases::arguments($facts, $operation, 'minimal');
 
-	$arguments->{body} = '{"account_sid": "' . $FlexApi::ACCOUNT . '"}' if $operation->{function} =~ /^flex_configuration/;
-	foreach my $name (keys %$arguments)
+	foreach my $parameter (grep { exists $arguments->{ $_->{sql} } } $facts->parameters($operation))
 	{
-		next if $name eq 'body' && $operation->{function} =~ /^flex_configuration/;
-		$arguments->{$name} = $name eq 'sid' ? own_sid($operation) : $by_name{$name} ? $by_name{$name}->() : $arguments->{$name};
+		my ($name, $collection) = ($parameter->{sql}, collection_named($operation, $parameter));
+
+		$arguments->{$name} = defined $collection ? $made{$collection} : $by_name{$name} ? $by_name{$name}->() : $arguments->{$name};
 	}
+	$arguments->{body} = '{"account_sid": "' . $FlexApi::ACCOUNT . '"}' if $operation->{function} =~ /^flex_configuration/;
 	return $arguments;
 }
 
@@ -95,6 +114,7 @@ sub check
 	my $columns = $operation->{schema} eq '-' ? 'r::text' : 'to_jsonb(r)';
 	my $result;
 
+	$called{$name} = 1;
 	$simulator->clear_requests;
 	$result = $session->query("SELECT $columns FROM " . $facts->call($operation, arguments($operation)) . ' AS r');
 	is($result->{error} ? "$result->{error}->{C} $result->{error}->{M} $result->{error}->{D}" : '', '', "$name succeeds");
@@ -105,35 +125,51 @@ sub check
 	return $operation->{schema} eq '-' || $result->{error} ? {} : JSON::PP->new->utf8->decode($result->{rows}[0][0]);
 }
 
-# Parents first; then all the others; what deletes or ends comes last.
-my @makers = (
-	[ flex_flow_create => flow => 'sid' ], [ flex_channel_create => channel => 'sid' ], [ flex_web_channel_create => web_channel => 'sid' ],
-	[ flex_interaction_create => interaction => 'sid' ], [ flex_interaction_channels_list => interaction_channel => 'sid' ],
-	[ flex_interaction_invite_create => invite => 'sid' ], [ flex_interaction_participant_create => participant => 'sid' ],
-	[ flex_interaction_transfer_create => transfer => 'sid' ], [ flex_plugin_create => plugin => 'sid' ],
-	[ flex_plugin_version_create => version => 'sid' ], [ flex_plugin_configuration_create => plugin_configuration => 'sid' ],
-	[ flex_plugin_release_create => release => 'sid' ], [ flex_insights_category_create => category => 'category_sid' ],
-	[ flex_insights_question_create => question => 'question_sid' ],
-	[ flex_insights_questionnaire_create => questionnaire => 'questionnaire_sid' ],
-	[ flex_insights_assessment_create => assessment => 'assessment_sid' ], [ flex_insights_comment_create => comment => 'assessment_sid' ]);
-my @last = qw(flex_insights_question_delete flex_insights_questionnaire_delete flex_insights_category_delete flex_interaction_channel_update
-  flex_channel_delete flex_web_channel_delete flex_flow_delete flex_plugin_version_archive flex_plugin_configuration_archive flex_plugin_archive);
-my %special = map { $_ => 1 } (map { $_->[0] } @makers), @last;
+# The member of a resource that names it in the path of its own.
+sub key_of
+{
+	my ($collection) = @_;
+	my $schema = $maker{$collection}{schema};
+	my ($operation) = grep { nameless($_->{path}) =~ /^\Q$collection\E\/\{\}/ } $facts->operations;
+	my @words = $operation->{path} =~ /\{(\w+)\}/g;
+	my ($parameter) = grep { $_->{name} eq $words[ () = $collection =~ /\{/g ] } $facts->parameters($operation);
+
+	return (grep { $_->{name} eq 'sid' } $facts->members($schema)) ? 'sid' : $parameter->{sql};
+}
 
 # A configuration's plugins and an active questionnaire need more than a minimum.
 sub make_what_lists_show
 {
-	my $version = $session->value("SELECT sid FROM flex_plugin_version_create('$sids{plugin}', '2.0', 'https://example.com/x.js')");
-	$sids{plugin_configuration} = $session->value("SELECT sid FROM flex_plugin_configuration_create('with a plugin',
+	my $version = $session->value("SELECT sid FROM flex_plugin_version_create('$made{\"$PLUGINS/Plugins\"}', '2.0', 'https://example.com/x.js')");
+	$made{"$PLUGINS/Configurations"} = $session->value("SELECT sid FROM flex_plugin_configuration_create('with a plugin',
 		plugins => ARRAY['{\"plugin_version\": \"$version\", \"phase\": 3}'])");
 	return $session->value("SELECT questionnaire_sid FROM flex_insights_questionnaire_create('active', active => true)");
 }
 
-foreach my $maker (@makers) { $sids{ $maker->[1] } = check($maker->[0])->{ $maker->[2] }; }
+# True for what deletes or ends a resource.
+sub ends
+{
+	my ($operation) = @_;
+	return $operation->{method} eq 'DELETE' || $operation->{path} =~ m{/Archive$} || $operation->{function} eq 'flex_interaction_channel_update';
+}
+
+# What others stand on first; then all the others; what deletes or ends comes last, in the reverse order.
+my @order;
+while (my ($collection) = grep { my $one = $_; !exists $made{$one} && !grep { !exists $made{$_} } needs($maker{$one}) } sort keys %maker)
+{
+	$made{$collection} = check($maker{$collection}{function})->{ key_of($collection) };
+	push @order, $collection;
+}
+is_deeply([ sort @order ], [ sort keys %maker ], 'what operations make was made');
 make_what_lists_show();
-check($_) foreach grep { !$special{$_} } map { $_->{function} } $facts->operations;
-check($_) foreach @last;
-is(scalar(@makers) + @last + (grep { !$special{ $_->{function} } } $facts->operations), 76, 'all 76 were called');
+my %is_maker = map { $_->{function} => 1 } values %maker;
+my @others = grep { !$is_maker{ $_->{function} } } $facts->operations;
+check($_->{function}) foreach grep { !ends($_) } @others;
+foreach my $collection (reverse @order)
+{
+	check($_->{function}) foreach grep { ends($_) && nameless($_->{path}) =~ /^\Q$collection\E\/\{\}(\/Archive)?$/ } @others;
+}
+is_deeply([ grep { !$called{$_} } map { $_->{function} } $facts->operations ], [], 'all operations were called');
 
 $node->stop;
 done_testing;

@@ -135,7 +135,7 @@ foreach my $file (sort glob("$documents/*.json"))
 		}
 	}
 }
-cmp_ok($answers, '>', 76 - 6, "$answers examples of answers, of $rows rows: more than there are operations that answer");
+cmp_ok($answers, '>=', scalar(grep { $_->{schema} ne '-' } $facts->operations), "$answers examples of answers, of $rows rows: as many as operations that answer, or more");
 cmp_ok($requests, '>', 0, "$requests examples of requests");
 
 $node->stop;
