@@ -6,6 +6,7 @@
 #   make test-long                           what takes longer: fuzzing, other versions, neighbours
 #   make test-on VERSION=17                  the tests on another major version
 #   make interop                             the official Node client, and the published examples
+#   make generate                            facts, reference and tables, from documents and definitions
 #   make demo                                the main job, before your eyes
 #   make bench                               speed, beside a raw libcurl program
 #
@@ -47,7 +48,7 @@ PG_CFLAGS = $(WARNINGS) -fvisibility=hidden $(WERROR)
 PG_CONFIG ?= pg_config
 
 # These start where there may be no PostgreSQL yet: they install it, and work in a copy of the source.
-SANDBOXED = check test test-long test-on interop demo bench
+SANDBOXED = check test test-long test-on interop generate demo bench
 ifneq ($(filter-out $(SANDBOXED),$(or $(MAKECMDGOALS),all)),)
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 ifeq ($(PGXS),)
@@ -92,6 +93,11 @@ test-on:
 interop:
 	@test/tools/packages interop
 	@test/tools/sandbox test/tools/run-check test/long/interop.pl test/t/documents/published_examples.pl
+
+# FLEX_OPENAPI is the folder of the published documents.  What is made counts only if all of it is.
+generate:
+	@test/tools/packages
+	@made=$$(mktemp) && test/tools/sandbox test/tools/generate >$$made && tar -x -o --no-same-permissions -f $$made && rm -f $$made
 
 demo:
 	@test/demo/run

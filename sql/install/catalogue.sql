@@ -8,7 +8,7 @@ CREATE FUNCTION flex_operations(
 	OUT rate double precision)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'flex_api_operations'
-LANGUAGE C STABLE PARALLEL SAFE ROWS 76;
+LANGUAGE C STABLE PARALLEL SAFE ROWS 100;
 
 COMMENT ON FUNCTION flex_operations() IS
 'Lists the operations of the Flex API that have a function; sends nothing.

@@ -39,6 +39,9 @@ Returns the id in flex_outbox. Callbacks run as the current role, in the transac
 Errors: 22023 and 22004 for what cannot be valid, 0A000 for a list, 42883 for a callback that is not there,
 42501 without EXECUTE on the operation or on a callback.';
 
+-- An estimate that need not change with each operation.
+ALTER FUNCTION flex_operations() ROWS 100;
+
 -- flex_request() has one argument more.  Its row in pg_proc is changed in place, by that of a
 -- function made for it, so that rights, comments and all that uses it stay; what was stored
 -- with fewer arguments gets the default of the new one whenever it is planned.

@@ -3,6 +3,7 @@
 #
 #   my $page = Reference::page($installed);     # $installed: decoded JSON of installed.sql
 #   my @topics = Reference::topics();           # of examples.sql
+#   my $text = Reference::with_tables($installed, $text);       # another page, its tables of operations up to date
 #
 # It dies where somebody would read a gap: a function without an example or a
 # comment, an argument that the comment does not describe, a column without one.
@@ -196,6 +197,48 @@ sub topic_section
 	}
 	push @rows, grep { delete $unseen->{$_} } sort grep { $relations{$_}{kind} ne 'c' } keys %$unseen if $topic->{title} eq 'The outbox';
 	return $text . join '', map { "\n" . relation_section($relations{$_}) } @rows;
+}
+
+# --- Tables of operations on other pages
+
+my $table_row = qr/^\| `(flex_\w+)` \| `[A-Z]+ [^`]+` \| [^\n]*\n/m;
+
+# The row of an operation: its request, and the first sentence of its comment.
+sub table_row
+{
+	my ($function) = @_;
+	my $parts = dissect($function);
+
+	return "| `$function->{name}` | `$parts->{request}` | " . cell($parts->{what}) . " |\n";
+}
+
+# A page whose tables of operations say what the installed extension says.  A row stays where it is; a new
+# one goes behind that of its topic which comes before it by name.
+sub with_tables
+{
+	my ($installed, $text) = @_;
+	my %functions = map { $_->{name} => $_ } @{ $installed->{functions} };
+	my %seen = map { $_ => 1 } $text =~ /$table_row/g;
+
+	return $text unless %seen;
+	$text =~ s/$table_row/$installed->{operations}{$1} ? table_row($functions{$1}) : ''/ge;
+	foreach my $topic (installed_topics($installed))
+	{
+		my @operations = grep { $installed->{operations}{$_} } map { $_->{name} } @{ $topic->{examples} };
+
+		foreach my $new (sort grep { !$seen{$_} } @operations)
+		{
+			my ($after) = ((grep { $seen{$_} && $_ lt $new } reverse sort @operations), grep { $seen{$_} } @operations);
+			die "no table of operations has one of topic $topic->{title}: add a row for $new\n" unless defined $after;
+			$text =~ s/(^\| `$after` \|[^\n]*\n)/$1 . table_row($functions{$new})/me;
+			$seen{$new} = 1;
+		}
+	}
+	my @paths = map { $_->{path} } values %{ $installed->{operations} };
+	my @count = (scalar @paths, map { my $version = $_; scalar grep { m{^/v$version/} } @paths } 1, 2);
+	$text =~ s/\bAll \d+ operations\b/All $count[0] operations/g;
+	$text =~ s/\b\d+ of version 1 and \d+ of version 2\b/$count[1] of version 1 and $count[2] of version 2/g;
+	return $text;
 }
 
 # --- Settings and errors

@@ -32,4 +32,4 @@ SELECT json_build_object(
 		WHERE relkind IN ('c', 'r', 'v') AND EXISTS (SELECT FROM pg_depend WHERE deptype = 'e'
 			AND (classid = 'pg_class'::regclass AND objid = c.oid OR classid = 'pg_type'::regclass AND objid = c.reltype)
 			AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'flex_api'))),
-	'operations', (SELECT json_object_agg(name, json_build_object('rate', rate, 'repeatable', repeatable)) FROM flex_operations()));
+	'operations', (SELECT json_object_agg(name, json_build_object('rate', rate, 'repeatable', repeatable, 'path', path)) FROM flex_operations()));

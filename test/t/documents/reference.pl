@@ -1,11 +1,12 @@
 # sql/REFERENCE.md is what the installed extension says of itself, each of its
 # examples works, and each of its errors comes about as it says.
 #
-# A stale page is mended by test/reference/generate.
+# A stale page is mended by `make generate`.
 
 use strict;
 use warnings;
 
+use File::Basename qw(basename);
 use FindBin;
 use lib "$FindBin::RealBin/../../perl", "$FindBin::RealBin/../../reference";
 use FlexApi;
@@ -31,7 +32,7 @@ sub check_page
 	my @kept = split /\n/, $page;
 	my ($first) = grep { ($made[$_] // '') ne ($kept[$_] // '') } 0 .. ($#made > $#kept ? $#made : $#kept);
 	return ok(!defined $first, 'the page is not stale')
-	  || diag 'line ' . ($first + 1) . ": '" . ($kept[$first] // '') . "', should be '" . ($made[$first] // '') . "'";
+	  || diag 'line ' . ($first + 1) . ": '" . ($kept[$first] // '') . "', should be '" . ($made[$first] // '') . "'; make generate writes it anew";
 }
 
 # Each anchor that the page links to is there, once.
@@ -102,7 +103,20 @@ sub check_errors
 	return;
 }
 
+# The tables of operations on other pages say what the functions' comments say.
+sub check_tables
+{
+	foreach my $file (glob("$FindBin::RealBin/../../../README.md $FindBin::RealBin/../../../sql/*.md"))
+	{
+		my $kept = Reference::content($file);
+		is(Reference::with_tables($installed, $kept), $kept, basename($file) . ': its tables of operations are not stale')
+		  or diag 'make generate writes them anew';
+	}
+	return;
+}
+
 check_page();
+check_tables();
 check_links();
 check_examples();
 check_errors();
