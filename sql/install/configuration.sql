@@ -158,6 +158,73 @@ Returns the configuration as it is afterwards.
 Errors: TW400 for a member that the service refuses; Twilio''s code 45102 in the DETAIL
 says that somebody else changed the configuration meanwhile: fetch, merge and send again.';
 
+CREATE FUNCTION flex_json_merge_patch(
+	target jsonb,
+	patch jsonb)
+RETURNS jsonb
+AS 'MODULE_PATHNAME', 'flex_api_json_merge_patch'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+
+COMMENT ON FUNCTION flex_json_merge_patch(jsonb, jsonb) IS
+'Changes JSON by a JSON Merge Patch, as RFC 7396 has it.
+target: what is changed; NULL: there is nothing yet.
+patch: an object of the members to change: null removes one, an object changes that member''s own members, and any other
+value, an array included, takes the member''s place. A patch that is no object takes the place of all; NULL: no change.
+Returns the target as it is then.
+Sends nothing.';
+
+CREATE FUNCTION flex_configuration_merge(
+	patch jsonb,
+	date_updated timestamptz DEFAULT NULL)
+RETURNS flex_configuration
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE COST 2000
+SET search_path = pg_catalog, pg_temp
+AS $merge$
+#variable_conflict use_variable
+DECLARE
+	seen @extschema@.flex_configuration;
+	members jsonb;
+	stranger text;
+	body jsonb;
+	result @extschema@.flex_configuration;
+BEGIN
+	IF pg_catalog.jsonb_typeof(patch) IS DISTINCT FROM 'object' OR patch = '{}' OR patch ? 'account_sid' THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'invalid value for argument "patch"',
+			DETAIL = 'flex_configuration_merge expects an object of the members to change, without account_sid.';
+	END IF;
+	SELECT c.* INTO seen FROM @extschema@.flex_configuration_fetch() AS c;
+	members := to_jsonb(seen);
+	SELECT name INTO stranger FROM jsonb_object_keys(patch) AS name WHERE NOT members ? name ORDER BY name LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+			MESSAGE = format('the configuration has no member "%s" that flex_api knows', stranger),
+			HINT = 'flex_configuration_update sends any member, replacing it whole.';
+	END IF;
+	IF seen.date_updated IS DISTINCT FROM date_updated AND date_updated IS NOT NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'serialization_failure', MESSAGE = 'the configuration has been changed meanwhile',
+			DETAIL = format('It was updated at %s, not at %s.', seen.date_updated, date_updated),
+			HINT = 'Fetch the configuration, and decide again.';
+	END IF;
+	-- A member cannot be removed: a null is sent for it.  Those that the patch does not name are not sent at all.
+	SELECT jsonb_object_agg(name, coalesce(merged -> name, 'null')) INTO body
+	FROM @extschema@.flex_json_merge_patch(members, patch) AS merged, jsonb_object_keys(patch) AS name;
+	SELECT c.* INTO result
+	FROM @extschema@.flex_configuration_update(body || jsonb_build_object('account_sid', seen.account_sid)) AS c;
+	RETURN result;
+END $merge$;
+
+COMMENT ON FUNCTION flex_configuration_merge(jsonb, timestamptz) IS
+'Changes members of the configuration deep inside: fetches it, merges, and sends the members that the patch names.
+patch: an object of the members to change, by their names in flex_configuration, merged as flex_json_merge_patch does; an
+array is replaced. A null for a member of the configuration itself is sent as null; deeper down it removes a member.
+date_updated: refuse if the configuration has another date_updated by now (in seconds) than when you read it; NULL: any.
+Returns the configuration as it is afterwards. The caller needs EXECUTE on flex_configuration_fetch,
+flex_configuration_update and flex_json_merge_patch, too.
+Errors: 22023 for a patch that cannot be merged, 40001 when date_updated is another; when somebody changes the
+configuration between its two requests, the service refuses the second one with its code 45102 in the DETAIL if it notices:
+it has no condition that could be sent along. Then nothing was changed; call again.
+Call it in FROM: SELECT (flex_configuration_merge(...)).* calls it once a column.';
+
 CREATE FUNCTION flex_provisioning_status_fetch()
 RETURNS flex_provisioning_status
 AS 'MODULE_PATHNAME', 'flex_api_call'

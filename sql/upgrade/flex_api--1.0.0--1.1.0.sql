@@ -322,3 +322,136 @@ LANGUAGE C VOLATILE;
 SELECT flex_outbox_wake(NULL::flex_outbox_wake_now);
 DROP FUNCTION flex_outbox_wake(flex_outbox_wake_now);
 DROP TYPE flex_outbox_wake_now;
+
+-- Webhooks and access tokens, and merging of the configuration.
+CREATE FUNCTION flex_webhook_is_authentic(
+	url text,
+	parameters jsonb,
+	signature text)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'flex_api_webhook_is_authentic'
+LANGUAGE C STABLE PARALLEL UNSAFE COST 100;
+
+COMMENT ON FUNCTION flex_webhook_is_authentic(text, jsonb, text) IS
+'Tells whether a webhook, a request with a form or without a body, was signed by Twilio with the account''s auth token.
+url: the address as Twilio asked for it, scheme, host and query included; with or without a port.
+parameters: those of the form, decoded, an object of strings; a name that is repeated has an array. NULL: no form.
+signature: the header X-Twilio-Signature; NULL: the request has none.
+Returns true or false, never NULL. The token is that of the settings or of the current role''s line in the credentials
+file; flex_api.auth_token_previous, or a second line with a token, is the one before it, while it is rotated.
+Errors: 22004 without url, 22023 for parameters that no form has, 55000 where there is no auth token.
+Sends nothing. From twilio.com/docs/usage/security; what that leaves open is as in the official Node client 6.2.0.';
+
+CREATE FUNCTION flex_webhook_body_is_authentic(
+	url text,
+	body bytea,
+	signature text)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'flex_api_webhook_body_is_authentic'
+LANGUAGE C STABLE PARALLEL UNSAFE COST 100;
+
+COMMENT ON FUNCTION flex_webhook_body_is_authentic(text, bytea, text) IS
+'Tells whether a webhook with a body that is no form, such as JSON, was signed by Twilio with the account''s auth token.
+url: the address as Twilio asked for it; its query has bodySHA256, the body''s SHA-256, and without it nothing is authentic.
+body: the bytes as they came, not JSON that was read and written again. NULL: none.
+signature: the header X-Twilio-Signature; NULL: the request has none.
+Returns true or false, never NULL. The token is found as flex_webhook_is_authentic finds it.
+Errors: 22004 without url, 55000 where there is no auth token.
+Sends nothing. From twilio.com/docs/usage/security; what that leaves open is as in the official Node client 6.2.0.';
+
+CREATE FUNCTION flex_access_token(
+	identity text,
+	chat_service_sid text DEFAULT NULL,
+	grants jsonb DEFAULT NULL,
+	ttl interval DEFAULT '1 hour',
+	valid_from timestamptz DEFAULT NULL)
+RETURNS text
+AS 'MODULE_PATHNAME', 'flex_api_access_token'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100;
+
+COMMENT ON FUNCTION flex_access_token(text, text, jsonb, interval, timestamptz) IS
+'Makes an access token, with which a browser or an app joins the conversation that flex_webchat_create has opened.
+identity: whom the token is for: for a web chat the identity that flex_webchat_create returns.
+chat_service_sid: the chat service (IS...) that the token opens, chat_service_instance_sid of flex_configuration.
+grants: more of what the token allows, an object by kind, in Twilio''s words: {"voice": {"incoming": {"allow": true}},
+"data_sync": {"service_sid": "IS..."}, "video": {"room": "..."}}.
+ttl: how long the token is good, from 1 second to 24 hours, counted from now; fractions are cut off.
+valid_from: not good before this time; NULL for at once. Clocks differ: leave it out unless it is needed.
+Returns the token, a JSON Web Token (HS256) with the API key''s SID, its account and flex_api.region where that is set. It
+is a secret of its holder''s: whoever has it is that identity until it ends, and it cannot be taken back by itself.
+Errors: 22004 without identity, 22023 for an argument that cannot be valid, 55000 without an API key: the auth token does
+not sign access tokens.
+Sends nothing. From twilio.com/docs/iam/access-tokens and the official Node client 6.2.0.';
+
+CREATE FUNCTION flex_json_merge_patch(
+	target jsonb,
+	patch jsonb)
+RETURNS jsonb
+AS 'MODULE_PATHNAME', 'flex_api_json_merge_patch'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+
+COMMENT ON FUNCTION flex_json_merge_patch(jsonb, jsonb) IS
+'Changes JSON by a JSON Merge Patch, as RFC 7396 has it.
+target: what is changed; NULL: there is nothing yet.
+patch: an object of the members to change: null removes one, an object changes that member''s own members, and any other
+value, an array included, takes the member''s place. A patch that is no object takes the place of all; NULL: no change.
+Returns the target as it is then.
+Sends nothing.';
+
+CREATE FUNCTION flex_configuration_merge(
+	patch jsonb,
+	date_updated timestamptz DEFAULT NULL)
+RETURNS flex_configuration
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE COST 2000
+SET search_path = pg_catalog, pg_temp
+AS $merge$
+#variable_conflict use_variable
+DECLARE
+	seen @extschema@.flex_configuration;
+	members jsonb;
+	stranger text;
+	body jsonb;
+	result @extschema@.flex_configuration;
+BEGIN
+	IF pg_catalog.jsonb_typeof(patch) IS DISTINCT FROM 'object' OR patch = '{}' OR patch ? 'account_sid' THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'invalid value for argument "patch"',
+			DETAIL = 'flex_configuration_merge expects an object of the members to change, without account_sid.';
+	END IF;
+	SELECT c.* INTO seen FROM @extschema@.flex_configuration_fetch() AS c;
+	members := to_jsonb(seen);
+	SELECT name INTO stranger FROM jsonb_object_keys(patch) AS name WHERE NOT members ? name ORDER BY name LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+			MESSAGE = format('the configuration has no member "%s" that flex_api knows', stranger),
+			HINT = 'flex_configuration_update sends any member, replacing it whole.';
+	END IF;
+	IF seen.date_updated IS DISTINCT FROM date_updated AND date_updated IS NOT NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'serialization_failure', MESSAGE = 'the configuration has been changed meanwhile',
+			DETAIL = format('It was updated at %s, not at %s.', seen.date_updated, date_updated),
+			HINT = 'Fetch the configuration, and decide again.';
+	END IF;
+	-- A member cannot be removed: a null is sent for it.  Those that the patch does not name are not sent at all.
+	SELECT jsonb_object_agg(name, coalesce(merged -> name, 'null')) INTO body
+	FROM @extschema@.flex_json_merge_patch(members, patch) AS merged, jsonb_object_keys(patch) AS name;
+	SELECT c.* INTO result
+	FROM @extschema@.flex_configuration_update(body || jsonb_build_object('account_sid', seen.account_sid)) AS c;
+	RETURN result;
+END $merge$;
+
+COMMENT ON FUNCTION flex_configuration_merge(jsonb, timestamptz) IS
+'Changes members of the configuration deep inside: fetches it, merges, and sends the members that the patch names.
+patch: an object of the members to change, by their names in flex_configuration, merged as flex_json_merge_patch does; an
+array is replaced. A null for a member of the configuration itself is sent as null; deeper down it removes a member.
+date_updated: refuse if the configuration has another date_updated by now (in seconds) than when you read it; NULL: any.
+Returns the configuration as it is afterwards. The caller needs EXECUTE on flex_configuration_fetch,
+flex_configuration_update and flex_json_merge_patch, too.
+Errors: 22023 for a patch that cannot be merged, 40001 when date_updated is another; when somebody changes the
+configuration between its two requests, the service refuses the second one with its code 45102 in the DETAIL if it notices:
+it has no condition that could be sent along. Then nothing was changed; call again.
+Call it in FROM: SELECT (flex_configuration_merge(...)).* calls it once a column.';
+
+REVOKE EXECUTE ON FUNCTION flex_webhook_is_authentic(text, jsonb, text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_webhook_body_is_authentic(text, bytea, text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_access_token(text, text, jsonb, interval, timestamptz) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_json_merge_patch(jsonb, jsonb) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_configuration_merge(jsonb, timestamptz) FROM PUBLIC;

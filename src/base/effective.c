@@ -36,6 +36,7 @@ static struct
 } settings[] = {
 	{PREFIX "account_sid", &flex_settings.account_sid},
 	{PREFIX "auth_token", &flex_settings.auth_token},
+	{PREFIX "auth_token_previous", &flex_settings.auth_token_previous},
 	{PREFIX "api_key", &flex_settings.api_key},
 	{PREFIX "api_secret", &flex_settings.api_secret},
 	{PREFIX "edge", &flex_settings.edge},

@@ -93,6 +93,12 @@ show_auth_token(void)
 }
 
 static const char *
+show_auth_token_previous(void)
+{
+	return show_secret(flex_settings.auth_token_previous);
+}
+
+static const char *
 show_api_secret(void)
 {
 	return show_secret(flex_settings.api_secret);
@@ -284,6 +290,16 @@ static const StringSetting string_settings[] = {
 		.show = show_auth_token,
 		.brief = "Auth token of the account: a secret.",
 		.more = "Shown to superusers only. The credentials file is the safer place.",
+	},
+	{
+		.name = "flex_api.auth_token_previous",
+		.variable = &flex_settings.auth_token_previous,
+		.context = PGC_USERSET,
+		.flags = SECRET,
+		.check = check_secret,
+		.show = show_auth_token_previous,
+		.brief = "Auth token before the current one, which webhooks may still be signed with: a secret.",
+		.more = "Shown to superusers only. Set it while the token is rotated. No request is made with it.",
 	},
 	{
 		.name = "flex_api.api_key",

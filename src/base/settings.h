@@ -20,6 +20,7 @@ typedef struct Settings
 {
 	char *account_sid;
 	char *auth_token;
+	char *auth_token_previous;
 	char *api_key;
 	char *api_secret;
 	char *credentials_file;

@@ -167,16 +167,47 @@ next_line(FILE *file, StringInfo text, const Fault **fault)
 	return c != EOF || text->len > 0;
 }
 
+/* A copy of a credential in a context. */
+static Credential
+copy_credential(const Credential *credential, MemoryContext context)
+{
+	return (Credential){
+		.account = MemoryContextStrdup(context, credential->account),
+		.user = MemoryContextStrdup(context, credential->user),
+		.secret = MemoryContextStrdup(context, credential->secret),
+	};
+}
+
+/* Note a line that is the role's first of its kind, or the auth token that stands below the first. */
+static void
+note_secret(FileSecrets *secrets, const Line *line, bool *token_is_for_all)
+{
+	Credential *place = line->has_key ? &secrets->key : &secrets->token;
+
+	if (!line->has_key && place->secret != NULL)
+	{
+		if (line->is_for_all != *token_is_for_all || strcmp(line->credential.account, place->account) != 0)
+			return;
+		place = &secrets->token_before;
+	}
+	if (place->secret != NULL)
+		return;
+	*place = copy_credential(&line->credential, CurrentMemoryContext);
+	*token_is_for_all = line->has_key ? *token_is_for_all : line->is_for_all;
+}
+
 /*
  * The first line that fits, as with .pgpass, but an API key goes before an auth
  * token of the same role.  Where no account is asked for, lines for two accounts
- * are a fault.  Nothing of the other lines stays in memory.
+ * are a fault.  What signs is noted, too, where it is asked for.  Nothing of the
+ * other lines stays in memory.
  */
 static Credential
-search_lines(FILE *file, const char *account, const char *role, const Fault **fault)
+search_lines(FILE *file, const char *account, const char *role, const Fault **fault, FileSecrets *secrets)
 {
 	StringInfoData text;
 	Line found = {0};
+	bool token_is_for_all = false;
 
 	initStringInfo(&text);
 	/* One that grows leaves what it had behind. */
@@ -193,6 +224,8 @@ search_lines(FILE *file, const char *account, const char *role, const Fault **fa
 		explicit_bzero(text.data, text.maxlen);
 		if (!fits)
 			continue;
+		if (secrets != NULL)
+			note_secret(secrets, &line, &token_is_for_all);
 		is_first = found.credential.secret == NULL;
 		is_better_key = line.has_key && !found.has_key && line.is_for_all == found.is_for_all;
 		if (!is_first && strcmp(found.credential.account, line.credential.account) != 0)
@@ -220,7 +253,8 @@ raise_unreadable(const char *action, const char *path)
  * exchanged.
  */
 static Credential
-read_opened(FILE *file, const char *path, const char *account, const char *role, struct stat *status)
+read_opened(FILE *file, const char *path, const char *account, const char *role, struct stat *status,
+			FileSecrets *secrets)
 {
 	const Fault *fault = NULL;
 	Credential found;
@@ -228,7 +262,7 @@ read_opened(FILE *file, const char *path, const char *account, const char *role,
 	if (fstat(fileno(file), status) != 0)
 		raise_unreadable("open", path);
 	check_file(status, path);
-	found = search_lines(file, account, role, &fault);
+	found = search_lines(file, account, role, &fault, secrets);
 	/* What it has not said could be another line for the role. */
 	if (ferror(file) || fault != NULL)
 		flex_credential_erase(&found);
@@ -244,7 +278,7 @@ read_opened(FILE *file, const char *path, const char *account, const char *role,
  * raised: a sender catches that, and its transaction goes on.
  */
 static Credential
-read_file(const char *path, const char *account, const char *role, struct stat *status)
+read_file(const char *path, const char *account, const char *role, struct stat *status, FileSecrets *secrets)
 {
 	FILE *file;
 	char buffer[BUFSIZ];
@@ -260,7 +294,7 @@ read_file(const char *path, const char *account, const char *role, struct stat *
 	setvbuf(file, buffer, _IOFBF, sizeof(buffer));
 	PG_TRY();
 	{
-		found = read_opened(file, path, account, role, status);
+		found = read_opened(file, path, account, role, status, secrets);
 	}
 	PG_FINALLY();
 	{
@@ -285,17 +319,6 @@ forget_kept(void)
 	pfree(kept.account);
 	pfree(kept.path);
 	memset(&kept, 0, sizeof(kept));
-}
-
-/* A copy of a credential in a context. */
-static Credential
-copy_credential(const Credential *credential, MemoryContext context)
-{
-	return (Credential){
-		.account = MemoryContextStrdup(context, credential->account),
-		.user = MemoryContextStrdup(context, credential->user),
-		.secret = MemoryContextStrdup(context, credential->secret),
-	};
 }
 
 /* True when the kept line answers this question and the file is as it was. */
@@ -326,7 +349,7 @@ flex_credentials_file_find(const char *path, Oid role_id, const char *account)
 	if (kept_is_good(path, account, role))
 		return copy_credential(&kept.credential, CurrentMemoryContext);
 	forget_kept();
-	found = read_file(path, account, role, &status);
+	found = read_file(path, account, role, &status, NULL);
 	if (found.secret == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("the credentials file has no line for role \"%s\"%s%s%s", role,
@@ -342,4 +365,19 @@ flex_credentials_file_find(const char *path, Oid role_id, const char *account)
 	kept.file = status;
 	kept.credential = copy_credential(&found, TopMemoryContext);
 	return found;
+}
+
+/*
+ * The same of what signs: secrets that the file does not have are NULL.  It is read
+ * each time, since a kept line would have one of them only.
+ */
+void
+flex_credentials_file_secrets(const char *path, Oid role_id, const char *account, FileSecrets *secrets)
+{
+	struct stat status;
+	Credential found;
+
+	memset(secrets, 0, sizeof(*secrets));
+	found = read_file(path, account, GetUserNameFromId(role_id, false), &status, secrets);
+	flex_credential_erase(&found);
 }

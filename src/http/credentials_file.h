@@ -13,7 +13,16 @@ typedef struct Credential
 	char *secret;  /* the auth token or the key's secret; NULL: there is no credential */
 } Credential;
 
+/* What signs: all that the file has for a role besides the line that its calls use. */
+typedef struct FileSecrets
+{
+	Credential key;          /* its first API key */
+	Credential token;        /* its first auth token */
+	Credential token_before; /* the second, of the same account and role */
+} FileSecrets;
+
 extern Credential flex_credentials_file_find(const char *path, Oid role_id, const char *account);
+extern void flex_credentials_file_secrets(const char *path, Oid role_id, const char *account, FileSecrets *secrets);
 extern void flex_credential_erase(Credential *credential);
 
 #endif /* FLEX_CREDENTIALS_FILE_H */

@@ -3,7 +3,7 @@
  *		Where a request goes, and as whom, from the settings.
  *
  * An endpoint is made once per request, and nothing else in http/ asks the settings
- * for an address, a proxy, the file of authorities or a secret.  What another source
+ * for an address, a proxy, the file of authorities or a secret to send.  What another source
  * will give (a server and its user mappings) becomes an Endpoint, too, here.
  *
  * Of the credentials, those set in the session go before the file's.

@@ -259,6 +259,7 @@ sub shown_default
 # words are ours, and installed.sql tells whether there is such a setting.
 my %secrets = (
 	'flex_api.auth_token' => [ user => 'Auth token of the account. Its value is shown to superusers only; flex_api.credentials_file is the safer place.' ],
+	'flex_api.auth_token_previous' => [ user => 'Auth token before the current one, which webhooks may still be signed with while it is rotated. Its value is shown to superusers only.' ],
 	'flex_api.api_secret' => [ user => 'Secret of the API key. Its value is shown to superusers only; flex_api.credentials_file is the safer place.' ],
 	'flex_api.proxy' => [ superuser => "URL of the proxy that requests go through, with its password if need be; the environment's proxies are never used." ]);
 

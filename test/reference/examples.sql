@@ -136,6 +136,14 @@ FROM flex_configuration_fetch() AS before,
        'account_sid', before.account_sid,
        'ui_attributes', before.ui_attributes || '{"theme": "dark"}')) AS updated;
 
+-- -- flex_configuration_merge
+-- A member deep inside is changed, another removed; all others stay.
+SELECT ui_attributes
+FROM flex_configuration_merge('{"ui_attributes": {"colorTheme": {"baseName": "GreyLight", "overrides": null}}}');
+
+-- -- flex_json_merge_patch
+SELECT flex_json_merge_patch('{"colour": "grey", "size": {"width": 3, "depth": 1}}', '{"size": {"depth": null, "height": 2}}');
+
 -- -- flex_provisioning_status_fetch
 SELECT status FROM flex_provisioning_status_fetch();
 
@@ -318,6 +326,30 @@ SELECT flex_insights_question_delete(:'question');
 
 -- -- flex_insights_category_delete
 SELECT flex_insights_category_delete(:'category');
+
+-- == Webhooks
+-- Whether what has come in is Twilio's. The database receives nothing itself: a web server, or PostgREST, asks these.
+-- The URL is the one that Twilio was given; behind a proxy that changes scheme or host it has to be put together again.
+
+-- -- flex_webhook_is_authentic
+SELECT flex_webhook_is_authentic(
+         url        => 'https://flex.example/webhooks?tenant=1',
+         parameters => '{"EventType": "onMessageAdded", "Body": "Hello"}',
+         signature  => '87GxcoPISQvgrqZreTL74pN+VS4=');
+
+-- -- flex_webhook_body_is_authentic
+SELECT flex_webhook_body_is_authentic(
+         url       => 'https://flex.example/events?bodySHA256=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad',
+         body      => 'abc',
+         signature => NULL);
+
+-- == Access tokens
+-- With these a browser or an app reaches Twilio itself, as the customer or the agent that they name. They are signed
+-- with the secret of an API key, which never leaves the server.
+
+-- -- flex_access_token
+SELECT chat.conversation_sid, flex_access_token(chat.identity, c.chat_service_instance_sid, ttl => '2 hours') AS token
+FROM flex_configuration_fetch() AS c, flex_webchat_create('IGaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa') AS chat;
 
 -- == Legacy: flows
 -- Programmable Chat ended for Flex UI 1.x on 2026-06-01. These functions, those for [channels](#legacy-channels) and those for

@@ -6,7 +6,7 @@ SELECT json_build_object(
 			'type', vartype, 'values', enumvals, 'context', context, 'what', short_desc, 'more', extra_desc) ORDER BY name COLLATE "C")
 		FROM pg_settings WHERE name LIKE 'flex\_api.%'),
 	'secrets', (
-		SELECT json_agg(name) FROM unnest(ARRAY['flex_api.auth_token', 'flex_api.api_secret', 'flex_api.proxy']) AS name
+		SELECT json_agg(name) FROM unnest(ARRAY['flex_api.auth_token', 'flex_api.auth_token_previous', 'flex_api.api_secret', 'flex_api.proxy']) AS name
 		WHERE current_setting(name, true) IS NOT NULL),
 	'functions', (
 		SELECT json_agg(json_build_object('name', proname, 'kind', prokind, 'result', pg_get_function_result(p.oid),

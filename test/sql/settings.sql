@@ -127,6 +127,7 @@ SET flex_api.account_sid = :'account';
 
 -- Who may set what, and see the secrets
 SET flex_api.auth_token = 's3cret token';
+SET flex_api.auth_token_previous = 's3cret before';
 SET flex_api.api_secret = 's3cret secret';
 SET flex_api.proxy = 'http://user:s3cret@127.0.0.1:1';
 SET client_min_messages = warning;
@@ -142,14 +143,14 @@ BEGIN
 EXCEPTION WHEN insufficient_privilege THEN
 	current_setting := SQLSTATE;
 END $$;
-SELECT name, see.* FROM unnest(ARRAY['auth_token', 'api_secret', 'proxy']) AS name, pg_temp.see('flex_api.' || name);
+SELECT name, see.* FROM unnest(ARRAY['auth_token', 'auth_token_previous', 'api_secret', 'proxy']) AS name, pg_temp.see('flex_api.' || name);
 SHOW flex_api.auth_token;
 SET ROLE regress_flex_api_reader;
-SELECT name, see.* FROM unnest(ARRAY['auth_token', 'api_secret', 'proxy', 'account_sid']) AS name, pg_temp.see('flex_api.' || name);
+SELECT name, see.* FROM unnest(ARRAY['auth_token', 'auth_token_previous', 'api_secret', 'proxy', 'account_sid']) AS name, pg_temp.see('flex_api.' || name);
 SHOW flex_api.auth_token;
 SELECT * FROM pg_show_all_settings() AS s WHERE s::text ~ 's3cret';
 SET ROLE regress_flex_api_plain;
-SELECT name, see.* FROM unnest(ARRAY['auth_token', 'api_secret', 'proxy', 'account_sid']) AS name, pg_temp.see('flex_api.' || name);
+SELECT name, see.* FROM unnest(ARRAY['auth_token', 'auth_token_previous', 'api_secret', 'proxy', 'account_sid']) AS name, pg_temp.see('flex_api.' || name);
 \set VERBOSITY sqlstate
 SHOW flex_api.auth_token;
 SHOW flex_api.proxy;

@@ -254,7 +254,7 @@ sub check_reading
 	my $eve = session('eve');
 
 	$eve->query("SELECT flex_request('GET', '/')");
-	foreach my $name (qw(auth_token api_secret))
+	foreach my $name (qw(auth_token auth_token_previous api_secret))
 	{
 		is($eve->value("SELECT set_config('flex_api.$name', 'eves-own', false)"), '********', "$when: set_config() of $name by a plain role");
 		is($eve->value("SHOW flex_api.$name"), '********', '... SHOW hides it');

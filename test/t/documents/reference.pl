@@ -18,7 +18,8 @@ use Test::More;
 
 my $reference = "$FindBin::RealBin/../../reference";
 my $simulator = FlexApi::Simulator->new;
-my $node = FlexApi::node('reference', $simulator, "flex_api.timeout = '10s'", "shared_preload_libraries = 'flex_api'");
+my $node = FlexApi::node('reference', $simulator, "flex_api.timeout = '10s'",
+	"flex_api.api_key = '$FlexApi::KEY'", "flex_api.api_secret = '$FlexApi::SECRET'", "shared_preload_libraries = 'flex_api'");
 my $page = PostgreSQL::Test::Utils::slurp_file("$FindBin::RealBin/../../../sql/REFERENCE.md");
 
 # The page, line by line: the first that differs is shown.

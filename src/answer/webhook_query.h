@@ -1,0 +1,11 @@
+/*
+ * webhook_query.h
+ *		The query of a webhook's URL, taken apart and written anew.
+ */
+#ifndef FLEX_WEBHOOK_QUERY_H
+#define FLEX_WEBHOOK_QUERY_H
+
+extern char *flex_webhook_query_value(const char *url, const char *name);
+extern char *flex_webhook_query_rewritten(const char *url);
+
+#endif /* FLEX_WEBHOOK_QUERY_H */

@@ -1,0 +1,12 @@
+/*
+ * webhook_url.h
+ *		The forms in which the service may have signed a webhook's URL.
+ */
+#ifndef FLEX_WEBHOOK_URL_H
+#define FLEX_WEBHOOK_URL_H
+
+#define FLEX_WEBHOOK_URL_FORMS 6
+
+extern int flex_webhook_url_forms(const char *url, char *forms[FLEX_WEBHOOK_URL_FORMS]);
+
+#endif /* FLEX_WEBHOOK_URL_H */

@@ -1,0 +1,109 @@
+/*
+ * access_token.c
+ *		SQL entry point that makes the token with which a browser or an app joins a
+ *		conversation, as the customer or the agent that it names.
+ *
+ * It is signed with the API key's secret, which never leaves the server: nothing
+ * is sent, and the service learns of the token when it is used.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "base/compat.h"
+#include "base/effective.h"
+#include "base/json_web_token.h"
+#include "entry/declaration.h"
+#include "http/signing.h"
+#include "request/access_claims.h"
+
+PG_FUNCTION_INFO_V1(flex_api_access_token);
+
+enum
+{
+	ARGUMENT_IDENTITY,
+	ARGUMENT_CHAT_SERVICE_SID,
+	ARGUMENT_GRANTS,
+	ARGUMENT_TTL,
+	ARGUMENT_VALID_FROM
+};
+
+/* Read the arguments; NULL leaves one out. */
+static void
+read_arguments(FunctionCallInfo fcinfo, AccessClaims *claims)
+{
+	static const Interval hour = {.time = USECS_PER_HOUR};
+	const Interval *ttl = PG_ARGISNULL(ARGUMENT_TTL) ? &hour : PG_GETARG_INTERVAL_P(ARGUMENT_TTL);
+
+	if (PG_ARGISNULL(ARGUMENT_IDENTITY))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("argument \"identity\" must not be null"),
+						errdetail("flex_access_token cannot be called without it.")));
+	claims->identity = text_to_cstring(PG_GETARG_TEXT_PP(ARGUMENT_IDENTITY));
+	if (!PG_ARGISNULL(ARGUMENT_CHAT_SERVICE_SID))
+		claims->chat_service_sid = text_to_cstring(PG_GETARG_TEXT_PP(ARGUMENT_CHAT_SERVICE_SID));
+	if (!PG_ARGISNULL(ARGUMENT_GRANTS))
+		claims->grants = PG_GETARG_JSONB_P(ARGUMENT_GRANTS);
+	claims->issued_at = flex_access_time(GetCurrentTimestamp(), "now");
+	claims->expires_at = claims->issued_at + flex_access_lifetime(ttl);
+	if (!PG_ARGISNULL(ARGUMENT_VALID_FROM))
+		claims->valid_from = flex_access_time(PG_GETARG_TIMESTAMPTZ(ARGUMENT_VALID_FROM), "valid_from");
+}
+
+/* The token for a call. */
+static char *
+make_token(FunctionCallInfo fcinfo)
+{
+	AccessClaims claims = {0};
+	SigningKey key;
+	const char *region = flex_effective_string(&flex_settings.region);
+	char *token;
+	char *header = "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"cty\":\"twilio-fpa;v=1\"}";
+
+	read_arguments(fcinfo, &claims);
+	flex_access_claims_check(&claims);
+	key = flex_signing_key(GetUserId());
+	claims.key = key.sid;
+	claims.account = key.account;
+	/* A region is a label of a host name: letters, digits and hyphens. */
+	if (flex_setting_is_set(region))
+		header = psprintf("{\"alg\":\"HS256\",\"typ\":\"JWT\",\"cty\":\"twilio-fpa;v=1\",\"twr\":\"%s\"}", region);
+	token = flex_json_web_token(header, flex_access_claims_json(&claims), key.secret);
+	flex_signing_erase(key.secret);
+	return token;
+}
+
+/* flex_access_token(identity, chat_service_sid, grants, ttl, valid_from); see the file's head. */
+PGDLLEXPORT Datum
+flex_api_access_token(PG_FUNCTION_ARGS)
+{
+	static const EntryPoint entry = {
+		.result = TEXTOID,
+		.count = 5,
+		.types = {TEXTOID, TEXTOID, JSONBOID, INTERVALOID, TIMESTAMPTZOID},
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext work = AllocSetContextCreate(caller, "flex_api access token", ALLOCSET_DEFAULT_SIZES);
+	volatile Datum result = (Datum) 0;
+
+	flex_declaration_check(fcinfo, &entry);
+	MemoryContextSwitchTo(work);
+	PG_TRY();
+	{
+		char *token = make_token(fcinfo);
+
+		MemoryContextSwitchTo(caller);
+		result = CStringGetTextDatum(token);
+	}
+	PG_FINALLY();
+	{
+		MemoryContextSwitchTo(caller);
+		MemoryContextDelete(work);
+	}
+	PG_END_TRY();
+	PG_RETURN_DATUM(result);
+}

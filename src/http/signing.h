@@ -1,0 +1,22 @@
+/*
+ * signing.h
+ *		The secrets that sign, and are never sent.
+ */
+#ifndef FLEX_SIGNING_H
+#define FLEX_SIGNING_H
+
+#define FLEX_MOST_TOKENS 2
+
+/* An API key with its account; all palloc'd. */
+typedef struct SigningKey
+{
+	char *sid;
+	char *secret;
+	char *account;
+} SigningKey;
+
+extern void flex_signing_tokens(Oid role, char *tokens[FLEX_MOST_TOKENS + 1]);
+extern SigningKey flex_signing_key(Oid role);
+extern void flex_signing_erase(char *secret);
+
+#endif /* FLEX_SIGNING_H */

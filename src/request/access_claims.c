@@ -1,0 +1,159 @@
+/*
+ * access_claims.c
+ *		What an access token says: the arguments of flex_access_token() become the
+ *		claims of a JSON Web Token.
+ *
+ * Their names and forms are those of Twilio's page "Access Tokens"
+ * (twilio.com/docs/iam/access-tokens) and of the official Node client (6.2.0).
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "utils/json.h"
+#include "utils/timestamp.h"
+
+#include "base/encoding.h"
+#include "request/access_claims.h"
+#include "request/arguments.h"
+
+#define FUNCTION "flex_access_token"
+#define SID_LENGTH 34
+#define MOST_SECONDS (24 * 60 * 60) /* that the service lets a token live */
+#define RANDOM_BYTES 8
+
+/* The seconds of an interval that a token may live.  Raises 22023 for any other; a month has 30 days. */
+int64
+flex_access_lifetime(const Interval *interval)
+{
+	double seconds = interval->month * (double) (DAYS_PER_MONTH * SECS_PER_DAY) +
+					 interval->day * (double) SECS_PER_DAY + interval->time / (double) USECS_PER_SEC;
+
+	if (!(seconds >= 1 && seconds <= MOST_SECONDS))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid value for argument \"ttl\""),
+						errdetail(FUNCTION " expects an interval from 1 second to 24 hours.")));
+	return (int64) seconds;
+}
+
+/* A time in seconds of the Unix epoch; raises 22023 for an infinite one. */
+int64
+flex_access_time(TimestampTz time, const char *argument)
+{
+	const int64 epoch = (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY;
+
+	if (TIMESTAMP_NOT_FINITE(time))
+		flex_argument_refuse(FUNCTION, argument, time < 0 ? "-infinity" : "infinity", false, "a finite time");
+	return time / USECS_PER_SEC - (time % USECS_PER_SEC < 0 ? 1 : 0) + epoch;
+}
+
+/* Raise 22023 for grants that are no object of objects, or say again what other arguments say. */
+static void
+check_grants(const AccessClaims *claims)
+{
+	static const char expected[] = "an object of objects, such as {\"voice\": {\"incoming\": {\"allow\": true}}}";
+	JsonbIterator *iterator;
+	JsonbValue key;
+	JsonbValue value;
+
+	if (!JB_ROOT_IS_OBJECT(claims->grants))
+		flex_argument_refuse(FUNCTION, "grants", flex_argument_json(claims->grants), false, expected);
+	iterator = JsonbIteratorInit(&claims->grants->root);
+	(void) JsonbIteratorNext(&iterator, &key, true);
+	while (JsonbIteratorNext(&iterator, &key, true) == WJB_KEY)
+	{
+		char *name = pnstrdup(key.val.string.val, key.val.string.len);
+
+		(void) JsonbIteratorNext(&iterator, &value, true);
+		if (strcmp(name, "identity") == 0)
+			flex_argument_refuse(FUNCTION, "grants", name, false, "no identity in it: that is an argument of its own");
+		if (strcmp(name, "chat") == 0 && claims->chat_service_sid != NULL)
+			flex_argument_refuse(FUNCTION, "grants", name, false,
+								 "either a chat in it, with its service_sid, or the argument chat_service_sid");
+		if (value.type != jbvBinary || !JsonContainerIsObject(value.val.binary.data))
+			flex_argument_refuse(FUNCTION, "grants", name, false, expected);
+	}
+}
+
+/* Raise 22023 for what no token can say. */
+void
+flex_access_claims_check(const AccessClaims *claims)
+{
+	const char *sid = claims->chat_service_sid;
+
+	if (claims->identity[0] == '\0')
+		flex_argument_refuse(FUNCTION, "identity", claims->identity, false, "a name that is not empty");
+	if (sid != NULL && (strlen(sid) != SID_LENGTH || strncmp(sid, "IS", 2) != 0 ||
+						strspn(sid + 2, "0123456789abcdefABCDEF") != SID_LENGTH - 2))
+		flex_argument_refuse(FUNCTION, "chat_service_sid", sid, false, "a SID: \"IS\" and 32 hexadecimal digits");
+	if (claims->grants != NULL)
+		check_grants(claims);
+	if (claims->valid_from >= claims->expires_at)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid value for argument \"valid_from\""),
+						errdetail(FUNCTION " expects a time before the token's end, which \"ttl\" counts from now.")));
+}
+
+/* Append a member that is a string. */
+static void
+append_string(StringInfo json, const char *name, const char *value)
+{
+	appendStringInfo(json, "\"%s\":", name);
+	escape_json(json, value);
+}
+
+/* Append an id that no other token has: the key's SID, the time, and random digits. */
+static void
+append_id(StringInfo json, const AccessClaims *claims)
+{
+	uint8 bytes[RANDOM_BYTES];
+	StringInfoData id;
+
+	if (!pg_strong_random(bytes, sizeof(bytes)))
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random bytes for a token")));
+	initStringInfo(&id);
+	appendStringInfo(&id, "%s-" INT64_FORMAT "-", claims->key, claims->issued_at);
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		appendStringInfo(&id, "%02x", bytes[i]);
+	append_string(json, "jti", id.data);
+}
+
+/* Append the grants: identity, chat, and what else is given. */
+static void
+append_grants(StringInfo json, const AccessClaims *claims)
+{
+	appendStringInfoString(json, ",\"grants\":{");
+	append_string(json, "identity", claims->identity);
+	if (claims->chat_service_sid != NULL)
+	{
+		appendStringInfoString(json, ",\"chat\":{");
+		append_string(json, "service_sid", claims->chat_service_sid);
+		appendStringInfoChar(json, '}');
+	}
+	if (claims->grants != NULL && JB_ROOT_COUNT(claims->grants) > 0)
+	{
+		/* An object's text without its first brace, and with its last, which is ours, too. */
+		appendStringInfoChar(json, ',');
+		appendStringInfoString(json, flex_argument_json(claims->grants) + 1);
+	}
+	else
+		appendStringInfoChar(json, '}');
+}
+
+/* The claims as JSON, in UTF-8; they must have been checked. */
+char *
+flex_access_claims_json(const AccessClaims *claims)
+{
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	append_id(&json, claims);
+	append_grants(&json, claims);
+	if (claims->valid_from != 0)
+		appendStringInfo(&json, ",\"nbf\":" INT64_FORMAT, claims->valid_from);
+	appendStringInfo(&json, ",\"iat\":" INT64_FORMAT ",\"exp\":" INT64_FORMAT ",", claims->issued_at,
+					 claims->expires_at);
+	append_string(&json, "iss", claims->key);
+	appendStringInfoChar(&json, ',');
+	append_string(&json, "sub", claims->account);
+	appendStringInfoChar(&json, '}');
+	return flex_text_to_wire(json.data, "claims");
+}
