@@ -196,6 +196,15 @@ note_secret(FileSecrets *secrets, const Line *line, bool *token_is_for_all)
 	*token_is_for_all = line->has_key ? *token_is_for_all : line->is_for_all;
 }
 
+/* Leave nothing of what signs in memory. */
+static void
+erase_secrets(FileSecrets *secrets)
+{
+	flex_credential_erase(&secrets->key);
+	flex_credential_erase(&secrets->token);
+	flex_credential_erase(&secrets->token_before);
+}
+
 /*
  * The first line that fits, as with .pgpass, but an API key goes before an auth
  * token of the same role.  Where no account is asked for, lines for two accounts
@@ -265,7 +274,11 @@ read_opened(FILE *file, const char *path, const char *account, const char *role,
 	found = search_lines(file, account, role, &fault, secrets);
 	/* What it has not said could be another line for the role. */
 	if (ferror(file) || fault != NULL)
+	{
 		flex_credential_erase(&found);
+		if (secrets != NULL)
+			erase_secrets(secrets);
+	}
 	if (ferror(file))
 		raise_unreadable("read", path);
 	if (fault != NULL)
