@@ -8,6 +8,7 @@
  * Requests: none is sent before the first row is asked for, and none for rows
  * beyond most_rows.  With look_ahead a page is asked for when the one before it
  * has come, before its rows are made: the service and the wire work while we do.
+ * That is for a caller who reads on at once, since flex_api.timeout runs meanwhile.
  * Without it, a page is asked for when its first row is.
  *
  * Memory: the iterator has a context of its own, in the one that was current when
