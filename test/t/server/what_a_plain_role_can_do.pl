@@ -32,7 +32,7 @@ my %SEQUENCES = ();
 my %TYPES = ();
 
 # Settings that everybody may set, for own sessions.
-my %SETTINGS = map { ("flex_api.$_" => 1) } qw(account_sid auth_token api_key api_secret edge region connect_timeout timeout
+my %SETTINGS = map { ("flex_api.$_" => 1) } qw(account_sid auth_token auth_token_previous api_key api_secret edge region connect_timeout timeout
   max_retries max_response_size concurrency unrepresentable);
 
 # Settings whose value everybody may read, whoever has set it.
@@ -307,7 +307,7 @@ my @members = members();
 cmp_ok(scalar(grep { $_->{catalog} eq 'pg_proc' } @members), '>=', 80, 'the extension\'s routines are tried');
 cmp_ok(scalar(grep { $_->{catalog} eq 'pg_class' } @members), '>=', 4, '... and its relations');
 my @known_again = grep { set_to_something($super, $_) } settings();
-is_deeply([ grep { !$SHOWN{$_} } @known_again ], [ map { "flex_api.$_" } qw(api_secret auth_token proxy) ],
+is_deeply([ grep { !$SHOWN{$_} } @known_again ], [ map { "flex_api.$_" } qw(api_secret auth_token auth_token_previous proxy) ],
 	'there are settings that are hidden, and would be known if they were shown');
 $super->value('DISCARD ALL');
 none('a plain role can do what the tables say, and nothing else', complaints());
