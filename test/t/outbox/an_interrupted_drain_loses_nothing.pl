@@ -91,6 +91,8 @@ $simulator->clear_requests;
 $simulator->post('faults', { delay_ms => 20, times => -1 });
 $control->value(q{SELECT count(flex_enqueue('flex_webchat_create', jsonb_build_object('address_sid', 'IG00000000000000000000000000000001', 'identity', 'i' || g)))
 	FROM generate_series(1, 300) AS g});
+# A few at once, so that cancels come in the middle also where they come late.
+$drainer->value('SET flex_api.concurrency = 10');
 my $cancels = 0;
 foreach my $round (1 .. 200)
 {
@@ -110,6 +112,7 @@ ok(FlexApi::wait_until(sub {
 	return $control->value("SELECT count(*) FROM flex_outbox WHERE state = 'pending'") == 0;
 }), 'cancelled again and again, it comes to an end');
 cmp_ok($cancels, '>', 5, "$cancels cancels");
+$drainer->value('RESET flex_api.concurrency');
 is($control->value("SELECT count(*) FILTER (WHERE state IN ('succeeded', 'uncertain')) FROM flex_outbox"), 300, 'at any moment: each request has an end')
   or diag $control->value("SELECT string_agg(DISTINCT concat_ws(' ', state, error_code, error_message), ', ') FROM flex_outbox");
 my %times;
