@@ -12,9 +12,9 @@ LANGUAGE C STABLE PARALLEL SAFE ROWS 100;
 
 COMMENT ON FUNCTION flex_operations() IS
 'Lists the operations of the Flex API that have a function; sends nothing.
-Returns one row an operation. name: its function. method, path: of its requests; {Sid} stands for an argument.
+Returns one row per operation. name: its function. method, path: of its requests; {Sid} stands for an argument.
 repeatable: true when the request may be sent twice without harm, so that it is sent again when its answer is lost.
-rate: the published limit in requests a second an account; NULL where none is published with its unit.';
+rate: the published limit in requests per second and account; NULL where none is published with its unit.';
 
 CREATE TYPE flex_response AS (
 	status integer,
@@ -47,7 +47,7 @@ that the extension sends itself (Authorization, Host, Accept, Content-Type and w
 Returns status, headers and body of the answer; for a list''s further pages see flex_request_list.
 Errors: as with all functions: TW and the HTTP status, 08xxx for the network, 22023 for arguments.
 flex_enqueue sends it later: ''flex_request'' with these arguments; what it is answered and its headers are kept there.
-Call it in FROM: SELECT (flex_request(...)).* calls it once a column.';
+Call it in FROM: SELECT (flex_request(...)).* calls it once per column.';
 
 CREATE FUNCTION flex_request_list(
 	path text,
@@ -65,5 +65,5 @@ path: of the list, as in flex_request. parameters: sent in the query; without Pa
 member: name of the member that has the rows; NULL for the one that meta.key of the page names.
 max_rows: stop after so many; NULL for all, 0 sends nothing. headers: as in flex_request, sent for each page.
 The next page is the one that meta.next_page_url or meta.next_token tells, at the configured host.
-Returns one jsonb a row.
+Returns one jsonb per row.
 Errors: as with all lists: 08P01 where pages lead back to one that was read, or the member is no array.';

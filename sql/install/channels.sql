@@ -8,7 +8,7 @@
 --	  rates, their unit not stated: create 10, list 5, fetch 3, delete 10.
 --
 --	  Call them in FROM or LATERAL only: SELECT (flex_channel_create(...)).* calls the
---	  function once a column, and so creates eight channels.
+--	  function once per column, and so creates eight channels.
 --
 
 CREATE TYPE flex_channel AS (
@@ -65,7 +65,7 @@ long_lived: whether the channel is kept for the contact''s later conversations.
 Returns the channel; its task_sid is NULL where the flow''s integration type is studio or external.
 Errors: 22023 for an argument that cannot be valid, TW400 for one that the service refuses.
 Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_interaction_create.
-Call it in FROM: SELECT (flex_channel_create(...)).* calls it once a column.';
+Call it in FROM: SELECT (flex_channel_create(...)).* calls it once per column.';
 
 CREATE FUNCTION flex_channel_delete(
 	sid text)
@@ -105,6 +105,6 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
 COMMENT ON FUNCTION flex_channels_list(integer, bigint) IS
 'Lists the account''s chat channels.
 GET /v1/Channels
-page_size: rows a request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
-Returns one row a channel.
+page_size: rows per request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
+Returns one row per channel.
 Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_interaction_channels_list.';

@@ -5,7 +5,7 @@
 --
 --	  An update replaces a JSON member whole: fetch it, merge, and send the result. Call the
 --	  functions in FROM or LATERAL only: SELECT (flex_configuration_update(...)).* calls the
---	  function once a column, and so updates forty-nine times.
+--	  function once per column, and so updates forty-nine times.
 --
 
 CREATE TYPE flex_configuration AS (

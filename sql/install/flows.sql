@@ -13,7 +13,7 @@
 --	  priority; retry_count goes with studio and external.
 --
 --	  Call them in FROM or LATERAL only: SELECT (flex_flow_create(...)).* calls the
---	  function once a column, and so creates fourteen flows.
+--	  function once per column, and so creates fourteen flows.
 --
 
 CREATE TYPE flex_flow AS (
@@ -95,7 +95,7 @@ webhook is tried again, 0 to 3, 3 where nothing is said.
 Returns the flow.
 Errors: 22023 for an argument that cannot be valid, TW400 for one that the service refuses.
 Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_interaction_create.
-Call it in FROM: SELECT (flex_flow_create(...)).* calls it once a column.';
+Call it in FROM: SELECT (flex_flow_create(...)).* calls it once per column.';
 
 CREATE FUNCTION flex_flow_delete(
 	sid text)
@@ -183,6 +183,6 @@ COMMENT ON FUNCTION flex_flows_list(text, integer, bigint) IS
 'Lists the account''s Flex Flows.
 GET /v1/FlexFlows
 friendly_name: only flows of this name.
-page_size: rows a request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
-Returns one row a flow.
+page_size: rows per request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
+Returns one row per flow.
 Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_interaction_create.';

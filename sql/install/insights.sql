@@ -8,7 +8,7 @@
 --	  published documents call plain strings stay text.
 --
 --	  Call the functions in FROM or LATERAL only: SELECT (flex_insights_comment_create(...)).*
---	  calls the function once a column, and so makes twelve comments.
+--	  calls the function once per column, and so makes twelve comments.
 --
 
 CREATE TYPE flex_insights_assessment AS (
@@ -199,7 +199,7 @@ questionnaire_sid: SID of the questionnaire (GM...).
 authorization: value of the Authorization header, a secret; NULL sends the configured credentials.
 Returns the assessment.
 Errors: 22023 for an argument that cannot be valid, TW400 for one that the service refuses.
-Call it in FROM: SELECT (flex_insights_assessment_create(...)).* calls it once a column.';
+Call it in FROM: SELECT (flex_insights_assessment_create(...)).* calls it once per column.';
 
 CREATE FUNCTION flex_insights_assessment_update(
 	assessment_sid text,
@@ -234,8 +234,8 @@ COMMENT ON FUNCTION flex_insights_assessments_list(text, text, integer, bigint) 
 GET /v1/Insights/QualityManagement/Assessments
 segment_id: only those of this segment.
 authorization: value of the Authorization header, a secret; NULL sends the configured credentials.
-page_size: rows a request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
-Returns one row an assessment.';
+page_size: rows per request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
+Returns one row per assessment.';
 
 CREATE FUNCTION flex_insights_comment_create(
 	category_id text,
@@ -257,7 +257,7 @@ comment: the text. segment_id: the segment. agent_id: the agent. "offset": where
 authorization: value of the Authorization header, a secret; NULL sends the configured credentials.
 Returns the comment.
 Errors: TW400 for an argument that the service refuses.
-Call it in FROM: SELECT (flex_insights_comment_create(...)).* calls it once a column.';
+Call it in FROM: SELECT (flex_insights_comment_create(...)).* calls it once per column.';
 
 CREATE FUNCTION flex_insights_comment_tags_fetch(
 	"authorization" text DEFAULT NULL)
@@ -286,8 +286,8 @@ COMMENT ON FUNCTION flex_insights_comments_list(text, text, text, integer, bigin
 GET /v1/Insights/QualityManagement/Assessments/Comments
 segment_id: only those of this segment. agent_id: only those about this agent.
 authorization: value of the Authorization header, a secret; NULL sends the configured credentials.
-page_size: rows a request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
-Returns one row a comment.';
+page_size: rows per request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
+Returns one row per comment.';
 
 CREATE FUNCTION flex_insights_conversations_list(
 	segment_id text DEFAULT NULL,
@@ -303,8 +303,8 @@ COMMENT ON FUNCTION flex_insights_conversations_list(text, text, integer, bigint
 GET /v1/Insights/Conversations
 segment_id: only the conversation that this segment belongs to.
 authorization: value of the Authorization header, a secret; NULL sends the configured credentials.
-page_size: rows a request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
-Returns one row a conversation.';
+page_size: rows per request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
+Returns one row per conversation.';
 
 CREATE FUNCTION flex_insights_segments_list(
 	segment_id text DEFAULT NULL,
@@ -321,8 +321,8 @@ COMMENT ON FUNCTION flex_insights_segments_list(text, text[], text, integer, big
 GET /v1/Insights/Segments
 segment_id: only this segment. reservation_id: only those of these reservations, SIDs (WR...).
 authorization: value of the Authorization header, a secret; NULL sends the configured credentials.
-page_size: rows a request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
-Returns one row a segment.';
+page_size: rows per request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
+Returns one row per segment.';
 
 CREATE FUNCTION flex_insights_session_create(
 	"authorization" text DEFAULT NULL)
@@ -336,7 +336,7 @@ POST /v1/Insights/Session
 authorization: value of the Authorization header, a secret; NULL sends the configured credentials.
 Returns the session and the address that it is good for.
 Errors: TW401 or TW403 when the user may not use Insights.
-Call it in FROM: SELECT (flex_insights_session_create(...)).* calls it once a column.';
+Call it in FROM: SELECT (flex_insights_session_create(...)).* calls it once per column.';
 
 CREATE FUNCTION flex_insights_user_roles_fetch(
 	"authorization" text DEFAULT NULL)

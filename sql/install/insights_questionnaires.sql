@@ -9,7 +9,7 @@
 --	  token, in place of the configured credentials.
 --
 --	  Call the functions in FROM or LATERAL only: SELECT (flex_insights_question_create(...)).*
---	  calls the function once a column, and so makes ten questions.
+--	  calls the function once per column, and so makes ten questions.
 --
 
 CREATE TYPE flex_insights_answer_sets AS (
@@ -110,8 +110,8 @@ COMMENT ON FUNCTION flex_insights_categories_list(text, integer, bigint) IS
 'Lists the categories of questions.
 GET /v1/Insights/QualityManagement/Categories
 authorization: value of the Authorization header, a secret; NULL sends the configured credentials.
-page_size: rows a request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
-Returns one row a category.';
+page_size: rows per request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
+Returns one row per category.';
 
 CREATE FUNCTION flex_insights_category_create(
 	name text,
@@ -127,7 +127,7 @@ name: a name for it.
 authorization: value of the Authorization header, a secret; NULL sends the configured credentials.
 Returns the category.
 Errors: TW400 for a name that the service refuses.
-Call it in FROM: SELECT (flex_insights_category_create(...)).* calls it once a column.';
+Call it in FROM: SELECT (flex_insights_category_create(...)).* calls it once per column.';
 
 CREATE FUNCTION flex_insights_category_delete(
 	category_sid text,
@@ -179,7 +179,7 @@ allow_na: whether "not applicable" is an answer. description: what is meant by i
 authorization: value of the Authorization header, a secret; NULL sends the configured credentials.
 Returns the question.
 Errors: TW400 for an argument that the service refuses.
-Call it in FROM: SELECT (flex_insights_question_create(...)).* calls it once a column.';
+Call it in FROM: SELECT (flex_insights_question_create(...)).* calls it once per column.';
 
 CREATE FUNCTION flex_insights_question_delete(
 	question_sid text,
@@ -231,8 +231,8 @@ COMMENT ON FUNCTION flex_insights_questions_list(text[], text, integer, bigint) 
 GET /v1/Insights/QualityManagement/Questions
 category_sid: only those of these categories, SIDs (FY...).
 authorization: value of the Authorization header, a secret; NULL sends the configured credentials.
-page_size: rows a request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
-Returns one row a question.';
+page_size: rows per request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
+Returns one row per question.';
 
 CREATE FUNCTION flex_insights_questionnaire_create(
 	name text,
@@ -252,7 +252,7 @@ question_sids: its questions, SIDs (GE...).
 authorization: value of the Authorization header, a secret; NULL sends the configured credentials.
 Returns the questionnaire.
 Errors: TW400 for an argument that the service refuses.
-Call it in FROM: SELECT (flex_insights_questionnaire_create(...)).* calls it once a column.';
+Call it in FROM: SELECT (flex_insights_questionnaire_create(...)).* calls it once per column.';
 
 CREATE FUNCTION flex_insights_questionnaire_delete(
 	questionnaire_sid text,
@@ -317,5 +317,5 @@ COMMENT ON FUNCTION flex_insights_questionnaires_list(boolean, text, integer, bi
 GET /v1/Insights/QualityManagement/Questionnaires
 include_inactive: whether those that are not in use come too.
 authorization: value of the Authorization header, a secret; NULL sends the configured credentials.
-page_size: rows a request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
-Returns one row a questionnaire.';
+page_size: rows per request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
+Returns one row per questionnaire.';

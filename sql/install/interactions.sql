@@ -6,10 +6,10 @@
 --	  transfers between them. That the service accepts a request does not say that it
 --	  came off: a channel's status, error_code and error_message tell later. JSON
 --	  arguments (channel, routing, media_properties, routing_properties) are sent as
---	  strings. Published rate: 20 a second on each endpoint.
+--	  strings. Published rate: 20 per second on each endpoint.
 --
 --	  Call the functions in FROM or LATERAL only: SELECT (flex_interaction_create(...)).*
---	  calls the function once a column, and so starts seven interactions.
+--	  calls the function once per column, and so starts seven interactions.
 --
 
 CREATE TYPE flex_interaction AS (
@@ -151,8 +151,8 @@ Returns the interaction, which is accepted but not yet at work:
 see flex_interaction_channels_list for its channel''s status. The task''s attributes are a string in it that holds JSON:
 (routing #>> ''{properties,attributes}'')::jsonb.
 Errors: 22023 for an argument that cannot be valid, TW400
-for one that the service refuses, TW429 over 20 a second.
-Call it in FROM: SELECT (flex_interaction_create(...)).* calls it once a column.';
+for one that the service refuses, TW429 over 20 per second.
+Call it in FROM: SELECT (flex_interaction_create(...)).* calls it once per column.';
 
 CREATE FUNCTION flex_interaction_fetch(
 	sid text)
@@ -225,8 +225,8 @@ COMMENT ON FUNCTION flex_interaction_channels_list(text, integer, bigint) IS
 'Lists the channels of an interaction.
 GET /v1/Interactions/{InteractionSid}/Channels
 interaction_sid: the interaction''s SID (KD...).
-page_size: rows a request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
-Returns one row a channel, with its status.
+page_size: rows per request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
+Returns one row per channel, with its status.
 Errors: TW404 when there is no such interaction.';
 
 CREATE FUNCTION flex_interaction_invite_create(
@@ -246,7 +246,7 @@ routing: whom to invite: {"properties": {"workspace_sid": ..., "workflow_sid": .
 Returns the invite, which is sent but not yet accepted. The task''s attributes are a string in it that holds JSON:
 (routing #>> ''{properties,attributes}'')::jsonb.
 Errors: TW400 for routing that the service refuses, TW404 when there is no such channel.
-Call it in FROM: SELECT (flex_interaction_invite_create(...)).* calls it once a column.';
+Call it in FROM: SELECT (flex_interaction_invite_create(...)).* calls it once per column.';
 
 CREATE FUNCTION flex_interaction_invites_list(
 	interaction_sid text,
@@ -261,8 +261,8 @@ COMMENT ON FUNCTION flex_interaction_invites_list(text, text, integer, bigint) I
 'Lists the invites to a channel.
 GET /v1/Interactions/{InteractionSid}/Channels/{ChannelSid}/Invites
 interaction_sid: the interaction''s SID (KD...). channel_sid: the channel''s (UO...).
-page_size: rows a request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
-Returns one row an invite.
+page_size: rows per request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
+Returns one row per invite.
 Errors: TW404 when there is no such channel.';
 
 CREATE FUNCTION flex_interaction_participant_create(
@@ -285,7 +285,7 @@ media_properties: how to reach the participant, for instance
 routing_properties: {"task_sid": ..., "worker_sid": ..., "reservation_sid": ...}.
 Returns the participant.
 Errors: TW400 for properties that the service refuses, TW404 when there is no such channel.
-Call it in FROM: SELECT (flex_interaction_participant_create(...)).* calls it once a column.';
+Call it in FROM: SELECT (flex_interaction_participant_create(...)).* calls it once per column.';
 
 CREATE FUNCTION flex_interaction_participant_update(
 	interaction_sid text,
@@ -318,8 +318,8 @@ COMMENT ON FUNCTION flex_interaction_participants_list(text, text, integer, bigi
 'Lists the participants in a channel.
 GET /v1/Interactions/{InteractionSid}/Channels/{ChannelSid}/Participants
 interaction_sid: the interaction''s SID (KD...). channel_sid: the channel''s (UO...).
-page_size: rows a request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
-Returns one row a participant.
+page_size: rows per request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
+Returns one row per participant.
 Errors: TW404 when there is no such channel.';
 
 CREATE FUNCTION flex_interaction_transfer_create(
@@ -337,7 +337,7 @@ interaction_sid: the interaction''s SID (KD...). channel_sid: the channel''s (UO
 body: an object, sent as JSON. The published documents do not say which members it takes.
 Returns the transfer, whose status is active until it has completed or failed.
 Errors: TW400 for a body that the service refuses, TW404 when there is no such channel.
-Call it in FROM: SELECT (flex_interaction_transfer_create(...)).* calls it once a column.';
+Call it in FROM: SELECT (flex_interaction_transfer_create(...)).* calls it once per column.';
 
 CREATE FUNCTION flex_interaction_transfer_fetch(
 	interaction_sid text,

@@ -1,7 +1,7 @@
 -- The outbox: requests that triggers and scheduled jobs leave behind, sent
--- after their transaction has committed, by a background worker or by whoever
--- calls flex_outbox_drain().  Nobody but this extension's functions writes the
--- table; everybody sees the requests of his own.
+-- after their transaction has committed, by a background worker or by a session
+-- that calls flex_outbox_drain().  Only this extension's functions write the
+-- table; each role sees its own requests.
 
 -- No CHECKs: our functions alone write it, and the server would read the
 -- constraints' expressions anew for each of their statements, a fifth of the cost.
@@ -38,7 +38,7 @@ CREATE TABLE flex_outbox (
 	callback_attempts integer NOT NULL DEFAULT 0,
 	callback_error text,
 	sid text)
--- Every request is three row versions: leave room, and clean up early.
+-- Every request is three row versions: leave space in the pages, and clean up early.
 WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000,
 	autovacuum_vacuum_cost_delay = 0);
 
@@ -123,7 +123,7 @@ CREATE TABLE flex_outbox_activity (
 	last_drain_at timestamptz,
 	worker_pid integer);
 INSERT INTO flex_outbox_activity (last_drain_at) VALUES (NULL);
-COMMENT ON TABLE flex_outbox_activity IS 'One row: who sends this outbox''s requests.';
+COMMENT ON TABLE flex_outbox_activity IS 'One row: the background worker and the last drain of this outbox.';
 COMMENT ON COLUMN flex_outbox_activity.only_row IS 'True: keeps the table to one row.';
 COMMENT ON COLUMN flex_outbox_activity.last_drain_at IS 'Start of the last drain, to the minute; NULL: never.';
 COMMENT ON COLUMN flex_outbox_activity.worker_pid IS 'Process of the background worker that began last.';

@@ -7,7 +7,7 @@
 --	  Flex-Metadata, whose meaning the published documents do not tell.
 --
 --	  Call the functions in FROM or LATERAL only: SELECT (flex_plugin_release_create(...)).*
---	  calls the function once a column, and so makes five releases.
+--	  calls the function once per column, and so makes five releases.
 --
 
 CREATE TYPE flex_plugin_configuration AS (
@@ -134,7 +134,7 @@ plugins: the versions in it, each element the text of an object {"plugin_version
 flex_metadata: value of the Flex-Metadata header.
 Returns the configuration; flex_plugin_release_create puts it into force.
 Errors: TW400 for an argument that the service refuses.
-Call it in FROM: SELECT (flex_plugin_configuration_create(...)).* calls it once a column.';
+Call it in FROM: SELECT (flex_plugin_configuration_create(...)).* calls it once per column.';
 
 CREATE FUNCTION flex_plugin_configuration_fetch(
 	sid text,
@@ -163,8 +163,8 @@ COMMENT ON FUNCTION flex_plugin_configurations_list(text, integer, bigint) IS
 'Lists the account''s plugin configurations.
 GET /v1/PluginService/Configurations
 flex_metadata: value of the Flex-Metadata header.
-page_size: rows a request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
-Returns one row a configuration.';
+page_size: rows per request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
+Returns one row per configuration.';
 
 CREATE FUNCTION flex_configured_plugin_fetch(
 	configuration_sid text,
@@ -196,8 +196,8 @@ COMMENT ON FUNCTION flex_configured_plugins_list(text, text, integer, bigint) IS
 GET /v1/PluginService/Configurations/{ConfigurationSid}/Plugins
 configuration_sid: the configuration''s SID (FJ...).
 flex_metadata: value of the Flex-Metadata header.
-page_size: rows a request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
-Returns one row a plugin, with its version.
+page_size: rows per request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
+Returns one row per plugin, with its version.
 Errors: TW404 when there is no such configuration.';
 
 CREATE FUNCTION flex_plugin_release_create(
@@ -214,7 +214,7 @@ configuration_id: SID or version of the configuration.
 flex_metadata: value of the Flex-Metadata header.
 Returns the release.
 Errors: TW400 or TW404 when there is no such configuration.
-Call it in FROM: SELECT (flex_plugin_release_create(...)).* calls it once a column.';
+Call it in FROM: SELECT (flex_plugin_release_create(...)).* calls it once per column.';
 
 CREATE FUNCTION flex_plugin_release_fetch(
 	sid text,
@@ -243,5 +243,5 @@ COMMENT ON FUNCTION flex_plugin_releases_list(text, integer, bigint) IS
 'Lists the account''s releases.
 GET /v1/PluginService/Releases
 flex_metadata: value of the Flex-Metadata header.
-page_size: rows a request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
-Returns one row a release.';
+page_size: rows per request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
+Returns one row per release.';

@@ -8,7 +8,7 @@
 --	  header Flex-Metadata, whose meaning the published documents do not tell.
 --
 --	  Call the functions in FROM or LATERAL only: SELECT (flex_plugin_create(...)).* calls
---	  the function once a column, and so tries to create ten plugins.
+--	  the function once per column, and so tries to create ten plugins.
 --
 
 CREATE TYPE flex_plugin AS (
@@ -143,7 +143,7 @@ description: at most 500 characters.
 flex_metadata: value of the Flex-Metadata header.
 Returns the plugin.
 Errors: TW400 for an argument that the service refuses, TW409 for a name that is taken.
-Call it in FROM: SELECT (flex_plugin_create(...)).* calls it once a column.';
+Call it in FROM: SELECT (flex_plugin_create(...)).* calls it once per column.';
 
 CREATE FUNCTION flex_plugin_fetch(
 	sid text,
@@ -189,8 +189,8 @@ COMMENT ON FUNCTION flex_plugins_list(text, integer, bigint) IS
 'Lists the account''s plugins.
 GET /v1/PluginService/Plugins
 flex_metadata: value of the Flex-Metadata header.
-page_size: rows a request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
-Returns one row a plugin.';
+page_size: rows per request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
+Returns one row per plugin.';
 
 CREATE FUNCTION flex_plugin_version_archive(
 	plugin_sid text,
@@ -233,7 +233,7 @@ flex_metadata: value of the Flex-Metadata header.
 Returns the version.
 Errors: TW400 for an argument that the service refuses, TW404
 when there is no such plugin, TW409 for a version that exists.
-Call it in FROM: SELECT (flex_plugin_version_create(...)).* calls it once a column.';
+Call it in FROM: SELECT (flex_plugin_version_create(...)).* calls it once per column.';
 
 CREATE FUNCTION flex_plugin_version_fetch(
 	plugin_sid text,
@@ -265,6 +265,6 @@ COMMENT ON FUNCTION flex_plugin_versions_list(text, text, integer, bigint) IS
 GET /v1/PluginService/Plugins/{PluginSid}/Versions
 plugin_sid: the plugin''s SID (FP...).
 flex_metadata: value of the Flex-Metadata header.
-page_size: rows a request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
-Returns one row a version.
+page_size: rows per request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
+Returns one row per version.
 Errors: TW404 when there is no such plugin.';

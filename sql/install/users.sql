@@ -4,7 +4,7 @@
 --
 --	  The published API has no call to list users, so their SIDs must be known. Call the
 --	  functions in FROM or LATERAL only: SELECT (flex_user_update(...)).* calls the
---	  function once a column, and so updates fifteen times.
+--	  function once per column, and so updates fifteen times.
 --
 
 CREATE TYPE flex_user AS (

@@ -8,7 +8,7 @@
 --	  type. Published rates, their unit not stated: create 5, every other one 1.
 --
 --	  Call them in FROM or LATERAL only: SELECT (flex_web_channel_create(...)).* calls
---	  the function once a column, and so creates six channels.
+--	  the function once per column, and so creates six channels.
 --
 
 CREATE TYPE flex_web_channel AS (
@@ -52,7 +52,7 @@ the chat begins; JSON of at most 16 KB, sent as a string.
 Returns the channel.
 Errors: 22023 for an argument that cannot be valid, TW400 for one that the service refuses.
 Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_webchat_create.
-Call it in FROM: SELECT (flex_web_channel_create(...)).* calls it once a column.';
+Call it in FROM: SELECT (flex_web_channel_create(...)).* calls it once per column.';
 
 CREATE FUNCTION flex_web_channel_delete(
 	sid text)
@@ -108,6 +108,6 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
 COMMENT ON FUNCTION flex_web_channels_list(integer, bigint) IS
 'Lists the account''s web chat channels.
 GET /v1/WebChannels
-page_size: rows a request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
-Returns one row a channel.
+page_size: rows per request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
+Returns one row per channel.
 Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_webchat_create.';

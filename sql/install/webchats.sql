@@ -5,10 +5,10 @@
 --	  A web chat is a conversation that a guest user takes part in; the address that is
 --	  configured in Conversations says which Studio flow or webhook receives it. The
 --	  service has no call to fetch or list web chats: keep the conversation's SID.
---	  Published rate: 5 a second.
+--	  Published rate: 5 per second.
 --
 --	  Call it in FROM or LATERAL only: SELECT (flex_webchat_create(...)).* calls the
---	  function once a column, and so begins two chats.
+--	  function once per column, and so begins two chats.
 --
 
 CREATE TYPE flex_webchat AS (
@@ -45,5 +45,5 @@ the chat begins; JSON of at most 16 KB, sent as a string.
 identity: names the guest user, at most 256 characters: a pseudonym, no personal data such as an e-mail address.
 Returns the conversation''s SID and the guest''s identity.
 Errors: 22023 for an argument that cannot be valid; TW400 for one that the service
-refuses, such as an address that is not configured; TW429 over 5 a second.
-Call it in FROM: SELECT (flex_webchat_create(...)).* calls it once a column.';
+refuses, such as an address that is not configured; TW429 over 5 per second.
+Call it in FROM: SELECT (flex_webchat_create(...)).* calls it once per column.';

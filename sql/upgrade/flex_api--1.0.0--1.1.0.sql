@@ -77,7 +77,7 @@ that the extension sends itself (Authorization, Host, Accept, Content-Type and w
 Returns status, headers and body of the answer; for a list''s further pages see flex_request_list.
 Errors: as with all functions: TW and the HTTP status, 08xxx for the network, 22023 for arguments.
 flex_enqueue sends it later: ''flex_request'' with these arguments; what it is answered and its headers are kept there.
-Call it in FROM: SELECT (flex_request(...)).* calls it once a column.';
+Call it in FROM: SELECT (flex_request(...)).* calls it once per column.';
 
 CREATE FUNCTION flex_request_list(
 	path text,
@@ -95,7 +95,7 @@ path: of the list, as in flex_request. parameters: sent in the query; without Pa
 member: name of the member that has the rows; NULL for the one that meta.key of the page names.
 max_rows: stop after so many; NULL for all, 0 sends nothing. headers: as in flex_request, sent for each page.
 The next page is the one that meta.next_page_url or meta.next_token tells, at the configured host.
-Returns one jsonb a row.
+Returns one jsonb per row.
 Errors: as with all lists: 08P01 where pages lead back to one that was read, or the member is no array.';
 
 REVOKE EXECUTE ON FUNCTION flex_request_list(text, jsonb, text, bigint, jsonb) FROM PUBLIC;
@@ -125,8 +125,8 @@ Returns the interaction, which is accepted but not yet at work:
 see flex_interaction_channels_list for its channel''s status. The task''s attributes are a string in it that holds JSON:
 (routing #>> ''{properties,attributes}'')::jsonb.
 Errors: 22023 for an argument that cannot be valid, TW400
-for one that the service refuses, TW429 over 20 a second.
-Call it in FROM: SELECT (flex_interaction_create(...)).* calls it once a column.';
+for one that the service refuses, TW429 over 20 per second.
+Call it in FROM: SELECT (flex_interaction_create(...)).* calls it once per column.';
 COMMENT ON FUNCTION flex_interaction_invite_create(text, text, jsonb) IS
 'Invites an agent or a queue to a channel.
 POST /v1/Interactions/{InteractionSid}/Channels/{ChannelSid}/Invites
@@ -136,7 +136,7 @@ routing: whom to invite: {"properties": {"workspace_sid": ..., "workflow_sid": .
 Returns the invite, which is sent but not yet accepted. The task''s attributes are a string in it that holds JSON:
 (routing #>> ''{properties,attributes}'')::jsonb.
 Errors: TW400 for routing that the service refuses, TW404 when there is no such channel.
-Call it in FROM: SELECT (flex_interaction_invite_create(...)).* calls it once a column.';
+Call it in FROM: SELECT (flex_interaction_invite_create(...)).* calls it once per column.';
 COMMENT ON FUNCTION flex_webchat_create(text, text, text, text, jsonb, text) IS
 'Begins a web chat: creates a conversation with a guest user in it.
 POST /v2/WebChats
@@ -150,8 +150,8 @@ the chat begins; JSON of at most 16 KB, sent as a string.
 identity: names the guest user, at most 256 characters: a pseudonym, no personal data such as an e-mail address.
 Returns the conversation''s SID and the guest''s identity.
 Errors: 22023 for an argument that cannot be valid; TW400 for one that the service
-refuses, such as an address that is not configured; TW429 over 5 a second.
-Call it in FROM: SELECT (flex_webchat_create(...)).* calls it once a column.';
+refuses, such as an address that is not configured; TW429 over 5 per second.
+Call it in FROM: SELECT (flex_webchat_create(...)).* calls it once per column.';
 COMMENT ON COLUMN flex_configuration.integrations IS
 'The integrations, each with its settings (array of objects); config of each is a string that holds JSON.';
 COMMENT ON FUNCTION flex_configuration_update(jsonb) IS
@@ -182,7 +182,7 @@ long_lived: whether the channel is kept for the contact''s later conversations.
 Returns the channel; its task_sid is NULL where the flow''s integration type is studio or external.
 Errors: 22023 for an argument that cannot be valid, TW400 for one that the service refuses.
 Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_interaction_create.
-Call it in FROM: SELECT (flex_channel_create(...)).* calls it once a column.';
+Call it in FROM: SELECT (flex_channel_create(...)).* calls it once per column.';
 COMMENT ON FUNCTION flex_channel_delete(text) IS
 'Deletes a chat channel.
 DELETE /v1/Channels/{Sid}
@@ -200,8 +200,8 @@ Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts 
 COMMENT ON FUNCTION flex_channels_list(integer, bigint) IS
 'Lists the account''s chat channels.
 GET /v1/Channels
-page_size: rows a request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
-Returns one row a channel.
+page_size: rows per request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
+Returns one row per channel.
 Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_interaction_channels_list.';
 COMMENT ON FUNCTION flex_flow_create(
 	text, text, text, text, boolean, text, text, text, text, text, text, integer, integer, boolean, boolean,
@@ -226,7 +226,7 @@ webhook is tried again, 0 to 3, 3 where nothing is said.
 Returns the flow.
 Errors: 22023 for an argument that cannot be valid, TW400 for one that the service refuses.
 Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_interaction_create.
-Call it in FROM: SELECT (flex_flow_create(...)).* calls it once a column.';
+Call it in FROM: SELECT (flex_flow_create(...)).* calls it once per column.';
 COMMENT ON FUNCTION flex_flow_delete(text) IS
 'Deletes a Flex Flow.
 DELETE /v1/FlexFlows/{Sid}
@@ -267,8 +267,8 @@ COMMENT ON FUNCTION flex_flows_list(text, integer, bigint) IS
 'Lists the account''s Flex Flows.
 GET /v1/FlexFlows
 friendly_name: only flows of this name.
-page_size: rows a request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
-Returns one row a flow.
+page_size: rows per request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
+Returns one row per flow.
 Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_interaction_create.';
 COMMENT ON FUNCTION flex_web_channel_create(text, text, text, text, text, jsonb) IS
 'Creates a web chat channel that follows a Flex Flow.
@@ -283,7 +283,7 @@ the chat begins; JSON of at most 16 KB, sent as a string.
 Returns the channel.
 Errors: 22023 for an argument that cannot be valid, TW400 for one that the service refuses.
 Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_webchat_create.
-Call it in FROM: SELECT (flex_web_channel_create(...)).* calls it once a column.';
+Call it in FROM: SELECT (flex_web_channel_create(...)).* calls it once per column.';
 COMMENT ON FUNCTION flex_web_channel_delete(text) IS
 'Deletes a web chat channel.
 DELETE /v1/WebChannels/{Sid}
@@ -308,9 +308,38 @@ Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts 
 COMMENT ON FUNCTION flex_web_channels_list(integer, bigint) IS
 'Lists the account''s web chat channels.
 GET /v1/WebChannels
-page_size: rows a request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
-Returns one row a channel.
+page_size: rows per request, 1 to 1000; NULL chooses. max_rows: stop after so many; NULL for all.
+Returns one row per channel.
 Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_webchat_create.';
+
+COMMENT ON TABLE flex_outbox_activity IS 'One row: the background worker and the last drain of this outbox.';
+
+-- Rates and shares are told by "per" wherever a comment has not been given anew above.
+DO $$
+DECLARE
+	old record;
+	new text;
+BEGIN
+	FOR old IN
+		SELECT p.oid::pg_catalog.regprocedure AS function, pg_catalog.obj_description(p.oid, 'pg_proc') AS words
+		FROM pg_catalog.pg_proc AS p
+		JOIN pg_catalog.pg_depend AS d ON d.objid OPERATOR(pg_catalog.=) p.oid
+		JOIN pg_catalog.pg_extension AS e ON e.oid OPERATOR(pg_catalog.=) d.refobjid
+		WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass
+			AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass
+			AND d.deptype OPERATOR(pg_catalog.=) 'e' AND e.extname OPERATOR(pg_catalog.=) 'flex_api'
+			AND p.prokind OPERATOR(pg_catalog.=) 'f'
+	LOOP
+		new := pg_catalog.replace(old.words, 'once a column', 'once per column');
+		new := pg_catalog.replace(new, 'rows a request', 'rows per request');
+		new := pg_catalog.replace(new, 'requests a second an account', 'requests per second and account');
+		new := pg_catalog.regexp_replace(new, 'one row an? ', 'one row per ', 'g');
+		new := pg_catalog.regexp_replace(new, '([0-9]) a second', '\1 per second', 'g');
+		IF new OPERATOR(pg_catalog.<>) old.words THEN
+			EXECUTE pg_catalog.format('COMMENT ON FUNCTION %s IS %L', old.function, new);
+		END IF;
+	END LOOP;
+END $$;
 
 -- At the end: a worker that waited for these tables goes on.
 -- The type is this script's own: no function that somebody has made before takes it,

@@ -106,7 +106,7 @@ check_rate_limits(char **newval, void **extra, GucSource source)
 	{
 		flex_guc_free(result);
 		GUC_check_errdetail("Give \"published\", \"none\", or a list such as \"flex_webchat_create=5, "
-							"flex_interaction_create=20\": operations and requests a second.");
+							"flex_interaction_create=20\": operations and requests per second.");
 		return false;
 	}
 	*extra = result;
@@ -124,7 +124,7 @@ void
 flex_rate_limits_define(void)
 {
 	DefineCustomStringVariable(
-		"flex_api.rate_limits", "How many requests a second the outbox sends to each operation.",
+		"flex_api.rate_limits", "How many requests per second the outbox sends to each operation.",
 		"\"published\" for the limits that Twilio states, \"none\", or a list such as \"flex_webchat_create=5\".",
 		&rate_limits, PUBLISHED, PGC_SUSET, GUC_LIST_INPUT, check_rate_limits, assign_rate_limits, NULL);
 }

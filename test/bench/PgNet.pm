@@ -4,7 +4,7 @@ package PgNet;
 use strict;
 use warnings;
 
-use Floor;
+use Baseline;
 use JSON::PP;
 use Session;
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC sleep);
@@ -27,7 +27,7 @@ sub new
 {
 	my ($class, $servers, $channels, @options) = @_;
 	my $self = bless { servers => $servers, simulator => $servers->simulator(@options), channels => $channels }, $class;
-	my $last = sub { grep { !/^-H$|^user-agent:/ } Floor::headers_of_last($servers, $self->{simulator}) };
+	my $last = sub { grep { !/^-H$|^user-agent:/ } Baseline::headers_of_last($servers, $self->{simulator}) };
 
 	# A process may have a third of its files as sockets.
 	$self->{settings} = [ 'shared_preload_libraries=flex_api,pg_net', "flex_api.base_url=$self->{simulator}",
@@ -80,7 +80,7 @@ sub enqueue
 	$self->{session}->query("ALTER SYSTEM SET $WORKERS{$who}{setting} = $at_once;\nSELECT pg_reload_conf()");
 	$self->{session}->query("TRUNCATE $WORKERS{$who}{tables}");
 	sleep 1; # the worker has read that, and is idle
-	my ($before) = Floor::counted(@$self{ 'servers', 'simulator' });
+	my ($before) = Baseline::counted(@$self{ 'servers', 'simulator' });
 	$self->{session}->query("SELECT count($enqueue) FROM channels, generate_series(1, $count / $self->{channels})");
 	return $before;
 }
@@ -93,7 +93,7 @@ sub cost
 		"SELECT pid FROM pg_stat_activity WHERE backend_type LIKE '$who% worker'") }, 'Session';
 	my $cpu = $worker->cpu;
 	my $before = $self->enqueue($who, $at_once, $count);
-	my $sent = sub { (Floor::counted(@$self{ 'servers', 'simulator' }))[0] - $before };
+	my $sent = sub { (Baseline::counted(@$self{ 'servers', 'simulator' }))[0] - $before };
 	my $started = clock_gettime(CLOCK_MONOTONIC);
 
 	# The simulator is asked first: that costs the server nothing.
@@ -112,7 +112,7 @@ sub crash
 
 	truncate($journal, 0) or die "$journal: $!";
 	my $before = $self->enqueue($who, $at_once, $self->{channels});
-	$self->wait_for(sub { (Floor::counted(@$self{ 'servers', 'simulator' }))[0] - $before >= $kill_at });
+	$self->wait_for(sub { (Baseline::counted(@$self{ 'servers', 'simulator' }))[0] - $before >= $kill_at });
 	delete $self->{session};
 	$self->{servers}->crash(@{ $self->{settings} });
 	$self->{session} = Session->new($self->{servers});

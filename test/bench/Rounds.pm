@@ -1,7 +1,7 @@
 # Rounds: contestants measured in turns, and the table of what came out.
 #
 # A machine is never as fast twice: so contestants alternate, A B A B, and each
-# is compared with the floor of its own round.
+# is compared with the baseline of its own round.
 package Rounds;
 
 use strict;
@@ -51,8 +51,8 @@ sub count
 # "1.23 (1.20-1.31)": the ratio in each round, its median and its range.
 sub ratio
 {
-	my ($ours, $floor, $column) = @_;
-	my @ratios = sort { $a <=> $b } map { $ours->[$_][$column] / $floor->[$_][$column] } 0 .. $#$ours;
+	my ($ours, $baseline, $column) = @_;
+	my @ratios = sort { $a <=> $b } map { $ours->[$_][$column] / $baseline->[$_][$column] } 0 .. $#$ours;
 
 	return (median(@ratios), sprintf('%.2f (%.2f-%.2f)', median(@ratios), $ratios[0], $ratios[-1]));
 }
@@ -68,15 +68,15 @@ sub heading
 # wall_is and cpu_is in the table's unit.  Returns how many are missed.
 sub line
 {
-	my ($costs, $name, $floor, %goal) = @_;
+	my ($costs, $name, $baseline, %goal) = @_;
 	my ($wall, $cpu) = map { my $column = $_; median(map { $_->[$column] } @{ $costs->{$name} }) } 0, 1;
 	my %is = (wall_is => $wall, cpu_is => $cpu);
 	my %shown = (wall => '', cpu => '');
 
-	if (defined $floor)
+	if (defined $baseline)
 	{
-		($is{wall}, $shown{wall}) = ratio($costs->{$name}, $costs->{$floor}, 0);
-		($is{cpu}, $shown{cpu}) = ratio($costs->{$name}, $costs->{$floor}, 1);
+		($is{wall}, $shown{wall}) = ratio($costs->{$name}, $costs->{$baseline}, 0);
+		($is{cpu}, $shown{cpu}) = ratio($costs->{$name}, $costs->{$baseline}, 1);
 	}
 	my @missed = grep { $is{$_} > $goal{$_} } sort keys %goal;
 	my $verdict = join(', ', map { "$_ <= $goal{$_}" . ($is{$_} > $goal{$_} ? ' MISSED' : ' ok') } reverse sort keys %goal);

@@ -12,7 +12,7 @@ use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
 use lib dirname(__FILE__);
 use Answers;
-use Floor;
+use Baseline;
 use Rounds;
 use Servers;
 use Session;
@@ -84,35 +84,35 @@ sub calls
 	my ($statements, $nothing) = (statements($CALLS, $single), statements($CALLS, 'SELECT 1'));
 
 	$session->query($single);
-	my @headers = Floor::same_headers($servers, $simulator, 'raw_calls', "$simulator/v1/Channels/$sid");
+	my @headers = Baseline::same_headers($servers, $simulator, 'raw_calls', "$simulator/v1/Channels/$sid");
 	$servers->control($simulator, 'POST', 'settings', { record => JSON::PP::false });
 
 	my @others = pgsql_http($session, "$simulator/v1/Channels/$sid", @headers);
-	my ($requests, $connections) = Floor::counted($servers, $simulator);
+	my ($requests, $connections) = Baseline::counted($servers, $simulator);
 	my $costs = Rounds::measure($ROUNDS, $CALLS,
-		[ 'raw libcurl and json-c' => sub { Floor::raw($servers, 'raw_calls', @headers, "$simulator/v1/Channels/$sid", $CALLS) } ],
+		[ 'raw libcurl and json-c' => sub { Baseline::raw($servers, 'raw_calls', @headers, "$simulator/v1/Channels/$sid", $CALLS) } ],
 		[ 'LATERAL' => sub { $session->cost($lateral) } ],
 		[ 'LATERAL, jit = off' => sub { $session->query('SET jit = off'); my $cost = $session->cost($lateral); $session->query('RESET jit'); $cost } ],
 		[ 'PL/pgSQL loop' => sub { $session->cost($plpgsql) } ],
 		[ 'statements of their own' => sub { $session->cost($statements) } ],
 		[ 'statements that call nothing' => sub { $session->cost($nothing) } ],
 		@others);
-	my ($requests_now, $connections_now) = Floor::counted($servers, $simulator);
+	my ($requests_now, $connections_now) = Baseline::counted($servers, $simulator);
 	my ($sent, $opened) = ($requests_now - $requests, $connections_now - $connections);
 	my $rounds = Rounds::count($costs);
 	my $expected = $rounds * ($CALLS * (5 + @others) + 1);
 	$sent == $expected && $opened == $rounds + @others
-	  or die "$sent requests on $opened new connections, where $expected on one a round were expected\n";
+	  or die "$sent requests on $opened new connections, where $expected on one per round were expected\n";
 
-	Rounds::heading("A call on a kept connection ($CALLS calls a round, " . Rounds::count($costs) . " rounds)", 'us');
-	my $floor = 'raw libcurl and json-c';
-	Rounds::line($costs, $floor);
-	$missed += Rounds::line($costs, 'LATERAL', $floor, wall => 1.3, cpu => 1.6);
-	Rounds::line($costs, 'LATERAL, jit = off', $floor);
-	Rounds::line($costs, 'PL/pgSQL loop', $floor);
-	Rounds::line($costs, 'statements of their own', $floor);
-	Rounds::line($costs, 'statements that call nothing', $floor);
-	Rounds::line($costs, $_->[0], $floor) for @others;
+	Rounds::heading("A call on a kept connection ($CALLS calls per round, " . Rounds::count($costs) . " rounds)", 'us');
+	my $baseline = 'raw libcurl and json-c';
+	Rounds::line($costs, $baseline);
+	$missed += Rounds::line($costs, 'LATERAL', $baseline, wall => 1.3, cpu => 1.6);
+	Rounds::line($costs, 'LATERAL, jit = off', $baseline);
+	Rounds::line($costs, 'PL/pgSQL loop', $baseline);
+	Rounds::line($costs, 'statements of their own', $baseline);
+	Rounds::line($costs, 'statements that call nothing', $baseline);
+	Rounds::line($costs, $_->[0], $baseline) for @others;
 	print "  raw: raw_calls -H ... $simulator/v1/Channels/$sid $CALLS\n";
 	print "  LATERAL: $lateral\n  PL/pgSQL: $plpgsql\n  statements: $single; \\gexec $CALLS times\n";
 	print "  $_->[0]: $_->[2]\n" for @others;
@@ -130,21 +130,21 @@ sub tls
 
 	$servers->control($simulator, 'POST', 'faults', { times => -1, headers => { Connection => 'close' } });
 	$session->query("SELECT * FROM flex_channel_fetch('$sid')");
-	my @headers = Floor::same_headers($servers, $simulator, 'raw_calls', $url, '-c', $authorities);
-	my ($requests, $connections) = Floor::counted($servers, $simulator);
-	my $floor = 'raw, no CApath';
+	my @headers = Baseline::same_headers($servers, $simulator, 'raw_calls', $url, '-c', $authorities);
+	my ($requests, $connections) = Baseline::counted($servers, $simulator);
+	my $baseline = 'raw, no CApath';
 	my $costs = Rounds::measure($ROUNDS, $TLS_CALLS,
-		[ $floor => sub { Floor::raw($servers, 'raw_calls', @headers, '-p', '-c', $authorities, $url, $TLS_CALLS) } ],
+		[ $baseline => sub { Baseline::raw($servers, 'raw_calls', @headers, '-p', '-c', $authorities, $url, $TLS_CALLS) } ],
 		[ 'LATERAL' => sub { $session->cost($lateral) } ],
-		[ "raw, libcurl's defaults" => sub { Floor::raw($servers, 'raw_calls', @headers, '-c', $authorities, $url, $TLS_CALLS) } ]);
-	my ($requests_now, $connections_now) = Floor::counted($servers, $simulator);
+		[ "raw, libcurl's defaults" => sub { Baseline::raw($servers, 'raw_calls', @headers, '-c', $authorities, $url, $TLS_CALLS) } ]);
+	my ($requests_now, $connections_now) = Baseline::counted($servers, $simulator);
 	$requests_now - $requests == $connections_now - $connections
 	  or die 'connections were kept: ', $requests_now - $requests, ' requests, ', $connections_now - $connections, " connections\n";
 
-	Rounds::heading("A new TLS connection a call ($TLS_CALLS calls a round, " . Rounds::count($costs) . " rounds)", 'us');
-	Rounds::line($costs, $floor);
-	Rounds::line($costs, "raw, libcurl's defaults", $floor);
-	$missed += Rounds::line($costs, 'LATERAL', $floor, cpu_is => 2000);
+	Rounds::heading("A new TLS connection per call ($TLS_CALLS calls per round, " . Rounds::count($costs) . " rounds)", 'us');
+	Rounds::line($costs, $baseline);
+	Rounds::line($costs, "raw, libcurl's defaults", $baseline);
+	$missed += Rounds::line($costs, 'LATERAL', $baseline, cpu_is => 2000);
 	print "  raw: raw_calls -H ... [-p] -c authorities.pem $url $TLS_CALLS\n  LATERAL: $lateral\n";
 }
 
@@ -156,17 +156,17 @@ sub lists
 	my $statement = 'SELECT count(*) FROM flex_channels_list()';
 
 	$session->query('SELECT * FROM flex_channels_list(max_rows => 1)');
-	my @headers = Floor::same_headers($servers, $simulator, 'raw_calls', "$simulator/v1/Channels?PageSize=1");
+	my @headers = Baseline::same_headers($servers, $simulator, 'raw_calls', "$simulator/v1/Channels?PageSize=1");
 	$servers->control($simulator, 'POST', 'settings', { record => JSON::PP::false });
-	my $floor = 'raw libcurl and json-c';
+	my $baseline = 'raw libcurl and json-c';
 	my $costs = Rounds::measure($ROUNDS, 1000,
-		[ $floor => sub { Floor::raw($servers, 'raw_list', @headers, "$simulator/v1/Channels?PageSize=1000", $ROWS) } ],
+		[ $baseline => sub { Baseline::raw($servers, 'raw_list', @headers, "$simulator/v1/Channels?PageSize=1000", $ROWS) } ],
 		[ 'flex_channels_list()' => sub { $session->cost($statement) } ]);
 	$session->query($statement) == $ROWS or die "not $ROWS rows\n";
 
 	Rounds::heading("A list of $ROWS rows in pages of 1000 (" . Rounds::count($costs) . " rounds)", 'ms');
-	Rounds::line($costs, $floor);
-	$missed += Rounds::line($costs, 'flex_channels_list()', $floor, wall => 1.3);
+	Rounds::line($costs, $baseline);
+	$missed += Rounds::line($costs, 'flex_channels_list()', $baseline, wall => 1.3);
 	print "  raw: raw_list -H ... '$simulator/v1/Channels?PageSize=1000' $ROWS\n  ours: $statement\n";
 	memory($simulator, $statement);
 }

@@ -21,7 +21,7 @@ use Getopt::Long;
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
 use lib dirname(__FILE__);
-use Floor;
+use Baseline;
 use PgNet;
 use Rounds;
 use Servers;
@@ -63,7 +63,7 @@ sub heading
 	printf "\n%s (%d rounds)\n%-38s %9s %16s   %-18s %s\n", $title, Rounds::count($costs), '', 'a second', '', "of $of", 'goal';
 }
 
-# Values of a column that Rounds::measure() returned, as requests a second.
+# Values of a column that Rounds::measure() returned, as requests per second.
 sub rates
 {
 	my ($costs) = @_;
@@ -71,13 +71,13 @@ sub rates
 	return map { 1e6 / $_->[0] } @$costs;
 }
 
-# A line of the table of rates.  With a floor, its rate in the same round is what
-# ours is compared with.  goal: what to say, and a sub of (rate, ratio, floor's rate).
+# A line of the table of rates.  With a baseline, its rate in the same round is what
+# ours is compared with.  goal: what to say, and a sub of (rate, ratio, baseline's rate).
 sub line
 {
-	my ($costs, $name, $floor, @goal) = @_;
+	my ($costs, $name, $baseline, @goal) = @_;
 	my @rates = rates($costs->{$name});
-	my @ratios = defined $floor ? map { $costs->{$floor}[$_][0] / $costs->{$name}[$_][0] } 0 .. $#rates : ();
+	my @ratios = defined $baseline ? map { $costs->{$baseline}[$_][0] / $costs->{$name}[$_][0] } 0 .. $#rates : ();
 	my ($slowest, $fastest) = (sort { $a <=> $b } @rates)[ 0, -1 ];
 	my $ratio = '';
 	my $verdict = '';
@@ -141,7 +141,7 @@ sub raw_arguments
 
 	fill_anew($session, 1);
 	$session->query('CALL flex_outbox_drain()');
-	my @headers = Floor::same_headers($servers, $simulator, 'raw_posts', "$simulator$PATH", '-b', $file, @options);
+	my @headers = Baseline::same_headers($servers, $simulator, 'raw_posts', "$simulator$PATH", '-b', $file, @options);
 	$servers->control($simulator, 'POST', 'settings', { record => JSON::PP::false });
 	return (@headers, '-b', $file, @options);
 }
@@ -162,9 +162,9 @@ sub drain_cost
 	my ($session, $simulator, $count) = @_;
 
 	fill_anew($session, $count);
-	my ($before) = Floor::counted($servers, $simulator);
+	my ($before) = Baseline::counted($servers, $simulator);
 	my $cost = $session->cost('CALL flex_outbox_drain()');
-	my ($after) = Floor::counted($servers, $simulator);
+	my ($after) = Baseline::counted($servers, $simulator);
 	$after - $before == $count or die $after - $before, " requests were sent, not $count\n";
 	check_answers($session, $count);
 	return $cost;
@@ -179,7 +179,7 @@ sub raw_and_drain
 	drain_cost($session, $simulator, 2 * $concurrency);
 	return (
 		[ "raw multi, concurrency $concurrency" =>
-			  sub { Floor::raw($servers, 'raw_posts', @$arguments, '-n', $concurrency, "$simulator$PATH", $count) } ],
+			  sub { Baseline::raw($servers, 'raw_posts', @$arguments, '-n', $concurrency, "$simulator$PATH", $count) } ],
 		[ "drain, concurrency $concurrency" => sub { drain_cost($session, $simulator, $count) } ]);
 }
 
@@ -285,9 +285,9 @@ sub waiting
 	my $costs = Rounds::measure($rounds, $REQUESTS, map { my $name = $_; [ $name => sub {
 		# All that is due, so that the last claims find fewer than they ask for.
 		fill($sessions{$name}, $REQUESTS) unless $name eq $due;
-		my ($before) = Floor::counted($servers, $simulator);
+		my ($before) = Baseline::counted($servers, $simulator);
 		my $cost = $sessions{$name}->cost('CALL flex_outbox_drain(' . ($name eq $due ? $REQUESTS : '') . ')');
-		my ($after) = Floor::counted($servers, $simulator);
+		my ($after) = Baseline::counted($servers, $simulator);
 		$after - $before == $REQUESTS or die $after - $before, " requests were sent, not $REQUESTS\n";
 		return $cost;
 	} ] } $few, $many, $due);
@@ -311,14 +311,14 @@ sub cost_together
 	my ($sessions, $count, $simulator, $requests) = @_;
 
 	fill_anew($sessions->[0], $requests);
-	my ($before) = Floor::counted($servers, $simulator);
+	my ($before) = Baseline::counted($servers, $simulator);
 	my ($wall, $cpu) = (clock_gettime(CLOCK_MONOTONIC), 0);
 	$cpu -= $_->cpu for @$sessions;
 	$_->send('CALL flex_outbox_drain()') for @$sessions[ 0 .. $count - 1 ];
 	$_->receive for @$sessions[ 0 .. $count - 1 ];
 	$wall = clock_gettime(CLOCK_MONOTONIC) - $wall;
 	$cpu += $_->cpu for @$sessions;
-	my ($after) = Floor::counted($servers, $simulator);
+	my ($after) = Baseline::counted($servers, $simulator);
 	$after - $before == $requests or die $after - $before, " requests were sent, not $requests\n";
 	check_answers($sessions->[0], $requests);
 	return [ $wall * 1e6, $cpu * 1e6 ];
@@ -381,14 +381,14 @@ sub enqueue
 
 	for my $way ('prepared, one by one', 'PL/pgSQL loop', 'in bulk')
 	{
-		my ($floor, $ours) = ("INSERT, $way", "flex_enqueue, $way");
+		my ($baseline, $ours) = ("INSERT, $way", "flex_enqueue, $way");
 		my $costs = Rounds::measure($rounds, $way eq 'in bulk' ? $bulk : $singles,
 			map { my ($name, $statement) = ($_, $statements{$way}[ $_ eq $ours ]);
-				[ $name => sub { $session->query('TRUNCATE flex_outbox'); $session->cost($statement) } ] } $floor, $ours);
+				[ $name => sub { $session->query('TRUNCATE flex_outbox'); $session->cost($statement) } ] } $baseline, $ours);
 		Rounds::heading('flex_enqueue() beside an INSERT of the same row (' . Rounds::count($costs) . ' rounds)', 'us')
 		  if $way eq 'prepared, one by one';
-		Rounds::line($costs, $floor);
-		$missed += Rounds::line($costs, $ours, $floor, wall => 3);
+		Rounds::line($costs, $baseline);
+		$missed += Rounds::line($costs, $ours, $baseline, wall => 3);
 	}
 }
 
@@ -420,7 +420,7 @@ sub worker
 	my $session = session($simulator, 1);
 	my @arguments = raw_arguments($session, $simulator);
 	undef $session;
-	my @latencies = map { Floor::raw($servers, 'raw_posts', @arguments, '-n', 1, "$simulator$PATH", 500)->[0] / 500 } 1 .. 3;
+	my @latencies = map { Baseline::raw($servers, 'raw_posts', @arguments, '-n', 1, "$simulator$PATH", 500)->[0] / 500 } 1 .. 3;
 	my $latency = Rounds::median(@latencies) / 1000;
 
 	printf "\nFrom sending COMMIT to the answer in the row, told by NOTIFY, on an idle worker ($count requests)\n" .

@@ -1,6 +1,6 @@
 /*
  * raw_calls.c
- *	  The floor for single calls: fetch a URL so many times and read its members.
+ *	  The baseline for single calls: fetch a URL so many times and read its members.
  *
  *	  raw_calls [-H HEADER]... [-c CA_FILE] [-p] URL COUNT
  *

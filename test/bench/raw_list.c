@@ -1,11 +1,11 @@
 /*
  * raw_list.c
- *	  The floor for lists: fetch page after page and parse each.
+ *	  The baseline for lists: fetch page after page and parse each.
  *
  *	  raw_list [-H HEADER]... URL ROWS
  *
  * Ends with an error unless the pages have so many rows together.  The rows'
- * members are not read: the floor is what no client can do without.
+ * members are not read: the baseline is what no client can do without.
  */
 #include <json-c/json.h>
 #include <stdio.h>

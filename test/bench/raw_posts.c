@@ -1,6 +1,6 @@
 /*
  * raw_posts.c
- *	  The floor for the outbox: POST bodies to a URL, many at once.
+ *	  The baseline for the outbox: POST bodies to a URL, many at once.
  *
  *	  raw_posts [-H HEADER]... [-c CA_FILE] [-p] -b BODIES -n CONCURRENCY URL COUNT
  *

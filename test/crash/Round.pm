@@ -194,7 +194,7 @@ sub _finish
 		return if !$left || time() > $begin + $PATIENCE;
 		$session->value('DELETE FROM flex_outbox_holds');
 		$session->value("UPDATE flex_outbox SET run_at = now() WHERE state = 'pending' AND run_at > now() AND run_at < now() + '1 day'");
-		# Who was not there to see his process die finds its requests after half a minute; a drain at once.
+		# A worker that did not see the sender die finds its requests after half a minute; a drain at once.
 		if ($self->{node_name} eq 'plain' || $self->{drainers_wanted} || time() > $begin + 5)
 		{
 			$session->value('CALL flex_outbox_drain()');

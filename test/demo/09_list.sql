@@ -1,6 +1,6 @@
 \echo
 \echo '9. What the service has, joined with our tickets'
-\echo '   A list follows all its pages. Two rows a page are asked for here, only to show it.'
+\echo '   A list follows all its pages. Two rows per page are asked for here, only to show it.'
 \echo
 \set ECHO queries
 

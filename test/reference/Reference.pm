@@ -149,7 +149,7 @@ sub function_section
 	{
 		$text .= "\n`$parts->{request}`";
 		$text .= $operation->{repeatable} ? ', repeated where its answer is lost' : ', not repeated once sent';
-		$text .= ", at most $operation->{rate} a second" if $operation->{rate};
+		$text .= ", at most $operation->{rate} per second" if $operation->{rate};
 		$text .= "\n";
 	}
 	if (my @arguments = @{ $function->{arguments} // [] })
@@ -289,7 +289,7 @@ sub settings_section
 		$what .= ' One of ' . join(', ', @{ $setting->{values} }) . '.' if $setting->{type} eq 'enum';
 		push @rows, [ "`$setting->{name}`", shown_default($setting), $who{ $setting->{context} } // $setting->{context}, cell($what) ];
 	}
-	return table([ 'Setting', 'Default', 'Who sets it', 'What it is' ], @rows);
+	return table([ 'Setting', 'Default', 'Set by', 'What it is' ], @rows);
 }
 
 # The lines of errors.tsv: sqlstate, what, how, sql, fault.

@@ -29,7 +29,7 @@ FROM flex_request_list('/v1/Insights/Segments', parameters => '{"PageSize": 100}
 -- Where everybody who starts today begins. An interaction has channels; a channel has participants, invites to
 -- agents, and transfers between them. The service accepts a request before it has carried it out: a channel's
 -- `status`, `error_code` and `error_message` tell later what became of it. A task's attributes come back as a string
--- that holds JSON, with members that the service adds. Published rate: 20 requests a second on each endpoint.
+-- that holds JSON, with members that the service adds. Published rate: 20 requests per second on each endpoint.
 
 -- -- before
 SELECT i.sid AS interaction, i.channel ->> 'sid' AS channel
@@ -99,7 +99,7 @@ FROM flex_interaction_channel_update(:'interaction', :'channel', status => 'clos
 
 -- == Web chats
 -- The current way to begin a chat on a web page. The service has no call that lists or fetches web chats: keep the
--- conversation's SID. Published rate: 5 a second.
+-- conversation's SID. Published rate: 5 per second.
 
 -- -- flex_webchat_create
 SELECT chat.conversation_sid, chat.identity

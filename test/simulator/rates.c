@@ -1,6 +1,6 @@
 /*
  * rates.c
- *	  The published rates: requests a second and operation, off by default.
+ *	  The published rates: requests per second and operation, off by default.
  *
  * Each operation of an account has a bucket that holds a second's worth of requests and
  * one more, so that a client that sends exactly at the rate is not refused

@@ -1,7 +1,7 @@
 --
 -- settings.sql
---	  The configuration parameters: which there are, what they refuse, who may
---	  set and see them, what addresses and credentials they make.
+--	  The configuration parameters: which there are, what they refuse, which role
+--	  may set and see them, what addresses and credentials they make.
 --
 \getenv directory PG_ABS_SRCDIR
 \set connect :directory '/sql/include/connect.psql'
@@ -125,7 +125,7 @@ SELECT bool_or(outcome ~ 's3cret') AS secret_is_told FROM pg_temp.credentials(:'
 RESET flex_api.account_sid;
 SET flex_api.account_sid = :'account';
 
--- Who may set what, and see the secrets
+-- Which role may set what, and see the secrets
 SET flex_api.auth_token = 's3cret token';
 SET flex_api.auth_token_previous = 's3cret before';
 SET flex_api.api_secret = 's3cret secret';

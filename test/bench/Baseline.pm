@@ -1,5 +1,5 @@
-# Floor: the raw programs, and that they ask as ours does.
-package Floor;
+# Baseline: the raw programs, and that they ask as ours does.
+package Baseline;
 
 use strict;
 use warnings;
