@@ -3,11 +3,11 @@
 #   make, make install, make installcheck    as with any PGXS extension
 #   make check, make check TEST=test/t/outbox/X.pl  the tests in SQL, or one of any kind, once
 #   make test                                everything, on throw-away servers
-#   make test-long                           what takes longer: fuzzing, other versions, neighbours
+#   make test-long                           what takes longer: fuzzing, other versions, PostgreSQL's own tests
 #   make test-on VERSION=17                  the tests on another major version
 #   make interop                             the official Node client, and the published examples
 #   make generate                            facts, reference and tables, from documents and definitions
-#   make demo                                the main job, before your eyes
+#   make demo                                the main job, step by step
 #   make bench                               speed, beside a raw libcurl program
 #
 # PG_CONFIG chooses the PostgreSQL to build for.
@@ -99,6 +99,7 @@ generate:
 	@test/tools/packages
 	@made=$$(mktemp) && test/tools/sandbox test/tools/generate >$$made && tar -x -o --no-same-permissions -f $$made && rm -f $$made
 
+# KEEP=1 leaves server and simulator running, and says how to use and to stop them.
 demo:
 	@test/demo/run
 
