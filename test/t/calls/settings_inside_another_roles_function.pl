@@ -1,6 +1,6 @@
 # Which value of a setting counts for a call: inside another role's SECURITY DEFINER
-# function never what the caller has set, in whatever way; a row of the table in
-# README's section on security each.  With and without the library preloaded.
+# function never what the caller has set, in whatever way; a row of
+# the table in sql/OPERATING.md each.  With and without the library preloaded.
 
 use strict;
 use warnings;
@@ -114,7 +114,7 @@ sub check_ways
 	is(used($eve, 'support_calls_with_clause()'), "$supports:supports", '... and in those of the same role that this calls');
 	is(used($eve, 'support_sets()'), "$supports:supports", '... what the function\'s body sets does, too');
 	is(used($eve, 'eve_invokes()'), "$eves:clauses", '... the clause of an ordinary function is the caller\'s');
-	is(used($eve, q{support_calls('eve_invokes')}), "$eves:clauses", '... who may be another function\'s owner');
+	is(used($eve, q{support_calls('eve_invokes')}), "$eves:clauses", '... which may be another function\'s owner');
 	is($eve->value('SELECT account_sid FROM flex_outbox WHERE false UNION ALL SELECT support_enqueue()::text') =~ /^\d+$/, 1, '... a request is enqueued');
 	is($node->safe_psql('postgres', 'SELECT account_sid, enqueued_by FROM flex_outbox ORDER BY id DESC LIMIT 1'), "$servers|support",
 		'... for the account of the function\'s owner');

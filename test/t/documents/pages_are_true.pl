@@ -1,4 +1,5 @@
-# README.md says what is: its tables, its SQL with the results, its settings.
+# The pages say what is: tables, links, settings, and SQL with its results.  Each page
+# whose SQL is run has a database of its own, and a simulator as it is at the start.
 use strict;
 use warnings;
 
@@ -8,8 +9,11 @@ use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+# README.md comes first: the others grant rights to the role that it creates.
+my @PAGES_WITH_SQL = qw(README.md sql/USING.md sql/OPERATING.md);
+
 my $root = dirname(__FILE__) . '/../../..';
-my $check = "$root/test/tools/check-readme";
+my $check = "$root/test/tools/check-documents";
 
 # What the tool prints, and whether it is content.
 sub tool_is_content
@@ -21,14 +25,24 @@ sub tool_is_content
 	return $output;
 }
 
-tool_is_content('tables of operations and files, links');
+tool_is_content('length, tables of operations and files, links');
 
 my $simulator = FlexApi::Simulator->new;
-my $node = FlexApi::node('readme', $simulator, "shared_preload_libraries = 'flex_api'");
+my $node = FlexApi::node('pages', $simulator, "shared_preload_libraries = 'flex_api'");
 
-like(tool_is_content('SQL', '--sql', $node->connstr('postgres')), qr/^[1-9]\d* blocks of SQL were run$/m, 'there is SQL');
+foreach my $page (@PAGES_WITH_SQL)
+{
+	my $database = lc $page =~ s/\W+/_/gr;
+	my $text = PostgreSQL::Test::Utils::slurp_file("$root/$page");
 
-# The settings: name, default as SHOW prints it, who may set it.
+	$simulator->post('reset', {});
+	$node->safe_psql('postgres', "CREATE DATABASE $database");
+	$node->safe_psql($database, 'CREATE EXTENSION flex_api') unless $text =~ /^CREATE EXTENSION flex_api;$/m;
+	like(tool_is_content("$page: SQL", '--sql', $node->connstr($database), $page, $simulator->url),
+		qr/^[1-9]\d* blocks of SQL were run$/m, "$page: there is SQL");
+}
+
+# The settings: name, default as SHOW prints it, and by whom it can be set.
 my %named = map { $_ => 1 } map { PostgreSQL::Test::Utils::slurp_file($_) =~ /"(flex_api\.[a-z_]+)"/g } glob("$root/src/*/*.c");
 my $listed = $node->safe_psql('postgres', q{
 	SELECT name || ' ' || format('%s | %s',
@@ -52,9 +66,9 @@ foreach my $name (grep { !exists $settings{$_} } sort keys %named)
 	$settings{$name} = 'none | ' . ($errors eq '' ? 'anyone' : $errors =~ /ERROR:  42501$/ ? 'superuser' : $errors);
 }
 
-my $readme = PostgreSQL::Test::Utils::slurp_file("$root/README.md");
-my %described = $readme =~ /^\| `(flex_api\.\w+)` \| ([^|]+ \| (?:anyone|superuser)) \|/mg;
-is_deeply(\%described, \%settings, 'table of settings');
+my $page = PostgreSQL::Test::Utils::slurp_file("$root/sql/OPERATING.md");
+my %described = $page =~ /^\| `(flex_api\.\w+)` \| ([^|]+ \| (?:anyone|superuser)) \|/mg;
+is_deeply(\%described, \%settings, 'sql/OPERATING.md: the table of settings');
 
 $node->stop;
 done_testing();
