@@ -193,7 +193,7 @@ begin_transaction(void)
 	pgstat_report_activity(STATE_RUNNING, "flex_api: sending the outbox's requests");
 }
 
-/* Who has been told to stop does not wait for a standby, which may never come back. */
+/* A worker that has been told to stop does not wait for a standby, which may never come back. */
 static void
 commit_transaction(void)
 {

@@ -38,7 +38,7 @@ refuse_missing(Request *request)
 	return refuse(request, 404, 20404, NULL, "The requested resource %s was not found", request->path);
 }
 
-/* Who asks: Basic, or for Insights the token that a header parameter carries. */
+/* The asker's credentials: Basic, or for Insights the token that a header parameter carries. */
 static bool
 check_credentials(Request *request)
 {

@@ -1,6 +1,6 @@
 --
 -- outbox_roles.sql
---	  Who may enqueue what, who sees whose requests, and that nobody writes the
+--	  Which role may enqueue what and see which requests, and that none writes the
 --	  outbox by hand.
 --
 \getenv directory PG_ABS_SRCDIR
@@ -39,7 +39,7 @@ SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', on_success => 'forbi
 SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', on_failure => 'forbidden');
 SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', on_success => 'regress_flex_private.hidden');
 
--- Everybody sees his own, and only that
+-- Each role sees its own requests, and no others
 SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', '"of a"', unique_key => 'k') AS of_a \gset
 SELECT context, enqueued_by FROM flex_outbox;
 SELECT operation, pending FROM flex_outbox_summary;
@@ -97,7 +97,7 @@ SELECT flex_outbox_cancel(:of_b);
 SELECT state, finished_at IS NOT NULL AS finished FROM flex_outbox;
 RESET ROLE;
 
--- A trigger with its owner's rights enqueues as its owner; without them, as who caused it
+-- A trigger with its owner's rights enqueues as its owner; without them, as the role that caused it
 CREATE TABLE tickets (id integer);
 CREATE FUNCTION enqueue_as_owner() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS $$
 BEGIN
@@ -127,7 +127,7 @@ SELECT count(flex_enqueue('flex_provisioning_status_fetch', '{}'));
 RESET SESSION AUTHORIZATION;
 SELECT enqueued_by, session_user = current_user AS back FROM flex_outbox;
 
--- Whose name another role takes over does not show him the first one's requests
+-- A role that takes over another's name does not see the first one's requests
 ALTER ROLE regress_flex_outbox_a RENAME TO regress_flex_outbox_c;
 ALTER ROLE regress_flex_outbox_b RENAME TO regress_flex_outbox_a;
 SET ROLE regress_flex_outbox_a;

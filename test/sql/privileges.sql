@@ -1,6 +1,6 @@
 --
 -- privileges.sql
---	  Who may call what, what the planner is told, and that the extension comes
+--	  Which role may call what, what the planner is told, and that the extension comes
 --	  and goes without a trace, in any schema.
 --
 \getenv directory PG_ABS_SRCDIR

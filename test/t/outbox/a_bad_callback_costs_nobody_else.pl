@@ -1,5 +1,5 @@
-# Callbacks in the worker: what misbehaves there costs nobody else his request,
-# his answer or his callback, and does not change the worker.
+# Callbacks in the worker: one that misbehaves costs no other role a request, an answer
+# or a callback, and does not change the worker.
 
 use strict;
 use warnings;

@@ -60,7 +60,7 @@ $super->value('DELETE FROM log');
 enqueue('who', $super);
 $drainer->value('CALL flex_outbox_drain()');
 is($super->value("SELECT who = current_user FROM log"), 't', 'one that a superuser enqueued runs as that');
-is($drainer->value('SELECT current_user'), 'drainer', '... and the drainer is who he was');
+is($drainer->value('SELECT current_user'), 'drainer', '... and the drainer\'s role is as it was');
 is($drainer->sqlstate('SELECT * FROM secret'), '42501', '... with no more rights');
 
 # What it may not do, in whatever way it tries
@@ -102,7 +102,7 @@ is($super->value('SELECT current_user') . $drainer->value('SELECT current_user |
 is($super->value('SELECT count(*) FROM pg_cursors') + $drainer->value('SELECT count(*) FROM pg_cursors WHERE is_holdable'), 1, 'no cursor is left (but that of the question)')
   if $super->value('SELECT count(*) FROM pg_cursors') == 1;
 
-# Deferred triggers: they would fire at the commit, as who drains
+# Deferred triggers: they would fire at the commit, as the role that drains
 $super->value('GRANT CREATE ON DATABASE postgres TO plain');
 $plain->value($_) for (
 	'CREATE TABLE plain.mine (i integer)',
@@ -126,7 +126,7 @@ $plain->value(q{SELECT flex_enqueue('flex_webchat_create', '{"address_sid": "IG0
 $super->value('CALL flex_outbox_drain()');
 is($super->value('SELECT count(*) FROM secret'), 2, 'SECURITY DEFINER works as ever');
 
-# The row type's name, operators and the search_path of whoever drains lead nowhere else
+# The row type's name, operators and the search_path of the session that drains lead nowhere else
 $drainer->value('SET search_path = plain, public');
 $plain->value('GRANT USAGE ON SCHEMA plain TO drainer');
 $plain->value('CREATE TABLE plain.flex_outbox (i integer)');
@@ -137,7 +137,7 @@ $drainer->value('RESET search_path');
 $plain->value('DROP TABLE plain.flex_outbox');
 
 # Names are found in the callback's own schema, then in public; never where the drainer's
-# search_path leads, nor among his temporary objects
+# search_path leads, nor among its temporary objects
 $super->value($_) for (
 	'CREATE SCHEMA lure AUTHORIZATION drainer', 'GRANT USAGE ON SCHEMA lure TO PUBLIC',
 	q{CREATE FUNCTION public.which() RETURNS text LANGUAGE sql AS $$ SELECT 'public' $$},
@@ -165,7 +165,7 @@ foreach my $path ('lure', 'lure, pg_catalog, public', 'pg_temp, lure, pg_catalog
 		'publicXtrue "o""dd, lure", public, pg_temp; publicXtrue plain, public, pg_temp; publicXtrue plain, public, pg_temp',
 		'... is none of the callback\'s');
 	is($drainer->value('SELECT (SELECT pg_catalog.count(*) FROM lure.log) + (SELECT pg_catalog.count(*) FROM pg_temp.log)'), 0, '... nor are his tables');
-	is($drainer->value('SHOW search_path'), $path, '... and stays his');
+	is($drainer->value('SHOW search_path'), $path, '... and stays as it was');
 }
 $super->value('DELETE FROM log');
 $plain->value(q{CREATE FUNCTION plain.which() RETURNS text LANGUAGE sql AS $$ SELECT 'own' $$});

@@ -340,7 +340,7 @@ while (my ($type, $content) = $listener->_message(time() + 10))
 	$told{$2} = $3 if $type eq 'A' && $content =~ /^.{4}(flex_api)\0(\d+) (\w+)\0/s;
 	last if $type eq 'Z';
 }
-is_deeply(\%told, { $three[0] => 'failed', $three[1] => 'succeeded', $three[2] => 'uncertain' }, 'NOTIFY tells who listens') or diag explain \%told;
+is_deeply(\%told, { $three[0] => 'failed', $three[1] => 'succeeded', $three[2] => 'uncertain' }, 'NOTIFY tells a session that listens') or diag explain \%told;
 
 # flex_outbox_await
 is($session->value("SELECT state FROM flex_outbox_await($three[0])"), 'failed', 'await gives what is over at once');

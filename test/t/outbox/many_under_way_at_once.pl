@@ -30,7 +30,7 @@ sub enqueue
 		'identity', 'i' || g))) FROM generate_series(1, } . $count . ') AS g');
 }
 
-# A server that counts who is with it at once, and answers after a while.
+# A server that counts the requests that it has at once, and answers after a while.
 my $counting = FlexApi::Server->new(sub {
 	my ($connection, $server) = @_;
 	while (my $request = FlexApi::Server::read_request($connection))

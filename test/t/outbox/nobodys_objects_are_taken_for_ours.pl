@@ -123,7 +123,7 @@ sub row
 	return $new;
 }
 
-# Who sees the request, and may decide on it: both always go together.
+# The roles that see the request, and those that may decide on it: always the same.
 sub whose
 {
 	my ($new) = @_;
@@ -153,9 +153,9 @@ foreach my $state ('succeeded', 'failed', 'uncertain', 'cancelled')
 {
 	my %finished = (state => "'$state'", finished_at => 'now()');
 	is(whose(row(%finished)), $alices, "$state: a finished one is its role\'s");
-	is(whose(row(%finished, enqueued_by => "'bob'")), '', '... not his who has its role\'s OID without the name');
-	is(whose(row(%finished, enqueued_role => $oid{bob})), '', '... nor his who has the name without the OID');
-	is(whose(row(%finished, enqueued_role => $oid{bob}, enqueued_by => "'bob'")), $bobs, '... but his who has both');
+	is(whose(row(%finished, enqueued_by => "'bob'")), '', '... not of a role that has the OID without the name');
+	is(whose(row(%finished, enqueued_role => $oid{bob})), '', '... nor of one that has the name without the OID');
+	is(whose(row(%finished, enqueued_role => $oid{bob}, enqueued_by => "'bob'")), $bobs, '... but of the one that has both');
 }
 $id = row(state => "'failed'", finished_at => 'now()', enqueued_by => "'nobody'", enqueued_role => 1);
 is($super->sqlstate("SELECT flex_outbox_retry($id)"), '00000', 'a superuser retries anybody\'s');

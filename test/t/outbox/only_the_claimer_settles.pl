@@ -1,5 +1,5 @@
-# Who settles a request, and when: its claimer and nobody else, however slow the
-# answer is, and whatever becomes of him meanwhile; and a callback that takes
+# A request is settled by the process that claimed it and by no other, however slow the
+# answer is, and whatever becomes of that process meanwhile; and a callback that takes
 # longer than flex_api.timeout costs no other request its answer.
 
 use strict;
@@ -81,7 +81,7 @@ sub is_waiting_for_lock
 
 sub is_waiting_for_answer { my ($session) = @_; return FlexApi::is_at_rest($control, $session->pid); }
 
-# A claim that was taken over is not settled by who had it before
+# A claim that was taken over is not settled by the process that had it before
 {
 	my $first = drainer($gated->url);
 	my $second = drainer($gated->url);
@@ -108,7 +108,7 @@ sub is_waiting_for_answer { my ($session) = @_; return FlexApi::is_at_rest($cont
 }
 
 # An answer is not taken for one to another request that has got the number of its own, as in
-# an outbox that was dropped and made anew: not by the row, and not by who listens.
+# an outbox that was dropped and made anew: not by the row, and not by a session that listens.
 {
 	my $first = drainer($gated->url, 'flex_api.concurrency = 2');
 	my $listener = FlexApi::Session->new($node);
@@ -129,7 +129,7 @@ sub is_waiting_for_answer { my ($session) = @_; return FlexApi::is_at_rest($cont
 	open_gate('newer', '422 Unprocessable');
 	is($first->receive(60)->{error}, undef, 'the drain ends');
 	is(row($old, 'state, http_status'), 'failed|422', '... which it gets');
-	is(join(' ', $listener->notifications), "$old failed", '... as who listens is told');
+	is(join(' ', $listener->notifications), "$old failed", '... as a session that listens is told');
 	$_->close for $first, $listener;
 	$control->value('DELETE FROM flex_outbox');
 }
@@ -165,7 +165,7 @@ sub is_waiting_for_answer { my ($session) = @_; return FlexApi::is_at_rest($cont
 	$control->value('SELECT pg_advisory_unlock(1)');
 	is($first->receive(60)->{error}->{M}, 'not you', 'the first ends with its error');
 	my $owner = $second->pid;
-	is(row($undone, "state, attempts, sender_pid = $owner"), 'sending|1|t', '... and leaves the other one what is his');
+	is(row($undone, "state, attempts, sender_pid = $owner"), 'sending|1|t', '... and does not touch the other one');
 	is(row($busy, 'state, http_status, sender_pid'), 'pending|429|', '... but has settled its own');
 	open_gate('undone', '201 Created');
 	is($second->receive(60)->{error}, undef, 'the second ends');

@@ -94,11 +94,11 @@ my $plain = FlexApi::Session->new($node);
 $plain->value('CREATE ROLE plain');
 $plain->value(q{LOAD 'flex_api'});
 $plain->value('SET ROLE plain');
-is($plain->sqlstate("SET flex_api.rate_limits = 'none'"), '42501', 'who is no superuser keeps them');
+is($plain->sqlstate("SET flex_api.rate_limits = 'none'"), '42501', 'a plain role cannot lift them');
 # neither by saying so before the library is there
 $plain = FlexApi::Session->new($node);
 $plain->value($_) for 'SET ROLE plain', "SET flex_api.rate_limits = 'none'", 'RESET ROLE', q{LOAD 'flex_api'};
-is($plain->value('SHOW flex_api.rate_limits'), 'published', '... in whatever way he tries');
+is($plain->value('SHOW flex_api.rate_limits'), 'published', '... in whatever way it tries');
 
 # Preloaded: several sessions and the worker together
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'flex_api'");

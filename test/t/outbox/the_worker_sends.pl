@@ -45,7 +45,7 @@ $session->query("BEGIN");
 $id = $session->value($chat);
 my $other = FlexApi::Session->new($node);
 my $next = $other->value($status);
-is($other->value("SELECT state FROM flex_outbox_await($next)"), 'succeeded', 'the worker does not wait for who has not committed');
+is($other->value("SELECT state FROM flex_outbox_await($next)"), 'succeeded', 'the worker does not wait for a session that has not committed');
 is(scalar(grep { $_->{method} eq 'POST' } $simulator->requests), 0, '... nor send what is not committed');
 $session->query('ROLLBACK');
 $session->query('BEGIN');

@@ -65,7 +65,7 @@ is(await($_), 'succeeded', 'sent by the worker') for @ids;
 is_deeply([ sort $server->notes ], [ "a1 $first:alices1", "a2 $second:alices2", "b1 $first:bobs", "c3 $third:everybodys" ],
 	'each with its role\'s and its account\'s credentials') or diag explain [ $server->notes ];
 
-# Who has none waits, and keeps nobody from his
+# A role without credentials waits, and other roles' requests do not
 my $bob = enqueue('bob', $second, 'b2');
 my $carol = enqueue('carol', $first, 'c1');
 my $alice = enqueue('alice', $first, 'a3');
@@ -94,7 +94,7 @@ my $bobs = FlexApi::Session->new($node, user => 'bob');
 @ids = (enqueue('alice', $first, 'a4'), enqueue('bob', $first, 'b4'));
 is($bobs->sqlstate('CALL flex_outbox_drain()'), '00000', 'a role\'s drain');
 is_deeply([ sort $server->notes ], [ "a4 $first:alices1", "b4 $first:bobs" ], '... sends each with its own');
-is($bobs->value('SELECT count(*) FROM flex_outbox WHERE arguments ->> \'identity\' = \'a4\''), 0, '... and shows the drainer his own only');
+is($bobs->value('SELECT count(*) FROM flex_outbox WHERE arguments ->> \'identity\' = \'a4\''), 0, '... and the drainer sees no other role\'s');
 
 # Without an account of the enqueuing session's: the server's or the database's
 $server->clear_notes;
@@ -137,10 +137,10 @@ $bobs->value('RESET ALL');
 $bobs->value("SET flex_api.auth_token = ''");
 is($bobs->sqlstate('CALL flex_outbox_drain()'), '00000', 'one that has taken them back may');
 is_deeply([ $server->notes ], ["a6 $first:alices1"], '... and sends what is there');
-# a superuser answers for what he does
+# a superuser may do so
 $super->value("SET flex_api.account_sid = '$first'; SET flex_api.auth_token = 'supers'");
 $id = enqueue('alice', $first, 'a7');
-is($super->sqlstate('CALL flex_outbox_drain()'), '00000', 'a superuser may send with his');
+is($super->sqlstate('CALL flex_outbox_drain()'), '00000', 'a superuser may send with the session\'s');
 is_deeply([ $server->notes(qr/^a7/) ], ["a7 $first:supers"], '... and does');
 $super->value('RESET ALL');
 

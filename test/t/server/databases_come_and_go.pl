@@ -174,7 +174,7 @@ $again = enqueue($first, 'first-after');
 ok(reaches($first, $again, 'succeeded'), 'leaves the worker where it was');
 is($session->value("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'flex_api launcher'"), 1, 'one launcher for all');
 
-# Who may not drop or copy a database does not send its worker away, nor does a command
+# A role that may not drop or copy a database does not end its worker, nor does a command
 # that cannot be run where it stands.
 $session->value('CREATE ROLE nobody LOGIN; CREATE ROLE creator LOGIN CREATEDB; CREATE ROLE owner LOGIN CREATEDB');
 my ($staying) = workers($session, 'first');

@@ -61,7 +61,7 @@ foreach ([ $node, 'restored' ], [ $other, 'postgres' ])
 	my $new = enqueue($there, "$database-new");
 	cmp_ok($new, '>', $cancelled, 'the numbers go on');
 	ok(reaches($there, $new, 'succeeded'), 'its own request is sent');
-	is($server->safe_psql($database, 'SELECT count(*) FROM flex_outbox_activity'), 1, 'one row says who sends');
+	is($server->safe_psql($database, 'SELECT count(*) FROM flex_outbox_activity'), 1, 'one row says what sends');
 	$there->close;
 }
 is(scalar $simulator->requests, $requests + 2, 'the service has heard of nothing else');

@@ -1,5 +1,5 @@
-# A disk that is full.  Behaviour: where the tables cannot grow, who enqueues gets an error
-# and the server stays; where the log cannot, the server ends.  When there is room again,
+# A disk that is full.  Behaviour: where the tables cannot grow, an enqueue is an error
+# and the server stays; where the log cannot, the server ends.  When there is space again,
 # every committed request comes to an end by itself, none is sent twice, and none that
 # failed to be enqueued is sent.
 use strict;
@@ -62,13 +62,13 @@ $session->value(sprintf $MANY, 'early', 200);
 ok(FlexApi::wait_until(sub { $simulator->get('counters')->{requests} > 20 }), 'requests are under way');
 fill('/base/');
 my $result = $session->query(sprintf $MANY, 'late', 5000);
-is($result->{error}->{C} // '', '53100', 'who enqueues on a full disk gets an error');
+is($result->{error}->{C} // '', '53100', 'an enqueue on a full disk is an error');
 ok(FlexApi::wait_until(sub { FlexApi::content($node->logfile) =~ /could not extend file.*could not extend file/s }, 10),
 	'the worker meets it as well');
 is($session->sqlstate('SELECT 1'), '00000', 'the server stays');
 make_room();
 ok(FlexApi::wait_until(sub { $session->value("SELECT count(*) FROM flex_outbox WHERE state IN ('pending', 'sending')") == 0 }, 60),
-	'when there is room again, all come to an end');
+	'when there is space again, all come to an end');
 is($session->value("SELECT count(*) FROM flex_outbox WHERE state NOT IN ('succeeded', 'uncertain')"), 0, 'as sent or as uncertain');
 is($session->value('SELECT count(*) FROM flex_outbox'), 200, 'none is lost');
 is(doubled($simulator), '', 'none was sent twice');
@@ -86,7 +86,7 @@ for my $i (1 .. 50)
 	$committed += 10;
 	eval { $session->query('SELECT pg_switch_wal()') };
 }
-ok(FlexApi::wait_until(sub { !eval { FlexApi::Session->new($node)->value('SELECT 1') } }, 20), 'without room for its log the server ends');
+ok(FlexApi::wait_until(sub { !eval { FlexApi::Session->new($node)->value('SELECT 1') } }, 20), 'without space for its log the server ends');
 make_room();
 ok(FlexApi::wait_until(sub { !-e $node->data_dir . '/postmaster.pid' }), 'all of it');
 $node->{_pid} = undef;

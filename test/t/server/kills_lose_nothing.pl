@@ -1,4 +1,4 @@
-# Whoever is killed, and whenever: what is committed is sent once or accounted for,
+# Whichever process is killed, and whenever: what is committed is sent once or accounted for,
 # and what is rolled back is not sent.  Each kind of kill once or twice; for more
 # rounds run test/crash/rounds.
 use strict;

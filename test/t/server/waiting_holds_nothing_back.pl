@@ -1,4 +1,4 @@
-# Who waits for the service holds nothing back, and one bad request stops nobody.
+# A sender that waits for the service holds nothing back, and a bad request stops no other.
 # Behaviour: while requests are under way a worker and a draining session have no
 # snapshot, no transaction id and no lock, so that vacuum removes what is dead; a row
 # that makes no sense any more fails by itself, and the others are sent.

@@ -1,4 +1,4 @@
-# Workers that are killed, that find no room, and that are told new settings.  Behaviour:
+# Workers that are killed, that find no free slot, and that are told new settings.  Behaviour:
 # a worker or a launcher that was terminated is back within seconds; without a free slot
 # a warning stands in the log, and a worker comes when one is free; it needs none of
 # max_connections; without file descriptors requests wait; a reload reaches a busy worker;

@@ -1,5 +1,6 @@
 # What can be seen of the source without running it: the layers of src/, layout,
-# lengths, the version, and words that belong to one machine.
+# lengths, the version, words that belong to one machine, and words that mean something
+# else in PostgreSQL or nothing at all.
 use strict;
 use warnings;
 
@@ -32,6 +33,14 @@ sub succeeds
 }
 
 succeeds('includes lead to the own layer or down', 'test/tools/layers');
+
+# What stands at the top, besides what builds and pg_regress leave there.
+my %top = map { $_ => 1 } qw(.ci .clang-format .git .gitignore CHANGELOG.md CONTRIBUTING.md LICENSE META.json Makefile
+  README.md SECURITY.md expected flex_api.control sql src test);
+my %left = map { $_ => 1 } glob('*.so *.bc results tmp_check regression.*');
+opendir(my $directory, '.') or die "$source: $!";
+is(join(' ', sort grep { !/^\.\.?$/ && !$top{$_} && !$left{$_} } readdir $directory), '', 'nothing else stands at the top');
+closedir $directory;
 
 SKIP:
 {
@@ -76,7 +85,7 @@ is_deeply($meta->{provides}{flex_api}, {
 	file => "sql/flex_api--$version.sql" }, 'META.json has it where it says what it provides');
 like(slurp('CHANGELOG.md'), qr/^## .*\Q$version\E/m, 'CHANGELOG.md has a section for it');
 
-my (@files, @versions, @machines);
+my (@files, @versions, @machines, @words);
 find({ no_chdir => 1, wanted => sub {
 	$File::Find::prune = 1 if m{/(\.git|results|tmp_check|node_modules)$};
 	push @files, s{^\./}{}r if -f && -T _ && !/\.(o|d|so|bc|gc..)$/ && !/flex_api--.*\.sql$/;
@@ -84,6 +93,9 @@ find({ no_chdir => 1, wanted => sub {
 
 # Written so that they do not find themselves.
 my $machine = qr{/wor[k]/|/hom[e]/|/roo[t]/|deb[.]debian|nodesourc[e]|pypi[.]org|npmj[s]|artifactor[y]}i;
+# For a role or a process: "a role that ...", "a sender that ...".
+my $sentence = qr{(?:^|[.:;?]\s+|[#*>|(-]\s+|\s'|\t)Wh[o]\s+[a-z]};
+my $riddle = qr{\broster[s]?\b|(?<!memory )(?<!security[ -])\bbarrier[s]?\b|\bhouse[s]?\b|\bfloor[s]?\b(?!\()|\broom[s]\b}i;
 for my $path (sort @files)
 {
 	my $number = 0;
@@ -92,6 +104,8 @@ for my $path (sort @files)
 	{
 		$number++;
 		push @machines, "$path:$number: $line" if $line =~ $machine;
+		push @words, "$path:$number: $line"
+		  if ($line =~ $sentence || $line =~ $riddle) && $path !~ m{^test/(interop/package-lock|simulator/samples)\.json$};
 		next if $path =~ /^(flex_api\.control|META\.json|CHANGELOG\.md)$/;
 		# Since when the tables are as they are is another thing, though it may be this version.
 		next if $line =~ /^#define TABLES_SINCE /;
@@ -102,5 +116,6 @@ for my $path (sort @files)
 cmp_ok(scalar @files, '>', 50, 'there are files to look at');
 is(join("\n", @versions), '', 'nothing else carries the version');
 is(join("\n", @machines), '', 'no word names a machine');
+is(join("\n", @words), '', 'no word is a riddle');
 
 done_testing();
