@@ -92,7 +92,7 @@ conversation_sid), also where the rest of the answer could not be kept; NULL: it
 -- back costs the others nothing, however many requests wait in it.
 CREATE INDEX flex_outbox_lanes ON flex_outbox (operation, priority, run_at, id) WHERE state = 'pending';
 CREATE INDEX flex_outbox_sending ON flex_outbox (sender_pid) WHERE state = 'sending' AND outcome IS NULL;
-CREATE INDEX flex_outbox_callbacks ON flex_outbox (callback_at) WHERE callback_at IS NOT NULL;
+CREATE INDEX flex_outbox_callbacks ON flex_outbox (enqueued_role, callback_at) WHERE callback_at IS NOT NULL;
 CREATE INDEX flex_outbox_finished ON flex_outbox (finished_at) WHERE finished_at IS NOT NULL;
 CREATE UNIQUE INDEX flex_outbox_unique_key ON flex_outbox (enqueued_role, unique_key) WHERE unique_key IS NOT NULL;
 
@@ -189,7 +189,8 @@ Commits as it goes. Many sessions may do so at once. Not needed where the backgr
 Errors: 25001 inside a transaction block, 55000 where transactions are not READ COMMITTED.
 It sends the requests of all roles: with the credentials file''s line of the role that enqueued or, without such
 a file, with the credentials that the server or the database has. So EXECUTE on it is for a role that all of them
-trust. A plain role whose session has credentials, an account, an edge or a region of its own is refused (55000).';
+trust. A plain role''s drain runs in a background worker, with the settings that the server and the database have, and
+ends with its caller; 53400 when max_worker_processes leaves none.';
 
 CREATE FUNCTION flex_outbox_retry(id bigint) RETURNS void
 AS 'MODULE_PATHNAME', 'flex_api_outbox_retry'

@@ -9,6 +9,9 @@ ALTER TABLE flex_outbox ADD COLUMN sid text;
 COMMENT ON COLUMN flex_outbox.sid IS
 'SID that the good answer gave to what it tells of (its sid or, for web chats, users and Insights, the like
 conversation_sid), also where the rest of the answer could not be kept; NULL: it gave none.';
+-- Callbacks are found role by role.
+DROP INDEX flex_outbox_callbacks;
+CREATE INDEX flex_outbox_callbacks ON flex_outbox (enqueued_role, callback_at) WHERE callback_at IS NOT NULL;
 COMMENT ON COLUMN flex_outbox.response IS
 'Body of the good answer; NULL where it could not be kept: then error_message says why, and sid what was made.';
 COMMENT ON COLUMN flex_outbox.error_message IS
@@ -21,7 +24,8 @@ Commits as it goes. Many sessions may do so at once. Not needed where the backgr
 Errors: 25001 inside a transaction block, 55000 where transactions are not READ COMMITTED.
 It sends the requests of all roles: with the credentials file''s line of the role that enqueued or, without such
 a file, with the credentials that the server or the database has. So EXECUTE on it is for a role that all of them
-trust. A plain role whose session has credentials, an account, an edge or a region of its own is refused (55000).';
+trust. A plain role''s drain runs in a background worker, with the settings that the server and the database have, and
+ends with its caller; 53400 when max_worker_processes leaves none.';
 
 COMMENT ON FUNCTION flex_enqueue(text, jsonb, jsonb, text, text, timestamptz, integer, integer, text) IS
 'Leaves a request to be sent after this transaction has committed; a rollback takes it back.

@@ -48,6 +48,8 @@ static struct
 	{PREFIX "unrepresentable", &flex_settings.unrepresentable},
 };
 
+static bool acts_for_another; /* what the session has set is none of the current role's */
+
 /* Placeholders with a value of the connection's options, from before the library was loaded. */
 static List *placeholders;    /* their names */
 static const char *displaced; /* the first of them that was refused; NULL: none */
@@ -85,6 +87,23 @@ counts(GucSource source, Oid setter)
 	return is_everybodys(source) || (has_setter && setter == GetUserId());
 }
 
+/*
+ * From now on, or no longer, another role's code runs whose session this is taken for:
+ * what was set before it does not count for its calls.
+ */
+void
+flex_effective_act_for_another(bool another)
+{
+	acts_for_another = another;
+}
+
+/* True when all values in force count: the current role is the one whose session this is. */
+static bool
+is_own_session(void)
+{
+	return GetUserId() == GetOuterUserId() && !acts_for_another;
+}
+
 /* Raise 55000: the value that would count is not known in this session. */
 pg_noreturn static void
 raise_lost(const char *name)
@@ -104,7 +123,7 @@ raise_lost(const char *name)
 static bool
 is_lost(const struct config_generic *parameter)
 {
-	return GetUserId() != GetOuterUserId() && !counts(parameter->source, parameter->srole) &&
+	return !is_own_session() && !counts(parameter->source, parameter->srole) &&
 		   !counts(parameter->reset_source, parameter->reset_srole);
 }
 
@@ -114,7 +133,7 @@ value_in_force_counts(const struct config_generic *parameter)
 {
 	if (is_lost(parameter))
 		raise_lost(parameter->name);
-	return GetUserId() == GetOuterUserId() || counts(parameter->source, parameter->srole);
+	return is_own_session() || counts(parameter->source, parameter->srole);
 }
 
 /* The value of a string setting that counts for a call of the current role; raises 55000 when it is lost. */

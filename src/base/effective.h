@@ -16,6 +16,7 @@ extern void flex_effective_check_known(void);
 
 extern bool flex_effective_is_of_session(const void *variable);
 extern const char *flex_effective_route_of_session(void);
+extern void flex_effective_act_for_another(bool another);
 extern void flex_effective_check_displaced(void);
 
 /* For _PG_init(), around the definition of all parameters. */

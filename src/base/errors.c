@@ -187,3 +187,16 @@ flex_error_rethrow(ErrorData *error)
 	copy_constants(error, ErrorContext);
 	ReThrowError(error);
 }
+
+/*
+ * Raise an error that another process has sent, of level ERROR.  As above, some strings
+ * are not copied by the server's own function.
+ */
+void
+flex_error_throw(ErrorData *error)
+{
+	Assert(error->elevel == ERROR);
+	copy_constants(error, ErrorContext);
+	ThrowErrorData(error);
+	pg_unreachable();
+}

@@ -43,6 +43,7 @@ extern int flex_error_sqlstate(FailureKind kind);
 extern void flex_error_add_answer(ErrorData *error, const Problem *answer);
 extern ErrorData *flex_error_take(void);
 pg_noreturn extern void flex_error_rethrow(ErrorData *error);
+pg_noreturn extern void flex_error_throw(ErrorData *error);
 pg_noreturn extern void flex_error_answer(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 #endif /* FLEX_ERRORS_H */

@@ -1,6 +1,6 @@
 /*
  * callbacks.c
- *		Runs the callbacks that are due, a transaction each.
+ *		Runs callbacks, a transaction each.
  *
  * A callback is claimed first, and counted: one that kills its process must not
  * be the first again.  Then it runs in the transaction that settles its request,
@@ -12,6 +12,7 @@
 
 #include "base/backoff.h"
 #include "base/encoding.h"
+#include "base/errors.h"
 #include "delivery/callbacks.h"
 #include "delivery/guarded_call.h"
 #include "outbox/callback_rows.h"
@@ -19,32 +20,35 @@
 
 #define SHOWN_BYTES 1000 /* of its error */
 
-/* True when a callback may be due. */
-bool
-flex_callbacks_may_be_due(const Callbacks *callbacks)
-{
-	return callbacks->expected || (callbacks->next_at != 0 && callbacks->next_at <= GetCurrentTimestamp());
-}
-
 /* Report a callback's error, and note when it is to be tried again. */
 static void
-fail(const Callback *callback, const ErrorData *error)
+fail(const Callback *callback, int sqlerrcode, const char *said)
 {
 	bool give_up = callback->attempts >= FLEX_CALLBACK_ATTEMPTS;
 	int64 delay = flex_backoff_ms(BACKOFF_CALLBACK, callback->attempts - 1);
-	const char *said = error->message != NULL ? error->message : "missing error text";
 	char *message = flex_text_clip(said, SHOWN_BYTES);
 
-	ereport(WARNING, (errcode(error->sqlerrcode),
+	ereport(WARNING, (errcode(sqlerrcode),
 					  errmsg("callback of request " INT64_FORMAT " of the Flex API outbox failed", callback->id),
 					  give_up ? errdetail("It is not tried again.") : 0, errdetail_log("%s", message)));
 	flex_outbox_fail_callback(callback, message,
 							  give_up ? 0 : TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay));
 }
 
-/* Run a callback that was claimed, in the transaction that settles its request. */
+/* Tell of the end of a callback's request, which is news the first time only. */
 static void
-run_claimed(Transaction *transaction, Callback *callback)
+tell(const Callback *callback, bool failed)
+{
+	if (!failed || callback->attempts == 1)
+		flex_outbox_notify(callback->id, callback->state);
+}
+
+/*
+ * Run a callback that was claimed, in the transaction that settles its request.  A
+ * cancel in the sender is meant for the sender, and raised.
+ */
+void
+flex_callbacks_run(Transaction *transaction, Callback *callback, bool is_in_sender)
 {
 	ErrorData *error;
 
@@ -53,41 +57,51 @@ run_claimed(Transaction *transaction, Callback *callback)
 	{
 		flex_outbox_leave(&transaction->access);
 		error = flex_guarded_call(callback);
+		if (error != NULL && is_in_sender && flex_guarded_call_was_cancelled(error))
+			flex_error_rethrow(error);
 		flex_outbox_enter(&transaction->access);
 		if (error != NULL)
-			fail(callback, error);
-		/* Its state is news the first time only. */
-		if (error == NULL || callback->attempts == 1)
-			flex_outbox_notify(callback->id, callback->state);
+			fail(callback, error->sqlerrcode, error->message != NULL ? error->message : "missing error text");
+		tell(callback, error != NULL);
 	}
 	flex_transaction_commit(transaction);
 }
 
-/* Claim the next callback that is due; false when none is. */
-static bool
-claim_next(Callbacks *callbacks, Callback *callback)
+/* Settle the request of a callback that has run for so long that its process was ended: it has failed. */
+void
+flex_callbacks_give_up(Transaction *transaction, Callback *callback)
+{
+	flex_transaction_begin(transaction);
+	if (flex_outbox_settle_callback(callback))
+	{
+		fail(callback, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+			 psprintf("callback %s ran longer than flex_api.callback_timeout, and went on when it was cancelled",
+					  callback->function));
+		tell(callback, true);
+	}
+	flex_transaction_commit(transaction);
+}
+
+/* Claim a role's next callback that is due; false when none is. */
+bool
+flex_callbacks_claim(Transaction *transaction, Oid role, Callback *callback)
 {
 	bool claimed;
 
-	flex_transaction_begin(callbacks->transaction);
-	claimed = flex_outbox_claim_callback(callback);
-	if (!claimed)
-		callbacks->next_at = flex_outbox_next_callback();
-	flex_transaction_commit(callbacks->transaction);
+	flex_transaction_begin(transaction);
+	claimed = flex_outbox_tables_fit(0) && flex_outbox_claim_callback(role, callback);
+	flex_transaction_commit(transaction);
 	return claimed;
 }
 
-/* Run the next callback that is due; false when none is. */
-bool
-flex_callbacks_run_next(Callbacks *callbacks)
+/* When a role's next callback is due; 0 when there is none. */
+TimestampTz
+flex_callbacks_next_at(Transaction *transaction, Oid role)
 {
-	Callback callback;
+	TimestampTz next_at;
 
-	if (!claim_next(callbacks, &callback))
-	{
-		callbacks->expected = false;
-		return false;
-	}
-	run_claimed(callbacks->transaction, &callback);
-	return true;
+	flex_transaction_begin(transaction);
+	next_at = flex_outbox_next_callback(role);
+	flex_transaction_commit(transaction);
+	return next_at;
 }

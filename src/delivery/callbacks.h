@@ -1,22 +1,16 @@
 /*
  * callbacks.h
- *		Runs the callbacks that are due, a transaction each.
+ *		Runs callbacks, a transaction each.
  */
 #ifndef FLEX_CALLBACKS_H
 #define FLEX_CALLBACKS_H
 
-#include "datatype/timestamp.h"
-
 #include "delivery/transaction.h"
+#include "outbox/callback_rows.h"
 
-typedef struct Callbacks
-{
-	Transaction *transaction;
-	bool expected;       /* perhaps one is due */
-	TimestampTz next_at; /* when the next is due, for all we know; 0: there is none */
-} Callbacks;
-
-extern bool flex_callbacks_may_be_due(const Callbacks *callbacks);
-extern bool flex_callbacks_run_next(Callbacks *callbacks);
+extern bool flex_callbacks_claim(Transaction *transaction, Oid role, Callback *callback);
+extern void flex_callbacks_run(Transaction *transaction, Callback *callback, bool is_in_sender);
+extern void flex_callbacks_give_up(Transaction *transaction, Callback *callback);
+extern TimestampTz flex_callbacks_next_at(Transaction *transaction, Oid role);
 
 #endif /* FLEX_CALLBACKS_H */

@@ -2,26 +2,23 @@
  * guarded_call.c
  *		Calls a callback as its role, in its time, and catches its errors.
  *
- * A callback runs with the rights of the role that enqueued the request, and
- * nothing it does may outlive them: as in maintenance commands, it cannot leave
- * temporary objects or held cursors behind, and constraints are checked at once
- * rather than at the commit, which has our rights.
+ * A callback runs in a session of the role that enqueued the request, for all it
+ * can see, and nothing it does may outlive its rights: as in maintenance commands,
+ * it cannot leave temporary objects or held cursors behind, and constraints are
+ * checked at once rather than at the commit, which has our rights.
  */
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "delivery/guarded_call.h"
-#include "outbox/access.h"
 #include "commands/trigger.h"
-#include "base/errors.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
 #include "postmaster/interrupt.h"
-#include "base/settings.h"
 #include "storage/latch.h"
 #include "tcop/dest.h"
+#include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/resowner.h"
@@ -29,7 +26,13 @@
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
+
 #include "base/compat.h"
+#include "base/effective.h"
+#include "base/errors.h"
+#include "base/settings.h"
+#include "delivery/guarded_call.h"
+#include "outbox/access.h"
 
 #define CANCEL_AGAIN_MS 1000 /* for a callback that catches the first cancel */
 #define MOST_CANCELS 3       /* then the process has to go: nothing can catch that */
@@ -38,6 +41,7 @@ static TimeoutId time_limit = MAX_TIMEOUTS;
 static TimeoutId shutdown_check = MAX_TIMEOUTS;
 static volatile sig_atomic_t timed_out; /* the callback has had its time */
 static volatile sig_atomic_t cancels;   /* how many times it has been cancelled for that, or for a shutdown */
+static bool is_running;                 /* a callback */
 
 /* Cancel the callback.  Runs in a signal handler. */
 static void
@@ -186,6 +190,7 @@ run(const Callback *callback)
 				 errmsg("callback %s has never come to an end: the process ended each time", callback->function)));
 	make_constraints_immediate();
 	GetUserIdAndSecContext(&user, &security);
+	SetSessionAuthorization(callback->role, superuser_arg(callback->role));
 	SetUserIdAndSecContext(callback->role, security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	nest_level = NewGUCNestLevel();
 	set_search_path(callback->function);
@@ -198,9 +203,30 @@ run(const Callback *callback)
 						errmsg("callback %s has removed the outbox", callback->function)));
 }
 
+/* True when the last callback had to be cancelled at its deadline. */
+bool
+flex_guarded_call_timed_out(void)
+{
+	return timed_out;
+}
+
+/* True while a callback runs. */
+bool
+flex_guarded_call_is_running(void)
+{
+	return is_running;
+}
+
+/* True when it has caught so many cancels that its process ends. */
+bool
+flex_guarded_call_was_stubborn(void)
+{
+	return timed_out && cancels >= MOST_CANCELS;
+}
+
 /* True when an error is a cancel that was meant for us, and not a callback's own. */
-static bool
-is_true_cancel(const ErrorData *error)
+bool
+flex_guarded_call_was_cancelled(const ErrorData *error)
 {
 	return error->sqlerrcode == ERRCODE_QUERY_CANCELED && error->funcname != NULL &&
 		   strcmp(error->funcname, "ProcessInterrupts") == 0;
@@ -208,17 +234,30 @@ is_true_cancel(const ErrorData *error)
 
 /*
  * Run a callback in a subtransaction.  Returns NULL, or its error after undoing
- * what it did; a cancel is raised.  The caller has connected to SPI.
+ * what it did.  The caller has connected to SPI, and is in no function with rights
+ * of its own.
  */
 ErrorData *
 flex_guarded_call(const Callback *callback)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
+	Oid session_user = GetSessionUserId();
+	bool session_has_superuser = GetSessionUserIsSuperuser();
+	CommandDest destination = whereToSendOutput;
 	ErrorData *volatile error = NULL;
+	Oid user;
+	int security;
 
+	GetUserIdAndSecContext(&user, &security);
+	Assert(security == 0);
+	timed_out = false;
+	is_running = true;
+	/* What it has to say is for the log, and not for who happens to drain. */
+	whereToSendOutput = DestNone;
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
+	flex_effective_act_for_another(true);
 	PG_TRY();
 	{
 		run(callback);
@@ -233,7 +272,10 @@ flex_guarded_call(const Callback *callback)
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
-	if (error != NULL && is_true_cancel(error))
-		flex_error_rethrow(error);
+	is_running = false;
+	whereToSendOutput = destination;
+	flex_effective_act_for_another(false);
+	SetSessionAuthorization(session_user, session_has_superuser);
+	SetUserIdAndSecContext(user, security);
 	return error;
 }

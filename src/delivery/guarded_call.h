@@ -11,5 +11,9 @@
 #define FLEX_CALLBACK_ATTEMPTS 20
 
 extern ErrorData *flex_guarded_call(const Callback *callback);
+extern bool flex_guarded_call_timed_out(void);
+extern bool flex_guarded_call_is_running(void);
+extern bool flex_guarded_call_was_stubborn(void);
+extern bool flex_guarded_call_was_cancelled(const ErrorData *error);
 
 #endif /* FLEX_GUARDED_CALL_H */

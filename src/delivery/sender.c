@@ -3,10 +3,10 @@
  *		Sends what is due in the outbox: the engine of worker and drain.
  *
  * In turns: one transaction settles the requests that have been answered and
- * claims others; after its commit the claimed ones are sent; then callbacks run,
- * a transaction each; then it waits, in no transaction.  A sender that is killed
- * leaves claims behind, which the next one finds by the dead process's number; one
- * that is cancelled settles them before it ends.
+ * claims others; after its commit the claimed ones are sent; then callbacks that are
+ * due are given to processes of their own; then it waits, in no transaction.  A sender
+ * that is killed leaves claims behind, which the next one finds by the dead process's
+ * number; one that is cancelled settles them before it ends.
  */
 #include "postgres.h"
 
@@ -16,7 +16,7 @@
 
 #include "base/clock.h"
 #include "base/errors.h"
-#include "delivery/callbacks.h"
+#include "delivery/callback_schedule.h"
 #include "delivery/housekeeping.h"
 #include "delivery/in_flight.h"
 #include "delivery/lanes.h"
@@ -27,8 +27,7 @@
 #include "shared/registry.h"
 
 #define HOUSEKEEPING_MS 30000
-#define MISFIT_MS 60000     /* between two warnings that the tables are of another version */
-#define CALLBACKS_A_TURN 20 /* then answers that have come are looked at again */
+#define MISFIT_MS 60000 /* between two warnings that the tables are of another version */
 
 struct Sender
 {
@@ -38,7 +37,7 @@ struct Sender
 	Transaction *transaction;
 	Lanes *lanes;
 	InFlight *in_flight; /* the requests under way */
-	Callbacks callbacks;
+	CallbackSchedule *callbacks;
 	bool tables_fit;  /* as far as they were looked at; else nothing is claimed */
 	int64 warned_at;  /* flex_clock_ms() of the last word on that; 0: never */
 	int64 cleaned_at; /* flex_clock_ms() of the last housekeeping; 0: never */
@@ -58,7 +57,7 @@ flex_sender_create(const Driver *driver, int64 max_requests, bool is_worker)
 	sender->tables_fit = true;
 	sender->transaction = flex_transaction_create(driver);
 	sender->lanes = flex_lanes_create(max_requests);
-	sender->callbacks.transaction = sender->transaction;
+	sender->callbacks = flex_callback_schedule_create(sender->transaction, is_worker);
 	sender->in_flight = flex_in_flight_create();
 	MemoryContextSwitchTo(before);
 	return sender;
@@ -71,7 +70,7 @@ clean_up(Sender *sender)
 	bool is_done = flex_housekeeping_run(flex_in_flight_count(sender->in_flight) == 0);
 
 	flex_outbox_note_drain(sender->is_worker);
-	sender->callbacks.expected = true;
+	flex_callback_schedule_expect(sender->callbacks);
 	/* When that was not all, the next turn goes on. */
 	sender->cleaned_at = is_done ? flex_clock_ms() : 0;
 }
@@ -144,26 +143,39 @@ settle_and_claim(Sender *sender)
 	check_stop(sender);
 }
 
-/* True when a callback may be due. */
+/* Something may have been left to be sent by a callback. */
+static void
+look_behind_callbacks(Sender *sender)
+{
+	flex_lanes_forget(sender->lanes);
+	flex_lanes_look_now(sender->lanes);
+}
+
+/* True when a callback may be due that nobody runs yet. */
 static bool
 may_run_callbacks(Sender *sender)
 {
-	sender->callbacks.expected |= flex_in_flight_had_callbacks(sender->in_flight);
-	return sender->tables_fit && flex_callbacks_may_be_due(&sender->callbacks);
+	if (flex_in_flight_had_callbacks(sender->in_flight))
+		flex_callback_schedule_expect(sender->callbacks);
+	return sender->tables_fit && flex_callback_schedule_may_be_due(sender->callbacks);
 }
 
-/* Run callbacks that are due, but not so many that answers wait for long. */
+/* Have callbacks run that are due, and see what has become of others. */
 static void
-run_callbacks(Sender *sender)
+attend_to_callbacks(Sender *sender)
 {
-	for (int i = 0; i < CALLBACKS_A_TURN && flex_callbacks_run_next(&sender->callbacks); i++)
-	{
-		/* It may have left something to be sent. */
-		flex_lanes_forget(sender->lanes);
-		flex_lanes_look_now(sender->lanes);
-		check_stop(sender);
-		(void) flex_in_flight_receive(sender->in_flight);
-	}
+	if (flex_callback_schedule_attend(sender->callbacks))
+		look_behind_callbacks(sender);
+	if (may_run_callbacks(sender) && flex_callback_schedule_run(sender->callbacks))
+		look_behind_callbacks(sender);
+	check_stop(sender);
+}
+
+/* True when a drain has to wait for callbacks; the worker is woken by their processes. */
+static bool
+must_wait_for_callbacks(const Sender *sender)
+{
+	return !sender->is_worker && flex_callback_schedule_is_busy(sender->callbacks);
 }
 
 /* Milliseconds from now to a time, between 0 and that of the housekeeping. */
@@ -179,7 +191,10 @@ ms_until(TimestampTz at)
 long
 flex_sender_idle_ms(const Sender *sender)
 {
-	return Min(ms_until(flex_lanes_next_at(sender->lanes)), ms_until(sender->callbacks.next_at));
+	if (flex_callback_schedule_has_news(sender->callbacks))
+		return 0;
+	return Min(ms_until(flex_lanes_next_at(sender->lanes)),
+			   ms_until(flex_callback_schedule_next_at(sender->callbacks)));
 }
 
 /* Wait for an answer, or for the time of the next request. */
@@ -189,13 +204,14 @@ wait_for_something(Sender *sender)
 	bool full = flex_lanes_is_full(flex_in_flight_count(sender->in_flight)) || flex_backpressure_is_due();
 	long late = flex_in_flight_receive(sender->in_flight);
 
-	if (flex_in_flight_any_over(sender->in_flight))
+	if (flex_in_flight_any_over(sender->in_flight) || flex_callback_schedule_has_news(sender->callbacks))
 		return;
 	if (sender->is_worker && flex_registry_was_woken())
 	{
 		flex_lanes_look_now(sender->lanes);
 		return;
 	}
+	late = Min(late, ms_until(flex_callback_schedule_next_at(sender->callbacks)));
 	if (flex_in_flight_wait(sender->in_flight, Min(ms_until(full ? 0 : flex_lanes_next_at(sender->lanes)), late)))
 		flex_lanes_look_now(sender->lanes);
 }
@@ -209,11 +225,11 @@ take_turn(Sender *sender)
 	if (flex_in_flight_any_over(sender->in_flight) || must_clean_up(sender) || may_claim(sender))
 		settle_and_claim(sender);
 	flex_in_flight_start(sender->in_flight);
-	if (may_run_callbacks(sender))
-		run_callbacks(sender);
+	attend_to_callbacks(sender);
 	if (may_claim(sender) || may_run_callbacks(sender) || flex_in_flight_any_over(sender->in_flight))
 		return true;
-	if (flex_in_flight_count(sender->in_flight) == 0 && !flex_lanes_waits_for_rate(sender->lanes))
+	if (flex_in_flight_count(sender->in_flight) == 0 && !flex_lanes_waits_for_rate(sender->lanes) &&
+		!must_wait_for_callbacks(sender))
 		return false;
 	wait_for_something(sender);
 	return true;
@@ -284,11 +300,13 @@ flex_sender_run(Sender *sender)
 	flex_lanes_look_now(sender->lanes);
 	sender->tables_fit = true;
 	/* We may have been woken for a callback that failed: flex_outbox_retry(). */
-	sender->callbacks.expected = true;
+	flex_callback_schedule_expect(sender->callbacks);
 	PG_TRY();
 	{
 		while (take_turn(sender))
 			CHECK_FOR_INTERRUPTS();
+		if (!sender->is_worker)
+			flex_callback_schedule_finish(sender->callbacks);
 	}
 	PG_CATCH();
 	{
@@ -297,6 +315,7 @@ flex_sender_run(Sender *sender)
 		MemoryContextSwitchTo(sender->context);
 		error = flex_error_take();
 		wind_up_after_error(sender, error->sqlerrcode);
+		flex_callback_schedule_stop(sender->callbacks);
 		flex_error_rethrow(error);
 	}
 	PG_END_TRY();

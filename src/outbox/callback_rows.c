@@ -25,18 +25,21 @@ static const ResultColumn claimed_columns[] = {
 static Statement claim_callback = {
 	.sql = "UPDATE $t.flex_outbox SET callback_attempts = least(callback_attempts, 2147483646) + 1, callback_at = "
 		   "clock_timestamp() + least(power(2, least(callback_attempts, 20)), 3600) * interval '1 second' "
-		   "WHERE id = (SELECT id FROM $t.flex_outbox WHERE callback_at <= now() "
+		   "WHERE id = (SELECT id FROM $t.flex_outbox WHERE enqueued_role = $1 AND callback_at <= now() "
 		   "ORDER BY callback_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING $result",
+	.types = {OIDOID},
 	.result = claimed_columns,
 	.result_count = lengthof(claimed_columns),
 };
 
-/* Claim the next callback that is due, for this process to run; false when none is. */
+/* Claim a role's next callback that is due, for this process to run; false when none is. */
 bool
-flex_outbox_claim_callback(Callback *callback)
+flex_outbox_claim_callback(Oid role, Callback *callback)
 {
+	Datum values[] = {ObjectIdGetDatum(role)};
+
 	memset(callback, 0, sizeof(Callback));
-	if (flex_statement_execute(&claim_callback, NULL, NULL) == 0)
+	if (flex_statement_execute(&claim_callback, values, NULL) == 0)
 		return false;
 	flex_statement_read(&claim_callback, 0, callback);
 	return true;
@@ -97,13 +100,48 @@ flex_outbox_fail_callback(const Callback *callback, const char *error, Timestamp
 }
 
 static Statement next_callback = {
-	.sql = "SELECT callback_at FROM $t.flex_outbox WHERE callback_at IS NOT NULL ORDER BY callback_at LIMIT 1",
+	.sql = "SELECT callback_at FROM $t.flex_outbox WHERE enqueued_role = $1 AND callback_at IS NOT NULL "
+		   "ORDER BY callback_at LIMIT 1",
+	.types = {OIDOID},
 };
 
-/* When the next callback is due; 0 when there is none. */
+/* When a role's next callback is due; 0 when there is none. */
 TimestampTz
-flex_outbox_next_callback(void)
+flex_outbox_next_callback(Oid role)
 {
-	return flex_statement_execute(&next_callback, NULL, NULL) == 0 ? 0
-																   : DatumGetTimestampTz(flex_statement_value(0, 1));
+	Datum values[] = {ObjectIdGetDatum(role)};
+	uint64 count = flex_statement_execute(&next_callback, values, NULL);
+
+	return count == 0 ? 0 : DatumGetTimestampTz(flex_statement_value(0, 1));
+}
+
+static const ResultColumn role_columns[] = {
+	RESULT_COLUMN("enqueued_role", OIDOID, CallbackRole, role),
+	RESULT_COLUMN("callback_at", TIMESTAMPTZOID, CallbackRole, due_at),
+};
+
+/* From role to role along the index. */
+static Statement list_roles = {
+	.sql = "WITH RECURSIVE roles AS ("
+		   "(SELECT enqueued_role, callback_at FROM $t.flex_outbox WHERE callback_at IS NOT NULL "
+		   "ORDER BY enqueued_role, callback_at LIMIT 1) "
+		   "UNION ALL SELECT next.* FROM roles AS r, LATERAL ("
+		   "SELECT enqueued_role, callback_at FROM $t.flex_outbox AS o WHERE callback_at IS NOT NULL "
+		   "AND o.enqueued_role > r.enqueued_role ORDER BY enqueued_role, callback_at LIMIT 1) AS next) "
+		   "SELECT $result FROM roles",
+	.result = role_columns,
+	.result_count = lengthof(role_columns),
+};
+
+/* The roles that have callbacks to run, by OID, in the current context. */
+CallbackRole *
+flex_outbox_callback_roles(int *count)
+{
+	CallbackRole *roles;
+
+	*count = (int) flex_statement_execute(&list_roles, NULL, NULL);
+	roles = palloc0(sizeof(CallbackRole) * Max(*count, 1));
+	for (int i = 0; i < *count; i++)
+		flex_statement_read(&list_roles, i, &roles[i]);
+	return roles;
 }

@@ -20,9 +20,17 @@ typedef struct Callback
 	Oid row_type;
 } Callback;
 
-extern bool flex_outbox_claim_callback(Callback *callback);
+/* A role that has callbacks to run, and when the first of them is due. */
+typedef struct CallbackRole
+{
+	Oid role;
+	TimestampTz due_at;
+} CallbackRole;
+
+extern CallbackRole *flex_outbox_callback_roles(int *count);
+extern bool flex_outbox_claim_callback(Oid role, Callback *callback);
 extern bool flex_outbox_settle_callback(Callback *callback);
 extern void flex_outbox_fail_callback(const Callback *callback, const char *error, TimestampTz again_at);
-extern TimestampTz flex_outbox_next_callback(void);
+extern TimestampTz flex_outbox_next_callback(Oid role);
 
 #endif /* FLEX_CALLBACK_ROWS_H */

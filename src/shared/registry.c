@@ -312,6 +312,8 @@ flex_registry_is_barred(void)
 	Slot *slot;
 	bool barred;
 
+	if (registry == NULL)
+		return false;
 	LWLockAcquire(registry->lock, LW_SHARED);
 	slot = find_slot(MyDatabaseId, false);
 	barred = slot != NULL && slot->barred;

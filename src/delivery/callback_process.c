@@ -1,0 +1,230 @@
+/*
+ * callback_process.c
+ *		A background worker that runs the callbacks of one role.
+ *
+ * It ends when there were none for some seconds, when others wait for its place, and
+ * after a callback whose traces only the end of a process removes: one that had to be
+ * cancelled, or has loaded a library, which may keep connections (dblink) or variables
+ * (PL/Perl).  What a callback can leave in the server itself is removed after each.
+ */
+#include "postgres.h"
+
+#include "commands/sequence.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lock.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#include "base/clock.h"
+#include "base/compat.h"
+#include "delivery/callback_process.h"
+#include "delivery/callbacks.h"
+#include "delivery/guarded_call.h"
+#include "shared/registry.h"
+
+#define IDLE_MS 5000         /* without a callback, then it ends */
+#define LOOK_AGAIN_MS 100    /* when what is due is locked */
+#define LEAST_SERVICE_MS 100 /* for a role that has waited for its turn */
+#define TELL_MS 100          /* between two words to the sender about callbacks that have ended */
+
+/* Start a process for a role; NULL when no slot is free. */
+Helper *
+flex_callback_process_start(Oid role)
+{
+	CallbackShare share = {.database = MyDatabaseId, .role = role};
+	BackgroundWorker worker;
+	char name[BGW_MAXLEN];
+
+	pg_atomic_init_u32(&share.asked, 1);
+	pg_atomic_init_u32(&share.answered, 0);
+	pg_atomic_init_u32(&share.runs, 0);
+	pg_atomic_init_u32(&share.leave, 0);
+	snprintf(name, sizeof(name), "flex_api callbacks of role %u", role);
+	flex_helper_describe(&worker, name, "flex_api callbacks", "flex_api_callback_main");
+	return flex_helper_start(&worker, &share, sizeof(share));
+}
+
+/* Have it look for callbacks that are due. */
+void
+flex_callback_process_ask(const Helper *process)
+{
+	CallbackShare *share = flex_helper_share(process);
+
+	pg_atomic_fetch_add_u32(&share->asked, 1);
+	flex_helper_wake(process);
+}
+
+/* True while it has callbacks to run, or has not looked yet. */
+bool
+flex_callback_process_is_busy(const Helper *process)
+{
+	CallbackShare *share = flex_helper_share(process);
+
+	return pg_atomic_read_u32(&share->asked) != pg_atomic_read_u32(&share->answered);
+}
+
+/* Have it end after the callback that it runs now. */
+void
+flex_callback_process_dismiss(const Helper *process)
+{
+	CallbackShare *share = flex_helper_share(process);
+
+	pg_atomic_write_u32(&share->leave, 1);
+	flex_helper_wake(process);
+}
+
+/*
+ * True when the process has loaded a library since the first call, other than PL/pgSQL,
+ * which keeps nothing that a later callback could see.
+ */
+static bool
+has_loaded_library(void)
+{
+	static Size known = 0; /* bytes of the names of libraries that were looked at */
+	Size size = EstimateLibraryStateSpace();
+	bool found = false;
+	char *names;
+
+	if (size == known)
+		return false;
+	names = palloc(size);
+	SerializeLibraryState(size, names);
+	/* Names are added at the end, and the last is empty. */
+	for (const char *name = names + Max(known, 1) - 1; *name != '\0'; name += strlen(name) + 1)
+	{
+		const char *slash = last_dir_separator(name);
+
+		found |= strncmp(slash != NULL ? slash + 1 : name, "plpgsql.", strlen("plpgsql.")) != 0;
+	}
+	pfree(names);
+	found &= known != 0;
+	known = size;
+	return found;
+}
+
+/* What the last callback has left is not the next one's. */
+static void
+remove_traces(void)
+{
+	LockReleaseAll(USER_LOCKMETHOD, true);
+	ResetSequenceCaches();
+}
+
+/* Claim and run the role's next callback; false when none is due. */
+static bool
+run_next(CallbackShare *share, Transaction *transaction)
+{
+	Callback callback;
+
+	if (!flex_callbacks_claim(transaction, share->role, &callback))
+		return false;
+	share->running = callback;
+	flex_callbacks_run(transaction, &callback, false);
+	remove_traces();
+	pg_atomic_fetch_add_u32(&share->runs, 1);
+	return true;
+}
+
+/* True when it must end, though more callbacks may be due. */
+static bool
+must_leave(CallbackShare *share, int64 since)
+{
+	if (flex_guarded_call_timed_out() || has_loaded_library() || flex_registry_is_barred())
+		return true;
+	return pg_atomic_read_u32(&share->leave) != 0 && flex_clock_ms() - since >= LEAST_SERVICE_MS;
+}
+
+/* Run the callbacks that are due; false when it must end after one. */
+static bool
+run_due(CallbackShare *share, Transaction *transaction, int64 since)
+{
+	int64 told_at = 0;
+
+	while (run_next(share, transaction))
+	{
+		if (must_leave(share, since))
+			return false;
+		/* They may have left something to be sent. */
+		if (flex_clock_ms() - told_at >= TELL_MS)
+		{
+			flex_helper_wake_starter();
+			told_at = flex_clock_ms();
+		}
+		CHECK_FOR_INTERRUPTS();
+	}
+	return true;
+}
+
+/* Wait for a word of the sender or for the next callback; false when none has come for too long. */
+static bool
+wait_for_callback(CallbackShare *share, Transaction *transaction, int64 idle_until)
+{
+	TimestampTz next_at = flex_callbacks_next_at(transaction, share->role);
+	long timeout_ms = (long) Max(idle_until - flex_clock_ms(), 0);
+
+	if (timeout_ms == 0)
+		return false;
+	if (next_at != 0)
+		timeout_ms =
+			Min(timeout_ms, Max(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next_at), LOOK_AGAIN_MS));
+	pgstat_report_activity(STATE_IDLE, NULL);
+	/* A lock that we have waited for may have reset the latch. */
+	if (pg_atomic_read_u32(&share->asked) != pg_atomic_read_u32(&share->answered) ||
+		pg_atomic_read_u32(&share->leave) != 0)
+		return true;
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout_ms,
+					 flex_wait_event("FlexApiCallbackMain"));
+	CHECK_FOR_INTERRUPTS();
+	return true;
+}
+
+static CallbackShare *own; /* of this process */
+
+/* The process ends: tell the sender whether it was the callback's fault. */
+static void
+note_end(int code, Datum argument)
+{
+	own->ended_in_callback = flex_guarded_call_is_running();
+	own->was_stubborn = own->ended_in_callback && flex_guarded_call_was_stubborn();
+}
+
+/* Run the role's callbacks until the process has to end. */
+void
+flex_callback_process_run(CallbackShare *share, const Driver *driver)
+{
+	Transaction *transaction = flex_transaction_create(driver);
+	int64 since = flex_clock_ms();
+	int64 idle_until = since + IDLE_MS;
+	bool stays = true;
+
+	own = share;
+	before_shmem_exit(note_end, (Datum) 0);
+	(void) has_loaded_library();
+	while (stays)
+	{
+		uint32 runs = pg_atomic_read_u32(&share->runs);
+		uint32 asked;
+
+		ResetLatch(MyLatch);
+		asked = pg_atomic_read_u32(&share->asked);
+		pg_read_barrier();
+		if (!run_due(share, transaction, since))
+			break;
+		if (pg_atomic_read_u32(&share->answered) != asked)
+		{
+			pg_write_barrier();
+			pg_atomic_write_u32(&share->answered, asked);
+			flex_helper_wake_starter();
+		}
+		if (pg_atomic_read_u32(&share->runs) != runs)
+			idle_until = flex_clock_ms() + IDLE_MS;
+		stays = pg_atomic_read_u32(&share->leave) == 0 && !flex_registry_is_barred() &&
+				wait_for_callback(share, transaction, idle_until);
+	}
+	share->has_left = true;
+}

@@ -1,0 +1,147 @@
+/*
+ * worker_session.c
+ *		How our background workers connect, and their transactions.
+ *
+ * They connect as the bootstrap superuser, whatever role they work for: a role
+ * need not have LOGIN, and its connection limit is not for them.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/latch.h"
+#include "storage/lock.h"
+#include "utils/guc.h"
+#include "utils/snapmgr.h"
+
+#include "entry/worker_session.h"
+#include "outbox/access.h"
+#include "shared/registry.h"
+
+static const char *said_activity; /* in pg_stat_activity */
+
+/* Reload the configuration, if it has changed. */
+void
+flex_worker_follow_configuration(void)
+{
+	if (!ConfigReloadPending)
+		return;
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+}
+
+/* Begin a transaction of the worker's sender. */
+static void
+begin_transaction(void)
+{
+	flex_worker_follow_configuration();
+	/* What a callback has locked for its session is not the next one's. */
+	LockReleaseAll(USER_LOCKMETHOD, true);
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	SPI_connect();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	pgstat_report_activity(STATE_RUNNING, said_activity);
+}
+
+/* A worker that has been told to stop does not wait for a standby, which may never come back. */
+static void
+commit_transaction(void)
+{
+	if (ShutdownRequestPending)
+		(void) set_config_option("synchronous_commit", "local", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
+								 false);
+	SPI_finish();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	pgstat_report_stat(false);
+}
+
+static void
+roll_back_transaction(void)
+{
+	AbortOutOfAnyTransaction();
+}
+
+/* A callback may have caught the cancel that the signal is, at first. */
+static void
+check_shutdown(void)
+{
+	if (ShutdownRequestPending || flex_registry_is_barred())
+		ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED), errmsg("the Flex API outbox worker has to stop")));
+}
+
+/*
+ * SIGTERM: stop, also in the middle of a callback.  What is under way is settled
+ * on the way out, as after a cancel.
+ */
+void
+flex_worker_handle_sigterm(SIGNAL_ARGS)
+{
+	int save_errno = errno;
+
+	ShutdownRequestPending = true;
+	QueryCancelPending = true;
+	InterruptPending = true;
+	SetLatch(MyLatch);
+	errno = save_errno;
+}
+
+/* True when the extension is in this database. */
+bool
+flex_worker_finds_outbox(void)
+{
+	bool exists;
+
+	StartTransactionCommand();
+	exists = OidIsValid(flex_outbox_schema(true));
+	CommitTransactionCommand();
+	return exists;
+}
+
+/* Nothing that a role or a database has been given must change how we work. */
+static void
+override_settings(void)
+{
+	static const char *const settings[][2] = {
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"},
+		{"statement_timeout", "0"},
+		{"lock_timeout", "0"},
+		{"transaction_timeout", "0"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"session_replication_role", "origin"},
+		{"client_min_messages", "warning"},
+	};
+
+	for (size_t i = 0; i < lengthof(settings); i++)
+	{
+		/* Not every release has all of them. */
+		if (GetConfigOption(settings[i][0], true, false) != NULL)
+			SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+	}
+}
+
+/* Connect to a database, and say in pg_stat_activity what is done there. */
+void
+flex_worker_connect(Oid database, const char *activity)
+{
+	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	override_settings();
+	/* Messages to another process are not converted. */
+	SetClientEncoding(GetDatabaseEncoding());
+	said_activity = activity;
+}
+
+/* How a worker drives a sender. */
+const Driver flex_worker_driver = {
+	.begin = begin_transaction,
+	.commit = commit_transaction,
+	.roll_back = roll_back_transaction,
+	.check = check_shutdown,
+};
