@@ -191,31 +191,6 @@ flex_effective_is_of_session(const void *variable)
 }
 
 /*
- * The name of the first setting in force that decides for whom or where requests are
- * sent and is not what server and database give; NULL: there is none.
- */
-const char *
-flex_effective_route_of_session(void)
-{
-	char *const *const route[] = {
-		&flex_settings.account_sid, &flex_settings.auth_token, &flex_settings.api_key,
-		&flex_settings.api_secret,  &flex_settings.edge,       &flex_settings.region,
-	};
-
-	for (size_t i = 0; i < lengthof(route); i++)
-	{
-		const struct config_generic *parameter = parameter_of(route[i]);
-		const char *value = *route[i];
-		const char *reset = GetConfigOptionResetString(parameter->name);
-
-		if (!is_everybodys(parameter->source) &&
-			(!is_everybodys(parameter->reset_source) || strcmp(value ? value : "", reset ? reset : "") != 0))
-			return parameter->name;
-	}
-	return NULL;
-}
-
-/*
  * Raise 55000 when an option of the connection, which was refused, has taken the
  * place of what the server or the database had set: it is not known any more,
  * and the default is not what was wanted.

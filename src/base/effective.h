@@ -15,7 +15,6 @@ extern bool flex_effective_is(const int *variable, int value, const char *name);
 extern void flex_effective_check_known(void);
 
 extern bool flex_effective_is_of_session(const void *variable);
-extern const char *flex_effective_route_of_session(void);
 extern void flex_effective_act_for_another(bool another);
 extern void flex_effective_check_displaced(void);
 

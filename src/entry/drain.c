@@ -1,6 +1,13 @@
 /*
  * drain.c
  *		SQL entry point of flex_outbox_drain(): a sender in any session.
+ *
+ * A superuser's drain sends from its session, with that session's settings.  What
+ * another role has set must not change how others' requests are sent: its drain runs
+ * in a background worker (drain_worker.c), for which the session waits.  Decided
+ * against: sending from the session with the values that RESET gives, for connection
+ * options and ALTER ROLE replace those; and a worker for superusers too, who may set
+ * everything for everybody anyway, and need no free slot.
  */
 #include "postgres.h"
 
@@ -9,14 +16,21 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "storage/latch.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
+#include "utils/wait_event.h"
 
 #include "base/compat.h"
 #include "base/effective.h"
+#include "base/errors.h"
 #include "delivery/sender.h"
 #include "entry/declaration.h"
+#include "entry/drain_worker.h"
 #include "request/arguments.h"
+#include "shared/helper.h"
+
+#define WORKER_EXIT_MS 60000 /* for a drain that was cancelled to settle what was under way */
 
 PG_FUNCTION_INFO_V1(flex_api_drain);
 
@@ -91,41 +105,19 @@ check_transaction(FunctionCallInfo fcinfo)
 						errhint("Set default_transaction_isolation to read committed.")));
 }
 
-/* Raise when a plain role would send others' requests as, or to where, its session says. */
+/* Send from this session. */
 static void
-check_route(void)
-{
-	const char *name = superuser() ? NULL : flex_effective_route_of_session();
-
-	if (name != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the session's value of \"%s\" is not for the requests of other roles", name),
-				 errhint("RESET it, or take it out of the role's settings and the connection's options; what all "
-						 "requests are to be sent with, set for the server or the database.")));
-}
-
-/* CALL flex_outbox_drain(max_requests); see sender.c. */
-PGDLLEXPORT Datum
-flex_api_drain(PG_FUNCTION_ARGS)
+drain_here(int64 max_requests)
 {
 	static const Driver driver = {
 		.begin = begin_transaction,
 		.commit = commit_transaction,
 		.roll_back = roll_back_transaction,
 	};
-	static const EntryPoint entry = {.result = VOIDOID, .count = 1, .types = {INT8OID}};
 	MemoryContext caller = CurrentMemoryContext;
-	MemoryContext context;
-	int64 max_requests;
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "flex_api drain", ALLOCSET_DEFAULT_SIZES);
 
-	flex_declaration_check(fcinfo, &entry);
-	max_requests = max_requests_argument(fcinfo);
-	check_transaction(fcinfo);
-	flex_effective_check_displaced();
-	check_route();
 	connected = false;
-	context = AllocSetContextCreate(TopMemoryContext, "flex_api drain", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
@@ -137,5 +129,83 @@ flex_api_drain(PG_FUNCTION_ARGS)
 		MemoryContextDelete(context);
 	}
 	PG_END_TRY();
+}
+
+/* Start a worker that drains; raises 53400 when no slot is free. */
+static Helper *
+start_worker(int64 max_requests)
+{
+	DrainShare share = {.database = MyDatabaseId, .max_requests = max_requests};
+	BackgroundWorker worker;
+	Helper *helper;
+
+	/* It would start after the recovery only. */
+	PreventCommandDuringRecovery("flex_outbox_drain()");
+	flex_helper_describe(&worker, "flex_api drain", "flex_api drain", "flex_api_drain_main");
+	helper = flex_helper_start(&worker, &share, sizeof(share));
+	if (helper == NULL)
+		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+						errmsg("no background worker slot is free to drain the Flex API outbox"),
+						errdetail("The drain of a role that is no superuser runs in a background worker."),
+						errhint("Raise max_worker_processes, or try again later.")));
+	return helper;
+}
+
+/* Wait until a worker has drained, and raise its error if it has not. */
+static void
+wait_for_worker(Helper *worker)
+{
+	while (!flex_helper_has_ended(worker))
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, -1, flex_wait_event("FlexApiDrain"));
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	if (flex_helper_error(worker) != NULL)
+		flex_error_throw(flex_helper_error(worker));
+	if (!((DrainShare *) flex_helper_share(worker))->is_done)
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
+						errmsg("the background worker that drains the Flex API outbox ended unexpectedly")));
+}
+
+/*
+ * Have a worker send.  When this session is cancelled, so is the worker, and it is
+ * waited for until it has settled what it had under way.
+ */
+static void
+drain_in_worker(int64 max_requests)
+{
+	Helper *worker = start_worker(max_requests);
+
+	PG_TRY();
+	{
+		/* Whoever waits keeps no snapshot. */
+		SPI_connect_ext(SPI_OPT_NONATOMIC);
+		SPI_commit();
+		SPI_finish();
+		wait_for_worker(worker);
+	}
+	PG_FINALLY();
+	{
+		flex_helper_end(worker, WORKER_EXIT_MS);
+	}
+	PG_END_TRY();
+}
+
+/* CALL flex_outbox_drain(max_requests); see sender.c. */
+PGDLLEXPORT Datum
+flex_api_drain(PG_FUNCTION_ARGS)
+{
+	static const EntryPoint entry = {.result = VOIDOID, .count = 1, .types = {INT8OID}};
+	int64 max_requests;
+
+	flex_declaration_check(fcinfo, &entry);
+	max_requests = max_requests_argument(fcinfo);
+	check_transaction(fcinfo);
+	flex_effective_check_displaced();
+	if (superuser())
+		drain_here(max_requests);
+	else
+		drain_in_worker(max_requests);
 	PG_RETURN_VOID();
 }

@@ -27,6 +27,7 @@ $standby->start;
 my $before = enqueue($session, 'before');
 ok(reaches($session, $before, 'succeeded'), 'the primary sends');
 my $later = enqueue($session, 'later', "run_at => now() + '1 hour'");
+$session->value($_) for 'CREATE ROLE drainer LOGIN', 'GRANT EXECUTE ON PROCEDURE flex_outbox_drain TO drainer';
 $primary->wait_for_catchup($standby);
 my $replica = FlexApi::Session->new($standby);
 is($replica->value('SELECT sum(succeeded) || sum(pending)::text FROM flex_outbox_summary'), '11', 'the standby shows the outbox');
@@ -34,6 +35,7 @@ is($replica->value("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIK
 is($replica->sqlstate('SELECT ' . chat('there')), '25006', 'nothing can be enqueued there');
 my $refusal = $replica->query('CALL flex_outbox_drain()');
 is($refusal->{error}->{C} // '', '25006', 'and nothing drained') or diag(explain($refusal));
+is(FlexApi::Session->new($standby, user => 'drainer')->sqlstate('CALL flex_outbox_drain()'), '25006', 'nor by a plain role');
 is(scalar $simulator->requests, 1, 'the service heard of none of that');
 
 # A synchronous standby has a claim before its request leaves.
