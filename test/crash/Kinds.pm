@@ -11,6 +11,8 @@ our @ALL = (
 	[ 'worker: kill -9', 'preloaded', 0, 1, sub { $_[0]->signal('KILL', $_[0]->worker) } ],
 	[ 'worker: terminate', 'preloaded', 0, 0, sub { $_[0]->signal('TERM', $_[0]->worker) } ],
 	[ 'worker: cancel', 'preloaded', 0, 0, sub { $_[0]->signal('INT', $_[0]->worker) } ],
+	[ 'callbacks: kill -9', 'preloaded', 0, 1, sub { $_[0]->signal('KILL', $_[0]->callbacks) } ],
+	[ 'callbacks: terminate', 'preloaded', 0, 0, sub { $_[0]->signal('TERM', $_[0]->callbacks) } ],
 	[ 'drain: kill -9', 'plain', 2, 1, sub { $_[0]->signal('KILL', $_[0]->drainer) } ],
 	[ 'drain: terminate', 'plain', 2, 0, sub { $_[0]->signal('TERM', $_[0]->drainer) } ],
 	[ 'drain: cancel', 'plain', 2, 0, sub { $_[0]->signal('INT', $_[0]->drainer) } ],

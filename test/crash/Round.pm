@@ -107,15 +107,18 @@ sub _take_answers
 sub signal { my ($self, $signal, $pid) = @_; kill $signal, $pid or die "kill $pid: $!" if $pid; return; }
 sub drainer { return $_[0]->{drainers}->[0]->{pid}; }
 
+sub worker { return $_[0]->_process('flex_api outbox worker'); }
+sub callbacks { return $_[0]->_process('flex_api callbacks'); }
+
 # (after a round that ended its worker, the next one is only there after a second)
-sub worker
+sub _process
 {
-	my ($self) = @_;
+	my ($self, $type) = @_;
 	my $pid;
 
 	FlexApi::wait_until(sub {
-		$pid = $self->{control}->value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'flex_api outbox worker'");
-	}) or die 'there is no worker';
+		$pid = $self->{control}->value("SELECT pid FROM pg_stat_activity WHERE backend_type = '$type'");
+	}) or die "there is no $type";
 	return $pid;
 }
 
