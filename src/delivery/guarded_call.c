@@ -191,6 +191,8 @@ run(const Callback *callback)
 	make_constraints_immediate();
 	GetUserIdAndSecContext(&user, &security);
 	SetSessionAuthorization(callback->role, superuser_arg(callback->role));
+	/* The role that SET ROLE or the database's settings have given the sender is not the callback's. */
+	SetCurrentRoleId(InvalidOid, false);
 	SetUserIdAndSecContext(callback->role, security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	nest_level = NewGUCNestLevel();
 	set_search_path(callback->function);
@@ -244,6 +246,7 @@ flex_guarded_call(const Callback *callback)
 	ResourceOwner owner = CurrentResourceOwner;
 	Oid session_user = GetSessionUserId();
 	bool session_has_superuser = GetSessionUserIsSuperuser();
+	Oid set_role = GetCurrentRoleId(); /* by SET ROLE; InvalidOid: none */
 	CommandDest destination = whereToSendOutput;
 	ErrorData *volatile error = NULL;
 	Oid user;
@@ -276,6 +279,8 @@ flex_guarded_call(const Callback *callback)
 	whereToSendOutput = destination;
 	flex_effective_act_for_another(false);
 	SetSessionAuthorization(session_user, session_has_superuser);
+	if (OidIsValid(set_role))
+		SetCurrentRoleId(set_role, superuser_arg(set_role));
 	SetUserIdAndSecContext(user, security);
 	return error;
 }

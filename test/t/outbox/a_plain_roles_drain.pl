@@ -95,6 +95,15 @@ $drainer->value('CALL flex_outbox_drain()');
 is(states(), 'pending 55000', 'the account of the database counts, which is not that of the one who has enqueued');
 $super->value('ALTER DATABASE postgres RESET flex_api.account_sid');
 
+# a role that the database has set for all sessions is not seen by callbacks
+fresh();
+$super->value('CREATE ROLE everybodys; ALTER DATABASE postgres SET role = everybodys');
+callback('role', q{INSERT INTO done VALUES (current_setting('role') || ' ' || current_setting('is_superuser'), current_user)});
+enqueue('flex_webchat_create', ", on_success => 'plain.role'");
+is($drainer->sqlstate('CALL flex_outbox_drain()'), '00000', 'a role of the database: the drain ends well');
+is($super->value('SELECT what || who FROM done'), 'none offplain', '... the callback is in a session of its role alone');
+$super->value('ALTER DATABASE postgres RESET role');
+
 # max_requests, and what is refused before a worker is started
 fresh();
 enqueue('flex_webchat_create') for 1 .. 3;

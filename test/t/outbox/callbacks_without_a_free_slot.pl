@@ -74,6 +74,23 @@ $super = FlexApi::Session->new($node);
 ok(ended(enqueue('many', 'again', 'notes')), 'with a free slot');
 isnt($super->value(q{SELECT pid FROM done WHERE what = 'again'}), sender(), '... there is a process');
 
+# A callback in a session that has SET ROLE does not see that role, and the session keeps it
+my $drains = FlexApi::node('set_role', $simulator, "flex_api.rate_limits = 'none'", 'fsync = off', 'max_worker_processes = 1');
+my $admin = FlexApi::Session->new($drains);
+my $me = $admin->value('SELECT current_user');
+$admin->value($_) for ('SET client_min_messages = error', 'CREATE ROLE chief SUPERUSER', 'CREATE ROLE plain', 'CREATE SCHEMA plain AUTHORIZATION plain',
+	'CREATE TABLE ran (pid integer, who text)', 'GRANT INSERT ON ran TO plain', 'GRANT EXECUTE ON FUNCTION flex_enqueue, flex_webchat_create TO plain', 'SET ROLE plain',
+	'CREATE FUNCTION plain.notes(r flex_outbox) RETURNS void LANGUAGE plpgsql AS $$ BEGIN '
+	  . q{INSERT INTO ran VALUES (pg_backend_pid(), concat_ws(' ', session_user, current_user, current_setting('role'), current_setting('is_superuser'))); END $$},
+	q{SELECT flex_enqueue('flex_webchat_create', '{"address_sid": "IG00000000000000000000000000000001"}', on_success => 'plain.notes')}, 'RESET ROLE');
+my $session = FlexApi::Session->new($drains);
+$session->value('SET ROLE chief');
+is($session->sqlstate('CALL flex_outbox_drain()'), '00000', 'a superuser that is another by SET ROLE drains');
+is($admin->value('SELECT who FROM ran WHERE pid = ' . $session->pid), 'plain plain none off', '... the callback runs there, in a session of its role alone');
+is($session->value(q{SELECT concat_ws(' ', session_user, current_user, current_setting('role'), current_setting('is_superuser'))}), "$me chief chief on", '... the session is as it was');
+is($session->value('RESET ROLE; SELECT current_user'), $me, '... and can go back');
+$drains->stop('fast');
+
 $node->stop('fast');
 is_deeply([ grep { /PANIC|TRAP|terminated by signal|outbox worker.*exit code/ } split /\n/, slurp_file($node->logfile) ], [], 'no process has ended badly');
 done_testing();
