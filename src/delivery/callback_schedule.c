@@ -471,10 +471,12 @@ flex_callback_schedule_finish(CallbackSchedule *schedule)
 	}
 	while (processes_count(schedule) > 0)
 	{
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, -1, flex_wait_event("FlexApiCallbackExit"));
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 		(void) flex_callback_schedule_attend(schedule);
+		/* A lock that was waited for, now or before, may have reset the latch that a process had set. */
+		if (processes_count(schedule) > 0 && !flex_callback_schedule_has_news(schedule))
+			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, -1, flex_wait_event("FlexApiCallbackExit"));
 	}
 }
 
