@@ -177,7 +177,7 @@ Helper *
 flex_helper_start(const BackgroundWorker *worker, const void *share, Size size)
 {
 	static bool registered = false;
-	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "flex_api helper", ALLOCSET_SMALL_SIZES);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "flex_api helper", ALLOCSET_SMALL_SIZES);
 	MemoryContext before = MemoryContextSwitchTo(context);
 	BackgroundWorker copy = *worker;
 	Helper *helper = palloc0(sizeof(Helper));
@@ -194,6 +194,8 @@ flex_helper_start(const BackgroundWorker *worker, const void *share, Size size)
 		forget(helper);
 		return NULL;
 	}
+	/* Until now an error would have let go of it. */
+	MemoryContextSetParent(context, TopMemoryContext);
 	dlist_push_tail(&helpers, &helper->node);
 	return helper;
 }
