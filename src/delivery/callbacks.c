@@ -20,6 +20,12 @@
 
 #define SHOWN_BYTES 1000 /* of its error */
 
+static const char *
+text_of(const ErrorData *error)
+{
+	return error->message != NULL ? error->message : "missing error text";
+}
+
 /* Report a callback's error, and note when it is to be tried again. */
 static void
 fail(const Callback *callback, int sqlerrcode, const char *said)
@@ -44,6 +50,34 @@ tell(const Callback *callback, bool failed)
 }
 
 /*
+ * Commit after a callback.  That others refuse what it has done, as a foreign server may, is an
+ * error of the callback, unless it has failed before; a cancel in the sender is meant for the sender.
+ */
+static void
+commit(Transaction *transaction, Callback *callback, const ErrorData *failure, bool is_in_sender)
+{
+	int sqlerrcode = failure != NULL ? failure->sqlerrcode : 0;
+	char *said = failure != NULL ? MemoryContextStrdup(transaction->outside, text_of(failure)) : NULL;
+	ErrorData *error = flex_guarded_commit(transaction, callback);
+
+	if (error != NULL && is_in_sender && flex_guarded_call_was_cancelled(error))
+		flex_error_rethrow(error);
+	if (error != NULL)
+	{
+		flex_transaction_begin(transaction);
+		if (flex_outbox_settle_callback(callback))
+		{
+			fail(callback, said != NULL ? sqlerrcode : error->sqlerrcode, said != NULL ? said : text_of(error));
+			tell(callback, true);
+		}
+		flex_transaction_commit(transaction);
+		FreeErrorData(error);
+	}
+	if (said != NULL)
+		pfree(said);
+}
+
+/*
  * Run a callback that was claimed, in the transaction that settles its request.  A
  * cancel in the sender is meant for the sender, and raised.
  */
@@ -53,18 +87,20 @@ flex_callbacks_run(Transaction *transaction, Callback *callback, bool is_in_send
 	ErrorData *error;
 
 	flex_transaction_begin(transaction);
-	if (flex_outbox_settle_callback(callback))
+	if (!flex_outbox_settle_callback(callback))
 	{
-		flex_outbox_leave(&transaction->access);
-		error = flex_guarded_call(callback);
-		if (error != NULL && is_in_sender && flex_guarded_call_was_cancelled(error))
-			flex_error_rethrow(error);
-		flex_outbox_enter(&transaction->access);
-		if (error != NULL)
-			fail(callback, error->sqlerrcode, error->message != NULL ? error->message : "missing error text");
-		tell(callback, error != NULL);
+		flex_transaction_commit(transaction);
+		return;
 	}
-	flex_transaction_commit(transaction);
+	flex_outbox_leave(&transaction->access);
+	error = flex_guarded_call(callback);
+	if (error != NULL && is_in_sender && flex_guarded_call_was_cancelled(error))
+		flex_error_rethrow(error);
+	flex_outbox_enter(&transaction->access);
+	if (error != NULL)
+		fail(callback, error->sqlerrcode, text_of(error));
+	tell(callback, error != NULL);
+	commit(transaction, callback, error, is_in_sender);
 }
 
 /* Settle the request of a callback that has run for so long that its process was ended: it has failed. */

@@ -41,7 +41,8 @@ static TimeoutId time_limit = MAX_TIMEOUTS;
 static TimeoutId shutdown_check = MAX_TIMEOUTS;
 static volatile sig_atomic_t timed_out; /* the callback has had its time */
 static volatile sig_atomic_t cancels;   /* how many times it has been cancelled for that, or for a shutdown */
-static bool is_running;                 /* a callback */
+static bool is_running;                 /* a callback, or the commit of what it has done */
+static bool is_committing;              /* what a callback has done, and others may still refuse */
 
 /* Cancel the callback.  Runs in a signal handler. */
 static void
@@ -71,6 +72,35 @@ look_for_shutdown(void)
 		cancel_callback();
 }
 
+static void
+stop_timeouts(void)
+{
+	disable_timeout(time_limit, false);
+	disable_timeout(shutdown_check, false);
+}
+
+/* It has come to its end; a last cancel may have come too late for it. */
+static void
+note_end_in_time(void)
+{
+	stop_timeouts();
+	if (timed_out)
+		QueryCancelPending = false;
+}
+
+/*
+ * All others have agreed to the commit, and the rest of it is the server's own.  Called
+ * last, for a module that a callback has loaded has come later.
+ */
+static void
+end_time_of_commit(XactEvent event, void *argument)
+{
+	if (event != XACT_EVENT_PRE_COMMIT || !is_committing)
+		return;
+	is_committing = false;
+	note_end_in_time();
+}
+
 /* Cancel what runs from now on at its deadline, and when the process has to stop. */
 static void
 start_timeouts(void)
@@ -81,18 +111,12 @@ start_timeouts(void)
 	{
 		time_limit = RegisterTimeout(USER_TIMEOUT, end_time);
 		shutdown_check = RegisterTimeout(USER_TIMEOUT, look_for_shutdown);
+		RegisterXactCallback(end_time_of_commit, NULL);
 	}
 	timed_out = false;
 	cancels = 0;
 	enable_timeout_every(time_limit, TimestampTzPlusMilliseconds(now, flex_settings.callback_timeout), CANCEL_AGAIN_MS);
 	enable_timeout_every(shutdown_check, TimestampTzPlusMilliseconds(now, CANCEL_AGAIN_MS), CANCEL_AGAIN_MS);
-}
-
-static void
-stop_timeouts(void)
-{
-	disable_timeout(time_limit, false);
-	disable_timeout(shutdown_check, false);
 }
 
 /* Check constraints at once, for the rest of the transaction. */
@@ -122,40 +146,15 @@ call(const Callback *callback)
 		elog(ERROR, "could not call %s: %s", callback->function, SPI_result_code_string(result));
 }
 
-pg_noreturn static void
-raise_timeout(const Callback *callback)
-{
-	ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					errmsg("callback %s ran longer than flex_api.callback_timeout", callback->function)));
-}
-
-/* Call it within its time. */
+/* Have an error say that the callback has had its time, if it has. */
 static void
-call_in_time(const Callback *callback)
+blame_timeout(ErrorData *error, const Callback *callback)
 {
-	start_timeouts();
-	PG_TRY();
-	{
-		call(callback);
-		CHECK_FOR_INTERRUPTS();
-	}
-	PG_CATCH();
-	{
-		stop_timeouts();
-		if (!timed_out)
-			PG_RE_THROW();
-		QueryCancelPending = false;
-		FlushErrorState();
-		raise_timeout(callback);
-	}
-	PG_END_TRY();
-	stop_timeouts();
-	/* It has caught the cancel, and then come to an end; or a last one has come too late for it. */
-	if (timed_out)
-	{
-		QueryCancelPending = false;
-		raise_timeout(callback);
-	}
+	if (!timed_out)
+		return;
+	QueryCancelPending = false;
+	error->sqlerrcode = ERRCODE_PROGRAM_LIMIT_EXCEEDED;
+	error->message = psprintf("callback %s ran longer than flex_api.callback_timeout", callback->function);
 }
 
 /*
@@ -196,7 +195,11 @@ run(const Callback *callback)
 	SetUserIdAndSecContext(callback->role, security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	nest_level = NewGUCNestLevel();
 	set_search_path(callback->function);
-	call_in_time(callback);
+	call(callback);
+	CHECK_FOR_INTERRUPTS();
+	/* It has caught the cancel, and then come to an end: the error is that of its time. */
+	if (timed_out)
+		ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED), errmsg("callback %s was cancelled", callback->function)));
 	/* What the callback has set is its own. */
 	AtEOXact_GUC(false, nest_level);
 	SetUserIdAndSecContext(user, security);
@@ -254,22 +257,26 @@ flex_guarded_call(const Callback *callback)
 
 	GetUserIdAndSecContext(&user, &security);
 	Assert(security == 0);
-	timed_out = false;
 	is_running = true;
 	/* What it has to say is for the log, and not for who happens to drain. */
 	whereToSendOutput = DestNone;
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	flex_effective_act_for_another(true);
+	start_timeouts();
 	PG_TRY();
 	{
 		run(callback);
+		/* A foreign server has a word in this, too. */
 		ReleaseCurrentSubTransaction();
+		note_end_in_time();
 	}
 	PG_CATCH();
 	{
+		stop_timeouts();
 		MemoryContextSwitchTo(context);
 		error = flex_error_take();
+		blame_timeout(error, callback);
 		RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_END_TRY();
@@ -282,5 +289,47 @@ flex_guarded_call(const Callback *callback)
 	if (OidIsValid(set_role))
 		SetCurrentRoleId(set_role, superuser_arg(set_role));
 	SetUserIdAndSecContext(user, security);
+	return error;
+}
+
+/* The error of a commit, in memory that outlasts the transaction, which is undone. */
+static ErrorData *
+take_error_of_commit(Transaction *transaction, const Callback *callback)
+{
+	ErrorData *error;
+
+	is_committing = false;
+	stop_timeouts();
+	MemoryContextSwitchTo(transaction->outside);
+	error = flex_error_take();
+	blame_timeout(error, callback);
+	flex_transaction_roll_back(transaction);
+	return error;
+}
+
+/*
+ * Commit after a callback, within its time.  Returns NULL, or the error after undoing
+ * the transaction.
+ */
+ErrorData *
+flex_guarded_commit(Transaction *transaction, const Callback *callback)
+{
+	bool call_timed_out = timed_out;
+	ErrorData *volatile error = NULL;
+
+	is_running = true;
+	is_committing = true;
+	start_timeouts();
+	PG_TRY();
+	{
+		flex_transaction_commit(transaction);
+	}
+	PG_CATCH();
+	{
+		error = take_error_of_commit(transaction, callback);
+	}
+	PG_END_TRY();
+	is_running = false;
+	timed_out |= call_timed_out;
 	return error;
 }
