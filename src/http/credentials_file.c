@@ -126,6 +126,7 @@ typedef struct Line
 	Credential credential;
 	bool is_for_all; /* its role is * */
 	bool has_key;    /* an API key, not an account with its auth token */
+	int number;      /* from 1 on */
 } Line;
 
 /* Read a line; false when it gives the role nothing for the account (empty: any). */
@@ -145,6 +146,7 @@ read_line(char *text, const char *account, const char *role, Line *line)
 	line->credential.account = pstrdup(field[FIELD_ACCOUNT]);
 	line->credential.user = pstrdup(field[FIELD_USER]);
 	line->credential.secret = pstrdup(field[FIELD_SECRET]);
+	line->credential.source = psprintf("line %d of the file named by flex_api.credentials_file", line->number);
 	return true;
 }
 
@@ -175,6 +177,7 @@ copy_credential(const Credential *credential, MemoryContext context)
 		.account = MemoryContextStrdup(context, credential->account),
 		.user = MemoryContextStrdup(context, credential->user),
 		.secret = MemoryContextStrdup(context, credential->secret),
+		.source = MemoryContextStrdup(context, credential->source),
 	};
 }
 
@@ -217,13 +220,14 @@ search_lines(FILE *file, const char *account, const char *role, const Fault **fa
 	StringInfoData text;
 	Line found = {0};
 	bool token_is_for_all = false;
+	int lines = 0;
 
 	initStringInfo(&text);
 	/* One that grows leaves what it had behind. */
 	enlargeStringInfo(&text, USUAL_LINE_BYTES);
 	while (next_line(file, &text, fault))
 	{
-		Line line;
+		Line line = {.number = ++lines};
 		bool is_first;
 		bool is_better_key;
 		bool fits;
@@ -326,6 +330,7 @@ forget_kept(void)
 		return;
 	explicit_bzero(kept.credential.secret, strlen(kept.credential.secret));
 	pfree(kept.credential.secret);
+	pfree(kept.credential.source);
 	pfree(kept.credential.user);
 	pfree(kept.credential.account);
 	pfree(kept.role);

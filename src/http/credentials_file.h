@@ -11,6 +11,7 @@ typedef struct Credential
 	char *account; /* "": not told, which an API key allows */
 	char *user;    /* the account's SID or an API key's */
 	char *secret;  /* the auth token or the key's secret; NULL: there is no credential */
+	char *source;  /* where it comes from, for a message */
 } Credential;
 
 /* What signs: all that the file has for a role besides the line that its calls use. */

@@ -128,7 +128,7 @@ flex_attempt_outcome(const Attempt *attempt, bool was_maybe_done, const char *gi
 	Assert(given_up != NULL || flex_attempt_is_over(attempt));
 	if (attempt->is_late)
 		given_up = "no answer came within flex_api.timeout";
-	return flex_outcome_reach(attempt->request, attempt->transfer, was_maybe_done, given_up);
+	return flex_outcome_reach(attempt->request, attempt->endpoint, attempt->transfer, was_maybe_done, given_up);
 }
 
 /* The first attempt that is over and has not been ended, or NULL. */

@@ -16,6 +16,7 @@
 #include "base/effective.h"
 #include "http/credentials_file.h"
 #include "http/endpoint.h"
+#include "request/arguments.h"
 
 #define DEFAULT_DOMAIN "twilio.com"
 
@@ -76,6 +77,14 @@ raise_settings(const char *message, const char *hint)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg_internal("%s", message), errhint("%s", hint)));
 }
 
+/* Where a setting that counts for this call comes from. */
+static char *
+source_of_setting(const char *name, const void *variable)
+{
+	return psprintf("%s, which %s set", name,
+					flex_effective_is_of_session(variable) ? "the session has" : "the server or the database has");
+}
+
 /*
  * The credential that the settings make, or one without a secret where they make
  * none.  An API key goes before the auth token, which has other uses, too, and may be
@@ -99,12 +108,22 @@ credential_of_settings(void)
 	if (flex_setting_is_set(secret) && !flex_setting_is_set(key))
 		raise_settings("an API secret is set without its key", "Set flex_api.api_key.");
 	if (flex_setting_is_set(key))
-		return (Credential){.account = pstrdup(account), .user = pstrdup(key), .secret = pstrdup(secret)};
+		return (Credential){
+			.account = pstrdup(account),
+			.user = pstrdup(key),
+			.secret = pstrdup(secret),
+			.source = source_of_setting("flex_api.api_key", &flex_settings.api_key),
+		};
 	if (!flex_setting_is_set(token))
 		return (Credential){0};
 	if (!flex_setting_is_set(account))
 		raise_settings("an auth token is set without its account", "Set flex_api.account_sid.");
-	return (Credential){.account = pstrdup(account), .user = pstrdup(account), .secret = pstrdup(token)};
+	return (Credential){
+		.account = pstrdup(account),
+		.user = pstrdup(account),
+		.secret = pstrdup(token),
+		.source = source_of_setting("flex_api.auth_token", &flex_settings.auth_token),
+	};
 }
 
 /*
@@ -153,6 +172,19 @@ basic_authorization(const Credential *credential)
 	return value;
 }
 
+/*
+ * As whom a request is made, for a message.  A user that is no SID is not told: it can be
+ * a secret that stands in the wrong place.
+ */
+static char *
+describe_credential(const Credential *credential)
+{
+	bool is_sid = flex_sid_is_good(credential->user, "AC") || flex_sid_is_good(credential->user, "SK");
+
+	return psprintf("It was made as %s, from %s.", is_sid ? credential->user : "a user that is no SID (AC... or SK...)",
+					credential->source);
+}
+
 /* Leave nothing of the secret in memory; a context's reset calls this. */
 static void
 erase_secret(void *argument)
@@ -192,6 +224,7 @@ flex_endpoint_of_settings(Oid role, const char *account, bool with_authorization
 		Credential credential = find_credential(role, wanted);
 
 		endpoint->authorization = basic_authorization(&credential);
+		endpoint->made_as = describe_credential(&credential);
 		if (credential.account[0] != '\0')
 			endpoint->account = credential.account;
 		flex_credential_erase(&credential);

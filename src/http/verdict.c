@@ -19,6 +19,8 @@
 #include "base/encoding.h"
 #include "http/verdict.h"
 
+#define STATUS_UNAUTHORIZED 401
+#define STATUS_FORBIDDEN 403
 #define STATUS_NOT_FOUND 404
 
 /* What a whole answer's status means: for a request that may be repeated, and for one that must not be. */
@@ -43,6 +45,13 @@ static bool
 is_success(int status)
 {
 	return status / 100 == 2;
+}
+
+/* True for a refusal that other credentials might not get: what another account has is not found. */
+static bool
+may_be_due_to_credentials(int status)
+{
+	return status == STATUS_UNAUTHORIZED || status == STATUS_FORBIDDEN || status == STATUS_NOT_FOUND;
 }
 
 /* The verdict on a whole answer. */
@@ -126,7 +135,8 @@ failure_text(const TransferResult *result, const char *given_up)
  * out.  Texts are allocated in the current context.
  */
 Outcome
-flex_outcome_reach(const HttpRequest *request, const Transfer *transfer, bool was_maybe_done, const char *given_up)
+flex_outcome_reach(const HttpRequest *request, const Endpoint *endpoint, const Transfer *transfer, bool was_maybe_done,
+				   const char *given_up)
 {
 	TransferResult result = flex_transfer_result(transfer);
 	bool is_answered = result.state == TRANSFER_ANSWERED;
@@ -140,6 +150,7 @@ flex_outcome_reach(const HttpRequest *request, const Transfer *transfer, bool wa
 		.answer.path = request->path,
 		.answer.http_status = result.status,
 		.answer.idempotent = request->idempotent,
+		.answer.made_as = may_be_due_to_credentials(result.status) ? endpoint->made_as : NULL,
 		.body = result.body,
 		.body_length = result.body_length,
 		.elapsed_ms = result.elapsed_ms,

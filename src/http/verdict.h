@@ -40,8 +40,8 @@ typedef struct Outcome
 	const Transfer *transfer; /* for flex_outcome_visit_headers() */
 } Outcome;
 
-extern Outcome
-flex_outcome_reach(const HttpRequest *request, const Transfer *transfer, bool was_maybe_done, const char *given_up);
+extern Outcome flex_outcome_reach(const HttpRequest *request, const Endpoint *endpoint, const Transfer *transfer,
+								  bool was_maybe_done, const char *given_up);
 extern Verdict flex_verdict_if_lost(const HttpRequest *request);
 extern FailureKind flex_failure_if_lost(const HttpRequest *request);
 extern bool flex_outcome_is_good(const Outcome *outcome);

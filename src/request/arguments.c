@@ -142,14 +142,21 @@ flex_argument_refuse_null_element(const Parameter *parameter, int number)
 					errdetail("%s expects an array without nulls.", parameter->operation->name)));
 }
 
+/* True for these two letters and 32 hexadecimal digits. */
+bool
+flex_sid_is_good(const char *text, const char *letters)
+{
+	return strlen(text) == SID_LENGTH && strncmp(text, letters, 2) == 0 &&
+		   strspn(text + 2, "0123456789abcdefABCDEF") == SID_LENGTH - 2;
+}
+
 /* A SID of the kind that the rule wants. */
 static void
 check_sid(const Parameter *parameter, const char *text)
 {
 	const char *letters = parameter->rule->sid;
 
-	if (strlen(text) != SID_LENGTH || strncmp(text, letters, 2) != 0 ||
-		strspn(text + 2, "0123456789abcdefABCDEF") != SID_LENGTH - 2)
+	if (!flex_sid_is_good(text, letters))
 		refuse(parameter, text, psprintf("a SID: \"%s\" and 32 hexadecimal digits", letters));
 }
 

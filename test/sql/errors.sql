@@ -96,7 +96,7 @@ BEGIN
 			RAISE NOTICE 'wrong branch';
 		WHEN SQLSTATE 'TW404' THEN
 			GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-			RAISE NOTICE 'there is none: %', detail ~ '^GET /v1/Channels/CH0{32} answered HTTP status 404, error code 20404, request RQ[0-9a-f]{32}\.$';
+			RAISE NOTICE 'there is none: %', detail ~ '^GET /v1/Channels/CH0{32} answered HTTP status 404, error code 20404, request RQ[0-9a-f]{32}\. It was made as AC0{32}, from flex_api\.auth_token, which the session has set\.$';
 			RAISE NOTICE 'see %', hint;
 	END;
 	-- and the whole class of connection errors by its name

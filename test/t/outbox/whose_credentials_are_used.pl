@@ -22,6 +22,11 @@ my $server = FlexApi::Server->new(sub {
 		my ($basic) = $request->{head} =~ /^authorization: *basic (\S+)/mi;
 		my ($who) = $request->{body} =~ /Identity=(\w+)/;
 		$server->note(($who // 'nobody') . ' ' . decode_base64($basic // ''));
+		if (($who // '') =~ /^denied/)
+		{
+			print $connection FlexApi::Server::answer('{"message": "Authenticate"}', '401 Unauthorized') or return;
+			next;
+		}
 		print $connection FlexApi::Server::answer('{"identity": "x"}', '201 Created') or return;
 	}
 });
@@ -65,6 +70,20 @@ is(await($_), 'succeeded', 'sent by the worker') for @ids;
 is_deeply([ sort $server->notes ], [ "a1 $first:alices1", "a2 $second:alices2", "b1 $first:bobs", "c3 $third:everybodys" ],
 	'each with its role\'s and its account\'s credentials') or diag explain [ $server->notes ];
 
+# Refused, it says whose they were and where they stand
+my $denied = enqueue('bob', $first, 'denied1');
+is(await($denied), 'failed', 'refused credentials');
+is($super->value("SELECT error_message FROM flex_outbox WHERE id = $denied"),
+	"Authenticate. It was made as $first, from line 3 of the file named by flex_api.credentials_file.", '... are named by their line');
+my $bobs_call = FlexApi::Session->new($node, user => 'bob');
+$bobs_call->value("SET flex_api.account_sid = '$first'");
+for my $time ('first', 'second')
+{
+	my $error = $bobs_call->query("SELECT flex_webchat_create('IG00000000000000000000000000000001', identity => 'denied2')")->{error};
+	like("$error->{M} $error->{D}", qr/ It was made as $first, from line 3 of the file named by flex_api\.credentials_file\.$/, "... by a direct call for the $time time");
+}
+$server->clear_notes;
+
 # A role without credentials waits, and other roles' requests do not
 my $bob = enqueue('bob', $second, 'b2');
 my $carol = enqueue('carol', $first, 'c1');
@@ -82,7 +101,7 @@ $super->value("UPDATE flex_outbox SET run_at = now() WHERE state = 'pending'");
 $super->value('SELECT flex_outbox_wake()');
 is(await($_), 'succeeded', 'it is sent once they are there') for $bob, $carol;
 is_deeply([ sort $server->notes(qr/^(b2|c1)/) ], [ "b2 $second:bobs2", "c1 $first:all" ], '... with them');
-is($super->value("SELECT count(*) FROM flex_outbox AS o WHERE error_message IS NOT NULL"), 0, '... and the complaint is gone');
+is($super->value("SELECT count(*) FROM flex_outbox AS o WHERE error_message IS NOT NULL AND id <> $denied"), 0, '... and the complaint is gone');
 
 # In a role's drain: not with the drainer's
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
@@ -216,6 +235,11 @@ SKIP:
 	is($short->sqlstate('CALL flex_outbox_drain()'), '00000', '... until it has');
 	is($super->value("SELECT concat_ws('|', state, attempts) FROM flex_outbox WHERE id = $id"), 'succeeded|1', '... and then it is sent');
 }
+
+# Those of the database are named as such
+$super->value("ALTER DATABASE postgres SET flex_api.$_") for "account_sid = '$first'", "auth_token = 'x'";
+my $denied_call = FlexApi::Session->new($node)->query("SELECT flex_webchat_create('IG00000000000000000000000000000001', identity => 'denied3')");
+like($denied_call->{error}{D}, qr/ It was made as $first, from flex_api\.auth_token, which the server or the database has set\.$/, 'the database\'s token');
 
 # No secret stands anywhere
 my $log = slurp_file($node->logfile);
