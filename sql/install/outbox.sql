@@ -134,7 +134,7 @@ CREATE FUNCTION flex_outbox_refuse_replica() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$ BEGIN RETURN NULL; END $$;
 COMMENT ON FUNCTION flex_outbox_refuse_replica() IS
-'Trigger of the outbox''s tables that drops what logical replication brings:
+'Internal. Trigger of the outbox''s tables that drops what logical replication brings:
 the publisher sends its own requests.';
 
 CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox
@@ -154,8 +154,8 @@ CREATE FUNCTION flex_enqueue(
 	on_success text DEFAULT NULL,
 	on_failure text DEFAULT NULL,
 	run_at timestamptz DEFAULT NULL,
-	priority integer DEFAULT NULL,
-	max_attempts integer DEFAULT NULL,
+	priority integer DEFAULT 0,
+	max_attempts integer DEFAULT 20,
 	unique_key text DEFAULT NULL)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'flex_api_enqueue'
@@ -170,8 +170,8 @@ on_success: name of a function that takes one flex_outbox row, called when the r
 SID in sid, also where the answer could not be kept and response is NULL.
 on_failure: the same for a request that has failed, or has become uncertain.
 run_at: not sent before this time; NULL for at once.
-priority: higher goes first; -1000 to 1000, NULL for 0.
-max_attempts: attempts before the request has failed; NULL for 20, which takes about an hour.
+priority: higher goes first; -1000 to 1000.
+max_attempts: attempts before the request has failed; 20 take about an hour.
 unique_key: when a request of the current role has this key already, nothing is enqueued, and its id is returned.
 Returns the id in flex_outbox. Callbacks run as the current role, in the transaction that settles the request.
 Errors: 22023 and 22004 for what cannot be valid, 0A000 for a list, 42883 for a callback that is not there,
@@ -298,7 +298,7 @@ CREATE FUNCTION flex_outbox_wake() RETURNS void
 AS 'MODULE_PATHNAME', 'flex_api_outbox_wake'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION flex_outbox_wake() IS
-'Tells the background worker of this database, at commit, to look into the outbox.
+'Internal. Tells the background worker of this database, at commit, to look into the outbox.
 flex_enqueue() does so by itself.';
 -- The type is this script's own: no function that somebody has made before takes it,
 -- or makes the call ambiguous.

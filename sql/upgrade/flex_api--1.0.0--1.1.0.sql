@@ -27,6 +27,29 @@ a file, with the credentials that the server or the database has. So EXECUTE on 
 trust. A plain role''s drain runs in a background worker, with the settings that the server and the database have, and
 ends with its caller; 53400 when max_worker_processes leaves none.';
 
+COMMENT ON EXTENSION flex_api IS
+'Twilio Flex API: typed SQL functions, and an outbox whose requests are sent after the commit';
+COMMENT ON FUNCTION flex_outbox_refuse_replica() IS
+'Internal. Trigger of the outbox''s tables that drops what logical replication brings:
+the publisher sends its own requests.';
+COMMENT ON FUNCTION flex_outbox_wake() IS
+'Internal. Tells the background worker of this database, at commit, to look into the outbox.
+flex_enqueue() does so by itself.';
+
+-- Its defaults are told where \df shows them; a NULL means the same as before.
+CREATE OR REPLACE FUNCTION flex_enqueue(
+	operation text,
+	arguments jsonb,
+	context jsonb DEFAULT NULL,
+	on_success text DEFAULT NULL,
+	on_failure text DEFAULT NULL,
+	run_at timestamptz DEFAULT NULL,
+	priority integer DEFAULT 0,
+	max_attempts integer DEFAULT 20,
+	unique_key text DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'flex_api_enqueue'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION flex_enqueue(text, jsonb, jsonb, text, text, timestamptz, integer, integer, text) IS
 'Leaves a request to be sent after this transaction has committed; a rollback takes it back.
 operation: name of the function that a direct call would use, on which the caller needs EXECUTE; lists cannot be enqueued.
@@ -36,8 +59,8 @@ on_success: name of a function that takes one flex_outbox row, called when the r
 SID in sid, also where the answer could not be kept and response is NULL.
 on_failure: the same for a request that has failed, or has become uncertain.
 run_at: not sent before this time; NULL for at once.
-priority: higher goes first; -1000 to 1000, NULL for 0.
-max_attempts: attempts before the request has failed; NULL for 20, which takes about an hour.
+priority: higher goes first; -1000 to 1000.
+max_attempts: attempts before the request has failed; 20 take about an hour.
 unique_key: when a request of the current role has this key already, nothing is enqueued, and its id is returned.
 Returns the id in flex_outbox. Callbacks run as the current role, in the transaction that settles the request.
 Errors: 22023 and 22004 for what cannot be valid, 0A000 for a list, 42883 for a callback that is not there,

@@ -73,6 +73,13 @@
 #define flex_local_backend_entry(index) pgstat_fetch_stat_local_beentry(index)
 #endif
 
+/* 19 tells why there are none. */
+#if PG_VERSION_NUM >= 190000
+#define flex_function_candidates(names) FuncnameGetCandidates((names), -1, NIL, false, false, false, true, &(int){0})
+#else
+#define flex_function_candidates(names) FuncnameGetCandidates((names), -1, NIL, false, false, false, true)
+#endif
+
 /* 18 can look for conflicts beside a row that is there: ours is not yet. */
 #if PG_VERSION_NUM >= 180000
 #define flex_check_index_constraints(info, slot, state, other, arbiters)                                               \

@@ -388,6 +388,7 @@ static const IntegerSetting integer_settings[] = {
 		.most = 600000,
 		.flags = GUC_UNIT_MS,
 		.brief = "Longest time to get connected, name look-up and TLS included.",
+		.more = "It is part of flex_api.timeout, which ends it where that is shorter.",
 	},
 	{
 		.name = "flex_api.timeout",

@@ -67,6 +67,8 @@ set_one(Limits *result, char *word)
 	*sign = '\0';
 	number = trim(sign + 1);
 	operation = flex_operation_find(trim(word));
+	if (operation == NULL && flex_operation_closest(trim(word)) != NULL)
+		GUC_check_errhint("Perhaps you meant \"%s\".", flex_operation_closest(trim(word)));
 	rate = strtod(number, &end);
 	if (operation == NULL || end == number || *end != '\0' || !(rate >= LEAST_RATE && rate <= MOST_RATE))
 		return false;

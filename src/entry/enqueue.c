@@ -18,6 +18,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/regproc.h"
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
 
@@ -96,17 +97,55 @@ flex_enqueue_signature(const Operation *operation)
 	return signature;
 }
 
+/* The functions of a callback's name, whatever their arguments are; NULL: there are none. */
+static char *
+functions_named(List *names)
+{
+	FuncCandidateList candidates = flex_function_candidates(names);
+	StringInfoData text;
+
+	if (candidates == NULL)
+		return NULL;
+	initStringInfo(&text);
+	for (; candidates != NULL; candidates = candidates->next)
+		appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "", format_procedure(candidates->oid));
+	return text.data;
+}
+
+/* The callback of a name.  Raises 42602 for what is no name, 42883 when no function of it takes the row. */
+static Oid
+find_callback(const char *argument, const char *name)
+{
+	Oid row_type = get_rel_type_id(get_relname_relid("flex_outbox", flex_outbox_schema(false)));
+	List *names;
+	char *others;
+	Oid function;
+
+	if (strchr(name, '(') != NULL && strchr(name, '"') == NULL)
+		flex_argument_refuse_with_hint(FUNCTION, argument, name, false,
+									   "the name of a function that takes one flex_outbox row",
+									   "Give the name alone, without parentheses and types.");
+	names = textToQualifiedNameList(cstring_to_text(name));
+	function = LookupFuncName(names, 1, &row_type, true);
+	if (OidIsValid(function))
+		return function;
+	others = functions_named(names);
+	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION),
+					errmsg("function %s does not exist", func_signature_string(names, 1, NIL, &row_type)),
+					others != NULL ? errdetail("The functions of this name are %s.", others) : 0,
+					others != NULL ? errhint("A callback takes one argument: a flex_outbox row.")
+								   : errhint("Create the function before, or give its schema, too.")));
+}
+
 /* The name of a callback, qualified; raises 42883 or 42501 for one that cannot be called. */
 static char *
-callback_name(const char *name)
+callback_name(const char *argument, const char *name)
 {
-	Oid row_type;
 	Oid function;
 
 	if (name == NULL)
 		return NULL;
-	row_type = get_rel_type_id(get_relname_relid("flex_outbox", flex_outbox_schema(false)));
-	function = LookupFuncName(textToQualifiedNameList(cstring_to_text(name)), 1, &row_type, false);
+	function = find_callback(argument, name);
 	if (get_func_prokind(function) != PROKIND_FUNCTION)
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" is not a plain function", name)));
 	if (isAnyTempNamespace(get_func_namespace(function)))
@@ -115,6 +154,17 @@ callback_name(const char *name)
 						errdetail("It is gone, or another one, when the request has been sent.")));
 	check_execute(function);
 	return quote_qualified_identifier(get_namespace_name(get_func_namespace(function)), get_func_name(function));
+}
+
+/* Raise 22023 for what is no operation's name, telling the one that was probably meant. */
+pg_noreturn static void
+refuse_operation(const char *name)
+{
+	const char *closest = flex_operation_closest(name);
+
+	flex_argument_refuse_with_hint(FUNCTION, "operation", name, false,
+								   "the name of an operation: see flex_operations()",
+								   closest != NULL ? psprintf("Perhaps you meant \"%s\".", closest) : NULL);
 }
 
 /* Check operation and arguments as a call would. */
@@ -127,7 +177,7 @@ check_call(const char *name, Jsonb *arguments)
 	HttpRequest *request;
 
 	if (operation == NULL)
-		flex_argument_refuse(FUNCTION, "operation", name, false, "the name of an operation: see flex_operations()");
+		refuse_operation(name);
 	signature = flex_enqueue_signature(operation);
 	if (signature->returns_set)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("a list cannot be enqueued"),
@@ -253,6 +303,18 @@ priority_argument(FunctionCallInfo fcinfo)
 	return priority;
 }
 
+/* run_at: a time that comes. */
+static TimestampTz
+run_at_argument(FunctionCallInfo fcinfo)
+{
+	TimestampTz run_at = PG_ARGISNULL(ARGUMENT_RUN_AT) ? GetCurrentTimestamp() : PG_GETARG_TIMESTAMPTZ(ARGUMENT_RUN_AT);
+
+	if (TIMESTAMP_NOT_FINITE(run_at))
+		flex_argument_refuse_with_hint(FUNCTION, "run_at", timestamptz_to_str(run_at), false, "a time that comes",
+									   "Leave it NULL to send at once.");
+	return run_at;
+}
+
 /* flex_enqueue(); see the file's head. */
 PGDLLEXPORT Datum
 flex_api_enqueue(PG_FUNCTION_ARGS)
@@ -276,9 +338,9 @@ flex_api_enqueue(PG_FUNCTION_ARGS)
 	request.arguments = PG_GETARG_JSONB_P(ARGUMENT_ARGUMENTS);
 	check_call(request.operation, request.arguments);
 	request.context = PG_ARGISNULL(ARGUMENT_CONTEXT) ? NULL : PG_GETARG_JSONB_P(ARGUMENT_CONTEXT);
-	request.on_success = callback_name(text_argument(fcinfo, ARGUMENT_ON_SUCCESS));
-	request.on_failure = callback_name(text_argument(fcinfo, ARGUMENT_ON_FAILURE));
-	request.run_at = PG_ARGISNULL(ARGUMENT_RUN_AT) ? GetCurrentTimestamp() : PG_GETARG_TIMESTAMPTZ(ARGUMENT_RUN_AT);
+	request.on_success = callback_name("on_success", text_argument(fcinfo, ARGUMENT_ON_SUCCESS));
+	request.on_failure = callback_name("on_failure", text_argument(fcinfo, ARGUMENT_ON_FAILURE));
+	request.run_at = run_at_argument(fcinfo);
 	request.priority = priority_argument(fcinfo);
 	request.max_attempts = max_attempts_argument(fcinfo);
 	request.unique_key = text_argument(fcinfo, ARGUMENT_UNIQUE_KEY);

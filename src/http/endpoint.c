@@ -65,7 +65,9 @@ origin_of_settings(void)
 		edge = edge_of_region(region);
 	if (edge == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("no edge is known for region \"%s\"", region), errhint("Set flex_api.edge.")));
+						errmsg("no edge is known for region \"%s\"", region),
+						errdetail("The regions that are known are au1, ie1 and us1."),
+						errhint("Set flex_api.region to one of them, or set flex_api.edge, too.")));
 	return psprintf("https://flex-api.%s.%s." DEFAULT_DOMAIN, edge, region);
 }
 

@@ -20,6 +20,7 @@
 #include "utils/jsonb.h"
 
 #include "answer/json.h"
+#include "base/closest.h"
 #include "base/encoding.h"
 #include "base/url.h"
 #include "request/arguments.h"
@@ -91,9 +92,9 @@ flex_parameter_describe(Parameter *parameter, const Operation *operation, const 
 }
 
 /* Raise 22023 for a value; a secret or a long one is not shown whole.  The hint may be NULL. */
-pg_noreturn static void
-refuse_value(const char *function, const char *name, const char *value, bool secret, const char *expected,
-			 const char *hint)
+void
+flex_argument_refuse_with_hint(const char *function, const char *name, const char *value, bool secret,
+							   const char *expected, const char *hint)
 {
 	char *shown = flex_text_clip(value, SHOWN_BYTES);
 
@@ -108,14 +109,15 @@ refuse_value(const char *function, const char *name, const char *value, bool sec
 void
 flex_argument_refuse(const char *function, const char *name, const char *value, bool secret, const char *expected)
 {
-	refuse_value(function, name, value, secret, expected, NULL);
+	flex_argument_refuse_with_hint(function, name, value, secret, expected, NULL);
 }
 
 /* The same for an argument of an operation, with a hint. */
 pg_noreturn static void
 refuse_with_hint(const Parameter *parameter, const char *value, const char *expected, const char *hint)
 {
-	refuse_value(parameter->operation->name, parameter->name, value, parameter->rule->secret, expected, hint);
+	flex_argument_refuse_with_hint(parameter->operation->name, parameter->name, value, parameter->rule->secret,
+								   expected, hint);
 }
 
 /* The same for an argument of an operation. */
@@ -165,17 +167,21 @@ static void
 check_values(const Parameter *parameter, const char *text)
 {
 	const char *const *values = parameter->rule->values;
+	ClosestName closest = flex_closest_begin(text);
 	StringInfoData expected;
+	char *hint = "A value that is new in the service can be sent by flex_request().";
 
 	initStringInfo(&expected);
 	for (int i = 0; i < MAX_VALUES && values[i] != NULL; i++)
 	{
 		if (strcmp(values[i], text) == 0)
 			return;
+		flex_closest_compare(&closest, values[i]);
 		appendStringInfo(&expected, "%s\"%s\"", i > 0 ? ", " : values[1] ? "one of " : "", values[i]);
 	}
-	refuse_with_hint(parameter, text, expected.data,
-					 "A value that is new in the service can be sent by flex_request().");
+	if (closest.found != NULL)
+		hint = psprintf("Perhaps you meant \"%s\". %s", closest.found, hint);
+	refuse_with_hint(parameter, text, expected.data, hint);
 }
 
 /*

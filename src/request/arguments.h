@@ -32,5 +32,7 @@ pg_noreturn extern void flex_argument_refuse_null(const char *function, const ch
 pg_noreturn extern void flex_argument_refuse_null_element(const Parameter *parameter, int number);
 pg_noreturn extern void
 flex_argument_refuse(const char *function, const char *name, const char *value, bool secret, const char *expected);
+pg_noreturn extern void flex_argument_refuse_with_hint(const char *function, const char *name, const char *value,
+													   bool secret, const char *expected, const char *hint);
 
 #endif /* FLEX_ARGUMENTS_H */

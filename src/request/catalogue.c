@@ -14,7 +14,10 @@
  */
 #include "postgres.h"
 
+#include "base/closest.h"
 #include "request/catalogue.h"
+
+#define PREFIX "flex_" /* of every operation's name */
 
 /* The argument "sid", which means another resource in each operation. */
 #define OWN_SID(letters)                                                                                               \
@@ -246,6 +249,7 @@ StaticAssertDecl(lengthof(operations) <= MAX_OPERATIONS, "arrays by operation ha
 #define DATA_BYTES (16 * 1024)
 
 static const ArgumentRule named_rules[] = {
+	{.name = "address_sid", .sid = "IG"},
 	{.name = "assessment_sid", .sid = "FM"},
 	{.name = "authorization", .place = PLACE_HEADER, .secret = true},
 	{.name = "body", .place = PLACE_BODY, .shape = SHAPE_OBJECT},
@@ -306,6 +310,27 @@ flex_operation_find(const char *name)
 			return &operations[i];
 	}
 	return NULL;
+}
+
+/*
+ * The name of an operation that was probably meant by one that is none, or NULL: also
+ * by one with a schema, with parentheses, in capitals, or without "flex_".
+ */
+const char *
+flex_operation_closest(const char *name)
+{
+	char *own = pnstrdup(name, strcspn(name, "("));
+	char *schema_end = strrchr(own, '.');
+	bool has_prefix;
+	ClosestName closest;
+
+	if (schema_end != NULL)
+		own = schema_end + 1;
+	has_prefix = pg_strncasecmp(own, PREFIX, strlen(PREFIX)) == 0;
+	closest = flex_closest_begin(has_prefix ? own : psprintf(PREFIX "%s", own));
+	for (size_t i = 0; i < lengthof(operations); i++)
+		flex_closest_compare(&closest, operations[i].name);
+	return closest.found;
 }
 
 /* The row at an index from 0 on, or NULL past the last. */

@@ -64,6 +64,7 @@ typedef struct Operation
 
 extern const Operation *flex_operation_find(const char *name);
 extern const Operation *flex_operation_at(int index);
+extern const char *flex_operation_closest(const char *name);
 extern int flex_operation_index(const Operation *operation);
 extern bool flex_operation_answers_secret(const char *method, const char *path);
 extern bool flex_method_is_idempotent(const char *method);

@@ -199,6 +199,9 @@ build_request(const CustomCall *call)
 	if (!flex_url_target_is_good(call->path) || strpbrk(call->path, "\\\"<>^`{|}") != NULL)
 		flex_argument_refuse(call->function, "path", call->path, false,
 							 "a path that begins with a slash, percent-encoded and without parts \".\" or \"..\"");
+	if (call->body != NULL && strcmp(method, "GET") == 0)
+		flex_argument_refuse_with_hint(call->function, "body", flex_argument_json(call->body), false,
+									   "no body with the method GET", "Give parameters: they go into the query.");
 	request = flex_request_plain(method, call->path);
 	request->key = flex_operation_key(method, request->path);
 	if (strcmp(call->method, "GET") != 0 && strcmp(call->method, "DELETE") != 0)

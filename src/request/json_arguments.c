@@ -17,6 +17,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
 
+#include "base/closest.h"
 #include "request/custom_request.h"
 #include "request/json_arguments.h"
 
@@ -136,6 +137,25 @@ unpack_value(const Parameter *parameter, JsonbValue *value)
 	elog(ERROR, "argument \"%s\" has a type that cannot be sent", parameter->name);
 }
 
+/* Raise 22023 for a name that the function does not have, telling the one that was probably meant, and all. */
+pg_noreturn static void
+refuse_name(const Signature *signature, const char *name)
+{
+	ClosestName closest = flex_closest_begin(name);
+	StringInfoData hint;
+
+	for (int i = 0; i < signature->count; i++)
+		flex_closest_compare(&closest, signature->parameters[i].name);
+	initStringInfo(&hint);
+	if (closest.found != NULL)
+		appendStringInfo(&hint, "Perhaps you meant \"%s\". ", closest.found);
+	appendStringInfoString(&hint, signature->count > 0 ? "Its arguments are " : "It has no arguments");
+	for (int i = 0; i < signature->count; i++)
+		appendStringInfo(&hint, "%s%s", i > 0 ? ", " : "", signature->parameters[i].name);
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("%s has no argument \"%s\"", signature->operation->name, name), errhint("%s.", hint.data)));
+}
+
 /* Put one member of the object where its argument is. */
 static void
 unpack_member(const Signature *signature, const char *name, JsonbValue *value, NullableDatum *values)
@@ -152,8 +172,7 @@ unpack_member(const Signature *signature, const char *name, JsonbValue *value, N
 		values[i].isnull = false;
 		return;
 	}
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("%s has no argument \"%s\"", signature->operation->name, name)));
+	refuse_name(signature, name);
 }
 
 /*

@@ -60,6 +60,8 @@ sub _described
 	$parameter->{sql} = lc $parameter->{sql};
 	$parameter->{sql_type} = $types{ $parameter->{type} } or die "type $parameter->{type}";
 	$parameter->{sql_type} = 'jsonb' if $parameter->{sql} =~ /^(pre_engagement_data|post_engagement_data|task_attributes)$/;
+	# Its description alone says that it is the SID of an address.
+	$parameter->{pattern} = '^IG[0-9a-fA-F]{32}$' if $parameter->{name} eq 'AddressSid';
 	return $parameter;
 }
 

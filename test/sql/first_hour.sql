@@ -25,5 +25,60 @@ SELECT pg_temp.attempt(:'fetch');
 CALL pg_temp.fault('[{"status": 403, "body": "{\"message\": \"Forbidden\"}"}, {"status": 400, "body": "{\"message\": \"Bad\"}"}]');
 SELECT pg_temp.attempt(:'fetch') FROM generate_series(1, 2);
 
+-- Typos: the name that was probably meant
+SET client_min_messages = error;
+SELECT FROM flex_enqueue('flex_flow_fetch', '{"sid": "FO00000000000000000000000000000000"}', run_at => '9999-01-01');
+RESET client_min_messages;
+CREATE FUNCTION pg_temp.refused(VARIADIC calls text[]) RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT outcome FROM unnest(calls) AS call, pg_temp.attempt('SELECT flex_enqueue(' || call || ')') AS outcome
+$$;
+SELECT pg_temp.refused($$'public.flex_webchat_create', '{}'$$, $$'FLEX_WEBCHAT_CREATE', '{}'$$, $$'webchat_create', '{}'$$,
+	$$'flex_webchats_create', '{}'$$, $$'flex_webchat_create(text)', '{}'$$, $$'"s.x".Webchat_Create', '{}'$$,
+	$$'hello', '{}'$$, $$'', '{}'$$, $$'é', '{}'$$, $$repeat('flex_webchat_create', 100), '{}'$$);
+SELECT pg_temp.refused($$'flex_webchat_create', '{"addres_sid": "IG"}'$$, $$'flex_webchat_create', '{"AddressSid": "IG"}'$$,
+	$$'flex_webchat_create', '{"colour": "red"}'$$, $$'flex_user_roles_fetch', '{"a": 1}'$$);
+SELECT pg_temp.attempt('SELECT FROM flex_interaction_channel_update(''KD00000000000000000000000000000000'', ''UO00000000000000000000000000000000'', ''' || status || ''')')
+FROM unnest(ARRAY['close', 'Closed', 'done']) AS status;
+-- in a setting, too
+SET flex_api.rate_limits = 'flex_webchats_create=5';
+SET flex_api.rate_limits = 'hello=5';
+-- Callbacks: a name alone, of a function that takes the row
+CREATE FUNCTION first_hour_two(flex_outbox, integer) RETURNS void LANGUAGE sql AS '';
+CREATE FUNCTION first_hour_two(jsonb) RETURNS void LANGUAGE sql AS '';
+CREATE FUNCTION "first_hour(odd)"(flex_outbox) RETURNS void LANGUAGE sql AS '';
+SELECT pg_temp.refused('''flex_flow_fetch'', ''{"sid": "FO00000000000000000000000000000000"}'', on_success => ' || quote_literal(name) || ', run_at => ''9999-01-01''')
+FROM unnest(ARRAY['first_hour_two(flex_outbox)', 'first_hour_two', 'public.first_hour_two', 'first_hour_three', 'nowhere.first_hour', '"first_hour(odd)"']) AS name;
+DROP FUNCTION first_hour_two(flex_outbox, integer), first_hour_two(jsonb), "first_hour(odd)"(flex_outbox);
+
+-- What cannot be meant is refused, and nothing is sent
+CALL pg_temp.forget();
+SELECT pg_temp.refused('''flex_flow_fetch'', ''{"sid": "FO00000000000000000000000000000000"}'', ' || argument)
+FROM unnest(ARRAY['run_at => ''infinity''', 'run_at => ''-infinity''', 'priority => 1001', 'priority => -1001', 'max_attempts => 0']) AS argument;
+SELECT pg_temp.attempt('SELECT FROM flex_request(''GET'', ''/v1/Channels'', body => ''{"PageSize": 5}'')');
+SELECT pg_temp.attempt('SELECT FROM flex_webchat_create(''IGxx'')');
+SELECT pg_temp.attempt('SELECT FROM flex_webchat_create(''AC00000000000000000000000000000000'')');
+SET flex_api.base_url = '';
+SET flex_api.region = 'eu1';
+SELECT pg_temp.attempt(:'fetch');
+RESET flex_api.region;
+SET flex_api.base_url = :'url';
+SELECT count(*) FROM pg_temp.sent();
+SELECT extra_desc FROM pg_settings WHERE name = 'flex_api.connect_timeout';
+
+-- What psql shows: defaults as they are, comments on all, internal functions named as such
+SELECT pg_get_function_arguments('flex_enqueue'::regproc);
+SELECT flex_enqueue('flex_flow_fetch', '{"sid": "FO00000000000000000000000000000000"}', run_at => '9999-01-01', priority => NULL, max_attempts => NULL) AS id \gset
+SELECT priority, max_attempts FROM flex_outbox WHERE id = :id;
+CREATE TEMPORARY VIEW members AS SELECT classid, objid FROM pg_depend
+	WHERE deptype = 'e' AND refclassid = 'pg_extension'::regclass AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'flex_api');
+SELECT objid::regprocedure FROM members WHERE classid = 'pg_proc'::regclass AND obj_description(objid, 'pg_proc') ~ '^Internal\.' ORDER BY objid::regprocedure::text;
+SELECT pg_describe_object(classid, objid, 0) AS uncommented FROM members
+WHERE (classid = 'pg_proc'::regclass AND obj_description(objid, 'pg_proc') IS NULL)
+	OR (classid = 'pg_type'::regclass AND EXISTS (SELECT FROM pg_type AS t JOIN pg_class AS c ON c.oid = typrelid WHERE t.oid = objid AND relkind = 'c') AND obj_description(objid, 'pg_type') IS NULL)
+	OR (classid = 'pg_class'::regclass AND EXISTS (SELECT FROM pg_class WHERE oid = objid AND relkind IN ('r', 'v')) AND obj_description(objid, 'pg_class') IS NULL);
+SELECT objid::regclass, attname AS uncommented FROM members JOIN pg_class AS c ON c.oid = objid JOIN pg_attribute ON attrelid = objid
+WHERE classid = 'pg_class'::regclass AND relkind IN ('r', 'v', 'c') AND attnum > 0 AND NOT attisdropped AND col_description(objid, attnum) IS NULL;
+SELECT obj_description(oid, 'pg_extension') FROM pg_extension WHERE extname = 'flex_api';
+
 SET client_min_messages = warning;
 DROP EXTENSION flex_api CASCADE;

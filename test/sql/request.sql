@@ -13,7 +13,7 @@ CALL pg_temp.fault('{"path": "/v1/Anything", "status": 200, "body": "{}", "times
 SELECT method, status, body FROM unnest(ARRAY['GET', 'POST', 'PUT', 'PATCH', 'DELETE']) AS method,
 	LATERAL flex_request(method, '/v1/Anything', '{"A": "a b&c", "B": 1.50, "C": true, "D": null, "E": "", "F": [1, "two", null, {"x": [3]}], "G": {"h": [1, null]}, "H": [], "I": {}, "ü&=": "é"}');
 SELECT method, status FROM unnest(ARRAY['GET', 'POST', 'PUT', 'PATCH', 'DELETE']) AS method, LATERAL flex_request(method, '/v1/Anything');
-SELECT method, status FROM unnest(ARRAY['GET', 'POST', 'PUT', 'PATCH', 'DELETE']) AS method,
+SELECT method, status FROM unnest(ARRAY['POST', 'PUT', 'PATCH', 'DELETE']) AS method,
 	LATERAL flex_request(method, '/v1/Anything', '{"A": "in the query"}', '{"b": [1.10, null, "é"]}');
 SELECT status FROM flex_request('GET', '/v1/Anything?PageSize=2&Page=%20', '{"A": 1}');
 SELECT status FROM flex_request('POST', '/v1/Anything?A=1', '{"B": 2}');

@@ -62,7 +62,7 @@ CREATE FUNCTION support_get(path text DEFAULT '/') RETURNS int LANGUAGE sql SECU
 	'SELECT status FROM flex_request(''GET'', path)';
 CREATE FUNCTION support_nested(path text DEFAULT '/') RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT support_get(path)';
 CREATE FUNCTION support_enqueue() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS
-	'SELECT flex_enqueue(''flex_webchat_create'', ''{"address_sid": "IG00000000000000000000000000000001"}'', run_at => ''infinity'')';
+	'SELECT flex_enqueue(''flex_webchat_create'', ''{"address_sid": "IG00000000000000000000000000000001"}'', run_at => ''9999-01-01'')';
 CREATE FUNCTION support_with_clause() RETURNS int LANGUAGE sql SECURITY DEFINER
 	SET flex_api.account_sid = '$supports' SET flex_api.auth_token = 'supports' AS 'SELECT status FROM flex_request(''GET'', ''/'')';
 CREATE FUNCTION support_calls_with_clause() RETURNS int LANGUAGE sql SECURITY DEFINER
