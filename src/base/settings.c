@@ -473,6 +473,9 @@ flex_settings_define(void)
 		DefineCustomIntVariable(s->name, s->brief, s->more, s->variable, s->initial, s->least, s->most,
 								s->is_everybodys ? PGC_SUSET : PGC_USERSET, s->flags, NULL, NULL, NULL);
 	}
+	DefineCustomBoolVariable("flex_api.delivery", "Whether the outbox's requests are sent.",
+							 "While it is off, requests can be enqueued, and wait. What is under way is still settled.",
+							 &flex_settings.delivery, true, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomEnumVariable("flex_api.unrepresentable",
 							 "What becomes of characters of an answer that the database cannot hold.",
 							 "error: the answer is refused; replace: U+FFFD stands for each, or \"?\" where the "

@@ -37,6 +37,7 @@ typedef struct Settings
 	int outbox_retention;  /* minutes; -1: for ever */
 	int max_response_size; /* kilobytes, headers not counted */
 	int unrepresentable;   /* an Unrepresentable */
+	bool delivery;         /* the outbox's requests are sent */
 } Settings;
 
 extern Settings flex_settings;

@@ -102,22 +102,22 @@ flex_lanes_may_claim(Lanes *lanes, int under_way)
 
 	if (lanes->tokens_at != 0 && lanes->tokens_at <= now)
 		note_due(lanes, lanes->tokens_at);
-	return lanes->requests_left > 0 && (under_way == 0 || !flex_lanes_is_full(under_way)) && lanes->due_at != 0 &&
-		   lanes->due_at <= now;
+	return flex_settings.delivery && lanes->requests_left > 0 && (under_way == 0 || !flex_lanes_is_full(under_way)) &&
+		   lanes->due_at != 0 && lanes->due_at <= now;
 }
 
 /* True when requests are due that only their rate keeps back. */
 bool
 flex_lanes_waits_for_rate(const Lanes *lanes)
 {
-	return lanes->requests_left > 0 && lanes->tokens_at != 0;
+	return flex_settings.delivery && lanes->requests_left > 0 && lanes->tokens_at != 0;
 }
 
 /* When the next request may be claimed, for all we know; 0: there is none. */
 TimestampTz
 flex_lanes_next_at(const Lanes *lanes)
 {
-	return lanes->requests_left > 0 ? earlier(lanes->due_at, lanes->tokens_at) : 0;
+	return flex_settings.delivery && lanes->requests_left > 0 ? earlier(lanes->due_at, lanes->tokens_at) : 0;
 }
 
 /*
@@ -146,10 +146,13 @@ static int
 claim_lane(Lanes *lanes, Lane *lane, Claim *claims, int room)
 {
 	const Operation *operation = flex_operation_find(lane->operation);
-	int granted = operation != NULL ? flex_rate_limits_take(operation, room) : room;
+	int granted;
 	int count;
 	const Claim *claimed;
 
+	if (operation != NULL && flex_rate_limits_is_paused(operation))
+		return 0;
+	granted = operation != NULL ? flex_rate_limits_take(operation, room) : room;
 	if (granted == 0)
 	{
 		TimestampTz tokens_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), flex_rate_limits_wait_ms(operation));
@@ -214,7 +217,7 @@ flex_lanes_claim(Lanes *lanes, int under_way, int *count)
 	Claim *claims;
 
 	*count = 0;
-	if (lanes->requests_left == 0)
+	if (lanes->requests_left == 0 || !flex_settings.delivery)
 		return NULL;
 	look_at_lanes(lanes);
 	claims = palloc(sizeof(Claim) * Max(room, 1));

@@ -18,7 +18,9 @@
 #define LEAST_RATE 0.001
 #define MOST_RATE 1e6
 
-/* Requests per second, by the operation's index; 0: no limit. */
+#define PAUSED (-1.0)
+
+/* Requests per second, by the operation's index; 0: no limit, PAUSED: none is sent. */
 typedef struct Limits
 {
 	double per_second[MAX_OPERATIONS];
@@ -70,9 +72,9 @@ set_one(Limits *result, char *word)
 	if (operation == NULL && flex_operation_closest(trim(word)) != NULL)
 		GUC_check_errhint("Perhaps you meant \"%s\".", flex_operation_closest(trim(word)));
 	rate = strtod(number, &end);
-	if (operation == NULL || end == number || *end != '\0' || !(rate >= LEAST_RATE && rate <= MOST_RATE))
+	if (operation == NULL || end == number || *end != '\0' || !(rate == 0 || (rate >= LEAST_RATE && rate <= MOST_RATE)))
 		return false;
-	result->per_second[flex_operation_index(operation)] = rate;
+	result->per_second[flex_operation_index(operation)] = rate == 0 ? PAUSED : rate;
 	return true;
 }
 
@@ -127,11 +129,19 @@ flex_rate_limits_define(void)
 {
 	DefineCustomStringVariable(
 		"flex_api.rate_limits", "How many requests per second the outbox sends to each operation.",
-		"\"published\" for the limits that Twilio states, \"none\", or a list such as \"flex_webchat_create=5\".",
+		"\"published\" for the limits that Twilio states, \"none\", or a list such as \"flex_webchat_create=5\"; "
+		"a rate of 0 pauses an operation.",
 		&rate_limits, PUBLISHED, PGC_SUSET, GUC_LIST_INPUT, check_rate_limits, assign_rate_limits, NULL);
 }
 
-/* How many of the wanted requests may be sent now; they count as sent. */
+/* True when none of its requests is to be sent. */
+bool
+flex_rate_limits_is_paused(const Operation *operation)
+{
+	return limits->per_second[flex_operation_index(operation)] == PAUSED;
+}
+
+/* How many of the wanted requests may be sent now, of an operation that is not paused; they count as sent. */
 int
 flex_rate_limits_take(const Operation *operation, int wanted)
 {

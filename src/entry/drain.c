@@ -203,7 +203,10 @@ flex_api_drain(PG_FUNCTION_ARGS)
 	max_requests = max_requests_argument(fcinfo);
 	check_transaction(fcinfo);
 	flex_effective_check_displaced();
-	if (superuser())
+	if (!flex_settings.delivery)
+		ereport(NOTICE, (errmsg("nothing is sent: flex_api.delivery is off"),
+						 errhint("Set it to on for the server or the database.")));
+	else if (superuser())
 		drain_here(max_requests);
 	else
 		drain_in_worker(max_requests);

@@ -7,7 +7,9 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
 #include "access/xact.h"
+#include "catalog/pg_db_role_setting.h"
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -24,6 +26,7 @@
 #include "shared/registry.h"
 
 static const char *said_activity; /* in pg_stat_activity */
+static bool was_reloaded;         /* the settings of the database are to be looked up, too */
 
 /* Reload the configuration, if it has changed. */
 void
@@ -33,6 +36,28 @@ flex_worker_follow_configuration(void)
 		return;
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
+	was_reloaded = true;
+}
+
+/*
+ * After a reload, take over what ALTER DATABASE has set since this process began.  What it has
+ * reset cannot be told from what it has left: that counts for the next process.
+ */
+static void
+follow_database(void)
+{
+	Relation settings;
+	Snapshot snapshot;
+
+	Assert(IsTransactionState());
+	if (!was_reloaded)
+		return;
+	was_reloaded = false;
+	settings = table_open(DbRoleSettingRelationId, AccessShareLock);
+	snapshot = RegisterSnapshot(GetCatalogSnapshot(DbRoleSettingRelationId));
+	ApplySetting(snapshot, MyDatabaseId, InvalidOid, settings, PGC_S_DATABASE);
+	UnregisterSnapshot(snapshot);
+	table_close(settings, AccessShareLock);
 }
 
 /* Begin a transaction of the worker's sender. */
@@ -44,6 +69,7 @@ begin_transaction(void)
 	LockReleaseAll(USER_LOCKMETHOD, true);
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
+	follow_database();
 	SPI_connect();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	pgstat_report_activity(STATE_RUNNING, said_activity);
@@ -99,6 +125,7 @@ flex_worker_finds_outbox(void)
 	bool exists;
 
 	StartTransactionCommand();
+	follow_database();
 	exists = OidIsValid(flex_outbox_schema(true));
 	CommitTransactionCommand();
 	return exists;

@@ -86,10 +86,10 @@ $super->value('CALL flex_outbox_drain()');
 cmp_ok(spread('/v2/WebChats'), '<', 0.8 * 25 / 5, 'a list: what it does not name has no limit');
 check_rate('/v1/account/provision/status', 8, '... what it names has that one');
 is($super->sqlstate("SET flex_api.rate_limits = '$_'"), '22023', "refused: $_")
-  for 'nonsense', 'flex_webchat_create', 'flex_webchat_create=', 'flex_webchat_create=0', 'flex_webchat_create=-1', 'flex_nothing=5',
+  for 'nonsense', 'flex_webchat_create', 'flex_webchat_create=', 'flex_webchat_create=-1', 'flex_nothing=5',
   'flex_webchat_create=5x', 'flex_webchat_create=nan', 'flex_webchat_create=inf', 'published, none', 'flex_webchat_create=5 flex_flow_fetch=1';
 is($super->sqlstate("SET flex_api.rate_limits = '$_'"), '00000', "taken: $_")
-  for 'none', 'published', 'flex_webchat_create=0.5', 'flex_webchat_create=1000000', ' flex_webchat_create=5 , flex_flow_fetch=1.25 ';
+  for 'none', 'published', 'flex_webchat_create=0', 'flex_webchat_create=0.5', 'flex_webchat_create=1000000', ' flex_webchat_create=5 , flex_flow_fetch=1.25 ';
 my $plain = FlexApi::Session->new($node);
 $plain->value('CREATE ROLE plain');
 $plain->value(q{LOAD 'flex_api'});
