@@ -506,8 +506,60 @@ configuration between its two requests, the service refuses the second one with 
 it has no condition that could be sent along. Then nothing was changed; call again.
 Call it in FROM: SELECT (flex_configuration_merge(...)).* calls it once a column.';
 
+CREATE FUNCTION flex_outbox_sender(
+	OUT worker_pid integer,
+	OUT worker_since timestamptz,
+	OUT delivery boolean,
+	OUT explanation text,
+	OUT credentials text)
+AS 'MODULE_PATHNAME', 'flex_api_outbox_sender'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION flex_outbox_sender() IS
+'Internal. What flex_outbox_status says of the worker and of the current role''s credentials; a role that reads that view
+needs EXECUTE on it. Sends nothing.';
+
+CREATE VIEW flex_outbox_status WITH (security_invoker = true) AS
+SELECT
+	s.worker_pid,
+	s.worker_since,
+	s.delivery,
+	s.explanation,
+	s.credentials,
+	(SELECT pg_catalog.count(*) FROM flex_outbox AS o
+		WHERE o.state = 'pending' AND o.run_at <= pg_catalog.now()) AS due,
+	(SELECT pg_catalog.min(o.run_at) FROM flex_outbox AS o
+		WHERE o.state = 'pending' AND o.run_at <= pg_catalog.now()) AS oldest_due,
+	(SELECT pg_catalog.count(*) FROM flex_outbox AS o
+		WHERE o.state = 'pending' AND o.run_at > pg_catalog.now()) AS waiting,
+	(SELECT o.error_message FROM flex_outbox AS o
+		WHERE o.state = 'pending' AND o.error_message IS NOT NULL
+		ORDER BY o.started_at DESC NULLS LAST, o.id DESC LIMIT 1) AS waiting_for,
+	(SELECT pg_catalog.max(o.finished_at) FROM flex_outbox AS o WHERE o.state = 'succeeded') AS last_success,
+	(SELECT pg_catalog.max(o.finished_at) FROM flex_outbox AS o WHERE o.state IN ('failed', 'uncertain')) AS last_failure
+FROM flex_outbox_sender() AS s;
+GRANT SELECT ON flex_outbox_status TO PUBLIC;
+
+COMMENT ON VIEW flex_outbox_status IS
+'One row, always: whether the outbox''s requests are sent here, why not, as whom, and what waits, of the requests that the
+current role may see.';
+COMMENT ON COLUMN flex_outbox_status.worker_pid IS 'Process of this database''s background worker; NULL: none runs.';
+COMMENT ON COLUMN flex_outbox_status.worker_since IS 'When it began.';
+COMMENT ON COLUMN flex_outbox_status.delivery IS 'flex_api.delivery as this session has it; false: paused.';
+COMMENT ON COLUMN flex_outbox_status.explanation IS 'Why no worker sends, and what to do; NULL: one does.';
+COMMENT ON COLUMN flex_outbox_status.credentials IS
+'As whom requests of the current role are made in this session, and where that is set; or why there are no credentials.
+Never a secret.';
+COMMENT ON COLUMN flex_outbox_status.due IS 'Requests that could be sent now.';
+COMMENT ON COLUMN flex_outbox_status.oldest_due IS 'Since when the oldest of them could have been sent.';
+COMMENT ON COLUMN flex_outbox_status.waiting IS 'Requests that wait for their run_at, or for their next attempt.';
+COMMENT ON COLUMN flex_outbox_status.waiting_for IS
+'Message of the last attempt among the pending requests that had one: what they wait for.';
+COMMENT ON COLUMN flex_outbox_status.last_success IS 'When a request succeeded last, as long as it is kept.';
+COMMENT ON COLUMN flex_outbox_status.last_failure IS 'When one failed last, or became uncertain, as long as it is kept.';
+
 REVOKE EXECUTE ON FUNCTION flex_webhook_is_authentic(text, jsonb, text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_webhook_body_is_authentic(text, bytea, text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_access_token(text, text, jsonb, interval, timestamptz) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_json_merge_patch(jsonb, jsonb) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_configuration_merge(jsonb, timestamptz) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_outbox_sender() FROM PUBLIC;

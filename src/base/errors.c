@@ -34,11 +34,12 @@ flex_error_refused(const Problem *problem)
 			(errcode(sqlstate_of(problem->http_status)),
 			 problem->message ? errmsg("%s", problem->message)
 							  : errmsg("the Flex API answered with HTTP status %d", problem->http_status),
-			 errdetail("%s %s answered HTTP status %d%s%s%s%s.%s%s%s%s", problem->method, problem->path,
+			 errdetail("%s %s answered HTTP status %d%s%s%s%s.%s%s%s%s%s", problem->method, problem->path,
 					   problem->http_status, problem->code ? ", error code " : "", problem->code ? problem->code : "",
 					   problem->request_id ? ", request " : "", problem->request_id ? problem->request_id : "",
 					   problem->explanation ? " " : "", problem->explanation ? problem->explanation : "",
-					   problem->made_as ? " " : "", problem->made_as ? problem->made_as : ""),
+					   problem->made_as ? " It was made as " : "", problem->made_as ? problem->made_as : "",
+					   problem->made_as ? "." : ""),
 			 problem->more_info ? errhint("%s", problem->more_info) : 0));
 }
 

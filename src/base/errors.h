@@ -22,7 +22,7 @@ typedef struct Problem
 	const char *more_info;   /* URL of the error's description */
 	const char *request_id;  /* Twilio-Request-Id */
 	const char *sid;         /* of what a good answer tells of */
-	const char *made_as;     /* of a refusal that can be due to the credentials: whose they were, a sentence */
+	const char *made_as;     /* of a refusal that can be due to the credentials: whose they were */
 	bool idempotent;         /* the request may be sent again without harm */
 } Problem;
 

@@ -116,7 +116,7 @@ note_answer(const Outcome *outcome, Settlement *settlement)
 	if (answer->message == NULL && outcome->verdict != VERDICT_SUCCEEDED)
 		settlement->error_message = psprintf("the Flex API answered with HTTP status %d", answer->http_status);
 	if (answer->made_as != NULL && settlement->error_message != NULL)
-		settlement->error_message = psprintf("%s. %s", settlement->error_message, answer->made_as);
+		settlement->error_message = psprintf("%s. It was made as %s.", settlement->error_message, answer->made_as);
 }
 
 /* Hold the operation back when the service asks for it. */

@@ -183,7 +183,7 @@ describe_credential(const Credential *credential)
 {
 	bool is_sid = flex_sid_is_good(credential->user, "AC") || flex_sid_is_good(credential->user, "SK");
 
-	return psprintf("It was made as %s, from %s.", is_sid ? credential->user : "a user that is no SID (AC... or SK...)",
+	return psprintf("%s, from %s", is_sid ? credential->user : "a user that is no SID (AC... or SK...)",
 					credential->source);
 }
 

@@ -26,12 +26,13 @@
 
 typedef struct Slot
 {
-	Oid database;     /* InvalidOid: unused */
-	pid_t pid;        /* of the worker; 0: none */
-	Latch *latch;     /* of the worker */
-	bool woken;       /* since the worker looked last */
-	bool barred;      /* the database is being dropped or copied */
-	int64 not_before; /* flex_clock_ms(): when a worker may be started */
+	Oid database;      /* InvalidOid: unused */
+	pid_t pid;         /* of the worker; 0: none */
+	TimestampTz since; /* when it began */
+	Latch *latch;      /* of the worker */
+	bool woken;        /* since the worker looked last */
+	bool barred;       /* the database is being dropped or copied */
+	int64 not_before;  /* flex_clock_ms(): when a worker may be started */
 } Slot;
 
 typedef struct Registry
@@ -216,6 +217,7 @@ flex_registry_sign_on_worker(void)
 	if (is_free)
 	{
 		slot->pid = MyProcPid;
+		slot->since = MyStartTimestamp;
 		slot->latch = &MyProc->procLatch;
 	}
 	LWLockRelease(registry->lock);
@@ -321,9 +323,9 @@ flex_registry_is_barred(void)
 	return barred;
 }
 
-/* The worker's process in a database, or 0. */
+/* The worker's process in a database, and when it began; or 0. */
 pid_t
-flex_registry_worker(Oid database)
+flex_registry_worker_since(Oid database, TimestampTz *since)
 {
 	Slot *slot;
 	pid_t pid = 0;
@@ -331,7 +333,19 @@ flex_registry_worker(Oid database)
 	LWLockAcquire(registry->lock, LW_SHARED);
 	slot = find_slot(database, false);
 	if (slot != NULL)
+	{
 		pid = slot->pid;
+		*since = slot->since;
+	}
 	LWLockRelease(registry->lock);
 	return pid;
+}
+
+/* The worker's process in a database, or 0. */
+pid_t
+flex_registry_worker(Oid database)
+{
+	TimestampTz since;
+
+	return flex_registry_worker_since(database, &since);
 }

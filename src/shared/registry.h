@@ -5,6 +5,8 @@
 #ifndef FLEX_REGISTRY_H
 #define FLEX_REGISTRY_H
 
+#include "datatype/timestamp.h"
+
 extern void flex_registry_request(void);
 extern bool flex_registry_exists(void);
 
@@ -18,5 +20,6 @@ extern long flex_registry_pause_ms(void);
 extern bool flex_registry_bar(Oid database, bool barred);
 extern bool flex_registry_is_barred(void);
 extern pid_t flex_registry_worker(Oid database);
+extern pid_t flex_registry_worker_since(Oid database, TimestampTz *since);
 
 #endif /* FLEX_REGISTRY_H */

@@ -65,6 +65,22 @@ SET flex_api.base_url = :'url';
 SELECT count(*) FROM pg_temp.sent();
 SELECT extra_desc FROM pg_settings WHERE name = 'flex_api.connect_timeout';
 
+-- Status is one row, whatever there is
+SELECT count(*) FROM flex_outbox_status;
+SELECT delivery, credentials, due, waiting, waiting_for, last_success, last_failure FROM flex_outbox_status;
+SET flex_api.auth_token = '';
+SELECT credentials FROM flex_outbox_status;
+SET flex_api.credentials_file = 'no-such-file';
+SELECT credentials FROM flex_outbox_status;
+RESET flex_api.credentials_file;
+SET flex_api.auth_token = 's3cret';
+SELECT status::text ~ 's3cret' AS secret_is_told FROM flex_outbox_status AS status;
+SET flex_api.auth_token = 'test-token';
+SET flex_api.delivery = off;
+SELECT delivery, explanation FROM flex_outbox_status;
+CALL flex_outbox_drain();
+RESET flex_api.delivery;
+
 -- What psql shows: defaults as they are, comments on all, internal functions named as such
 SELECT pg_get_function_arguments('flex_enqueue'::regproc);
 SELECT flex_enqueue('flex_flow_fetch', '{"sid": "FO00000000000000000000000000000000"}', run_at => '9999-01-01', priority => NULL, max_attempts => NULL) AS id \gset

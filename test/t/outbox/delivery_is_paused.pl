@@ -67,7 +67,11 @@ sub is_paused
 	});
 }
 
+is($session->value('SELECT count(*) FROM flex_outbox_status'), 1, 'a new outbox has a status');
 is(await(enqueue('flex_webchat_create')), 'succeeded', 'sent, before');
+is($session->value("SELECT concat_ws('|', explanation, due, waiting, last_failure) FROM flex_outbox_status"), '0|0', '... the status has no complaint');
+is($session->value("SELECT worker_pid = pid AND worker_since = backend_start AND last_success IS NOT NULL FROM flex_outbox_status, pg_stat_activity
+	WHERE backend_type = 'flex_api outbox worker'"), 't', '... it names the worker');
 
 # By the server, and by the database, which goes before it
 foreach my $where ('SYSTEM', 'DATABASE postgres')
@@ -80,6 +84,7 @@ foreach my $where ('SYSTEM', 'DATABASE postgres')
 	ok(worker_has_looked(), '... it is woken');
 	is(state_of($id) . '|' . scalar($server->notes), 'pending|0', '... what is enqueued is not sent');
 	my $drainer = FlexApi::Session->new($node);
+	like($drainer->value('SELECT concat(delivery, due > 0, explanation) FROM flex_outbox_status'), qr/^ftDelivery is paused/, '... the status says so') if $drainer->value('SHOW flex_api.delivery') eq 'off';
 	ok(FlexApi::wait_until(sub { $drainer->value('SHOW flex_api.delivery') eq 'off' }), '... off in a session');
 	my $drained = $drainer->query('CALL flex_outbox_drain()');
 	like($drained->{notices}[0]{M} // '', qr/flex_api\.delivery is off/, '... a drain says so');

@@ -1,0 +1,142 @@
+/*
+ * status.c
+ *		SQL entry point behind the view flex_outbox_status: who sends, or why nobody does.
+ *
+ * It looks at what is there and changes nothing: nothing is sent, no error of the
+ * credentials is raised, and no secret is told.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+
+#include "base/errors.h"
+#include "base/settings.h"
+#include "entry/declaration.h"
+#include "http/endpoint.h"
+#include "outbox/access.h"
+#include "shared/registry.h"
+
+PG_FUNCTION_INFO_V1(flex_api_outbox_sender);
+
+enum
+{
+	COLUMN_WORKER_PID,
+	COLUMN_WORKER_SINCE,
+	COLUMN_DELIVERY,
+	COLUMN_EXPLANATION,
+	COLUMN_CREDENTIALS,
+	COLUMNS
+};
+
+/* Why no worker sends here, and what to do; NULL: one does. */
+static const char *
+explain_delivery(pid_t worker)
+{
+	if (RecoveryInProgress())
+		return "This server is a standby: the primary sends.";
+	if (!flex_settings.delivery)
+		return "Delivery is paused: set flex_api.delivery to on, and reload.";
+	if (!flex_outbox_tables_fit(0))
+		return "The tables are of another version than the library: use ALTER EXTENSION flex_api UPDATE, or restart "
+			   "the "
+			   "server.";
+	if (!flex_registry_exists())
+		return "There is no worker: add flex_api to shared_preload_libraries and restart, or schedule CALL "
+			   "flex_outbox_drain().";
+	if (worker == 0)
+		return "The worker is not running: if it stays so, the server's log says why; often max_worker_processes is "
+			   "too "
+			   "small.";
+	return NULL;
+}
+
+/* As whom requests of the current role are made, in the current context; raises 55000 when there are no credentials. */
+static char *
+find_credentials(void)
+{
+	MemoryContext before = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(before, "flex_api status", ALLOCSET_SMALL_SIZES);
+	Endpoint *endpoint;
+	char *text;
+
+	MemoryContextSwitchTo(context);
+	endpoint = flex_endpoint_of_settings(GetUserId(), NULL, true);
+	MemoryContextSwitchTo(before);
+	text = pstrdup(endpoint->made_as);
+	/* It erases the secret. */
+	MemoryContextDelete(context);
+	return text;
+}
+
+/* The same, or the error's message and hint: where they were looked for. */
+static char *
+describe_credentials(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	char *volatile text = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		text = find_credentials();
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(context);
+		error = flex_error_take();
+		RollbackAndReleaseCurrentSubTransaction();
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			flex_error_rethrow(error);
+		text = psprintf("none: %s%s%s", error->message, error->hint != NULL ? ". " : "",
+						error->hint != NULL ? error->hint : "");
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return text;
+}
+
+/* flex_outbox_sender(): one row. */
+PGDLLEXPORT Datum
+flex_api_outbox_sender(PG_FUNCTION_ARGS)
+{
+	static const EntryPoint entry = {.count = 0};
+	static const Oid types[COLUMNS] = {INT4OID, TIMESTAMPTZOID, BOOLOID, TEXTOID, TEXTOID};
+	Datum values[COLUMNS] = {0};
+	bool nulls[COLUMNS] = {false};
+	TupleDesc desc;
+	TimestampTz since = 0;
+	pid_t worker;
+	const char *explanation;
+
+	flex_declaration_check(fcinfo, &entry);
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	flex_declaration_check_row(desc, types, COLUMNS);
+	worker = flex_registry_exists() ? flex_registry_worker_since(MyDatabaseId, &since) : 0;
+	explanation = explain_delivery(worker);
+	values[COLUMN_WORKER_PID] = Int32GetDatum(worker);
+	nulls[COLUMN_WORKER_PID] = worker == 0;
+	values[COLUMN_WORKER_SINCE] = TimestampTzGetDatum(since);
+	nulls[COLUMN_WORKER_SINCE] = worker == 0;
+	values[COLUMN_DELIVERY] = BoolGetDatum(flex_settings.delivery);
+	nulls[COLUMN_EXPLANATION] = explanation == NULL;
+	if (explanation != NULL)
+		values[COLUMN_EXPLANATION] = CStringGetTextDatum(explanation);
+	values[COLUMN_CREDENTIALS] = CStringGetTextDatum(describe_credentials());
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
