@@ -16,7 +16,7 @@ typedef struct Endpoint
 	char *proxy;         /* "": none, not that of the environment either */
 	char *ca_file;       /* NULL: the authorities that libcurl was built to trust */
 	char *account;       /* "": not known */
-	char *made_as; /* as whom, and where that is set: without a secret; NULL: the request brings its own */
+	char *made_as;       /* as whom, and where that is set: without a secret; NULL: the request brings its own */
 	MemoryContextCallback erase;
 } Endpoint;
 
