@@ -2,21 +2,19 @@
  * exchange.c
  *		One request and its answer: send, wait, repeat where that is safe.
  *
- * Which requests may be repeated is for verdict.c to say.  A POST whose
- * outcome is unknown is an error that says so, never a second POST.
- * flex_api.timeout bounds the whole, so a repeat that could not be answered in
- * time is not begun.  An exchange is a crowd of one attempt, which is replaced by
- * the next.
+ * Which requests may be repeated is for verdict.c to say, and when is for repeats.c.
+ * A POST whose outcome is unknown is an error that says so, never a second POST.  An
+ * exchange is a crowd of one attempt, which is replaced by the next.
  */
 #include "postgres.h"
 
 #include "miscadmin.h"
 
-#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/effective.h"
 #include "http/crowd.h"
 #include "http/exchange.h"
+#include "http/repeats.h"
 
 struct Exchange
 {
@@ -24,13 +22,9 @@ struct Exchange
 	const HttpRequest *request;
 	const Endpoint *endpoint;
 	Crowd *crowd;
-	Attempt *attempt; /* the current or the last one; NULL: wait for resume_at */
+	Attempt *attempt; /* the current or the last one; NULL: wait for its repeat */
 	Outcome outcome;  /* of the last one, when it is over */
-	int repeats;
-	int max_repeats;
-	bool was_maybe_done; /* by an earlier attempt */
-	int64 deadline;      /* flex_clock_ms(), of the whole */
-	int64 resume_at;     /* when to try again */
+	Repeats repeats;
 };
 
 /*
@@ -48,30 +42,9 @@ flex_exchange_begin(const HttpRequest *request)
 	exchange->request = request;
 	exchange->endpoint = flex_endpoint_of_settings(GetUserId(), NULL, !request->authorized);
 	exchange->crowd = flex_crowd_create(CROWD_OF_ONE);
-	exchange->max_repeats = flex_effective_integer(&flex_settings.max_retries);
-	exchange->deadline = flex_clock_ms() + flex_effective_integer(&flex_settings.timeout);
-	exchange->attempt = flex_crowd_add(exchange->crowd, request, exchange->endpoint, exchange->deadline);
+	exchange->repeats = flex_repeats_begin();
+	exchange->attempt = flex_crowd_add(exchange->crowd, request, exchange->endpoint, exchange->repeats.deadline);
 	return exchange;
-}
-
-/* Plan another attempt, if that is safe, useful and in time for one as long as this was. */
-static bool
-plan_repeat(Exchange *exchange)
-{
-	const Outcome *outcome = &exchange->outcome;
-	int64 resume_at;
-
-	if (exchange->repeats >= exchange->max_repeats || outcome->verdict != VERDICT_AGAIN)
-		return false;
-	resume_at = flex_clock_ms() + Max(flex_backoff_ms(BACKOFF_CALL, exchange->repeats), outcome->retry_after_ms);
-	if (resume_at + outcome->elapsed_ms >= exchange->deadline)
-		return false;
-	exchange->repeats++;
-	exchange->resume_at = resume_at;
-	exchange->was_maybe_done |= outcome->may_be_done;
-	flex_attempt_end(exchange->attempt);
-	exchange->attempt = NULL;
-	return true;
 }
 
 /* Tell, in an error's context, what was under way: for a POST, also what that means. */
@@ -100,6 +73,7 @@ flex_exchange_finish(Exchange *exchange)
 		.arg = exchange,
 	};
 	MemoryContext before = MemoryContextSwitchTo(exchange->context);
+	Repeats *repeats = &exchange->repeats;
 
 	Assert(exchange->attempt != NULL);
 	error_context_stack = &context;
@@ -107,16 +81,18 @@ flex_exchange_finish(Exchange *exchange)
 	{
 		int64 until;
 
-		if (exchange->attempt == NULL && flex_clock_ms() >= exchange->resume_at)
+		if (exchange->attempt == NULL && flex_clock_ms() >= repeats->resume_at)
 			exchange->attempt =
-				flex_crowd_add(exchange->crowd, exchange->request, exchange->endpoint, exchange->deadline);
+				flex_crowd_add(exchange->crowd, exchange->request, exchange->endpoint, repeats->deadline);
 		if (exchange->attempt != NULL && flex_attempt_is_over(exchange->attempt))
 		{
-			exchange->outcome = flex_attempt_outcome(exchange->attempt, exchange->was_maybe_done, NULL);
-			if (!plan_repeat(exchange))
+			exchange->outcome = flex_attempt_outcome(exchange->attempt, repeats->was_maybe_done, NULL);
+			if (!flex_repeats_plan(repeats, &exchange->outcome))
 				break;
+			flex_attempt_end(exchange->attempt);
+			exchange->attempt = NULL;
 		}
-		until = exchange->attempt != NULL ? exchange->deadline : exchange->resume_at;
+		until = exchange->attempt != NULL ? repeats->deadline : repeats->resume_at;
 		(void) flex_crowd_wait(exchange->crowd, Max(until - flex_clock_ms(), 0));
 	}
 	error_context_stack = context.previous;
