@@ -557,9 +557,40 @@ COMMENT ON COLUMN flex_outbox_status.waiting_for IS
 COMMENT ON COLUMN flex_outbox_status.last_success IS 'When a request succeeded last, as long as it is kept.';
 COMMENT ON COLUMN flex_outbox_status.last_failure IS 'When one failed last, or became uncertain, as long as it is kept.';
 
+CREATE FUNCTION flex_call_many(
+	operation text,
+	arguments jsonb[],
+	concurrency integer DEFAULT NULL)
+RETURNS TABLE (
+	number integer,
+	http_status integer,
+	response jsonb,
+	error_code text,
+	error_message text,
+	request_id text,
+	sqlstate text)
+AS 'MODULE_PATHNAME', 'flex_api_call_many'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 100;
+
+COMMENT ON FUNCTION flex_call_many(text, jsonb[], integer) IS
+'Calls an operation many times, with many requests under way at once, and returns when all have ended.
+operation: name of the function that a direct call would use, on which the caller needs EXECUTE; not a list. flex_request
+is one, too.
+arguments: one JSON object of names and values per call, as in flex_enqueue, in an array. All are checked before the
+first is sent. NULL or an empty array: no call, no row.
+concurrency: how many requests are under way at once, 1 to 1000; NULL for flex_api.concurrency. flex_api.rate_limits holds.
+Returns one row per element, in the order in which they end. number: of the element, from 1 on. http_status: NULL where no
+answer came. response: the answer''s JSON. error_code: Twilio''s. error_message: of the error that a direct call raises.
+sqlstate: the SQLSTATE of that error, such as TW404; NULL where the call succeeded. 08007 marks what may have been carried out.
+Errors: 22023 and 22004 for arguments that cannot be valid, with the element''s number in the CONTEXT; 0A000 for a list, 42501
+without EXECUTE. What the service refuses is a row. Where the statement is cancelled or fails, its CONTEXT says how many
+requests were sent and answered, its DETAIL has the SIDs that POSTs were answered with, and the server''s log has all of them.
+LIMIT does not stop it: what is in the array is sent.';
+
 REVOKE EXECUTE ON FUNCTION flex_webhook_is_authentic(text, jsonb, text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_webhook_body_is_authentic(text, bytea, text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_access_token(text, text, jsonb, interval, timestamptz) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_json_merge_patch(jsonb, jsonb) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_configuration_merge(jsonb, timestamptz) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_outbox_sender() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_call_many(text, jsonb[], integer) FROM PUBLIC;

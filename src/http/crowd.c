@@ -36,6 +36,7 @@ struct Attempt
 	int64 allowance;    /* milliseconds that it had at first */
 	bool was_sent;      /* when it was last looked at */
 	bool is_late;       /* its time is over */
+	void *owner;        /* what it is made for; NULL: not said */
 	MemoryContextCallback at_end;
 };
 
@@ -94,6 +95,20 @@ flex_attempt_end(Attempt *attempt)
 	dlist_delete(&attempt->node);
 }
 
+/* Say what an attempt is made for. */
+void
+flex_attempt_set_owner(Attempt *attempt, void *owner)
+{
+	attempt->owner = owner;
+}
+
+void *
+flex_attempt_owner(const Attempt *attempt)
+{
+	Assert(attempt->owner != NULL);
+	return attempt->owner;
+}
+
 /* True when an attempt was answered, has failed, or is late. */
 bool
 flex_attempt_is_over(const Attempt *attempt)
@@ -131,20 +146,25 @@ flex_attempt_outcome(const Attempt *attempt, bool was_maybe_done, const char *gi
 	return flex_outcome_reach(attempt->request, attempt->endpoint, attempt->transfer, was_maybe_done, given_up);
 }
 
-/* The first attempt that is over and has not been ended, or NULL. */
+/*
+ * Of the attempts that are over and have not been ended, the one that was over first; NULL:
+ * there is none.  One that is late comes before those that have ended by themselves.
+ */
 Attempt *
 flex_crowd_next_finished(Crowd *crowd)
 {
+	Attempt *first = NULL;
 	dlist_iter iter;
 
 	dlist_foreach(iter, &crowd->attempts)
 	{
 		Attempt *attempt = dlist_container(Attempt, node, iter.cur);
 
-		if (flex_attempt_is_over(attempt))
-			return attempt;
+		if (flex_attempt_is_over(attempt) &&
+			(first == NULL || flex_transfer_ending(attempt->transfer) < flex_transfer_ending(first->transfer)))
+			first = attempt;
 	}
-	return NULL;
+	return first;
 }
 
 /* An answer that has to wait for others has its time once more when it may go on: it is not the service that is late. */

@@ -29,6 +29,8 @@ extern long flex_crowd_advance(Crowd *crowd);
 extern bool flex_crowd_wait(Crowd *crowd, long timeout_ms);
 extern Attempt *flex_crowd_next_finished(Crowd *crowd);
 
+extern void flex_attempt_set_owner(Attempt *attempt, void *owner);
+extern void *flex_attempt_owner(const Attempt *attempt);
 extern bool flex_attempt_is_over(const Attempt *attempt);
 extern bool flex_attempt_awaits_answer(const Attempt *attempt);
 extern size_t flex_attempt_answer_length(const Attempt *attempt);

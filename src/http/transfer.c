@@ -48,6 +48,7 @@ struct Transfer
 	Body body;
 	int64 started_at;        /* flex_clock_ms() */
 	int64 ended_at;          /* 0: it is running */
+	uint64 ending;           /* of all that have ended in this process, its number */
 	const char *ended_by_us; /* why, if we have ended it; NULL: we have not */
 	char failure[CURL_ERROR_SIZE];
 };
@@ -354,6 +355,7 @@ begin_again(Transfer *transfer)
 bool
 flex_transfer_conclude(void *handle, int result)
 {
+	static uint64 endings = 0;
 	Transfer *transfer;
 
 	curl_easy_getinfo(handle, CURLINFO_PRIVATE, &transfer);
@@ -365,6 +367,7 @@ flex_transfer_conclude(void *handle, int result)
 		flex_connection_leave(transfer->socket, transfer->state == TRANSFER_BROKEN);
 	transfer->socket = PGINVALID_SOCKET;
 	transfer->ended_at = flex_clock_ms();
+	transfer->ending = ++endings;
 	if (transfer->state != TRANSFER_ANSWERED)
 		explain_failure(transfer, result);
 	return true;
@@ -388,6 +391,13 @@ TransferState
 flex_transfer_state(const Transfer *transfer)
 {
 	return transfer->state;
+}
+
+/* A number that grows from one transfer that ends to the next; 0 while it is running. */
+uint64
+flex_transfer_ending(const Transfer *transfer)
+{
+	return transfer->ending;
 }
 
 /* True when at least the beginning of the request may have left. */

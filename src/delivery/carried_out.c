@@ -1,0 +1,106 @@
+/*
+ * carried_out.c
+ *		What the service has carried out for a statement that may still fail.
+ *
+ * A statement that sends many requests and then fails takes its rows with it, but not
+ * what the service has created meanwhile.  The SIDs are kept beside the rows: the
+ * error's DETAIL has the first of them, and the server's log all.
+ */
+#include "postgres.h"
+
+#include "delivery/carried_out.h"
+
+#define MOST_SHOWN 100                            /* in an error's DETAIL */
+#define MOST_BYTES_KEPT ((int) 256 * 1024 * 1024) /* then they are logged before the end: some seven million */
+
+/* Begin, in the current context. */
+void
+flex_carried_out_begin(CarriedOut *carried_out, const char *operation)
+{
+	carried_out->operation = operation;
+	carried_out->sids = carried_out->unknown = (NotedList){0};
+	initStringInfo(&carried_out->sids.text);
+	initStringInfo(&carried_out->unknown.text);
+}
+
+/* Put a word at the end of a list. */
+static void
+add_to_list(NotedList *list, const char *word)
+{
+	appendStringInfo(&list->text, "%s%s", list->text.len > 0 ? ", " : "", word);
+	if (++list->count == MOST_SHOWN)
+		list->shown_length = list->text.len;
+}
+
+/* An element may have been carried out. */
+void
+flex_carried_out_note_unknown(CarriedOut *carried_out, int number)
+{
+	char word[12];
+
+	snprintf(word, sizeof(word), "%d", number);
+	add_to_list(&carried_out->unknown, word);
+}
+
+/*
+ * Note what the request of an element came to.  Raises what CHECK_FOR_INTERRUPTS()
+ * raises, before anything is noted.
+ */
+void
+flex_carried_out_note(CarriedOut *carried_out, int number, const Outcome *outcome)
+{
+	char *sid;
+
+	if (outcome->request->idempotent)
+		return;
+	sid = flex_outcome_find_sid(outcome);
+	if (carried_out->sids.text.len > MOST_BYTES_KEPT)
+	{
+		flex_carried_out_log(carried_out);
+		resetStringInfo(&carried_out->sids.text);
+	}
+	if (sid != NULL)
+		add_to_list(&carried_out->sids, sid);
+	else if (flex_outcome_is_good(outcome))
+		add_to_list(&carried_out->sids, psprintf("element %d without a SID", number));
+	else if (outcome->verdict == VERDICT_UNKNOWN)
+		flex_carried_out_note_unknown(carried_out, number);
+}
+
+/* Write all that was noted to the server's log; nothing where there is nothing. */
+void
+flex_carried_out_log(CarriedOut *carried_out)
+{
+	if (carried_out->sids.count > 0)
+		ereport(LOG, (errmsg("a statement that did not end well has had %s carried out: %s", carried_out->operation,
+							 carried_out->sids.text.data)));
+	if (carried_out->unknown.count > 0)
+		ereport(LOG, (errmsg("a statement that did not end well may have had %s carried out for elements: %s",
+							 carried_out->operation, carried_out->unknown.text.data)));
+}
+
+/* Append a sentence that ends with the first words of a list. */
+static void
+append_list(StringInfo text, const char *beginning, const NotedList *list)
+{
+	int length = list->count > MOST_SHOWN ? list->shown_length : list->text.len;
+
+	if (list->count == 0)
+		return;
+	appendStringInfo(text, "%s%s: %.*s", text->len > 0 ? " " : "", beginning, length, list->text.data);
+	if (list->count > MOST_SHOWN)
+		appendStringInfo(text, ", and " INT64_FORMAT " more in the server's log", list->count - MOST_SHOWN);
+	appendStringInfoChar(text, '.');
+}
+
+/* Sentences for an error's DETAIL, in the current context; NULL where nothing was noted. */
+char *
+flex_carried_out_describe(const CarriedOut *carried_out)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	append_list(&text, "The service has carried out", &carried_out->sids);
+	append_list(&text, "It is not known whether it has carried out elements", &carried_out->unknown);
+	return text.len > 0 ? text.data : NULL;
+}

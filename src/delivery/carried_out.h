@@ -1,0 +1,32 @@
+/*
+ * carried_out.h
+ *		What the service has carried out for a statement that may still fail.
+ */
+#ifndef FLEX_CARRIED_OUT_H
+#define FLEX_CARRIED_OUT_H
+
+#include "http/verdict.h"
+
+/* A list of words, kept as text. */
+typedef struct NotedList
+{
+	StringInfoData text;
+	int64 count;
+	int shown_length; /* of the first that an error's DETAIL shows */
+} NotedList;
+
+/* Of the requests that must not be sent twice; it lives in the context that it was begun in. */
+typedef struct CarriedOut
+{
+	const char *operation;
+	NotedList sids;    /* of what was created or changed */
+	NotedList unknown; /* numbers of elements that may have been carried out */
+} CarriedOut;
+
+extern void flex_carried_out_begin(CarriedOut *carried_out, const char *operation);
+extern void flex_carried_out_note(CarriedOut *carried_out, int number, const Outcome *outcome);
+extern void flex_carried_out_note_unknown(CarriedOut *carried_out, int number);
+extern void flex_carried_out_log(CarriedOut *carried_out);
+extern char *flex_carried_out_describe(const CarriedOut *carried_out);
+
+#endif /* FLEX_CARRIED_OUT_H */

@@ -1,0 +1,351 @@
+/*
+ * many_requests.c
+ *		The requests of one statement, many at once.
+ *
+ * A crowd of attempts, each of which belongs to an element in a memory context of its
+ * own: from the moment in which its request is made until what it came to has been
+ * taken.  So memory is that of the elements under way, of which there are as many as
+ * concurrency says; one that waits for its repeat is counted, so that a service that
+ * refuses is not asked for more.
+ *
+ * The end of the context in which this is called, as an ERROR brings it, closes all
+ * connections that still wait for an answer.  An error tells what the service has
+ * carried out, and so does the end of the session (FATAL), in the log.
+ */
+#include "postgres.h"
+
+#include "lib/ilist.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "utils/memutils.h"
+
+#include "base/clock.h"
+#include "delivery/carried_out.h"
+#include "delivery/many_requests.h"
+#include "delivery/rate_limits.h"
+#include "http/backpressure.h"
+#include "http/crowd.h"
+#include "http/poller.h"
+#include "http/repeats.h"
+
+#define DEFERRED_MS 100 /* until there may be a file descriptor again */
+
+/* An element under way, in a context of its own. */
+typedef struct Element
+{
+	dlist_node node;
+	MemoryContext context;
+	int index;
+	HttpRequest *request;
+	Attempt *attempt; /* NULL: it waits for its repeat */
+	Repeats repeats;
+	Outcome outcome; /* of its last attempt, while it waits; without the body */
+	bool is_noted;   /* what it came to, among what was carried out */
+} Element;
+
+typedef struct Sending
+{
+	const ManyRequests *many;
+	MemoryContext context;
+	Crowd *crowd;
+	dlist_head elements; /* that are under way */
+	int begun;           /* how many ever were */
+	int ended;
+	CarriedOut carried_out;
+} Sending;
+
+static Sending *sending_now; /* for the end of the session; NULL: none */
+
+/* How many more elements may be begun. */
+static int
+room_of(const Sending *sending)
+{
+	int most = Min(sending->many->concurrency, flex_poller_capacity());
+
+	return Min(most - (sending->begun - sending->ended), sending->many->count - sending->begun);
+}
+
+/* Send the request of an element, for the first time or again. */
+static void
+begin_attempt(Sending *sending, Element *element)
+{
+	const ManyRequests *many = sending->many;
+	MemoryContext before = MemoryContextSwitchTo(element->context);
+
+	element->attempt = flex_crowd_add(sending->crowd, element->request,
+									  element->request->authorized ? many->without_identity : many->endpoint,
+									  element->repeats.deadline);
+	flex_attempt_set_owner(element->attempt, element);
+	MemoryContextSwitchTo(before);
+}
+
+/* Begin the next element. */
+static void
+begin_element(Sending *sending)
+{
+	MemoryContext context = AllocSetContextCreate(sending->context, "flex_api element", ALLOCSET_SMALL_SIZES);
+	MemoryContext before = MemoryContextSwitchTo(context);
+	Element *element = palloc0(sizeof(Element));
+
+	element->context = context;
+	element->index = sending->begun;
+	element->request = sending->many->make(sending->many->state, element->index);
+	element->repeats = flex_repeats_begin();
+	MemoryContextSwitchTo(before);
+	dlist_push_tail(&sending->elements, &element->node);
+	sending->begun++;
+	begin_attempt(sending, element);
+}
+
+/* Hand on what an element came to, and forget it.  The element's context is current. */
+static void
+end_element(Sending *sending, Element *element, const Outcome *outcome)
+{
+	Assert(CurrentMemoryContext == element->context);
+	/* That first, so that nothing is lost if the rest fails. */
+	flex_carried_out_note(&sending->carried_out, element->index + 1, outcome);
+	element->is_noted = true;
+	sending->many->take(sending->many->state, element->index, outcome);
+	MemoryContextSwitchTo(sending->context);
+	dlist_delete(&element->node);
+	sending->ended++;
+	/* The attempt ends with its context. */
+	MemoryContextDelete(element->context);
+}
+
+/*
+ * Have an element wait whose request was not even tried, for this process has no file
+ * descriptor left; others that end will give theirs back.  False when it has no time.
+ */
+static bool
+defer_element(Sending *sending, Element *element)
+{
+	int64 resume_at = flex_clock_ms() + DEFERRED_MS;
+
+	if (element->outcome.verdict != VERDICT_DEFERRED || resume_at >= element->repeats.deadline)
+		return false;
+	flex_rate_limits_give_back(sending->many->operation, 1);
+	element->repeats.resume_at = resume_at;
+	return true;
+}
+
+/* An attempt is over: have the element wait for its repeat, or end it. */
+static void
+conclude_attempt(Sending *sending, Element *element)
+{
+	MemoryContextSwitchTo(element->context);
+	element->outcome = flex_attempt_outcome(element->attempt, element->repeats.was_maybe_done, NULL);
+	if (!flex_repeats_plan(&element->repeats, &element->outcome) && !defer_element(sending, element))
+	{
+		end_element(sending, element, &element->outcome);
+		return;
+	}
+	flex_attempt_end(element->attempt);
+	element->attempt = NULL;
+	element->outcome.body = NULL;
+	element->outcome.body_length = 0;
+	MemoryContextSwitchTo(sending->context);
+}
+
+/* Take what has ended, in that order; false when nothing has. */
+static bool
+take_ended(Sending *sending)
+{
+	bool any_ended = false;
+	Attempt *attempt;
+
+	while ((attempt = flex_crowd_next_finished(sending->crowd)) != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		conclude_attempt(sending, flex_attempt_owner(attempt));
+		any_ended = true;
+	}
+	return any_ended;
+}
+
+/*
+ * Send again what is due.  Returns the milliseconds until more of it is; 0: the rate
+ * allows nothing now.
+ */
+static int64
+send_again(Sending *sending)
+{
+	int64 next = PG_INT32_MAX;
+	int64 now = flex_clock_ms();
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &sending->elements)
+	{
+		Element *element = dlist_container(Element, node, iter.cur);
+
+		if (element->attempt != NULL)
+			continue;
+		if (element->repeats.resume_at > now)
+			next = Min(next, element->repeats.resume_at - now);
+		else if (element->repeats.deadline <= now)
+		{
+			/* The rate has left no time for the repeat. */
+			MemoryContextSwitchTo(element->context);
+			end_element(sending, element, &element->outcome);
+		}
+		else if (flex_rate_limits_take(sending->many->operation, 1) == 0)
+			return 0;
+		else
+			begin_attempt(sending, element);
+	}
+	return next;
+}
+
+/* Send what may be sent now.  Returns the milliseconds until more may be, if no answer comes before. */
+static int64
+send_due(Sending *sending)
+{
+	const Operation *operation = sending->many->operation;
+	int64 next = send_again(sending);
+
+	while (next > 0 && room_of(sending) > 0 && !flex_backpressure_is_due())
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (flex_rate_limits_take(operation, 1) == 0)
+			next = 0;
+		else
+			begin_element(sending);
+	}
+	return next > 0 ? next : Max(flex_rate_limits_wait_ms(operation), 1);
+}
+
+/* Tell, in an error's context, how far the statement had come. */
+static void
+describe_sending(void *argument)
+{
+	Sending *sending = argument;
+	int answered = sending->ended;
+	int under_way = 0;
+	dlist_iter iter;
+
+	dlist_foreach(iter, &sending->elements)
+	{
+		const Element *element = dlist_container(Element, node, iter.cur);
+
+		if (element->attempt == NULL)
+			continue;
+		if (flex_attempt_is_over(element->attempt))
+			answered++;
+		else
+			under_way++;
+	}
+	errcontext("Flex API requests of %s: %d of %d sent, %d answered, %d under way", sending->many->operation->name,
+			   sending->begun, sending->many->count, answered, under_way);
+}
+
+/*
+ * Note what is under way when the statement fails: what has been answered and not taken
+ * yet, and what may have been carried out.
+ */
+static void
+note_under_way(Sending *sending)
+{
+	dlist_iter iter;
+
+	HOLD_INTERRUPTS();
+	dlist_foreach(iter, &sending->elements)
+	{
+		Element *element = dlist_container(Element, node, iter.cur);
+		Outcome outcome;
+
+		if (element->is_noted || element->attempt == NULL || element->request->idempotent)
+			continue;
+		element->is_noted = true;
+		if (flex_attempt_is_over(element->attempt))
+		{
+			outcome = flex_attempt_outcome(element->attempt, element->repeats.was_maybe_done, NULL);
+			flex_carried_out_note(&sending->carried_out, element->index + 1, &outcome);
+		}
+		else if (flex_attempt_awaits_answer(element->attempt))
+			flex_carried_out_note_unknown(&sending->carried_out, element->index + 1);
+	}
+	RESUME_INTERRUPTS();
+}
+
+/* The session ends in the middle of a statement. */
+static void
+tell_at_exit(int code, Datum argument)
+{
+	Sending *sending = sending_now;
+
+	if (sending == NULL)
+		return;
+	sending_now = NULL;
+	MemoryContextSwitchTo(sending->context);
+	note_under_way(sending);
+	flex_carried_out_log(&sending->carried_out);
+}
+
+/* Raise again, from a PG_CATCH(), what has ended the statement, with what was carried out. */
+pg_noreturn static void
+raise_with_carried_out(Sending *sending)
+{
+	ErrorData *error;
+	char *carried_out;
+
+	MemoryContextSwitchTo(sending->context);
+	error = flex_error_take();
+	note_under_way(sending);
+	flex_carried_out_log(&sending->carried_out);
+	carried_out = flex_carried_out_describe(&sending->carried_out);
+	if (carried_out != NULL)
+		error->detail = error->detail != NULL ? psprintf("%s %s", error->detail, carried_out) : carried_out;
+	flex_error_rethrow(error);
+}
+
+/* Send all and take what each came to. */
+static void
+send_all(Sending *sending)
+{
+	while (sending->ended < sending->many->count)
+	{
+		int64 next = send_due(sending);
+
+		next = Min(next, flex_crowd_advance(sending->crowd));
+		if (!take_ended(sending))
+			(void) flex_crowd_wait(sending->crowd, next);
+	}
+}
+
+/*
+ * Send the requests of a statement, and have what each came to taken.  Credentials and
+ * settings are those of the current role.  Raises what make and take raise, and
+ * CHECK_FOR_INTERRUPTS(): then what is under way ends with the current context.
+ */
+void
+flex_many_requests_send(const ManyRequests *many)
+{
+	static bool is_registered = false;
+	Sending sending = {.many = many, .context = CurrentMemoryContext, .crowd = flex_crowd_create(CROWD_OF_MANY)};
+	ErrorContextCallback context = {
+		.previous = error_context_stack,
+		.callback = describe_sending,
+		.arg = &sending,
+	};
+
+	Assert(sending_now == NULL && many->concurrency > 0);
+	dlist_init(&sending.elements);
+	flex_carried_out_begin(&sending.carried_out, many->operation->name);
+	if (!is_registered)
+		before_shmem_exit(tell_at_exit, (Datum) 0);
+	is_registered = true;
+	sending_now = &sending;
+	error_context_stack = &context;
+	PG_TRY();
+	{
+		send_all(&sending);
+	}
+	PG_CATCH();
+	{
+		sending_now = NULL;
+		raise_with_carried_out(&sending);
+	}
+	PG_END_TRY();
+	error_context_stack = context.previous;
+	sending_now = NULL;
+}

@@ -1,0 +1,32 @@
+/*
+ * many_requests.h
+ *		The requests of one statement, many at once.
+ */
+#ifndef FLEX_MANY_REQUESTS_H
+#define FLEX_MANY_REQUESTS_H
+
+#include "http/verdict.h"
+
+/* What a statement wants to be sent: elements, by their index from 0 on, of one operation. */
+typedef struct ManyRequests
+{
+	const Operation *operation; /* whose rate is kept */
+	int count;
+	int concurrency;                  /* elements under way at once */
+	const Endpoint *endpoint;         /* NULL where each request brings its own credentials */
+	const Endpoint *without_identity; /* for those that do */
+
+	/* Makes the request of an element, in the current context. */
+	HttpRequest *(*make)(void *state, int index);
+
+	/*
+	 * Takes what it came to, in the order in which they end.  The current context ends
+	 * after it; an error ends the statement.
+	 */
+	void (*take)(void *state, int index, const Outcome *outcome);
+	void *state;
+} ManyRequests;
+
+extern void flex_many_requests_send(const ManyRequests *many);
+
+#endif /* FLEX_MANY_REQUESTS_H */
