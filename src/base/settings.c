@@ -424,7 +424,7 @@ static const IntegerSetting integer_settings[] = {
 		.initial = 20,
 		.least = 1,
 		.most = 1000,
-		.brief = "How many requests of the outbox a sender has under way at once.",
+		.brief = "How many requests a sender of the outbox, or flex_call_many(), has under way at once.",
 	},
 	{
 		.name = "flex_api.callback_timeout",

@@ -25,6 +25,12 @@ FROM flex_request('GET', '/v1/Configuration', parameters => '{"UiVersion": "2.0"
 SELECT segment ->> 'segment_id' AS segment, segment ->> 'agent_name' AS agent
 FROM flex_request_list('/v1/Insights/Segments', parameters => '{"PageSize": 100}', max_rows => 1000) AS segment;
 
+-- -- flex_call_many
+SELECT many.number, many.http_status, many.response ->> 'identity' AS identity, many.sqlstate
+FROM flex_call_many('flex_webchat_create',
+	ARRAY['{"address_sid": "IGaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "identity": "ada"}',
+		'{"address_sid": "IGaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "identity": "alan"}']::jsonb[], concurrency => 20) AS many;
+
 -- == Interactions
 -- Where everybody who starts today begins. An interaction has channels; a channel has participants, invites to
 -- agents, and transfers between them. The service accepts a request before it has carried it out: a channel's
