@@ -63,7 +63,7 @@ flex_carried_out_note(CarriedOut *carried_out, int number, const Outcome *outcom
 		add_to_list(&carried_out->sids, sid);
 	else if (flex_outcome_is_good(outcome))
 		add_to_list(&carried_out->sids, psprintf("element %d without a SID", number));
-	else if (outcome->verdict == VERDICT_UNKNOWN)
+	else if (outcome->may_be_done)
 		flex_carried_out_note_unknown(carried_out, number);
 }
 

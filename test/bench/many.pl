@@ -14,7 +14,7 @@ use POSIX qw(ceil);
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
 use lib dirname(__FILE__);
-use Floor;
+use Baseline;
 use Rounds;
 use Servers;
 use Session;
@@ -86,19 +86,19 @@ sub quick_service
 	open(my $file, '>', $bodies) or die "$bodies: $!";
 	print $file map { sprintf "AddressSid=IG%032x&Identity=customer%%2B%d\n", $_, $_ } 1 .. 1000;
 	close($file) or die "$bodies: $!";
-	my @headers = Floor::same_headers($servers, $simulator, 'raw_posts', "$simulator$PATH", '-b', $bodies);
+	my @headers = Baseline::same_headers($servers, $simulator, 'raw_posts', "$simulator$PATH", '-b', $bodies);
 	$servers->control($simulator, 'POST', 'settings', { record => JSON::PP::false });
 	$session = session($servers, $simulator, $CALLS);
 	# What was created would make the simulator slower from round to round.
 	my $anew = sub { $servers->control($simulator, 'POST', 'reset', {}) };
-	my $floor = "raw multi, concurrency $CONCURRENCY";
+	my $baseline = "raw multi, concurrency $CONCURRENCY";
 	my $costs = Rounds::measure($ROUNDS, $CALLS,
-		[ $floor => sub { $anew->(); Floor::raw($servers, 'raw_posts', @headers, '-b', $bodies, '-n', $CONCURRENCY, "$simulator$PATH", $CALLS) } ],
+		[ $baseline => sub { $anew->(); Baseline::raw($servers, 'raw_posts', @headers, '-b', $bodies, '-n', $CONCURRENCY, "$simulator$PATH", $CALLS) } ],
 		[ 'flex_call_many()' => sub { $anew->(); cost($session, $CALLS) } ]);
 
 	Rounds::heading("$CALLS calls in one statement, $CONCURRENCY at once (" . Rounds::count($costs) . " rounds)", 'us');
-	Rounds::line($costs, $floor);
-	$missed += Rounds::line($costs, 'flex_call_many()', $floor, wall => 1.66);
+	Rounds::line($costs, $baseline);
+	$missed += Rounds::line($costs, 'flex_call_many()', $baseline, wall => 1.66);
 	print "  $statement\n";
 	$anew->();
 	memory(session($servers, $simulator, $CALLS));
