@@ -158,7 +158,11 @@ $session->send_query('SELECT coalesce(sqlstate, \'00000\'), count(*) FROM flex_c
 	  . paths('POST', ('/v1/Anything') x 40) . ', 10) GROUP BY 1 ORDER BY 1');
 ok(FlexApi::wait_until(sub { $mortal->notes(qr/^in$/) == 30 }), 'a server answers twenty, and has ten more');
 $mortal->stop;
-is_deeply($session->receive->{rows}, [ [ '00000', 20 ], [ '08001', 10 ], [ '08007', 10 ] ], '... when it is killed, ten are unknown, and ten were never sent');
+%ends = map { @$_ } @{ $session->receive->{rows} };
+is($ends{'00000'}, 20, '... when it is killed, the twenty are there');
+# A connection that it accepts in its last moment is one more on which a request was sent.
+cmp_ok($ends{'08007'}, '>=', 10, '... those that it had are unknown');
+is($ends{'08007'} + ($ends{'08001'} // 0), 20, '... the others were never sent');
 $session->value('RESET flex_api.max_retries; RESET flex_api.base_url');
 
 # Rates hold
