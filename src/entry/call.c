@@ -22,7 +22,7 @@ static Datum
 fetch_row(Signature *signature, const NullableDatum *values, MemoryContext caller)
 {
 	HttpRequest *request = flex_request_build(signature->operation, signature->parameters, signature->count, values);
-	const Outcome *answer = flex_exchange_finish(flex_exchange_begin(request));
+	const Outcome *answer = flex_exchange_finish(flex_exchange_begin(request, NULL));
 	MemoryContext context = CurrentMemoryContext;
 	volatile Datum result = (Datum) 0;
 

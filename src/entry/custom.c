@@ -92,7 +92,7 @@ read_answer(const Outcome *answer, Datum *values, bool *nulls)
 static void
 fetch_columns(const HttpRequest *request, MemoryContext columns, Datum *values, bool *nulls)
 {
-	const Outcome *answer = flex_exchange_finish(flex_exchange_begin(request));
+	const Outcome *answer = flex_exchange_finish(flex_exchange_begin(request, NULL));
 	MemoryContext context = MemoryContextSwitchTo(columns);
 
 	PG_TRY();

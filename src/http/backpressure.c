@@ -159,6 +159,13 @@ flex_backpressure_apply(void)
 	return true;
 }
 
+/* True when a transfer may have to be let go on: no other has to wait. */
+bool
+flex_backpressure_may_go_on(void)
+{
+	return any_held && !flex_backpressure_is_due();
+}
+
 /*
  * Let one transfer go on that had to wait, if there is one and no other has to;
  * true then.  What has come for it meanwhile, which libcurl reads at once, has to
@@ -167,7 +174,7 @@ flex_backpressure_apply(void)
 bool
 flex_backpressure_let_one_go(void)
 {
-	if (!any_held || flex_backpressure_is_due())
+	if (!flex_backpressure_may_go_on())
 		return false;
 	for (int i = 0; i < count; i++)
 	{

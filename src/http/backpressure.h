@@ -14,6 +14,7 @@ extern void flex_backpressure_add(Transfer *transfer);
 extern void flex_backpressure_remove(Transfer *transfer);
 extern bool flex_backpressure_apply(void);
 extern bool flex_backpressure_let_one_go(void);
+extern bool flex_backpressure_may_go_on(void);
 extern bool flex_backpressure_is_due(void);
 
 #endif /* FLEX_BACKPRESSURE_H */

@@ -18,12 +18,14 @@
 #include "base/clock.h"
 #include "http/backpressure.h"
 #include "http/crowd.h"
+#include "http/readiness.h"
 #include "http/transport.h"
 
 struct Crowd
 {
 	CrowdKind kind;
 	dlist_head attempts;
+	Readiness *readiness; /* NULL: nobody has asked for it, or it cannot be had */
 };
 
 struct Attempt
@@ -47,6 +49,7 @@ flex_crowd_create(CrowdKind kind)
 	Crowd *crowd = palloc(sizeof(Crowd));
 
 	crowd->kind = kind;
+	crowd->readiness = NULL;
 	dlist_init(&crowd->attempts);
 	return crowd;
 }
@@ -235,4 +238,49 @@ bool
 flex_crowd_wait(Crowd *crowd, long timeout_ms)
 {
 	return flex_transport_wait(timeout_ms);
+}
+
+/* When flex_crowd_advance() has something to do though no socket is ready, by flex_clock_ms(). */
+static int64
+due_at(Crowd *crowd)
+{
+	int64 at;
+	dlist_iter iter;
+
+	if (dlist_is_empty(&crowd->attempts))
+		return PG_INT64_MAX;
+	if (flex_crowd_next_finished(crowd) != NULL)
+		return 0;
+	at = flex_transport_due_at();
+	/* The one answer that is read may stall. */
+	if (flex_backpressure_is_due())
+		at = Min(at, flex_clock_ms() + FLEX_STALL_MS);
+	/* The time of one alone is watched by libcurl. */
+	if (crowd->kind == CROWD_OF_ONE)
+		return at;
+	dlist_foreach(iter, &crowd->attempts) at = Min(at, dlist_container(Attempt, node, iter.cur)->deadline);
+	return at;
+}
+
+/*
+ * A descriptor for somebody else's WaitEventSet: WL_SOCKET_READABLE when
+ * flex_crowd_advance() may have something to do, and at wake_at (flex_clock_ms();
+ * PG_INT64_MAX: never).  It may be readable for nothing, and stays so until it is asked
+ * for anew: ask before each wait.  The crowd keeps it, always the same one.
+ *
+ * PGINVALID_SOCKET where it cannot be had: wait with flex_crowd_wait() there.
+ */
+pgsocket
+flex_crowd_descriptor(Crowd *crowd, int64 wake_at)
+{
+	if (crowd->readiness == NULL)
+	{
+		MemoryContext before = MemoryContextSwitchTo(GetMemoryChunkContext(crowd));
+
+		crowd->readiness = flex_readiness_create();
+		MemoryContextSwitchTo(before);
+	}
+	if (crowd->readiness == NULL)
+		return PGINVALID_SOCKET;
+	return flex_readiness_set(crowd->readiness, Min(wake_at, due_at(crowd)));
 }

@@ -28,11 +28,12 @@ struct Exchange
 };
 
 /*
- * Begin an exchange: credentials are found and the request is sent.  Raises
- * 55000 when settings do not allow it.
+ * Begin an exchange: credentials are found and the request is sent, to that endpoint,
+ * which must stay as long, or where NULL to that of the settings.  Raises 55000 when
+ * settings do not allow it.
  */
 Exchange *
-flex_exchange_begin(const HttpRequest *request)
+flex_exchange_begin(const HttpRequest *request, const Endpoint *endpoint)
 {
 	Exchange *exchange = palloc0(sizeof(Exchange));
 
@@ -40,7 +41,8 @@ flex_exchange_begin(const HttpRequest *request)
 	flex_effective_check_known();
 	exchange->context = CurrentMemoryContext;
 	exchange->request = request;
-	exchange->endpoint = flex_endpoint_of_settings(GetUserId(), NULL, !request->authorized);
+	exchange->endpoint =
+		endpoint != NULL ? endpoint : flex_endpoint_of_settings(GetUserId(), NULL, !request->authorized);
 	exchange->crowd = flex_crowd_create(CROWD_OF_ONE);
 	exchange->repeats = flex_repeats_begin();
 	exchange->attempt = flex_crowd_add(exchange->crowd, request, exchange->endpoint, exchange->repeats.deadline);
@@ -60,12 +62,27 @@ describe_exchange(void *argument)
 			   is_unknown ? ", which was sent: it is not known whether the service carried it out" : "");
 }
 
-/*
- * Wait for the end of an exchange; returns its outcome, a good one that lasts as
- * long as the exchange, or raises an error.
- */
-const Outcome *
-flex_exchange_finish(Exchange *exchange)
+/* Send the request again when it is time, and see what an attempt that is over came to.  True when that is the end. */
+static bool
+note_end(Exchange *exchange)
+{
+	Repeats *repeats = &exchange->repeats;
+
+	if (exchange->attempt == NULL && flex_clock_ms() >= repeats->resume_at)
+		exchange->attempt = flex_crowd_add(exchange->crowd, exchange->request, exchange->endpoint, repeats->deadline);
+	if (exchange->attempt == NULL || !flex_attempt_is_over(exchange->attempt))
+		return false;
+	exchange->outcome = flex_attempt_outcome(exchange->attempt, repeats->was_maybe_done, NULL);
+	if (!flex_repeats_plan(repeats, &exchange->outcome))
+		return true;
+	flex_attempt_end(exchange->attempt);
+	exchange->attempt = NULL;
+	return false;
+}
+
+/* Go on with an exchange to its end, or as far as that takes no waiting.  Returns its outcome, or NULL. */
+static const Outcome *
+go_on(Exchange *exchange, bool may_wait)
 {
 	ErrorContextCallback context = {
 		.previous = error_context_stack,
@@ -73,33 +90,52 @@ flex_exchange_finish(Exchange *exchange)
 		.arg = exchange,
 	};
 	MemoryContext before = MemoryContextSwitchTo(exchange->context);
-	Repeats *repeats = &exchange->repeats;
+	bool is_over;
 
-	Assert(exchange->attempt != NULL);
 	error_context_stack = &context;
-	for (;;)
+	if (!may_wait)
+		(void) flex_crowd_wait(exchange->crowd, 0);
+	while (!(is_over = note_end(exchange)) && may_wait)
 	{
-		int64 until;
+		int64 until = exchange->attempt != NULL ? exchange->repeats.deadline : exchange->repeats.resume_at;
 
-		if (exchange->attempt == NULL && flex_clock_ms() >= repeats->resume_at)
-			exchange->attempt =
-				flex_crowd_add(exchange->crowd, exchange->request, exchange->endpoint, repeats->deadline);
-		if (exchange->attempt != NULL && flex_attempt_is_over(exchange->attempt))
-		{
-			exchange->outcome = flex_attempt_outcome(exchange->attempt, repeats->was_maybe_done, NULL);
-			if (!flex_repeats_plan(repeats, &exchange->outcome))
-				break;
-			flex_attempt_end(exchange->attempt);
-			exchange->attempt = NULL;
-		}
-		until = exchange->attempt != NULL ? repeats->deadline : repeats->resume_at;
 		(void) flex_crowd_wait(exchange->crowd, Max(until - flex_clock_ms(), 0));
 	}
 	error_context_stack = context.previous;
 	MemoryContextSwitchTo(before);
+	if (!is_over)
+		return NULL;
 	if (!flex_outcome_is_good(&exchange->outcome))
 		flex_outcome_raise(&exchange->outcome);
 	return &exchange->outcome;
+}
+
+/*
+ * Wait for the end of an exchange; returns its outcome, a good one that lasts as
+ * long as the exchange, or raises an error.
+ */
+const Outcome *
+flex_exchange_finish(Exchange *exchange)
+{
+	return go_on(exchange, true);
+}
+
+/* The same without waiting: NULL when it is not over yet. */
+const Outcome *
+flex_exchange_advance(Exchange *exchange)
+{
+	return go_on(exchange, false);
+}
+
+/*
+ * A descriptor that is readable when flex_exchange_advance() may have something to do;
+ * flex_crowd_descriptor() has the rules.  The exchange keeps it until it ends.
+ */
+pgsocket
+flex_exchange_descriptor(Exchange *exchange)
+{
+	return flex_crowd_descriptor(exchange->crowd,
+								 exchange->attempt == NULL ? exchange->repeats.resume_at : PG_INT64_MAX);
 }
 
 /* Scheme, host and port that the request was sent to. */

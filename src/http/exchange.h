@@ -13,7 +13,9 @@
  */
 typedef struct Exchange Exchange;
 
-extern Exchange *flex_exchange_begin(const HttpRequest *request);
+extern Exchange *flex_exchange_begin(const HttpRequest *request, const Endpoint *endpoint);
+extern const Outcome *flex_exchange_advance(Exchange *exchange);
+extern pgsocket flex_exchange_descriptor(Exchange *exchange);
 extern const Outcome *flex_exchange_finish(Exchange *exchange);
 extern const char *flex_exchange_origin(const Exchange *exchange);
 

@@ -149,7 +149,7 @@ begin_fetch(Pages *pages)
 	if (fetch->request != NULL && !note_address(&pages->trail, fetch->request->target.data, fetch->request->target.len))
 		flex_error_answer("The list's pages lead back to one that was fetched before.");
 	if (fetch->request != NULL)
-		fetch->exchange = flex_exchange_begin(fetch->request);
+		fetch->exchange = flex_exchange_begin(fetch->request, pages->options.endpoint);
 	MemoryContextSwitchTo(before);
 	if (fetch->request != NULL)
 		return fetch;
@@ -182,19 +182,27 @@ open_page(Pages *pages, const Outcome *answer)
 	error_context_stack = context.previous;
 }
 
+/* Ask for the next page, unless it is on its way; false when there is none. */
+static bool
+ask_for_page(Pages *pages)
+{
+	if (pages->ahead == NULL && (pages->current == NULL || !pages->options.look_ahead))
+		pages->ahead = begin_fetch(pages);
+	return pages->ahead != NULL;
+}
+
 /* Go to the next page, whose bytes take the place of this one's; false when there is none. */
 static bool
 turn_page(Pages *pages)
 {
 	bool is_first = pages->current == NULL;
-	Fetch *next = pages->ahead;
+	Fetch *next;
 	MemoryContext before;
 
 	Assert(pages->rows_left == 0);
-	if (next == NULL && (is_first || !pages->options.look_ahead))
-		next = begin_fetch(pages);
-	if (next == NULL)
+	if (!ask_for_page(pages))
 		return false;
+	next = pages->ahead;
 	if (!is_first)
 	{
 		pages->rows_before += pages->page.count;
@@ -242,6 +250,39 @@ flex_pages_next_row(Pages *pages, RowDecoder *decoder, Datum *values, bool *null
 	if (pages->ahead != NULL && pages->rows_left % ROWS_BETWEEN_PUMPS == 0)
 		flex_transport_pump();
 	return true;
+}
+
+/*
+ * Do what the next row needs, without waiting.  True when flex_pages_next_row() would not
+ * wait either: the row is there, or there is none.  Raises what that would.
+ */
+bool
+flex_pages_advance(Pages *pages)
+{
+	while (pages->rows_left == 0 && ask_for_page(pages))
+	{
+		bool could_rewind = pages->can_rewind;
+
+		/* After an error a rescan must ask for all of it anew. */
+		pages->can_rewind = false;
+		if (flex_exchange_advance(pages->ahead->exchange) == NULL)
+		{
+			pages->can_rewind = could_rewind;
+			return false;
+		}
+		(void) turn_page(pages);
+	}
+	return true;
+}
+
+/*
+ * A descriptor that is readable when flex_pages_advance(), which has just returned false,
+ * may have something to do; flex_crowd_descriptor() has the rules.  Each page has its own.
+ */
+pgsocket
+flex_pages_descriptor(Pages *pages)
+{
+	return pages->ahead != NULL ? flex_exchange_descriptor(pages->ahead->exchange) : PGINVALID_SOCKET;
 }
 
 /* Begin again, with the first row: without a request where the first page is still in hand. */

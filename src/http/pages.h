@@ -11,9 +11,13 @@
  * That is for a caller who reads on at once, since flex_api.timeout runs meanwhile.
  * Without it, a page is asked for when its first row is.
  *
+ * Waiting: flex_pages_next_row() waits for a page.  For a caller who waits for others as
+ * well, flex_pages_advance() asks for it and does not wait, and flex_pages_descriptor()
+ * is what to wait for.
+ *
  * Memory: the iterator has a context of its own, in the one that was current when
  * it was begun; connections, credentials and at most two pages live there.  The
- * first request and the member's name must stay as long.  Rows are made in the
+ * first request, the member's name and the endpoint must stay as long.  Rows are made in the
  * context that is current when they are asked for.
  *
  * End: flex_pages_end(), or the end of the context that it was begun in, as an
@@ -25,6 +29,7 @@
 #define FLEX_PAGES_H
 
 #include "answer/decoder.h"
+#include "http/endpoint.h"
 #include "request/request.h"
 
 typedef struct Pages Pages;
@@ -34,10 +39,13 @@ typedef struct PagesOptions
 	const char *member; /* that has the rows, in UTF-8; NULL: each page tells */
 	int64 most_rows;    /* PG_INT64_MAX: all */
 	bool look_ahead;
+	const Endpoint *endpoint; /* where it is read from; NULL: as the settings say */
 } PagesOptions;
 
 extern Pages *flex_pages_begin(const HttpRequest *first, const PagesOptions *options);
 extern bool flex_pages_next_row(Pages *pages, RowDecoder *decoder, Datum *values, bool *nulls);
+extern bool flex_pages_advance(Pages *pages);
+extern pgsocket flex_pages_descriptor(Pages *pages);
 extern void flex_pages_rescan(Pages *pages);
 extern void flex_pages_end(Pages *pages);
 

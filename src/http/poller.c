@@ -13,6 +13,9 @@
 #include "postgres.h"
 
 #include <fcntl.h>
+#ifdef __linux__
+#include <sys/epoll.h>
+#endif
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -48,6 +51,9 @@ static WaitEventSet *wait_set;
 static int set_capacity;  /* sockets that fit */
 static int set_count;     /* sockets that are in it */
 static bool set_is_stale; /* has a socket that must go */
+
+static int mirror = -1;      /* an epoll descriptor with the sockets that are wanted; -1: nobody needs it */
+static bool mirror_is_whole; /* all of them are in it */
 
 /* Make room for a descriptor; false when memory is out. */
 static bool
@@ -133,6 +139,51 @@ flex_poller_close(pgsocket fd)
 }
 
 /*
+ * Have the mirror wait for events on a socket, or let it go; false when that fails.  A
+ * socket that was closed has left it already, and its number may mean another by now.
+ */
+static bool
+show_in_mirror(pgsocket fd, uint32 events)
+{
+#ifdef __linux__
+	struct epoll_event event = {.data.fd = fd};
+
+	if (events & WL_SOCKET_READABLE)
+		event.events |= EPOLLIN;
+	if (events & WL_SOCKET_WRITEABLE)
+		event.events |= EPOLLOUT;
+	if (events == 0)
+		return epoll_ctl(mirror, EPOLL_CTL_DEL, fd, &event) == 0 || errno == ENOENT || errno == EBADF;
+	return epoll_ctl(mirror, EPOLL_CTL_ADD, fd, &event) == 0 ||
+		   (errno == EEXIST && epoll_ctl(mirror, EPOLL_CTL_MOD, fd, &event) == 0);
+#else
+	return false;
+#endif
+}
+
+/*
+ * From now on keep in an epoll descriptor, too, what is waited for; -1: no more of it.
+ */
+void
+flex_poller_mirror(int epoll)
+{
+	mirror = epoll;
+	mirror_is_whole = true;
+	for (int fd = 0; mirror >= 0 && fd < sockets_size; fd++)
+	{
+		if (sockets[fd].wanted != 0)
+			mirror_is_whole &= show_in_mirror(fd, sockets[fd].wanted);
+	}
+}
+
+/* False when a socket is missing there: it cannot be relied on. */
+bool
+flex_poller_mirror_is_whole(void)
+{
+	return mirror_is_whole;
+}
+
+/*
  * Wait for events (WL_SOCKET_*) on a socket from now on, or for none of it.
  * Raises nothing; false when memory is out.
  *
@@ -145,6 +196,8 @@ flex_poller_watch(pgsocket fd, uint32 events, bool lasting)
 {
 	if (!make_room(fd))
 		return false;
+	if (mirror >= 0)
+		mirror_is_whole &= show_in_mirror(fd, events);
 	sockets[fd].lasting = lasting && !sockets[fd].ours;
 	if (events == 0 && !sockets[fd].lasting && (!sockets[fd].ours || fcntl(fd, F_GETFD) < 0))
 	{

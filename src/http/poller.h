@@ -18,6 +18,8 @@ extern int flex_poller_capacity(void);
 extern pgsocket flex_poller_open(int family, int type, int protocol);
 extern int flex_poller_close(pgsocket fd);
 extern bool flex_poller_watch(pgsocket fd, uint32 events, bool lasting);
+extern void flex_poller_mirror(int epoll);
+extern bool flex_poller_mirror_is_whole(void);
 extern int flex_poller_wait(long timeout_ms, ReadySocket ready[MAX_READY], bool *latch_was_set);
 
 #endif /* FLEX_POLLER_H */

@@ -21,6 +21,7 @@
 #include "base/compat.h"
 #include "http/backpressure.h"
 #include "http/poller.h"
+#include "http/readiness.h"
 #include "http/tls.h"
 #include "http/transport.h"
 
@@ -134,6 +135,7 @@ run_multi(curl_socket_t fd, int events)
 		if (message->msg == CURLMSG_DONE && !flex_transfer_conclude(message->easy_handle, message->data.result))
 			start_again(message->easy_handle);
 	}
+	flex_readiness_disturb_all();
 }
 
 /*
@@ -222,4 +224,13 @@ flex_transport_pump(void)
 {
 	for (int seen = 0; seen <= under_way; seen += MAX_READY)
 		(void) flex_transport_wait(0);
+}
+
+/* When flex_transport_wait() has something to do though no socket is ready, by flex_clock_ms(); PG_INT64_MAX: never. */
+int64
+flex_transport_due_at(void)
+{
+	if (flex_backpressure_may_go_on())
+		return 0;
+	return timer_due >= 0 ? timer_due : PG_INT64_MAX;
 }

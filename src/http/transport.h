@@ -14,5 +14,6 @@ extern Transfer *flex_transport_start(const HttpRequest *request, const Endpoint
 extern void flex_transport_release(Transfer *transfer);
 extern void flex_transport_pump(void);
 extern bool flex_transport_wait(long timeout_ms);
+extern int64 flex_transport_due_at(void);
 
 #endif /* FLEX_TRANSPORT_H */
