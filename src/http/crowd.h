@@ -26,9 +26,11 @@ typedef enum CrowdKind
 extern Crowd *flex_crowd_create(CrowdKind kind);
 extern Attempt *flex_crowd_add(Crowd *crowd, const HttpRequest *request, const Endpoint *endpoint, int64 deadline);
 extern long flex_crowd_advance(Crowd *crowd);
-extern pgsocket flex_crowd_descriptor(Crowd *crowd, int64 wake_at);
 extern bool flex_crowd_wait(Crowd *crowd, long timeout_ms);
 extern Attempt *flex_crowd_next_finished(Crowd *crowd);
+
+/* To be waited for from outside, on Linux alone: elsewhere, and when no descriptor is left, PGINVALID_SOCKET. */
+extern pgsocket flex_crowd_descriptor(Crowd *crowd, int64 wake_at);
 
 extern void flex_attempt_set_owner(Attempt *attempt, void *owner);
 extern void *flex_attempt_owner(const Attempt *attempt);

@@ -6,8 +6,8 @@
  * in which a descriptor can stand only once.  So each gets an epoll descriptor with
  * two others in it: an epoll descriptor of the process, in which the poller keeps the
  * sockets that libcurl waits for, and a timer.  All of it is made when it is first
- * asked for, and closed with the last of them: whoever waits by the poller alone
- * pays nothing.
+ * asked for, and closed with the last of them: waiting by the poller alone costs
+ * nothing more.
  *
  * Only Linux has what is needed.
  */
@@ -172,7 +172,10 @@ flex_readiness_disturb_all(void)
 {
 	dlist_iter iter;
 
-	dlist_foreach(iter, &all)(void) set_timer(dlist_container(Readiness, node, iter.cur), 0);
+	dlist_foreach(iter, &all)
+	{
+		(void) set_timer(dlist_container(Readiness, node, iter.cur), 0);
+	}
 }
 
 #else

@@ -3,7 +3,7 @@
  *		A descriptor by which others can wait for our sockets and for a moment.
  *
  * It is readable while one of the sockets that libcurl waits for is ready, and from
- * the moment on that it is set to.
+ * the moment on that it is set to.  Only Linux has what that takes; elsewhere none is given.
  */
 #ifndef FLEX_READINESS_H
 #define FLEX_READINESS_H

@@ -76,7 +76,7 @@ sub lists { my ($look_ahead, @lists) = @_; return 'SELECT waits_lists(' . list(m
 # No more waits have ended than so many per answer.
 sub few_wakes
 {
-	my ($most, $name) = @_;
+	my ($most) = @_;
 	my $wakes = $session->value('SELECT waits_count()');
 
 	cmp_ok($wakes, '<=', $most, "... and that takes $wakes waits");
@@ -103,23 +103,23 @@ delay($NEVER, 60000);
 
 # Two crowds, two servers
 is($session->value(crowds(2, '', @FOUR)), '{"4 404","3 404","2 404","1 404"}', 'answers come in their order, in two crowds');
-few_wakes(40);
+few_wakes(20);
 my $files = files();
 is($session->value(crowds(2, '', @FOUR)), '{"4 404","3 404","2 404","1 404"}', 'on kept connections, too');
-few_wakes(40);
+few_wakes(20);
 same_files($files);
 is($session->value(crowds(4, '', @FOUR)), '{"4 404","3 404","2 404","1 404"}', 'in four crowds');
-few_wakes(40);
+few_wakes(20);
 same_files($files);
 my $result = $session->value(crowds(2, '', [ 0, $NEVER, $unit ], [ 1, $NEVER, 2 * $unit ], [ 0, $FAST ]));
 is($result, '{"3 404","1 0 no answer came within flex_api.timeout","2 0 no answer came within flex_api.timeout"}', 'the time of two is over');
-few_wakes(30);
+few_wakes(20);
 same_files($files);
 like($session->value(crowds(2, '', [ 0, $SLOW ], [ 2, $FAST ])), qr/^{"2 0 .*connect.*","1 404"}$/i, 'a connection is refused');
-few_wakes(30);
+few_wakes(20);
 same_files($files);
 is($session->value(crowds(64, '', map { [ $_ % 2, $SLOW ] } 1 .. 64)) =~ tr/"//, 128, 'in 64 crowds');
-few_wakes(64 * 10);
+few_wakes(64 * 2);
 $files = files();
 
 # A call in between takes what came for a crowd from its socket; the descriptor in the set tells of it all the same
@@ -148,7 +148,7 @@ is($session->value(exchanges([ 0, $one ], [ undef, $two ])) =~ tr/"//, 4, 'two e
 few_wakes(20);
 $simulators[0]->post('faults', { path => '/v1/Channels', cut_at => 0, times => 2 });
 is($session->value(exchanges([ 0, $one ], [ 1, $two ])), '{"2 200","1 200"}', 'one of two is repeated when its answer is lost');
-few_wakes(30);
+few_wakes(20);
 same_files($files);
 is($session->sqlstate(exchanges([ 0, $one ], [ 1, $FAST ], [ 0, $NEVER ])), 'TW404', 'one is refused');
 same_files($files);
@@ -171,6 +171,7 @@ my @sids = map {
 
 foreach my $look_ahead ('false', 'true')
 {
+	delay('/v1/Channels', 20);
 	$_->clear_requests foreach @simulators;
 	my $statement = lists($look_ahead, [ 0, '/v1/Channels?PageSize=10' ], [ 1, '/v1/Channels?PageSize=10' ]);
 	foreach my $list (1, 2)
@@ -179,8 +180,9 @@ foreach my $look_ahead ('false', 'true')
 		is($session->value($query), $sids[ $list - 1 ], "list $list, looking ahead: $look_ahead");
 	}
 	is(scalar $simulators[$_]->requests, [ 8, 14 ]->[$_], '... from its own server') foreach 0, 1;
-	few_wakes(22 * 10);
+	few_wakes(22 * 4);
 	same_files($files);
+	$_->clear_faults foreach @simulators;
 	$simulators[1]->post('faults', { path => '/v1/Channels', skip => 2, status => 400 });
 	is($session->sqlstate($statement), 'TW400', '... an error in its third page');
 	$simulators[1]->clear_faults;
