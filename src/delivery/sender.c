@@ -22,12 +22,14 @@
 #include "delivery/lanes.h"
 #include "delivery/sender.h"
 #include "http/backpressure.h"
+#include "outbox/prepared.h"
 #include "outbox/rows.h"
 #include "outbox/settling.h"
 #include "shared/registry.h"
 
 #define HOUSEKEEPING_MS 30000
-#define MISFIT_MS 60000 /* between two warnings that the tables are of another version */
+#define PREPARED_MS 1000 /* between two looks while prepared transactions may hold requests */
+#define MISFIT_MS 60000  /* between two warnings that the tables are of another version */
 
 struct Sender
 {
@@ -41,6 +43,7 @@ struct Sender
 	bool tables_fit;  /* as far as they were looked at; else nothing is claimed */
 	int64 warned_at;  /* flex_clock_ms() of the last word on that; 0: never */
 	int64 cleaned_at; /* flex_clock_ms() of the last housekeeping; 0: never */
+	int64 looked_at;  /* flex_clock_ms() of the last look for prepared transactions; 0: never */
 };
 
 /* Make a sender; it lives in a context under the current one. */
@@ -128,6 +131,8 @@ settle_and_claim(Sender *sender)
 		clean_up(sender);
 	settled = flex_in_flight_settle(in_flight, SETTLE_OVER);
 	flex_outbox_flush();
+	if (sender->is_worker && flex_outbox_awaits_prepared())
+		sender->looked_at = flex_clock_ms();
 	if (sender->tables_fit)
 	{
 		claims = flex_lanes_claim(sender->lanes, flex_in_flight_count(in_flight) - settled, &claimed);
@@ -187,14 +192,29 @@ ms_until(TimestampTz at)
 	return Min(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), at), HOUSEKEEPING_MS);
 }
 
+/* Milliseconds until a look whether prepared transactions have left something to be sent. */
+static long
+ms_until_prepared(const Sender *sender)
+{
+	if (!sender->is_worker || flex_registry_prepared_at() == 0)
+		return HOUSEKEEPING_MS;
+	return (long) Max(sender->looked_at + PREPARED_MS - flex_clock_ms(), 0);
+}
+
+/* Milliseconds until requests may be due. */
+static long
+ms_until_due(const Sender *sender)
+{
+	return Min(ms_until(flex_lanes_next_at(sender->lanes)), ms_until_prepared(sender));
+}
+
 /* Milliseconds until there may be something to do, when nothing is under way. */
 long
 flex_sender_idle_ms(const Sender *sender)
 {
 	if (flex_callback_schedule_has_news(sender->callbacks))
 		return 0;
-	return Min(ms_until(flex_lanes_next_at(sender->lanes)),
-			   ms_until(flex_callback_schedule_next_at(sender->callbacks)));
+	return Min(ms_until_due(sender), ms_until(flex_callback_schedule_next_at(sender->callbacks)));
 }
 
 /* Wait for an answer, or for the time of the next request. */
@@ -212,7 +232,8 @@ wait_for_something(Sender *sender)
 		return;
 	}
 	late = Min(late, ms_until(flex_callback_schedule_next_at(sender->callbacks)));
-	if (flex_in_flight_wait(sender->in_flight, Min(ms_until(full ? 0 : flex_lanes_next_at(sender->lanes)), late)))
+	if (flex_in_flight_wait(sender->in_flight, Min(full ? HOUSEKEEPING_MS : ms_until_due(sender), late)) ||
+		ms_until_prepared(sender) == 0)
 		flex_lanes_look_now(sender->lanes);
 }
 

@@ -1,10 +1,13 @@
 /*
  * database_commands.c
- *		Keeps workers out of databases that must be empty.
+ *		Keeps workers out of databases that must be empty, and wakes them when a
+ *		prepared transaction is committed.
  *
  * DROP DATABASE, CREATE DATABASE of a template, and moving or renaming a
  * database fail while anybody is connected to it.  A worker of ours must not be
  * the one: it is asked to leave before the command, and let in again after it.
+ *
+ * COMMIT PREPARED runs none of the callbacks of the transaction that it commits.
  */
 #include "postgres.h"
 
@@ -16,12 +19,14 @@
 #include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "storage/latch.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/wait_event.h"
 
@@ -182,11 +187,27 @@ is_permitted(Node *statement, Oid database)
 	return flex_owns_database(database, GetUserId());
 }
 
+/* True for COMMIT PREPARED. */
+static bool
+commits_prepared(Node *statement)
+{
+	return IsA(statement, TransactionStmt) && ((TransactionStmt *) statement)->kind == TRANS_STMT_COMMIT_PREPARED;
+}
+
+/* What has been committed may be a request, or the extension itself.  A database without it needs no worker. */
+static void
+wake_if_extension_exists(void)
+{
+	InvalidateCatalogSnapshot();
+	if (OidIsValid(get_extension_oid("flex_api", true)))
+		flex_registry_wake(MyDatabaseId);
+}
+
 /* ProcessUtility_hook; see the file's head. */
 static void
-keep_workers_out(PlannedStmt *statement, const char *text, bool read_only_tree, ProcessUtilityContext context,
-				 ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *receiver,
-				 QueryCompletion *completion)
+see_statement(PlannedStmt *statement, const char *text, bool read_only_tree, ProcessUtilityContext context,
+			  ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *receiver,
+			  QueryCompletion *completion)
 {
 	Node *node = statement->utilityStmt;
 	const char *name = database_of(node);
@@ -197,6 +218,8 @@ keep_workers_out(PlannedStmt *statement, const char *text, bool read_only_tree, 
 	if (!OidIsValid(database) || database == MyDatabaseId || !is_permitted(node, database))
 	{
 		run_statement(statement, text, read_only_tree, context, parameters, environment, receiver, completion);
+		if (commits_prepared(node))
+			wake_if_extension_exists();
 		return;
 	}
 	PG_TRY();
@@ -219,5 +242,5 @@ void
 flex_database_commands_install(void)
 {
 	previous_hook = ProcessUtility_hook;
-	ProcessUtility_hook = keep_workers_out;
+	ProcessUtility_hook = see_statement;
 }

@@ -2,7 +2,10 @@
  * wake.c
  *		Wakes the database's worker when a transaction has left it something to do.
  *
- * At the commit, for before it the worker sees nothing.
+ * At the commit, for before it the worker sees nothing.  What was prepared for a
+ * two-phase commit is committed by some other process, which knows nothing of us:
+ * database_commands.c sees COMMIT PREPARED, but not what a subscription applies, for
+ * which the worker looks again and again.
  */
 #include "postgres.h"
 
@@ -24,6 +27,8 @@ wake_or_forget(XactEvent event, void *argument)
 {
 	if (wake_at_commit && event == XACT_EVENT_COMMIT)
 		flex_registry_wake(MyDatabaseId);
+	if (wake_at_commit && event == XACT_EVENT_PREPARE)
+		flex_registry_note_prepared(MyDatabaseId);
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
 		wake_at_commit = false;
 }

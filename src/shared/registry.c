@@ -15,6 +15,7 @@
 #include "storage/lwlock.h"
 #include "storage/proc.h"
 #include "storage/shmem.h"
+#include "utils/timestamp.h"
 
 #include "base/clock.h"
 #include "shared/rates.h"
@@ -33,6 +34,8 @@ typedef struct Slot
 	bool woken;        /* since the worker looked last */
 	bool barred;       /* the database is being dropped or copied */
 	int64 not_before;  /* flex_clock_ms(): when a worker may be started */
+	/* A transaction that was prepared by then may hold requests; 0: none does. */
+	TimestampTz prepared_at;
 } Slot;
 
 typedef struct Registry
@@ -166,6 +169,54 @@ flex_registry_was_woken(void)
 	return woken;
 }
 
+/*
+ * A transaction has been prepared that leaves requests in a database.  One without a
+ * slot has no worker to be told, nor an extension yet.
+ */
+void
+flex_registry_note_prepared(Oid database)
+{
+	Slot *slot;
+
+	if (registry == NULL)
+		return;
+	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
+	slot = find_slot(database, false);
+	if (slot != NULL)
+		slot->prepared_at = GetCurrentTimestamp();
+	if (slot != NULL && slot->pid != 0)
+		SetLatch(slot->latch);
+	LWLockRelease(registry->lock);
+}
+
+/* When the last transaction was prepared that may hold requests of this process's database; 0: none does. */
+TimestampTz
+flex_registry_prepared_at(void)
+{
+	Slot *slot;
+	TimestampTz at = 0;
+
+	LWLockAcquire(registry->lock, LW_SHARED);
+	slot = find_slot(MyDatabaseId, false);
+	if (slot != NULL)
+		at = slot->prepared_at;
+	LWLockRelease(registry->lock);
+	return at;
+}
+
+/* Those that were prepared by then are over; one may have been prepared since. */
+void
+flex_registry_forget_prepared(TimestampTz at)
+{
+	Slot *slot;
+
+	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
+	slot = find_slot(MyDatabaseId, false);
+	if (slot != NULL && slot->prepared_at == at)
+		slot->prepared_at = 0;
+	LWLockRelease(registry->lock);
+}
+
 static void
 sign_off_launcher(int code, Datum argument)
 {
@@ -219,6 +270,8 @@ flex_registry_sign_on_worker(void)
 		slot->pid = MyProcPid;
 		slot->since = MyStartTimestamp;
 		slot->latch = &MyProc->procLatch;
+		/* Prepared transactions outlive a restart; this memory does not. */
+		slot->prepared_at = GetCurrentTimestamp();
 	}
 	LWLockRelease(registry->lock);
 	if (is_free)

@@ -12,6 +12,9 @@ extern bool flex_registry_exists(void);
 
 extern bool flex_registry_was_woken(void);
 extern void flex_registry_wake(Oid database);
+extern void flex_registry_note_prepared(Oid database);
+extern TimestampTz flex_registry_prepared_at(void);
+extern void flex_registry_forget_prepared(TimestampTz at);
 extern void flex_registry_sign_on_launcher(void);
 extern bool flex_registry_sign_on_worker(void);
 extern void flex_registry_close(Oid database);
