@@ -375,6 +375,7 @@ typedef struct IntegerSetting
 	int most;
 	int flags;
 	bool is_everybodys; /* it decides on requests of other roles: for superusers */
+	bool is_servers;    /* background workers alone read it: for the server's configuration */
 	const char *brief;
 	const char *more;
 } IntegerSetting;
@@ -437,6 +438,17 @@ static const IntegerSetting integer_settings[] = {
 		.brief = "Longest time that a callback of the outbox may run.",
 	},
 	{
+		.name = "flex_api.shutdown_grace",
+		.variable = &flex_settings.shutdown_grace,
+		.initial = 500,
+		.least = 0,
+		.most = 60000,
+		.flags = GUC_UNIT_MS,
+		.is_servers = true,
+		.brief = "How long the outbox's requests under way may take when the server shuts down.",
+		.more = "A callback that runs has this time, too. Nothing new is sent meanwhile.",
+	},
+	{
 		.name = "flex_api.outbox_retention",
 		.variable = &flex_settings.outbox_retention,
 		.initial = 7 * 24 * 60,
@@ -471,7 +483,10 @@ flex_settings_define(void)
 		const IntegerSetting *s = &integer_settings[i];
 
 		DefineCustomIntVariable(s->name, s->brief, s->more, s->variable, s->initial, s->least, s->most,
-								s->is_everybodys ? PGC_SUSET : PGC_USERSET, s->flags, NULL, NULL, NULL);
+								s->is_servers      ? PGC_SIGHUP
+								: s->is_everybodys ? PGC_SUSET
+												   : PGC_USERSET,
+								s->flags, NULL, NULL, NULL);
 	}
 	DefineCustomBoolVariable("flex_api.delivery", "Whether the outbox's requests are sent.",
 							 "While it is off, requests can be enqueued, and wait. What is under way is still settled.",

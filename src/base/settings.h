@@ -34,6 +34,7 @@ typedef struct Settings
 	int max_retries;       /* repeats after the first try */
 	int concurrency;       /* requests of the outbox under way at once, a sender */
 	int callback_timeout;  /* milliseconds */
+	int shutdown_grace;    /* milliseconds */
 	int outbox_retention;  /* minutes; -1: for ever */
 	int max_response_size; /* kilobytes, headers not counted */
 	int unrepresentable;   /* an Unrepresentable */

@@ -26,6 +26,7 @@
 #include "delivery/callbacks.h"
 #include "delivery/guarded_call.h"
 #include "shared/registry.h"
+#include "shared/shutdown.h"
 
 #define IDLE_MS 5000         /* without a callback, then it ends */
 #define LOOK_AGAIN_MS 100    /* when what is due is locked */
@@ -134,7 +135,7 @@ run_next(CallbackShare *share, Transaction *transaction)
 static bool
 must_leave(CallbackShare *share, int64 since)
 {
-	if (flex_guarded_call_timed_out() || has_loaded_library() || flex_registry_is_barred())
+	if (flex_guarded_call_timed_out() || has_loaded_library() || flex_registry_is_barred() || flex_shutdown_is_asked())
 		return true;
 	return pg_atomic_read_u32(&share->leave) != 0 && flex_clock_ms() - since >= LEAST_SERVICE_MS;
 }

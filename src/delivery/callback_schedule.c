@@ -2,17 +2,14 @@
  * callback_schedule.c
  *		Which roles' callbacks run, and where.
  *
- * Each role with a callback that is due gets a process of its own, so that a slow
- * callback holds up neither the sending nor another role's.  There are at most
- * MOST_PROCESSES, and the server's last free slot is left to others.  When roles wait,
- * processes end after a while, and the next role in turn gets the place.  A sender that
- * gets no process at all runs callbacks itself, one of each role in turn, and goes on
- * sending between them.
+ * Each role with a callback that is due gets a process of its own, so that a slow callback holds up neither the
+ * sending nor another role's.  There are at most MOST_PROCESSES, and the server's last free slot is left to others.
+ * When roles wait, processes end after a while, and the next role in turn gets the place.  A sender that gets no
+ * process at all runs callbacks itself, one of each role in turn, and goes on sending between them.
  *
- * Decided against: one connected as the role, which needs LOGIN before 17 and takes of
- * its connection limit; one that serves several roles, for dblink and the like would
- * carry what one role left to the next; a process per callback, which takes ten times
- * as long; a setting for the number, for nobody could say what it should be.
+ * Decided against: one connected as the role, which needs LOGIN before 17 and takes of its connection limit; one
+ * that serves several roles, for dblink and the like would carry what one role left to the next; a process per
+ * callback, which takes ten times as long; a setting for the number, for nobody could say what it should be.
  */
 #include "postgres.h"
 
@@ -195,10 +192,7 @@ flex_callback_schedule_has_news(const CallbackSchedule *schedule)
 	return false;
 }
 
-/*
- * See what the processes have done.  True when they have done something since the last
- * look: callbacks may have left something to be sent.
- */
+/* See what the processes have done.  True when that is anything: it may have left something to be sent. */
 bool
 flex_callback_schedule_attend(CallbackSchedule *schedule)
 {
@@ -460,15 +454,29 @@ flex_callback_schedule_run(CallbackSchedule *schedule)
 	return ended > 0;
 }
 
+/* Have all processes end after the callback that they run now.  True while any lives. */
+bool
+flex_callback_schedule_dismiss(CallbackSchedule *schedule)
+{
+	bool any_lives = false;
+
+	for (int i = 0; i < MOST_PROCESSES; i++)
+	{
+		Helper *process = schedule->places[i].process;
+
+		if (process == NULL || flex_helper_has_ended(process))
+			continue;
+		flex_callback_process_dismiss(process);
+		any_lives = true;
+	}
+	return any_lives;
+}
+
 /* A drain ends well: let its processes go when they have come to the end of what they do. */
 void
 flex_callback_schedule_finish(CallbackSchedule *schedule)
 {
-	for (int i = 0; i < MOST_PROCESSES; i++)
-	{
-		if (schedule->places[i].process != NULL)
-			flex_callback_process_dismiss(schedule->places[i].process);
-	}
+	(void) flex_callback_schedule_dismiss(schedule);
 	while (processes_count(schedule) > 0)
 	{
 		ResetLatch(MyLatch);

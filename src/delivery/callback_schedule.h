@@ -20,6 +20,7 @@ extern bool flex_callback_schedule_attend(CallbackSchedule *schedule);
 extern bool flex_callback_schedule_is_busy(const CallbackSchedule *schedule);
 extern bool flex_callback_schedule_run(CallbackSchedule *schedule);
 extern void flex_callback_schedule_finish(CallbackSchedule *schedule);
+extern bool flex_callback_schedule_dismiss(CallbackSchedule *schedule);
 extern void flex_callback_schedule_stop(CallbackSchedule *schedule);
 
 #endif /* FLEX_CALLBACK_SCHEDULE_H */

@@ -33,16 +33,17 @@
 #include "base/settings.h"
 #include "delivery/guarded_call.h"
 #include "outbox/access.h"
+#include "shared/shutdown.h"
 
 #define CANCEL_AGAIN_MS 1000 /* for a callback that catches the first cancel */
 #define MOST_CANCELS 3       /* then the process has to go: nothing can catch that */
 
 static TimeoutId time_limit = MAX_TIMEOUTS;
 static TimeoutId shutdown_check = MAX_TIMEOUTS;
-static volatile sig_atomic_t timed_out; /* the callback has had its time */
-static volatile sig_atomic_t cancels;   /* how many times it has been cancelled for that, or for a shutdown */
-static bool is_running;                 /* a callback, or the commit of what it has done */
-static bool is_committing;              /* what a callback has done, and others may still refuse */
+static volatile sig_atomic_t timed_out;  /* the callback has had its time */
+static volatile sig_atomic_t cancels;    /* how many times it has been cancelled for that, or for a shutdown */
+static volatile sig_atomic_t is_running; /* a callback, or the commit of what it has done */
+static bool is_committing;               /* what a callback has done, and others may still refuse */
 
 /* Cancel the callback.  Runs in a signal handler. */
 static void
@@ -64,12 +65,21 @@ end_time(void)
 	cancel_callback();
 }
 
-/* A worker's SIGTERM is a cancel, which the callback may have caught.  Runs in a signal handler. */
+/*
+ * A sender's SIGTERM is a cancel, which the callback may have caught.  A process of
+ * callbacks lets the callback go on for a while, then ends.  Runs in a signal handler.
+ */
 static void
 look_for_shutdown(void)
 {
 	if (ShutdownRequestPending)
 		cancel_callback();
+	else if (flex_shutdown_is_asked() && flex_shutdown_grace_ms(PG_INT32_MAX) == 0)
+	{
+		ProcDiePending = true;
+		InterruptPending = true;
+		SetLatch(MyLatch);
+	}
 }
 
 static void

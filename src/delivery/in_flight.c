@@ -104,6 +104,15 @@ settle_sending(const Sending *sending, bool read)
 	MemoryContextDelete(context);
 }
 
+/* True when a request is to be settled. */
+static bool
+is_in_scope(const Attempt *attempt, SettleScope scope)
+{
+	if (scope == SETTLE_OVER)
+		return attempt != NULL && flex_attempt_is_over(attempt);
+	return scope != SETTLE_UNSENT || attempt == NULL || !flex_attempt_awaits_answer(attempt);
+}
+
 /*
  * Settle requests, but only so many that the bodies of their answers have
  * PORTION_BYTES together, or one that has more: the rest is for the next
@@ -126,7 +135,7 @@ flex_in_flight_settle(InFlight *in_flight, SettleScope scope)
 		/* What is given up is not read. */
 		size_t length = attempt != NULL ? flex_attempt_answer_length(attempt) : 0;
 		bool fits = read + length <= most || (read == 0 && scope != SETTLE_AT_ONCE);
-		bool is_due = scope != SETTLE_OVER || (attempt != NULL && flex_attempt_is_over(attempt));
+		bool is_due = is_in_scope(attempt, scope);
 
 		sending->is_settled = is_due && (fits || scope == SETTLE_AT_ONCE);
 		if (!sending->is_settled)

@@ -11,6 +11,7 @@
 typedef enum SettleScope
 {
 	SETTLE_OVER,   /* those that are over */
+	SETTLE_UNSENT, /* also those that have not left, which are given up */
 	SETTLE_ALL,    /* also those under way, which are given up */
 	SETTLE_AT_ONCE /* all, in a moment: answers that take longer are not read */
 } SettleScope;

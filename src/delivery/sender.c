@@ -12,6 +12,7 @@
 
 #include "miscadmin.h"
 #include "utils/memutils.h"
+#include "utils/timeout.h"
 #include "utils/timestamp.h"
 
 #include "base/clock.h"
@@ -26,10 +27,12 @@
 #include "outbox/rows.h"
 #include "outbox/settling.h"
 #include "shared/registry.h"
+#include "shared/shutdown.h"
 
 #define HOUSEKEEPING_MS 30000
-#define PREPARED_MS 1000 /* between two looks while prepared transactions may hold requests */
-#define MISFIT_MS 60000  /* between two warnings that the tables are of another version */
+#define PREPARED_MS 1000    /* between two looks while prepared transactions may hold requests */
+#define MOST_BARRED_MS 2000 /* of flex_api.shutdown_grace */
+#define MISFIT_MS 60000     /* between two warnings that the tables are of another version */
 
 struct Sender
 {
@@ -256,18 +259,75 @@ take_turn(Sender *sender)
 	return true;
 }
 
-/* Settle all that is under way and let go of it, a portion in a transaction: the sender has to stop. */
+/* Settle a portion of what is under way, in a transaction of its own, and let go of it. */
+static void
+settle_portion(Sender *sender, SettleScope scope)
+{
+	flex_transaction_begin(sender->transaction);
+	flex_in_flight_settle(sender->in_flight, scope);
+	flex_transaction_commit(sender->transaction);
+	flex_in_flight_end_settled(sender->in_flight);
+}
+
+/* Settle all that is under way and let go of it: the sender has to stop. */
 static void
 wind_up(Sender *sender, SettleScope scope)
 {
-	flex_in_flight_end_unclaimed(sender->in_flight);
 	while (flex_in_flight_count(sender->in_flight) > 0)
+		settle_portion(sender, scope);
+}
+
+/* Milliseconds that what is under way may still take; those who need the database empty do not wait for long. */
+static long
+grace_ms(void)
+{
+	return flex_shutdown_grace_ms(flex_registry_is_barred() ? MOST_BARRED_MS : PG_INT32_MAX);
+}
+
+/*
+ * Let what is on the wire, and callbacks that run, come to their end while there is
+ * time.  What has not left goes back at once.
+ */
+static void
+await_ends(Sender *sender)
+{
+	long left;
+
+	if (flex_in_flight_count(sender->in_flight) > 0)
+		settle_portion(sender, SETTLE_UNSENT);
+	while ((left = grace_ms()) > 0 &&
+		   (flex_callback_schedule_dismiss(sender->callbacks) || flex_in_flight_count(sender->in_flight) > 0))
 	{
-		flex_transaction_begin(sender->transaction);
-		flex_in_flight_settle(sender->in_flight, scope);
-		flex_transaction_commit(sender->transaction);
-		flex_in_flight_end_settled(sender->in_flight);
+		long late = flex_in_flight_receive(sender->in_flight);
+
+		if (flex_in_flight_any_over(sender->in_flight))
+			settle_portion(sender, SETTLE_OVER);
+		else
+			(void) flex_in_flight_wait(sender->in_flight, Min(left, late));
 	}
+}
+
+/* The same, but let nothing take longer, also if it waits for a lock; a cancel ends it. */
+static void
+await_ends_in_time(Sender *sender)
+{
+	/* The one that brought us here. */
+	QueryCancelPending = false;
+	PG_TRY();
+	{
+		flex_transaction_roll_back(sender->transaction);
+		flex_in_flight_end_unclaimed(sender->in_flight);
+		enable_timeout_after(STATEMENT_TIMEOUT, (int) Max(grace_ms(), 1));
+		await_ends(sender);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(sender->context);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	disable_timeout(STATEMENT_TIMEOUT, false);
+	QueryCancelPending = false;
 }
 
 /* Wind up after an error.  Returns 0, or the SQLSTATE of another. */
@@ -279,6 +339,7 @@ try_to_wind_up(Sender *sender, SettleScope scope)
 	PG_TRY();
 	{
 		flex_transaction_roll_back(sender->transaction);
+		flex_in_flight_end_unclaimed(sender->in_flight);
 		wind_up(sender, scope);
 	}
 	PG_CATCH();
@@ -300,6 +361,8 @@ wind_up_after_error(Sender *sender, int sqlerrcode)
 {
 	int failure = sqlerrcode;
 
+	if (failure == ERRCODE_QUERY_CANCELED && grace_ms() > 0)
+		await_ends_in_time(sender);
 	if (failure != ERRCODE_QUERY_CANCELED)
 		failure = try_to_wind_up(sender, SETTLE_ALL);
 	if (failure == ERRCODE_QUERY_CANCELED)

@@ -14,8 +14,10 @@
 #include "base/compat.h"
 #include "base/errors.h"
 #include "delivery/callback_process.h"
+#include "delivery/guarded_call.h"
 #include "entry/worker_session.h"
 #include "shared/helper.h"
+#include "shared/shutdown.h"
 
 extern PGDLLEXPORT void flex_api_callback_main(Datum argument);
 
@@ -41,7 +43,22 @@ run_callbacks(CallbackShare *share)
 	PG_END_TRY();
 }
 
-/* Main function; nothing is to be settled when the process is told to end, so that it does at once. */
+/*
+ * SIGTERM: end.  A callback that runs may end within flex_api.shutdown_grace; otherwise
+ * nothing is to be settled.
+ */
+static void
+handle_sigterm(SIGNAL_ARGS)
+{
+	int save_errno = errno;
+
+	flex_shutdown_note();
+	if (!flex_guarded_call_is_running() || flex_shutdown_grace_ms(PG_INT32_MAX) == 0)
+		die(postgres_signal_arg);
+	errno = save_errno;
+}
+
+/* Main function. */
 void
 flex_api_callback_main(Datum argument)
 {
@@ -49,7 +66,7 @@ flex_api_callback_main(Datum argument)
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGINT, StatementCancelHandler);
-	pqsignal(SIGTERM, die);
+	pqsignal(SIGTERM, handle_sigterm);
 	BackgroundWorkerUnblockSignals();
 	MemoryContextSwitchTo(TopMemoryContext);
 	share = flex_helper_attach(argument);

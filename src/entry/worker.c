@@ -211,7 +211,9 @@ flex_api_worker_main(Datum argument)
 	for (;;)
 	{
 		(void) flex_registry_was_woken(); /* we look now */
-		leave_if_done();
+		/* Otherwise the sender stops, when what is under way has ended. */
+		if (!ShutdownRequestPending)
+			leave_if_done();
 		send_requests(sender);
 		pgstat_report_activity(STATE_IDLE, NULL);
 		if (!ShutdownRequestPending && !flex_registry_was_woken())

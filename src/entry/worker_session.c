@@ -23,7 +23,9 @@
 
 #include "entry/worker_session.h"
 #include "outbox/access.h"
+#include "shared/helper.h"
 #include "shared/registry.h"
+#include "shared/shutdown.h"
 
 static const char *said_activity; /* in pg_stat_activity */
 static bool was_reloaded;         /* the settings of the database are to be looked up, too */
@@ -79,7 +81,7 @@ begin_transaction(void)
 static void
 commit_transaction(void)
 {
-	if (ShutdownRequestPending)
+	if (flex_shutdown_is_asked())
 		(void) set_config_option("synchronous_commit", "local", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
 								 false);
 	SPI_finish();
@@ -103,16 +105,19 @@ check_shutdown(void)
 }
 
 /*
- * SIGTERM: stop, also in the middle of a callback.  What is under way is settled
- * on the way out, as after a cancel.
+ * SIGTERM: stop, also in the middle of a callback.  What is under way may end within
+ * flex_api.shutdown_grace, and is settled on the way out.
  */
 void
 flex_worker_handle_sigterm(SIGNAL_ARGS)
 {
 	int save_errno = errno;
 
+	flex_shutdown_note();
+	/* A second one, of a starter that has to end as well, does not shorten the time. */
+	if (!ShutdownRequestPending || flex_helper_must_end())
+		QueryCancelPending = true;
 	ShutdownRequestPending = true;
-	QueryCancelPending = true;
 	InterruptPending = true;
 	SetLatch(MyLatch);
 	errno = save_errno;

@@ -33,8 +33,9 @@
 typedef struct Segment
 {
 	PGPROC *starter;
-	Latch *volatile latch; /* of the helper; NULL before it has attached */
-	Size queue_at;         /* from the beginning of the segment */
+	Latch *volatile latch;  /* of the helper; NULL before it has attached */
+	volatile bool must_end; /* at once: its starter has no use for it any more */
+	Size queue_at;          /* from the beginning of the segment */
 } Segment;
 
 struct Helper
@@ -131,6 +132,7 @@ lay_out(Helper *helper, const void *share, Size size)
 
 	segment->starter = MyProc;
 	segment->latch = NULL;
+	segment->must_end = false;
 	segment->queue_at = MAXALIGN(sizeof(Segment)) + MAXALIGN(size);
 	memcpy((char *) segment + MAXALIGN(sizeof(Segment)), share, size);
 	queue = shm_mq_create((char *) segment + segment->queue_at, QUEUE_BYTES);
@@ -313,6 +315,7 @@ flex_helper_end(Helper *helper, long patience_ms)
 	shm_mq_detach(helper->queue);
 	if (!is_gone(helper))
 	{
+		helper->segment->must_end = true;
 		TerminateBackgroundWorker(helper->handle);
 		wait_for_end(helper, patience_ms);
 	}
@@ -346,4 +349,11 @@ void
 flex_helper_wake_starter(void)
 {
 	SetLatch(&own->starter->procLatch);
+}
+
+/* True in a helper that its starter ends. */
+bool
+flex_helper_must_end(void)
+{
+	return own != NULL && own->must_end;
 }

@@ -22,5 +22,6 @@ extern void flex_helper_end(Helper *helper, long patience_ms);
 /* For the helper itself. */
 extern void *flex_helper_attach(Datum argument);
 extern void flex_helper_wake_starter(void);
+extern bool flex_helper_must_end(void);
 
 #endif /* FLEX_HELPER_H */

@@ -47,11 +47,12 @@ my %named = map { $_ => 1 } map { PostgreSQL::Test::Utils::slurp_file($_) =~ /"(
 my $listed = $node->safe_psql('postgres', q{
 	SELECT name || ' ' || format('%s | %s',
 		CASE WHEN boot_val = '' THEN 'none'
+			WHEN unit = 'ms' AND boot_val::integer < 1000 THEN boot_val || 'ms'
 			WHEN unit = 'ms' THEN boot_val::integer / 1000 || 's'
 			WHEN unit = 'kB' THEN boot_val::integer / 1024 || 'MB'
 			WHEN unit = 'min' THEN boot_val::integer / 1440 || 'd'
 			ELSE boot_val END,
-		CASE context WHEN 'user' THEN 'anyone' ELSE context END)
+		CASE context WHEN 'user' THEN 'anyone' WHEN 'sighup' THEN 'reload' ELSE context END)
 	FROM pg_settings WHERE name LIKE 'flex\_api.%' });
 my %settings = map { split(/ /, $_, 2) } split(/\n/, $listed);
 
@@ -67,7 +68,7 @@ foreach my $name (grep { !exists $settings{$_} } sort keys %named)
 }
 
 my $page = PostgreSQL::Test::Utils::slurp_file("$root/sql/OPERATING.md");
-my %described = $page =~ /^\| `(flex_api\.\w+)` \| ([^|]+ \| (?:anyone|superuser)) \|/mg;
+my %described = $page =~ /^\| `(flex_api\.\w+)` \| ([^|]+ \| (?:anyone|superuser|reload)) \|/mg;
 is_deeply(\%described, \%settings, 'sql/OPERATING.md: the table of settings');
 
 $node->stop;

@@ -64,7 +64,7 @@ foreach my $node (server('regress'), defined $ENV{FLEX_REGRESS_ONLY} ? () : serv
 	(map { "flex_api.$_" } "base_url = 'http://127.0.0.1:1'", "proxy = 'http://127.0.0.1:1'", "account_sid = 'AC1'",
 		"auth_token = 'configured'", "api_key = 'SK1'", "api_secret = 'configured'", "credentials_file = 'nowhere'",
 		"ca_file = 'nowhere'", "region = 'ie1'", 'timeout = 7s', 'connect_timeout = 3s', 'max_retries = 1',
-		'max_response_size = 1MB', 'concurrency = 3', 'callback_timeout = 3s', 'outbox_retention = 1h',
+		'max_response_size = 1MB', 'concurrency = 3', 'callback_timeout = 3s', 'outbox_retention = 1h', 'shutdown_grace = 1s',
 		"rate_limits = 'flex_webchat_create=5'")))
 {
 	run_driver($node, $ENV{PG_REGRESS}, @sql) if @sql;
