@@ -516,7 +516,7 @@ AS 'MODULE_PATHNAME', 'flex_api_outbox_sender'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION flex_outbox_sender() IS
 'Internal. What flex_outbox_status says of the worker and of the current role''s credentials; a role that reads that view
-needs EXECUTE on it. Sends nothing.';
+needs EXECUTE on it, and SELECT on the view. Sends nothing.';
 
 CREATE VIEW flex_outbox_status WITH (security_invoker = true) AS
 SELECT
@@ -537,7 +537,6 @@ SELECT
 	(SELECT pg_catalog.max(o.finished_at) FROM flex_outbox AS o WHERE o.state = 'succeeded') AS last_success,
 	(SELECT pg_catalog.max(o.finished_at) FROM flex_outbox AS o WHERE o.state IN ('failed', 'uncertain')) AS last_failure
 FROM flex_outbox_sender() AS s;
-GRANT SELECT ON flex_outbox_status TO PUBLIC;
 
 COMMENT ON VIEW flex_outbox_status IS
 'One row, always: whether the outbox''s requests are sent here, why not, as whom, and what waits, of the requests that the

@@ -81,6 +81,16 @@ SELECT delivery, explanation FROM flex_outbox_status;
 CALL flex_outbox_drain();
 RESET flex_api.delivery;
 
+-- a plain role reads it by two grants
+CREATE ROLE regress_flex_status;
+GRANT SELECT ON flex_outbox_status TO regress_flex_status;
+GRANT EXECUTE ON FUNCTION flex_outbox_sender() TO regress_flex_status;
+SET ROLE regress_flex_status;
+SELECT due, waiting FROM flex_outbox_status;
+RESET ROLE;
+DROP OWNED BY regress_flex_status;
+DROP ROLE regress_flex_status;
+
 -- What psql shows: defaults as they are, comments on all, internal functions named as such
 SELECT pg_get_function_arguments('flex_enqueue'::regproc);
 SELECT flex_enqueue('flex_flow_fetch', '{"sid": "FO00000000000000000000000000000000"}', run_at => '9999-01-01', priority => NULL, max_attempts => NULL) AS id \gset
