@@ -8,6 +8,7 @@
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
+#include "storage/latch.h"
 #include "tcop/tcopprot.h"
 #include "utils/memutils.h"
 
@@ -54,7 +55,11 @@ handle_sigterm(SIGNAL_ARGS)
 
 	flex_shutdown_note();
 	if (!flex_guarded_call_is_running() || flex_shutdown_grace_ms(PG_INT32_MAX) == 0)
-		die(postgres_signal_arg);
+	{
+		ProcDiePending = true;
+		InterruptPending = true;
+	}
+	SetLatch(MyLatch);
 	errno = save_errno;
 }
 

@@ -47,8 +47,7 @@ my %named = map { $_ => 1 } map { PostgreSQL::Test::Utils::slurp_file($_) =~ /"(
 my $listed = $node->safe_psql('postgres', q{
 	SELECT name || ' ' || format('%s | %s',
 		CASE WHEN boot_val = '' THEN 'none'
-			WHEN unit = 'ms' AND boot_val::integer < 1000 THEN boot_val || 'ms'
-			WHEN unit = 'ms' THEN boot_val::integer / 1000 || 's'
+			WHEN unit = 'ms' THEN CASE WHEN boot_val::integer % 1000 = 0 THEN boot_val::integer / 1000 || 's' ELSE boot_val || 'ms' END
 			WHEN unit = 'kB' THEN boot_val::integer / 1024 || 'MB'
 			WHEN unit = 'min' THEN boot_val::integer / 1440 || 'd'
 			ELSE boot_val END,
