@@ -150,19 +150,23 @@ my $mortal = FlexApi::Server->new(sub {
 	{
 		$server->note('in');
 		if ($server->notes(qr/^in$/) > 20) { sleep 1000; }
+		$server->note('out');
 		print $connection FlexApi::Server::answer('{"sid": "KD00000000000000000000000000000001"}') or return;
 	}
 });
 $session->value("SET flex_api.base_url = '" . $mortal->url . "'");
 $session->send_query('SELECT coalesce(sqlstate, \'00000\'), count(*) FROM flex_call_many(\'flex_request\', '
 	  . paths('POST', ('/v1/Anything') x 40) . ', 10) GROUP BY 1 ORDER BY 1');
-ok(FlexApi::wait_until(sub { $mortal->notes(qr/^in$/) == 30 }), 'a server answers twenty, and has ten more');
+# Two that come at once may both be the last one, or the first one, that it answers.
+ok(FlexApi::wait_until(sub { $mortal->notes(qr/^out$/) >= 15 && $mortal->notes(qr/^in$/) == $mortal->notes(qr/^out$/) + 10 }),
+	'a server answers some twenty, and has ten more');
+my $answered = $mortal->notes(qr/^out$/);
 $mortal->stop;
 %ends = map { @$_ } @{ $session->receive->{rows} };
-is($ends{'00000'}, 20, '... when it is killed, the twenty are there');
+is($ends{'00000'}, $answered, '... when it is killed, those are there');
 # A connection that it accepts in its last moment is one more on which a request was sent.
 cmp_ok($ends{'08007'}, '>=', 10, '... those that it had are unknown');
-is($ends{'08007'} + ($ends{'08001'} // 0), 20, '... the others were never sent');
+is($ends{'08007'} + ($ends{'08001'} // 0), 40 - $answered, '... the others were never sent');
 $session->value('RESET flex_api.max_retries; RESET flex_api.base_url');
 
 # Rates hold

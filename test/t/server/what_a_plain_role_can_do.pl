@@ -38,8 +38,8 @@ my %SETTINGS = map { ("flex_api.$_" => 1) } qw(account_sid auth_token auth_token
 # Settings whose value everybody may read, whoever has set it.
 my %SHOWN = map { ("flex_api.$_" => 1) } qw(account_sid api_key credentials_file base_url ca_file edge region rate_limits);
 
-# What of SQL a refusal may say: no right; not for such an object; not in such a state.
-my %IS_REFUSAL = map { $_ => 1 } qw(42501 42809 55000 0A000);
+# What of SQL a refusal may say: no right; not for such an object; not in such a state; not in a session.
+my %IS_REFUSAL = map { $_ => 1 } qw(42501 42809 55000 0A000 55P02);
 
 # Privileges that newer servers know.
 my @MAINTAIN;
