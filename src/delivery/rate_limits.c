@@ -26,8 +26,6 @@ typedef struct Limits
 	double per_second[MAX_OPERATIONS];
 } Limits;
 
-StaticAssertDecl(MAX_OPERATIONS <= FLEX_RATES_CAPACITY, "each operation has a rate of its own");
-
 static char *rate_limits;
 static const Limits *limits;
 
@@ -141,32 +139,35 @@ flex_rate_limits_is_paused(const Operation *operation)
 	return limits->per_second[flex_operation_index(operation)] == PAUSED;
 }
 
+/* All accounts share the limit of an operation, for a lane of the outbox has requests of any. */
+static RateKey
+key_of(const Operation *operation)
+{
+	return (RateKey){.operation = flex_operation_index(operation)};
+}
+
 /* How many of the wanted requests may be sent now, of an operation that is not paused; they count as sent. */
 int
 flex_rate_limits_take(const Operation *operation, int wanted)
 {
-	int index = flex_operation_index(operation);
-	double limit = limits->per_second[index];
+	double limit = limits->per_second[flex_operation_index(operation)];
 
-	return limit == 0 ? wanted : flex_rates_take(index, limit, wanted);
+	return limit == 0 ? wanted : flex_rates_take(key_of(operation), limit, wanted);
 }
 
 /* Some of what was taken was not sent after all. */
 void
 flex_rate_limits_give_back(const Operation *operation, int count)
 {
-	int index = flex_operation_index(operation);
-
-	if (limits->per_second[index] != 0 && count != 0)
-		flex_rates_give_back(index, count);
+	if (limits->per_second[flex_operation_index(operation)] != 0 && count != 0)
+		flex_rates_give_back(key_of(operation), count);
 }
 
 /* Milliseconds until another request may be sent. */
 int64
 flex_rate_limits_wait_ms(const Operation *operation)
 {
-	int index = flex_operation_index(operation);
-	double limit = limits->per_second[index];
+	double limit = limits->per_second[flex_operation_index(operation)];
 
-	return limit == 0 ? 0 : flex_rates_wait_ms(index, limit);
+	return limit == 0 ? 0 : flex_rates_wait_ms(key_of(operation), limit);
 }

@@ -6,16 +6,24 @@
  * together keep a rate; else each session keeps it by itself.  A bucket holds a
  * tenth of a second's tokens, and one at least: what is taken in any second stays
  * close to the rate, also after a pause.
+ *
+ * A key has its bucket in the set that its hash names; where all of a set are taken,
+ * the one that was used least recently is given to the new key, full.
  */
 #include "postgres.h"
 
+#include "common/hashfn.h"
 #include "storage/spin.h"
 
 #include "base/clock.h"
 #include "shared/rates.h"
 
+#define SETS 256
+#define BUCKETS_PER_SET 8
+
 typedef struct Bucket
 {
+	RateKey key;
 	double tokens;
 	int64 filled_at; /* flex_clock_us(); 0: never used */
 } Bucket;
@@ -23,7 +31,7 @@ typedef struct Bucket
 struct Rates
 {
 	slock_t lock;
-	Bucket buckets[FLEX_RATES_CAPACITY];
+	Bucket buckets[SETS][BUCKETS_PER_SET];
 };
 
 static Rates *shared;
@@ -58,6 +66,27 @@ rates(void)
 	return &local;
 }
 
+/* The bucket of a key, full if it is new.  The lock is held. */
+static Bucket *
+find_bucket(Rates *all, RateKey key)
+{
+	uint32 hash = hash_combine(murmurhash32((uint32) key.operation), (uint32) (key.account ^ (key.account >> 32)));
+	Bucket *set = all->buckets[hash % SETS];
+	Bucket *oldest = set;
+
+	for (int i = 0; i < BUCKETS_PER_SET; i++)
+	{
+		Bucket *bucket = &set[i];
+
+		if (bucket->filled_at != 0 && bucket->key.account == key.account && bucket->key.operation == key.operation)
+			return bucket;
+		if (bucket->filled_at < oldest->filled_at)
+			oldest = bucket;
+	}
+	*oldest = (Bucket){.key = key};
+	return oldest;
+}
+
 /* Bring a bucket up to date.  The lock is held. */
 static void
 fill(Bucket *bucket, double rate, int64 now)
@@ -73,43 +102,46 @@ fill(Bucket *bucket, double rate, int64 now)
 
 /* How many of the wanted tokens there are, at a rate per second; they are taken. */
 int
-flex_rates_take(int index, double rate, int wanted)
+flex_rates_take(RateKey key, double rate, int wanted)
 {
 	int64 now = flex_clock_us();
 	Rates *all = rates();
+	Bucket *bucket;
 	int granted;
 
-	Assert(index >= 0 && index < FLEX_RATES_CAPACITY && rate > 0);
+	Assert(rate > 0 && wanted >= 0);
 	SpinLockAcquire(&all->lock);
-	fill(&all->buckets[index], rate, now);
-	granted = Min(wanted, (int) all->buckets[index].tokens);
-	all->buckets[index].tokens -= granted;
+	bucket = find_bucket(all, key);
+	fill(bucket, rate, now);
+	granted = Min(wanted, (int) bucket->tokens);
+	bucket->tokens -= granted;
 	SpinLockRelease(&all->lock);
 	return granted;
 }
 
 /* Some of what was taken was not used after all. */
 void
-flex_rates_give_back(int index, int count)
+flex_rates_give_back(RateKey key, int count)
 {
 	Rates *all = rates();
 
-	Assert(index >= 0 && index < FLEX_RATES_CAPACITY);
 	SpinLockAcquire(&all->lock);
-	all->buckets[index].tokens += count;
+	find_bucket(all, key)->tokens += count;
 	SpinLockRelease(&all->lock);
 }
 
 /* Milliseconds until there is a token, at a rate per second. */
 int64
-flex_rates_wait_ms(int index, double rate)
+flex_rates_wait_ms(RateKey key, double rate)
 {
 	Rates *all = rates();
+	Bucket *bucket;
 	double tokens;
 
-	Assert(index >= 0 && index < FLEX_RATES_CAPACITY && rate > 0);
+	Assert(rate > 0);
 	SpinLockAcquire(&all->lock);
-	tokens = all->buckets[index].tokens;
+	bucket = find_bucket(all, key);
+	tokens = bucket->filled_at != 0 ? bucket->tokens : 1;
 	SpinLockRelease(&all->lock);
 	return tokens >= 1 ? 0 : (int64) ((1 - tokens) / rate * 1000) + 1;
 }
