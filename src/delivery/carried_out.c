@@ -57,7 +57,9 @@ flex_carried_out_note(CarriedOut *carried_out, int number, const Outcome *outcom
 	if (carried_out->sids.text.len > MOST_BYTES_KEPT)
 	{
 		flex_carried_out_log(carried_out);
-		resetStringInfo(&carried_out->sids.text);
+		/* The first ones are still to be shown. */
+		carried_out->sids.text.len = carried_out->sids.shown_length;
+		carried_out->sids.text.data[carried_out->sids.text.len] = '\0';
 	}
 	if (sid != NULL)
 		add_to_list(&carried_out->sids, sid);
@@ -72,10 +74,10 @@ void
 flex_carried_out_log(CarriedOut *carried_out)
 {
 	if (carried_out->sids.count > 0)
-		ereport(LOG, (errmsg("a statement that did not end well has had %s carried out: %s", carried_out->operation,
+		ereport(LOG, (errmsg("statement failed after %s was carried out: %s", carried_out->operation,
 							 carried_out->sids.text.data)));
 	if (carried_out->unknown.count > 0)
-		ereport(LOG, (errmsg("a statement that did not end well may have had %s carried out for elements: %s",
+		ereport(LOG, (errmsg("statement failed, and %s may have been carried out for elements: %s",
 							 carried_out->operation, carried_out->unknown.text.data)));
 }
 

@@ -93,14 +93,15 @@ stop_timeouts(void)
 static void
 note_end_in_time(void)
 {
-	stop_timeouts();
+	disable_timeout(time_limit, false);
 	if (timed_out)
 		QueryCancelPending = false;
 }
 
 /*
  * All others have agreed to the commit, and the rest of it is the server's own.  Called
- * last, for a module that a callback has loaded has come later.
+ * last, for a module that a callback has loaded has come later.  A shutdown is still
+ * looked for: the commit may wait for a standby.
  */
 static void
 end_time_of_commit(XactEvent event, void *argument)
@@ -280,6 +281,7 @@ flex_guarded_call(const Callback *callback)
 		/* A foreign server has a word in this, too. */
 		ReleaseCurrentSubTransaction();
 		note_end_in_time();
+		stop_timeouts();
 	}
 	PG_CATCH();
 	{
@@ -339,6 +341,7 @@ flex_guarded_commit(Transaction *transaction, const Callback *callback)
 		error = take_error_of_commit(transaction, callback);
 	}
 	PG_END_TRY();
+	disable_timeout(shutdown_check, false);
 	is_running = false;
 	timed_out |= call_timed_out;
 	return error;

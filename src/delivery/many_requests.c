@@ -203,7 +203,8 @@ send_due(Sending *sending)
 	const Operation *operation = sending->many->operation;
 	int64 next = send_again(sending);
 
-	while (next > 0 && room_of(sending) > 0 && !flex_backpressure_is_due())
+	/* One at the least: what others hold may never be taken while this waits. */
+	while (next > 0 && room_of(sending) > 0 && (sending->begun == sending->ended || !flex_backpressure_is_due()))
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (flex_rate_limits_take(operation, 1) == 0)

@@ -152,6 +152,7 @@ flex_rate_limits_take(const Operation *operation, int wanted)
 {
 	double limit = limits->per_second[flex_operation_index(operation)];
 
+	Assert(limit != PAUSED);
 	return limit == 0 ? wanted : flex_rates_take(key_of(operation), limit, wanted);
 }
 
@@ -169,5 +170,6 @@ flex_rate_limits_wait_ms(const Operation *operation)
 {
 	double limit = limits->per_second[flex_operation_index(operation)];
 
+	Assert(limit != PAUSED);
 	return limit == 0 ? 0 : flex_rates_wait_ms(key_of(operation), limit);
 }

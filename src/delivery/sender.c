@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/errors.h"
+#include "base/settings.h"
 #include "delivery/callback_schedule.h"
 #include "delivery/housekeeping.h"
 #include "delivery/in_flight.h"
@@ -199,7 +200,7 @@ ms_until(TimestampTz at)
 static long
 ms_until_prepared(const Sender *sender)
 {
-	if (!sender->is_worker || flex_registry_prepared_at() == 0)
+	if (!sender->is_worker || !flex_settings.delivery || flex_registry_prepared_at() == 0)
 		return HOUSEKEEPING_MS;
 	return (long) Max(sender->looked_at + PREPARED_MS - flex_clock_ms(), 0);
 }
@@ -365,7 +366,8 @@ wind_up_after_error(Sender *sender, int sqlerrcode)
 		await_ends_in_time(sender);
 	if (failure != ERRCODE_QUERY_CANCELED)
 		failure = try_to_wind_up(sender, SETTLE_ALL);
-	if (failure == ERRCODE_QUERY_CANCELED)
+	/* Twice: a SIGTERM, which is a cancel, too, may come only now. */
+	for (int i = 0; failure == ERRCODE_QUERY_CANCELED && i < 2; i++)
 		failure = try_to_wind_up(sender, SETTLE_AT_ONCE);
 	if (failure == 0)
 		return;

@@ -25,6 +25,7 @@
 #include "storage/latch.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -198,6 +199,8 @@ commits_prepared(Node *statement)
 static void
 wake_if_extension_exists(void)
 {
+	/* What was prepared may have made it. */
+	AcceptInvalidationMessages();
 	InvalidateCatalogSnapshot();
 	if (OidIsValid(get_extension_oid("flex_api", true)))
 		flex_registry_wake(MyDatabaseId);
@@ -214,11 +217,13 @@ see_statement(PlannedStmt *statement, const char *text, bool read_only_tree, Pro
 	/* All but renaming is refused in a transaction block. */
 	bool may_run = IsA(node, RenameStmt) || (context == PROCESS_UTILITY_TOPLEVEL && !IsTransactionBlock());
 	Oid database = name != NULL && may_run ? get_database_oid(name, true) : InvalidOid;
+	/* Asked now: a statement that ends its transaction may have freed its own tree. */
+	bool is_commit = commits_prepared(node);
 
 	if (!OidIsValid(database) || database == MyDatabaseId || !is_permitted(node, database))
 	{
 		run_statement(statement, text, read_only_tree, context, parameters, environment, receiver, completion);
-		if (commits_prepared(node))
+		if (is_commit)
 			wake_if_extension_exists();
 		return;
 	}

@@ -28,6 +28,7 @@
 #include "base/compat.h"
 #include "base/effective.h"
 #include "delivery/many_requests.h"
+#include "delivery/rate_limits.h"
 #include "entry/declaration.h"
 #include "request/json_arguments.h"
 
@@ -297,6 +298,10 @@ call_many(FunctionCallInfo fcinfo)
 					  &calls.nulls, &many.count);
 	if (many.count == 0)
 		return;
+	if (flex_rate_limits_is_paused(many.operation))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("%s is paused", many.operation->name),
+						errdetail("Its rate in flex_api.rate_limits is 0."),
+						errhint("Call it when flex_api.rate_limits gives it another rate.")));
 	flex_effective_check_displaced();
 	flex_effective_check_known();
 	check_requests(&calls, &many);

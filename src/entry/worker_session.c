@@ -100,8 +100,11 @@ roll_back_transaction(void)
 static void
 check_shutdown(void)
 {
-	if (ShutdownRequestPending || flex_registry_is_barred())
-		ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED), errmsg("the Flex API outbox worker has to stop")));
+	if (!ShutdownRequestPending && !flex_registry_is_barred())
+		return;
+	/* This is what it has asked for; left pending, it would break off what is settled now. */
+	QueryCancelPending = false;
+	ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED), errmsg("the Flex API outbox worker has to stop")));
 }
 
 /*

@@ -322,7 +322,14 @@ flex_helper_end(Helper *helper, long patience_ms)
 	forget(helper);
 }
 
-static Segment *own; /* of this process, if it is a helper */
+static Segment *volatile own; /* of this process, if it is a helper */
+
+/* It is about to be unmapped: signal handlers must not look into it any more. */
+static void
+forget_own(dsm_segment *mapping, Datum argument)
+{
+	own = NULL;
+}
 
 /*
  * In a helper: find what it shares, from the argument of its main function, and
@@ -337,6 +344,7 @@ flex_helper_attach(Datum argument)
 	if (mapping == NULL)
 		proc_exit(0);
 	own = dsm_segment_address(mapping);
+	on_dsm_detach(mapping, forget_own, (Datum) 0);
 	queue = (shm_mq *) ((char *) own + own->queue_at);
 	shm_mq_set_sender(queue, MyProc);
 	pq_redirect_to_shm_mq(mapping, shm_mq_attach(queue, mapping, NULL));

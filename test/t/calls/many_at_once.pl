@@ -169,7 +169,9 @@ cmp_ok($ends{'08007'}, '>=', 10, '... those that it had are unknown');
 is($ends{'08007'} + ($ends{'08001'} // 0), 40 - $answered, '... the others were never sent');
 $session->value('RESET flex_api.max_retries; RESET flex_api.base_url');
 
-# Rates hold
+# Rates hold; one of 0 is a pause
+$session->value("SET flex_api.rate_limits = 'flex_webchat_create=0'");
+is($session->sqlstate('SELECT FROM flex_call_many(\'flex_webchat_create\', ' . chats(1) . ')'), '55000', 'a paused operation is not called');
 fresh();
 $session->value("SET flex_api.rate_limits = 'flex_webchat_create=50'");
 my $began = time();
@@ -205,8 +207,8 @@ sub interrupted
 		is($victim->value('SELECT 1'), 1, '... the session goes on');
 	}
 	my $text;
-	ok(FlexApi::wait_until(sub { $text = substr(FlexApi::content($node->logfile), $position); $text =~ /may have had flex_request carried out/ }), '... the log');
-	my ($logged) = $text =~ /LOG:  a statement that did not end well has had flex_request carried out: (.*)/;
+	ok(FlexApi::wait_until(sub { $text = substr(FlexApi::content($node->logfile), $position); $text =~ /flex_request may have been carried out/ }), '... the log');
+	my ($logged) = $text =~ /LOG:  statement failed after flex_request was carried out: (.*)/;
 	is(join(', ', sort split /, /, $logged // ''), $sids, '... has all SIDs');
 	return;
 }
