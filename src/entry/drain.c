@@ -56,7 +56,11 @@ begin_transaction(void)
 static void
 commit_transaction(void)
 {
+	MemoryContext context = CurrentMemoryContext;
+
 	ReleaseCurrentSubTransaction();
+	/* SPI keeps the error of a commit that is refused in the current context, which must outlast the transaction. */
+	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	SPI_commit();
 	connected = false;
