@@ -60,6 +60,7 @@ append_kept(StringInfo json, bool *is_first, JsonbContainer *target, JsonbContai
 	(void) JsonbIteratorNext(&iterator, &name, true);
 	while (JsonbIteratorNext(&iterator, &name, true) == WJB_KEY)
 	{
+		CHECK_FOR_INTERRUPTS();
 		(void) JsonbIteratorNext(&iterator, &value, true);
 		if (findJsonbValueFromContainer(patch, JB_FOBJECT, &name) != NULL)
 			continue;

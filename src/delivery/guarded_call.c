@@ -248,32 +248,16 @@ flex_guarded_call_was_cancelled(const ErrorData *error)
 		   strcmp(error->funcname, "ProcessInterrupts") == 0;
 }
 
-/*
- * Run a callback in a subtransaction.  Returns NULL, or its error after undoing
- * what it did.  The caller has connected to SPI, and is in no function with rights
- * of its own.
- */
-ErrorData *
-flex_guarded_call(const Callback *callback)
+/* Run a callback in a subtransaction.  Returns NULL, or its error after undoing what it did. */
+static ErrorData *
+call_in_subtransaction(const Callback *callback)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	Oid session_user = GetSessionUserId();
-	bool session_has_superuser = GetSessionUserIsSuperuser();
-	Oid set_role = GetCurrentRoleId(); /* by SET ROLE; InvalidOid: none */
-	CommandDest destination = whereToSendOutput;
 	ErrorData *volatile error = NULL;
-	Oid user;
-	int security;
 
-	GetUserIdAndSecContext(&user, &security);
-	Assert(security == 0);
-	is_running = true;
-	/* What it has to say is for the log, and not for who happens to drain. */
-	whereToSendOutput = DestNone;
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
-	flex_effective_act_for_another(true);
 	start_timeouts();
 	PG_TRY();
 	{
@@ -294,13 +278,47 @@ flex_guarded_call(const Callback *callback)
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
-	is_running = false;
-	whereToSendOutput = destination;
-	flex_effective_act_for_another(false);
-	SetSessionAuthorization(session_user, session_has_superuser);
-	if (OidIsValid(set_role))
-		SetCurrentRoleId(set_role, superuser_arg(set_role));
-	SetUserIdAndSecContext(user, security);
+	return error;
+}
+
+/*
+ * Run a callback.  Returns NULL, or its error after undoing what it did.  The caller
+ * has connected to SPI, and is in no function with rights of its own.
+ */
+ErrorData *
+flex_guarded_call(const Callback *callback)
+{
+	Oid session_user = GetSessionUserId();
+	bool session_has_superuser = GetSessionUserIsSuperuser();
+	Oid set_role = GetCurrentRoleId(); /* by SET ROLE; InvalidOid: none */
+	/* Asked now: after an error the catalog may not be read. */
+	bool set_role_has_superuser = OidIsValid(set_role) && superuser_arg(set_role);
+	CommandDest destination = whereToSendOutput;
+	ErrorData *volatile error = NULL;
+	Oid user;
+	int security;
+
+	GetUserIdAndSecContext(&user, &security);
+	Assert(security == 0);
+	PG_TRY();
+	{
+		is_running = true;
+		/* What it has to say is for the log, and not for the session that happens to drain. */
+		whereToSendOutput = DestNone;
+		flex_effective_act_for_another(true);
+		error = call_in_subtransaction(callback);
+	}
+	PG_FINALLY();
+	{
+		is_running = false;
+		whereToSendOutput = destination;
+		flex_effective_act_for_another(false);
+		SetSessionAuthorization(session_user, session_has_superuser);
+		if (OidIsValid(set_role))
+			SetCurrentRoleId(set_role, set_role_has_superuser);
+		SetUserIdAndSecContext(user, security);
+	}
+	PG_END_TRY();
 	return error;
 }
 

@@ -61,7 +61,7 @@ make_token(FunctionCallInfo fcinfo)
 	AccessClaims claims = {0};
 	SigningKey key;
 	const char *region = flex_effective_string(&flex_settings.region);
-	char *token;
+	char *volatile token = NULL;
 	char *header = "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"cty\":\"twilio-fpa;v=1\"}";
 
 	read_arguments(fcinfo, &claims);
@@ -72,8 +72,15 @@ make_token(FunctionCallInfo fcinfo)
 	/* A region is a label of a host name: letters, digits and hyphens. */
 	if (flex_setting_is_set(region))
 		header = psprintf("{\"alg\":\"HS256\",\"typ\":\"JWT\",\"cty\":\"twilio-fpa;v=1\",\"twr\":\"%s\"}", region);
-	token = flex_json_web_token(header, flex_access_claims_json(&claims), key.secret);
-	flex_signing_erase(key.secret);
+	PG_TRY();
+	{
+		token = flex_json_web_token(header, flex_access_claims_json(&claims), key.secret);
+	}
+	PG_FINALLY();
+	{
+		flex_signing_erase(key.secret);
+	}
+	PG_END_TRY();
 	return token;
 }
 

@@ -45,17 +45,15 @@ explain_delivery(pid_t worker)
 		return "This server is a standby: the primary sends.";
 	if (!flex_settings.delivery)
 		return "Delivery is paused: set flex_api.delivery to on, and reload.";
-	if (!flex_outbox_tables_fit(0))
-		return "The tables are of another version than the library: use ALTER EXTENSION flex_api UPDATE, or restart "
-			   "the "
-			   "server.";
+	if (!flex_outbox_tables_are_known())
+		return "The tables are of another version than the library: use ALTER EXTENSION flex_api UPDATE, "
+			   "or restart the server.";
 	if (!flex_registry_exists())
 		return "There is no worker: add flex_api to shared_preload_libraries and restart, or schedule CALL "
 			   "flex_outbox_drain().";
 	if (worker == 0)
-		return "The worker is not running: if it stays so, the server's log says why; often max_worker_processes is "
-			   "too "
-			   "small.";
+		return "The worker is not running: if it stays so, the server's log says why; "
+			   "often max_worker_processes is too small.";
 	return NULL;
 }
 

@@ -52,12 +52,19 @@ static bool
 is_signed(const char *url, const char *parameters, const char *signature)
 {
 	char *tokens[FLEX_MOST_TOKENS + 1];
-	bool result;
+	volatile bool result = false;
 
 	flex_signing_tokens(GetUserId(), tokens);
-	result = flex_webhook_signature_is_good(url, parameters, signature, tokens);
-	for (int i = 0; tokens[i] != NULL; i++)
-		flex_signing_erase(tokens[i]);
+	PG_TRY();
+	{
+		result = flex_webhook_signature_is_good(url, parameters, signature, tokens);
+	}
+	PG_FINALLY();
+	{
+		for (int i = 0; tokens[i] != NULL; i++)
+			flex_signing_erase(tokens[i]);
+	}
+	PG_END_TRY();
 	return result;
 }
 

@@ -190,21 +190,13 @@ compare_versions(const char *a, const char *b)
 	return 0;
 }
 
-/*
- * True when this library was made for the outbox's tables.  With a level, raises or
- * logs 55000 where it was not.  Without the extension there is nothing to log.
- *
- * The table is locked before the version is read, so that an upgrade that changes
- * it comes before or after the caller's transaction, and not in the middle.
- */
-bool
-flex_outbox_tables_fit(int level)
+/* Compare the versions of tables and library; as flex_outbox_tables_fit(). */
+static bool
+versions_fit(int level)
 {
-	Extension extension;
+	Extension extension = look_up_extension();
 	bool too_old;
 
-	LockRelationOid(get_relname_relid("flex_outbox", flex_outbox_schema(false)), RowExclusiveLock);
-	extension = look_up_extension();
 	if (!OidIsValid(extension.oid))
 	{
 		if (level >= ERROR)
@@ -223,6 +215,27 @@ flex_outbox_tables_fit(int level)
 				 too_old ? errhint("Use ALTER EXTENSION flex_api UPDATE.")
 						 : errhint("Install the newer library, and restart the server if it preloads flex_api.")));
 	return false;
+}
+
+/*
+ * True when this library was made for the outbox's tables.  With a level, raises or
+ * logs 55000 where it was not.  Without the extension there is nothing to log.
+ *
+ * The table is locked before the version is read, so that an upgrade that changes
+ * it comes before or after the caller's transaction, and not in the middle.
+ */
+bool
+flex_outbox_tables_fit(int level)
+{
+	LockRelationOid(get_relname_relid("flex_outbox", flex_outbox_schema(false)), RowExclusiveLock);
+	return versions_fit(level);
+}
+
+/* The same at this moment, for those who only tell: without a lock on the table. */
+bool
+flex_outbox_tables_are_known(void)
+{
+	return versions_fit(0);
 }
 
 /* The owner of the outbox's table, with whose rights it is used. */

@@ -21,6 +21,7 @@ extern Oid flex_outbox_schema(bool missing_ok);
 extern uint64 flex_outbox_generation(void);
 extern void flex_outbox_pin(void);
 extern bool flex_outbox_tables_fit(int level);
+extern bool flex_outbox_tables_are_known(void);
 extern void flex_outbox_enter(OutboxAccess *access);
 extern void flex_outbox_enter_to_insert(OutboxAccess *access);
 extern void flex_outbox_leave(OutboxAccess *access);

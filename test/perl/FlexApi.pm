@@ -6,13 +6,19 @@
 #   my $session = FlexApi::Session->new($node);
 #   my $result = $session->query('SELECT ...');        # rows, or an error's fields
 #   my $server = FlexApi::Server->new(\&answer);       # answers whatever one likes
+#   my $library = FlexApi::module('scan');             # of test/modules/scan.c
 package FlexApi;
 
 use strict;
 use warnings;
 
+use Cwd qw(realpath);
+use File::Basename qw(dirname);
+use File::Spec::Functions qw(rel2abs);
 use POSIX ();
 use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils ();
+use Test::More ();
 use Time::HiRes qw(sleep time);
 
 our $ACCOUNT = 'AC' . '0' x 32;
@@ -101,6 +107,26 @@ sub is_at_rest
 		$times = ($rests // 'f') eq 't' ? $times + 1 : 0;
 		return $times == 20;
 	});
+}
+
+# The shared library of a file of test/modules, linked with the extension's objects.  Where
+# there are none, or no compiler, the test is skipped; what does not compile is an error.
+sub module
+{
+	my ($name) = @_;
+	my $source = realpath(dirname(__FILE__) . '/../..');
+	my @objects = (glob("$source/src/*.o"), glob("$source/src/*/*.o"));
+	my $compiler = $ENV{CC} // 'gcc';
+	my $library = rel2abs(PostgreSQL::Test::Utils::tempdir()) . "/$name.so";
+	chomp(my $includes = qx(pg_config --includedir-server));
+
+	Test::More::plan(skip_all => 'no objects of the extension to link with') unless @objects;
+	Test::More::plan(skip_all => 'no C compiler') if system("$compiler --version >/dev/null 2>&1") != 0;
+	my $coverage = content($objects[0]) =~ /__gcov_init/ ? '--coverage' : '';
+	system("$compiler -shared -fPIC $coverage -I'$source/src' -isystem '$includes' -o '$library'"
+		  . " '$source/test/modules/$name.c' @objects \$(pkg-config --libs libcurl)") == 0
+	  or die "test/modules/$name.c does not compile\n";
+	return $library;
 }
 
 # The content of a file, '' when it is gone.

@@ -6,24 +6,12 @@ use strict;
 use warnings;
 
 use lib 'test/perl';
-use Cwd qw(realpath);
-use File::Spec::Functions qw(rel2abs);
-use FindBin;
 use FlexApi;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $source = realpath("$FindBin::RealBin/../../..");
-my @objects = (glob("$source/src/*.o"), glob("$source/src/*/*.o"));
-my $compiler = $ENV{CC} // 'gcc';
-my $library = rel2abs(PostgreSQL::Test::Utils::tempdir()) . '/scan.so';
-my ($includes) = map { chomp; $_ } qx(pg_config --includedir-server);
-my $coverage = @objects && FlexApi::content($objects[0]) =~ /__gcov_init/ ? '--coverage' : '';
-
-plan(skip_all => 'no objects of the extension to link with') unless @objects;
-plan(skip_all => 'no C compiler')
-  if system("$compiler -shared -fPIC $coverage -I'$source/src' -isystem '$includes' -o '$library' '$source/test/modules/scan.c' @objects -lcurl -lcrypto") != 0;
+my $library = FlexApi::module('scan');
 
 my $ROWS = 35;
 my $simulator = FlexApi::Simulator->new;
