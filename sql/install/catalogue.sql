@@ -41,7 +41,7 @@ COMMENT ON FUNCTION flex_request(text, text, jsonb, jsonb, jsonb) IS
 method: GET, POST, PUT, PATCH or DELETE. path: begins with a slash, percent-encoded, for instance /v1/Channels.
 parameters: an object of names and values, in the form of a POST, PUT or PATCH without body, else in the query;
 an array is sent as repeated names, an object as JSON text, and a null is left out.
-body: any JSON, sent as such.
+body: any JSON, sent as such; not with GET.
 headers: an object of names and strings, for instance {"I-Twilio-Auth-Account": "AC..."}; a null is left out. Those
 that the extension sends itself (Authorization, Host, Accept, Content-Type and what makes the HTTP message) are refused.
 Returns status, headers and body of the answer; for a list''s further pages see flex_request_list.

@@ -222,7 +222,7 @@ Returns the configuration as it is afterwards. The caller needs EXECUTE on flex_
 flex_configuration_update and flex_json_merge_patch, too.
 Errors: 22023 for a patch that cannot be merged, 40001 when date_updated is another; when somebody changes the
 configuration between its two requests, the service refuses the second one with its code 45102 in the DETAIL if it notices:
-it has no condition that could be sent along. Then nothing was changed; call again.
+it has no condition that could be sent along. Twilio then asks to call again (twilio.com/docs/api/errors/45102).
 Call it in FROM: SELECT (flex_configuration_merge(...)).* calls it once a column.';
 
 CREATE FUNCTION flex_provisioning_status_fetch()

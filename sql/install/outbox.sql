@@ -186,11 +186,12 @@ COMMENT ON PROCEDURE flex_outbox_drain(bigint) IS
 max_requests: attempts to make at most; NULL for all that is due.
 Commits as it goes. Many sessions may do so at once. Not needed where the background worker runs
 (shared_preload_libraries).
-Errors: 25001 inside a transaction block, 55000 where transactions are not READ COMMITTED.
-It sends the requests of all roles: with the credentials file''s line of the role that enqueued or, without such
-a file, with the credentials that the server or the database has. So EXECUTE on it is for a role that all of them
-trust. A plain role''s drain runs in a background worker, with the settings that the server and the database have, and
-ends with its caller; 53400 when max_worker_processes leaves none.';
+It sends the requests of all roles, each with the credentials that the server or the database has or, without such, with
+the credentials file''s line of the role that enqueued. A superuser''s drain sends from its session, whose settings count.
+Any other role''s runs in a background worker, with the settings of server and database, and ends with its caller.
+Whoever has EXECUTE decides when requests are sent, and no more.
+Errors: 25001 inside a transaction block, 55000 where transactions are not READ COMMITTED, 53400 when
+max_worker_processes leaves no worker.';
 
 CREATE FUNCTION flex_outbox_retry(id bigint) RETURNS void
 AS 'MODULE_PATHNAME', 'flex_api_outbox_retry'
@@ -335,7 +336,7 @@ COMMENT ON COLUMN flex_outbox_status.explanation IS 'Why no worker sends, and wh
 COMMENT ON COLUMN flex_outbox_status.credentials IS
 'As whom requests of the current role are made in this session, and where that is set; or why there are no credentials.
 Never a secret.';
-COMMENT ON COLUMN flex_outbox_status.due IS 'Requests that could be sent now.';
+COMMENT ON COLUMN flex_outbox_status.due IS 'Pending requests whose run_at has passed.';
 COMMENT ON COLUMN flex_outbox_status.oldest_due IS 'Since when the oldest of them could have been sent.';
 COMMENT ON COLUMN flex_outbox_status.waiting IS 'Requests that wait for their run_at, or for their next attempt.';
 COMMENT ON COLUMN flex_outbox_status.waiting_for IS

@@ -16,8 +16,9 @@ COMMENT ON FUNCTION flex_webhook_is_authentic(text, jsonb, text) IS
 url: the address as Twilio asked for it, scheme, host and query included; with or without a port.
 parameters: those of the form, decoded, an object of strings; a name that is repeated has an array. NULL: no form.
 signature: the header X-Twilio-Signature; NULL: the request has none.
-Returns true or false, never NULL. The token is that of the settings or of the current role''s line in the credentials
-file; flex_api.auth_token_previous, or a second line with a token, is the one before it, while it is rotated.
+Returns true or false, never NULL. The token is flex_api.auth_token, and the one before it, while it is rotated,
+flex_api.auth_token_previous; without the first, they are those of the current role''s first two lines with a token in
+the credentials file. Webhooks that Twilio signs with a shared key are not recognised.
 Errors: 22004 without url, 22023 for parameters that no form has, 55000 where there is no auth token.
 Sends nothing. From twilio.com/docs/usage/security; what that leaves open is as in the official Node client 6.2.0.';
 

@@ -21,11 +21,12 @@ COMMENT ON PROCEDURE flex_outbox_drain(bigint) IS
 max_requests: attempts to make at most; NULL for all that is due.
 Commits as it goes. Many sessions may do so at once. Not needed where the background worker runs
 (shared_preload_libraries).
-Errors: 25001 inside a transaction block, 55000 where transactions are not READ COMMITTED.
-It sends the requests of all roles: with the credentials file''s line of the role that enqueued or, without such
-a file, with the credentials that the server or the database has. So EXECUTE on it is for a role that all of them
-trust. A plain role''s drain runs in a background worker, with the settings that the server and the database have, and
-ends with its caller; 53400 when max_worker_processes leaves none.';
+It sends the requests of all roles, each with the credentials that the server or the database has or, without such, with
+the credentials file''s line of the role that enqueued. A superuser''s drain sends from its session, whose settings count.
+Any other role''s runs in a background worker, with the settings of server and database, and ends with its caller.
+Whoever has EXECUTE decides when requests are sent, and no more.
+Errors: 25001 inside a transaction block, 55000 where transactions are not READ COMMITTED, 53400 when
+max_worker_processes leaves no worker.';
 
 COMMENT ON EXTENSION flex_api IS
 'Twilio Flex API: typed SQL functions, and an outbox whose requests are sent after the commit';
@@ -98,7 +99,7 @@ COMMENT ON FUNCTION flex_request(text, text, jsonb, jsonb, jsonb) IS
 method: GET, POST, PUT, PATCH or DELETE. path: begins with a slash, percent-encoded, for instance /v1/Channels.
 parameters: an object of names and values, in the form of a POST, PUT or PATCH without body, else in the query;
 an array is sent as repeated names, an object as JSON text, and a null is left out.
-body: any JSON, sent as such.
+body: any JSON, sent as such; not with GET.
 headers: an object of names and strings, for instance {"I-Twilio-Auth-Account": "AC..."}; a null is left out. Those
 that the extension sends itself (Authorization, Host, Accept, Content-Type and what makes the HTTP message) are refused.
 Returns status, headers and body of the answer; for a list''s further pages see flex_request_list.
@@ -393,8 +394,9 @@ COMMENT ON FUNCTION flex_webhook_is_authentic(text, jsonb, text) IS
 url: the address as Twilio asked for it, scheme, host and query included; with or without a port.
 parameters: those of the form, decoded, an object of strings; a name that is repeated has an array. NULL: no form.
 signature: the header X-Twilio-Signature; NULL: the request has none.
-Returns true or false, never NULL. The token is that of the settings or of the current role''s line in the credentials
-file; flex_api.auth_token_previous, or a second line with a token, is the one before it, while it is rotated.
+Returns true or false, never NULL. The token is flex_api.auth_token, and the one before it, while it is rotated,
+flex_api.auth_token_previous; without the first, they are those of the current role''s first two lines with a token in
+the credentials file. Webhooks that Twilio signs with a shared key are not recognised.
 Errors: 22004 without url, 22023 for parameters that no form has, 55000 where there is no auth token.
 Sends nothing. From twilio.com/docs/usage/security; what that leaves open is as in the official Node client 6.2.0.';
 
@@ -503,7 +505,7 @@ Returns the configuration as it is afterwards. The caller needs EXECUTE on flex_
 flex_configuration_update and flex_json_merge_patch, too.
 Errors: 22023 for a patch that cannot be merged, 40001 when date_updated is another; when somebody changes the
 configuration between its two requests, the service refuses the second one with its code 45102 in the DETAIL if it notices:
-it has no condition that could be sent along. Then nothing was changed; call again.
+it has no condition that could be sent along. Twilio then asks to call again (twilio.com/docs/api/errors/45102).
 Call it in FROM: SELECT (flex_configuration_merge(...)).* calls it once a column.';
 
 CREATE FUNCTION flex_outbox_sender(
@@ -548,7 +550,7 @@ COMMENT ON COLUMN flex_outbox_status.explanation IS 'Why no worker sends, and wh
 COMMENT ON COLUMN flex_outbox_status.credentials IS
 'As whom requests of the current role are made in this session, and where that is set; or why there are no credentials.
 Never a secret.';
-COMMENT ON COLUMN flex_outbox_status.due IS 'Requests that could be sent now.';
+COMMENT ON COLUMN flex_outbox_status.due IS 'Pending requests whose run_at has passed.';
 COMMENT ON COLUMN flex_outbox_status.oldest_due IS 'Since when the oldest of them could have been sent.';
 COMMENT ON COLUMN flex_outbox_status.waiting IS 'Requests that wait for their run_at, or for their next attempt.';
 COMMENT ON COLUMN flex_outbox_status.waiting_for IS

@@ -6,7 +6,7 @@
  * for an address, a proxy, the file of authorities or a secret to send.  What another source
  * will give (a server and its user mappings) becomes an Endpoint, too, here.
  *
- * Of the credentials, those set in the session go before the file's.
+ * Of the credentials, those of the settings go before the file's.
  */
 #include "postgres.h"
 

@@ -1,5 +1,5 @@
-# The token buckets: each account has one of its own for each operation, and more accounts
-# than there is room for take the place of those that were used least recently.  Nothing
+# The token buckets of shared/rates: there is one for each account and operation (the outbox
+# itself has one per operation), and more accounts than there is room for take the place of those that were used least recently.  Nothing
 # in SQL names a bucket, hence a library for this test, of the extension's objects.
 
 use strict;
