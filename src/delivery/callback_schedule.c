@@ -15,7 +15,6 @@
 
 #include "miscadmin.h"
 #include "storage/latch.h"
-#include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
@@ -488,7 +487,7 @@ flex_callback_schedule_finish(CallbackSchedule *schedule)
 	}
 }
 
-/* A drain ends by an error: end its processes. */
+/* A sender ends by an error: end its processes. */
 void
 flex_callback_schedule_stop(CallbackSchedule *schedule)
 {

@@ -21,6 +21,7 @@
 #include "entry/declaration.h"
 #include "http/signing.h"
 #include "request/access_claims.h"
+#include "request/arguments.h"
 
 PG_FUNCTION_INFO_V1(flex_api_access_token);
 
@@ -41,8 +42,7 @@ read_arguments(FunctionCallInfo fcinfo, AccessClaims *claims)
 	const Interval *ttl = PG_ARGISNULL(ARGUMENT_TTL) ? &hour : PG_GETARG_INTERVAL_P(ARGUMENT_TTL);
 
 	if (PG_ARGISNULL(ARGUMENT_IDENTITY))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("argument \"identity\" must not be null"),
-						errdetail("flex_access_token cannot be called without it.")));
+		flex_argument_refuse_null("flex_access_token", "identity");
 	claims->identity = text_to_cstring(PG_GETARG_TEXT_PP(ARGUMENT_IDENTITY));
 	if (!PG_ARGISNULL(ARGUMENT_CHAT_SERVICE_SID))
 		claims->chat_service_sid = text_to_cstring(PG_GETARG_TEXT_PP(ARGUMENT_CHAT_SERVICE_SID));
@@ -61,7 +61,6 @@ make_token(FunctionCallInfo fcinfo)
 	AccessClaims claims = {0};
 	SigningKey key;
 	const char *region = flex_effective_string(&flex_settings.region);
-	char *volatile token = NULL;
 	char *header = "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"cty\":\"twilio-fpa;v=1\"}";
 
 	read_arguments(fcinfo, &claims);
@@ -72,16 +71,7 @@ make_token(FunctionCallInfo fcinfo)
 	/* A region is a label of a host name: letters, digits and hyphens. */
 	if (flex_setting_is_set(region))
 		header = psprintf("{\"alg\":\"HS256\",\"typ\":\"JWT\",\"cty\":\"twilio-fpa;v=1\",\"twr\":\"%s\"}", region);
-	PG_TRY();
-	{
-		token = flex_json_web_token(header, flex_access_claims_json(&claims), key.secret);
-	}
-	PG_FINALLY();
-	{
-		flex_signing_erase(key.secret);
-	}
-	PG_END_TRY();
-	return token;
+	return flex_json_web_token(header, flex_access_claims_json(&claims), key.secret);
 }
 
 /* flex_access_token(identity, chat_service_sid, grants, ttl, valid_from); see the file's head. */

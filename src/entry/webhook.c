@@ -18,6 +18,7 @@
 #include "base/encoding.h"
 #include "entry/declaration.h"
 #include "http/signing.h"
+#include "request/arguments.h"
 
 PG_FUNCTION_INFO_V1(flex_api_webhook_is_authentic);
 PG_FUNCTION_INFO_V1(flex_api_webhook_body_is_authentic);
@@ -42,30 +43,18 @@ static char *
 url_argument(FunctionCallInfo fcinfo, const char *function)
 {
 	if (PG_ARGISNULL(ARGUMENT_URL))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("argument \"url\" must not be null"),
-						errdetail("%s cannot be called without it.", function)));
+		flex_argument_refuse_null(function, "url");
 	return text_argument(fcinfo, ARGUMENT_URL, "url");
 }
 
-/* True when the signature is one of the current role's auth tokens, which are then erased. */
+/* True when the signature is one of the current role's auth tokens. */
 static bool
 is_signed(const char *url, const char *parameters, const char *signature)
 {
 	char *tokens[FLEX_MOST_TOKENS + 1];
-	volatile bool result = false;
 
 	flex_signing_tokens(GetUserId(), tokens);
-	PG_TRY();
-	{
-		result = flex_webhook_signature_is_good(url, parameters, signature, tokens);
-	}
-	PG_FINALLY();
-	{
-		for (int i = 0; tokens[i] != NULL; i++)
-			flex_signing_erase(tokens[i]);
-	}
-	PG_END_TRY();
-	return result;
+	return flex_webhook_signature_is_good(url, parameters, signature, tokens);
 }
 
 /* flex_webhook_is_authentic(url, parameters, signature); parameters NULL: none. */

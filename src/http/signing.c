@@ -22,6 +22,26 @@ raise_missing(const char *message, const char *hint)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg_internal("%s", message), errhint("%s", hint)));
 }
 
+static void
+erase(void *secret)
+{
+	explicit_bzero(secret, strlen(secret));
+}
+
+/* A palloc'd secret, which the end of the current context erases; NULL is none. */
+static char *
+erased_at_end(char *secret)
+{
+	MemoryContextCallback *at_end;
+
+	if (secret == NULL)
+		return NULL;
+	at_end = palloc(sizeof(MemoryContextCallback));
+	*at_end = (MemoryContextCallback){.func = erase, .arg = secret};
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, at_end);
+	return secret;
+}
+
 /* What the file has for a role and the account that the settings name; nothing without a file. */
 static void
 read_secrets(Oid role, FileSecrets *secrets)
@@ -33,9 +53,9 @@ read_secrets(Oid role, FileSecrets *secrets)
 }
 
 /*
- * The auth tokens that webhooks may be signed with, palloc'd, the last followed by
- * NULL: the current one and, while it is rotated, the one before it.  Raises 55000
- * when there is none.
+ * The auth tokens that webhooks may be signed with, the last followed by NULL: the
+ * current one and, while it is rotated, the one before it.  The end of the current
+ * context erases them.  Raises 55000 when there is none.
  */
 void
 flex_signing_tokens(Oid role, char *tokens[FLEX_MOST_TOKENS + 1])
@@ -49,15 +69,16 @@ flex_signing_tokens(Oid role, char *tokens[FLEX_MOST_TOKENS + 1])
 	{
 		const char *before = flex_effective_string(&flex_settings.auth_token_previous);
 
-		tokens[0] = pstrdup(token);
-		tokens[1] = flex_setting_is_set(before) ? pstrdup(before) : NULL;
+		tokens[0] = erased_at_end(pstrdup(token));
+		tokens[1] = flex_setting_is_set(before) ? erased_at_end(pstrdup(before)) : NULL;
 	}
 	else
 	{
 		read_secrets(role, &secrets);
 		flex_credential_erase(&secrets.key);
-		tokens[0] = secrets.token.secret;
-		tokens[1] = flex_setting_is_set(secrets.token_before.secret) ? secrets.token_before.secret : NULL;
+		tokens[0] = erased_at_end(secrets.token.secret);
+		tokens[1] =
+			flex_setting_is_set(secrets.token_before.secret) ? erased_at_end(secrets.token_before.secret) : NULL;
 	}
 	tokens[FLEX_MOST_TOKENS] = NULL;
 	if (!flex_setting_is_set(tokens[0]))
@@ -80,12 +101,15 @@ key_of_settings(void)
 		raise_missing("an API secret is set without its key", "Set flex_api.api_key.");
 	return (SigningKey){
 		.sid = pstrdup(sid),
-		.secret = pstrdup(secret),
+		.secret = erased_at_end(pstrdup(secret)),
 		.account = pstrdup(flex_effective_string(&flex_settings.account_sid)),
 	};
 }
 
-/* The API key that access tokens are signed with, and its account.  Raises 55000 when there is none. */
+/*
+ * The API key that access tokens are signed with, and its account.  The end of the
+ * current context erases its secret.  Raises 55000 when there is none.
+ */
 SigningKey
 flex_signing_key(Oid role)
 {
@@ -100,7 +124,11 @@ flex_signing_key(Oid role)
 		read_secrets(role, &secrets);
 		flex_credential_erase(&secrets.token);
 		flex_credential_erase(&secrets.token_before);
-		key = (SigningKey){.sid = secrets.key.user, .secret = secrets.key.secret, .account = secrets.key.account};
+		key = (SigningKey){
+			.sid = secrets.key.user,
+			.secret = erased_at_end(secrets.key.secret),
+			.account = secrets.key.account,
+		};
 	}
 	if (!flex_setting_is_set(key.sid) || !flex_setting_is_set(key.secret))
 		raise_missing("no API key is set, with which access tokens are signed",
@@ -109,12 +137,4 @@ flex_signing_key(Oid role)
 	if (!flex_setting_is_set(key.account))
 		raise_missing("an API key is set without its account", "Set flex_api.account_sid.");
 	return key;
-}
-
-/* Leave nothing of a secret in memory that is about to be let go; NULL is none. */
-void
-flex_signing_erase(char *secret)
-{
-	if (secret != NULL)
-		explicit_bzero(secret, strlen(secret));
 }

@@ -7,7 +7,7 @@
 
 #define FLEX_MOST_TOKENS 2
 
-/* An API key with its account; all palloc'd. */
+/* An API key with its account. */
 typedef struct SigningKey
 {
 	char *sid;
@@ -17,6 +17,5 @@ typedef struct SigningKey
 
 extern void flex_signing_tokens(Oid role, char *tokens[FLEX_MOST_TOKENS + 1]);
 extern SigningKey flex_signing_key(Oid role);
-extern void flex_signing_erase(char *secret);
 
 #endif /* FLEX_SIGNING_H */

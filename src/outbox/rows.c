@@ -56,10 +56,10 @@ static Statement note_worker = {
 };
 
 /* Note that somebody looks for requests to send. */
-bool
+void
 flex_outbox_note_drain(bool is_worker)
 {
-	return flex_statement_execute(is_worker ? &note_worker : &note_drain, NULL, NULL) > 0;
+	(void) flex_statement_execute(is_worker ? &note_worker : &note_drain, NULL, NULL);
 }
 
 static Statement was_drained = {

@@ -8,7 +8,7 @@
 extern int64 flex_outbox_find_key(Oid role, const char *unique_key);
 extern const char *flex_outbox_decide(int64 id, Oid role, const char *role_name, bool retry, char **to_send);
 extern int flex_outbox_expire(int retention_minutes, int limit);
-extern bool flex_outbox_note_drain(bool is_worker);
+extern void flex_outbox_note_drain(bool is_worker);
 extern bool flex_outbox_was_drained(void);
 
 #endif /* FLEX_ROWS_H */

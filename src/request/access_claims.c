@@ -17,7 +17,6 @@
 #include "request/arguments.h"
 
 #define FUNCTION "flex_access_token"
-#define SID_LENGTH 34
 #define MOST_SECONDS (24 * 60 * 60) /* that the service lets a token live */
 #define RANDOM_BYTES 8
 
@@ -81,8 +80,7 @@ flex_access_claims_check(const AccessClaims *claims)
 
 	if (claims->identity[0] == '\0')
 		flex_argument_refuse(FUNCTION, "identity", claims->identity, false, "a name that is not empty");
-	if (sid != NULL && (strlen(sid) != SID_LENGTH || strncmp(sid, "IS", 2) != 0 ||
-						strspn(sid + 2, "0123456789abcdefABCDEF") != SID_LENGTH - 2))
+	if (sid != NULL && !flex_sid_is_good(sid, "IS"))
 		flex_argument_refuse(FUNCTION, "chat_service_sid", sid, false, "a SID: \"IS\" and 32 hexadecimal digits");
 	if (claims->grants != NULL)
 		check_grants(claims);

@@ -56,7 +56,7 @@ typedef struct Operation
 	const char *method;
 	const char *path; /* {Word}: the argument of that wire name */
 	const char *key;  /* member of its answer that names the resource, where that is not "sid" */
-	double rate;      /* published limit, requests per second and account; 0: none */
+	double rate;      /* published limit of an account, requests per second; 0: none */
 	bool secret;      /* its answer is one: not for the outbox, which keeps answers */
 	bool custom;      /* method and path are arguments of the call; those here are empty */
 	ArgumentRule rules[MAX_OWN_RULES];

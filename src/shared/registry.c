@@ -189,19 +189,26 @@ flex_registry_note_prepared(Oid database)
 	LWLockRelease(registry->lock);
 }
 
+/* A copy of a database's slot, empty where it has none. */
+static Slot
+look_at_slot(Oid database)
+{
+	Slot copy = {0};
+	Slot *slot;
+
+	LWLockAcquire(registry->lock, LW_SHARED);
+	slot = find_slot(database, false);
+	if (slot != NULL)
+		copy = *slot;
+	LWLockRelease(registry->lock);
+	return copy;
+}
+
 /* When the last transaction was prepared that may hold requests of this process's database; 0: none does. */
 TimestampTz
 flex_registry_prepared_at(void)
 {
-	Slot *slot;
-	TimestampTz at = 0;
-
-	LWLockAcquire(registry->lock, LW_SHARED);
-	slot = find_slot(MyDatabaseId, false);
-	if (slot != NULL)
-		at = slot->prepared_at;
-	LWLockRelease(registry->lock);
-	return at;
+	return look_at_slot(MyDatabaseId).prepared_at;
 }
 
 /* Those that were prepared by then are over; one may have been prepared since. */
@@ -364,34 +371,17 @@ flex_registry_bar(Oid database, bool barred)
 bool
 flex_registry_is_barred(void)
 {
-	Slot *slot;
-	bool barred;
-
-	if (registry == NULL)
-		return false;
-	LWLockAcquire(registry->lock, LW_SHARED);
-	slot = find_slot(MyDatabaseId, false);
-	barred = slot != NULL && slot->barred;
-	LWLockRelease(registry->lock);
-	return barred;
+	return registry != NULL && look_at_slot(MyDatabaseId).barred;
 }
 
 /* The worker's process in a database, and when it began; or 0. */
 pid_t
 flex_registry_worker_since(Oid database, TimestampTz *since)
 {
-	Slot *slot;
-	pid_t pid = 0;
+	Slot slot = look_at_slot(database);
 
-	LWLockAcquire(registry->lock, LW_SHARED);
-	slot = find_slot(database, false);
-	if (slot != NULL)
-	{
-		pid = slot->pid;
-		*since = slot->since;
-	}
-	LWLockRelease(registry->lock);
-	return pid;
+	*since = slot.since;
+	return slot.pid;
 }
 
 /* The worker's process in a database, or 0. */

@@ -121,11 +121,11 @@ foreach my $database (qw(utf8 bytes))
 	for (my $first = 0; $first < $cases / 2; $first += $batch)
 	{
 		my $result = $session->query("SELECT * FROM run($seed, $first, $batch)");
-		if ($result->{error} || !$result->{rows}) { fail("$database: cases from $first on: " . ($result->{error}{M} // 'the session ended')); last; }
+		if ($result->{error} || !$result->{rows}) { fail("$database: cases from $first on (FLEX_FUZZ_SEED=$seed): " . ($result->{error}{M} // 'the session ended')); last; }
 		$count{$database}{ $_->[0] } += $_->[1] foreach @{ $result->{rows} };
 	}
 	my %outcome = %{ $count{$database} // {} };
-	is(join(' ', grep { !$ordinary{$_} } sort keys %outcome), '', "$database: answers and ordinary errors");
+	is(join(' ', grep { !$ordinary{$_} } sort keys %outcome), '', "$database: answers and ordinary errors (FLEX_FUZZ_SEED=$seed)");
 	cmp_ok($outcome{answer} // 0, '>', $cases / 2 / 4, "$database: answers");
 	note("$database: " . join(', ', map { "$_: $outcome{$_}" } sort keys %outcome));
 }

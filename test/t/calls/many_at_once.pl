@@ -214,7 +214,7 @@ sub interrupted
 }
 interrupted(sub { $control->value('SELECT pg_cancel_backend(' . $_[0]->pid . ')') }, 'cancel', '57014');
 interrupted(sub { $control->value('SELECT pg_terminate_backend(' . $_[0]->pid . ')') }, 'terminate', '57P01');
-interrupted(sub { }, 'statement_timeout', '57014', "SET statement_timeout = '3s'");
+interrupted(sub { }, 'statement_timeout', '57014', "SET statement_timeout = '" . 300 * FlexApi::slowness() . "ms'");
 
 # More than a hundred: the DETAIL has the first, the log all
 fresh();

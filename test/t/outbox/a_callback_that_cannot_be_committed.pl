@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $simulator = FlexApi::Simulator->new;
-my $node = FlexApi::node('foreign', $simulator, "flex_api.rate_limits = 'none'", 'fsync = off', 'flex_api.callback_timeout = 1s');
+my $node = FlexApi::node('foreign', $simulator, "flex_api.rate_limits = 'none'", 'fsync = off', 'flex_api.callback_timeout = ' . 100 * FlexApi::slowness());
 my $super = FlexApi::Session->new($node);
 
 plan skip_all => 'postgres_fdw is not there' if $super->query('CREATE EXTENSION postgres_fdw')->{error};

@@ -125,6 +125,7 @@ $super->value('RESET ROLE');
 in_flight($drainer);
 my $pid = $drainer->pid;
 ok(FlexApi::is_at_rest($super, $pid), 'the session waits');
+ok(FlexApi::is_at_rest($super, worker()), '... and so does the worker');
 is($super->value("SELECT count(*) FROM pg_locks WHERE pid IN ($pid, " . worker() . ") AND locktype <> 'virtualxid'"), 0, '... neither it nor the worker holds a lock');
 is($super->value("SELECT bool_and(backend_xmin IS NULL AND backend_xid IS NULL) FROM pg_stat_activity WHERE pid IN ($pid, " . worker() . ')'), 't', '... nor a snapshot');
 
@@ -153,7 +154,7 @@ $super->value('SELECT pg_cancel_backend(' . $drainer->pid . ')');
 ok(FlexApi::wait_until(sub { workers() == 0 }, 20 * FlexApi::slowness()), 'a client that has gone');
 check('gone');
 $drainer = FlexApi::Session->new($node, user => 'drainer');
-$drainer->value("SET statement_timeout = '300ms'");
+$drainer->value("SET statement_timeout = '" . 300 * FlexApi::slowness() . "ms'");
 in_flight($drainer);
 is($drainer->receive(20 * FlexApi::slowness())->{error}->{C}, '57014', 'statement_timeout of the session ends it');
 check('timed out');

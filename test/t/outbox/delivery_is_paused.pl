@@ -84,8 +84,8 @@ foreach my $where ('SYSTEM', 'DATABASE postgres')
 	ok(worker_has_looked(), '... it is woken');
 	is(state_of($id) . '|' . scalar($server->notes), 'pending|0', '... what is enqueued is not sent');
 	my $drainer = FlexApi::Session->new($node);
-	like($drainer->value('SELECT concat(delivery, due > 0, explanation) FROM flex_outbox_status'), qr/^ftDelivery is paused/, '... the status says so') if $drainer->value('SHOW flex_api.delivery') eq 'off';
 	ok(FlexApi::wait_until(sub { $drainer->value('SHOW flex_api.delivery') eq 'off' }), '... off in a session');
+	like($drainer->value('SELECT concat(delivery, due > 0, explanation) FROM flex_outbox_status'), qr/^ftDelivery is paused/, '... the status says so');
 	my $drained = $drainer->query('CALL flex_outbox_drain()');
 	like($drained->{notices}[0]{M} // '', qr/flex_api\.delivery is off/, '... a drain says so');
 	is(state_of($id) . '|' . scalar($server->notes), 'pending|0', '... and sends nothing');
