@@ -112,22 +112,26 @@ open_readiness(Readiness *readiness)
 		   add_to_epoll(readiness->fd, mirror) && add_to_epoll(readiness->fd, readiness->timer);
 }
 
-/* Set the timer; a moment that is over makes it readable at once, another silences it. */
+/*
+ * Set the timer; a moment that is over makes it readable at once, another silences it.
+ * It is set also to the moment that it has: the kernel may have called a little before
+ * our clock shows it, and would go on calling until then.
+ */
 static bool
 set_timer(Readiness *readiness, int64 due_at)
 {
 	struct itimerspec moment = {0};
 
-	if (due_at == readiness->due_at)
-		return true;
-	readiness->due_at = due_at;
 	if (due_at != PG_INT64_MAX)
 	{
 		moment.it_value.tv_sec = due_at / 1000;
 		/* All zero would mean none. */
 		moment.it_value.tv_nsec = Max(due_at % 1000 * 1000000, 1);
 	}
-	return timerfd_settime(readiness->timer, TFD_TIMER_ABSTIME, &moment, NULL) == 0;
+	if (timerfd_settime(readiness->timer, TFD_TIMER_ABSTIME, &moment, NULL) != 0)
+		return false;
+	readiness->due_at = due_at;
+	return true;
 }
 
 /* A readiness, or NULL when it cannot be had: no descriptor is left, there are too many of them, or it is no Linux. */
@@ -174,7 +178,10 @@ flex_readiness_disturb_all(void)
 
 	dlist_foreach(iter, &all)
 	{
-		(void) set_timer(dlist_container(Readiness, node, iter.cur), 0);
+		Readiness *readiness = dlist_container(Readiness, node, iter.cur);
+
+		if (readiness->due_at != 0)
+			(void) set_timer(readiness, 0);
 	}
 }
 
