@@ -31,12 +31,13 @@ CREATE FUNCTION flex_request(
 	path text,
 	parameters jsonb DEFAULT NULL,
 	body jsonb DEFAULT NULL,
-	headers jsonb DEFAULT NULL)
+	headers jsonb DEFAULT NULL,
+	service text DEFAULT NULL)
 RETURNS flex_response
 AS 'MODULE_PATHNAME', 'flex_api_request'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
-COMMENT ON FUNCTION flex_request(text, text, jsonb, jsonb, jsonb) IS
+COMMENT ON FUNCTION flex_request(text, text, jsonb, jsonb, jsonb, text) IS
 'Sends a request that no other function makes, to the configured host only.
 method: GET, POST, PUT, PATCH or DELETE. path: begins with a slash, percent-encoded, for instance /v1/Channels.
 parameters: an object of names and values, in the form of a POST, PUT or PATCH without body, else in the query;
@@ -44,6 +45,9 @@ an array is sent as repeated names, an object as JSON text, and a null is left o
 body: any JSON, sent as such; not with GET.
 headers: an object of names and strings, for instance {"I-Twilio-Auth-Account": "AC..."}; a null is left out. Those
 that the extension sends itself (Authorization, Host, Accept, Content-Type and what makes the HTTP message) are refused.
+service: NULL for the Flex API, or another product with the same credentials: conversations, taskrouter, api, verify,
+proxy or studio. Its host follows from the name, flex_api.edge and flex_api.region, or from {service} in
+flex_api.base_url; a base_url without {service} is the Flex API''s alone.
 Returns status, headers and body of the answer; for a list''s further pages see flex_request_list.
 Errors: as with all functions: TW and the HTTP status, 08xxx for the network, 22023 for arguments.
 flex_enqueue sends it later: ''flex_request'' with these arguments; what it is answered and its headers are kept there.
@@ -54,16 +58,18 @@ CREATE FUNCTION flex_request_list(
 	parameters jsonb DEFAULT NULL,
 	member text DEFAULT NULL,
 	max_rows bigint DEFAULT NULL,
-	headers jsonb DEFAULT NULL)
+	headers jsonb DEFAULT NULL,
+	service text DEFAULT NULL)
 RETURNS SETOF jsonb
 AS 'MODULE_PATHNAME', 'flex_api_request_list'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
 
-COMMENT ON FUNCTION flex_request_list(text, jsonb, text, bigint, jsonb) IS
+COMMENT ON FUNCTION flex_request_list(text, jsonb, text, bigint, jsonb, text) IS
 'Lists what no other function lists: the rows of all pages, as the service gives them.
 path: of the list, as in flex_request. parameters: sent in the query; without PageSize the service chooses one.
 member: name of the member that has the rows; NULL for the one that meta.key of the page names.
 max_rows: stop after so many; NULL for all, 0 sends nothing. headers: as in flex_request, sent for each page.
+service: another product, as in flex_request.
 The next page is the one that meta.next_page_url or meta.next_token tells, at the configured host.
 Returns one jsonb per row.
 Errors: as with all lists: 08P01 where pages lead back to one that was read, or the member is no array.';

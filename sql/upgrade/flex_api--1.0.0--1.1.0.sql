@@ -70,15 +70,16 @@ Errors: 22023 and 22004 for what cannot be valid, 0A000 for a list, 42883 for a 
 -- An estimate that need not change with each operation.
 ALTER FUNCTION flex_operations() ROWS 100;
 
--- flex_request() has one argument more.  Its row in pg_proc is changed in place, by that of a
+-- flex_request() has two arguments more.  Its row in pg_proc is changed in place, by that of a
 -- function made for it, so that rights, comments and all that uses it stay; what was stored
--- with fewer arguments gets the default of the new one whenever it is planned.
-CREATE FUNCTION flex_request_with_headers(
+-- with fewer arguments gets the defaults of the new ones whenever it is planned.
+CREATE FUNCTION flex_request_with_all(
 	method text,
 	path text,
 	parameters jsonb DEFAULT NULL,
 	body jsonb DEFAULT NULL,
-	headers jsonb DEFAULT NULL)
+	headers jsonb DEFAULT NULL,
+	service text DEFAULT NULL)
 RETURNS flex_response
 AS 'MODULE_PATHNAME', 'flex_api_request'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
@@ -89,12 +90,12 @@ SET pronargs = model.pronargs, pronargdefaults = model.pronargdefaults, proargty
 FROM pg_catalog.pg_proc AS model
 WHERE p.oid OPERATOR(pg_catalog.=) 'flex_request(text, text, jsonb, jsonb)'::pg_catalog.regprocedure
 	AND model.oid OPERATOR(pg_catalog.=)
-		'flex_request_with_headers(text, text, jsonb, jsonb, jsonb)'::pg_catalog.regprocedure;
+		'flex_request_with_all(text, text, jsonb, jsonb, jsonb, text)'::pg_catalog.regprocedure;
 
-ALTER EXTENSION flex_api DROP FUNCTION flex_request_with_headers(text, text, jsonb, jsonb, jsonb);
-DROP FUNCTION flex_request_with_headers(text, text, jsonb, jsonb, jsonb);
+ALTER EXTENSION flex_api DROP FUNCTION flex_request_with_all(text, text, jsonb, jsonb, jsonb, text);
+DROP FUNCTION flex_request_with_all(text, text, jsonb, jsonb, jsonb, text);
 
-COMMENT ON FUNCTION flex_request(text, text, jsonb, jsonb, jsonb) IS
+COMMENT ON FUNCTION flex_request(text, text, jsonb, jsonb, jsonb, text) IS
 'Sends a request that no other function makes, to the configured host only.
 method: GET, POST, PUT, PATCH or DELETE. path: begins with a slash, percent-encoded, for instance /v1/Channels.
 parameters: an object of names and values, in the form of a POST, PUT or PATCH without body, else in the query;
@@ -102,6 +103,9 @@ an array is sent as repeated names, an object as JSON text, and a null is left o
 body: any JSON, sent as such; not with GET.
 headers: an object of names and strings, for instance {"I-Twilio-Auth-Account": "AC..."}; a null is left out. Those
 that the extension sends itself (Authorization, Host, Accept, Content-Type and what makes the HTTP message) are refused.
+service: NULL for the Flex API, or another product with the same credentials: conversations, taskrouter, api, verify,
+proxy or studio. Its host follows from the name, flex_api.edge and flex_api.region, or from {service} in
+flex_api.base_url; a base_url without {service} is the Flex API''s alone.
 Returns status, headers and body of the answer; for a list''s further pages see flex_request_list.
 Errors: as with all functions: TW and the HTTP status, 08xxx for the network, 22023 for arguments.
 flex_enqueue sends it later: ''flex_request'' with these arguments; what it is answered and its headers are kept there.
@@ -112,21 +116,23 @@ CREATE FUNCTION flex_request_list(
 	parameters jsonb DEFAULT NULL,
 	member text DEFAULT NULL,
 	max_rows bigint DEFAULT NULL,
-	headers jsonb DEFAULT NULL)
+	headers jsonb DEFAULT NULL,
+	service text DEFAULT NULL)
 RETURNS SETOF jsonb
 AS 'MODULE_PATHNAME', 'flex_api_request_list'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
 
-COMMENT ON FUNCTION flex_request_list(text, jsonb, text, bigint, jsonb) IS
+COMMENT ON FUNCTION flex_request_list(text, jsonb, text, bigint, jsonb, text) IS
 'Lists what no other function lists: the rows of all pages, as the service gives them.
 path: of the list, as in flex_request. parameters: sent in the query; without PageSize the service chooses one.
 member: name of the member that has the rows; NULL for the one that meta.key of the page names.
 max_rows: stop after so many; NULL for all, 0 sends nothing. headers: as in flex_request, sent for each page.
+service: another product, as in flex_request.
 The next page is the one that meta.next_page_url or meta.next_token tells, at the configured host.
 Returns one jsonb per row.
 Errors: as with all lists: 08P01 where pages lead back to one that was read, or the member is no array.';
 
-REVOKE EXECUTE ON FUNCTION flex_request_list(text, jsonb, text, bigint, jsonb) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_request_list(text, jsonb, text, bigint, jsonb, text) FROM PUBLIC;
 
 -- What is said of the functions, in other words.
 COMMENT ON COLUMN flex_interaction.routing IS

@@ -11,9 +11,7 @@
  */
 #include "postgres.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
-#include <netinet/in.h>
 
 #include "access/parallel.h"
 #include "access/xact.h"
@@ -21,6 +19,7 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 
+#include "base/address.h"
 #include "base/settings.h"
 
 #define MOST_USER_BYTES 255 /* of an account or a key: the outbox keeps the account, and messages tell it */
@@ -125,131 +124,27 @@ check_label(char **newval, void **extra, GucSource source)
 	return true;
 }
 
-/*
- * Length of the port at text, its colon included; 0 where there is none, -1
- * where it is not a number up to 65535.
- */
-static int
-port_length(const char *text)
-{
-	int digits;
-
-	if (text[0] != ':')
-		return 0;
-	digits = strspn(text + 1, "0123456789");
-	if (digits < 1 || digits > 5 || atoi(text + 1) > 65535 || atoi(text + 1) == 0)
-		return -1;
-	return digits + 1;
-}
-
-/* Length of a host name or an address in brackets at text; 0 for neither. */
-static int
-host_length(const char *text)
-{
-	if (text[0] == '[')
-	{
-		int inside = strspn(text + 1, "0123456789abcdefABCDEF:.");
-
-		return inside > 0 && text[inside + 1] == ']' ? inside + 2 : 0;
-	}
-	return strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._");
-}
-
-/* True for a path to put before every other, or for none: unencoded, and without empty, "." or ".." parts. */
-static bool
-is_base_path(const char *text)
-{
-	while (*text == '/')
-	{
-		const char *part = ++text;
-		size_t length = strspn(part, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~");
-
-		text += length;
-		if (length == 0 || strspn(part, ".") == length)
-			return length == 0 && *text == '\0';
-	}
-	return *text == '\0';
-}
-
-/* True for the name or an address of this machine alone. */
-static bool
-is_loopback(const char *host, int length)
-{
-	char text[INET_ADDRSTRLEN];
-	struct in_addr address;
-
-	if (length == 9 && pg_strncasecmp(host, "localhost", 9) == 0)
-		return true;
-	if (length == 5 && strncmp(host, "[::1]", 5) == 0)
-		return true;
-	strlcpy(text, host, Min((size_t) length + 1, sizeof(text)));
-	return (size_t) length < sizeof(text) && inet_pton(AF_INET, text, &address) == 1 &&
-		   (ntohl(address.s_addr) >> 24) == IN_LOOPBACKNET;
-}
-
 /* Plain http is for this machine alone: elsewhere it would show the secret. */
 static bool
 check_base_url(char **newval, void **extra, GucSource source)
 {
-	const char *url = *newval;
-	bool secure = pg_strncasecmp(url, "https://", 8) == 0;
-	int host;
-	int port;
-	const char *rest;
+	const char *fault = flex_setting_is_set(*newval) ? flex_base_url_fault(*newval) : NULL;
 
-	if (!flex_setting_is_set(url))
-		return true;
-	if (!secure && pg_strncasecmp(url, "http://", 7) != 0)
-	{
-		GUC_check_errdetail("The URL must begin with \"https://\".");
-		return false;
-	}
-	rest = url + (secure ? 8 : 7);
-	host = host_length(rest);
-	port = host > 0 ? port_length(rest + host) : -1;
-	if (port < 0 || !is_base_path(rest + host + port))
-	{
-		GUC_check_errdetail("The URL must be a scheme, a host and if need be a port and a path, such as "
-							"\"https://flex-api.twilio.com\".");
-		return false;
-	}
-	if (!secure && !is_loopback(rest, host))
-	{
-		GUC_check_errdetail("Plain http is accepted for loopback addresses only, since it shows the credentials.");
-		return false;
-	}
-	return true;
+	if (fault != NULL)
+		GUC_check_errdetail("%s", fault);
+	return fault == NULL;
 }
 
 /* A proxy's URL, which libcurl would quote when it does not understand it. */
 static bool
 check_proxy(char **newval, void **extra, GucSource source)
 {
-	static const char *const schemes[] = {"http://", "https://", "socks5://", "socks5h://"};
-	const char *rest = NULL;
-	int host;
-	int port;
-
-	if (!flex_setting_is_set(*newval))
+	if (!flex_setting_is_set(*newval) || flex_proxy_url_is_good(*newval))
 		return true;
-	for (size_t i = 0; i < lengthof(schemes) && rest == NULL; i++)
-	{
-		if (pg_strncasecmp(*newval, schemes[i], strlen(schemes[i])) == 0)
-			rest = *newval + strlen(schemes[i]);
-	}
-	if (rest != NULL && strrchr(rest, '@') != NULL)
-		rest = strrchr(rest, '@') + 1;
-	host = rest != NULL ? host_length(rest) : 0;
-	port = host > 0 ? port_length(rest + host) : -1;
-	if (port < 0 || strcmp(rest + host + port, strspn(rest + host + port, "/") ? "/" : "") != 0 ||
-		strpbrk(*newval, " \t\r\n") != NULL)
-	{
-		/* Without the value, which may have a password in it. */
-		GUC_check_errmsg("invalid value for parameter \"%s\"", "flex_api.proxy");
-		GUC_check_errdetail("The URL must be http, https, socks5 or socks5h, with a host and if need be a port.");
-		return false;
-	}
-	return true;
+	/* Without the value, which may have a password in it. */
+	GUC_check_errmsg("invalid value for parameter \"%s\"", "flex_api.proxy");
+	GUC_check_errdetail("The URL must be http, https, socks5 or socks5h, with a host and if need be a port.");
+	return false;
 }
 
 typedef struct StringSetting
@@ -332,8 +227,8 @@ static const StringSetting string_settings[] = {
 		.context = PGC_SUSET,
 		.check = check_base_url,
 		.brief = "Scheme, host and port of the service, in place of the one that edge and region make.",
-		.more = "It may have a path, which is put before that of each request. Plain http is accepted for loopback "
-				"addresses only.",
+		.more = "It may have a path, which is put before that of each request, and {service} for the product's name. "
+				"Plain http is accepted for loopback addresses only.",
 	},
 	{
 		.name = "flex_api.proxy",

@@ -13,7 +13,26 @@
 
 #include "base/url.h"
 
+#define SERVICE "{service}" /* stands for a product's name in a base URL */
 #define HOST_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._:[]"
+
+/* True when a base URL says where the name of a product goes, and so is for all of them. */
+bool
+flex_url_has_service(const char *url)
+{
+	return strstr(url, SERVICE) != NULL;
+}
+
+/* A base URL with a product's name where it goes, palloc'd. */
+char *
+flex_url_for_service(const char *url, const char *service)
+{
+	const char *place = strstr(url, SERVICE);
+
+	if (place == NULL)
+		return pstrdup(url);
+	return psprintf("%.*s%s%s", (int) (place - url), url, service, place + strlen(SERVICE));
+}
 
 /* True for a part of a path that a server resolves to another one, even after decoding. */
 static bool

@@ -5,6 +5,8 @@
 #ifndef FLEX_URL_H
 #define FLEX_URL_H
 
+extern char *flex_url_for_service(const char *url, const char *service);
+extern bool flex_url_has_service(const char *url);
 extern bool flex_url_part_is_good(const char *text);
 extern bool flex_url_target_is_good(const char *target);
 extern const char *flex_url_target(const char *url);

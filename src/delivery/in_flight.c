@@ -230,6 +230,8 @@ make_request(Sending *sending, const Signature *signature)
 	SetUserIdAndSecContext(GetOuterUserId(), security);
 	sending->endpoint =
 		flex_endpoint_of_settings(sending->claim.role, sending->claim.account_sid, !sending->request->authorized);
+	/* For what it refuses: later that would be an error of the turn. */
+	(void) flex_endpoint_origin(sending->endpoint, sending->request->service);
 	SetUserIdAndSecContext(user, security);
 }
 

@@ -36,7 +36,8 @@ enum
 	LIST_PARAMETERS,
 	LIST_MEMBER,
 	LIST_MAX_ROWS,
-	LIST_HEADERS
+	LIST_HEADERS,
+	LIST_SERVICE
 };
 
 enum
@@ -107,14 +108,18 @@ fetch_columns(const HttpRequest *request, MemoryContext columns, Datum *values, 
 }
 
 /*
- * flex_request(method, path, parameters, body, headers); see the file's head.  A body may
+ * flex_request(method, path, parameters, body, headers, service); see the file's head.  A body may
  * be large: its bytes are let go before the row is made, which is returned uncopied.
  */
 PGDLLEXPORT Datum
 flex_api_request(PG_FUNCTION_ARGS)
 {
-	/* Without the headers in tables of version 1.0.0. */
-	static const EntryPoint entry = {.least = 4, .count = 5, .types = {TEXTOID, TEXTOID, JSONBOID, JSONBOID, JSONBOID}};
+	/* In tables of version 1.0.0 it ends with the body. */
+	static const EntryPoint entry = {
+		.least = 4,
+		.count = 6,
+		.types = {TEXTOID, TEXTOID, JSONBOID, JSONBOID, JSONBOID, TEXTOID},
+	};
 	static const Oid types[COLUMNS] = {INT4OID, JSONBOID, JSONBOID};
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext work = AllocSetContextCreate(caller, "flex_api request", ALLOCSET_DEFAULT_SIZES);
@@ -154,23 +159,23 @@ prepare_list(FunctionCallInfo fcinfo)
 	const NullableDatum *values = fcinfo->args;
 	ListCall call = {0};
 
-	call.request =
-		flex_custom_list_request(function, &values[LIST_PATH], &values[LIST_PARAMETERS], &values[LIST_HEADERS]);
+	call.request = flex_custom_list_request(function, &values[LIST_PATH], &values[LIST_PARAMETERS],
+											&values[LIST_HEADERS], &values[LIST_SERVICE]);
 	call.max_rows = flex_list_max_rows(function, &values[LIST_MAX_ROWS]);
 	if (!values[LIST_MEMBER].isnull)
 		call.member = flex_text_to_wire(TextDatumGetCString(values[LIST_MEMBER].value), "member");
 	return call;
 }
 
-/* flex_request_list(path, parameters, member, max_rows, headers); see the file's head. */
+/* flex_request_list(path, parameters, member, max_rows, headers, service); see the file's head. */
 PGDLLEXPORT Datum
 flex_api_request_list(PG_FUNCTION_ARGS)
 {
 	static const EntryPoint entry = {
 		.result = JSONBOID,
 		.returns_set = true,
-		.count = 5,
-		.types = {TEXTOID, JSONBOID, TEXTOID, INT8OID, JSONBOID},
+		.count = 6,
+		.types = {TEXTOID, JSONBOID, TEXTOID, INT8OID, JSONBOID, TEXTOID},
 	};
 
 	flex_declaration_check(fcinfo, &entry);

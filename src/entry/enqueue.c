@@ -31,6 +31,7 @@
 #include "outbox/insertion.h"
 #include "outbox/rows.h"
 #include "request/json_arguments.h"
+#include "request/services.h"
 #include "shared/registry.h"
 
 #define FUNCTION "flex_enqueue"
@@ -192,7 +193,7 @@ check_call(const char *name, Jsonb *arguments)
 							errdetail("It is a secret, and the outbox's table keeps none.")));
 	}
 	request = flex_json_arguments_request(signature, values);
-	if (operation->custom && flex_operation_answers_secret(request->method, request->path))
+	if (operation->custom && flex_service_answers_secret(request->service, request->method, request->path))
 		refuse_secret(psprintf("%s %s", request->method, request->path));
 }
 

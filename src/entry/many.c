@@ -129,15 +129,23 @@ check_requests(ManyCalls *calls, ManyRequests *many)
 	MemoryContext before = CurrentMemoryContext;
 	bool any_authorized = false;
 	bool any_plain = false;
+	List *services = NIL;
+	ListCell *cell;
 
 	for (int i = 0; i < many->count; i++)
 	{
+		const HttpRequest *request;
+
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextSwitchTo(context);
-		if (make_request(calls, i)->authorized)
+		request = make_request(calls, i);
+		if (request->authorized)
 			any_authorized = true;
 		else
 			any_plain = true;
+		MemoryContextSwitchTo(before);
+		/* They are literals. */
+		services = list_append_unique_ptr(services, (void *) request->service);
 		MemoryContextReset(context);
 	}
 	MemoryContextSwitchTo(before);
@@ -146,6 +154,8 @@ check_requests(ManyCalls *calls, ManyRequests *many)
 		many->without_identity = flex_endpoint_of_settings(GetUserId(), NULL, false);
 	if (any_plain)
 		many->endpoint = flex_endpoint_of_settings(GetUserId(), NULL, true);
+	foreach (cell, services)
+		(void) flex_endpoint_origin(any_plain ? many->endpoint : many->without_identity, lfirst(cell));
 }
 
 /* The body of a good answer as jsonb; NULL where a direct call returns none.  Raises what that does. */

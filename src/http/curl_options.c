@@ -127,12 +127,15 @@ set_trust(CURL *easy, const char *ca_file, bool has_proxy)
 static void
 set_route(CURL *easy, const HttpRequest *request, const Endpoint *endpoint)
 {
+	char *origin;
 	char *url;
 
 	flex_request_check_size(request);
-	url = psprintf("%s%s", endpoint->origin, request->target.data);
+	origin = flex_endpoint_origin(endpoint, request->service);
+	url = psprintf("%s%s", origin, request->target.data);
 	FLEX_CURL_SET(easy, CURLOPT_URL, url);
 	pfree(url);
+	pfree(origin);
 	/* An empty proxy keeps libcurl from those of the environment. */
 	FLEX_CURL_SET(easy, CURLOPT_PROXY, endpoint->proxy);
 	set_trust(easy, endpoint->ca_file != NULL ? endpoint->ca_file : system_ca_file(), endpoint->proxy[0] != '\0');

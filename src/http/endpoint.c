@@ -14,11 +14,13 @@
 
 #include "base/compat.h"
 #include "base/effective.h"
+#include "base/url.h"
 #include "http/credentials_file.h"
 #include "http/endpoint.h"
 #include "request/arguments.h"
+#include "request/services.h"
 
-#define DEFAULT_DOMAIN "twilio.com"
+#define DOMAIN "twilio.com"
 
 /* The edge that a region implies, or NULL for a region we know nothing of. */
 static const char *
@@ -40,7 +42,7 @@ edge_of_region(const char *region)
 
 /*
  * Scheme, host, port and path that are put before the path of each request,
- * without a slash at the end.  Raises 55000 for a region whose edge is not known.
+ * without a slash at the end, with {service} where a product's name goes.  Raises 55000 for a region whose edge is not known.
  */
 static char *
 origin_of_settings(void)
@@ -58,7 +60,7 @@ origin_of_settings(void)
 		return origin;
 	}
 	if (!flex_setting_is_set(edge) && !flex_setting_is_set(region))
-		return pstrdup("https://flex-api." DEFAULT_DOMAIN);
+		return pstrdup("https://{service}." DOMAIN);
 	if (!flex_setting_is_set(region))
 		region = "us1";
 	if (!flex_setting_is_set(edge))
@@ -68,7 +70,25 @@ origin_of_settings(void)
 						errmsg("no edge is known for region \"%s\"", region),
 						errdetail("The regions that are known are au1, ie1 and us1."),
 						errhint("Set flex_api.region to one of them, or set flex_api.edge, too.")));
-	return psprintf("https://flex-api.%s.%s." DEFAULT_DOMAIN, edge, region);
+	return psprintf("https://{service}.%s.%s." DOMAIN, edge, region);
+}
+
+/*
+ * Scheme, host, port and path that are put before the path of a request to a product.
+ * Raises 55000 where an address is configured that is the Flex API's alone: a request to
+ * another product must reach neither that nor, with what is meant for a gateway or a
+ * simulator, the product itself.
+ */
+char *
+flex_endpoint_origin(const Endpoint *endpoint, const char *service)
+{
+	if (strcmp(service, FLEX_SERVICE) != 0 && !flex_url_has_service(endpoint->origin))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("no address of service \"%s\" is configured", service),
+				 errdetail("flex_api.base_url is the address of the Flex API alone."),
+				 errhint("Put {service} into flex_api.base_url where the service's name goes, or leave it empty.")));
+	return flex_url_for_service(endpoint->origin, service);
 }
 
 /* Raise 55000 for settings that do not make a credential. */

@@ -11,7 +11,7 @@
  */
 typedef struct Endpoint
 {
-	char *origin;        /* scheme, host, port and a gateway's path, without a slash at the end */
+	char *origin;        /* scheme, host, port and a gateway's path, without a slash at the end; {service}: a product */
 	char *authorization; /* value of the header, a secret; NULL: the request brings its own */
 	char *proxy;         /* "": none, not that of the environment either */
 	char *ca_file;       /* NULL: the authorities that libcurl was built to trust */
@@ -20,6 +20,7 @@ typedef struct Endpoint
 	MemoryContextCallback erase;
 } Endpoint;
 
+extern char *flex_endpoint_origin(const Endpoint *endpoint, const char *service);
 extern Endpoint *flex_endpoint_of_settings(Oid role, const char *account, bool with_authorization);
 
 #endif /* FLEX_ENDPOINT_H */

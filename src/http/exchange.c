@@ -138,9 +138,9 @@ flex_exchange_descriptor(Exchange *exchange)
 								 exchange->attempt == NULL ? exchange->repeats.resume_at : PG_INT64_MAX);
 }
 
-/* Scheme, host and port that the request was sent to. */
+/* Scheme, host and port that the request was sent to, in the current context. */
 const char *
 flex_exchange_origin(const Exchange *exchange)
 {
-	return exchange->endpoint->origin;
+	return flex_endpoint_origin(exchange->endpoint, exchange->request->service);
 }

@@ -16,6 +16,7 @@
 
 #include "base/closest.h"
 #include "request/catalogue.h"
+#include "request/path_template.h"
 
 #define PREFIX "flex_" /* of every operation's name */
 
@@ -350,55 +351,19 @@ flex_operation_index(const Operation *operation)
 	return index;
 }
 
-/* The value of two hexadecimal digits, or -1. */
-static int
-decoded_byte(const char *digits)
-{
-	static const char hex[] = "0123456789abcdef";
-	const char *high = digits[0] != '\0' ? strchr(hex, pg_ascii_tolower(digits[0])) : NULL;
-	const char *low = high != NULL && digits[1] != '\0' ? strchr(hex, pg_ascii_tolower(digits[1])) : NULL;
-
-	return low != NULL ? (int) ((high - hex) * 16 + (low - hex)) : -1;
-}
-
-/*
- * A path as the most lenient gateway may read it: decoded, in lower case, without its
- * query, doubled slashes and slashes at its end; palloc'd.
- */
-static char *
-lenient_path(const char *path)
-{
-	char *result = palloc(strlen(path) + 1);
-	char *to = result;
-
-	while (*path != '\0' && *path != '?')
-	{
-		int byte = *path == '%' ? decoded_byte(path + 1) : -1;
-		char c = byte > 0 ? (char) byte : *path;
-
-		path += byte > 0 ? 3 : 1;
-		if (c != '/' || to == result || to[-1] != '/')
-			*to++ = pg_ascii_tolower(c);
-	}
-	while (to > result && to[-1] == '/')
-		to--;
-	*to = '\0';
-	return result;
-}
-
 /* True when the answer to a request may be a secret, however its path is spelt. */
 bool
 flex_operation_answers_secret(const char *method, const char *path)
 {
-	char *asked = lenient_path(path);
+	char *asked = flex_path_read_leniently(path);
 	bool is_secret = false;
 
 	for (size_t i = 0; i < lengthof(operations) && !is_secret; i++)
 	{
 		const Operation *operation = &operations[i];
 
-		is_secret =
-			operation->secret && strcmp(operation->method, method) == 0 && pg_strcasecmp(operation->path, asked) == 0;
+		is_secret = operation->secret && strcmp(operation->method, method) == 0 &&
+					flex_path_is_of(operation->path, asked, true);
 	}
 	pfree(asked);
 	return is_secret;
@@ -418,24 +383,6 @@ flex_method_is_idempotent(const char *method)
 	return false;
 }
 
-/* True when a path, without query, is one that the template has with its {Word}s filled. */
-static bool
-is_path_of(const char *template, const char *path)
-{
-	while (*template != '\0')
-	{
-		if (*template != '{')
-		{
-			if (*template ++ != *path++)
-				return false;
-			continue;
-		}
-		template += strcspn(template, "}") + 1;
-		path += strcspn(path, "/");
-	}
-	return *path == '\0';
-}
-
 /*
  * The member of the answer to a request that names the resource.  A path that
  * stands in the catalogue as it is goes before one whose {Word} it would fill.
@@ -450,7 +397,7 @@ flex_operation_key(const char *method, const char *path)
 		const Operation *operation = &operations[i];
 		bool is_literal = strcmp(operation->path, path) == 0;
 
-		if (strcmp(operation->method, method) != 0 || (!is_literal && !is_path_of(operation->path, path)))
+		if (strcmp(operation->method, method) != 0 || (!is_literal && !flex_path_is_of(operation->path, path, false)))
 			continue;
 		key = operation->key;
 		if (is_literal)

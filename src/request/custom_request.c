@@ -2,10 +2,10 @@
  * custom_request.c
  *		A request that the catalogue does not have, as its caller describes it.
  *
- * The caller gives method, path, parameters, body and headers; host, credentials
- * and all that makes an HTTP message out of them are the extension's.  Since the
- * path follows the configured origin and begins with a slash, no other host can
- * be reached.  Whether it is sent at once or by the outbox, the request is made
+ * The caller gives method, path, parameters, body, headers and a product's name;
+ * host, credentials and all that makes an HTTP message out of them are the
+ * extension's.  Since the path follows the configured origin and begins with a
+ * slash, and the name is one of a fixed list, no other host can be reached.  Whether it is sent at once or by the outbox, the request is made
  * and checked here.
  */
 #include "postgres.h"
@@ -17,6 +17,7 @@
 #include "base/encoding.h"
 #include "base/url.h"
 #include "request/custom_request.h"
+#include "request/services.h"
 
 /* The description; what is NULL but for function, method and path is none. */
 typedef struct CustomCall
@@ -27,16 +28,19 @@ typedef struct CustomCall
 	Jsonb *parameters;
 	Jsonb *body;
 	Jsonb *headers;
+	const char *service; /* a product's name */
 } CustomCall;
 
-/* Arguments of flex_request(); one of version 1.0.0 has no headers. */
+/* Arguments of flex_request(); one of version 1.0.0 ends with the body. */
 enum
 {
 	ARGUMENT_METHOD,
 	ARGUMENT_PATH,
 	ARGUMENT_PARAMETERS,
 	ARGUMENT_BODY,
-	ARGUMENT_HEADERS
+	ARGUMENT_HEADERS,
+	ARGUMENT_SERVICE,
+	ARGUMENTS
 };
 
 /* Called for each member of an object. */
@@ -54,6 +58,18 @@ checked_method(const CustomCall *call)
 			return methods[i];
 	}
 	flex_argument_refuse(call->function, "method", call->method, false, "GET, POST, PUT, PATCH or DELETE");
+}
+
+/* The product that is asked, as one of the literals that requests have: the Flex API where none is named. */
+static const char *
+checked_service(const CustomCall *call)
+{
+	const char *service = call->service == NULL ? FLEX_SERVICE : flex_service_find(call->service);
+
+	if (service == NULL)
+		flex_argument_refuse_with_hint(call->function, "service", call->service, false, flex_service_names(),
+									   "Leave it NULL for the Flex API.");
+	return service;
 }
 
 /* Call the visitor for the members of an object, in its order. */
@@ -194,6 +210,7 @@ static HttpRequest *
 build_request(const CustomCall *call)
 {
 	const char *method = checked_method(call);
+	const char *service = checked_service(call);
 	HttpRequest *request;
 
 	if (!flex_url_target_is_good(call->path) || strpbrk(call->path, "\\\"<>^`{|}") != NULL)
@@ -203,7 +220,9 @@ build_request(const CustomCall *call)
 		flex_argument_refuse_with_hint(call->function, "body", flex_argument_json(call->body), false,
 									   "no body with the method GET", "Give parameters: they go into the query.");
 	request = flex_request_plain(method, call->path);
-	request->key = flex_operation_key(method, request->path);
+	request->service = service;
+	if (strcmp(service, FLEX_SERVICE) == 0)
+		request->key = flex_operation_key(method, request->path);
 	if (strcmp(call->method, "GET") != 0 && strcmp(call->method, "DELETE") != 0)
 		flex_request_begin_form(request);
 	if (call->parameters != NULL)
@@ -225,6 +244,12 @@ required_text(const char *function, const char *name, const NullableDatum *value
 	return TextDatumGetCString(value->value);
 }
 
+static char *
+text_or_null(const NullableDatum *value)
+{
+	return value->isnull ? NULL : TextDatumGetCString(value->value);
+}
+
 static Jsonb *
 json_or_null(const NullableDatum *value)
 {
@@ -243,16 +268,17 @@ flex_custom_request(const NullableDatum *values, int count)
 		.parameters = json_or_null(&values[ARGUMENT_PARAMETERS]),
 		.body = json_or_null(&values[ARGUMENT_BODY]),
 		.headers = count > ARGUMENT_HEADERS ? json_or_null(&values[ARGUMENT_HEADERS]) : NULL,
+		.service = count > ARGUMENT_SERVICE ? text_or_null(&values[ARGUMENT_SERVICE]) : NULL,
 	};
 
-	Assert(count == ARGUMENT_HEADERS || count == ARGUMENT_HEADERS + 1);
+	Assert(count > ARGUMENT_BODY && count <= ARGUMENTS);
 	return build_request(&call);
 }
 
 /* The request for the first page of a list, for a function with those arguments of these names. */
 HttpRequest *
 flex_custom_list_request(const char *function, const NullableDatum *path, const NullableDatum *parameters,
-						 const NullableDatum *headers)
+						 const NullableDatum *headers, const NullableDatum *service)
 {
 	CustomCall call = {
 		.function = function,
@@ -260,6 +286,7 @@ flex_custom_list_request(const char *function, const NullableDatum *path, const 
 		.path = required_text(function, "path", path),
 		.parameters = json_or_null(parameters),
 		.headers = json_or_null(headers),
+		.service = text_or_null(service),
 	};
 
 	return build_request(&call);

@@ -12,6 +12,7 @@
 #include "base/errors.h"
 #include "base/url.h"
 #include "request/request.h"
+#include "request/services.h"
 
 /* Far beyond what any server takes: those of the outbox are many in memory at once. */
 #define MOST_TARGET_BYTES (512 * 1024)
@@ -134,6 +135,7 @@ flex_request_plain(const char *method, const char *target)
 {
 	HttpRequest *request = palloc0(sizeof(HttpRequest));
 
+	request->service = FLEX_SERVICE;
 	request->method = method;
 	request->path = pnstrdup(target, strcspn(target, "?"));
 	initStringInfo(&request->target);
@@ -267,6 +269,7 @@ another_page(const HttpRequest *previous, const char *target)
 	HttpRequest *request = flex_request_plain("GET", target);
 	ListCell *cell;
 
+	request->service = previous->service;
 	foreach (cell, previous->headers)
 		request->headers = lappend(request->headers, pstrdup(lfirst(cell)));
 	if (previous->authorized)

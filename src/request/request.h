@@ -16,6 +16,7 @@
  */
 typedef struct HttpRequest
 {
+	const char *service; /* first label of the host */
 	const char *method;
 	char *path;               /* encoded, without query: fit for messages */
 	StringInfoData target;    /* path and query, encoded */

@@ -5,6 +5,10 @@
  * libmicrohttpd is told not to decode anything. The path is cut at its
  * slashes before it is decoded, so that %2F in a value cannot change which
  * resource is meant, and what was received can be shown as it was.
+ *
+ * A client that puts the product's name before each path, as with a base URL
+ * of http://127.0.0.1:8080/{service}, asks for the Flex API at /flex-api; the
+ * other products' paths are in the facts with their names.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -14,6 +18,19 @@
 
 #include "options.h"
 #include "request.h"
+
+/* Takes the Flex API's own name off the path; returns it, or "". */
+static const char *
+cut_prefix(char *path)
+{
+	static const char prefix[] = "/flex-api";
+	size_t length = strlen(prefix);
+
+	if (strncmp(path, prefix, length) != 0 || path[length] != '/')
+		return "";
+	memmove(path, path + length, strlen(path + length) + 1);
+	return prefix;
+}
 
 /* Begins a request with the raw URI of its request line. */
 Request *
@@ -33,6 +50,7 @@ request_new(struct MHD_Connection *connection, const char *uri)
 		*mark = '\0';
 		request->query = mark + 1;
 	}
+	request->prefix = cut_prefix(request->path);
 	answer_clear(&request->answer);
 	make_sid("RQ", request->request_id);
 	return request;
@@ -260,9 +278,9 @@ request_find_base(Request *request, bool tls, int port)
 		snprintf(request->base, sizeof(request->base), "https://flex-api.twilio.com");
 	else if (host != NULL && *host != '\0' && strlen(host) < 256 &&
 			 strspn(host, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.:-_[]") == strlen(host))
-		snprintf(request->base, sizeof(request->base), "%s://%s", scheme, host);
+		snprintf(request->base, sizeof(request->base), "%s://%s%s", scheme, host, request->prefix);
 	else
-		snprintf(request->base, sizeof(request->base), "%s://127.0.0.1:%d", scheme, port);
+		snprintf(request->base, sizeof(request->base), "%s://127.0.0.1:%d%s", scheme, port, request->prefix);
 }
 
 /* The last parameter of that name from query or form, or NULL. */

@@ -30,7 +30,8 @@ typedef struct Request
 	struct MHD_Connection *connection;
 	char method[16];
 	char *uri;                  /* as it came */
-	char *path;                 /* the same up to the question mark */
+	char *path;                 /* the same up to the question mark, without the prefix */
+	const char *prefix;         /* /flex-api where it came with that, or "" */
 	char *query;                /* the same behind it, or "" */
 	char *decoded;              /* where values and pairs point into */
 	char *values[MAX_SEGMENTS]; /* of the path, decoded */

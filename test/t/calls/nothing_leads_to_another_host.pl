@@ -1,7 +1,8 @@
 # Server-side request forgery: whatever an answer or an argument says, no request leaves for
 # another host than the configured one.  The forms are those of OWASP's list: numbers for
 # addresses, IPv6, users before an at sign, letters that look like others, other schemes,
-# redirects.  A listener stands where each of them would lead.
+# redirects.  A listener stands where each of them would lead.  Other products are asked at their
+# own places of the configured address, and nothing but their names leads there.
 
 use strict;
 use warnings;
@@ -98,6 +99,32 @@ is($session->sqlstate("SELECT flex_request('GET', '$_')"), '22023', "flex_reques
   foreach "\@127.0.0.1:$port/", "http://127.0.0.1:$port/", ":$port/", ".evil.example/", '', "\\\\127.0.0.1:$port";
 is($session->sqlstate("SET flex_api.$_->[0] = '$_->[1]'"), '22023', "$_->[0] $_->[1] is refused")
   foreach map { my $name = $_; map { [ $name, $_ ] } "127.0.0.1:$port/", 'evil.example', 'x@evil', 'x/', 'x#', 'x?', "x\\", 'x%2f', "x\x{7f}", '[::1]' } 'edge', 'region';
+
+# Other products: each at its own place of the configured address, whatever its name, its path and its answers say.
+my @services = qw(conversations taskrouter api verify proxy studio);
+$session->value("SET flex_api.base_url = '" . $server->url . "/{service}'");
+foreach my $service (@services)
+{
+	set_answer('200 OK', '{}');
+	is($session->value("SELECT status FROM flex_request('GET', '//127.0.0.1:$port/\@x', service => '$service')"), 200, "flex_request of $service");
+	is(join(' ', $server->notes), "GET /$service//127.0.0.1:$port/\@x $here", '... stays here');
+	set_answer('200 OK', JSON::PP->new->encode({ meta => { key => 'rows', next_page_url => "http://127.0.0.1:$port/v1/Rows?n=1" }, rows => [] }));
+	is($session->value("SELECT count(*) FROM flex_request_list('/v1/Rows', service => '$service')"), 0, "a list of $service");
+	is(join(', ', $server->notes), "GET /$service/v1/Rows $here, GET /$service/v1/Rows?n=1 $here", '... and its next page stay here');
+	set_answer('307 Temporary Redirect', '', "Location: http://127.0.0.1:$port/v1/Rows");
+	is($session->sqlstate("SELECT flex_request('POST', '/v1/Rows', service => '$service')"), 'TW307', 'a redirect is an error');
+	is(scalar $server->notes, 1, '... and one request');
+}
+foreach my $name ("127.0.0.1:$port", "\@127.0.0.1:$port/", "x\@127.0.0.1:$port", '..', '../..', '/', '', '{service}', 'localhost', "api\r\n", 'flex-api', "\xe2\x91\xa0", 'API', 'api.', 'api/', 'api%2f')
+{
+	set_answer('200 OK', '{}');
+	is($session->sqlstate("SELECT flex_request('GET', '/v1/X', service => '$name')"), '22023', 'no product: ' . JSON::PP->new->ascii->allow_nonref->encode($name));
+	is(scalar $server->notes, 0, '... and no request');
+}
+# Where the address is the Flex API's alone, theirs is not made up: neither here nor at the products do credentials arrive.
+$session->value("SET flex_api.base_url = '" . $server->url . "'");
+is($session->sqlstate("SELECT flex_request('GET', '/v1/X', service => '$_')"), '55000', "no address of $_") foreach @services;
+is(scalar $server->notes, 0, 'no request');
 
 is_deeply([ $stranger->notes ], [], 'nobody came to the other host');
 $node->stop;

@@ -1,0 +1,11 @@
+/*
+ * address.h
+ *		Addresses in settings: which may be one of the service or of a proxy.
+ */
+#ifndef FLEX_ADDRESS_H
+#define FLEX_ADDRESS_H
+
+extern const char *flex_base_url_fault(const char *url);
+extern bool flex_proxy_url_is_good(const char *url);
+
+#endif /* FLEX_ADDRESS_H */

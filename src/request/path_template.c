@@ -1,0 +1,69 @@
+/*
+ * path_template.c
+ *		Paths, and the templates of the catalogue whose {Word}s they fill.
+ */
+#include "postgres.h"
+
+#include "request/path_template.h"
+
+/* The value of two hexadecimal digits, or -1. */
+static int
+decoded_byte(const char *digits)
+{
+	static const char hex[] = "0123456789abcdef";
+	const char *high = digits[0] != '\0' ? strchr(hex, pg_ascii_tolower(digits[0])) : NULL;
+	const char *low = high != NULL && digits[1] != '\0' ? strchr(hex, pg_ascii_tolower(digits[1])) : NULL;
+
+	return low != NULL ? (int) ((high - hex) * 16 + (low - hex)) : -1;
+}
+
+/*
+ * A path as the most lenient gateway may read it: decoded, in lower case, without its
+ * query, doubled slashes and slashes at its end; palloc'd.
+ */
+char *
+flex_path_read_leniently(const char *path)
+{
+	char *result = palloc(strlen(path) + 1);
+	char *to = result;
+
+	while (*path != '\0' && *path != '?')
+	{
+		int byte = *path == '%' ? decoded_byte(path + 1) : -1;
+		char c = byte > 0 ? (char) byte : *path;
+
+		path += byte > 0 ? 3 : 1;
+		if (c != '/' || to == result || to[-1] != '/')
+			*to++ = pg_ascii_tolower(c);
+	}
+	while (to > result && to[-1] == '/')
+		to--;
+	*to = '\0';
+	return result;
+}
+
+/*
+ * True when a path, without query, is one that the template has with its {Word}s
+ * filled.  The words of a path that was read leniently are in lower case.
+ */
+bool
+flex_path_is_of(const char *template, const char *path, bool ignore_case)
+{
+	while (*template != '\0')
+	{
+		if (*template != '{')
+		{
+			bool is_same =
+				*template == *path || (ignore_case && pg_ascii_tolower(*template) == pg_ascii_tolower(*path));
+
+			if (!is_same)
+				return false;
+			template ++;
+			path++;
+			continue;
+		}
+		template += strcspn(template, "}") + 1;
+		path += strcspn(path, "/");
+	}
+	return *path == '\0';
+}
