@@ -92,7 +92,7 @@ test-on:
 
 interop:
 	@test/tools/packages interop
-	@test/tools/sandbox test/tools/run-check test/long/interop.pl test/long/interop_signatures.pl test/t/documents/published_examples.pl
+	@test/tools/sandbox test/tools/run-check test/long/interop.pl test/long/interop_signatures.pl test/long/interop_recipes.pl test/t/documents/published_examples.pl
 
 # FLEX_OPENAPI is the folder of the published documents.  What is made counts only if all of it is.
 generate:
