@@ -50,7 +50,7 @@ SELECT pg_temp.refused(
 	$$'flex_request', '{"method": "GET", "path": "/v1/Channels", "parameters": []}'$$,
 	$$'flex_request', '{"method": "GET", "path": "/v1/Channels", "headers": {"Authorization": "Basic s3cret"}}'$$,
 	$$'flex_request', '{"method": "GET", "path": "/v1/Channels", "headers": {"X": "a\nb"}}'$$,
-	$$'flex_request', '{"method": "GET", "path": "/v1/Channels", "service": "none"}'$$,
+	$$'flex_request', '{"method": "GET", "path": "/v1/Channels", "product": "none"}'$$,
 	$$'flex_request', '{"method": "POST", "path": "/v1/Insights/Session?a=1"}'$$,
 	$$'flex_request', '{"method": "POST", "path": "/v1//%49nsights%2fsession/"}'$$);
 
