@@ -6,13 +6,14 @@
 
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "utils/guc.h"
 
 #include "base/compat.h"
 #include "base/effective.h"
+#include "base/setting_names.h"
 #include "base/settings.h"
 #include "delivery/rate_limits.h"
 #include "entry/database_commands.h"
+#include "entry/setting_hints.h"
 #include "entry/worker.h"
 #include "shared/registry.h"
 
@@ -28,7 +29,8 @@ _PG_init(void)
 	flex_settings_define();
 	flex_rate_limits_define();
 	flex_effective_note_parameters();
-	MarkGUCPrefixReserved("flex_api");
+	flex_settings_reserve_prefix();
+	flex_setting_hints_install();
 	/* pg_upgrade starts the servers, too: nothing may be sent from there. */
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;

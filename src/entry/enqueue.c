@@ -8,6 +8,9 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_proc.h"
@@ -22,6 +25,7 @@
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
 
+#include "base/closest.h"
 #include "base/compat.h"
 #include "base/effective.h"
 #include "entry/declaration.h"
@@ -113,13 +117,56 @@ functions_named(List *names)
 	return text.data;
 }
 
+/* The function nearest to a name of those that take the row, as it is called; NULL: none is near. */
+static const char *
+closest_callback(const char *name, Oid row_type)
+{
+	ClosestName closest = flex_closest_begin(name);
+	Relation catalog = table_open(ProcedureRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple tuple;
+	Oid function = InvalidOid;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_proc form = (Form_pg_proc) GETSTRUCT(tuple);
+		int distance = closest.distance;
+
+		if (form->prokind != PROKIND_FUNCTION || form->pronargs != 1 || form->proargtypes.values[0] != row_type)
+			continue;
+		flex_closest_compare(&closest, NameStr(form->proname));
+		if (closest.distance < distance)
+			function = form->oid;
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	if (!OidIsValid(function))
+		return NULL;
+	return quote_qualified_identifier(
+		FunctionIsVisible(function) ? NULL : get_namespace_name(get_func_namespace(function)), get_func_name(function));
+}
+
+/* Raise 42883 for a name of which no function takes the row. */
+pg_noreturn static void
+refuse_callback(List *names, Oid row_type)
+{
+	char *others = functions_named(names);
+	const char *closest = others != NULL ? NULL : closest_callback(strVal(llast(names)), row_type);
+
+	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION),
+					errmsg("function %s does not exist", func_signature_string(names, 1, NIL, &row_type)),
+					others != NULL ? errdetail("The functions of this name are %s.", others) : 0,
+					others != NULL    ? errhint("A callback takes one argument: a flex_outbox row.")
+					: closest != NULL ? errhint("Perhaps you meant \"%s\".", closest)
+									  : errhint("Create the function before, or give its schema, too.")));
+}
+
 /* The callback of a name.  Raises 42602 for what is no name, 42883 when no function of it takes the row. */
 static Oid
 find_callback(const char *argument, const char *name)
 {
 	Oid row_type = get_rel_type_id(get_relname_relid("flex_outbox", flex_outbox_schema(false)));
 	List *names;
-	char *others;
 	Oid function;
 
 	if (strchr(name, '(') != NULL && strchr(name, '"') == NULL)
@@ -128,14 +175,9 @@ find_callback(const char *argument, const char *name)
 									   "Give the name alone, without parentheses and types.");
 	names = textToQualifiedNameList(cstring_to_text(name));
 	function = LookupFuncName(names, 1, &row_type, true);
-	if (OidIsValid(function))
-		return function;
-	others = functions_named(names);
-	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION),
-					errmsg("function %s does not exist", func_signature_string(names, 1, NIL, &row_type)),
-					others != NULL ? errdetail("The functions of this name are %s.", others) : 0,
-					others != NULL ? errhint("A callback takes one argument: a flex_outbox row.")
-								   : errhint("Create the function before, or give its schema, too.")));
+	if (!OidIsValid(function))
+		refuse_callback(names, row_type);
+	return function;
 }
 
 /* The name of a callback, qualified; raises 42883 or 42501 for one that cannot be called. */
@@ -157,17 +199,6 @@ callback_name(const char *argument, const char *name)
 	return quote_qualified_identifier(get_namespace_name(get_func_namespace(function)), get_func_name(function));
 }
 
-/* Raise 22023 for what is no operation's name, telling the one that was probably meant. */
-pg_noreturn static void
-refuse_operation(const char *name)
-{
-	const char *closest = flex_operation_closest(name);
-
-	flex_argument_refuse_with_hint(FUNCTION, "operation", name, false,
-								   "the name of an operation: see flex_operations()",
-								   closest != NULL ? psprintf("Perhaps you meant \"%s\".", closest) : NULL);
-}
-
 /* Check operation and arguments as a call would. */
 static void
 check_call(const char *name, Jsonb *arguments)
@@ -178,7 +209,7 @@ check_call(const char *name, Jsonb *arguments)
 	HttpRequest *request;
 
 	if (operation == NULL)
-		refuse_operation(name);
+		flex_argument_refuse_operation(FUNCTION, name);
 	signature = flex_enqueue_signature(operation);
 	if (signature->returns_set)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("a list cannot be enqueued"),

@@ -75,7 +75,7 @@ find_signature(const char *name, Oid schema)
 	AclResult result;
 
 	if (operation == NULL)
-		flex_argument_refuse(FUNCTION, "operation", name, false, "the name of an operation: see flex_operations()");
+		flex_argument_refuse_operation(FUNCTION, name);
 	signature = flex_signature_of_operation(operation, schema);
 	if (signature == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function %s does not exist", name)));

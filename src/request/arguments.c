@@ -112,6 +112,17 @@ flex_argument_refuse(const char *function, const char *name, const char *value, 
 	flex_argument_refuse_with_hint(function, name, value, secret, expected, NULL);
 }
 
+/* Raise 22023 for what is no operation's name, telling the one that was probably meant. */
+void
+flex_argument_refuse_operation(const char *function, const char *name)
+{
+	const char *closest = flex_operation_closest(name);
+
+	flex_argument_refuse_with_hint(function, "operation", name, false,
+								   "the name of an operation: see flex_operations()",
+								   closest != NULL ? psprintf("Perhaps you meant \"%s\".", closest) : NULL);
+}
+
 /* The same for an argument of an operation, with a hint. */
 pg_noreturn static void
 refuse_with_hint(const Parameter *parameter, const char *value, const char *expected, const char *hint)

@@ -34,5 +34,6 @@ pg_noreturn extern void
 flex_argument_refuse(const char *function, const char *name, const char *value, bool secret, const char *expected);
 pg_noreturn extern void flex_argument_refuse_with_hint(const char *function, const char *name, const char *value,
 													   bool secret, const char *expected, const char *hint);
+pg_noreturn extern void flex_argument_refuse_operation(const char *function, const char *name);
 
 #endif /* FLEX_ARGUMENTS_H */

@@ -42,13 +42,25 @@ FROM unnest(ARRAY['close', 'Closed', 'done']) AS status;
 -- in a setting, too
 SET flex_api.rate_limits = 'flex_webchats_create=5';
 SET flex_api.rate_limits = 'hello=5';
+SELECT pg_temp.attempt('SELECT FROM flex_call_many(''webchat_create'', ARRAY[''{}''::jsonb])');
+-- of a setting, wherever it is set; what is not near has no hint
+SET flex_api.acount_sid = 'AC00000000000000000000000000000000';
+SET LOCAL flex_api.auth_tokn = 'x';
+SET flex_api.nonsense = 1;
+ALTER ROLE CURRENT_USER SET flex_api.timout = 1;
+ALTER DATABASE :"DBNAME" SET flex_api.conect_timeout = 1;
+CREATE FUNCTION pg_temp.misspelt() RETURNS void LANGUAGE sql SET flex_api.regoin = 'ie1' AS '';
+-- other errors have their own hints, and a right name has none
+SET flex_api.unrepresentable = 'replce';
+SET flex_api.timeout = 'never';
 -- Callbacks: a name alone, of a function that takes the row
 CREATE FUNCTION first_hour_two(flex_outbox, integer) RETURNS void LANGUAGE sql AS '';
 CREATE FUNCTION first_hour_two(jsonb) RETURNS void LANGUAGE sql AS '';
+CREATE FUNCTION first_hour_four(flex_outbox) RETURNS void LANGUAGE sql AS '';
 CREATE FUNCTION "first_hour(odd)"(flex_outbox) RETURNS void LANGUAGE sql AS '';
 SELECT pg_temp.refused('''flex_flow_fetch'', ''{"sid": "FO00000000000000000000000000000000"}'', on_success => ' || quote_literal(name) || ', run_at => ''9999-01-01''')
-FROM unnest(ARRAY['first_hour_two(flex_outbox)', 'first_hour_two', 'public.first_hour_two', 'first_hour_three', 'nowhere.first_hour', '"first_hour(odd)"']) AS name;
-DROP FUNCTION first_hour_two(flex_outbox, integer), first_hour_two(jsonb), "first_hour(odd)"(flex_outbox);
+FROM unnest(ARRAY['first_hour_two(flex_outbox)', 'first_hour_two', 'public.first_hour_two', 'first_hour_hello', 'nowhere.first_hour', '"first_hour(odd)"', 'first_hour_fuor', 'f(flex_oubox)']) AS name;
+DROP FUNCTION first_hour_two(flex_outbox, integer), first_hour_two(jsonb), first_hour_four, "first_hour(odd)"(flex_outbox);
 
 -- What cannot be meant is refused, and nothing is sent
 CALL pg_temp.forget();

@@ -36,6 +36,10 @@ LOAD 'flex_api';
 SHOW flex_api.base_url;
 SHOW flex_api.timeout;
 SHOW flex_api.nonsense;
+-- with the name that was probably meant
+\connect -
+SET flex_api.acount_sid = 'AC00000000000000000000000000000000';
+LOAD 'flex_api';
 
 SET client_min_messages = warning;
 DROP EXTENSION flex_api CASCADE;

@@ -1,0 +1,11 @@
+/*
+ * setting_names.h
+ *		The setting that was probably meant by a name that none has.
+ */
+#ifndef FLEX_SETTING_NAMES_H
+#define FLEX_SETTING_NAMES_H
+
+extern char *flex_setting_closest(const char *name);
+extern void flex_settings_reserve_prefix(void);
+
+#endif /* FLEX_SETTING_NAMES_H */
