@@ -198,7 +198,7 @@ AS 'MODULE_PATHNAME', 'flex_api_outbox_retry'
 LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT;
 
 COMMENT ON FUNCTION flex_outbox_retry(bigint) IS
-'Makes a failed, uncertain or cancelled request pending again, with all its attempts before it.
+'Makes a failed, uncertain or cancelled request pending again, with all its attempts before it; one that is pending is due now.
 An uncertain request may have been carried out: look before.
 id: number of a request that the current role has enqueued; a superuser may retry anybody''s.
 Errors: P0002 for an id that is not there, 55000 for a request in another state.

@@ -514,6 +514,13 @@ configuration between its two requests, the service refuses the second one with 
 it has no condition that could be sent along. Twilio then asks to call again (twilio.com/docs/api/errors/45102).
 Call it in FROM: SELECT (flex_configuration_merge(...)).* calls it once a column.';
 
+COMMENT ON FUNCTION flex_outbox_retry(bigint) IS
+'Makes a failed, uncertain or cancelled request pending again, with all its attempts before it; one that is pending is due now.
+An uncertain request may have been carried out: look before.
+id: number of a request that the current role has enqueued; a superuser may retry anybody''s.
+Errors: P0002 for an id that is not there, 55000 for a request in another state.
+Of a request that has succeeded, it repeats the callback, if that failed.';
+
 CREATE FUNCTION flex_outbox_sender(
 	OUT worker_pid integer,
 	OUT worker_since timestamptz,

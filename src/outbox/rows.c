@@ -96,8 +96,10 @@ static Statement lock_request = {
 	.result_count = lengthof(locked_columns),
 };
 
+/* One that waits keeps its place if it is due already. */
 static Statement retry_request = {
-	.sql = "UPDATE $t.flex_outbox SET state = 'pending', attempts = 0, run_at = clock_timestamp(), "
+	.sql = "UPDATE $t.flex_outbox SET state = 'pending', attempts = 0, "
+		   "run_at = CASE state WHEN 'pending' THEN LEAST(run_at, clock_timestamp()) ELSE clock_timestamp() END, "
 		   "finished_at = NULL, callback_at = NULL, callback_error = NULL, callback_attempts = 0 WHERE id = $1",
 	.types = {INT8OID},
 };
@@ -115,7 +117,7 @@ static Statement cancel_request = {
 };
 
 /*
- * Make a request pending again, or cancel it; role InvalidOid for anybody's.
+ * Make a request pending again, and due, or cancel it; role InvalidOid for anybody's.
  * Returns NULL, or a sentence that says why not, or "" when there is no such
  * request of the role's.  *to_send is set to the operation, in the current
  * context, when the request is to be sent again, else to NULL.
@@ -138,7 +140,7 @@ flex_outbox_decide(int64 id, Oid role, const char *role_name, bool retry, char *
 	if (retry && strcmp(request.state, "succeeded") == 0 && flex_statement_execute(&retry_callback, values, NULL) > 0)
 		return NULL;
 	if (strcmp(request.state, "sending") == 0 || strcmp(request.state, "succeeded") == 0 ||
-		strcmp(request.state, retry ? "pending" : "cancelled") == 0)
+		(!retry && strcmp(request.state, "cancelled") == 0))
 		return psprintf("Its state is \"%s\".", request.state);
 	flex_statement_execute(retry ? &retry_request : &cancel_request, values, NULL);
 	if (retry)

@@ -77,6 +77,17 @@ SET flex_api.base_url = :'url';
 SELECT count(*) FROM pg_temp.sent();
 SELECT extra_desc FROM pg_settings WHERE name = 'flex_api.connect_timeout';
 
+-- A request that waits is due when it is retried, and keeps its place when it is due already
+SELECT flex_enqueue('flex_flow_fetch', '{"sid": "FO00000000000000000000000000000000"}', run_at => '9999-01-01') AS id \gset
+SELECT FROM flex_outbox_retry(:id);
+SELECT state, run_at <= clock_timestamp() AS due, run_at AS before FROM flex_outbox WHERE id = :id \gset
+SELECT FROM flex_outbox_retry(:id);
+SELECT :'state' AS state, :'due' AS due, run_at = :'before' AS as_before FROM flex_outbox WHERE id = :id;
+SELECT FROM flex_outbox_cancel(:id);
+SELECT FROM flex_outbox_retry(:id);
+SELECT run_at > :'before' AS at_the_end FROM flex_outbox WHERE id = :id;
+SELECT FROM flex_outbox_cancel(:id);
+
 -- Status is one row, whatever there is
 SELECT count(*) FROM flex_outbox_status;
 SELECT delivery, credentials, due, waiting, waiting_for, last_success, last_failure FROM flex_outbox_status;

@@ -86,7 +86,7 @@ SELECT count(*) FROM flex_outbox_holds;
 SELECT count(*) FROM flex_outbox_activity;
 RESET ROLE;
 
--- retry and cancel: NULL does nothing, states that do not allow it say so
+-- retry and cancel: NULL does nothing, states that do not allow it say so; what is pending stays so
 SELECT flex_outbox_cancel(NULL) IS NULL AS nothing, flex_outbox_retry(NULL) IS NULL AS nothing;
 SELECT replace(outcome, :'of_b', 'ID') FROM pg_temp.attempt(format('SELECT flex_outbox_cancel(%s)', :of_b)) AS outcome;
 SELECT flex_outbox_retry(:of_b);

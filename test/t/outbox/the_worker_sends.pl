@@ -62,6 +62,22 @@ is($session->value("SELECT state FROM flex_outbox_await($id)"), 'failed', 'a ref
 $session->value("SELECT flex_outbox_retry($id)");
 is($session->value("SELECT state FROM flex_outbox_await($id, '5 s')"), 'succeeded', 'retry() wakes the worker');
 
+# ... for one that waits, too: for its time, or for credentials that have come
+$id = $session->value("SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', run_at => clock_timestamp() + interval '1 day')");
+$session->value("SELECT flex_outbox_retry($id)");
+is($session->value("SELECT state FROM flex_outbox_await($id)"), 'succeeded', 'retry() of a request for tomorrow sends it now');
+$session->query("ALTER SYSTEM SET flex_api.account_sid = ''");
+$node->reload;
+ok(FlexApi::wait_until(sub { FlexApi::Session->new($node)->value('SHOW flex_api.account_sid') eq '' }), 'the credentials are gone');
+$id = $session->value($status);
+ok(FlexApi::wait_until(sub { ($session->value("SELECT error_message ~ 'without its account' FROM flex_outbox WHERE id = $id") // '') eq 't' }), 'a request waits for them')
+  or diag(explain($session->query("SELECT state, error_message FROM flex_outbox WHERE id = $id")->{rows}));
+$session->query('ALTER SYSTEM RESET flex_api.account_sid');
+$node->reload;
+ok(FlexApi::wait_until(sub { FlexApi::Session->new($node)->value('SHOW flex_api.account_sid') ne '' }), 'they have come');
+$session->value("SELECT flex_outbox_retry($id)");
+is($session->value("SELECT state FROM flex_outbox_await($id)"), 'succeeded', 'retry() sends it now');
+
 # A time to come
 $id = $session->value("SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', run_at => clock_timestamp() + interval '600 ms')");
 is($session->value("SELECT state FROM flex_outbox_await($id, '10 s')"), 'succeeded', 'a request for later is sent without being woken');
