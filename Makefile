@@ -9,6 +9,7 @@
 #   make generate                            facts, reference and tables, from documents and definitions
 #   make demo                                the main job, step by step
 #   make bench                               speed, beside a raw libcurl program
+#   make deb, make deb VERSION=17            Debian packages in dist/, of this release or of the one with that PostgreSQL
 #
 # PG_CONFIG chooses the PostgreSQL to build for.
 
@@ -48,7 +49,7 @@ PG_CFLAGS = $(WARNINGS) -fvisibility=hidden $(WERROR)
 PG_CONFIG ?= pg_config
 
 # These start where there may be no PostgreSQL yet: they install it, and work in a copy of the source.
-SANDBOXED = check test test-long test-on interop generate demo bench
+SANDBOXED = check test test-long test-on interop generate demo bench deb check-deb
 ifneq ($(filter-out $(SANDBOXED),$(or $(MAKECMDGOALS),all)),)
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 ifeq ($(PGXS),)
@@ -59,7 +60,7 @@ $(error libcurl 7.87 or later is not found: install pkg-config and libcurl's hea
 endif
 include $(PGXS)
 
-installcheck: simulator
+installcheck: $(if $(FLEX_SIMULATOR),,simulator)
 else
 # TEST="test/t/FOLDER/NAME.pl test/sql/NAME.sql ..." chooses.  PGXS has a recipe of this name, too.
 check:
@@ -106,5 +107,12 @@ demo:
 bench:
 	@test/tools/packages
 	@test/tools/sandbox test/bench/run
+
+# In FLEX_DIST, or dist/.
+deb:
+	@test/package/make-deb $(VERSION)
+
+check-deb:
+	@test/package/check-deb $(VERSION)
 
 .PHONY: simulator $(SANDBOXED)

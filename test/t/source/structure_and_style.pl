@@ -37,7 +37,7 @@ succeeds('includes lead to the own layer or down', 'test/tools/layers');
 # What stands at the top, besides what builds and pg_regress leave there.
 my %top = map { $_ => 1 } qw(.ci .clang-format .git .gitignore CHANGELOG.md CONTRIBUTING.md LICENSE META.json Makefile
   README.md SECURITY.md expected flex_api.control sql src test);
-my %left = map { $_ => 1 } glob('*.so *.bc results tmp_check regression.*');
+my %left = map { $_ => 1 } glob('*.so *.bc results dist tmp_check regression.*');
 opendir(my $directory, '.') or die "$source: $!";
 is(join(' ', sort grep { !/^\.\.?$/ && !$top{$_} && !$left{$_} } readdir $directory), '', 'nothing else stands at the top');
 closedir $directory;
