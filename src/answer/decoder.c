@@ -138,33 +138,49 @@ decode_jsonb(const Column *column, const JsonValue *value)
 	return flex_jsonb_write(value, column->name);
 }
 
+/* How a member is read into a column of a type. */
+static const struct
+{
+	Oid type;
+	Datum (*decode)(const Column *column, const JsonValue *value);
+} decoders[] = {
+	{TEXTOID, decode_text},   {BOOLOID, decode_boolean},  {INT4OID, decode_integer},
+	{INT8OID, decode_bigint}, {FLOAT8OID, decode_double}, {TIMESTAMPTZOID, decode_timestamptz},
+	{JSONBOID, decode_jsonb},
+};
+
+/* The place of a type in that table, or -1. */
+static int
+find_decoder(Oid type)
+{
+	for (size_t i = 0; i < lengthof(decoders); i++)
+	{
+		if (decoders[i].type == type)
+			return (int) i;
+	}
+	return -1;
+}
+
+/* True when a member can be read into a column of this type. */
+bool
+flex_decoder_has_type(Oid type)
+{
+	return find_decoder(type) >= 0;
+}
+
 /* Choose by a column's type how its member is read. */
 static void
 describe_column(Column *column, Form_pg_attribute attribute)
 {
-	static const struct
-	{
-		Oid type;
-		Datum (*decode)(const Column *column, const JsonValue *value);
-	} decoders[] = {
-		{TEXTOID, decode_text},   {BOOLOID, decode_boolean},  {INT4OID, decode_integer},
-		{INT8OID, decode_bigint}, {FLOAT8OID, decode_double}, {TIMESTAMPTZOID, decode_timestamptz},
-		{JSONBOID, decode_jsonb},
-	};
+	int which = find_decoder(attribute->atttypid);
 
 	if (attribute->attisdropped)
 		return;
-	for (size_t i = 0; i < lengthof(decoders); i++)
-	{
-		if (decoders[i].type == attribute->atttypid)
-		{
-			column->name = pstrdup(NameStr(attribute->attname));
-			column->name_length = strlen(column->name);
-			column->decode = decoders[i].decode;
-			return;
-		}
-	}
-	elog(ERROR, "column \"%s\" has a type that no answer has", NameStr(attribute->attname));
+	if (which < 0)
+		elog(ERROR, "column \"%s\" has a type that no answer has", NameStr(attribute->attname));
+	column->name = pstrdup(NameStr(attribute->attname));
+	column->name_length = strlen(column->name);
+	column->decode = decoders[which].decode;
 }
 
 /* Make a decoder for a row type, in the current context; desc must outlive it. */
@@ -261,15 +277,22 @@ read_body(const char *bytes, size_t length)
 	return root;
 }
 
-/* The row that an answer of a single object makes. */
-HeapTuple
-flex_decode_answer(RowDecoder *decoder, const char *bytes, size_t length)
+/* The columns of the row that an answer of a single object makes, in the current context. */
+void
+flex_decode_body(RowDecoder *decoder, const char *bytes, size_t length, Datum *values, bool *nulls)
 {
 	JsonScanner scanner;
 
 	(void) read_body(bytes, length);
 	flex_json_begin(&scanner, bytes, length);
-	(void) flex_decode_object(decoder, &scanner, decoder->values, decoder->nulls);
+	(void) flex_decode_object(decoder, &scanner, values, nulls);
+}
+
+/* The same as a row. */
+HeapTuple
+flex_decode_answer(RowDecoder *decoder, const char *bytes, size_t length)
+{
+	flex_decode_body(decoder, bytes, length, decoder->values, decoder->nulls);
 	return heap_form_tuple(decoder->desc, decoder->values, decoder->nulls);
 }
 

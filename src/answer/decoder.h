@@ -13,9 +13,11 @@
 /* How the members of an object become the columns of a row type. */
 typedef struct RowDecoder RowDecoder;
 
+extern bool flex_decoder_has_type(Oid type);
 extern RowDecoder *flex_decoder_create(TupleDesc desc);
 extern TupleDesc flex_decoder_desc(const RowDecoder *decoder);
 extern bool flex_decode_object(RowDecoder *decoder, JsonScanner *scanner, Datum *values, bool *nulls);
+extern void flex_decode_body(RowDecoder *decoder, const char *bytes, size_t length, Datum *values, bool *nulls);
 extern HeapTuple flex_decode_answer(RowDecoder *decoder, const char *bytes, size_t length);
 extern bool flex_decode_element(JsonScanner *scanner, Datum *value);
 extern Datum flex_decode_jsonb(const char *bytes, size_t length);

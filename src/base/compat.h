@@ -101,6 +101,42 @@
 	ExecInsertIndexTuples((info), (slot), (state), false, true, (conflict), (arbiters))
 #endif
 
+/* 16 tells in the plan whose rights count, 15 in the range table. */
+#if PG_VERSION_NUM >= 160000
+#define flex_scan_user(node) (((ForeignScan *) (node)->ss.ps.plan)->checkAsUser)
+#else
+#define flex_scan_user(node) (exec_rt_fetch(((Scan *) (node)->ss.ps.plan)->scanrelid, (node)->ss.ps.state)->checkAsUser)
+#endif
+
+/* 17 keeps the conditions of a path apart; 18 counts what is disabled. */
+#if PG_VERSION_NUM >= 180000
+#define flex_create_foreignscan_path(root, rel, rows, disabled, startup, total, outer, private)                        \
+	create_foreignscan_path((root), (rel), NULL, (rows), (disabled), (startup), (total), NIL, (outer), NULL, NIL,      \
+							(private))
+#elif PG_VERSION_NUM >= 170000
+#define flex_create_foreignscan_path(root, rel, rows, disabled, startup, total, outer, private)                        \
+	create_foreignscan_path((root), (rel), NULL, (rows), (startup), (total), NIL, (outer), NULL, NIL, (private))
+#else
+#define flex_create_foreignscan_path(root, rel, rows, disabled, startup, total, outer, private)                        \
+	create_foreignscan_path((root), (rel), NULL, (rows), (startup), (total), NIL, (outer), NULL, (private))
+#endif
+
+/* 17 looks at statistics for it. */
+#if PG_VERSION_NUM >= 170000
+#define flex_estimate_array_length(root, node) estimate_array_length((root), (node))
+#else
+#define flex_estimate_array_length(root, node) estimate_array_length(node)
+#endif
+
+/* 18 has files of its own for what EXPLAIN prints. */
+#if PG_VERSION_NUM >= 180000
+#define FLEX_EXPLAIN_FORMAT_H "commands/explain_format.h"
+#define FLEX_EXPLAIN_STATE_H "commands/explain_state.h"
+#else
+#define FLEX_EXPLAIN_FORMAT_H "commands/explain.h"
+#define FLEX_EXPLAIN_STATE_H "commands/explain.h"
+#endif
+
 /* 18 writes the attribute before the declaration. */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn pg_attribute_noreturn()

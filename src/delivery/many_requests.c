@@ -90,7 +90,8 @@ begin_element(Sending *sending)
 	element->context = context;
 	element->index = sending->begun;
 	element->request = sending->many->make(sending->many->state, element->index);
-	element->repeats = flex_repeats_begin();
+	element->repeats =
+		flex_repeats_begin(element->request->authorized ? sending->many->without_identity : sending->many->endpoint);
 	MemoryContextSwitchTo(before);
 	dlist_push_tail(&sending->elements, &element->node);
 	sending->begun++;

@@ -16,8 +16,6 @@
 #include "entry/list.h"
 #include "request/signature.h"
 
-#define MOST_ROWS_A_PAGE 1000
-
 PG_FUNCTION_INFO_V1(flex_api_list);
 
 /* The bound that an argument of max_rows sets, PG_INT64_MAX for NULL.  Raises 22023. */
@@ -45,7 +43,7 @@ describe_list(void *argument)
 static void
 store_rows(const ListCall *call, ReturnSetInfo *result)
 {
-	PagesOptions options = {.member = call->member, .most_rows = call->max_rows, .look_ahead = true};
+	PagesOptions options = {.member = call->member, .most_rows = call->max_rows, .look_ahead = LOOK_AHEAD_ALWAYS};
 	Pages *pages = flex_pages_begin(call->request, &options);
 	int natts = result->setDesc->natts;
 	Datum *values = palloc(sizeof(Datum) * natts);
@@ -94,21 +92,6 @@ flex_list_return(FunctionCallInfo fcinfo, int materialize_flags, ListPreparation
 	PG_RETURN_NULL();
 }
 
-/*
- * A page size for a caller who has given none: the fewest pages, and among
- * those the fewest rows that nobody asked for.
- */
-static int32
-best_page_size(int64 max_rows)
-{
-	int64 pages;
-
-	if (max_rows == 0 || max_rows > PG_INT32_MAX)
-		return MOST_ROWS_A_PAGE;
-	pages = (max_rows + MOST_ROWS_A_PAGE - 1) / MOST_ROWS_A_PAGE;
-	return (int32) ((max_rows + pages - 1) / pages);
-}
-
 /* What an operation's function was called with. */
 static ListCall
 prepare_operation(FunctionCallInfo fcinfo)
@@ -123,7 +106,7 @@ prepare_operation(FunctionCallInfo fcinfo)
 									   &values[flex_signature_position(signature, "max_rows", INT8OID)]);
 	page_size = &values[flex_signature_position(signature, "page_size", INT4OID)];
 	if (page_size->isnull)
-		*page_size = (NullableDatum){.value = Int32GetDatum(best_page_size(call.max_rows))};
+		*page_size = (NullableDatum){.value = Int32GetDatum(flex_pages_best_size(call.max_rows))};
 	call.request = flex_request_build(signature->operation, signature->parameters, signature->count, values);
 	return call;
 }

@@ -1,19 +1,26 @@
 /*
  * endpoint.c
- *		Where a request goes, and as whom, from the settings.
+ *		Where a request goes, and as whom: from the settings, or from a foreign server.
  *
- * An endpoint is made once per request, and nothing else in http/ asks the settings
- * for an address, a proxy, the file of authorities or a secret to send.  What another source
- * will give (a server and its user mappings) becomes an Endpoint, too, here.
+ * An endpoint is made once per request or scan, and nothing else in http/ asks for an
+ * address, a proxy, the file of authorities or a secret to send.
  *
- * Of the credentials, those of the settings go before the file's.
+ * Of the settings' credentials, those of the session go before the file's.  A server has
+ * those of its user mapping and no others; its account and its region are its own, too, and
+ * never the session's.  What a superuser alone can set (base_url, proxy, ca_file) is also
+ * what a server has that does not say otherwise.
  */
 #include "postgres.h"
 
 #include "common/base64.h"
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/syscache.h"
 
 #include "base/compat.h"
 #include "base/effective.h"
+#include "base/option_list.h"
 #include "base/url.h"
 #include "http/credentials_file.h"
 #include "http/endpoint.h"
@@ -40,9 +47,41 @@ edge_of_region(const char *region)
 	return NULL;
 }
 
+/* A base URL, which may have one slash at its end, as an origin. */
+static char *
+origin_of_url(const char *url)
+{
+	char *origin = pstrdup(url);
+
+	if (origin[strlen(origin) - 1] == '/')
+		origin[strlen(origin) - 1] = '\0';
+	return origin;
+}
+
+/*
+ * Scheme and host, with {service}, of a region and an edge, each of which may be empty.  Raises for a
+ * region whose edge is not known; where names what they were set by.
+ */
+static char *
+origin_of_region(const char *region, const char *edge, int code, const char *where)
+{
+	if (!flex_setting_is_set(edge) && !flex_setting_is_set(region))
+		return pstrdup("https://{service}." DOMAIN);
+	if (!flex_setting_is_set(region))
+		region = "us1";
+	if (!flex_setting_is_set(edge))
+		edge = edge_of_region(region);
+	if (edge == NULL)
+		ereport(ERROR, (errcode(code), errmsg("no edge is known for region \"%s\"", region),
+						errdetail("The regions that are known are au1, ie1 and us1."),
+						errhint("Set %sregion to one of them, or set %sedge, too.", where, where)));
+	return psprintf("https://{service}.%s.%s." DOMAIN, edge, region);
+}
+
 /*
  * Scheme, host, port and path that are put before the path of each request,
- * without a slash at the end, with {service} where a product's name goes.  Raises 55000 for a region whose edge is not known.
+ * without a slash at the end, with {service} where a product's name goes.  Raises 55000
+ * for a region whose edge is not known.
  */
 static char *
 origin_of_settings(void)
@@ -51,26 +90,8 @@ origin_of_settings(void)
 	const char *edge = flex_effective_string(&flex_settings.edge);
 
 	if (flex_setting_is_set(flex_settings.base_url))
-	{
-		char *origin = pstrdup(flex_settings.base_url);
-
-		/* The setting allows one slash at the end. */
-		if (origin[strlen(origin) - 1] == '/')
-			origin[strlen(origin) - 1] = '\0';
-		return origin;
-	}
-	if (!flex_setting_is_set(edge) && !flex_setting_is_set(region))
-		return pstrdup("https://{service}." DOMAIN);
-	if (!flex_setting_is_set(region))
-		region = "us1";
-	if (!flex_setting_is_set(edge))
-		edge = edge_of_region(region);
-	if (edge == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("no edge is known for region \"%s\"", region),
-						errdetail("The regions that are known are au1, ie1 and us1."),
-						errhint("Set flex_api.region to one of them, or set flex_api.edge, too.")));
-	return psprintf("https://{service}.%s.%s." DOMAIN, edge, region);
+		return origin_of_url(flex_settings.base_url);
+	return origin_of_region(region, edge, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "flex_api.");
 }
 
 /*
@@ -221,6 +242,38 @@ erase_secret(void *argument)
 }
 
 /*
+ * An endpoint in the current context, without credentials.  proxy and ca_file may be empty.
+ * Plain http is for this machine alone, and would show a proxy the credentials.
+ */
+static Endpoint *
+make_endpoint(char *origin, const char *proxy, const char *ca_file)
+{
+	Endpoint *endpoint = palloc0(sizeof(Endpoint));
+	bool uses_proxy = pg_strncasecmp(origin, "http://", 7) != 0 && flex_setting_is_set(proxy);
+
+	endpoint->erase = (MemoryContextCallback){.func = erase_secret, .arg = endpoint};
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &endpoint->erase);
+	endpoint->origin = origin;
+	endpoint->proxy = pstrdup(uses_proxy ? proxy : "");
+	if (flex_setting_is_set(ca_file))
+		endpoint->ca_file = pstrdup(ca_file);
+	endpoint->timeout = FLEX_AS_SETTINGS;
+	endpoint->max_retries = FLEX_AS_SETTINGS;
+	return endpoint;
+}
+
+/* Have requests made with a credential, which is erased. */
+static void
+set_credential(Endpoint *endpoint, Credential *credential)
+{
+	endpoint->authorization = basic_authorization(credential);
+	endpoint->made_as = describe_credential(credential);
+	if (credential->account[0] != '\0')
+		endpoint->account = credential->account;
+	flex_credential_erase(credential);
+}
+
+/*
  * The endpoint of a role's request, as the settings have it that count for a call of
  * the current role.  account NULL means the one that they name.  Raises 55000 when
  * they do not say enough, or contradict each other.
@@ -229,27 +282,92 @@ Endpoint *
 flex_endpoint_of_settings(Oid role, const char *account, bool with_authorization)
 {
 	const char *wanted = account != NULL ? account : flex_effective_string(&flex_settings.account_sid);
-	Endpoint *endpoint = palloc0(sizeof(Endpoint));
-	bool uses_proxy;
+	Endpoint *endpoint = make_endpoint(origin_of_settings(), flex_settings.proxy, flex_settings.ca_file);
 
-	endpoint->erase = (MemoryContextCallback){.func = erase_secret, .arg = endpoint};
-	MemoryContextRegisterResetCallback(CurrentMemoryContext, &endpoint->erase);
-	endpoint->origin = origin_of_settings();
-	/* Plain http is for this machine alone, and would show a proxy the credentials. */
-	uses_proxy = pg_strncasecmp(endpoint->origin, "http://", 7) != 0 && flex_setting_is_set(flex_settings.proxy);
-	endpoint->proxy = pstrdup(uses_proxy ? flex_settings.proxy : "");
-	if (flex_setting_is_set(flex_settings.ca_file))
-		endpoint->ca_file = pstrdup(flex_settings.ca_file);
 	endpoint->account = pstrdup(wanted);
 	if (with_authorization)
 	{
 		Credential credential = find_credential(role, wanted);
 
-		endpoint->authorization = basic_authorization(&credential);
-		endpoint->made_as = describe_credential(&credential);
-		if (credential.account[0] != '\0')
-			endpoint->account = credential.account;
-		flex_credential_erase(&credential);
+		set_credential(endpoint, &credential);
 	}
+	return endpoint;
+}
+
+/* The origin of a server: what it says itself, or else the base URL of the settings. */
+static char *
+origin_of_server(const ForeignServer *server)
+{
+	const char *url = flex_option_find(server->options, "base_url");
+	const char *region = flex_option_find(server->options, "region");
+	const char *edge = flex_option_find(server->options, "edge");
+
+	if (url != NULL)
+		return origin_of_url(url);
+	if (region == NULL && edge == NULL && flex_setting_is_set(flex_settings.base_url))
+		return origin_of_url(flex_settings.base_url);
+	return origin_of_region(region, edge, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, "the server's options ");
+}
+
+/* Raise HV00N for a server or a mapping whose options do not make a credential. */
+pg_noreturn static void
+raise_incomplete(const ForeignServer *server, const char *missing, const char *hint)
+{
+	ereport(ERROR, (errcode(ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION),
+					errmsg("server \"%s\" has no %s", server->servername, missing), errhint("%s", hint)));
+}
+
+/* The role that a mapping was made for, which may be the one for all. */
+static const char *
+owner_of_mapping(const UserMapping *mapping)
+{
+	bool is_own = SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(mapping->userid),
+										ObjectIdGetDatum(mapping->serverid));
+
+	return is_own ? GetUserNameFromId(mapping->userid, false) : "public";
+}
+
+/* The credential of a user mapping; an API key goes before the auth token, as in the settings. */
+static Credential
+credential_of_mapping(const ForeignServer *server, const UserMapping *mapping)
+{
+	const char *key = flex_option_find(mapping->options, "api_key");
+	const char *token = flex_option_find(mapping->options, "auth_token");
+	const char *secret = key != NULL ? flex_option_find(mapping->options, "api_secret") : token;
+	const char *account = flex_option_find(server->options, "account_sid");
+	const char *whose = owner_of_mapping(mapping);
+
+	if (secret == NULL)
+		raise_incomplete(server, psprintf("credentials in the user mapping for \"%s\"", whose),
+						 "Give the user mapping the options api_key and api_secret, or auth_token.");
+	if (key == NULL && account == NULL)
+		raise_incomplete(server, "account", "Give the server the option account_sid, which an auth token needs.");
+	return (Credential){
+		.account = pstrdup(account != NULL ? account : ""),
+		.user = pstrdup(key != NULL ? key : account),
+		.secret = pstrdup(secret),
+		.source = psprintf("the user mapping for \"%s\" of server \"%s\"", whose, server->servername),
+	};
+}
+
+/*
+ * The endpoint of a foreign server for a role, by its user mapping or the one for PUBLIC.
+ * Raises 42704 when there is none, HV00N when the options do not say enough.
+ */
+Endpoint *
+flex_endpoint_of_server(Oid server_id, Oid role)
+{
+	ForeignServer *server = GetForeignServer(server_id);
+	UserMapping *mapping = GetUserMapping(role, server_id);
+	const char *proxy = flex_option_find(server->options, "proxy");
+	const char *ca_file = flex_option_find(server->options, "ca_file");
+	Credential credential = credential_of_mapping(server, mapping);
+	Endpoint *endpoint = make_endpoint(origin_of_server(server), proxy != NULL ? proxy : flex_settings.proxy,
+									   ca_file != NULL ? ca_file : flex_settings.ca_file);
+
+	endpoint->account = "";
+	endpoint->timeout = flex_option_integer(server->options, "timeout", GUC_UNIT_MS, FLEX_AS_SETTINGS);
+	endpoint->max_retries = flex_option_integer(server->options, "max_retries", 0, FLEX_AS_SETTINGS);
+	set_credential(endpoint, &credential);
 	return endpoint;
 }

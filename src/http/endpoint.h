@@ -5,6 +5,8 @@
 #ifndef FLEX_ENDPOINT_H
 #define FLEX_ENDPOINT_H
 
+#define FLEX_AS_SETTINGS (-1)
+
 /*
  * All that a request needs to know of the other side, from one source.  It lives in
  * the memory context that it was made in, whose end erases the secret.
@@ -17,10 +19,13 @@ typedef struct Endpoint
 	char *ca_file;       /* NULL: the authorities that libcurl was built to trust */
 	char *account;       /* "": not known */
 	char *made_as;       /* as whom, and where that is set: without a secret; NULL: the request brings its own */
+	int timeout;         /* milliseconds, of a request with its repeats; FLEX_AS_SETTINGS: flex_api.timeout */
+	int max_retries;     /* FLEX_AS_SETTINGS: flex_api.max_retries */
 	MemoryContextCallback erase;
 } Endpoint;
 
 extern char *flex_endpoint_origin(const Endpoint *endpoint, const char *service);
 extern Endpoint *flex_endpoint_of_settings(Oid role, const char *account, bool with_authorization);
+extern Endpoint *flex_endpoint_of_server(Oid server_id, Oid role);
 
 #endif /* FLEX_ENDPOINT_H */

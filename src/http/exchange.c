@@ -25,6 +25,7 @@ struct Exchange
 	Attempt *attempt; /* the current or the last one; NULL: wait for its repeat */
 	Outcome outcome;  /* of the last one, when it is over */
 	Repeats repeats;
+	Traffic *traffic; /* that it is counted in, or NULL */
 };
 
 /*
@@ -44,9 +45,48 @@ flex_exchange_begin(const HttpRequest *request, const Endpoint *endpoint)
 	exchange->endpoint =
 		endpoint != NULL ? endpoint : flex_endpoint_of_settings(GetUserId(), NULL, !request->authorized);
 	exchange->crowd = flex_crowd_create(CROWD_OF_ONE);
-	exchange->repeats = flex_repeats_begin();
+	exchange->repeats = flex_repeats_begin(exchange->endpoint);
 	exchange->attempt = flex_crowd_add(exchange->crowd, request, exchange->endpoint, exchange->repeats.deadline);
 	return exchange;
+}
+
+/* Count what was begun, and all of its repeats. */
+void
+flex_exchange_count(Exchange *exchange, Traffic *traffic)
+{
+	Assert(exchange->traffic == NULL);
+	exchange->traffic = traffic;
+	traffic->requests++;
+}
+
+/*
+ * True when the time of an exchange is over, and nobody has waited for it: what it came
+ * to is not known, and it may be begun anew.
+ */
+bool
+flex_exchange_is_stale(const Exchange *exchange)
+{
+	return flex_clock_ms() >= exchange->repeats.deadline;
+}
+
+/* Let go of an exchange before its context ends. */
+void
+flex_exchange_abandon(Exchange *exchange)
+{
+	if (exchange->attempt != NULL)
+		flex_attempt_end(exchange->attempt);
+}
+
+/* Send the request again. */
+static void
+send_again(Exchange *exchange)
+{
+	exchange->attempt =
+		flex_crowd_add(exchange->crowd, exchange->request, exchange->endpoint, exchange->repeats.deadline);
+	if (exchange->traffic == NULL)
+		return;
+	exchange->traffic->requests++;
+	exchange->traffic->repeats++;
 }
 
 /* Tell, in an error's context, what was under way: for a POST, also what that means. */
@@ -69,10 +109,12 @@ note_end(Exchange *exchange)
 	Repeats *repeats = &exchange->repeats;
 
 	if (exchange->attempt == NULL && flex_clock_ms() >= repeats->resume_at)
-		exchange->attempt = flex_crowd_add(exchange->crowd, exchange->request, exchange->endpoint, repeats->deadline);
+		send_again(exchange);
 	if (exchange->attempt == NULL || !flex_attempt_is_over(exchange->attempt))
 		return false;
 	exchange->outcome = flex_attempt_outcome(exchange->attempt, repeats->was_maybe_done, NULL);
+	if (exchange->traffic != NULL)
+		flex_traffic_add_end(exchange->traffic, &exchange->outcome);
 	if (!flex_repeats_plan(repeats, &exchange->outcome))
 		return true;
 	flex_attempt_end(exchange->attempt);

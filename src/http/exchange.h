@@ -5,7 +5,7 @@
 #ifndef FLEX_EXCHANGE_H
 #define FLEX_EXCHANGE_H
 
-#include "http/verdict.h"
+#include "http/traffic.h"
 
 /*
  * An exchange and its request live in the memory context that it was begun in:
@@ -14,6 +14,9 @@
 typedef struct Exchange Exchange;
 
 extern Exchange *flex_exchange_begin(const HttpRequest *request, const Endpoint *endpoint);
+extern void flex_exchange_count(Exchange *exchange, Traffic *traffic);
+extern void flex_exchange_abandon(Exchange *exchange);
+extern bool flex_exchange_is_stale(const Exchange *exchange);
 extern const Outcome *flex_exchange_advance(Exchange *exchange);
 extern pgsocket flex_exchange_descriptor(Exchange *exchange);
 extern const Outcome *flex_exchange_finish(Exchange *exchange);

@@ -22,6 +22,7 @@
 #include "http/transport.h"
 
 #define ROWS_BETWEEN_PUMPS 64 /* keeps the next page's bytes moving */
+#define MOST_ROWS_A_PAGE 1000 /* as the service has it */
 #define MOST_KEPT (1 << 17)   /* 4 MB; with pages of 1000 rows a list of 65 million */
 
 /* The addresses, their paths and queries, of the pages that have been read. */
@@ -54,7 +55,23 @@ struct Pages
 	int64 rows_left;   /* of it that are wanted */
 	int64 rows_before; /* of the pages before it */
 	Fetch *ahead;      /* the page after it, on its way; or NULL */
+	bool is_awaited;   /* ahead has been waited for */
 };
+
+/*
+ * A page size for so many rows: the fewest pages, and among those the fewest rows that
+ * nobody asked for.
+ */
+int
+flex_pages_best_size(int64 rows)
+{
+	int64 pages;
+
+	if (rows == 0 || rows > PG_INT32_MAX)
+		return MOST_ROWS_A_PAGE;
+	pages = (rows + MOST_ROWS_A_PAGE - 1) / MOST_ROWS_A_PAGE;
+	return (int) ((rows + pages - 1) / pages);
+}
 
 /* Forget what has been read. */
 static void
@@ -68,6 +85,7 @@ reset(Pages *pages)
 	pages->current = NULL;
 	pages->can_rewind = false;
 	pages->ahead = NULL;
+	pages->is_awaited = false;
 	pages->rows_left = 0;
 	pages->rows_before = 0;
 }
@@ -129,6 +147,15 @@ next_request(const Fetch *fetch, const ListPage *page)
 	return NULL;
 }
 
+/* Send a page's request. */
+static void
+begin_exchange(const Pages *pages, Fetch *fetch)
+{
+	fetch->exchange = flex_exchange_begin(fetch->request, pages->options.endpoint);
+	if (pages->options.traffic != NULL)
+		flex_exchange_count(fetch->exchange, pages->options.traffic);
+}
+
 /*
  * Ask for the page after the current one, or for the first.  Returns NULL when
  * there is none, or none that is wanted; raises 08P01 for one that was read before.
@@ -149,7 +176,7 @@ begin_fetch(Pages *pages)
 	if (fetch->request != NULL && !note_address(&pages->trail, fetch->request->target.data, fetch->request->target.len))
 		flex_error_answer("The list's pages lead back to one that was fetched before.");
 	if (fetch->request != NULL)
-		fetch->exchange = flex_exchange_begin(fetch->request, pages->options.endpoint);
+		begin_exchange(pages, fetch);
 	MemoryContextSwitchTo(before);
 	if (fetch->request != NULL)
 		return fetch;
@@ -166,6 +193,24 @@ describe_page(void *argument)
 	errcontext("Flex API request %s %s", pages->current->request->method, pages->current->request->path);
 }
 
+/* True when the page after the current one, which has been opened, is not to wait. */
+static bool
+is_looking_ahead(const Pages *pages)
+{
+	const PagesOptions *options = &pages->options;
+
+	switch (options->look_ahead)
+	{
+		case LOOK_AHEAD_NEVER:
+			break;
+		case LOOK_AHEAD_LATER:
+			return pages->rows_before > 0 && pages->rows_before + pages->page.count < options->expected_rows;
+		case LOOK_AHEAD_ALWAYS:
+			return true;
+	}
+	return false;
+}
+
 /* Read the page that has come, but for its rows, and ask for the one after it if that is not to wait. */
 static void
 open_page(Pages *pages, const Outcome *answer)
@@ -177,17 +222,36 @@ open_page(Pages *pages, const Outcome *answer)
 	note_own_address(&pages->trail, pages->current, &pages->page);
 	pages->rows = pages->page.rows;
 	pages->rows_left = Min(pages->page.count, pages->options.most_rows - pages->rows_before);
-	if (pages->options.look_ahead)
+	if (is_looking_ahead(pages))
 		pages->ahead = begin_fetch(pages);
 	error_context_stack = context.previous;
 }
 
-/* Ask for the next page, unless it is on its way; false when there is none. */
+/* Ask for a page anew whose time was over before anybody waited for it. */
+static void
+renew_if_stale(const Pages *pages, Fetch *fetch)
+{
+	MemoryContext before;
+
+	if (!flex_exchange_is_stale(fetch->exchange))
+		return;
+	before = MemoryContextSwitchTo(fetch->context);
+	flex_exchange_abandon(fetch->exchange);
+	begin_exchange(pages, fetch);
+	MemoryContextSwitchTo(before);
+}
+
+/* Ask for the next page, unless it is on its way; false when there is none.  From now on it is waited for. */
 static bool
 ask_for_page(Pages *pages)
 {
-	if (pages->ahead == NULL && (pages->current == NULL || !pages->options.look_ahead))
-		pages->ahead = begin_fetch(pages);
+	bool was_asked_for = pages->current != NULL && is_looking_ahead(pages);
+
+	if (pages->ahead == NULL)
+		pages->ahead = was_asked_for ? NULL : begin_fetch(pages);
+	else if (!pages->is_awaited)
+		renew_if_stale(pages, pages->ahead);
+	pages->is_awaited = true;
 	return pages->ahead != NULL;
 }
 
@@ -211,6 +275,7 @@ turn_page(Pages *pages)
 	pages->current = next;
 	pages->can_rewind = false;
 	pages->ahead = NULL;
+	pages->is_awaited = false;
 	before = MemoryContextSwitchTo(next->context);
 	open_page(pages, flex_exchange_finish(next->exchange));
 	MemoryContextSwitchTo(before);

@@ -6,10 +6,12 @@
  * a scan that reads a little, begins again and is closed.
  *
  * Requests: none is sent before the first row is asked for, and none for rows
- * beyond most_rows.  With look_ahead a page is asked for when the one before it
+ * beyond most_rows.  With LOOK_AHEAD_ALWAYS a page is asked for when the one before it
  * has come, before its rows are made: the service and the wire work while we do.
  * That is for a caller who reads on at once, since flex_api.timeout runs meanwhile.
- * Without it, a page is asked for when its first row is.
+ * Without it, a page is asked for when its first row is.  With LOOK_AHEAD_LATER it begins
+ * with the second page, and ends with the rows that are expected: for a caller who may
+ * stop, or pause, early.  A page that came too late because of a pause is asked for anew.
  *
  * Waiting: flex_pages_next_row() waits for a page.  For a caller who waits for others as
  * well, flex_pages_advance() asks for it and does not wait, and flex_pages_descriptor()
@@ -29,19 +31,28 @@
 #define FLEX_PAGES_H
 
 #include "answer/decoder.h"
-#include "http/endpoint.h"
-#include "request/request.h"
+#include "http/traffic.h"
 
 typedef struct Pages Pages;
+
+typedef enum LookAhead
+{
+	LOOK_AHEAD_NEVER,
+	LOOK_AHEAD_LATER,
+	LOOK_AHEAD_ALWAYS
+} LookAhead;
 
 typedef struct PagesOptions
 {
 	const char *member; /* that has the rows, in UTF-8; NULL: each page tells */
 	int64 most_rows;    /* PG_INT64_MAX: all */
-	bool look_ahead;
+	LookAhead look_ahead;
+	int64 expected_rows;      /* of LOOK_AHEAD_LATER */
 	const Endpoint *endpoint; /* where it is read from; NULL: as the settings say */
+	Traffic *traffic;         /* that its requests are counted in, or NULL */
 } PagesOptions;
 
+extern int flex_pages_best_size(int64 rows);
 extern Pages *flex_pages_begin(const HttpRequest *first, const PagesOptions *options);
 extern bool flex_pages_next_row(Pages *pages, RowDecoder *decoder, Datum *values, bool *nulls);
 extern bool flex_pages_advance(Pages *pages);

@@ -13,13 +13,20 @@
 #include "base/effective.h"
 #include "http/repeats.h"
 
-/* For a request that is sent now, as the settings have it that count for a call of the current role. */
+/*
+ * For a request that is sent now, as its endpoint has it, or else the settings that count
+ * for a call of the current role.
+ */
 Repeats
-flex_repeats_begin(void)
+flex_repeats_begin(const Endpoint *endpoint)
 {
+	bool has_own_most = endpoint->max_retries != FLEX_AS_SETTINGS;
+	bool has_own_timeout = endpoint->timeout != FLEX_AS_SETTINGS;
+
 	return (Repeats){
-		.most = flex_effective_integer(&flex_settings.max_retries),
-		.deadline = flex_clock_ms() + flex_effective_integer(&flex_settings.timeout),
+		.most = has_own_most ? endpoint->max_retries : flex_effective_integer(&flex_settings.max_retries),
+		.deadline =
+			flex_clock_ms() + (has_own_timeout ? endpoint->timeout : flex_effective_integer(&flex_settings.timeout)),
 	};
 }
 

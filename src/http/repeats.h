@@ -17,7 +17,7 @@ typedef struct Repeats
 	bool was_maybe_done; /* by an earlier attempt */
 } Repeats;
 
-extern Repeats flex_repeats_begin(void);
+extern Repeats flex_repeats_begin(const Endpoint *endpoint);
 extern bool flex_repeats_plan(Repeats *repeats, const Outcome *outcome);
 
 #endif /* FLEX_REPEATS_H */

@@ -163,6 +163,15 @@ flex_sid_is_good(const char *text, const char *letters)
 		   strspn(text + 2, "0123456789abcdefABCDEF") == SID_LENGTH - 2;
 }
 
+/* True for a text that may stand in a path as this argument: what names something does so. */
+bool
+flex_argument_can_name(const Parameter *parameter, const char *text)
+{
+	const char *letters = parameter->rule->sid;
+
+	return (letters == NULL || flex_sid_is_good(text, letters)) && flex_url_part_is_good(text);
+}
+
 /* A SID of the kind that the rule wants. */
 static void
 check_sid(const Parameter *parameter, const char *text)

@@ -26,6 +26,7 @@ extern void
 flex_parameter_describe(Parameter *parameter, const Operation *operation, const char *name, Oid type, bool required);
 extern int flex_argument_texts(const Parameter *parameter, const NullableDatum *value, char ***texts);
 extern char *flex_argument_json(Jsonb *json);
+extern bool flex_argument_can_name(const Parameter *parameter, const char *text);
 extern bool flex_sid_is_good(const char *text, const char *letters);
 extern bool flex_header_value_is_good(const char *text);
 pg_noreturn extern void flex_argument_refuse_null(const char *function, const char *name);

@@ -52,7 +52,7 @@ signature_of(text *name)
 PGDLLEXPORT Datum
 scan_begin(PG_FUNCTION_ARGS)
 {
-	PagesOptions options = {.most_rows = PG_GETARG_INT64(2), .look_ahead = PG_GETARG_BOOL(3)};
+	PagesOptions options = {.most_rows = PG_GETARG_INT64(2), .look_ahead = PG_GETARG_BOOL(3) ? LOOK_AHEAD_ALWAYS : LOOK_AHEAD_NEVER};
 	MemoryContext context = AllocSetContextCreate(CurTransactionContext, "scan", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext before = MemoryContextSwitchTo(context);
 	NullableDatum *values;

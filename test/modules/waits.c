@@ -238,7 +238,7 @@ waits_lists(PG_FUNCTION_ARGS)
 	for (int i = 0; i < count; i++)
 	{
 		PagesOptions options = {
-			.most_rows = PG_INT64_MAX, .look_ahead = PG_GETARG_BOOL(2), .endpoint = endpoint_at(origins[i])};
+			.most_rows = PG_INT64_MAX, .look_ahead = PG_GETARG_BOOL(2) ? LOOK_AHEAD_ALWAYS : LOOK_AHEAD_NEVER, .endpoint = endpoint_at(origins[i])};
 
 		lists[i] = flex_pages_begin(flex_request_plain("GET", paths[i]), &options);
 	}
