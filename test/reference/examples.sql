@@ -333,6 +333,17 @@ SELECT flex_insights_question_delete(:'question');
 -- -- flex_insights_category_delete
 SELECT flex_insights_category_delete(:'category');
 
+-- == Foreign tables
+-- The resources as foreign tables: see [using them](USING.md#foreign-tables). A user mapping can be set with its secret as a bind
+-- parameter.
+
+-- -- before
+CREATE SERVER twilio FOREIGN DATA WRAPPER flex_api OPTIONS (account_sid 'ACaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa');
+
+-- -- flex_user_mapping_set
+PREPARE set_mapping (jsonb) AS SELECT flex_user_mapping_set('twilio', 'public', $1);
+EXECUTE set_mapping ('{"api_key": "SKaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "api_secret": "made up"}');
+
 -- == Webhooks
 -- Whether what has come in is Twilio's. The database receives nothing itself: a web server, or PostgREST, asks these.
 -- The URL is the one that Twilio was given; behind a proxy that changes scheme or host it has to be put together again.

@@ -75,6 +75,10 @@ SELECT line FROM (
 	FROM pg_depend AS d JOIN member AS m ON m.classid = d.classid AND m.objid = d.objid
 	GROUP BY d.classid, d.objid, d.objsubid, d.refclassid, d.refobjid, d.refobjsubid, d.deptype
 	UNION ALL
+	SELECT format('foreign-data wrapper %s: %s, %s, options %s, rights %s, %s', w.fdwname, w.fdwhandler::regprocedure,
+		w.fdwvalidator::regprocedure, w.fdwoptions, w.fdwacl, obj_description(w.oid, 'pg_foreign_data_wrapper'))
+	FROM pg_foreign_data_wrapper AS w JOIN member AS m ON m.classid = 'pg_foreign_data_wrapper'::regclass AND m.objid = w.oid
+	UNION ALL
 	SELECT format('dumped %s: %s', configured::regclass, condition)
 	FROM pg_extension AS e, unnest(e.extconfig, e.extcondition) AS u (configured, condition) WHERE e.extname = 'flex_api'
 	UNION ALL

@@ -132,7 +132,7 @@ sub try_routine
 	my $row = '(SELECT ' . join(', ', map { "$nulls[$_] AS a" . ($_ + 1) } 0 .. $#nulls) . ' OFFSET 0) AS r';
 	my @calls = $kind eq 'p' ? "CALL $name(" . join(', ', @nulls) . ')'
 	  : $result eq 'trigger' ? ("SELECT $name()", "CREATE TEMP TABLE t (); CREATE TRIGGER t AFTER INSERT ON t EXECUTE FUNCTION $name()")
-	  : ("SELECT $name($arguments) FROM $row", "SELECT FROM $row, $name($arguments)");
+	  : ("SELECT $name($arguments) FROM $row", $result eq 'fdw_handler' ? () : "SELECT FROM $row, $name($arguments)");
 
 	return () if $ROUTINES{$name};
 	return (privileges_beyond($advice, 'has_function_privilege', $member->{oid}, '', 'EXECUTE', 'EXECUTE WITH GRANT OPTION'),
@@ -194,14 +194,25 @@ sub try_type
 		: must_refuse("REVOKE USAGE FROM PUBLIC, or add $name to %TYPES", @uses));
 }
 
+sub try_wrapper
+{
+	my ($member) = @_;
+	my $name = $member->{identity};
+
+	return (privileges_beyond('REVOKE it', 'has_foreign_data_wrapper_privilege', $name, '', 'USAGE', 'USAGE WITH GRANT OPTION'),
+		must_refuse('REVOKE USAGE FROM PUBLIC', "CREATE SERVER s FOREIGN DATA WRAPPER $name"),
+		must_refuse('its owner is not the one who created the extension', "ALTER FOREIGN DATA WRAPPER $name NO VALIDATOR",
+			"ALTER FOREIGN DATA WRAPPER $name OPTIONS (x 'y')"));
+}
+
 # How a member is tried, by its catalog.
-my %ATTEMPTS = (pg_proc => \&try_routine, pg_class => \&try_relation, pg_type => \&try_type);
+my %ATTEMPTS = (pg_proc => \&try_routine, pg_class => \&try_relation, pg_type => \&try_type, pg_foreign_data_wrapper => \&try_wrapper);
 
 # A member of any kind belongs to its owner.
 sub try_ownership
 {
 	my ($member) = @_;
-	my $what = ($member->{type} =~ s/composite //r) . " $member->{identity}";
+	my $what = ($member->{type} =~ s/composite //r =~ s/-/ /r) . " $member->{identity}";
 	my @complaints;
 
 	return () if $member->{type} eq 'type' && $member->{identity} =~ /\[\]$/;    # an array's comes and goes with its element's

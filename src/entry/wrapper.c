@@ -1,0 +1,51 @@
+/*
+ * wrapper.c
+ *		SQL entry points of the foreign-data wrapper: its handler and its validator.
+ */
+#include "postgres.h"
+
+#include "access/reloptions.h"
+#include "fmgr.h"
+#include "foreign/fdwapi.h"
+
+#include "base/compat.h"
+#include "foreign/explain.h"
+#include "foreign/import.h"
+#include "foreign/options.h"
+#include "foreign/plan.h"
+#include "foreign/scan.h"
+
+PG_FUNCTION_INFO_V1(flex_fdw_handler);
+PG_FUNCTION_INFO_V1(flex_fdw_validator);
+
+/* flex_fdw_handler() RETURNS fdw_handler */
+PGDLLEXPORT Datum
+flex_fdw_handler(PG_FUNCTION_ARGS)
+{
+	FdwRoutine *routine = makeNode(FdwRoutine);
+
+	routine->GetForeignRelSize = flex_plan_size;
+	routine->GetForeignPaths = flex_plan_paths;
+	routine->GetForeignPlan = flex_plan_scan;
+	routine->GetForeignRowMarkType = flex_plan_row_mark;
+	routine->BeginForeignScan = flex_scan_begin;
+	routine->IterateForeignScan = flex_scan_next;
+	routine->ReScanForeignScan = flex_scan_again;
+	routine->EndForeignScan = flex_scan_end;
+	routine->IsForeignPathAsyncCapable = flex_scan_is_async_capable;
+	routine->ForeignAsyncRequest = flex_scan_request;
+	routine->ForeignAsyncConfigureWait = flex_scan_configure_wait;
+	/* What can be done when a descriptor is ready is what is done at first. */
+	routine->ForeignAsyncNotify = flex_scan_request;
+	routine->ExplainForeignScan = flex_explain_scan;
+	routine->ImportForeignSchema = flex_import_schema;
+	PG_RETURN_POINTER(routine);
+}
+
+/* flex_fdw_validator(options text[], catalog oid) RETURNS void */
+PGDLLEXPORT Datum
+flex_fdw_validator(PG_FUNCTION_ARGS)
+{
+	flex_options_check(untransformRelOptions(PG_GETARG_DATUM(0)), PG_GETARG_OID(1));
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,213 @@
+/*
+ * conditions.c
+ *		Which conditions of a query are sent, and by which operation a table is read.
+ *
+ * What the service understands is equality with an argument of the operation.  All
+ * conditions are checked here as well, whatever was sent: the service may find a row by
+ * another of its names, and compare in another way than PostgreSQL does.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/restrictinfo.h"
+#include "utils/lsyscache.h"
+#include "utils/typcache.h"
+
+#include "base/compat.h"
+#include "foreign/conditions.h"
+
+/* The argument of an operation that a column is sent as, or NULL. */
+static const Parameter *
+parameter_of_column(const RemoteTable *table, ResourceOperation which, AttrNumber number)
+{
+	const Signature *operation = table->operations[which];
+	const RemoteColumn *column = &table->columns[number - 1];
+
+	for (int i = 0; operation != NULL && i < operation->count; i++)
+	{
+		const Parameter *parameter = &operation->parameters[i];
+		bool is_element = parameter->type == TEXTARRAYOID && column->type == TEXTOID;
+
+		if (strcmp(parameter->name, column->name) != 0 || !flex_parameter_is_of_table(parameter))
+			continue;
+		if (parameter->type != column->type && !is_element)
+			return NULL;
+		/* What else is optional in a fetch is no filter: it says what the row is to be like. */
+		return parameter->place == PLACE_PATH || which == RESOURCE_LIST || column->is_argument ? parameter : NULL;
+	}
+	return NULL;
+}
+
+/* True for a column that some way of reading the table sends. */
+bool
+flex_column_is_sent(const RemoteTable *table, AttrNumber column)
+{
+	return parameter_of_column(table, RESOURCE_LIST, column) != NULL ||
+		   parameter_of_column(table, RESOURCE_FETCH, column) != NULL;
+}
+
+/* True for the equality of a type, under a collation in which equal texts are the same. */
+static bool
+is_plain_equality(Oid comparison, Oid type, Oid collation)
+{
+	TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_EQ_OPR);
+
+	return entry->eq_opr == comparison && (!OidIsValid(collation) || get_collation_isdeterministic(collation));
+}
+
+/* The number of a table's column that an expression is and that is sent, or InvalidAttrNumber. */
+static AttrNumber
+column_of(const RelOptInfo *rel, const RemoteTable *table, Node *node)
+{
+	Var *var = (Var *) node;
+
+	if (node == NULL || !IsA(node, Var) || var->varno != (int) rel->relid || var->varlevelsup != 0 ||
+		var->varattno <= 0)
+		return InvalidAttrNumber;
+	return flex_column_is_sent(table, var->varattno) ? var->varattno : InvalidAttrNumber;
+}
+
+/* True for an expression that has one value for the whole scan. */
+static bool
+is_fixed(PlannerInfo *root, const RelOptInfo *rel, Node *node)
+{
+	return !bms_is_member(rel->relid, pull_varnos(root, node)) && !contain_volatile_functions(node) &&
+		   !contain_subplans(node);
+}
+
+static RemoteCondition *
+make_condition(AttrNumber column, bool is_any, Expr *value)
+{
+	RemoteCondition *condition = palloc(sizeof(RemoteCondition));
+
+	*condition = (RemoteCondition){.column = column, .is_any = is_any, .value = value};
+	return condition;
+}
+
+/* column = value, or the other way round. */
+static RemoteCondition *
+condition_of_operator(PlannerInfo *root, const RelOptInfo *rel, const RemoteTable *table, const OpExpr *clause)
+{
+	for (int i = 0; i < 2 && list_length(clause->args) == 2; i++)
+	{
+		AttrNumber column = column_of(rel, table, list_nth(clause->args, i));
+		Expr *value = list_nth(clause->args, 1 - i);
+
+		if (column != InvalidAttrNumber && is_fixed(root, rel, (Node *) value) &&
+			is_plain_equality(clause->opno, table->columns[column - 1].type, clause->inputcollid))
+			return make_condition(column, false, value);
+	}
+	return NULL;
+}
+
+/* column = ANY (array) */
+static RemoteCondition *
+condition_of_any(PlannerInfo *root, const RelOptInfo *rel, const RemoteTable *table, const ScalarArrayOpExpr *clause)
+{
+	AttrNumber column = column_of(rel, table, linitial(clause->args));
+
+	if (column == InvalidAttrNumber || !clause->useOr || !is_fixed(root, rel, lsecond(clause->args)) ||
+		table->columns[column - 1].type != TEXTOID || !is_plain_equality(clause->opno, TEXTOID, clause->inputcollid))
+		return NULL;
+	return make_condition(column, true, lsecond(clause->args));
+}
+
+/* A column of type boolean, or NOT of one: so the planner writes that it is true or false. */
+static RemoteCondition *
+condition_of_boolean(const RelOptInfo *rel, const RemoteTable *table, Node *clause)
+{
+	bool is_negated = is_notclause(clause);
+	AttrNumber column = column_of(rel, table, is_negated ? (Node *) get_notclausearg((Expr *) clause) : clause);
+
+	if (column == InvalidAttrNumber || table->columns[column - 1].type != BOOLOID)
+		return NULL;
+	return make_condition(column, false, (Expr *) makeBoolConst(!is_negated, false));
+}
+
+/* What a condition of a query says that could be sent, or NULL. */
+RemoteCondition *
+flex_condition_of_clause(PlannerInfo *root, RelOptInfo *rel, const RemoteTable *table, RestrictInfo *rinfo)
+{
+	Node *clause = (Node *) rinfo->clause;
+
+	/* Not before one that a view or a policy wants to come first. */
+	if (rinfo->pseudoconstant || !restriction_is_securely_promotable(rinfo, rel))
+		return NULL;
+	if (IsA(clause, OpExpr))
+		return condition_of_operator(root, rel, table, (OpExpr *) clause);
+	if (IsA(clause, ScalarArrayOpExpr))
+		return condition_of_any(root, rel, table, (ScalarArrayOpExpr *) clause);
+	return condition_of_boolean(rel, table, clause);
+}
+
+/* The conditions among these that could be sent: a list of RemoteCondition *. */
+List *
+flex_conditions_of_clauses(PlannerInfo *root, RelOptInfo *rel, const RemoteTable *table, List *rinfos)
+{
+	List *conditions = NIL;
+	ListCell *cell;
+
+	foreach (cell, rinfos)
+	{
+		RemoteCondition *condition = flex_condition_of_clause(root, rel, table, lfirst_node(RestrictInfo, cell));
+
+		if (condition != NULL)
+			conditions = lappend(conditions, condition);
+	}
+	return conditions;
+}
+
+/* The condition on a column: an equality, or where there is none and it may be, one with ANY. */
+static RemoteCondition *
+find_condition(const List *conditions, AttrNumber column, bool may_be_any)
+{
+	RemoteCondition *any = NULL;
+	ListCell *cell;
+
+	foreach (cell, conditions)
+	{
+		RemoteCondition *condition = lfirst(cell);
+
+		if (condition->column != column)
+			continue;
+		if (!condition->is_any)
+			return condition;
+		any = condition;
+	}
+	return may_be_any ? any : NULL;
+}
+
+/* How a table is read by an operation with these conditions; false: it has no such operation. */
+bool
+flex_access_find(const RemoteTable *table, ResourceOperation operation, List *conditions, Access *access)
+{
+	const Signature *signature = table->operations[operation];
+
+	*access = (Access){.operation = operation};
+	if (signature == NULL)
+		return false;
+	for (int i = 0; i < signature->count; i++)
+	{
+		const Parameter *parameter = &signature->parameters[i];
+		AttrNumber column = flex_remote_table_column(table, parameter->name);
+		bool is_sent = column != InvalidAttrNumber && parameter_of_column(table, operation, column) == parameter;
+		bool is_key = operation == RESOURCE_FETCH && table->resource->key != NULL &&
+					  strcmp(parameter->name, table->resource->key) == 0;
+		RemoteCondition *condition = is_sent ? find_condition(conditions, column, is_key) : NULL;
+
+		if (condition == NULL && parameter->required)
+			access->missing = parameter->name;
+		if (condition == NULL)
+			continue;
+		access->conditions = lappend(access->conditions, condition);
+		if (condition->is_any)
+			access->keys = condition;
+	}
+	return true;
+}

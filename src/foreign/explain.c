@@ -1,0 +1,67 @@
+/*
+ * explain.c
+ *		What EXPLAIN tells of a scan of a foreign table.
+ *
+ * The path is the operation's, with {Word}s: values stand in the conditions, as in those
+ * that PostgreSQL shows itself.  Nothing of an endpoint is shown, and no secret is known here.
+ */
+#include "postgres.h"
+
+#include "base/compat.h"
+
+#include FLEX_EXPLAIN_STATE_H
+#include FLEX_EXPLAIN_FORMAT_H
+#include "commands/explain.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+
+#include "foreign/explain.h"
+#include "foreign/scan.h"
+
+/* The conditions that are sent, as SQL. */
+static List *
+conditions_as_text(ForeignScanState *node, const ScanReport *report, ExplainState *explain)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	List *context = set_deparse_context_plan(explain->deparse_cxt, &plan->scan.plan, NIL);
+	List *texts = NIL;
+	ListCell *expression;
+	ListCell *column;
+
+	forboth(expression, plan->fdw_exprs, column, report->plan.columns)
+	{
+		const char *name = NameStr(TupleDescAttr(report->table->desc, lfirst_int(column) - 1)->attname);
+		bool is_any = list_length(texts) == report->plan.keys;
+		char *value = deparse_expression(lfirst(expression), context, false, false);
+
+		texts = lappend(texts, psprintf(is_any ? "%s = ANY (%s)" : "%s = %s", quote_identifier(name), value));
+	}
+	return texts;
+}
+
+/* Tell what a scan asks the service for and, when it has been executed, what that was on the wire. */
+void
+flex_explain_scan(ForeignScanState *node, ExplainState *explain)
+{
+	ScanReport report = flex_scan_report(node);
+	const Operation *operation = report.table->operations[report.plan.operation]->operation;
+
+	ExplainPropertyText("Flex Operation", operation->name, explain);
+	ExplainPropertyText("Flex Request", psprintf("%s %s", operation->method, operation->path), explain);
+	if (report.plan.columns != NIL)
+		ExplainPropertyList("Flex Conditions", conditions_as_text(node, &report, explain), explain);
+	if (report.plan.operation == RESOURCE_LIST)
+		ExplainPropertyInteger("Flex Page Size", NULL, report.plan.page_size, explain);
+	if (report.plan.keys >= 0)
+		ExplainPropertyInteger("Flex Concurrency", NULL, report.table->concurrency, explain);
+	if (!explain->analyze)
+		return;
+	ExplainPropertyInteger("Flex Requests", NULL, report.traffic.requests, explain);
+	ExplainPropertyInteger("Flex Repeats", NULL, report.traffic.repeats, explain);
+	ExplainPropertyInteger("Flex Bytes Sent", NULL, report.traffic.bytes_sent, explain);
+	ExplainPropertyInteger("Flex Bytes Received", NULL, report.traffic.bytes_received, explain);
+	if (explain->timing)
+		ExplainPropertyInteger("Flex Request Time", "ms", report.traffic.elapsed_ms, explain);
+}

@@ -1,0 +1,14 @@
+/*
+ * explain.h
+ *		What EXPLAIN tells of a scan of a foreign table.
+ */
+#ifndef FLEX_EXPLAIN_H
+#define FLEX_EXPLAIN_H
+
+#include "nodes/execnodes.h"
+
+struct ExplainState;
+
+extern void flex_explain_scan(ForeignScanState *node, struct ExplainState *explain);
+
+#endif /* FLEX_EXPLAIN_H */

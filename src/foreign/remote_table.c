@@ -1,0 +1,228 @@
+/*
+ * remote_table.c
+ *		A foreign table: its resource, the operations on it, its columns.
+ *
+ * Columns follow from the definitions of the operations' functions: those of the row
+ * that they return, in its order, and then the arguments that no column has.  A table
+ * may have fewer, and others: one that is neither takes the member of its name, if the
+ * service has come to send such a one, and else reads as NULL.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "foreign/foreign.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "base/option_list.h"
+#include "base/settings.h"
+#include "foreign/remote_table.h"
+#include "outbox/access.h"
+
+#define DEFAULT_ROWS 1000 /* as the list functions have */
+
+/* The signatures of a resource's operations, in the current context. */
+static void
+find_operations(const Resource *resource, Signature *operations[RESOURCE_OPERATIONS])
+{
+	Oid schema = flex_outbox_schema(false);
+
+	for (int i = 0; i < RESOURCE_OPERATIONS; i++)
+	{
+		const Operation *operation = flex_resource_operation(resource, i);
+
+		operations[i] = operation != NULL ? flex_signature_of_operation(operation, schema) : NULL;
+		if (operation != NULL && operations[i] == NULL)
+			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function %s is missing", operation->name),
+							errhint("Run ALTER EXTENSION flex_api UPDATE.")));
+	}
+}
+
+/* True for an argument that can be a column: the iterators' own cannot, and no secret stands in a table. */
+bool
+flex_parameter_is_of_table(const Parameter *parameter)
+{
+	return parameter->place != PLACE_NOWHERE && !parameter->rule->secret && strcmp(parameter->name, "page_size") != 0;
+}
+
+static const ResourceColumn *
+find_column(const List *columns, const char *name)
+{
+	ListCell *cell;
+
+	foreach (cell, columns)
+	{
+		const ResourceColumn *column = lfirst(cell);
+
+		if (strcmp(column->name, name) == 0)
+			return column;
+	}
+	return NULL;
+}
+
+/* The list with one more. */
+static List *
+add_column(List *columns, const char *name, Oid type, bool is_argument)
+{
+	ResourceColumn *column = palloc(sizeof(ResourceColumn));
+
+	*column = (ResourceColumn){.name = name, .type = type, .is_argument = is_argument};
+	return lappend(columns, column);
+}
+
+/* The columns of a resource with these operations. */
+static List *
+columns_of_operations(Signature *const operations[RESOURCE_OPERATIONS])
+{
+	/* An argument that several have is as the one has it that writes it. */
+	static const ResourceOperation order[] = {RESOURCE_CREATE, RESOURCE_UPDATE, RESOURCE_LIST, RESOURCE_FETCH,
+											  RESOURCE_DELETE};
+	TupleDesc row = NULL;
+	List *columns = NIL;
+
+	for (int i = 0; i < RESOURCE_OPERATIONS && row == NULL; i++)
+	{
+		if (operations[i] != NULL && i != RESOURCE_DELETE)
+			row = flex_decoder_desc(flex_signature_decoder(operations[i]));
+	}
+	Assert(row != NULL);
+	for (int i = 0; i < row->natts; i++)
+		columns = add_column(columns, NameStr(TupleDescAttr(row, i)->attname), TupleDescAttr(row, i)->atttypid, false);
+	for (size_t i = 0; i < lengthof(order); i++)
+	{
+		const Signature *operation = operations[order[i]];
+
+		for (int j = 0; operation != NULL && j < operation->count; j++)
+		{
+			const Parameter *parameter = &operation->parameters[j];
+
+			if (flex_parameter_is_of_table(parameter) && find_column(columns, parameter->name) == NULL)
+				columns = add_column(columns, parameter->name, parameter->type, true);
+		}
+	}
+	return columns;
+}
+
+/* The columns that a table of a resource has when it is imported: a list of ResourceColumn. */
+List *
+flex_resource_columns(const Resource *resource)
+{
+	Signature *operations[RESOURCE_OPERATIONS];
+
+	find_operations(resource, operations);
+	return columns_of_operations(operations);
+}
+
+/* The name that a column has in the service. */
+static const char *
+remote_name(Oid relation, AttrNumber number, const char *name)
+{
+	const char *option = flex_option_find(GetForeignColumnOptions(relation, number), "column_name");
+
+	return option != NULL ? option : pstrdup(name);
+}
+
+/* Describe a column; raises HV004 for one of a type that no member is read into. */
+static RemoteColumn
+describe_column(Oid relation, Form_pg_attribute attribute, const List *known)
+{
+	RemoteColumn column = {.type = attribute->atttypid};
+	const ResourceColumn *resource_column;
+
+	if (attribute->attisdropped)
+		return column;
+	column.name = remote_name(relation, attribute->attnum, NameStr(attribute->attname));
+	resource_column = find_column(known, column.name);
+	column.is_argument = resource_column != NULL && resource_column->is_argument;
+	if (!column.is_argument && !flex_decoder_has_type(column.type))
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
+				 errmsg("column \"%s\" of foreign table \"%s\" has type %s, which no member of an answer has",
+						NameStr(attribute->attname), get_rel_name(relation), format_type_be(column.type)),
+				 resource_column != NULL ? errhint("Give it the type %s.", format_type_be(resource_column->type))
+										 : errhint("The types are text, boolean, integer, bigint, double precision, "
+												   "timestamp with time zone and jsonb.")));
+	return column;
+}
+
+/* The resource of a table, which an option tells, or else its name. */
+static const Resource *
+resource_of_table(const ForeignTable *table)
+{
+	const char *name = flex_option_find(table->options, "resource");
+	const Resource *resource;
+
+	if (name == NULL)
+		name = get_rel_name(table->relid);
+	resource = flex_resource_find(name);
+	if (resource == NULL)
+		ereport(ERROR, (errcode(ERRCODE_FDW_TABLE_NOT_FOUND), errmsg("the Flex API has no resource \"%s\"", name),
+						errhint("Give the foreign table the option resource.")));
+	return resource;
+}
+
+/* Describe a foreign table, which the caller has locked, in the current context. */
+RemoteTable *
+flex_remote_table_open(Oid relation_id)
+{
+	RemoteTable *table = palloc0(sizeof(RemoteTable));
+	ForeignTable *foreign = GetForeignTable(relation_id);
+	ForeignServer *server = GetForeignServer(foreign->serverid);
+	Relation relation = table_open(relation_id, NoLock);
+	int page_size = flex_option_integer(server->options, "page_size", 0, 0);
+	int concurrency = flex_option_integer(server->options, "concurrency", 0, flex_settings.concurrency);
+	List *known;
+
+	table->relation = relation_id;
+	table->server = foreign->serverid;
+	table->resource = resource_of_table(foreign);
+	table->page_size = flex_option_integer(foreign->options, "page_size", 0, page_size);
+	table->concurrency = flex_option_integer(foreign->options, "concurrency", 0, concurrency);
+	table->rows = flex_option_number(foreign->options, "rows", DEFAULT_ROWS);
+	table->desc = CreateTupleDescCopy(RelationGetDescr(relation));
+	table_close(relation, NoLock);
+	find_operations(table->resource, table->operations);
+	known = columns_of_operations(table->operations);
+	table->columns = palloc0(sizeof(RemoteColumn) * Max(table->desc->natts, 1));
+	for (int i = 0; i < table->desc->natts; i++)
+		table->columns[i] = describe_column(relation_id, TupleDescAttr(table->desc, i), known);
+	if (table->operations[RESOURCE_LIST] == NULL && table->resource->key == NULL)
+		table->rows = 1;
+	return table;
+}
+
+/* The number of the column that has a member's or an argument's name; InvalidAttrNumber: none has. */
+AttrNumber
+flex_remote_table_column(const RemoteTable *table, const char *name)
+{
+	for (int i = 0; i < table->desc->natts; i++)
+	{
+		if (table->columns[i].name != NULL && strcmp(table->columns[i].name, name) == 0)
+			return i + 1;
+	}
+	return InvalidAttrNumber;
+}
+
+/*
+ * A decoder, in the current context, of rows with the table's columns, of which those with
+ * these numbers are read and the others are NULL.
+ */
+RowDecoder *
+flex_remote_table_decoder(const RemoteTable *table, const Bitmapset *columns)
+{
+	TupleDesc desc = CreateTupleDescCopy(table->desc);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+
+		/* The decoder passes over a column that is dropped. */
+		if (table->columns[i].is_argument || !bms_is_member(i + 1, columns))
+			attribute->attisdropped = true;
+		if (table->columns[i].name != NULL)
+			namestrcpy(&attribute->attname, table->columns[i].name);
+	}
+	return flex_decoder_create(desc);
+}

@@ -1,0 +1,335 @@
+/*
+ * scan.c
+ *		A scan of a foreign table: rows as they come, from a list or from fetches.
+ *
+ * The first row asked for sends the first request.  A list is read page by page; no more
+ * than two pages are in memory.  Rows live in the memory of the executor's tuple.
+ *
+ * A rescan looks whether the values of the conditions are what they were: then it begins
+ * with what is there (the first page, or the few rows that were fetched by keys).
+ *
+ * Under Append several scans run side by side: there a scan that would have to wait says
+ * so, and gives a descriptor to wait for.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "executor/execAsync.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "base/compat.h"
+#include "base/effective.h"
+#include "foreign/lookups.h"
+#include "foreign/scan.h"
+#include "foreign/sent_values.h"
+#include "http/pages.h"
+
+#define MOST_KEPT_ROWS 100 /* of fetches, for a rescan */
+
+typedef struct TableScan
+{
+	RemoteTable *table;
+	ScanPlan plan;
+	RowDecoder *decoder;
+	Endpoint *endpoint;
+	Traffic traffic;
+	SentValues *values;
+
+	MemoryContext context; /* of what is read with these values */
+	bool is_begun;
+	bool is_to_rescan;
+	Pages *pages;     /* NULL: no list, or no row can be there */
+	Lookups *lookups; /* NULL: no fetches, likewise */
+	char **keys;      /* of the lookups, each once; NULL: there is one lookup, without keys */
+	List *kept;       /* HeapTuple, of the lookups */
+	bool is_keeping;
+	int next_kept; /* of them to be given again */
+	int64 rows;    /* given since it was begun */
+
+	bool is_waiting;    /* the last row that was asked for would have had to be waited for */
+	bool must_not_wait; /* asynchronous execution */
+} TableScan;
+
+/* Begin a scan: find out what it needs to know.  For an EXPLAIN that executes nothing, no credentials are looked for. */
+void
+flex_scan_begin(ForeignScanState *node, int eflags)
+{
+	const ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	TableScan *scan = palloc0(sizeof(TableScan));
+	Bitmapset *needed = NULL;
+	Oid user = flex_scan_user(node);
+	ListCell *cell;
+
+	node->fdw_state = scan;
+	scan->table = flex_remote_table_open(RelationGetRelid(node->ss.ss_currentRelation));
+	scan->plan = flex_scan_plan(plan);
+	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
+		return;
+	flex_effective_check_displaced();
+	flex_effective_check_known();
+	scan->endpoint = flex_endpoint_of_server(scan->table->server, OidIsValid(user) ? user : GetUserId());
+	foreach (cell, scan->plan.needed)
+		needed = bms_add_member(needed, lfirst_int(cell));
+	scan->decoder = flex_remote_table_decoder(scan->table, needed);
+	scan->values = flex_sent_values_prepare(scan->table, scan->plan, plan->fdw_exprs, &node->ss.ps);
+	scan->context = AllocSetContextCreate(CurrentMemoryContext, "flex_api scan", ALLOCSET_DEFAULT_SIZES);
+	scan->must_not_wait = node->ss.ps.async_capable;
+}
+
+/* For the lookups: the request of an element. */
+static HttpRequest *
+make_lookup(void *state, int index)
+{
+	const TableScan *scan = state;
+
+	return flex_sent_values_request(scan->values, scan->keys != NULL ? scan->keys[index] : NULL);
+}
+
+/* Begin the fetches. */
+static void
+begin_lookups(TableScan *scan)
+{
+	LookupsOptions options = {
+		.count = 1,
+		.concurrency = scan->table->concurrency,
+		.endpoint = scan->endpoint,
+		.traffic = &scan->traffic,
+		.make = make_lookup,
+		.state = scan,
+	};
+
+	if (!flex_sent_values_can_name(scan->values))
+		return;
+	if (scan->plan.keys >= 0)
+	{
+		scan->keys = flex_sent_values_keys(scan->values, &options.count);
+	}
+	/* What is not needed is not asked for, as far as that can be known. */
+	if (scan->plan.expected_rows < options.concurrency)
+		options.concurrency = Max((int) scan->plan.expected_rows, 1);
+	scan->is_keeping = options.count <= MOST_KEPT_ROWS;
+	scan->lookups = flex_lookups_begin(&options);
+}
+
+/* Begin the list. */
+static void
+begin_pages(TableScan *scan)
+{
+	PagesOptions options = {
+		.most_rows = PG_INT64_MAX,
+		.look_ahead = LOOK_AHEAD_LATER,
+		.expected_rows = scan->plan.expected_rows,
+		.endpoint = scan->endpoint,
+		.traffic = &scan->traffic,
+	};
+
+	scan->pages = flex_pages_begin(flex_sent_values_request(scan->values, NULL), &options);
+}
+
+/* Begin to read, or begin again. */
+static void
+begin_reading(TableScan *scan, ForeignScanState *node)
+{
+	NullableDatum *now = palloc(sizeof(NullableDatum) * Max(flex_sent_values_count(scan->values), 1));
+	MemoryContext before;
+
+	scan->rows = 0;
+	scan->next_kept = 0;
+	if (flex_sent_values_evaluate(scan->values, node->ss.ps.ps_ExprContext, now) &&
+		(scan->pages != NULL || scan->is_keeping || scan->lookups == NULL))
+	{
+		if (scan->pages != NULL)
+			flex_pages_rescan(scan->pages);
+		return;
+	}
+	MemoryContextReset(scan->context);
+	scan->pages = NULL;
+	scan->lookups = NULL;
+	scan->keys = NULL;
+	scan->kept = NIL;
+	before = MemoryContextSwitchTo(scan->context);
+	if (!flex_sent_values_keep(scan->values, now))
+		scan->is_keeping = true;
+	else if (scan->plan.operation == RESOURCE_LIST)
+		begin_pages(scan);
+	else
+		begin_lookups(scan);
+	MemoryContextSwitchTo(before);
+	scan->is_begun = true;
+}
+
+/* Put what was asked for into the columns that no answer has. */
+static void
+fill_arguments(const TableScan *scan, Datum *values, bool *nulls)
+{
+	for (int i = 0; i < scan->table->desc->natts; i++)
+	{
+		const Datum *value =
+			scan->table->columns[i].is_argument ? flex_sent_values_of_column(scan->values, i + 1) : NULL;
+
+		if (value == NULL)
+			continue;
+		values[i] = *value;
+		nulls[i] = false;
+	}
+}
+
+/* The next row of the fetches, which may have been fetched before. */
+static bool
+next_lookup(TableScan *scan, Datum *values, bool *nulls)
+{
+	MemoryContext before;
+
+	if (scan->next_kept < list_length(scan->kept))
+	{
+		heap_deform_tuple(list_nth(scan->kept, scan->next_kept++), scan->table->desc, values, nulls);
+		return true;
+	}
+	if (!flex_lookups_next_row(scan->lookups, scan->decoder, values, nulls))
+		return false;
+	fill_arguments(scan, values, nulls);
+	if (!scan->is_keeping)
+		return true;
+	before = MemoryContextSwitchTo(scan->context);
+	scan->kept = lappend(scan->kept, heap_form_tuple(scan->table->desc, values, nulls));
+	scan->next_kept++;
+	MemoryContextSwitchTo(before);
+	return true;
+}
+
+/* The columns of the next row, in the current context; false when there is none. */
+static bool
+next_row(TableScan *scan, Datum *values, bool *nulls)
+{
+	if (scan->lookups != NULL)
+		return next_lookup(scan, values, nulls);
+	if (scan->pages == NULL || !flex_pages_next_row(scan->pages, scan->decoder, values, nulls))
+		return false;
+	fill_arguments(scan, values, nulls);
+	return true;
+}
+
+/* Do what the next row needs without waiting; false when that would have to be waited for. */
+static bool
+advance(TableScan *scan)
+{
+	if (scan->pages != NULL)
+		return flex_pages_advance(scan->pages);
+	if (scan->lookups != NULL && scan->next_kept == list_length(scan->kept))
+		return flex_lookups_advance(scan->lookups);
+	return true;
+}
+
+/* Tell, in an error's context, how far the scan had come. */
+static void
+describe_scan(void *argument)
+{
+	const TableScan *scan = argument;
+
+	errcontext("scan of foreign table \"%s\", after " INT64_FORMAT " rows", get_rel_name(scan->table->relation),
+			   scan->rows);
+}
+
+/* The next row, or an empty slot when there is none, or it would have to be waited for and must not be. */
+TupleTableSlot *
+flex_scan_next(ForeignScanState *node)
+{
+	TableScan *scan = node->fdw_state;
+	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
+	ErrorContextCallback context = {
+		.previous = error_context_stack,
+		.callback = describe_scan,
+		.arg = scan,
+	};
+
+	ExecClearTuple(slot);
+	error_context_stack = &context;
+	if (!scan->is_begun || scan->is_to_rescan)
+		begin_reading(scan, node);
+	scan->is_to_rescan = false;
+	scan->is_waiting = scan->must_not_wait && !advance(scan);
+	if (!scan->is_waiting && next_row(scan, slot->tts_values, slot->tts_isnull))
+	{
+		ExecStoreVirtualTuple(slot);
+		scan->rows++;
+	}
+	error_context_stack = context.previous;
+	return slot;
+}
+
+/* Begin again, perhaps with other values. */
+void
+flex_scan_again(ForeignScanState *node)
+{
+	TableScan *scan = node->fdw_state;
+
+	scan->is_to_rescan = true;
+}
+
+/* End a scan wherever it is. */
+void
+flex_scan_end(ForeignScanState *node)
+{
+	TableScan *scan = node->fdw_state;
+
+	if (scan != NULL && scan->context != NULL)
+		MemoryContextDelete(scan->context);
+}
+
+/* What EXPLAIN shows. */
+ScanReport
+flex_scan_report(ForeignScanState *node)
+{
+	const TableScan *scan = node->fdw_state;
+
+	return (ScanReport){.table = scan->table, .plan = scan->plan, .traffic = scan->traffic};
+}
+
+/* All can be, where there are descriptors to wait for; where there are none, a scan waits by itself. */
+bool
+flex_scan_is_async_capable(ForeignPath *path)
+{
+	return true;
+}
+
+/* What somebody else waits for in this scan's place; PGINVALID_SOCKET: nobody can. */
+static pgsocket
+descriptor_of(TableScan *scan)
+{
+	return scan->pages != NULL ? flex_pages_descriptor(scan->pages) : flex_lookups_descriptor(scan->lookups);
+}
+
+/* Give Append a row, the news that there is none, or that it has to wait. */
+void
+flex_scan_request(AsyncRequest *request)
+{
+	ForeignScanState *node = (ForeignScanState *) request->requestee;
+	TableScan *scan = node->fdw_state;
+	TupleTableSlot *row = node->ss.ps.ExecProcNodeReal(&node->ss.ps);
+
+	if (scan->is_waiting && descriptor_of(scan) == PGINVALID_SOCKET)
+	{
+		scan->must_not_wait = false;
+		row = node->ss.ps.ExecProcNodeReal(&node->ss.ps);
+	}
+	if (scan->is_waiting)
+		ExecAsyncRequestPending(request);
+	else
+		ExecAsyncRequestDone(request, TupIsNull(row) ? NULL : row);
+}
+
+/* Have Append wait for this scan, too. */
+void
+flex_scan_configure_wait(AsyncRequest *request)
+{
+	TableScan *scan = ((ForeignScanState *) request->requestee)->fdw_state;
+	AppendState *append = (AppendState *) request->requestor;
+
+	Assert(request->callback_pending && scan->is_waiting);
+	AddWaitEventToSet(append->as_eventset, WL_SOCKET_READABLE, descriptor_of(scan), NULL, request);
+}

@@ -1,0 +1,229 @@
+/*
+ * sent_values.c
+ *		The values of the conditions that a scan sends, and the requests made of them.
+ *
+ * A value is an expression of the query: a constant, a parameter, a column of the other
+ * side of a join.  All are evaluated when a scan begins to read and when it begins again.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+
+#include "base/compat.h"
+#include "foreign/sent_values.h"
+
+typedef struct SentValue
+{
+	ExprState *state;
+	Oid type;
+	int16 typlen;
+	bool typbyval;
+	NullableDatum value; /* as it was kept last */
+} SentValue;
+
+struct SentValues
+{
+	const RemoteTable *table;
+	const Signature *operation;
+	int page_size;
+	int keys;       /* place of the array of keys, or -1 */
+	int *of_column; /* place by attribute number, less one; -1: none */
+	bool are_kept;
+	int count;
+	SentValue values[FLEXIBLE_ARRAY_MEMBER];
+};
+
+/* The conditions of a plan, in the current context. */
+SentValues *
+flex_sent_values_prepare(const RemoteTable *table, ScanPlan plan, List *expressions, PlanState *node)
+{
+	Size size = offsetof(SentValues, values) + sizeof(SentValue) * list_length(expressions);
+	SentValues *values = palloc0(size);
+	int natts = table->desc->natts;
+	ListCell *state;
+	ListCell *expression;
+	ListCell *column;
+
+	values->table = table;
+	values->operation = table->operations[plan.operation];
+	values->page_size = plan.page_size;
+	values->keys = plan.keys;
+	values->of_column = palloc(sizeof(int) * Max(natts, 1));
+	for (int i = 0; i < natts; i++)
+		values->of_column[i] = -1;
+	forthree(state, ExecInitExprList(expressions, node), expression, expressions, column, plan.columns)
+	{
+		SentValue *value = &values->values[values->count];
+
+		value->state = lfirst(state);
+		value->type = exprType(lfirst(expression));
+		get_typlenbyval(value->type, &value->typlen, &value->typbyval);
+		values->of_column[lfirst_int(column) - 1] = values->count++;
+	}
+	return values;
+}
+
+/* How many there are. */
+int
+flex_sent_values_count(const SentValues *values)
+{
+	return values->count;
+}
+
+/* What the values are now, in the memory of the expression context.  True when that is what was kept. */
+bool
+flex_sent_values_evaluate(const SentValues *values, ExprContext *context, NullableDatum *now)
+{
+	bool are_same = values->are_kept;
+
+	for (int i = 0; i < values->count; i++)
+	{
+		const SentValue *value = &values->values[i];
+		MemoryContext before = MemoryContextSwitchTo(context->ecxt_per_tuple_memory);
+
+		now[i].value = ExecEvalExpr(value->state, context, &now[i].isnull);
+		if (!now[i].isnull && value->typlen == -1)
+			now[i].value = PointerGetDatum(PG_DETOAST_DATUM(now[i].value));
+		MemoryContextSwitchTo(before);
+		are_same = are_same && now[i].isnull == value->value.isnull &&
+				   (now[i].isnull || datumIsEqual(now[i].value, value->value.value, value->typbyval, value->typlen));
+	}
+	return are_same;
+}
+
+/* Keep values, in the current context; false when one is NULL, with which nothing is equal. */
+bool
+flex_sent_values_keep(SentValues *values, const NullableDatum *now)
+{
+	bool are_all = true;
+
+	for (int i = 0; i < values->count; i++)
+	{
+		SentValue *value = &values->values[i];
+
+		value->value = now[i];
+		if (!now[i].isnull)
+			value->value.value = datumCopy(now[i].value, value->typbyval, value->typlen);
+		are_all = are_all && !now[i].isnull;
+	}
+	values->are_kept = true;
+	return are_all;
+}
+
+/* The place of the condition on an argument's column, or -1. */
+static int
+place_of_parameter(const SentValues *values, const Parameter *parameter)
+{
+	AttrNumber column = flex_remote_table_column(values->table, parameter->name);
+
+	return column != InvalidAttrNumber ? values->of_column[column - 1] : -1;
+}
+
+/* The value that a column is asked for with, or NULL for one without; not of keys. */
+const Datum *
+flex_sent_values_of_column(const SentValues *values, AttrNumber column)
+{
+	int place = values->of_column[column - 1];
+
+	return place >= 0 && place != values->keys ? &values->values[place].value.value : NULL;
+}
+
+/* True when what stands in the path, besides keys, can name something: what cannot, is not there. */
+bool
+flex_sent_values_can_name(const SentValues *values)
+{
+	for (int i = 0; i < values->operation->count; i++)
+	{
+		const Parameter *parameter = &values->operation->parameters[i];
+		int place = place_of_parameter(values, parameter);
+
+		if (parameter->place == PLACE_PATH && place >= 0 && place != values->keys &&
+			!flex_argument_can_name(parameter, TextDatumGetCString(values->values[place].value.value)))
+			return false;
+	}
+	return true;
+}
+
+/* The argument that the keys are. */
+static const Parameter *
+key_parameter(const SentValues *values)
+{
+	for (int i = 0; i < values->operation->count; i++)
+	{
+		if (place_of_parameter(values, &values->operation->parameters[i]) == values->keys)
+			return &values->operation->parameters[i];
+	}
+	elog(ERROR, "no argument of %s is the key", values->operation->operation->name);
+}
+
+/*
+ * The keys that are looked for, each once, without those that nothing can have; in the
+ * current context.
+ */
+char **
+flex_sent_values_keys(const SentValues *values, int *count)
+{
+	const Parameter *parameter = key_parameter(values);
+	char **keys;
+	Datum *elements;
+	bool *nulls;
+	int found = 0;
+
+	deconstruct_array(DatumGetArrayTypeP(values->values[values->keys].value.value), TEXTOID, -1, false, TYPALIGN_INT,
+					  &elements, &nulls, count);
+	keys = palloc(sizeof(char *) * Max(*count, 1));
+	for (int i = 0; i < *count; i++)
+	{
+		char *key = nulls[i] ? NULL : TextDatumGetCString(elements[i]);
+
+		if (key != NULL && flex_argument_can_name(parameter, key))
+			keys[found++] = key;
+	}
+	qsort(keys, found, sizeof(char *), pg_qsort_strcmp);
+	*count = 0;
+	for (int i = 0; i < found; i++)
+	{
+		if (i == 0 || strcmp(keys[i], keys[*count - 1]) != 0)
+			keys[(*count)++] = keys[i];
+	}
+	return keys;
+}
+
+/* The value of an argument: of the condition on its column, or the key. */
+static NullableDatum
+value_of_parameter(const SentValues *values, const Parameter *parameter, const char *key)
+{
+	int place = place_of_parameter(values, parameter);
+	Datum value;
+
+	if (strcmp(parameter->name, "page_size") == 0)
+		return (NullableDatum){.value = Int32GetDatum(values->page_size)};
+	if (place < 0)
+		return (NullableDatum){.isnull = true};
+	value = place == values->keys ? CStringGetTextDatum(key) : values->values[place].value.value;
+	if (parameter->type == TEXTARRAYOID && values->values[place].type == TEXTOID)
+		value = PointerGetDatum(construct_array(&value, 1, TEXTOID, -1, false, TYPALIGN_INT));
+	return (NullableDatum){.value = value};
+}
+
+/*
+ * The request of a list, or of a fetch, of that key where there are several; in the current
+ * context.  Raises what flex_request_build() raises.
+ */
+HttpRequest *
+flex_sent_values_request(const SentValues *values, const char *key)
+{
+	const Signature *operation = values->operation;
+	NullableDatum *arguments = palloc(sizeof(NullableDatum) * Max(operation->count, 1));
+
+	Assert(values->keys < 0 || key != NULL);
+	for (int i = 0; i < operation->count; i++)
+		arguments[i] = value_of_parameter(values, &operation->parameters[i], key);
+	return flex_request_build(operation->operation, operation->parameters, operation->count, arguments);
+}
