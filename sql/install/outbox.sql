@@ -1,12 +1,32 @@
 -- The outbox: requests that triggers and scheduled jobs leave behind, sent
 -- after their transaction has committed, by a background worker or by a session
 -- that calls flex_outbox_drain().  Only this extension's functions write the
--- table; each role sees its own requests.
+-- tables; each role sees its own requests, by the view flex_outbox.
+
+-- Rows know their role by a number of our own: OIDs do not survive a dump, and names
+-- change.  A dump has the names; the OIDs are this cluster's.
+CREATE TABLE flex_outbox_roles (
+	id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	name name);
+COMMENT ON TABLE flex_outbox_roles IS
+'Roles that have enqueued, each with the number that its requests have. In another cluster, where a dump was restored, a
+number belongs to the role of its name.';
+COMMENT ON COLUMN flex_outbox_roles.id IS 'The number: role_id of the requests.';
+COMMENT ON COLUMN flex_outbox_roles.name IS 'Name of the role, when it was last looked at; NULL: the role is gone.';
+
+CREATE TABLE flex_outbox_role_oids (
+	role oid PRIMARY KEY,
+	id integer NOT NULL UNIQUE);
+COMMENT ON TABLE flex_outbox_role_oids IS
+'The same roles by their OIDs in this cluster; not dumped. A role that is gone keeps its row: a later one of its name is
+another.';
+COMMENT ON COLUMN flex_outbox_role_oids.role IS 'OID of the role.';
+COMMENT ON COLUMN flex_outbox_role_oids.id IS 'Its number in flex_outbox_roles.';
 
 -- No CHECKs: our functions alone write it, and the server would read the
 -- constraints' expressions anew for each of their statements, a fifth of the cost.
-CREATE TABLE flex_outbox (
-	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+CREATE TABLE flex_outbox_requests (
+	id bigint GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME flex_outbox_id_seq) PRIMARY KEY,
 	operation text COLLATE "C" NOT NULL,
 	arguments jsonb NOT NULL,
 	context jsonb,
@@ -21,7 +41,7 @@ CREATE TABLE flex_outbox (
 	account_sid text,
 	enqueued_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	enqueued_by name NOT NULL,
-	enqueued_role oid NOT NULL,
+	enqueued_role oid,
 	enqueued_in oid NOT NULL,
 	started_at timestamptz,
 	finished_at timestamptz,
@@ -37,77 +57,196 @@ CREATE TABLE flex_outbox (
 	callback_at timestamptz,
 	callback_attempts integer NOT NULL DEFAULT 0,
 	callback_error text,
-	sid text)
+	sid text,
+	role_id integer NOT NULL,
+	enqueued_xid xid8 NOT NULL)
 -- Every request is three row versions: leave space in the pages, and clean up early.
 WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000,
 	autovacuum_vacuum_cost_delay = 0);
 
-COMMENT ON TABLE flex_outbox IS
-'Requests to the Flex API that are sent after the transaction that enqueued them has committed.
-Written by flex_enqueue() and the senders alone; a role sees the requests that it enqueued.
+COMMENT ON TABLE flex_outbox_requests IS
+'What the view flex_outbox shows: the requests of all roles. Written by flex_enqueue() and the senders alone; tables that
+refer to a request''s id refer to this one.
 It has no secrets. A dump has the finished rows only: a restored copy must not send again what the original sends.';
-COMMENT ON COLUMN flex_outbox.id IS 'Number that flex_enqueue() returned.';
-COMMENT ON COLUMN flex_outbox.operation IS 'Name of the function that a direct call would use, e.g. flex_webchat_create.';
-COMMENT ON COLUMN flex_outbox.arguments IS 'Its arguments: a JSON object of names and values.';
-COMMENT ON COLUMN flex_outbox.context IS 'What the caller wants to find again, such as the key of a ticket; not sent.';
-COMMENT ON COLUMN flex_outbox.state IS
+COMMENT ON COLUMN flex_outbox_requests.id IS 'Number that flex_enqueue() returned.';
+COMMENT ON COLUMN flex_outbox_requests.operation IS 'Name of the function that a direct call would use, e.g. flex_webchat_create.';
+COMMENT ON COLUMN flex_outbox_requests.arguments IS 'Its arguments: a JSON object of names and values.';
+COMMENT ON COLUMN flex_outbox_requests.context IS 'What the caller wants to find again, such as the key of a ticket; not sent.';
+COMMENT ON COLUMN flex_outbox_requests.state IS
 'pending: waits to be sent; sending: a sender has it, or its callback is to run; succeeded; failed: refused, or
 tried max_attempts times; uncertain: sent once, and nobody knows whether it was carried out, so that
 flex_outbox_retry() or flex_outbox_cancel() has to decide; cancelled.';
-COMMENT ON COLUMN flex_outbox.priority IS 'Higher goes first among the requests of an operation and between operations.';
-COMMENT ON COLUMN flex_outbox.attempts IS 'How many times it was claimed to be sent.';
-COMMENT ON COLUMN flex_outbox.max_attempts IS 'How many attempts are made before it has failed.';
-COMMENT ON COLUMN flex_outbox.run_at IS 'Not sent before this time; moves on when an attempt is to be repeated.';
-COMMENT ON COLUMN flex_outbox.unique_key IS 'No two requests of a role have the same; NULL: no matter.';
-COMMENT ON COLUMN flex_outbox.on_success IS 'Function of one flex_outbox row, called when the request succeeds.';
-COMMENT ON COLUMN flex_outbox.on_failure IS 'Function of one flex_outbox row, called when it fails or becomes uncertain.';
-COMMENT ON COLUMN flex_outbox.account_sid IS 'flex_api.account_sid of the session that enqueued; NULL: the sender''s.';
-COMMENT ON COLUMN flex_outbox.enqueued_at IS 'When flex_enqueue() was called.';
-COMMENT ON COLUMN flex_outbox.enqueued_by IS 'Role that enqueued, by its name at that time.';
-COMMENT ON COLUMN flex_outbox.enqueued_role IS 'The same role by its OID: credentials and callbacks are this role''s.';
-COMMENT ON COLUMN flex_outbox.enqueued_in IS 'OID of the database: requests in a copy of a database are not sent again.';
-COMMENT ON COLUMN flex_outbox.started_at IS 'When the last attempt began.';
-COMMENT ON COLUMN flex_outbox.finished_at IS 'When it reached its last state; NULL while it has not.';
-COMMENT ON COLUMN flex_outbox.http_status IS 'HTTP status of the last answer; NULL when none came.';
-COMMENT ON COLUMN flex_outbox.error_code IS 'Twilio''s error code of the last answer, or an SQLSTATE when there was none.';
-COMMENT ON COLUMN flex_outbox.error_message IS
+COMMENT ON COLUMN flex_outbox_requests.priority IS 'Higher goes first among the requests of an operation and between operations.';
+COMMENT ON COLUMN flex_outbox_requests.attempts IS 'How many times it was claimed to be sent.';
+COMMENT ON COLUMN flex_outbox_requests.max_attempts IS 'How many attempts are made before it has failed.';
+COMMENT ON COLUMN flex_outbox_requests.run_at IS 'Not sent before this time; moves on when an attempt is to be repeated.';
+COMMENT ON COLUMN flex_outbox_requests.unique_key IS 'No two requests of a role have the same; NULL: no matter.';
+COMMENT ON COLUMN flex_outbox_requests.on_success IS 'Function of one flex_outbox row, called when the request succeeds.';
+COMMENT ON COLUMN flex_outbox_requests.on_failure IS 'Function of one flex_outbox row, called when it fails or becomes uncertain.';
+COMMENT ON COLUMN flex_outbox_requests.account_sid IS 'flex_api.account_sid of the session that enqueued; NULL: the sender''s.';
+COMMENT ON COLUMN flex_outbox_requests.enqueued_at IS 'When flex_enqueue() was called.';
+COMMENT ON COLUMN flex_outbox_requests.enqueued_by IS 'Role that enqueued, by its name at that time.';
+COMMENT ON COLUMN flex_outbox_requests.enqueued_role IS
+'The same role by its OID in this cluster: credentials and callbacks are this role''s. Kept by flex_outbox_role_oids.';
+COMMENT ON COLUMN flex_outbox_requests.enqueued_in IS 'OID of the database: requests in a copy of a database are not sent again.';
+COMMENT ON COLUMN flex_outbox_requests.started_at IS 'When the last attempt began.';
+COMMENT ON COLUMN flex_outbox_requests.finished_at IS 'When it reached its last state; NULL while it has not.';
+COMMENT ON COLUMN flex_outbox_requests.http_status IS 'HTTP status of the last answer; NULL when none came.';
+COMMENT ON COLUMN flex_outbox_requests.error_code IS 'Twilio''s error code of the last answer, or an SQLSTATE when there was none.';
+COMMENT ON COLUMN flex_outbox_requests.error_message IS
 'What went wrong in the last attempt; of a request that has succeeded, why its answer could not be kept.';
-COMMENT ON COLUMN flex_outbox.response IS
+COMMENT ON COLUMN flex_outbox_requests.response IS
 'Body of the good answer; NULL where it could not be kept: then error_message says why, and sid what was made.';
-COMMENT ON COLUMN flex_outbox.request_id IS 'Twilio-Request-Id of the last answer.';
-COMMENT ON COLUMN flex_outbox.may_be_done IS
+COMMENT ON COLUMN flex_outbox_requests.request_id IS 'Twilio-Request-Id of the last answer.';
+COMMENT ON COLUMN flex_outbox_requests.may_be_done IS
 'Some attempt may have been carried out: it was sent, and the service did not refuse it. A repeated DELETE that then
 finds nothing has succeeded.';
-COMMENT ON COLUMN flex_outbox.sender_pid IS 'Process that claimed it, while it is being sent.';
-COMMENT ON COLUMN flex_outbox.sender_start IS 'When that process began: tells it from a later one of the same number.';
-COMMENT ON COLUMN flex_outbox.outcome IS 'The state that it takes together with its callback, while that has not run.';
-COMMENT ON COLUMN flex_outbox.callback_at IS 'When its callback is to be tried; NULL: it has none, or it is done.';
-COMMENT ON COLUMN flex_outbox.callback_attempts IS 'How many times its callback has failed.';
-COMMENT ON COLUMN flex_outbox.callback_error IS 'How it failed the last time.';
-COMMENT ON COLUMN flex_outbox.sid IS
+COMMENT ON COLUMN flex_outbox_requests.sender_pid IS 'Process that claimed it, while it is being sent.';
+COMMENT ON COLUMN flex_outbox_requests.sender_start IS 'When that process began: tells it from a later one of the same number.';
+COMMENT ON COLUMN flex_outbox_requests.outcome IS 'The state that it takes together with its callback, while that has not run.';
+COMMENT ON COLUMN flex_outbox_requests.callback_at IS 'When its callback is to be tried; NULL: it has none, or it is done.';
+COMMENT ON COLUMN flex_outbox_requests.callback_attempts IS 'How many times its callback has failed.';
+COMMENT ON COLUMN flex_outbox_requests.callback_error IS 'How it failed the last time.';
+COMMENT ON COLUMN flex_outbox_requests.sid IS
 'SID that the good answer gave to what it tells of (its sid or, for web chats, users and Insights, the like
 conversation_sid), also where the rest of the answer could not be kept; NULL: it gave none.';
+COMMENT ON COLUMN flex_outbox_requests.role_id IS 'The role that enqueued, by its number in flex_outbox_roles: the request is this role''s.';
+COMMENT ON COLUMN flex_outbox_requests.enqueued_xid IS 'Transaction that enqueued: it is sent when that has committed.';
 
 -- Each operation and priority is a lane of its own, so that one that is held
 -- back costs the others nothing, however many requests wait in it.
-CREATE INDEX flex_outbox_lanes ON flex_outbox (operation, priority, run_at, id) WHERE state = 'pending';
-CREATE INDEX flex_outbox_sending ON flex_outbox (sender_pid) WHERE state = 'sending' AND outcome IS NULL;
-CREATE INDEX flex_outbox_callbacks ON flex_outbox (enqueued_role, callback_at) WHERE callback_at IS NOT NULL;
-CREATE INDEX flex_outbox_finished ON flex_outbox (finished_at) WHERE finished_at IS NOT NULL;
-CREATE UNIQUE INDEX flex_outbox_unique_key ON flex_outbox (enqueued_role, unique_key) WHERE unique_key IS NOT NULL;
+CREATE INDEX flex_outbox_lanes ON flex_outbox_requests (operation, priority, run_at, id) WHERE state = 'pending';
+CREATE INDEX flex_outbox_sending ON flex_outbox_requests (sender_pid) WHERE state = 'sending' AND outcome IS NULL;
+CREATE INDEX flex_outbox_callbacks ON flex_outbox_requests (role_id, callback_at) WHERE callback_at IS NOT NULL;
+CREATE INDEX flex_outbox_finished ON flex_outbox_requests (finished_at) WHERE finished_at IS NOT NULL;
+CREATE UNIQUE INDEX flex_outbox_unique_key ON flex_outbox_requests (role_id, unique_key) WHERE unique_key IS NOT NULL;
 
 -- A restored copy must not send again what the original sends: a dump has the
 -- finished rows alone.
-SELECT pg_catalog.pg_extension_config_dump('flex_outbox', 'WHERE finished_at IS NOT NULL AND callback_at IS NULL');
+SELECT pg_catalog.pg_extension_config_dump('flex_outbox_requests', 'WHERE finished_at IS NOT NULL AND callback_at IS NULL');
 SELECT pg_catalog.pg_extension_config_dump('flex_outbox_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('flex_outbox_roles', '');
+SELECT pg_catalog.pg_extension_config_dump('flex_outbox_roles_id_seq', '');
 
--- OIDs are reused and names change, so finished rows, which may come from a
--- dump, must agree in both.
-ALTER TABLE flex_outbox ENABLE ROW LEVEL SECURITY;
-CREATE POLICY flex_outbox_own ON flex_outbox FOR SELECT
-	USING (enqueued_role = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user)
-		AND (finished_at IS NULL OR enqueued_by = current_user));
+-- What the requests are to their readers: the same columns as the table's, some of them
+-- computed.
+CREATE VIEW flex_outbox_all AS
+SELECT
+	o.id,
+	o.operation,
+	o.arguments,
+	o.context,
+	o.state,
+	o.priority,
+	o.attempts,
+	o.max_attempts,
+	o.run_at,
+	o.unique_key,
+	o.on_success,
+	o.on_failure,
+	o.account_sid,
+	o.enqueued_at,
+	o.enqueued_by,
+	(SELECT m.role FROM flex_outbox_role_oids AS m WHERE m.id = o.role_id) AS enqueued_role,
+	o.enqueued_in,
+	o.started_at,
+	o.finished_at,
+	o.http_status,
+	o.error_code,
+	o.error_message,
+	o.response,
+	o.request_id,
+	o.may_be_done,
+	o.sender_pid,
+	o.sender_start,
+	o.outcome,
+	o.callback_at,
+	o.callback_attempts,
+	o.callback_error,
+	o.sid,
+	o.role_id,
+	o.enqueued_xid
+FROM flex_outbox_requests AS o;
+COMMENT ON VIEW flex_outbox_all IS
+'The requests of all roles, as flex_outbox shows them: for views and functions of superusers, and for operators who are
+given SELECT on it.';
+
+-- A number that no role of this cluster has got yet belongs to the role of its name.
+CREATE VIEW flex_outbox WITH (security_barrier = true) AS
+SELECT
+	o.id,
+	o.operation,
+	o.arguments,
+	o.context,
+	o.state,
+	o.priority,
+	o.attempts,
+	o.max_attempts,
+	o.run_at,
+	o.unique_key,
+	o.on_success,
+	o.on_failure,
+	o.account_sid,
+	o.enqueued_at,
+	o.enqueued_by,
+	o.enqueued_role,
+	o.enqueued_in,
+	o.started_at,
+	o.finished_at,
+	o.http_status,
+	o.error_code,
+	o.error_message,
+	o.response,
+	o.request_id,
+	o.may_be_done,
+	o.sender_pid,
+	o.sender_start,
+	o.outcome,
+	o.callback_at,
+	o.callback_attempts,
+	o.callback_error,
+	o.sid,
+	o.role_id,
+	o.enqueued_xid
+FROM flex_outbox_all AS o
+WHERE (SELECT r.rolsuper OR r.rolbypassrls OR pg_catalog.pg_has_role(c.relowner, 'USAGE')
+		FROM pg_catalog.pg_roles AS r, pg_catalog.pg_class AS c
+		WHERE r.rolname = current_user AND c.oid = 'flex_outbox_requests'::pg_catalog.regclass)
+	OR o.role_id = (SELECT coalesce(
+			(SELECT m.id FROM flex_outbox_role_oids AS m WHERE m.role = r.oid),
+			(SELECT pg_catalog.min(n.id) FROM flex_outbox_roles AS n WHERE n.name = r.rolname
+				AND NOT EXISTS (SELECT FROM flex_outbox_role_oids AS m WHERE m.id = n.id)))
+		FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user);
+COMMENT ON VIEW flex_outbox IS
+'Requests to the Flex API that are sent after the transaction that enqueued them has committed.
+A role sees the requests that it enqueued, a superuser all. Its row type is the callbacks'' argument. It has no secrets.
+A dump has the finished rows only: a restored copy must not send again what the original sends.';
 GRANT SELECT ON flex_outbox TO PUBLIC;
+
+DO $$
+DECLARE
+	commented record;
+BEGIN
+	FOR commented IN
+		SELECT v.attrelid::pg_catalog.regclass AS view, v.attname AS column, pg_catalog.col_description(t.attrelid, t.attnum) AS words
+		FROM pg_catalog.pg_attribute AS t JOIN pg_catalog.pg_attribute AS v ON v.attname OPERATOR(pg_catalog.=) t.attname
+		WHERE t.attrelid OPERATOR(pg_catalog.=) 'flex_outbox_requests'::pg_catalog.regclass AND t.attnum OPERATOR(pg_catalog.>) 0
+			AND v.attrelid OPERATOR(pg_catalog.=) ANY (ARRAY['flex_outbox_all', 'flex_outbox']::pg_catalog.regclass[])
+	LOOP
+		EXECUTE pg_catalog.format('COMMENT ON COLUMN %s.%I IS %L', commented.view, commented.column, commented.words);
+	END LOOP;
+END $$;
+
+-- A table or function of somebody's on the table's row type takes the view's row, too:
+-- until 1.1.0 the two were one.
+CREATE FUNCTION flex_outbox_requests(flex_outbox) RETURNS flex_outbox_requests
+AS 'MODULE_PATHNAME', 'flex_api_outbox_row'
+LANGUAGE C IMMUTABLE PARALLEL SAFE STRICT;
+COMMENT ON FUNCTION flex_outbox_requests(flex_outbox) IS
+'Internal. A row of the view flex_outbox as one of the table flex_outbox_requests: a cast, for functions and tables that
+were made when the two were one.';
+CREATE CAST (flex_outbox AS flex_outbox_requests) WITH FUNCTION flex_outbox_requests(flex_outbox) AS IMPLICIT;
+COMMENT ON CAST (flex_outbox AS flex_outbox_requests) IS 'By the columns'' names.';
 
 CREATE TABLE flex_outbox_holds (
 	operation text COLLATE "C" PRIMARY KEY,
@@ -137,15 +276,21 @@ COMMENT ON FUNCTION flex_outbox_refuse_replica() IS
 'Internal. Trigger of the outbox''s tables that drops what logical replication brings:
 the publisher sends its own requests.';
 
-CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox
+CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_requests
 	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
-ALTER TABLE flex_outbox ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
+ALTER TABLE flex_outbox_requests ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
 CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_holds
 	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
 ALTER TABLE flex_outbox_holds ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
 CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_activity
 	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
 ALTER TABLE flex_outbox_activity ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
+CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_roles
+	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
+ALTER TABLE flex_outbox_roles ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
+CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_role_oids
+	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
+ALTER TABLE flex_outbox_role_oids ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
 
 CREATE FUNCTION flex_enqueue(
 	operation text,
@@ -219,9 +364,6 @@ AS $$
 DECLARE
 	awaited @extschema@.flex_outbox;
 	deadline timestamptz := clock_timestamp() + coalesce(timeout, interval '30 seconds');
-	epoch CONSTANT bigint := 4294967296;
-	latest bigint;
-	inserted_by bigint;
 	pause double precision := 0.001;
 BEGIN
 	LOOP
@@ -233,10 +375,7 @@ BEGIN
 			RETURN awaited;
 		END IF;
 		-- A row that we see although its transaction is in progress is our own.
-		SELECT o.xmin::text::bigint INTO inserted_by FROM @extschema@.flex_outbox AS o WHERE o.id = flex_outbox_await.id;
-		latest := pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
-		inserted_by := latest + ((inserted_by - latest) % epoch + epoch + epoch / 2) % epoch - epoch / 2;
-		IF pg_xact_status(inserted_by::text::xid8) = 'in progress' THEN
+		IF pg_xact_status(awaited.enqueued_xid) = 'in progress' THEN
 			RAISE EXCEPTION 'request % is not sent before its transaction commits', id
 				USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Commit, then wait.';
 		END IF;
@@ -274,6 +413,9 @@ SELECT
 FROM flex_outbox AS o
 GROUP BY o.operation;
 GRANT SELECT ON flex_outbox_summary, flex_outbox_holds, flex_outbox_activity TO PUBLIC;
+-- A database's owner can dump it.
+GRANT SELECT ON flex_outbox_requests, flex_outbox_id_seq, flex_outbox_roles, flex_outbox_roles_id_seq, flex_outbox_role_oids
+	TO pg_database_owner;
 
 COMMENT ON VIEW flex_outbox_summary IS
 'The outbox by operation, of the requests that the current role may see: how many are in each state, how many of

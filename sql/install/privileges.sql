@@ -5,6 +5,7 @@
 --	  Every function spends credentials that the whole server shares, so who may call
 --	  which is for the database's owner to say. This stands last in the script and finds
 --	  the functions and procedures as the extension's members: none can be forgotten.
+--	  A cast's function, which only arranges columns, is everybody's, as the cast is.
 --	  An upgrade script that adds functions has to do the same for them.
 --
 
@@ -23,6 +24,7 @@ BEGIN
 		JOIN pg_catalog.pg_proc AS p
 			ON p.oid OPERATOR(pg_catalog.=) d.objid
 		WHERE e.extname OPERATOR(pg_catalog.=) 'flex_api'
+			AND NOT EXISTS (SELECT FROM pg_catalog.pg_cast AS c WHERE c.castfunc OPERATOR(pg_catalog.=) p.oid)
 		ORDER BY p.oid
 	LOOP
 		EXECUTE pg_catalog.format('REVOKE EXECUTE ON ROUTINE %s FROM PUBLIC', routine);

@@ -4,18 +4,414 @@
 -- the two.  A function that is new here is not PUBLIC's: REVOKE EXECUTE on it.
 \echo Use "ALTER EXTENSION flex_api UPDATE TO '1.1.0'" to load this file. \quit
 
+-- The table of requests becomes flex_outbox_requests, with a view flex_outbox before it that
+-- shows what readers have seen.  Foreign keys, triggers, and functions and columns on the row
+-- type follow the table.  What reads it is made anew, to read the view: views, policies, rules
+-- and functions with a parsed body; those that run with the rights of somebody who sees all
+-- rows read flex_outbox_all.  Rights that were given move to the view.
+CREATE FUNCTION flex_outbox_upgrade_others(statement text) RETURNS void
+AS 'MODULE_PATHNAME', 'flex_api_upgrade_others'
+LANGUAGE C VOLATILE;
+
+-- What reads a table, with the text that names the table as it is called now.
+CREATE FUNCTION flex_outbox_upgrade_readers(relation regclass,
+	OUT kind text, OUT object oid, OUT named text, OUT sees_all boolean, OUT body text, OUT options text)
+RETURNS SETOF record LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	WITH reader AS (
+		SELECT DISTINCT d.classid, d.objid FROM pg_depend AS d
+		WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = relation AND d.deptype = 'n'
+	), view_or_rule AS (
+		SELECT r.oid, r.rulename, c.oid AS relation, c.relkind, c.relowner AS owner, c.reloptions
+		FROM reader AS d JOIN pg_rewrite AS r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+			JOIN pg_class AS c ON c.oid = r.ev_class
+		WHERE NOT EXISTS (SELECT FROM pg_depend AS m WHERE m.classid = 'pg_class'::regclass AND m.objid = c.oid AND m.deptype = 'e')
+	)
+	SELECT CASE WHEN v.rulename <> '_RETURN' THEN 'rule' WHEN v.relkind = 'm' THEN 'materialized view' ELSE 'view' END,
+		v.relation, v.relation::regclass::text,
+		(o.rolsuper OR o.rolbypassrls) AND NOT coalesce('security_invoker=true' = ANY (v.reloptions), false),
+		CASE v.rulename WHEN '_RETURN' THEN pg_get_viewdef(v.relation) ELSE pg_get_ruledef(v.oid) END,
+		coalesce(' WITH (' || array_to_string(v.reloptions, ', ') || ')', '')
+	FROM view_or_rule AS v JOIN pg_roles AS o ON o.oid = v.owner
+	UNION ALL
+	SELECT 'policy', p.oid, format('%I ON %s', p.polname, p.polrelid::regclass), false,
+		concat(' USING (' || pg_get_expr(p.polqual, p.polrelid) || ')', ' WITH CHECK (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')'), ''
+	FROM reader AS d JOIN pg_policy AS p ON d.classid = 'pg_policy'::regclass AND p.oid = d.objid
+	WHERE p.polrelid <> relation
+	UNION ALL
+	SELECT 'function', p.oid, p.oid::regprocedure::text, p.prosecdef AND (o.rolsuper OR o.rolbypassrls), pg_get_function_sqlbody(p.oid), ''
+	FROM reader AS d JOIN pg_proc AS p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid JOIN pg_roles AS o ON o.oid = p.proowner
+$$;
+
+CREATE TABLE flex_outbox_upgrade_rights AS
+SELECT a.grantee, a.privilege_type AS privilege, a.is_grantable, NULL::name AS of_column
+FROM pg_catalog.pg_class AS c, pg_catalog.aclexplode(c.relacl) AS a
+WHERE c.oid OPERATOR(pg_catalog.=) 'flex_outbox'::pg_catalog.regclass AND a.grantee OPERATOR(pg_catalog.<>) c.relowner
+UNION ALL
+SELECT a.grantee, a.privilege_type, a.is_grantable, t.attname
+FROM pg_catalog.pg_attribute AS t, pg_catalog.aclexplode(t.attacl) AS a
+WHERE t.attrelid OPERATOR(pg_catalog.=) 'flex_outbox'::pg_catalog.regclass;
+DO $$
+DECLARE
+	grantee text;
+BEGIN
+	FOR grantee IN SELECT DISTINCT coalesce(pg_catalog.quote_ident(r.rolname), 'PUBLIC')
+		FROM @extschema@.flex_outbox_upgrade_rights AS g LEFT JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) g.grantee
+	LOOP
+		PERFORM @extschema@.flex_outbox_upgrade_others('REVOKE ALL ON @extschema@.flex_outbox FROM ' OPERATOR(pg_catalog.||) grantee
+			OPERATOR(pg_catalog.||) ' CASCADE');
+	END LOOP;
+END $$;
+DO $$
+DECLARE
+	policy name;
+BEGIN
+	FOR policy IN SELECT p.polname FROM pg_catalog.pg_policy AS p
+		WHERE p.polrelid OPERATOR(pg_catalog.=) 'flex_outbox'::pg_catalog.regclass AND p.polname OPERATOR(pg_catalog.<>) 'flex_outbox_own'
+	LOOP
+		RAISE WARNING 'policy "%" on flex_outbox has no effect any more', policy
+			USING DETAIL = 'flex_outbox is a view, which shows a role its own requests and a superuser all.',
+				HINT = 'GRANT SELECT ON flex_outbox_all to roles that may read all requests.';
+	END LOOP;
+END $$;
+DROP POLICY flex_outbox_own ON flex_outbox;
+ALTER TABLE flex_outbox DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;
+
+ALTER TABLE flex_outbox RENAME TO flex_outbox_all;
+CREATE TABLE flex_outbox_upgrade_readers AS SELECT * FROM flex_outbox_upgrade_readers('flex_outbox_all') AS r WHERE r.sees_all;
+ALTER TABLE flex_outbox_all RENAME TO flex_outbox;
+INSERT INTO flex_outbox_upgrade_readers SELECT * FROM flex_outbox_upgrade_readers('flex_outbox') AS r WHERE NOT r.sees_all;
+ALTER TABLE flex_outbox RENAME TO flex_outbox_requests;
+ALTER INDEX flex_outbox_pkey RENAME TO flex_outbox_requests_pkey;
+
 -- The SID that an answer gave, also where the rest of it could not be kept.
-ALTER TABLE flex_outbox ADD COLUMN sid text;
-COMMENT ON COLUMN flex_outbox.sid IS
+ALTER TABLE flex_outbox_requests ADD COLUMN sid text;
+COMMENT ON COLUMN flex_outbox_requests.sid IS
 'SID that the good answer gave to what it tells of (its sid or, for web chats, users and Insights, the like
 conversation_sid), also where the rest of the answer could not be kept; NULL: it gave none.';
--- Callbacks are found role by role.
-DROP INDEX flex_outbox_callbacks;
-CREATE INDEX flex_outbox_callbacks ON flex_outbox (enqueued_role, callback_at) WHERE callback_at IS NOT NULL;
-COMMENT ON COLUMN flex_outbox.response IS
+
+-- Rows know their role by a number of our own: OIDs do not survive a dump, and names
+-- change.  A dump has the names; the OIDs are this cluster's.
+CREATE TABLE flex_outbox_roles (
+	id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	name name);
+COMMENT ON TABLE flex_outbox_roles IS
+'Roles that have enqueued, each with the number that its requests have. In another cluster, where a dump was restored, a
+number belongs to the role of its name.';
+COMMENT ON COLUMN flex_outbox_roles.id IS 'The number: role_id of the requests.';
+COMMENT ON COLUMN flex_outbox_roles.name IS 'Name of the role, when it was last looked at; NULL: the role is gone.';
+
+CREATE TABLE flex_outbox_role_oids (
+	role oid PRIMARY KEY,
+	id integer NOT NULL UNIQUE);
+COMMENT ON TABLE flex_outbox_role_oids IS
+'The same roles by their OIDs in this cluster; not dumped. A role that is gone keeps its row: a later one of its name is
+another.';
+COMMENT ON COLUMN flex_outbox_role_oids.role IS 'OID of the role.';
+COMMENT ON COLUMN flex_outbox_role_oids.id IS 'Its number in flex_outbox_roles.';
+
+
+-- Requests belong to the roles that could see them.  A finished one whose role and name do not
+-- agree, as of a dump that was restored or of a role that was renamed, has been nobody's.
+CREATE TABLE flex_outbox_upgrade_owners AS
+SELECT pg_catalog.row_number() OVER (ORDER BY o.role, o.by)::integer AS id, o.role, o.by
+FROM (SELECT DISTINCT r.enqueued_role AS role,
+		CASE WHEN r.finished_at IS NOT NULL AND r.enqueued_by OPERATOR(pg_catalog.<>) coalesce(a.rolname, r.enqueued_by) THEN r.enqueued_by END AS by
+	FROM flex_outbox_requests AS r LEFT JOIN pg_catalog.pg_roles AS a ON a.oid OPERATOR(pg_catalog.=) r.enqueued_role) AS o;
+INSERT INTO flex_outbox_roles (id, name) OVERRIDING SYSTEM VALUE
+SELECT o.id, CASE WHEN o.by IS NULL THEN a.rolname END
+FROM flex_outbox_upgrade_owners AS o LEFT JOIN pg_catalog.pg_roles AS a ON a.oid OPERATOR(pg_catalog.=) o.role;
+INSERT INTO flex_outbox_role_oids (role, id) SELECT o.role, o.id FROM flex_outbox_upgrade_owners AS o WHERE o.by IS NULL;
+SELECT pg_catalog.setval('flex_outbox_roles_id_seq', max(o.id)) FROM flex_outbox_upgrade_owners AS o HAVING max(o.id) IS NOT NULL;
+CREATE FUNCTION flex_outbox_upgrade_owner(of_role oid, enqueued_by name, finished_at timestamptz) RETURNS integer
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF finished_at IS NOT NULL AND EXISTS (SELECT FROM @extschema@.flex_outbox_upgrade_owners AS o WHERE o.role = of_role AND o.by = enqueued_by) THEN
+		RETURN (SELECT o.id FROM @extschema@.flex_outbox_upgrade_owners AS o WHERE o.role = of_role AND o.by = enqueued_by);
+	END IF;
+	RETURN (SELECT o.id FROM @extschema@.flex_outbox_upgrade_owners AS o WHERE o.role = of_role AND o.by IS NULL);
+END $$;
+
+-- In one pass over the table, which is written anew.  Where a column of somebody's is of its row
+-- type, that is refused: then row by row, without the triggers.
+DROP INDEX flex_outbox_unique_key, flex_outbox_callbacks;
+ALTER TABLE flex_outbox_requests ADD COLUMN role_id integer, ADD COLUMN enqueued_xid xid8;
+DO $$
+DECLARE
+	replication_role text := pg_catalog.current_setting('session_replication_role');
+BEGIN
+	ALTER TABLE @extschema@.flex_outbox_requests
+		ALTER COLUMN role_id TYPE integer USING @extschema@.flex_outbox_upgrade_owner(enqueued_role, enqueued_by, finished_at),
+		ALTER COLUMN enqueued_xid TYPE xid8 USING '3'::pg_catalog.xid8;
+EXCEPTION WHEN feature_not_supported THEN
+	ALTER TABLE @extschema@.flex_outbox_requests DISABLE TRIGGER flex_outbox_refuse_replica;
+	PERFORM pg_catalog.set_config('session_replication_role', 'replica', true);
+	UPDATE @extschema@.flex_outbox_requests
+	SET role_id = @extschema@.flex_outbox_upgrade_owner(enqueued_role, enqueued_by, finished_at), enqueued_xid = '3';
+	PERFORM pg_catalog.set_config('session_replication_role', replication_role, true);
+	ALTER TABLE @extschema@.flex_outbox_requests ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
+END $$;
+ALTER TABLE flex_outbox_requests ALTER COLUMN role_id SET NOT NULL, ALTER COLUMN enqueued_xid SET NOT NULL,
+	ALTER COLUMN enqueued_role DROP NOT NULL;
+CREATE INDEX flex_outbox_callbacks ON flex_outbox_requests (role_id, callback_at) WHERE callback_at IS NOT NULL;
+CREATE UNIQUE INDEX flex_outbox_unique_key ON flex_outbox_requests (role_id, unique_key) WHERE unique_key IS NOT NULL;
+DROP FUNCTION flex_outbox_upgrade_owner(oid, name, timestamptz);
+DROP TABLE flex_outbox_upgrade_owners;
+
+COMMENT ON TABLE flex_outbox_requests IS
+'What the view flex_outbox shows: the requests of all roles. Written by flex_enqueue() and the senders alone; tables that
+refer to a request''s id refer to this one.
+It has no secrets. A dump has the finished rows only: a restored copy must not send again what the original sends.';
+COMMENT ON COLUMN flex_outbox_requests.enqueued_role IS
+'The same role by its OID in this cluster: credentials and callbacks are this role''s. Kept by flex_outbox_role_oids.';
+COMMENT ON COLUMN flex_outbox_requests.role_id IS 'The role that enqueued, by its number in flex_outbox_roles: the request is this role''s.';
+COMMENT ON COLUMN flex_outbox_requests.enqueued_xid IS 'Transaction that enqueued: it is sent when that has committed.';
+
+COMMENT ON COLUMN flex_outbox_requests.response IS
 'Body of the good answer; NULL where it could not be kept: then error_message says why, and sid what was made.';
-COMMENT ON COLUMN flex_outbox.error_message IS
+COMMENT ON COLUMN flex_outbox_requests.error_message IS
 'What went wrong in the last attempt; of a request that has succeeded, why its answer could not be kept.';
+
+-- What the requests are to their readers: the same columns as the table's, some of them
+-- computed.
+CREATE VIEW flex_outbox_all AS
+SELECT
+	o.id,
+	o.operation,
+	o.arguments,
+	o.context,
+	o.state,
+	o.priority,
+	o.attempts,
+	o.max_attempts,
+	o.run_at,
+	o.unique_key,
+	o.on_success,
+	o.on_failure,
+	o.account_sid,
+	o.enqueued_at,
+	o.enqueued_by,
+	(SELECT m.role FROM flex_outbox_role_oids AS m WHERE m.id = o.role_id) AS enqueued_role,
+	o.enqueued_in,
+	o.started_at,
+	o.finished_at,
+	o.http_status,
+	o.error_code,
+	o.error_message,
+	o.response,
+	o.request_id,
+	o.may_be_done,
+	o.sender_pid,
+	o.sender_start,
+	o.outcome,
+	o.callback_at,
+	o.callback_attempts,
+	o.callback_error,
+	o.sid,
+	o.role_id,
+	o.enqueued_xid
+FROM flex_outbox_requests AS o;
+COMMENT ON VIEW flex_outbox_all IS
+'The requests of all roles, as flex_outbox shows them: for views and functions of superusers, and for operators who are
+given SELECT on it.';
+
+-- A number that no role of this cluster has got yet belongs to the role of its name.
+CREATE VIEW flex_outbox WITH (security_barrier = true) AS
+SELECT
+	o.id,
+	o.operation,
+	o.arguments,
+	o.context,
+	o.state,
+	o.priority,
+	o.attempts,
+	o.max_attempts,
+	o.run_at,
+	o.unique_key,
+	o.on_success,
+	o.on_failure,
+	o.account_sid,
+	o.enqueued_at,
+	o.enqueued_by,
+	o.enqueued_role,
+	o.enqueued_in,
+	o.started_at,
+	o.finished_at,
+	o.http_status,
+	o.error_code,
+	o.error_message,
+	o.response,
+	o.request_id,
+	o.may_be_done,
+	o.sender_pid,
+	o.sender_start,
+	o.outcome,
+	o.callback_at,
+	o.callback_attempts,
+	o.callback_error,
+	o.sid,
+	o.role_id,
+	o.enqueued_xid
+FROM flex_outbox_all AS o
+WHERE (SELECT r.rolsuper OR r.rolbypassrls OR pg_catalog.pg_has_role(c.relowner, 'USAGE')
+		FROM pg_catalog.pg_roles AS r, pg_catalog.pg_class AS c
+		WHERE r.rolname = current_user AND c.oid = 'flex_outbox_requests'::pg_catalog.regclass)
+	OR o.role_id = (SELECT coalesce(
+			(SELECT m.id FROM flex_outbox_role_oids AS m WHERE m.role = r.oid),
+			(SELECT pg_catalog.min(n.id) FROM flex_outbox_roles AS n WHERE n.name = r.rolname
+				AND NOT EXISTS (SELECT FROM flex_outbox_role_oids AS m WHERE m.id = n.id)))
+		FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user);
+COMMENT ON VIEW flex_outbox IS
+'Requests to the Flex API that are sent after the transaction that enqueued them has committed.
+A role sees the requests that it enqueued, a superuser all. Its row type is the callbacks'' argument. It has no secrets.
+A dump has the finished rows only: a restored copy must not send again what the original sends.';
+GRANT SELECT ON flex_outbox TO PUBLIC;
+
+DO $$
+DECLARE
+	commented record;
+BEGIN
+	FOR commented IN
+		SELECT v.attrelid::pg_catalog.regclass AS view, v.attname AS column, pg_catalog.col_description(t.attrelid, t.attnum) AS words
+		FROM pg_catalog.pg_attribute AS t JOIN pg_catalog.pg_attribute AS v ON v.attname OPERATOR(pg_catalog.=) t.attname
+		WHERE t.attrelid OPERATOR(pg_catalog.=) 'flex_outbox_requests'::pg_catalog.regclass AND t.attnum OPERATOR(pg_catalog.>) 0
+			AND v.attrelid OPERATOR(pg_catalog.=) ANY (ARRAY['flex_outbox_all', 'flex_outbox']::pg_catalog.regclass[])
+	LOOP
+		EXECUTE pg_catalog.format('COMMENT ON COLUMN %s.%I IS %L', commented.view, commented.column, commented.words);
+	END LOOP;
+END $$;
+
+-- A table or function of somebody's on the table's row type takes the view's row, too:
+-- until 1.1.0 the two were one.
+CREATE FUNCTION flex_outbox_requests(flex_outbox) RETURNS flex_outbox_requests
+AS 'MODULE_PATHNAME', 'flex_api_outbox_row'
+LANGUAGE C IMMUTABLE PARALLEL SAFE STRICT;
+COMMENT ON FUNCTION flex_outbox_requests(flex_outbox) IS
+'Internal. A row of the view flex_outbox as one of the table flex_outbox_requests: a cast, for functions and tables that
+were made when the two were one.';
+CREATE CAST (flex_outbox AS flex_outbox_requests) WITH FUNCTION flex_outbox_requests(flex_outbox) AS IMPLICIT;
+COMMENT ON CAST (flex_outbox AS flex_outbox_requests) IS 'By the columns'' names.';
+
+
+CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_roles
+	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
+ALTER TABLE flex_outbox_roles ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
+CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_role_oids
+	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
+ALTER TABLE flex_outbox_role_oids ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
+
+-- One that waits returns the view's row: its result is changed in place, so that rights stay.
+UPDATE pg_catalog.pg_proc AS p SET prorettype = 'flex_outbox'::pg_catalog.regtype
+WHERE p.oid OPERATOR(pg_catalog.=) 'flex_outbox_await(bigint, interval)'::pg_catalog.regprocedure;
+CREATE OR REPLACE FUNCTION flex_outbox_await(id bigint, timeout interval DEFAULT '30 seconds') RETURNS flex_outbox
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	awaited @extschema@.flex_outbox;
+	deadline timestamptz := clock_timestamp() + coalesce(timeout, interval '30 seconds');
+	pause double precision := 0.001;
+BEGIN
+	LOOP
+		SELECT * INTO awaited FROM @extschema@.flex_outbox AS o WHERE o.id = flex_outbox_await.id;
+		IF NOT FOUND THEN
+			RAISE EXCEPTION 'request % is not in the outbox', id USING ERRCODE = 'no_data_found';
+		END IF;
+		IF awaited.state NOT IN ('pending', 'sending') OR clock_timestamp() >= deadline THEN
+			RETURN awaited;
+		END IF;
+		-- A row that we see although its transaction is in progress is our own.
+		IF pg_xact_status(awaited.enqueued_xid) = 'in progress' THEN
+			RAISE EXCEPTION 'request % is not sent before its transaction commits', id
+				USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Commit, then wait.';
+		END IF;
+		PERFORM pg_sleep(pause);
+		pause := least(pause * 2, 0.05);
+	END LOOP;
+END $$;
+
+CREATE OR REPLACE VIEW flex_outbox_summary WITH (security_invoker = true) AS
+SELECT
+	o.operation,
+	pg_catalog.count(*) FILTER (WHERE o.state = 'pending') AS pending,
+	pg_catalog.count(*) FILTER (WHERE o.state = 'pending' AND o.run_at <= pg_catalog.now()) AS due,
+	pg_catalog.count(*) FILTER (WHERE o.state = 'sending') AS sending,
+	pg_catalog.count(*) FILTER (WHERE o.state = 'succeeded') AS succeeded,
+	pg_catalog.count(*) FILTER (WHERE o.state = 'failed') AS failed,
+	pg_catalog.count(*) FILTER (WHERE o.state = 'uncertain') AS uncertain,
+	pg_catalog.count(*) FILTER (WHERE o.state = 'cancelled') AS cancelled,
+	pg_catalog.count(*) FILTER (WHERE o.callback_at IS NOT NULL) AS callbacks,
+	pg_catalog.now() - pg_catalog.min(o.enqueued_at) FILTER (WHERE o.state = 'pending') AS oldest_pending,
+	pg_catalog.count(*) FILTER (WHERE o.finished_at > pg_catalog.now() - interval '1 minute') AS finished_last_minute,
+	(SELECT h.held_until FROM flex_outbox_holds AS h
+		WHERE h.operation = o.operation AND h.held_until > pg_catalog.now()) AS held_until,
+	(pg_catalog.array_agg(o.error_message ORDER BY o.started_at DESC)
+		FILTER (WHERE o.error_message IS NOT NULL))[1] AS last_error,
+	(SELECT a.worker_pid FROM flex_outbox_activity AS a
+		WHERE EXISTS (SELECT FROM pg_catalog.pg_stat_get_activity(a.worker_pid))) AS worker_pid
+FROM flex_outbox AS o
+GROUP BY o.operation;
+-- A database's owner can dump it.
+GRANT SELECT ON flex_outbox_requests, flex_outbox_id_seq, flex_outbox_roles, flex_outbox_roles_id_seq, flex_outbox_role_oids
+	TO pg_database_owner;
+
+
+SELECT pg_catalog.pg_extension_config_dump('flex_outbox_roles', '');
+SELECT pg_catalog.pg_extension_config_dump('flex_outbox_roles_id_seq', '');
+
+-- What users have made.
+DO $$
+DECLARE
+	path text := pg_catalog.current_setting('search_path');
+	reader @extschema@.flex_outbox_upgrade_readers;
+	statement text;
+	failure text;
+BEGIN
+	PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+	FOR reader IN SELECT * FROM @extschema@.flex_outbox_upgrade_readers LOOP
+		statement := CASE reader.kind
+			WHEN 'view' THEN format('CREATE OR REPLACE VIEW %s%s AS %s', reader.named, reader.options, reader.body)
+			WHEN 'rule' THEN regexp_replace(reader.body, '^CREATE RULE', 'CREATE OR REPLACE RULE')
+			WHEN 'policy' THEN format('ALTER POLICY %s%s', reader.named, reader.body)
+			WHEN 'function' THEN replace(pg_get_functiondef(reader.object), pg_get_function_sqlbody(reader.object), reader.body)
+		END;
+		CONTINUE WHEN statement IS NULL AND reader.sees_all;
+		failure := 'It can be changed by its owner alone.';
+		BEGIN
+			IF statement IS NOT NULL THEN
+				PERFORM @extschema@.flex_outbox_upgrade_others(statement);
+				CONTINUE;
+			END IF;
+		EXCEPTION WHEN OTHERS THEN
+			failure := SQLERRM;
+		END;
+		RAISE WARNING '% % still reads the table flex_outbox_requests', reader.kind, reader.named
+			USING DETAIL = failure, HINT = 'Make it anew, to read the view flex_outbox.';
+	END LOOP;
+	PERFORM set_config('search_path', path, true);
+END $$;
+DO $$
+DECLARE
+	given record;
+BEGIN
+	IF NOT EXISTS (SELECT FROM @extschema@.flex_outbox_upgrade_rights AS g
+		WHERE g.grantee OPERATOR(pg_catalog.=) 0 AND g.privilege OPERATOR(pg_catalog.=) 'SELECT' AND g.of_column IS NULL)
+	THEN
+		PERFORM @extschema@.flex_outbox_upgrade_others('REVOKE SELECT ON @extschema@.flex_outbox FROM PUBLIC');
+	END IF;
+	-- Row security has let nobody write but the table's owner.
+	FOR given IN SELECT coalesce(pg_catalog.quote_ident(r.rolname), 'PUBLIC') AS grantee, g.privilege, g.is_grantable, g.of_column
+		FROM @extschema@.flex_outbox_upgrade_rights AS g LEFT JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) g.grantee
+		WHERE g.privilege OPERATOR(pg_catalog.<>) ALL ('{INSERT,UPDATE,DELETE}')
+			AND NOT (g.grantee OPERATOR(pg_catalog.=) 0 AND g.privilege OPERATOR(pg_catalog.=) 'SELECT' AND g.of_column IS NULL)
+	LOOP
+		PERFORM @extschema@.flex_outbox_upgrade_others(pg_catalog.format('GRANT %s%s ON @extschema@.%s TO %s%s', given.privilege,
+			' (' OPERATOR(pg_catalog.||) pg_catalog.quote_ident(given.of_column) OPERATOR(pg_catalog.||) ')',
+			CASE given.privilege WHEN 'SELECT' THEN 'flex_outbox' ELSE 'flex_outbox_requests' END, given.grantee,
+			CASE WHEN given.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END));
+	END LOOP;
+END $$;
+DROP TABLE flex_outbox_upgrade_rights, flex_outbox_upgrade_readers;
+DROP FUNCTION flex_outbox_upgrade_readers(regclass), flex_outbox_upgrade_others(text);
+
 COMMENT ON PROCEDURE flex_outbox_drain(bigint) IS
 'Sends what is due in the outbox, waits for the answers and runs the callbacks, until nothing is due.
 max_requests: attempts to make at most; NULL for all that is due.

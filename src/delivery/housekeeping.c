@@ -13,6 +13,7 @@
 #include "base/settings.h"
 #include "delivery/housekeeping.h"
 #include "delivery/settlement.h"
+#include "outbox/roles.h"
 #include "outbox/rows.h"
 #include "outbox/settling.h"
 
@@ -79,6 +80,7 @@ flex_housekeeping_run(bool with_own)
 	int taken = take_over(with_own);
 	int expired = 0;
 
+	flex_outbox_refresh_roles();
 	flex_outbox_flush();
 	if (flex_settings.outbox_retention >= 0)
 		expired = flex_outbox_expire(flex_settings.outbox_retention, EXPIRED_AT_ONCE);

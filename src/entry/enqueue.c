@@ -33,6 +33,7 @@
 #include "entry/wake.h"
 #include "outbox/access.h"
 #include "outbox/insertion.h"
+#include "outbox/roles.h"
 #include "outbox/rows.h"
 #include "request/json_arguments.h"
 #include "request/services.h"
@@ -166,6 +167,7 @@ static Oid
 find_callback(const char *argument, const char *name)
 {
 	Oid row_type = get_rel_type_id(get_relname_relid("flex_outbox", flex_outbox_schema(false)));
+	Oid table_type = get_rel_type_id(flex_outbox_table());
 	List *names;
 	Oid function;
 
@@ -175,6 +177,9 @@ find_callback(const char *argument, const char *name)
 									   "Give the name alone, without parentheses and types.");
 	names = textToQualifiedNameList(cstring_to_text(name));
 	function = LookupFuncName(names, 1, &row_type, true);
+	/* Until 1.1.0 the row type was the table's: a row is cast to that. */
+	if (!OidIsValid(function))
+		function = LookupFuncName(names, 1, &table_type, true);
 	if (!OidIsValid(function))
 		refuse_callback(names, row_type);
 	return function;
@@ -279,7 +284,24 @@ find_by_key(const NewRequest *request)
 
 	SPI_connect();
 	flex_outbox_enter(&access);
-	id = flex_outbox_find_key(request->enqueued_role, request->unique_key);
+	id = flex_outbox_find_key(request->enqueued_role, request->role_id, request->unique_key);
+	flex_outbox_leave(&access);
+	SPI_finish();
+	return id;
+}
+
+/* The number that the outbox's rows have of a role, 0 in tables of the first version. */
+static int
+number_of_role(Oid role, const char *name)
+{
+	OutboxAccess access;
+	int id = flex_outbox_known_role(role);
+
+	if (id != 0 || flex_outbox_is_of_first_version())
+		return id;
+	SPI_connect();
+	flex_outbox_enter(&access);
+	id = flex_outbox_make_role(role, name);
 	flex_outbox_leave(&access);
 	SPI_finish();
 	return id;
@@ -287,12 +309,13 @@ find_by_key(const NewRequest *request)
 
 /* Put the request in, or find the one that has its unique key. */
 static int64
-insert_or_find(const NewRequest *request)
+insert_or_find(NewRequest *request)
 {
 	int64 id;
 	int looks = 0;
 
 	warn_if_unattended();
+	request->role_id = number_of_role(request->enqueued_role, request->enqueued_by);
 	/* The other one can be deleted or rolled back between the two looks. */
 	do
 	{

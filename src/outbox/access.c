@@ -5,8 +5,7 @@
  *
  * The tables come with the extension's scripts, the library with the package: for
  * a while after an upgrade one is newer than the other.  Tables that this library
- * was not made for are left alone, but for requests that are put in, retried or
- * cancelled.
+ * was not made for are left alone, but for requests that are put in.
  */
 #include "postgres.h"
 
@@ -32,6 +31,9 @@
 
 /* The version of the extension in which the outbox's tables or functions were changed last. */
 #define TABLES_SINCE "1.1.0"
+
+/* The name of the table of requests, and that of the first version, whose readers had the table itself. */
+static const char *const table_names[] = {"flex_outbox_requests", "flex_outbox"};
 
 /* The extension's row in the catalog. */
 typedef struct Extension
@@ -83,10 +85,31 @@ look_up_extension(void)
 static Oid
 look_up_outbox(Oid schema)
 {
-	Oid table = OidIsValid(schema) ? get_relname_relid("flex_outbox", schema) : InvalidOid;
-	bool is_ours = OidIsValid(table) && getExtensionOfObject(RelationRelationId, table) == known_extension;
+	for (size_t i = 0; OidIsValid(schema) && i < lengthof(table_names); i++)
+	{
+		Oid table = get_relname_relid(table_names[i], schema);
 
-	return is_ours ? table : InvalidOid;
+		if (OidIsValid(table) && get_rel_relkind(table) == RELKIND_RELATION &&
+			getExtensionOfObject(RelationRelationId, table) == known_extension)
+			return table;
+	}
+	return InvalidOid;
+}
+
+/* True while the table that we know is where it was. */
+static bool
+is_still_there(void)
+{
+	HeapTuple tuple = OidIsValid(known_table) ? SearchSysCache1(RELOID, ObjectIdGetDatum(known_table)) : NULL;
+	bool is_there = false;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	for (size_t i = 0; i < lengthof(table_names); i++)
+		is_there |= strcmp(NameStr(((Form_pg_class) GETSTRUCT(tuple))->relname), table_names[i]) == 0;
+	is_there &= ((Form_pg_class) GETSTRUCT(tuple))->relnamespace == known_schema;
+	ReleaseSysCache(tuple);
+	return is_there;
 }
 
 /* A schema has changed, perhaps its name: callback of the system cache, which must do little. */
@@ -122,7 +145,7 @@ flex_outbox_schema(bool missing_ok)
 	if (!registered)
 		CacheRegisterSyscacheCallback(NAMESPACEOID, note_schema_change, (Datum) 0);
 	registered = true;
-	if (OidIsValid(known_table) && get_relname_relid("flex_outbox", known_schema) == known_table)
+	if (is_still_there())
 		return known_schema;
 	generation++;
 	extension = look_up_extension();
@@ -137,6 +160,29 @@ flex_outbox_schema(bool missing_ok)
 			refuse_missing_outbox();
 	}
 	return known_schema;
+}
+
+/* The outbox's table of requests; raises 55000 where there is none. */
+Oid
+flex_outbox_table(void)
+{
+	(void) flex_outbox_schema(false);
+	Assert(OidIsValid(known_table));
+	return known_table;
+}
+
+/*
+ * True when the tables are the first version's.  The table is locked before its name is
+ * read: see flex_outbox_tables_fit().
+ */
+bool
+flex_outbox_is_of_first_version(void)
+{
+	char *name;
+
+	LockRelationOid(flex_outbox_table(), RowExclusiveLock);
+	name = get_rel_name(known_table);
+	return name != NULL && strcmp(name, table_names[0]) != 0;
 }
 
 /*
@@ -227,7 +273,7 @@ versions_fit(int level)
 bool
 flex_outbox_tables_fit(int level)
 {
-	LockRelationOid(get_relname_relid("flex_outbox", flex_outbox_schema(false)), RowExclusiveLock);
+	LockRelationOid(flex_outbox_table(), RowExclusiveLock);
 	return versions_fit(level);
 }
 
@@ -242,7 +288,7 @@ flex_outbox_tables_are_known(void)
 static Oid
 owner_of_outbox(void)
 {
-	Oid table = get_relname_relid("flex_outbox", flex_outbox_schema(false));
+	Oid table = flex_outbox_table();
 	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
 	Oid owner;
 

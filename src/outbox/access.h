@@ -18,6 +18,8 @@ typedef struct OutboxAccess
 } OutboxAccess;
 
 extern Oid flex_outbox_schema(bool missing_ok);
+extern Oid flex_outbox_table(void);
+extern bool flex_outbox_is_of_first_version(void);
 extern uint64 flex_outbox_generation(void);
 extern void flex_outbox_pin(void);
 extern bool flex_outbox_tables_fit(int level);

@@ -13,6 +13,7 @@
 #include "utils/timestamp.h"
 
 #include "outbox/callback_rows.h"
+#include "outbox/roles.h"
 #include "outbox/statements.h"
 
 static const ResultColumn claimed_columns[] = {
@@ -23,10 +24,12 @@ static const ResultColumn claimed_columns[] = {
 
 /* Counted and put off before it runs: one that kills its process must not be the first again. */
 static Statement claim_callback = {
-	.sql = "UPDATE $t.flex_outbox SET callback_attempts = least(callback_attempts, 2147483646) + 1, callback_at = "
+	.sql = "UPDATE $t.flex_outbox_requests SET callback_attempts = least(callback_attempts, 2147483646) + 1, "
+		   "callback_at = "
 		   "clock_timestamp() + least(power(2, least(callback_attempts, 20)), 3600) * interval '1 second' "
-		   "WHERE id = (SELECT id FROM $t.flex_outbox WHERE enqueued_role = $1 AND callback_at <= now() "
-		   "ORDER BY callback_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING $result",
+		   "WHERE id = (SELECT id FROM $t.flex_outbox_requests WHERE role_id = " ID_OF_ROLE(
+			   "$1") " AND callback_at <= now() "
+					 "ORDER BY callback_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING $result",
 	.types = {OIDOID},
 	.result = claimed_columns,
 	.result_count = lengthof(claimed_columns),
@@ -46,21 +49,26 @@ flex_outbox_claim_callback(Oid role, Callback *callback)
 }
 
 static const ResultColumn called_columns[] = {
-	RESULT_COLUMN("o.enqueued_role", OIDOID, Callback, role),
+	RESULT_COLUMN(ROLE_OF_ID("o.role_id"), OIDOID, Callback, role),
 	RESULT_COLUMN("CASE WHEN o.state = 'succeeded' THEN o.on_success ELSE o.on_failure END", TEXTOID, Callback,
 				  function),
 	RESULT_COLUMN("o.state", TEXTOID, Callback, state),
 };
 
-/* The whole row, of the outbox's own type, comes behind the columns. */
 static Statement settle_callback = {
-	.sql = "UPDATE $t.flex_outbox AS o SET state = coalesce(outcome, state), outcome = NULL, "
+	.sql = "UPDATE $t.flex_outbox_requests AS o SET state = coalesce(outcome, state), outcome = NULL, "
 		   "finished_at = coalesce(finished_at, clock_timestamp()), callback_at = NULL, callback_error = NULL, "
 		   "callback_attempts = callback_attempts - 1 WHERE id = $1 AND callback_attempts = $2 "
-		   "AND callback_at = $3 RETURNING $result, o",
+		   "AND callback_at = $3 RETURNING $result",
 	.types = {INT8OID, INT4OID, TIMESTAMPTZOID},
 	.result = called_columns,
 	.result_count = lengthof(called_columns),
+};
+
+/* As readers have it, and of the type that they know. */
+static Statement read_row = {
+	.sql = "SELECT o FROM $t.flex_outbox AS o WHERE id = $1",
+	.types = {INT8OID},
 };
 
 /*
@@ -70,7 +78,6 @@ static Statement settle_callback = {
 bool
 flex_outbox_settle_callback(Callback *callback)
 {
-	int row_number = lengthof(called_columns) + 1;
 	Datum values[] = {Int64GetDatum(callback->id), Int32GetDatum(callback->attempts),
 					  TimestampTzGetDatum(callback->again_at)};
 
@@ -78,13 +85,16 @@ flex_outbox_settle_callback(Callback *callback)
 	if (flex_statement_execute(&settle_callback, values, NULL) == 0)
 		return false;
 	flex_statement_read(&settle_callback, 0, callback);
-	callback->row = flex_statement_value(0, row_number);
-	callback->row_type = SPI_gettypeid(SPI_tuptable->tupdesc, row_number);
+	if (flex_statement_execute(&read_row, values, NULL) == 0)
+		elog(ERROR, "request " INT64_FORMAT " is not in the outbox's view", callback->id);
+	callback->row = flex_statement_value(0, 1);
+	callback->row_type = SPI_gettypeid(SPI_tuptable->tupdesc, 1);
 	return true;
 }
 
 static Statement fail_callback = {
-	.sql = "UPDATE $t.flex_outbox SET callback_attempts = $2, callback_error = $3, callback_at = $4 WHERE id = $1",
+	.sql = "UPDATE $t.flex_outbox_requests SET callback_attempts = $2, callback_error = $3, callback_at = $4 WHERE id "
+		   "= $1",
 	.types = {INT8OID, INT4OID, TEXTOID, TIMESTAMPTZOID},
 };
 
@@ -100,8 +110,9 @@ flex_outbox_fail_callback(const Callback *callback, const char *error, Timestamp
 }
 
 static Statement next_callback = {
-	.sql = "SELECT callback_at FROM $t.flex_outbox WHERE enqueued_role = $1 AND callback_at IS NOT NULL "
-		   "ORDER BY callback_at LIMIT 1",
+	.sql = "SELECT callback_at FROM $t.flex_outbox_requests WHERE role_id = " ID_OF_ROLE(
+		"$1") " AND callback_at IS NOT NULL "
+			  "ORDER BY callback_at LIMIT 1",
 	.types = {OIDOID},
 };
 
@@ -116,19 +127,19 @@ flex_outbox_next_callback(Oid role)
 }
 
 static const ResultColumn role_columns[] = {
-	RESULT_COLUMN("enqueued_role", OIDOID, CallbackRole, role),
-	RESULT_COLUMN("callback_at", TIMESTAMPTZOID, CallbackRole, due_at),
+	RESULT_COLUMN("m.role", OIDOID, CallbackRole, role),
+	RESULT_COLUMN("r.callback_at", TIMESTAMPTZOID, CallbackRole, due_at),
 };
 
 /* From role to role along the index. */
 static Statement list_roles = {
 	.sql = "WITH RECURSIVE roles AS ("
-		   "(SELECT enqueued_role, callback_at FROM $t.flex_outbox WHERE callback_at IS NOT NULL "
-		   "ORDER BY enqueued_role, callback_at LIMIT 1) "
+		   "(SELECT role_id, callback_at FROM $t.flex_outbox_requests WHERE callback_at IS NOT NULL "
+		   "ORDER BY role_id, callback_at LIMIT 1) "
 		   "UNION ALL SELECT next.* FROM roles AS r, LATERAL ("
-		   "SELECT enqueued_role, callback_at FROM $t.flex_outbox AS o WHERE callback_at IS NOT NULL "
-		   "AND o.enqueued_role > r.enqueued_role ORDER BY enqueued_role, callback_at LIMIT 1) AS next) "
-		   "SELECT $result FROM roles",
+		   "SELECT role_id, callback_at FROM $t.flex_outbox_requests AS o WHERE callback_at IS NOT NULL "
+		   "AND o.role_id > r.role_id ORDER BY role_id, callback_at LIMIT 1) AS next) "
+		   "SELECT $result FROM roles AS r JOIN $t.flex_outbox_role_oids AS m ON m.id = r.role_id ORDER BY m.role",
 	.result = role_columns,
 	.result_count = lengthof(role_columns),
 };

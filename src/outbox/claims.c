@@ -14,6 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "outbox/claims.h"
+#include "outbox/roles.h"
 #include "outbox/statements.h"
 
 /* The rows of a statement as an array of structs, in the current context. */
@@ -37,10 +38,10 @@ static const ResultColumn lane_columns[] = {
 /* From lane to lane along the index, however many requests are in each. */
 static Statement list_lanes = {
 	.sql = "WITH RECURSIVE lanes AS ("
-		   "(SELECT operation, priority, run_at FROM $t.flex_outbox WHERE state = 'pending' "
+		   "(SELECT operation, priority, run_at FROM $t.flex_outbox_requests WHERE state = 'pending' "
 		   "ORDER BY operation, priority, run_at, id LIMIT 1) "
 		   "UNION ALL SELECT next.* FROM lanes AS l, LATERAL ("
-		   "SELECT operation, priority, run_at FROM $t.flex_outbox AS o WHERE state = 'pending' "
+		   "SELECT operation, priority, run_at FROM $t.flex_outbox_requests AS o WHERE state = 'pending' "
 		   "AND (o.operation, o.priority) > (l.operation, l.priority) "
 		   "ORDER BY operation, priority, run_at, id LIMIT 1) AS next) "
 		   "SELECT $result FROM lanes AS l LEFT JOIN $t.flex_outbox_holds AS h USING (operation) "
@@ -64,7 +65,7 @@ flex_outbox_lanes(int *count)
 			RESULT_COLUMN(arguments_of_row, JSONBOID, Claim, arguments),                                               \
 			RESULT_COLUMN("o.attempts", INT4OID, Claim, attempts),                                                     \
 			RESULT_COLUMN("o.max_attempts", INT4OID, Claim, max_attempts),                                             \
-			RESULT_COLUMN("o.enqueued_role", OIDOID, Claim, role),                                                     \
+			RESULT_COLUMN(ROLE_OF_ID("o.role_id"), OIDOID, Claim, role),                                               \
 			RESULT_COLUMN("o.account_sid", TEXTOID, Claim, account_sid),                                               \
 			RESULT_COLUMN("o.on_success IS NOT NULL", BOOLOID, Claim, on_success),                                     \
 			RESULT_COLUMN("o.on_failure IS NOT NULL", BOOLOID, Claim, on_failure),                                     \
@@ -78,11 +79,12 @@ static const ResultColumn claim_columns[] = CLAIM_COLUMNS("o.arguments");
 
 /* By ctid, which is good as long as the rows are locked: no second look into an index. */
 static Statement claim_due = {
-	.sql = "UPDATE $t.flex_outbox AS o SET state = 'sending', attempts = least(o.attempts, 2147483646) + 1, "
-		   "started_at = clock_timestamp(), sender_pid = $1, sender_start = $2 "
-		   "WHERE o.ctid = ANY (ARRAY(SELECT ctid FROM $t.flex_outbox WHERE state = 'pending' AND operation = $4 "
-		   "AND priority = $5 AND run_at >= $6 AND run_at <= $7 ORDER BY operation, priority, run_at, id "
-		   "LIMIT $8 FOR UPDATE SKIP LOCKED)) RETURNING $result",
+	.sql =
+		"UPDATE $t.flex_outbox_requests AS o SET state = 'sending', attempts = least(o.attempts, 2147483646) + 1, "
+		"started_at = clock_timestamp(), sender_pid = $1, sender_start = $2 "
+		"WHERE o.ctid = ANY (ARRAY(SELECT ctid FROM $t.flex_outbox_requests WHERE state = 'pending' AND operation = $4 "
+		"AND priority = $5 AND run_at >= $6 AND run_at <= $7 ORDER BY operation, priority, run_at, id "
+		"LIMIT $8 FOR UPDATE SKIP LOCKED)) RETURNING $result",
 	.types = {INT4OID, TIMESTAMPTZOID, OIDOID, TEXTOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID},
 	.result = claim_columns,
 	.result_count = lengthof(claim_columns),
@@ -117,7 +119,7 @@ static const ResultColumn sender_columns[] = {
 };
 
 static Statement list_senders = {
-	.sql = "SELECT DISTINCT $result FROM $t.flex_outbox WHERE state = 'sending' AND outcome IS NULL",
+	.sql = "SELECT DISTINCT $result FROM $t.flex_outbox_requests WHERE state = 'sending' AND outcome IS NULL",
 	.result = sender_columns,
 	.result_count = lengthof(sender_columns),
 };
@@ -136,9 +138,10 @@ static const ResultColumn orphan_columns[] = CLAIM_COLUMNS("CASE WHEN o.operatio
 
 /* They become ours: only the process that has claimed a request settles it, and by the time of the claim. */
 static Statement take_over = {
-	.sql = "UPDATE $t.flex_outbox AS o SET sender_pid = $1, sender_start = $2, "
+	.sql = "UPDATE $t.flex_outbox_requests AS o SET sender_pid = $1, sender_start = $2, "
 		   "started_at = coalesce(o.started_at, clock_timestamp()) "
-		   "WHERE o.ctid = ANY (ARRAY(SELECT ctid FROM $t.flex_outbox WHERE state = 'sending' AND outcome IS NULL "
+		   "WHERE o.ctid = ANY (ARRAY(SELECT ctid FROM $t.flex_outbox_requests WHERE state = 'sending' AND outcome IS "
+		   "NULL "
 		   "AND coalesce(sender_pid, 0) = $4 AND coalesce(sender_start, '-infinity') = $5 "
 		   "LIMIT $6 FOR UPDATE SKIP LOCKED)) RETURNING $result",
 	.types = {INT4OID, TIMESTAMPTZOID, OIDOID, INT4OID, TIMESTAMPTZOID, INT4OID},

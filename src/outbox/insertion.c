@@ -1,6 +1,6 @@
 /*
  * insertion.c
- *		A new row of flex_outbox.
+ *		A new request in the outbox's table.
  *
  * A trigger or a bulk statement enqueues row by row, and to start and end an
  * INSERT for each costs more than all the rest.  So the row goes in as logical
@@ -29,6 +29,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
+#include "utils/xid8.h"
 
 #include "base/compat.h"
 #include "outbox/access.h"
@@ -36,10 +37,11 @@
 #include "outbox/statements.h"
 
 /*
- * The columns of flex_outbox, in their order.  New rows have a value in those that
- * are GIVEN, which fill_row() sets; the others stay NULL.
+ * The columns of flex_outbox_requests, in their order.  New rows have a value in those
+ * that are GIVEN, which fill_row() sets, GIVEN_AT_FIRST in the tables of the first version
+ * alone, or GIVEN_LATER in those of later ones; the others stay NULL.
  */
-#define COLUMNS(GIVEN, OTHER)                                                                                          \
+#define COLUMNS(GIVEN, GIVEN_AT_FIRST, GIVEN_LATER, OTHER)                                                             \
 	GIVEN(id, INT8OID)                                                                                                 \
 	GIVEN(operation, TEXTOID)                                                                                          \
 	GIVEN(arguments, JSONBOID)                                                                                         \
@@ -55,7 +57,7 @@
 	GIVEN(account_sid, TEXTOID)                                                                                        \
 	GIVEN(enqueued_at, TIMESTAMPTZOID)                                                                                 \
 	GIVEN(enqueued_by, NAMEOID)                                                                                        \
-	GIVEN(enqueued_role, OIDOID)                                                                                       \
+	GIVEN_AT_FIRST(enqueued_role, OIDOID)                                                                              \
 	GIVEN(enqueued_in, OIDOID)                                                                                         \
 	OTHER(started_at, TIMESTAMPTZOID)                                                                                  \
 	OTHER(finished_at, TIMESTAMPTZOID)                                                                                 \
@@ -71,51 +73,69 @@
 	OTHER(callback_at, TIMESTAMPTZOID)                                                                                 \
 	GIVEN(callback_attempts, INT4OID)                                                                                  \
 	OTHER(callback_error, TEXTOID)                                                                                     \
-	OTHER(sid, TEXTOID)
+	OTHER(sid, TEXTOID)                                                                                                \
+	GIVEN_LATER(role_id, INT4OID)                                                                                      \
+	GIVEN_LATER(enqueued_xid, XID8OID)
 
 #define NUMBER_OF(name, type) Anum_flex_outbox_##name,
-#define GIVEN_COLUMN(name, type) {#name, type, true},
-#define OTHER_COLUMN(name, type) {#name, type, false},
-#define GIVEN_PARAMETER(name, type) {#name, type},
+#define ALWAYS(name, type) {#name, type, COLUMN_GIVEN},
+#define AT_FIRST(name, type) {#name, type, COLUMN_GIVEN_AT_FIRST},
+#define LATER(name, type) {#name, type, COLUMN_GIVEN_LATER},
+#define NEVER(name, type) {#name, type, COLUMN_NULL},
+#define PARAMETER(name, type) {#name, type},
 #define NOTHING(name, type)
 
 typedef enum ColumnNumber
 {
 	Anum_flex_outbox_none,
-	COLUMNS(NUMBER_OF, NUMBER_OF) Natts_flex_outbox_and_none
+	COLUMNS(NUMBER_OF, NUMBER_OF, NUMBER_OF, NUMBER_OF) Natts_flex_outbox_and_none
 } ColumnNumber;
 
 #define Natts_flex_outbox (Natts_flex_outbox_and_none - 1)
 
 #define INDEXES 6 /* that the extension makes */
 
+typedef enum ColumnUse
+{
+	COLUMN_NULL,
+	COLUMN_GIVEN,
+	COLUMN_GIVEN_AT_FIRST,
+	COLUMN_GIVEN_LATER
+} ColumnUse;
+
 /* What we rely on when we write a row ourselves. */
 static const struct
 {
 	const char *name;
 	Oid type;
-	bool is_given;
-} columns[] = {COLUMNS(GIVEN_COLUMN, OTHER_COLUMN)};
+	ColumnUse use;
+} columns[] = {COLUMNS(ALWAYS, AT_FIRST, LATER, NEVER)};
 
 /* The columns that a statement gives values to: a table of another version may lack others. */
-static const NamedParameter given_columns[] = {COLUMNS(GIVEN_PARAMETER, NOTHING)};
+static const NamedParameter given_columns[] = {COLUMNS(PARAMETER, NOTHING, PARAMETER, NOTHING)};
+static const NamedParameter given_at_first[] = {COLUMNS(PARAMETER, PARAMETER, NOTHING, NOTHING)};
 
 StaticAssertDecl(lengthof(columns) == Natts_flex_outbox, "each column has its number");
 StaticAssertDecl(lengthof(given_columns) <= MAX_NAMED_PARAMETERS, "a statement has room for the columns of a new row");
 
-#define INSERT_REQUEST "INSERT INTO $t.flex_outbox ($names) OVERRIDING SYSTEM VALUE VALUES ($values)"
+#define INSERT_INTO(table) "INSERT INTO $t." table " ($names) OVERRIDING SYSTEM VALUE VALUES ($values)"
+#define UNLESS_THERE(role) " ON CONFLICT (" role ", unique_key) WHERE unique_key IS NOT NULL DO NOTHING"
+#define INTO_COLUMNS(given) .named = (given), .named_count = lengthof(given)
 
 static Statement insert_request = {
-	.sql = INSERT_REQUEST " RETURNING id",
-	.named = given_columns,
-	.named_count = lengthof(given_columns),
+	.sql = INSERT_INTO("flex_outbox_requests") " RETURNING id",
+	INTO_COLUMNS(given_columns),
 };
 
 static Statement insert_keyed = {
-	.sql =
-		INSERT_REQUEST " ON CONFLICT (enqueued_role, unique_key) WHERE unique_key IS NOT NULL DO NOTHING RETURNING id",
-	.named = given_columns,
-	.named_count = lengthof(given_columns),
+	.sql = INSERT_INTO("flex_outbox_requests") UNLESS_THERE("role_id") " RETURNING id",
+	INTO_COLUMNS(given_columns),
+};
+
+/* Into the tables of the first version, which the library may be newer than for a while. */
+static Statement insert_at_first = {
+	.sql = INSERT_INTO("flex_outbox") UNLESS_THERE("enqueued_role") " RETURNING id",
+	INTO_COLUMNS(given_at_first),
 };
 
 typedef struct NewRow
@@ -136,7 +156,7 @@ typedef struct Target
 static void
 set_column(NewRow *row, ColumnNumber column, Datum value)
 {
-	Assert(columns[column - 1].is_given);
+	Assert(columns[column - 1].use != COLUMN_NULL);
 	row->values[column - 1] = value;
 	row->nulls[column - 1] = false;
 }
@@ -178,7 +198,13 @@ fill_row(NewRow *row, const NewRequest *request, int64 id)
 	set_text_column(row, Anum_flex_outbox_account_sid, request->account_sid);
 	set_column(row, Anum_flex_outbox_enqueued_at, TimestampTzGetDatum(GetCurrentTimestamp()));
 	set_column(row, Anum_flex_outbox_enqueued_by, NameGetDatum(&row->enqueued_by));
-	set_column(row, Anum_flex_outbox_enqueued_role, ObjectIdGetDatum(request->enqueued_role));
+	if (request->role_id == 0)
+		set_column(row, Anum_flex_outbox_enqueued_role, ObjectIdGetDatum(request->enqueued_role));
+	else
+	{
+		set_column(row, Anum_flex_outbox_role_id, Int32GetDatum(request->role_id));
+		set_column(row, Anum_flex_outbox_enqueued_xid, FullTransactionIdGetDatum(GetTopFullTransactionId()));
+	}
 	set_column(row, Anum_flex_outbox_enqueued_in, ObjectIdGetDatum(MyDatabaseId));
 	set_column(row, Anum_flex_outbox_may_be_done, BoolGetDatum(false));
 	set_column(row, Anum_flex_outbox_callback_attempts, Int32GetDatum(0));
@@ -229,7 +255,7 @@ is_plain(Relation table)
 		Form_pg_attribute attribute = TupleDescAttr(desc, i);
 
 		if (attribute->atttypid != columns[i].type || strcmp(NameStr(attribute->attname), columns[i].name) != 0 ||
-			(attribute->atthasdef && !columns[i].is_given))
+			(attribute->atthasdef && columns[i].use == COLUMN_NULL))
 			return false;
 	}
 	return true;
@@ -244,7 +270,7 @@ index_of_keys(Relation table)
 	if (!OidIsValid(index))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("index \"flex_outbox_unique_key\" of the outbox does not exist"),
-						errhint("Give the unique index on (enqueued_role, unique_key) that name again.")));
+						errhint("Give the unique index on (role_id, unique_key) that name again.")));
 	return list_make1_oid(index);
 }
 
@@ -321,23 +347,26 @@ set_search_path(Oid schema)
 static int64
 insert_by_statement(Oid schema, NewRow *row)
 {
-	Datum values[lengthof(given_columns)];
-	char nulls[lengthof(given_columns)];
-	int count = 0;
 	bool keyed = !row->nulls[Anum_flex_outbox_unique_key - 1];
+	bool at_first = row->nulls[Anum_flex_outbox_role_id - 1];
+	ColumnUse other = at_first ? COLUMN_GIVEN_AT_FIRST : COLUMN_GIVEN_LATER;
+	Statement *statement = at_first ? &insert_at_first : keyed ? &insert_keyed : &insert_request;
+	Datum values[MAX_NAMED_PARAMETERS];
+	char nulls[MAX_NAMED_PARAMETERS];
+	int count = 0;
 	int64 id = 0;
 
 	for (int i = 0; i < Natts_flex_outbox; i++)
 	{
-		if (!columns[i].is_given)
+		if (columns[i].use != COLUMN_GIVEN && columns[i].use != other)
 			continue;
 		values[count] = row->values[i];
 		nulls[count++] = row->nulls[i] ? 'n' : ' ';
 	}
-	Assert(count == lengthof(given_columns));
+	Assert(count == statement->named_count);
 	SPI_connect();
 	set_search_path(schema);
-	if (flex_statement_execute(keyed ? &insert_keyed : &insert_request, values, nulls) > 0)
+	if (flex_statement_execute(statement, values, nulls) > 0)
 		id = DatumGetInt64(flex_statement_value(0, 1));
 	SPI_finish();
 	if (id == 0 && !keyed)
@@ -351,7 +380,8 @@ flex_outbox_refuse_row(void)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("the request was not put into the outbox"),
-			 errdetail("A trigger or a rule of table \"flex_outbox\" has dropped it.")));
+			 errdetail("A trigger or a rule of table \"%s\" has dropped it.",
+					   flex_outbox_is_of_first_version() ? "flex_outbox" : "flex_outbox_requests")));
 }
 
 /* The outbox's table, locked until the transaction ends, also when it has just been made anew. */
@@ -362,9 +392,7 @@ open_outbox(void)
 
 	do
 	{
-		Oid schema = flex_outbox_schema(false);
-
-		table = try_relation_open(get_relname_relid("flex_outbox", schema), RowExclusiveLock);
+		table = try_relation_open(flex_outbox_table(), RowExclusiveLock);
 	} while (table == NULL);
 	return table;
 }

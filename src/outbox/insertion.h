@@ -1,6 +1,6 @@
 /*
  * insertion.h
- *		A new row of flex_outbox.
+ *		A new request in the outbox's table.
  */
 #ifndef FLEX_INSERTION_H
 #define FLEX_INSERTION_H
@@ -25,6 +25,7 @@ typedef struct NewRequest
 	int max_attempts;
 	const char *enqueued_by;
 	Oid enqueued_role;
+	int role_id; /* of the same role; 0 in the tables of the first version */
 } NewRequest;
 
 pg_noreturn extern void flex_outbox_refuse_row(void);

@@ -12,25 +12,34 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "outbox/roles.h"
 #include "outbox/rows.h"
 #include "outbox/statements.h"
 
 static Statement find_key = {
+	.sql = "SELECT id FROM $t.flex_outbox_requests WHERE role_id = $1 AND unique_key = $2",
+	.types = {INT4OID, TEXTOID},
+};
+
+/* In the tables of the first version. */
+static Statement find_key_at_first = {
 	.sql = "SELECT id FROM $t.flex_outbox WHERE enqueued_role = $1 AND unique_key = $2",
 	.types = {OIDOID, TEXTOID},
 };
 
-/* The id of the role's request that has a unique key, or 0. */
+/* The id of a role's request that has a unique key, or 0; role_id is 0 in the tables of the first version. */
 int64
-flex_outbox_find_key(Oid role, const char *unique_key)
+flex_outbox_find_key(Oid role, int role_id, const char *unique_key)
 {
-	Datum values[] = {ObjectIdGetDatum(role), CStringGetTextDatum(unique_key)};
+	Datum values[] = {role_id != 0 ? Int32GetDatum(role_id) : ObjectIdGetDatum(role), CStringGetTextDatum(unique_key)};
 
-	return flex_statement_execute(&find_key, values, NULL) == 0 ? 0 : DatumGetInt64(flex_statement_value(0, 1));
+	if (flex_statement_execute(role_id != 0 ? &find_key : &find_key_at_first, values, NULL) == 0)
+		return 0;
+	return DatumGetInt64(flex_statement_value(0, 1));
 }
 
 static Statement expire = {
-	.sql = "DELETE FROM $t.flex_outbox WHERE id = ANY (ARRAY(SELECT id FROM $t.flex_outbox "
+	.sql = "DELETE FROM $t.flex_outbox_requests WHERE id = ANY (ARRAY(SELECT id FROM $t.flex_outbox_requests "
 		   "WHERE finished_at < now() - $1 * interval '1 minute' AND callback_at IS NULL "
 		   "AND state <> 'uncertain' ORDER BY finished_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
 	.types = {INT4OID, INT4OID},
@@ -84,35 +93,36 @@ typedef struct LockedRequest
 static const ResultColumn locked_columns[] = {
 	RESULT_COLUMN("state", TEXTOID, LockedRequest, state),
 	RESULT_COLUMN("operation", TEXTOID, LockedRequest, operation),
-	RESULT_COLUMN("enqueued_in <> $4", BOOLOID, LockedRequest, foreign),
+	RESULT_COLUMN("enqueued_in <> $3", BOOLOID, LockedRequest, foreign),
 };
 
-/* Whose it is, is asked as the table's policy asks; no role: anybody's. */
+/* No role: anybody's. */
 static Statement lock_request = {
-	.sql = "SELECT $result FROM $t.flex_outbox WHERE id = $1 "
-		   "AND ($2 IS NULL OR enqueued_role = $2 AND (finished_at IS NULL OR enqueued_by = $3)) FOR UPDATE",
-	.types = {INT8OID, OIDOID, NAMEOID, OIDOID},
+	.sql = "SELECT $result FROM $t.flex_outbox_requests WHERE id = $1 "
+		   "AND ($2 IS NULL OR role_id = $2) FOR UPDATE",
+	.types = {INT8OID, INT4OID, OIDOID},
 	.result = locked_columns,
 	.result_count = lengthof(locked_columns),
 };
 
 /* One that waits keeps its place if it is due already. */
 static Statement retry_request = {
-	.sql = "UPDATE $t.flex_outbox SET state = 'pending', attempts = 0, "
+	.sql = "UPDATE $t.flex_outbox_requests SET state = 'pending', attempts = 0, "
 		   "run_at = CASE state WHEN 'pending' THEN LEAST(run_at, clock_timestamp()) ELSE clock_timestamp() END, "
 		   "finished_at = NULL, callback_at = NULL, callback_error = NULL, callback_attempts = 0 WHERE id = $1",
 	.types = {INT8OID},
 };
 
 static Statement retry_callback = {
-	.sql = "UPDATE $t.flex_outbox SET callback_at = clock_timestamp(), callback_attempts = 0 "
+	.sql = "UPDATE $t.flex_outbox_requests SET callback_at = clock_timestamp(), callback_attempts = 0 "
 		   "WHERE id = $1 AND callback_error IS NOT NULL",
 	.types = {INT8OID},
 };
 
 static Statement cancel_request = {
-	.sql = "UPDATE $t.flex_outbox SET state = 'cancelled', finished_at = clock_timestamp(), callback_at = NULL "
-		   "WHERE id = $1",
+	.sql =
+		"UPDATE $t.flex_outbox_requests SET state = 'cancelled', finished_at = clock_timestamp(), callback_at = NULL "
+		"WHERE id = $1",
 	.types = {INT8OID},
 };
 
@@ -125,13 +135,12 @@ static Statement cancel_request = {
 const char *
 flex_outbox_decide(int64 id, Oid role, const char *role_name, bool retry, char **to_send)
 {
-	NameData name;
-	Datum values[] = {Int64GetDatum(id), ObjectIdGetDatum(role), NameGetDatum(&name), ObjectIdGetDatum(MyDatabaseId)};
+	int role_id = OidIsValid(role) ? flex_outbox_find_role(role, role_name) : 0;
+	Datum values[] = {Int64GetDatum(id), Int32GetDatum(role_id), ObjectIdGetDatum(MyDatabaseId)};
 	LockedRequest request = {0};
 
 	*to_send = NULL;
-	namestrcpy(&name, role_name);
-	if (flex_statement_execute(&lock_request, values, OidIsValid(role) ? NULL : " nn ") == 0)
+	if (flex_statement_execute(&lock_request, values, OidIsValid(role) ? NULL : " n ") == 0)
 		return "";
 	flex_statement_read(&lock_request, 0, &request);
 	if (retry && request.foreign)

@@ -101,7 +101,7 @@ static const ResultColumn settled_columns[] = {
  * all that is being sent: the primary key is the way.
  */
 #define SETTLE_FROM(list)                                                                                              \
-	"UPDATE $t.flex_outbox AS o SET state = CASE WHEN s.with_callback THEN o.state ELSE s.state END, "                 \
+	"UPDATE $t.flex_outbox_requests AS o SET state = CASE WHEN s.with_callback THEN o.state ELSE s.state END, "        \
 	"outcome = CASE WHEN s.with_callback THEN s.state END, "                                                           \
 	"callback_at = CASE WHEN s.with_callback THEN clock_timestamp() END, "                                             \
 	"finished_at = CASE WHEN s.state <> 'pending' AND NOT s.with_callback THEN clock_timestamp() END, "                \

@@ -32,6 +32,8 @@ count_types(const Statement *statement)
 	return count;
 }
 
+static void append_text(StringInfo text, const Statement *statement, const char *sql);
+
 /* Append what a word behind a $ in a statement's text stands for. */
 static void
 append_word(StringInfo text, const Statement *statement, const char *word, size_t length)
@@ -53,10 +55,29 @@ append_word(StringInfo text, const Statement *statement, const char *word, size_
 	else if (length == 6 && memcmp(word, "result", length) == 0)
 	{
 		for (int i = 0; i < statement->result_count; i++)
-			appendStringInfo(text, "%s%s", i > 0 ? ", " : "", statement->result[i].expression);
+		{
+			appendStringInfoString(text, i > 0 ? ", " : "");
+			append_text(text, statement, statement->result[i].expression);
+		}
 	}
 	else
 		elog(ERROR, "unknown word in a statement of the outbox: %s", word);
+}
+
+/* Append a text, with what its words stand for. */
+static void
+append_text(StringInfo text, const Statement *statement, const char *sql)
+{
+	for (const char *at = sql; *at != '\0';)
+	{
+		size_t length = at[0] == '$' ? strspn(at + 1, "abcdefghijklmnopqrstuvwxyz") : 0;
+
+		if (length > 0)
+			append_word(text, statement, at + 1, length);
+		else
+			appendStringInfoChar(text, *at);
+		at += length + 1;
+	}
 }
 
 /* A statement's text, with what its words stand for. */
@@ -66,16 +87,7 @@ statement_text(const Statement *statement)
 	StringInfoData text;
 
 	initStringInfo(&text);
-	for (const char *at = statement->sql; *at != '\0';)
-	{
-		size_t length = at[0] == '$' ? strspn(at + 1, "abcdefghijklmnopqrstuvwxyz") : 0;
-
-		if (length > 0)
-			append_word(&text, statement, at + 1, length);
-		else
-			appendStringInfoChar(&text, *at);
-		at += length + 1;
-	}
+	append_text(&text, statement, statement->sql);
 	return text.data;
 }
 

@@ -120,10 +120,10 @@ sub drained
 	my ($servers, $url, $count, $concurrency) = @_;
 	my ($control, $drain) = map { Session->new($servers) } 1 .. 2;
 
-	$control->query('TRUNCATE flex_outbox');
+	$control->query('TRUNCATE flex_outbox_requests');
 	$drain->query("SET flex_api.base_url = '$url'; SET flex_api.concurrency = $concurrency; SET client_min_messages = error");
 	enqueue($drain, 1);
-	$drain->query('CALL flex_outbox_drain(0); TRUNCATE flex_outbox');
+	$drain->query('CALL flex_outbox_drain(0); TRUNCATE flex_outbox_requests');
 	enqueue($control, $count);
 	my $peak = peak($drain->query('SELECT pg_backend_pid()'), sub { $drain->query('CALL flex_outbox_drain()') });
 	check($control, $count);
@@ -137,7 +137,7 @@ sub worked
 
 	$servers->restart('shared_preload_libraries=flex_api', "flex_api.base_url=$url", "flex_api.concurrency=$concurrency");
 	my $control = Session->new($servers);
-	$control->query('TRUNCATE flex_outbox');
+	$control->query('TRUNCATE flex_outbox_requests');
 	my $worker = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'flex_api outbox worker' AND state = 'idle'";
 	my $pid;
 	for (1 .. 1000)

@@ -116,7 +116,7 @@ sub fill_anew
 {
 	my ($session, $count) = @_;
 
-	$session->query('TRUNCATE flex_outbox');
+	$session->query('TRUNCATE flex_outbox_requests');
 	fill($session, $count);
 }
 
@@ -248,9 +248,9 @@ sub multiply
 {
 	my ($session, $count, $after, $operation) = @_;
 
-	$session->query("INSERT INTO flex_outbox (operation, arguments, max_attempts, run_at, enqueued_by, enqueued_role, " .
+	$session->query("INSERT INTO flex_outbox_requests (operation, arguments, max_attempts, run_at, enqueued_by, role_id, enqueued_xid, " .
 		  "enqueued_in) SELECT $operation, arguments, max_attempts, clock_timestamp() + interval '$after', enqueued_by, " .
-		  "enqueued_role, enqueued_in FROM flex_outbox AS o, generate_series(1, $count) g " .
+		  "role_id, enqueued_xid, enqueued_in FROM flex_outbox AS o, generate_series(1, $count) g " .
 		  'WHERE o.id = (SELECT min(id) FROM flex_outbox)');
 }
 
@@ -264,7 +264,7 @@ sub waiting_session
 	$session->query('CREATE EXTENSION flex_api');
 	fill($session, 200);
 	multiply($session, @$_) for @multiply;
-	$session->query('CALL flex_outbox_drain(200); VACUUM ANALYZE flex_outbox; CHECKPOINT');
+	$session->query('CALL flex_outbox_drain(200); VACUUM ANALYZE flex_outbox_requests; CHECKPOINT');
 	return $session;
 }
 
@@ -362,10 +362,10 @@ sub enqueue
 	my $session = session('http://127.0.0.1:1', 20);
 	my $arguments = "jsonb_build_object('address_sid', 'IG' || md5(g::text), 'identity', 'customer ' || g)";
 	my ($role, $database) = split /\|/,
-	  $session->query("SELECT 'postgres'::regrole::oid, oid FROM pg_database WHERE datname = current_database()");
-	my $row = "'$OPERATION', %s, 20, clock_timestamp(), '$Servers::ACCOUNT', 'postgres', $role, $database";
-	my $insert = 'INSERT INTO flex_outbox (operation, arguments, max_attempts, run_at, account_sid, enqueued_by, ' .
-	  'enqueued_role, enqueued_in)';
+	  $session->query("SELECT 1, oid FROM pg_database WHERE datname = current_database()");
+	my $row = "'$OPERATION', %s, 20, clock_timestamp(), '$Servers::ACCOUNT', 'postgres', $role, pg_current_xact_id(), $database";
+	my $insert = 'INSERT INTO flex_outbox_requests (operation, arguments, max_attempts, run_at, account_sid, enqueued_by, ' .
+	  'role_id, enqueued_xid, enqueued_in)';
 	my $variable = "jsonb_build_object('address_sid', 'IG00000000000000000000000000000000', 'identity', 'customer ' || i)";
 
 	$session->query("PREPARE inserts(jsonb) AS $insert VALUES (" . sprintf($row, '$1') . ') RETURNING id; ' .
@@ -384,7 +384,7 @@ sub enqueue
 		my ($baseline, $ours) = ("INSERT, $way", "flex_enqueue, $way");
 		my $costs = Rounds::measure($rounds, $way eq 'in bulk' ? $bulk : $singles,
 			map { my ($name, $statement) = ($_, $statements{$way}[ $_ eq $ours ]);
-				[ $name => sub { $session->query('TRUNCATE flex_outbox'); $session->cost($statement) } ] } $baseline, $ours);
+				[ $name => sub { $session->query('TRUNCATE flex_outbox_requests'); $session->cost($statement) } ] } $baseline, $ours);
 		Rounds::heading('flex_enqueue() beside an INSERT of the same row (' . Rounds::count($costs) . ' rounds)', 'us')
 		  if $way eq 'prepared, one by one';
 		Rounds::line($costs, $baseline);

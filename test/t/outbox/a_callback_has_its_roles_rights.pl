@@ -67,7 +67,7 @@ is($drainer->sqlstate('SELECT * FROM secret'), '42501', '... with no more rights
 my $me = $super->value('SELECT current_user');
 my %attempts = (
 	reads => 'PERFORM * FROM secret',
-	writes => 'UPDATE flex_outbox SET state = $q$pending$q$',
+	writes => 'UPDATE flex_outbox_requests SET state = $q$pending$q$',
 	sets_role => qq{SET ROLE $me},
 	sets_role_by_function => qq{PERFORM set_config('role', '$me', false)},
 	resets_role => 'RESET ROLE; PERFORM * FROM secret',
@@ -95,7 +95,7 @@ foreach my $name (sort keys %attempts)
 		is($session->query('CALL flex_outbox_drain()')->{error}, undef, "$name: the drain ends well");
 		is($super->value('SELECT count(*) FROM log'), 0, '... it does not get through') or diag $super->value('SELECT who FROM log');
 		like(row($id, 'state, callback_error'), qr/^succeeded\|.+/, '... is noted');
-		$super->value('DELETE FROM flex_outbox');
+		$super->value('DELETE FROM flex_outbox_requests');
 	}
 }
 is($super->value('SELECT current_user') . $drainer->value('SELECT current_user || session_user'), "${me}drainerdrainer", 'everybody is who he was');
@@ -117,7 +117,7 @@ foreach my $name ('deferred', 'deferred_again', 'deferred_in_vain')
 	enqueue($name);
 	is($super->query('CALL flex_outbox_drain()')->{error}, undef, "$name: the drain ends well");
 	is($super->value("SELECT count(*) FROM log WHERE who <> 'plain'"), 0, '... no trigger of its fires with the drainer\'s rights');
-	$super->value('DELETE FROM flex_outbox');
+	$super->value('DELETE FROM flex_outbox_requests');
 }
 
 # A function that its owner's rights run with: those, as ever
@@ -183,7 +183,7 @@ like(row($id, 'state, callback_error'), qr/^succeeded\|permission denied/, 'a ri
 
 # Renamed roles keep theirs; dropped ones have none, and take nobody's along
 $plain->value('GRANT EXECUTE ON FUNCTION plain.who TO plain');
-$super->value('DELETE FROM flex_outbox; DELETE FROM log');
+$super->value('DELETE FROM flex_outbox_requests; DELETE FROM log');
 $id = enqueue('who');
 $super->value('ALTER ROLE plain RENAME TO renamed');
 $super->value('CALL flex_outbox_drain()');
@@ -193,7 +193,7 @@ my $done = enqueue('who');
 $plain->close;
 my $other = $super->value(q{SELECT flex_enqueue('flex_webchat_create', '{"address_sid": "IG00000000000000000000000000000001"}')});
 # one of them has had its answer, and its callback is still to come
-$super->value("UPDATE flex_outbox SET state = 'sending', outcome = 'succeeded', callback_at = now() WHERE id = $done");
+$super->value("UPDATE flex_outbox_requests SET state = 'sending', outcome = 'succeeded', callback_at = now() WHERE id = $done");
 $super->value('DROP OWNED BY renamed CASCADE; DROP ROLE renamed');
 $simulator->clear_requests;
 is($super->query('CALL flex_outbox_drain()')->{error}, undef, 'a role that is dropped: the drain ends well');

@@ -88,7 +88,7 @@ sub drains_well
 
 	foreach my $name (sort keys %expected)
 	{
-		$super->value('DELETE FROM flex_outbox; DELETE FROM done; DELETE FROM mallory.there');
+		$super->value('DELETE FROM flex_outbox_requests; DELETE FROM done; DELETE FROM mallory.there');
 		my $id = enqueue('mallory', $name);
 		enqueue('good', 'notes');
 		$drainer->send_query('CALL flex_outbox_drain()');

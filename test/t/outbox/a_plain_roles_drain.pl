@@ -35,7 +35,7 @@ sub enqueue
 sub states { return $super->value("SELECT string_agg(concat_ws(' ', state, error_code), ', ' ORDER BY id) FROM flex_outbox"); }
 sub workers { return $super->value("SELECT count(*) FROM pg_stat_activity WHERE backend_type IN ('flex_api drain', 'flex_api callbacks')"); }
 sub worker { return $super->value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'flex_api drain'"); }
-sub fresh { $super->value('DELETE FROM flex_outbox; DELETE FROM done'); $simulator->clear_faults; $simulator->clear_requests; return; }
+sub fresh { $super->value('DELETE FROM flex_outbox_requests; DELETE FROM done'); $simulator->clear_faults; $simulator->clear_requests; return; }
 sub in_flight
 {
 	my ($drainer) = @_;
@@ -51,7 +51,7 @@ sub check
 	my ($name) = @_;
 	like(states(), qr/^uncertain 08007, pending 0800[67]$/, "$name: what was sent is uncertain, or waits");
 	$simulator->clear_faults;
-	$super->value("UPDATE flex_outbox SET run_at = now() WHERE state = 'pending'");
+	$super->value("UPDATE flex_outbox_requests SET run_at = now() WHERE state = 'pending'");
 	my $drainer = FlexApi::Session->new($node, user => 'drainer');
 	is($drainer->sqlstate('CALL flex_outbox_drain()'), '00000', '... the next drain works');
 	is($super->value("SELECT string_agg(state, ', ' ORDER BY id) FROM flex_outbox"), 'uncertain, succeeded', '... and sends what may be sent again');
@@ -164,10 +164,10 @@ $drainer->value('RESET statement_timeout');
 fresh();
 enqueue('flex_webchat_create');
 $super->value($_) for ("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE SQLSTATE ''ZZ001'' USING MESSAGE = ''no'', HINT = ''not so''; END'",
-	'CREATE TRIGGER refuses BEFORE UPDATE ON flex_outbox FOR EACH ROW EXECUTE FUNCTION refuse()');
+	'CREATE TRIGGER refuses BEFORE UPDATE ON flex_outbox_requests FOR EACH ROW EXECUTE FUNCTION refuse()');
 my $error = $drainer->query('CALL flex_outbox_drain()')->{error};
 is("$error->{C} $error->{M} $error->{H}", 'ZZ001 no not so', 'an error of the worker is the drain\'s');
-$super->value('DROP TRIGGER refuses ON flex_outbox');
+$super->value('DROP TRIGGER refuses ON flex_outbox_requests');
 is($drainer->sqlstate('CALL flex_outbox_drain()'), '00000', '... and the next one is good');
 # a warning of a callback's process, too, without the role's words
 callback('raises', q{RAISE WARNING 'own words'; RAISE EXCEPTION 'own words'});

@@ -26,11 +26,11 @@ sub row
 	my ($key) = @_;
 	my $id = $session->value('SELECT ' . sprintf($enqueue, $key));
 
-	return $session->value("SELECT to_jsonb(o) - 'id' - 'enqueued_at' - 'unique_key' - 'extra' FROM flex_outbox AS o WHERE id = $id AND enqueued_at > now() - interval '1 minute'");
+	return $session->value("SELECT to_jsonb(o) - 'id' - 'enqueued_at' - 'unique_key' - 'enqueued_xid' FROM flex_outbox AS o WHERE id = $id AND enqueued_at > now() - interval '1 minute'");
 }
 
 # The INSERTs that the session has prepared: the server's own list of memory has their texts.
-sub prepared { return $session->value("SELECT count(*) FROM pg_backend_memory_contexts WHERE ident LIKE 'INSERT INTO %flex_outbox %'"); }
+sub prepared { return $session->value("SELECT count(*) FROM pg_backend_memory_contexts WHERE ident LIKE 'INSERT INTO %flex_outbox_requests %'"); }
 
 my %direct = map { $_ => row($_) } 'NULL', "'one'";
 is(prepared(), 0, 'no statement: insertion.c has the table\'s columns as they are');
@@ -39,11 +39,11 @@ is($direct{"'one'"}, $direct{NULL}, 'the same with a key');
 
 # What superusers do to tables
 my @alterations = (
-	[ 'a trigger', q{CREATE TRIGGER noted BEFORE INSERT ON flex_outbox FOR EACH ROW EXECUTE FUNCTION note()}, q{DROP TRIGGER noted ON flex_outbox} ],
-	[ 'a trigger for all', q{CREATE TRIGGER noted AFTER INSERT ON flex_outbox FOR EACH ROW EXECUTE FUNCTION note(); ALTER TABLE flex_outbox ENABLE ALWAYS TRIGGER noted}, q{DROP TRIGGER noted ON flex_outbox} ],
-	[ 'a trigger that is disabled', q{CREATE TRIGGER noted AFTER INSERT ON flex_outbox FOR EACH ROW EXECUTE FUNCTION note(); ALTER TABLE flex_outbox DISABLE TRIGGER noted}, q{DROP TRIGGER noted ON flex_outbox} ],
-	[ 'a rule', q{CREATE RULE noted AS ON INSERT TO flex_outbox DO ALSO INSERT INTO notes VALUES (1)}, q{DROP RULE noted ON flex_outbox} ],
-	[ 'a column', q{ALTER TABLE flex_outbox ADD COLUMN extra integer NOT NULL DEFAULT 7}, q{ALTER TABLE flex_outbox DROP COLUMN extra} ],
+	[ 'a trigger', q{CREATE TRIGGER noted BEFORE INSERT ON flex_outbox_requests FOR EACH ROW EXECUTE FUNCTION note()}, q{DROP TRIGGER noted ON flex_outbox_requests} ],
+	[ 'a trigger for all', q{CREATE TRIGGER noted AFTER INSERT ON flex_outbox_requests FOR EACH ROW EXECUTE FUNCTION note(); ALTER TABLE flex_outbox_requests ENABLE ALWAYS TRIGGER noted}, q{DROP TRIGGER noted ON flex_outbox_requests} ],
+	[ 'a trigger that is disabled', q{CREATE TRIGGER noted AFTER INSERT ON flex_outbox_requests FOR EACH ROW EXECUTE FUNCTION note(); ALTER TABLE flex_outbox_requests DISABLE TRIGGER noted}, q{DROP TRIGGER noted ON flex_outbox_requests} ],
+	[ 'a rule', q{CREATE RULE noted AS ON INSERT TO flex_outbox_requests DO ALSO INSERT INTO notes VALUES (1)}, q{DROP RULE noted ON flex_outbox_requests} ],
+	[ 'a column', q{ALTER TABLE flex_outbox_requests ADD COLUMN extra integer NOT NULL DEFAULT 7}, q{ALTER TABLE flex_outbox_requests DROP COLUMN extra} ],
 	[ 'a column that is gone', 'SELECT', 'SELECT' ]);
 
 $session->value('CREATE TABLE notes (n integer)');
@@ -59,7 +59,7 @@ foreach my $alteration (@alterations)
 	cmp_ok(prepared(), '>', 0, "$name: by a statement") unless $name =~ /disabled/;
 	is(row("'altered " . ++$n . "'"), $direct{NULL}, "$name: also with a key") unless $name eq 'a rule';
 	is($session->value('SELECT count(*) > 0 FROM notes'), $name =~ /disabled/ ? 'f' : 't', "$name: fired") if $name =~ /trigger|rule/;
-	is($session->value('SELECT DISTINCT extra FROM flex_outbox'), '7', "$name: has its default") if $name eq 'a column';
+	is($session->value('SELECT DISTINCT extra FROM flex_outbox_requests'), '7', "$name: has its default") if $name eq 'a column';
 	$session->value('TRUNCATE notes');
 	$session->value($undo);
 }
@@ -83,28 +83,28 @@ BEGIN
 	RETURN NULL;
 END $$
 SQL
-$session->value('CREATE TRIGGER reenters AFTER INSERT ON flex_outbox FOR EACH ROW EXECUTE FUNCTION reenter()');
+$session->value('CREATE TRIGGER reenters AFTER INSERT ON flex_outbox_requests FOR EACH ROW EXECUTE FUNCTION reenter()');
 is($session->value("SELECT count(flex_enqueue('flex_provisioning_status_fetch', '{}', unique_key => key)) FROM (SELECT 're' || g FROM generate_series(1, 10) AS g UNION ALL SELECT NULL FROM generate_series(1, 10)) AS k (key)"), 20, 'a trigger that enqueues and makes schemas');
-$session->value('DROP TRIGGER reenters ON flex_outbox');
-$session->value('TRUNCATE flex_outbox');
+$session->value('DROP TRIGGER reenters ON flex_outbox_requests');
+$session->value('TRUNCATE flex_outbox_requests');
 
 # A trigger that drops the row is told of, and one that numbers it anew is followed
 $session->value('CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.priority = 1 THEN RETURN NULL; END IF; NEW.id := 777777; RETURN NEW; END $$');
-$session->value('CREATE TRIGGER meddles BEFORE INSERT ON flex_outbox FOR EACH ROW EXECUTE FUNCTION meddle()');
+$session->value('CREATE TRIGGER meddles BEFORE INSERT ON flex_outbox_requests FOR EACH ROW EXECUTE FUNCTION meddle()');
 foreach my $key ('NULL', "'k'")
 {
 	is($session->sqlstate("SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', priority => 1, unique_key => $key)"), '55000', "dropped by a trigger, key $key");
 }
 is($session->value("SELECT flex_enqueue('flex_provisioning_status_fetch', '{}')"), 777777, 'numbered by a trigger');
-$session->value('DROP TRIGGER meddles ON flex_outbox');
-$session->value('TRUNCATE flex_outbox');
+$session->value('DROP TRIGGER meddles ON flex_outbox_requests');
+$session->value('TRUNCATE flex_outbox_requests');
 
 # What somebody's functions find with the owner's rights is not for the caller to choose
 $session->value($_) foreach 'CREATE TABLE audit_log (who text)', 'CREATE ROLE thief', 'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO thief',
 	'CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql SET check_function_bodies = off AS $$ BEGIN INSERT INTO audit_log VALUES (current_user); RETURN NEW; EXCEPTION WHEN undefined_table THEN RETURN NEW; END $$',
 	q{CREATE FUNCTION indexed(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN INSERT INTO audit_log VALUES (current_user); RETURN $1; EXCEPTION WHEN undefined_table OR feature_not_supported THEN RETURN $1; END $$};
-foreach my $function ([ 'a trigger', 'CREATE TRIGGER audits AFTER INSERT ON flex_outbox FOR EACH ROW EXECUTE FUNCTION audit()', 'DROP TRIGGER audits ON flex_outbox' ],
-	[ 'a check', 'ALTER TABLE flex_outbox ADD CONSTRAINT audits CHECK (indexed(operation) IS NOT NULL)', 'ALTER TABLE flex_outbox DROP CONSTRAINT audits' ])
+foreach my $function ([ 'a trigger', 'CREATE TRIGGER audits AFTER INSERT ON flex_outbox_requests FOR EACH ROW EXECUTE FUNCTION audit()', 'DROP TRIGGER audits ON flex_outbox_requests' ],
+	[ 'a check', 'ALTER TABLE flex_outbox_requests ADD CONSTRAINT audits CHECK (indexed(operation) IS NOT NULL)', 'ALTER TABLE flex_outbox_requests DROP CONSTRAINT audits' ])
 {
 	my ($name, $do, $undo) = @$function;
 	my $thief = FlexApi::Session->new($node);
@@ -115,26 +115,26 @@ foreach my $function ([ 'a trigger', 'CREATE TRIGGER audits AFTER INSERT ON flex
 	is($thief->value('SELECT count(*) FROM audit_log'), 0, "$name of somebody's does not find the caller's table");
 	$session->value($undo);
 }
-$session->value('TRUNCATE flex_outbox');
+$session->value('TRUNCATE flex_outbox_requests');
 
 # Constraints and indexes of somebody's hold
-$session->value('ALTER TABLE flex_outbox ADD CONSTRAINT low CHECK (priority < 100)');
-$session->value("CREATE UNIQUE INDEX only_one ON flex_outbox (max_attempts) WHERE max_attempts = 19");
+$session->value('ALTER TABLE flex_outbox_requests ADD CONSTRAINT low CHECK (priority < 100)');
+$session->value("CREATE UNIQUE INDEX only_one ON flex_outbox_requests (max_attempts) WHERE max_attempts = 19");
 foreach my $key ('NULL', "'k'")
 {
 	my $call = "SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', unique_key => $key";
 
 	is($session->sqlstate("$call, priority => 100)"), '23514', "a check is made, key $key");
 	ok($session->value("$call, priority => 99)"), "and passed, key $key");
-	$session->value('TRUNCATE flex_outbox');
+	$session->value('TRUNCATE flex_outbox_requests');
 	ok($session->value("$call, max_attempts => 19)"), "a unique index takes one, key $key");
 	is($session->sqlstate("SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', unique_key => $key || 'other', max_attempts => 19)"), '23505', "and no more, key $key");
 }
-$session->value('ALTER TABLE flex_outbox DROP CONSTRAINT low');
+$session->value('ALTER TABLE flex_outbox_requests DROP CONSTRAINT low');
 $session->value('DROP INDEX only_one');
 $session->value('ALTER INDEX flex_outbox_unique_key RENAME TO other');
 is($session->sqlstate("SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', unique_key => 'k')"), '42704', 'a key whose index is not there is refused');
-$session->value('TRUNCATE flex_outbox');
+$session->value('TRUNCATE flex_outbox_requests');
 $session->value('ALTER INDEX other RENAME TO flex_outbox_unique_key');
 
 # Rolled back to a savepoint, and within one statement

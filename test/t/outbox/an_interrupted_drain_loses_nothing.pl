@@ -25,7 +25,7 @@ sub in_flight
 	my ($settings) = @_;
 	my @ids;
 
-	$control->value('DELETE FROM flex_outbox');
+	$control->value('DELETE FROM flex_outbox_requests');
 	$simulator->clear_faults;
 	$simulator->clear_requests;
 	$simulator->post('faults', { delay_ms => 60000, times => -1 });
@@ -47,7 +47,7 @@ sub check
 
 	is(states(), $expected, "$name: POSTs are uncertain, GETs wait");
 	$simulator->clear_faults;
-	$control->value("UPDATE flex_outbox SET run_at = now() WHERE state = 'pending'");
+	$control->value("UPDATE flex_outbox_requests SET run_at = now() WHERE state = 'pending'");
 	is($session->sqlstate('CALL flex_outbox_drain()'), '00000', '... the next drain works');
 	is($control->value("SELECT string_agg(state, ', ' ORDER BY id) FROM flex_outbox"), 'uncertain, uncertain, succeeded, succeeded',
 		'... and sends the GETs');
@@ -69,7 +69,7 @@ is($control->sqlstate("SELECT flex_outbox_cancel($ids[0])"), '55000', '... and c
 is($control->sqlstate("SELECT flex_outbox_retry($ids[0])"), '55000', '... nor retried');
 is($control->sqlstate('CALL flex_outbox_drain()'), '00000', '... another drain leaves them alone');
 is(scalar($simulator->requests), 4, '... and sends nothing');
-$control->value('VACUUM FULL flex_outbox');
+$control->value('VACUUM FULL flex_outbox_requests');
 
 # Cancelled
 $control->value("SELECT pg_cancel_backend($pid)");
@@ -86,7 +86,7 @@ $drainer->value('RESET statement_timeout');
 check($drainer, 'uncertain 08007, uncertain 08007, pending 08006, pending 08006', 'timed out');
 
 # Cancelled again and again, at any moment
-$control->value('DELETE FROM flex_outbox');
+$control->value('DELETE FROM flex_outbox_requests');
 $simulator->clear_requests;
 $simulator->post('faults', { delay_ms => 20, times => -1 });
 $control->value(q{SELECT count(flex_enqueue('flex_webchat_create', jsonb_build_object('address_sid', 'IG00000000000000000000000000000001', 'identity', 'i' || g)))
@@ -107,7 +107,7 @@ foreach my $round (1 .. 200)
 }
 # what was not sent waits for its back-off
 ok(FlexApi::wait_until(sub {
-	$control->value("UPDATE flex_outbox SET run_at = now() WHERE state = 'pending'");
+	$control->value("UPDATE flex_outbox_requests SET run_at = now() WHERE state = 'pending'");
 	$drainer->value('CALL flex_outbox_drain()');
 	return $control->value("SELECT count(*) FROM flex_outbox WHERE state = 'pending'") == 0;
 }), 'cancelled again and again, it comes to an end');

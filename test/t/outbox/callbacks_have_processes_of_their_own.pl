@@ -93,11 +93,11 @@ foreach my $case (@leaves)
 	my ($name, $leave, $look, $expected) = @$case;
 	callback('mallory', 'leaves', $leave);
 	callback('mallory', 'looks', "INSERT INTO done (what, who) SELECT 'found ' || ($look)::text, current_user");
-	$super->value('DELETE FROM done; UPDATE flex_outbox SET callback_at = NULL');
+	$super->value('DELETE FROM done; UPDATE flex_outbox_requests SET callback_at = NULL');
 	my @ids = (enqueue('mallory', 'leaves', 'leaves'), enqueue('mallory', 'looks', 'looks'));
 	ok(ended($_), "$name: a callback has ended") for @ids;
 	is(done('leaves'), 1, '... the first well');
-	$super->value("UPDATE flex_outbox SET callback_at = now() - interval '1 s' + (id - $ids[0]) * interval '1 ms', callback_error = 'again' WHERE id IN (" . join(', ', @ids)
+	$super->value("UPDATE flex_outbox_requests SET callback_at = now() - interval '1 s' + (id - $ids[0]) * interval '1 ms', callback_error = 'again' WHERE id IN (" . join(', ', @ids)
 		. '); SELECT flex_outbox_wake()');
 	ok(ended($_), '... and again, one right after the other') for @ids;
 	is($super->value("SELECT string_agg(DISTINCT what, ', ') FROM done WHERE what LIKE 'found%'"), "found $expected", '... the next finds nothing of it');
@@ -155,7 +155,7 @@ is(scalar(grep { $_->{body} =~ /stubborn/ } $simulator->requests), 1, '... and i
 ok(FlexApi::wait_until(sub { processes() == 0 }), 'without callbacks there is no process');
 ok(ended(enqueue('quick3', 'notes', 'last')), 'one that is idle');
 is(processes(), 1, '... is there');
-$super->value('DELETE FROM flex_outbox WHERE enqueued_by = $$quick3$$; DROP OWNED BY quick3 CASCADE; DROP ROLE quick3');
+$super->value('DELETE FROM flex_outbox_requests WHERE enqueued_by = $$quick3$$; DROP OWNED BY quick3 CASCADE; DROP ROLE quick3');
 $super->value('CREATE DATABASE other TEMPLATE template0');
 my $other = FlexApi::Session->new($node, database => 'other');
 $other->value($_) for ('CREATE EXTENSION flex_api', 'CREATE FUNCTION nothing(r flex_outbox) RETURNS void LANGUAGE sql AS $$ $$');

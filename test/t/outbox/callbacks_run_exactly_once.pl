@@ -30,7 +30,7 @@ sub callback
 
 sub fresh
 {
-	$session->value('DELETE FROM flex_outbox; DELETE FROM tickets');
+	$session->value('DELETE FROM flex_outbox_requests; DELETE FROM tickets');
 	$simulator->clear_faults;
 	$simulator->clear_requests;
 	return;
@@ -45,7 +45,7 @@ sub enqueue
 }
 
 sub drain { return $session->query('CALL flex_outbox_drain()'); }
-sub hurry { return $session->value('UPDATE flex_outbox SET callback_at = now() WHERE callback_at IS NOT NULL'); }
+sub hurry { return $session->value('UPDATE flex_outbox_requests SET callback_at = now() WHERE callback_at IS NOT NULL'); }
 sub row { my ($id, $columns) = @_; return join '|', map { $_ // '' } @{ $session->query("SELECT $columns FROM flex_outbox WHERE id = $id")->{rows}->[0] // [] }; }
 sub ticket { my ($id, $columns) = @_; return join '|', map { $_ // '' } @{ $session->query("SELECT $columns FROM tickets WHERE id = $id")->{rows}->[0] // [] }; }
 sub came { return scalar $simulator->requests; }
@@ -82,14 +82,14 @@ is(ticket(1, 'times, seen'), '1|"failed"', 'on_failure for one that failed');
 is(ticket(2, 'times, seen'), '1|"uncertain"', '... and for one that is uncertain');
 $session->value('CALL flex_outbox_drain(1)');
 is(ticket(3, 'times'), 0, 'none for one that is to be sent again');
-$session->value("UPDATE flex_outbox SET run_at = now() WHERE state = 'pending'");
+$session->value("UPDATE flex_outbox_requests SET run_at = now() WHERE state = 'pending'");
 $simulator->clear_faults;
-$session->value("UPDATE flex_outbox SET run_at = now() + interval '1 hour' WHERE context = '4'");
+$session->value("UPDATE flex_outbox_requests SET run_at = now() + interval '1 hour' WHERE context = '4'");
 drain();
 like(ticket(3, "times, seen ->> 'state'"), qr/^1\|succeeded$/, 'one in the end');
 is(ticket(5, 'times'), 0, 'on_failure is not for a success');
 $simulator->post('faults', { method => 'POST', status => 400 });
-$session->value("UPDATE flex_outbox SET run_at = now() WHERE context = '4'");
+$session->value("UPDATE flex_outbox_requests SET run_at = now() WHERE context = '4'");
 drain();
 is(ticket(4, 'times'), 0, 'on_success is not for a failure');
 $session->value('RESET flex_api.concurrency');
@@ -138,9 +138,9 @@ fresh();
 callback('raises', q{UPDATE tickets SET times = times + 1});
 $id = enqueue(1, "on_success => 'raises'");
 $session->value("CREATE FUNCTION wear_out() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.callback_attempts := 20; RETURN NEW; END'");
-$session->value("CREATE TRIGGER wears_out BEFORE UPDATE ON flex_outbox FOR EACH ROW WHEN (NEW.outcome IS NOT NULL AND OLD.outcome IS NULL) EXECUTE FUNCTION wear_out()");
+$session->value("CREATE TRIGGER wears_out BEFORE UPDATE ON flex_outbox_requests FOR EACH ROW WHEN (NEW.outcome IS NOT NULL AND OLD.outcome IS NULL) EXECUTE FUNCTION wear_out()");
 drain();
-$session->value('DROP TRIGGER wears_out ON flex_outbox');
+$session->value('DROP TRIGGER wears_out ON flex_outbox_requests');
 like(row($id, 'state, callback_at, callback_error'), qr/^succeeded\|\|.*never come to an end/, 'a callback that ended its process twenty times is given up');
 is(ticket(1, 'times'), 0, '... without another try');
 # one that takes the outbox away
@@ -164,7 +164,7 @@ fresh();
 callback('raises', q{RAISE EXCEPTION 'not yet'});
 $id = enqueue(1, "on_success => 'raises'");
 drain();
-$session->value("UPDATE flex_outbox SET callback_at = now() + interval '1 hour'");
+$session->value("UPDATE flex_outbox_requests SET callback_at = now() + interval '1 hour'");
 callback('raises', q{UPDATE tickets SET times = times + 1});
 drain();
 is(ticket(1, 'times'), 0, 'a callback that is to wait waits');
@@ -227,7 +227,7 @@ $result = drain();
 is($result->{error}, undef, 'one that catches it for ever does not end the drain');
 like(row($id, 'state, http_status, callback_attempts, callback_error'), qr/^succeeded\|201\|1\|callback .* ran longer than flex_api.callback_timeout, and went on/, '... has failed');
 is(row($stubborn, 'state') . ticket(3, 'times'), 'succeeded1', '... and the next of its role has run');
-$session->value("UPDATE flex_outbox SET callback_at = NULL WHERE id = $id");
+$session->value("UPDATE flex_outbox_requests SET callback_at = NULL WHERE id = $id");
 my $later = enqueue(2, "on_success => 'note_chat'");
 drain();
 is(row($later, 'state') . ticket(2, 'times'), 'succeeded1', '... and the next one runs');
@@ -273,7 +273,7 @@ is(came() . $session->value('SELECT count(*) FROM flex_outbox'), '11', 'what a c
 
 # One that deletes its own row, or what it is about
 fresh();
-callback('deletes', q{DELETE FROM flex_outbox WHERE id = r.id; UPDATE tickets SET times = times + 1});
+callback('deletes', q{DELETE FROM flex_outbox_requests WHERE id = r.id; UPDATE tickets SET times = times + 1});
 $id = enqueue(1, "on_success => 'deletes'");
 is(drain()->{error}, undef, 'one that deletes its row: the drain ends well');
 is(row($id, '1') . ticket(1, 'times'), '1', '... the row is gone');
@@ -288,7 +288,7 @@ callback('retries', q{PERFORM flex_outbox_retry(r.id); UPDATE tickets SET times 
 $id = enqueue(1, "on_failure => 'retries'");
 $simulator->post('faults', { status => 400, times => 2 });
 is(drain()->{error}, undef, 'one that has its own request sent again');
-$session->value('UPDATE flex_outbox SET run_at = now()');
+$session->value('UPDATE flex_outbox_requests SET run_at = now()');
 drain();
 is(row($id, 'state') . ticket(1, 'times') . came(), 'succeeded23', '... until it succeeds');
 

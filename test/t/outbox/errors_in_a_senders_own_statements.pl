@@ -33,13 +33,13 @@ is(scalar($simulator->requests), 1, '... and does not send its request again');
 is($session->value('SELECT state FROM flex_outbox'), 'pending', '... which waits');
 
 # One that cannot be written at all does not stop what else is to be recorded for longer than it lasts.
-$session->value($_) foreach 'TRUNCATE flex_outbox, flex_outbox_holds', 'ALTER SEQUENCE tried MINVALUE -1000000 RESTART -1000000';
+$session->value($_) foreach 'TRUNCATE flex_outbox_requests, flex_outbox_holds', 'ALTER SEQUENCE tried MINVALUE -1000000 RESTART -1000000';
 $simulator->post('faults', { status => 503, retry_after => 1 });
 $session->value("SELECT flex_enqueue('flex_provisioning_status_fetch', '{}')");
 is($session->sqlstate('CALL flex_outbox_drain()'), 'XX001', 'a hold that no attempt can write');
 ok(FlexApi::wait_until(sub { $session->sqlstate('CALL flex_outbox_drain()') eq '00000' }), '... is given up when it is over');
 $session->value('DROP TRIGGER fails ON flex_outbox_holds');
-$session->value('UPDATE flex_outbox SET run_at = now()');
+$session->value('UPDATE flex_outbox_requests SET run_at = now()');
 is($session->sqlstate('CALL flex_outbox_drain()'), '00000', 'a drain');
 is($session->value('SELECT state FROM flex_outbox'), 'succeeded', '... sends the request');
 
@@ -47,8 +47,8 @@ is($session->value('SELECT state FROM flex_outbox'), 'succeeded', '... sends the
 $session->value(q{CREATE FUNCTION retry(bigint) RETURNS void LANGUAGE C AS 'flex_api', 'flex_api_outbox_retry'});
 my $late = FlexApi::Session->new($node);
 is($late->sqlstate("SELECT flex_enqueue('flex_provisioning_status_fetch', '{}')"), '00000', 'a session that knows the outbox');
-$session->value($_) foreach 'ALTER EXTENSION flex_api DROP TABLE flex_outbox', 'DROP EXTENSION flex_api CASCADE',
-	'ALTER TABLE flex_outbox RENAME COLUMN finished_at TO otherwise';
+$session->value($_) foreach 'ALTER EXTENSION flex_api DROP TABLE flex_outbox_requests', 'DROP EXTENSION flex_api CASCADE',
+	'ALTER TABLE flex_outbox_requests RENAME COLUMN finished_at TO otherwise';
 my $error = $late->query('SELECT retry(1)')->{error};
 is("$error->{C} $error->{M}", '55000 the outbox of extension flex_api is not in this database', 'the extension is gone: told as that');
 is($error->{H}, 'Use CREATE EXTENSION, or ALTER EXTENSION flex_api UPDATE.', '... with what to do');

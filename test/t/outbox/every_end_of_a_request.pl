@@ -24,7 +24,7 @@ $session->query('SET client_min_messages = error');
 
 sub fresh
 {
-	$session->value('DELETE FROM flex_outbox; DELETE FROM flex_outbox_holds');
+	$session->value('DELETE FROM flex_outbox_requests; DELETE FROM flex_outbox_holds');
 	$simulator->clear_faults;
 	$simulator->clear_requests;
 	return;
@@ -58,7 +58,7 @@ sub row
 sub drain { my ($arguments) = @_; return $session->query('CALL flex_outbox_drain(' . ($arguments // '') . ')'); }
 
 # Have what waits for its back-off sent at once.
-sub hurry { return $session->value("UPDATE flex_outbox SET run_at = now() WHERE state = 'pending'; DELETE FROM flex_outbox_holds"); }
+sub hurry { return $session->value("UPDATE flex_outbox_requests SET run_at = now() WHERE state = 'pending'; DELETE FROM flex_outbox_holds"); }
 
 # How many requests of a method came.
 sub came { my ($method) = @_; return scalar grep { $_->{method} eq $method && $_->{path} !~ m{/v1/Channels\?} } $simulator->requests; }
@@ -228,7 +228,7 @@ foreach my $attempts (1, 3, 6, 15)
 	my @some;
 	foreach (1 .. 8)
 	{
-		$session->value("UPDATE flex_outbox SET attempts = $attempts - 1, run_at = now() WHERE id = $id");
+		$session->value("UPDATE flex_outbox_requests SET attempts = $attempts - 1, run_at = now() WHERE id = $id");
 		drain(1);
 		push @some, row($id, 'extract(epoch FROM run_at - clock_timestamp())');
 	}
@@ -286,30 +286,30 @@ fresh();
 $session->query("BEGIN; SELECT flex_enqueue('flex_provisioning_status_fetch', '{}'); ROLLBACK");
 $id = enqueue('GET');
 $other = enqueue('POST');
-$session->value("UPDATE flex_outbox SET operation = 'flex_of_old' WHERE id = $id");
+$session->value("UPDATE flex_outbox_requests SET operation = 'flex_of_old' WHERE id = $id");
 drain();
 is(row($id, 'state, error_code'), 'failed|42883', 'an operation that is not there fails');
 is(row($other, 'state'), 'succeeded', '... alone');
 is(came('GET'), 0, 'what was rolled back is not sent');
 $id = enqueue('POST');
-$session->value(qq{UPDATE flex_outbox SET arguments = '{"address_sid": 5}' WHERE id = $id});
+$session->value(qq{UPDATE flex_outbox_requests SET arguments = '{"address_sid": 5}' WHERE id = $id});
 drain();
 is(row($id, 'state, error_code'), 'failed|22023', 'arguments that the operation does not take any more fail');
 
 # A copy of the database: nothing of it is sent
 fresh();
 $id = enqueue('POST');
-$session->value("UPDATE flex_outbox SET enqueued_in = 1 WHERE id = $id");
+$session->value("UPDATE flex_outbox_requests SET enqueued_in = 1 WHERE id = $id");
 drain();
 is(row($id, 'state, finished_at IS NOT NULL') . came('POST'), 'cancelled|t0', 'what another database enqueued is cancelled');
 
 # Retention
 fresh();
 my %old = map { $_ => enqueue('GET') } qw(succeeded failed uncertain cancelled pending);
-$session->value("UPDATE flex_outbox SET state = '$_', run_at = now() + interval '1 hour'"
+$session->value("UPDATE flex_outbox_requests SET state = '$_', run_at = now() + interval '1 hour'"
 	  . ($_ eq 'pending' ? '' : ", finished_at = now() - interval '61 min'") . " WHERE id = $old{$_}") for keys %old;
-my $new = $session->value("INSERT INTO flex_outbox (operation, arguments, state, max_attempts, run_at, finished_at, enqueued_by, enqueued_role, enqueued_in)
-	SELECT operation, arguments, 'succeeded', 1, now(), now() - interval '59 min', enqueued_by, enqueued_role, enqueued_in FROM flex_outbox LIMIT 1 RETURNING id");
+my $new = $session->value("INSERT INTO flex_outbox_requests (operation, arguments, state, max_attempts, run_at, finished_at, enqueued_by, role_id, enqueued_xid, enqueued_in)
+	SELECT operation, arguments, 'succeeded', 1, now(), now() - interval '59 min', enqueued_by, role_id, enqueued_xid, enqueued_in FROM flex_outbox LIMIT 1 RETURNING id");
 FlexApi::Session->new($node)->query("SET flex_api.outbox_retention = -1; CALL flex_outbox_drain()");
 is($session->value('SELECT count(*) FROM flex_outbox'), 6, 'retention -1 keeps all');
 my $cleaner = FlexApi::Session->new($node);

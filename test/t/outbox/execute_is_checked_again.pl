@@ -24,7 +24,7 @@ sub drain { return $super->sqlstate('CALL flex_outbox_drain()'); }
 sub row { my ($id, $columns) = @_; return $super->value("SELECT concat_ws('|', $columns) FROM flex_outbox WHERE id = $id"); }
 sub revoke { return $super->value('REVOKE EXECUTE ON FUNCTION flex_webchat_create FROM alice'); }
 sub grant { return $super->value('GRANT EXECUTE ON FUNCTION flex_webchat_create TO alice'); }
-sub make_due { my ($id) = @_; return $super->value("UPDATE flex_outbox SET run_at = now() WHERE id = $id"); }
+sub make_due { my ($id) = @_; return $super->value("UPDATE flex_outbox_requests SET run_at = now() WHERE id = $id"); }
 
 # When it is sent
 my $id = $alice->value("SELECT flex_enqueue($CHAT, max_attempts => 1)");
@@ -58,7 +58,7 @@ is(row($id, 'state'), 'succeeded', '... then it is sent');
 
 # Of an operation that another version had, a retry tells what is wrong with the request, not with a call
 $id = $alice->value("SELECT flex_enqueue($CHAT)");
-$super->value("UPDATE flex_outbox SET state = 'cancelled', operation = 'flex_nothing_create' WHERE id = $id");
+$super->value("UPDATE flex_outbox_requests SET state = 'cancelled', operation = 'flex_nothing_create' WHERE id = $id");
 my $refused = $alice->query("SELECT flex_outbox_retry($id)")->{error};
 is($refused->{C}, '55000', 'a retry of an operation that is not there');
 is($refused->{M}, "request $id cannot be retried", '... names the request');

@@ -36,7 +36,7 @@ if ($refused eq '00000')
 is(state_of($session->value($chat)), 'succeeded', '... and others send');
 $session->value('BEGIN');
 my $id = $session->value($chat);
-$session->value("UPDATE flex_outbox SET account_sid = repeat('A', 100000) WHERE id = $id");
+$session->value("UPDATE flex_outbox_requests SET account_sid = repeat('A', 100000) WHERE id = $id");
 my $other = $session->value($chat);
 $session->value('COMMIT');
 is(state_of($other), 'succeeded', 'beside one that is in the outbox already, another is sent');
@@ -50,7 +50,7 @@ is($session->sqlstate("SELECT flex_enqueue('flex_webchat_create', $long)"), '540
 is($session->sqlstate(q{SELECT flex_webchat_create('IG00000000000000000000000000000001', repeat('x', 100000))}), '54000', '... by a direct call as well');
 $session->value('BEGIN');
 $id = $session->value($chat);
-$session->value("UPDATE flex_outbox SET arguments = $long WHERE id = $id");
+$session->value("UPDATE flex_outbox_requests SET arguments = $long WHERE id = $id");
 $other = $session->value($chat);
 $session->value('COMMIT');
 is(state_of($id), 'failed', 'one that is in the outbox already fails');

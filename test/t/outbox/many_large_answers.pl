@@ -85,7 +85,7 @@ is(scalar($server->notes(qr/^asks for/)), 1, '... as a direct call does');
 foreach my $case ([ 'dense', 15 ], [ 'long', 45 ])
 {
 	my ($name, $count) = @$case;
-	$control->value('TRUNCATE flex_outbox');
+	$control->value('TRUNCATE flex_outbox_requests');
 	$server->clear_notes;
 	enqueue($control, $name, $count);
 	my $before = reset_peak($pid);
@@ -100,7 +100,7 @@ foreach my $case ([ 'dense', 15 ], [ 'long', 45 ])
 {
 	my $count = 25;
 	my $locker = FlexApi::Session->new($node);
-	$control->value('TRUNCATE flex_outbox');
+	$control->value('TRUNCATE flex_outbox_requests');
 	$server->clear_notes;
 	enqueue($control, 'small', 1);
 	enqueue($control, 'long', $count);
@@ -108,7 +108,7 @@ foreach my $case ([ 'dense', 15 ], [ 'long', 45 ])
 	$drainer->value("SET flex_api.timeout = '3s'");
 	$control->value(q{CREATE FUNCTION waits() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 		IF old.state = 'sending' THEN PERFORM pg_advisory_xact_lock(1); END IF; RETURN new; END $$;
-		CREATE TRIGGER waits BEFORE UPDATE ON flex_outbox FOR EACH ROW WHEN (old.arguments->>'identity' LIKE 'long%') EXECUTE FUNCTION waits()});
+		CREATE TRIGGER waits BEFORE UPDATE ON flex_outbox_requests FOR EACH ROW WHEN (old.arguments->>'identity' LIKE 'long%') EXECUTE FUNCTION waits()});
 	$locker->value('SELECT pg_advisory_xact_lock(1)');
 	$drainer->send_query('CALL flex_outbox_drain()');
 	ok(FlexApi::wait_until(sub { $control->value("SELECT count(*) FROM pg_locks WHERE pid = $pid AND NOT granted") > 0 }, 60), 'a drain waits for a lock');
@@ -126,7 +126,7 @@ foreach my $case ([ 'dense', 15 ], [ 'long', 45 ])
 # Answers that come whole while they have to wait, since of others so much has come: with trailers, which libcurl then hands on as one.
 {
 	my $count = 20;
-	$control->value('TRUNCATE flex_outbox');
+	$control->value('TRUNCATE flex_outbox_requests');
 	$server->clear_notes;
 	enqueue($control, $_, $count) for 'stalled', 'trailed';
 	$drainer->value("SET flex_api.timeout = '10min'");
@@ -149,7 +149,7 @@ foreach my $case ([ 'dense', 15 ], [ 'long', 45 ])
 {
 	my $count = 24;
 	my $timeout = 2;
-	$control->value('TRUNCATE flex_outbox');
+	$control->value('TRUNCATE flex_outbox_requests');
 	$server->clear_notes;
 	enqueue($control, 'endless', $count);
 	enqueue($control, 'small', 20);
@@ -159,17 +159,17 @@ foreach my $case ([ 'dense', 15 ], [ 'long', 45 ])
 	is(states($control), "succeeded 201 20, uncertain 201 $count", '... ends: they are uncertain, others have succeeded');
 	cmp_ok($result->{seconds}, '<', $count * $timeout / 2, sprintf('... after %.1f s, where each has %d s', $result->{seconds}, $timeout));
 	$drainer->value('RESET flex_api.timeout');
-	$control->value('TRUNCATE flex_outbox');
+	$control->value('TRUNCATE flex_outbox_requests');
 }
 
 # A cancel comes while much is unsettled: it ends after what takes no time, and the rest is said to be unknown.
 {
 	my $count = 25;
 	my $locker = FlexApi::Session->new($node);
-	$control->value($_) for 'TRUNCATE flex_outbox', 'CREATE SEQUENCE times_held',
+	$control->value($_) for 'TRUNCATE flex_outbox_requests', 'CREATE SEQUENCE times_held',
 		q{CREATE FUNCTION waits_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 			IF nextval('public.times_held') = 1 THEN PERFORM pg_advisory_lock(1); END IF; RETURN new; END $$},
-		q{CREATE TRIGGER waits_once BEFORE UPDATE ON flex_outbox FOR EACH ROW
+		q{CREATE TRIGGER waits_once BEFORE UPDATE ON flex_outbox_requests FOR EACH ROW
 			WHEN (old.state = 'sending' AND old.arguments->>'identity' LIKE 'long%') EXECUTE FUNCTION waits_once()};
 	$server->clear_notes;
 	enqueue($control, 'long', $count);
@@ -202,13 +202,13 @@ sub worker { return $control->value("SELECT pid FROM pg_stat_activity WHERE back
 sub all_sent { return FlexApi::wait_until(sub { $control->value("SELECT count(*) FROM flex_outbox WHERE state IN ('pending', 'sending')") == 0 }, 300); }
 ok(all_sent(), 'the worker sends');
 $pid = worker();
-$control->value('TRUNCATE flex_outbox');
+$control->value('TRUNCATE flex_outbox_requests');
 my $before = reset_peak($pid);
 enqueue($control, 'long', 45);
 ok(all_sent(), 'answers come');
 is_bounded($pid, $before, 300, '... the worker takes them');
 is(states($control), 'succeeded 201 45', '... all of them');
-$control->value('TRUNCATE flex_outbox');
+$control->value('TRUNCATE flex_outbox_requests');
 enqueue($control, 'dense', 40);
 ok(FlexApi::wait_until(sub { $control->value("SELECT count(*) FROM flex_outbox WHERE state = 'succeeded'") > 0 }, 60), 'some of many are settled');
 $control->value("SELECT pg_terminate_backend($pid)");

@@ -17,7 +17,7 @@ $session->query('SET client_min_messages = error');
 
 sub fresh
 {
-	$session->value('DELETE FROM flex_outbox; DELETE FROM flex_outbox_holds');
+	$session->value('DELETE FROM flex_outbox_requests; DELETE FROM flex_outbox_holds');
 	$simulator->clear_faults;
 	$simulator->post('reset');
 	return;

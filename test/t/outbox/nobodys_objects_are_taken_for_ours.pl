@@ -109,17 +109,16 @@ in_its_own('drain that is told to wait', 'CALL flex_outbox_drain(1)');
 is($super->value('WITH gone AS (DELETE FROM flex_outbox_holds RETURNING 1) SELECT count(*) FROM gone'), 1, '... notes it');
 $simulator->clear_faults;
 
-# Whose a finished row is, its role's OID and its name must say: a dump may bring others'
-# rows, whose OID here is somebody else's.
+# Whose a row is, the number of its role says: a dump may bring others' rows, whose OID here
+# is somebody else's.
 my %session = map { $_ => FlexApi::Session->new($node, user => $_) } 'alice', 'bob';
-my %oid = map { $_ => $super->value("SELECT '$_'::regrole::oid") } 'alice', 'bob';
 
 sub row
 {
 	my (%columns) = @_;
-	$super->value('DELETE FROM flex_outbox');
+	$super->value('DELETE FROM flex_outbox_requests');
 	my $new = $session{alice}->value("SELECT flex_enqueue($CHAT)");
-	$super->value("UPDATE flex_outbox SET " . join(', ', map { "$_ = $columns{$_}" } sort keys %columns)) if %columns;
+	$super->value("UPDATE flex_outbox_requests SET " . join(', ', map { "$_ = $columns{$_}" } sort keys %columns)) if %columns;
 	return $new;
 }
 
@@ -147,17 +146,27 @@ sub whose
 my $alices = 'alice flex_outbox_cancel, alice flex_outbox_retry';
 my $bobs = $alices =~ s/alice/bob/gr;
 is(whose(row()), $alices, 'a request is its role\'s');
-is(whose(row(enqueued_by => "'bob'")), $alices, '... by the OID while it is not finished, for names change');
-is(whose(row(enqueued_role => $oid{bob})), $bobs, '... of whoever has that');
-foreach my $state ('succeeded', 'failed', 'uncertain', 'cancelled')
+$session{bob}->value("SELECT flex_enqueue($CHAT)");
+my $number = $super->value("SELECT id FROM flex_outbox_role_oids WHERE role = 'bob'::regrole");
+foreach my $state ('pending', 'succeeded', 'failed', 'uncertain', 'cancelled')
 {
-	my %finished = (state => "'$state'", finished_at => 'now()');
-	is(whose(row(%finished)), $alices, "$state: a finished one is its role\'s");
-	is(whose(row(%finished, enqueued_by => "'bob'")), '', '... not of a role that has the OID without the name');
-	is(whose(row(%finished, enqueued_role => $oid{bob})), '', '... nor of one that has the name without the OID');
-	is(whose(row(%finished, enqueued_role => $oid{bob}, enqueued_by => "'bob'")), $bobs, '... but of the one that has both');
+	my %finished = (state => "'$state'", $state eq 'pending' ? () : (finished_at => 'now()'));
+	is(whose(row(%finished, enqueued_by => "'bob'")), $alices, "$state: its role's, by the number, for names change");
+	is(whose(row(%finished, role_id => $number)), $bobs, '... of whoever has that');
+	is(whose(row(%finished, role_id => 1000)), '', '... and nobody\'s where no role has it');
 }
-$id = row(state => "'failed'", finished_at => 'now()', enqueued_by => "'nobody'", enqueued_role => 1);
+
+# As a dump brings them: a number that no role has got is the name's, until a role has it.
+$super->value("INSERT INTO flex_outbox_roles (id, name) OVERRIDING SYSTEM VALUE VALUES (1000, 'bob')");
+is(whose(row(role_id => 1000)), '', 'not that of a role with a number of its own');
+$super->value("DELETE FROM flex_outbox_role_oids WHERE role = 'bob'::regrole; UPDATE flex_outbox_roles SET name = NULL WHERE id = $number");
+$session{bob}->close;
+$session{bob} = FlexApi::Session->new($node, user => 'bob');
+is(whose(row(role_id => 1000)), $bobs, 'that of the role of its name');
+my $mine = $session{bob}->value("SELECT flex_enqueue($CHAT)");
+is($super->value("SELECT role_id FROM flex_outbox WHERE id = $mine"), 1000, '... which gets it with its next request');
+is(whose(row(role_id => $number)), '', 'the number of a role that is gone is nobody\'s');
+$id = row(state => "'failed'", finished_at => 'now()', enqueued_by => "'nobody'", role_id => 1001);
 is($super->sqlstate("SELECT flex_outbox_retry($id)"), '00000', 'a superuser retries anybody\'s');
 is($super->sqlstate("SELECT flex_outbox_cancel($id)"), '00000', '... and cancels it');
 is($super->value('SELECT state FROM flex_outbox'), 'cancelled', '... which it then is');
@@ -185,7 +194,7 @@ is(scalar($simulator->requests), 0, 'nothing was sent');
 
 # Functions that have an operation's name and are not the extension's, with fewer
 # arguments and with more: neither asked for their arguments, nor for their rights, nor called
-$super->value($_) for ('DELETE FROM flex_outbox', 'CREATE TABLE called (what text)', 'CREATE SCHEMA elsewhere', 'GRANT ALL ON called TO PUBLIC', 'GRANT CREATE ON SCHEMA public TO evil');
+$super->value($_) for ('DELETE FROM flex_outbox_requests', 'CREATE TABLE called (what text)', 'CREATE SCHEMA elsewhere', 'GRANT ALL ON called TO PUBLIC', 'GRANT CREATE ON SCHEMA public TO evil');
 my $maker = FlexApi::Session->new($node, user => 'evil');
 
 # Makes them: before anybody has asked for the operation's, and after that.

@@ -26,7 +26,7 @@ my $large = q{jsonb_build_object('body', jsonb_build_object('note', repeat('x', 
 is($session->sqlstate("SELECT flex_enqueue('flex_configuration_update', $large)"), '54000', '... so is a body that is too large');
 $session->value('BEGIN');
 my $id = $session->value(q{SELECT flex_enqueue('flex_plugin_fetch', '{"sid": "x"}')});
-$session->value("UPDATE flex_outbox SET arguments = $long WHERE id = $id");
+$session->value("UPDATE flex_outbox_requests SET arguments = $long WHERE id = $id");
 my $other = $session->value($chat);
 $session->value('COMMIT');
 is(state_of($id), 'failed', 'one that is in the outbox already fails');
@@ -36,7 +36,7 @@ is(state_of($other), 'succeeded', '... and the next one is sent');
 # A trigger that calls the service while answers come
 $session->value(q{CREATE FUNCTION mirror() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 	PERFORM public.flex_provisioning_status_fetch(); RETURN NULL; END $$});
-$session->value(q{CREATE TRIGGER mirror AFTER UPDATE ON flex_outbox FOR EACH ROW
+$session->value(q{CREATE TRIGGER mirror AFTER UPDATE ON flex_outbox_requests FOR EACH ROW
 	WHEN (OLD.state = 'sending' AND NEW.state = 'succeeded') EXECUTE FUNCTION mirror()});
 $simulator->post('faults', { path => '/v2/WebChats', delay_ms => 500, skip => 1, times => 1 });
 $simulator->post('faults', { path => '/v1/account/provision/status', delay_ms => 1500, times => 1 });
@@ -44,21 +44,21 @@ $session->value('BEGIN');
 my @ids = map { $session->value($chat) } 1 .. 2;
 $session->value('COMMIT');
 is(join(' ', map { state_of($_) } @ids), 'succeeded succeeded', 'an answer that comes while a trigger calls the service');
-$session->value('DROP TRIGGER mirror ON flex_outbox');
+$session->value('DROP TRIGGER mirror ON flex_outbox_requests');
 
 # The extension goes, and somebody's table takes the outbox's name before the worker looks.  Sessions
 # that have fallen behind keep the server from waking it.
 $session->value('CREATE ROLE mallory LOGIN');
 $session->value('GRANT CREATE ON SCHEMA public TO mallory');
 my $mallory = FlexApi::Session->new($node, user => 'mallory');
-my @tables = qw(flex_outbox flex_outbox_holds flex_outbox_activity);
-$mallory->value("CREATE TABLE my_$_ (LIKE $_ INCLUDING ALL)") foreach @tables;
+my @tables = qw(flex_outbox_requests flex_outbox_role_oids flex_outbox_roles flex_outbox_holds flex_outbox_activity);
+$mallory->value("CREATE TABLE my_$_ (LIKE $_ INCLUDING ALL EXCLUDING COMMENTS)") foreach @tables;
 $mallory->value($_) foreach 'CREATE TABLE seen (who name)', 'GRANT ALL ON seen TO PUBLIC',
-	'CREATE FUNCTION called(my_flex_outbox) RETURNS void LANGUAGE sql AS $$ INSERT INTO public.seen VALUES (current_user) $$',
-	'INSERT INTO my_flex_outbox_activity VALUES (true)',
-	q{INSERT INTO my_flex_outbox (operation, arguments, state, max_attempts, run_at, on_success, enqueued_by, enqueued_role,
+	'CREATE FUNCTION called(my_flex_outbox_requests) RETURNS void LANGUAGE sql AS $$ INSERT INTO public.seen VALUES (current_user) $$',
+	'INSERT INTO my_flex_outbox_activity VALUES (true)', 'INSERT INTO my_flex_outbox_role_oids VALUES (10, 1)',
+	q{INSERT INTO my_flex_outbox_requests (operation, arguments, state, max_attempts, run_at, on_success, enqueued_by, role_id, enqueued_xid,
 		enqueued_in, outcome, callback_at) SELECT 'flex_provisioning_status_fetch', '{}', 'sending', 20, now(), 'public.called',
-		'postgres', 10, oid, 'succeeded', now() FROM pg_database WHERE datname = current_database()};
+		'postgres', 1, '3', oid, 'succeeded', now() FROM pg_database WHERE datname = current_database()};
 my @behind = map { FlexApi::Session->new($node, user => 'mallory') } 1 .. 15;
 $_->send_query('SELECT pg_sleep(600)') foreach @behind;
 $mallory->value('CREATE TABLE unrelated (n integer)');

@@ -91,7 +91,7 @@ sub is_waiting_for_answer { my ($session) = @_; return FlexApi::is_at_rest($cont
 	$first->send_query('CALL flex_outbox_drain()');
 	ok(has_come('taken') && has_come('kept'), 'two requests are in flight');
 	my $pid = $second->pid;
-	$control->value("UPDATE flex_outbox SET (sender_pid, sender_start) =
+	$control->value("UPDATE flex_outbox_requests SET (sender_pid, sender_start) =
 		(SELECT pid, backend_start FROM pg_stat_activity WHERE pid = $pid) WHERE id = $post");
 	open_gate($_, '201 Created') for 'taken', 'kept';
 	is($first->receive(60)->{error}, undef, 'the drain that had sent them ends');
@@ -105,7 +105,7 @@ sub is_waiting_for_answer { my ($session) = @_; return FlexApi::is_at_rest($cont
 	is(row($post, 'state, error_code, sender_pid'), 'uncertain|08007|', '... says what is not known');
 	is(came('taken'), 1, '... and it was sent once');
 	$first->close;
-	$control->value('DELETE FROM flex_outbox');
+	$control->value('DELETE FROM flex_outbox_requests');
 }
 
 # An answer is not taken for one to another request that has got the number of its own, as in
@@ -117,9 +117,9 @@ sub is_waiting_for_answer { my ($session) = @_; return FlexApi::is_at_rest($cont
 	$listener->value('LISTEN flex_api');
 	$first->send_query('CALL flex_outbox_drain()');
 	ok(has_come('older') && has_come('other'), 'two requests are in flight');
-	$control->value($_) for "DELETE FROM flex_outbox WHERE id = $old", "ALTER TABLE flex_outbox ALTER id RESTART WITH $old";
+	$control->value($_) for "DELETE FROM flex_outbox_requests WHERE id = $old", "ALTER TABLE flex_outbox_requests ALTER id RESTART WITH $old";
 	is(chat('newer'), $old, 'one goes, and another gets its number');
-	$control->value("ALTER TABLE flex_outbox ALTER id RESTART WITH " . ($other + 1));
+	$control->value("ALTER TABLE flex_outbox_requests ALTER id RESTART WITH " . ($other + 1));
 	open_gate('other', '201 Created');
 	ok(has_come('newer'), '... and is sent by the same sender');
 	$listener->notifications;
@@ -132,7 +132,7 @@ sub is_waiting_for_answer { my ($session) = @_; return FlexApi::is_at_rest($cont
 	is(row($old, 'state, http_status'), 'failed|422', '... which it gets');
 	is(join(' ', $listener->notifications), "$old failed", '... as a session that listens is told');
 	$_->close for $first, $listener;
-	$control->value('DELETE FROM flex_outbox');
+	$control->value('DELETE FROM flex_outbox_requests');
 }
 
 # A claim that was undone by an error, and is another one's by now.  One transaction of
@@ -148,7 +148,7 @@ sub is_waiting_for_answer { my ($session) = @_; return FlexApi::is_at_rest($cont
 			IF pg_backend_pid() = $pid AND new.context = '\"fails\"' THEN RAISE EXCEPTION 'not you'; END IF; RETURN new; END \$\$",
 		"CREATE FUNCTION holds_up() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN
 			IF pg_backend_pid() = $pid AND nextval('public.times_held') = 2 THEN PERFORM pg_advisory_xact_lock(1); END IF; RETURN new; END \$\$",
-		'CREATE TRIGGER fails BEFORE UPDATE ON flex_outbox FOR EACH ROW EXECUTE FUNCTION fails()',
+		'CREATE TRIGGER fails BEFORE UPDATE ON flex_outbox_requests FOR EACH ROW EXECUTE FUNCTION fails()',
 		'CREATE TRIGGER holds_up BEFORE INSERT ON flex_outbox_holds FOR EACH ROW EXECUTE FUNCTION holds_up()',
 		'SELECT pg_advisory_lock(1)');
 	my $busy = channel('b' x 32);
@@ -177,7 +177,7 @@ sub is_waiting_for_answer { my ($session) = @_; return FlexApi::is_at_rest($cont
 	is(row($fails, 'state'), 'succeeded', '... sends it');
 	is(came($_), 1, "... $_ was sent once") for 'undone', 'fails';
 	$_->close for $first, $second;
-	$control->value('DELETE FROM flex_outbox; DELETE FROM flex_outbox_holds');
+	$control->value('DELETE FROM flex_outbox_requests; DELETE FROM flex_outbox_holds');
 }
 
 # Two drains, of which one is cancelled again and again: nothing twice, nothing lost
@@ -210,7 +210,7 @@ sub is_waiting_for_answer { my ($session) = @_; return FlexApi::is_at_rest($cont
 	is($second->receive(60)->{error}, undef, "the other drain ends well, $cancels cancels of the one beside it");
 	is($cancels, $wanted, '... which were enough');
 	ok(FlexApi::wait_until(sub {
-		$control->value("UPDATE flex_outbox SET run_at = now() WHERE state = 'pending'");
+		$control->value("UPDATE flex_outbox_requests SET run_at = now() WHERE state = 'pending'");
 		$second->value('CALL flex_outbox_drain()');
 		return $control->value("SELECT count(*) FROM flex_outbox WHERE state = 'pending'") == 0;
 	}), '... all is sent in the end');
@@ -222,7 +222,7 @@ sub is_waiting_for_answer { my ($session) = @_; return FlexApi::is_at_rest($cont
 	is_deeply([ grep { !$times{$_} } @done ], [], '... and what succeeded was sent');
 	$simulator->clear_faults;
 	$_->close for $first, $second;
-	$control->value('DELETE FROM flex_outbox');
+	$control->value('DELETE FROM flex_outbox_requests');
 }
 
 # Two drains that are told to wait by the same two operations, in opposite order.  Each
@@ -270,7 +270,7 @@ sub is_waiting_for_answer { my ($session) = @_; return FlexApi::is_at_rest($cont
 	is($control->value('SELECT count(*) FROM flex_outbox_holds WHERE held_until > now() + interval $$500 s$$'), 2, 'both operations are held back');
 	is($control->value("SELECT string_agg(DISTINCT state || http_status, ' ') FROM flex_outbox WHERE http_status = 429"), 'pending429', '... the requests wait');
 	$_->close for $holder, values %drainer, values %locker;
-	$control->value('DELETE FROM flex_outbox; DELETE FROM flex_outbox_holds');
+	$control->value('DELETE FROM flex_outbox_requests; DELETE FROM flex_outbox_holds');
 }
 
 # The answers of many come while a callback runs for longer than flex_api.timeout; more
@@ -284,7 +284,7 @@ sub is_waiting_for_answer { my ($session) = @_; return FlexApi::is_at_rest($cont
 	$control->value($chats);
 	$drainer->value('CALL flex_outbox_drain()');
 	is($control->value("SELECT count(*) FROM flex_outbox WHERE state = 'succeeded'"), $count, 'many connections');
-	$control->value('DELETE FROM flex_outbox; SELECT pg_advisory_lock(2)');
+	$control->value('DELETE FROM flex_outbox_requests; SELECT pg_advisory_lock(2)');
 	$simulator->clear_requests;
 	$control->value("SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', '2', on_success => 'waits')");
 	$control->value($chats);
@@ -303,7 +303,7 @@ sub is_waiting_for_answer { my ($session) = @_; return FlexApi::is_at_rest($cont
 	is($control->value('SELECT count(*) FROM called'), 1, '... the callback ran once');
 	$simulator->clear_faults;
 	$drainer->close;
-	$control->value('DELETE FROM flex_outbox; DELETE FROM called');
+	$control->value('DELETE FROM flex_outbox_requests; DELETE FROM called');
 }
 
 # A request whose connection is not ready before a callback runs, and which goes out
@@ -350,7 +350,7 @@ SKIP:
 	is($drainer->receive(60)->{error}, undef, 'the drain ends');
 	is(row($cold, 'state, attempts, error_message'), 'succeeded|1|', '... and has waited for what it sent so late');
 	$drainer->close;
-	$control->value('DELETE FROM flex_outbox; DELETE FROM called');
+	$control->value('DELETE FROM flex_outbox_requests; DELETE FROM called');
 }
 
 # A drain that is terminated while a callback runs that catches all cancels
@@ -369,7 +369,7 @@ SKIP:
 	ok(FlexApi::wait_until(sub { $control->value($sleeps) == 1 }), 'a callback runs that catches cancels');
 	$control->value("SELECT pg_terminate_backend($pid)");
 	ok($drainer->receive(10 * FlexApi::slowness())->{closed}, 'pg_terminate_backend ends its drain');
-	$control->value(q{UPDATE flex_outbox SET callback_at = now(), context = '0'});
+	$control->value(q{UPDATE flex_outbox_requests SET callback_at = now(), context = '0'});
 	is($control->sqlstate('CALL flex_outbox_drain()'), '00000', 'the next drain');
 	is(row($id, 'state, callback_at') . $control->value('SELECT count(*) FROM called'), 'succeeded|1', '... runs the callback, whose work is there once');
 	is(scalar($simulator->requests), 1, '... and the request was sent once');

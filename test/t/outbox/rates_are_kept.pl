@@ -57,7 +57,7 @@ sub check_rate
 	return;
 }
 sub came { my ($path) = @_; return scalar $server->notes(qr/ \Q$path\E$/); }
-sub fresh { $super->value('DELETE FROM flex_outbox'); $server->clear_notes; return; }
+sub fresh { $super->value('DELETE FROM flex_outbox_requests'); $server->clear_notes; return; }
 
 # One session, not preloaded: the published rates, and no operation waits for another
 chats(12);

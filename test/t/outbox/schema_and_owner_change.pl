@@ -45,7 +45,7 @@ works('after DISCARD ALL');
 $session->value($_) for 'CREATE ROLE owner', 'GRANT ALL ON SCHEMA one TO owner', map { "ALTER TABLE $_ OWNER TO owner" }
   'flex_outbox', 'flex_outbox_holds', 'flex_outbox_activity';
 works('another owner');
-$session->value('DELETE FROM flex_outbox');
+$session->value('DELETE FROM flex_outbox_requests');
 $simulator->clear_requests;
 $simulator->post('faults', { delay_ms => 700, times => 2 });
 my ($first, $second) = map { FlexApi::Session->new($node) } 1 .. 2;

@@ -100,7 +100,7 @@ ok(FlexApi::wait_until(sub { ($session->value("SELECT wait_event_type FROM pg_st
 is($session->value("SELECT worker_pid FROM flex_outbox_summary LIMIT 1"), $pid, '... the summary has its number');
 $next = $session->value($status);
 is($session->value("SELECT state FROM flex_outbox_await($next, '5 s')"), 'succeeded', '... others are sent and settled meanwhile');
-is($session->sqlstate('VACUUM FULL flex_outbox'), '00000', '... the table can be locked');
+is($session->sqlstate('VACUUM FULL flex_outbox_requests'), '00000', '... the table can be locked');
 
 # A cancel of the worker: it settles what it has, and goes on
 $session->value("SELECT pg_cancel_backend($pid)");
@@ -128,7 +128,7 @@ $pid = worker();
 $session->value("SELECT pg_terminate_backend($pid)");
 ok(FlexApi::wait_until(sub { my $new = worker(); defined $new && $new != $pid }, 20), 'a worker with odd settings of the database');
 my $bad = $session->value(q{SELECT flex_enqueue('flex_channel_fetch', '{"sid": "CH00000000000000000000000000000000"}', priority => 9)});
-$session->value(qq{UPDATE flex_outbox SET arguments = '[]' WHERE id = $bad});
+$session->value(qq{UPDATE flex_outbox_requests SET arguments = '[]' WHERE id = $bad});
 $next = $session->value($chat);
 is($session->value("SELECT state FROM flex_outbox_await($next, '10 s')"), 'succeeded', '... sends as ever');
 $session->value("ALTER DATABASE postgres RESET ALL");

@@ -16,17 +16,17 @@ my $session = FlexApi::Session->new($node);
 
 # The row's own table, with the same columns, checks and indexes, and no extension behind it
 $session->value('SET client_min_messages = error');
-$session->value('CREATE TABLE plain (LIKE flex_outbox INCLUDING ALL)');
+$session->value('CREATE TABLE plain (LIKE flex_outbox_requests INCLUDING ALL)');
 
 my $arguments = q('{"address_sid": "IG00000000000000000000000000000001", "identity": "larry", "pre_engagement_data": {"ticket": 5}}');
 my %statement = (
 	enqueue => "SELECT count(flex_enqueue('flex_webchat_create', $arguments, to_jsonb(g), unique_key => 'k' || g)) FROM generate_series(1, 5000) AS g",
-	insert => "INSERT INTO plain (operation, arguments, context, unique_key, max_attempts, run_at, enqueued_by, enqueued_role, enqueued_in)
-		SELECT 'flex_webchat_create', $arguments, to_jsonb(g), 'k' || g, 20, clock_timestamp(), current_user, 10, 5 FROM generate_series(1, 5000) AS g",
+	insert => "INSERT INTO plain (operation, arguments, context, unique_key, max_attempts, run_at, enqueued_by, role_id, enqueued_xid, enqueued_in)
+		SELECT 'flex_webchat_create', $arguments, to_jsonb(g), 'k' || g, 20, clock_timestamp(), current_user, 10, pg_current_xact_id(), 5 FROM generate_series(1, 5000) AS g",
 	# one statement a row, as a trigger does it
 	enqueue_each => "DO \$\$ BEGIN FOR i IN 1 .. 5000 LOOP PERFORM flex_enqueue('flex_webchat_create', $arguments, to_jsonb(i), unique_key => 'k' || i); END LOOP; END \$\$",
-	insert_each => "DO \$\$ BEGIN FOR i IN 1 .. 5000 LOOP INSERT INTO plain (operation, arguments, context, unique_key, max_attempts, run_at, enqueued_by, enqueued_role, enqueued_in)
-		VALUES ('flex_webchat_create', $arguments, to_jsonb(i), 'k' || i, 20, clock_timestamp(), current_user, 10, 5); END LOOP; END \$\$");
+	insert_each => "DO \$\$ BEGIN FOR i IN 1 .. 5000 LOOP INSERT INTO plain (operation, arguments, context, unique_key, max_attempts, run_at, enqueued_by, role_id, enqueued_xid, enqueued_in)
+		VALUES ('flex_webchat_create', $arguments, to_jsonb(i), 'k' || i, 20, clock_timestamp(), current_user, 10, pg_current_xact_id(), 5); END LOOP; END \$\$");
 
 sub measure
 {
@@ -37,7 +37,7 @@ sub measure
 	{
 		foreach my $what ('insert', 'enqueue')
 		{
-			$session->value('TRUNCATE flex_outbox, plain');
+			$session->value('TRUNCATE flex_outbox_requests, plain');
 			my $before = FlexApi::cpu_seconds($session->pid);
 			$session->value($statement{"$what$suffix"});
 			push @{ $seconds{$what} }, FlexApi::cpu_seconds($session->pid) - $before;
@@ -64,7 +64,7 @@ foreach my $suffix ('', '_each')
 	}
 }
 is($session->value('SELECT count(*) FROM flex_outbox'), 5000, 'all of them stand there');
-$session->value('TRUNCATE flex_outbox');
+$session->value('TRUNCATE flex_outbox_requests');
 
 # Warned: once a session, while nobody has drained for a day
 sub warnings

@@ -68,7 +68,7 @@ is(scalar $simulator->requests, $requests + 2, 'the service has heard of nothing
 command_ok([ 'pg_dump', '--schema-only', '-f', "$folder/schema", '-d', $other->connstr('postgres') ], 'the copy can be dumped');
 unlike(slurp_file("$folder/schema"), qr/flex_outbox/, 'where the objects are the extension\'s');
 my $dump = sub { (slurp_file($_[0]) =~ /^COPY public\.flex_outbox .*?^\\\.$/ms)[0] };
-$other->safe_psql('postgres', "DELETE FROM flex_outbox WHERE id > $cancelled");
+$other->safe_psql('postgres', "DELETE FROM flex_outbox_requests WHERE id > $cancelled");
 command_ok([ 'pg_dump', '-f', "$folder/second", '-d', $other->connstr('postgres') ], 'the second generation');
 is($dump->("$folder/second"), $dump->("$folder/plain"), 'is like the first');
 $other->stop;
@@ -81,7 +81,7 @@ $new->append_conf('postgresql.conf', join("\n", @PRELOADED, "flex_api.base_url =
 	"flex_api.account_sid = '$FlexApi::ACCOUNT'", "flex_api.auth_token = '$FlexApi::TOKEN'", ''));
 my $due = enqueue($session, 'due', "run_at => now() + '1 hour'");
 $rows = $node->safe_psql('postgres', $ROWS);
-$session->value("UPDATE flex_outbox SET run_at = now() WHERE id = $due"); # which wakes nobody
+$session->value("UPDATE flex_outbox_requests SET run_at = now() WHERE id = $due"); # which wakes nobody
 is(state_of($session, $due), 'pending', 'a request is due when the old server stops');
 $old->stop('immediate');
 # pg_upgrade wants a clean shutdown; the worker must have had no time to send.

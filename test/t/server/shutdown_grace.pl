@@ -64,7 +64,7 @@ my $seconds = stop();
 start(0, '60s');
 is_deeply([ ends(map { "a$_" } 1 .. 5) ], [ ('succeeded 1 1') x 3, ('pending 0 0') x 2 ], 'what was under way has succeeded, and nothing was begun');
 diag(sprintf('a stop with answers of %d ms: %.0f ms', $DELAY_MS, 1000 * $seconds));
-$session->value("DELETE FROM flex_outbox");
+$session->value("DELETE FROM flex_outbox_requests");
 stop();
 
 # No time, and too little.
@@ -116,7 +116,7 @@ cmp_ok($seconds, '<', 0.5 * FlexApi::slowness(), sprintf('... is broken off: %.0
 start(0, '60s');
 is($session->value("SELECT count(*) FROM done WHERE id = $id"), 0, '... with all it did');
 is($session->value("SELECT callback_at IS NOT NULL AND callback_error IS NULL FROM flex_outbox WHERE id = $id"), 't', '... and will run again');
-$session->value("UPDATE flex_outbox SET callback_at = NULL");
+$session->value("UPDATE flex_outbox_requests SET callback_at = NULL");
 
 # The drain of a role that is no superuser.
 $session->value($_) for 'CREATE ROLE drainer LOGIN', 'GRANT EXECUTE ON PROCEDURE flex_outbox_drain TO drainer';

@@ -110,8 +110,8 @@ SKIP:
 	my $NEW = qr/the tables of extension flex_api are of version 99\.0, its library is of version \Q$version\E/;
 
 	skip 'the server\'s folder of extensions is not ours', 9 unless -w "$folder/extension";
-	append_to_file($scripts[0], "ALTER TABLE flex_outbox ADD COLUMN tomorrow integer;\n");
-	append_to_file($scripts[1], "ALTER TABLE flex_outbox DROP COLUMN tomorrow;\nSELECT flex_outbox_wake();\n");
+	append_to_file($scripts[0], "ALTER TABLE flex_outbox_requests ADD COLUMN tomorrow integer;\n");
+	append_to_file($scripts[1], "ALTER TABLE flex_outbox_requests DROP COLUMN tomorrow;\nSELECT flex_outbox_wake();\n");
 	$simulator->post('faults', { delay_ms => 2000, times => 1 });
 	my $busy = enqueue($there, 'busy');
 	ok(FlexApi::wait_until(sub { sent($simulator, 'busy') == 1 }), 'the worker is busy');
@@ -130,7 +130,7 @@ SKIP:
 }
 
 # Words that differ from what the library looks for are told, not what is lacking.
-$there->value('ALTER TABLE flex_outbox RENAME COLUMN callback_error TO otherwise');
+$there->value('ALTER TABLE flex_outbox_requests RENAME COLUMN callback_error TO otherwise');
 $there->value("UPDATE pg_extension SET extversion = '99.0' WHERE extname = 'flex_api'");
 my $retry = FlexApi::Session->new($node, database => 'waiting')->query("SELECT flex_outbox_retry($id)");
 is("$retry->{error}->{C} $retry->{error}->{M}", "55000 the tables of extension flex_api are of version 99.0, its library is of version $version",

@@ -95,7 +95,7 @@ foreach my $nonsense (sort keys %nonsense)
 {
 	push @good, enqueue($session, 'good' . @good);
 	$id{$nonsense} = enqueue($session, 'bad' . @good);
-	$session->value("UPDATE flex_outbox SET $nonsense WHERE id = $id{$nonsense}");
+	$session->value("UPDATE flex_outbox_requests SET $nonsense WHERE id = $id{$nonsense}");
 }
 push @good, enqueue($session, 'good' . @good);
 $drain = $session->query('CALL flex_outbox_drain()');
@@ -114,18 +114,18 @@ is($session->sqlstate('CALL flex_outbox_drain()'), '00000', 'and so it goes on')
 
 # A counter at its end.
 my $counter = enqueue($session, 'counter');
-$session->value("UPDATE flex_outbox SET attempts = 2147483647, max_attempts = 2147483647 WHERE id = $counter");
+$session->value("UPDATE flex_outbox_requests SET attempts = 2147483647, max_attempts = 2147483647 WHERE id = $counter");
 my $behind = enqueue($session, 'behind');
 is($session->sqlstate('CALL flex_outbox_drain()'), '00000', 'attempts = 2147483647');
 is(state_of($session, $behind), 'succeeded', 'stops nobody else');
-$session->value("DELETE FROM flex_outbox WHERE id = $counter");
+$session->value("DELETE FROM flex_outbox_requests WHERE id = $counter");
 
 # The worker, with the same rows.
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'flex_api'");
 $node->restart;
 $session = FlexApi::Session->new($node);
 my ($worker) = has_worker($session, 'postgres') ? workers($session) : ();
-$session->value("UPDATE flex_outbox SET arguments = '[]' WHERE id = " . enqueue($session, 'late', "run_at => now() + '0.2 s'"));
+$session->value("UPDATE flex_outbox_requests SET arguments = '[]' WHERE id = " . enqueue($session, 'late', "run_at => now() + '0.2 s'"));
 my $last = enqueue($session, 'last', "run_at => now() + '0.4 s'");
 ok(reaches($session, $last, 'succeeded'), 'the worker goes on as well');
 is((workers($session))[0], $worker, 'and was not replaced');

@@ -1,0 +1,17 @@
+/*
+ * roles.h
+ *		The numbers by which the outbox's rows know their roles.
+ */
+#ifndef FLEX_ROLES_H
+#define FLEX_ROLES_H
+
+/* In a statement: the role of a number, NULL where this cluster has none yet; and the number of a role. */
+#define ROLE_OF_ID(id) "(SELECT m.role FROM $t.flex_outbox_role_oids AS m WHERE m.id = " id ")"
+#define ID_OF_ROLE(role) "(SELECT m.id FROM $t.flex_outbox_role_oids AS m WHERE m.role = " role ")"
+
+extern int flex_outbox_known_role(Oid role);
+extern int flex_outbox_find_role(Oid role, const char *name);
+extern int flex_outbox_make_role(Oid role, const char *name);
+extern void flex_outbox_refresh_roles(void);
+
+#endif /* FLEX_ROLES_H */
