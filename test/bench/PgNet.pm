@@ -14,7 +14,7 @@ my $PATIENCE = 120; # seconds, for what should come
 # How many each has under way at once, its tables, where requests wait, and good answers.
 my %WORKERS = (
 	flex_api => {
-		setting => 'flex_api.concurrency', tables => 'flex_outbox',
+		setting => 'flex_api.concurrency', tables => 'flex_outbox_requests',
 		enqueue => "flex_enqueue('flex_channel_fetch', jsonb_build_object('sid', sid))",
 		waiting => "flex_outbox WHERE state IN ('pending', 'sending')",
 		answered => "flex_outbox WHERE state = 'succeeded' AND response->>'sid' = arguments->>'sid'" },

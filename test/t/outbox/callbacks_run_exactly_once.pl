@@ -60,7 +60,7 @@ like(ticket(1, 'chat, times'), qr/^CH[0-9a-f]{32}\|1$/, 'the answer arrives in t
 is(ticket(1, "seen ->> 'state', seen ->> 'http_status', (seen ->> 'finished_at') IS NOT NULL, seen ->> 'outcome', seen ->> 'callback_at', seen -> 'context'"),
 	'succeeded|201|t|||1', 'the row that it gets has its last state');
 is(row($id, 'state, outcome, callback_at, callback_attempts, callback_error'), 'succeeded|||0|', '... as it then stands');
-is($session->value("SELECT (SELECT pg_xact_commit_timestamp(xmin) FROM flex_outbox WHERE id = $id) = (SELECT pg_xact_commit_timestamp(xmin) FROM tickets)"),
+is($session->value("SELECT (SELECT pg_xact_commit_timestamp(xmin) FROM flex_outbox_requests WHERE id = $id) = (SELECT pg_xact_commit_timestamp(xmin) FROM tickets)"),
 	't', 'both by one commit');
 hurry();
 drain();

@@ -67,7 +67,7 @@ foreach ([ $node, 'restored' ], [ $other, 'postgres' ])
 is(scalar $simulator->requests, $requests + 2, 'the service has heard of nothing else');
 command_ok([ 'pg_dump', '--schema-only', '-f', "$folder/schema", '-d', $other->connstr('postgres') ], 'the copy can be dumped');
 unlike(slurp_file("$folder/schema"), qr/flex_outbox/, 'where the objects are the extension\'s');
-my $dump = sub { (slurp_file($_[0]) =~ /^COPY public\.flex_outbox .*?^\\\.$/ms)[0] };
+my $dump = sub { (slurp_file($_[0]) =~ /^COPY public\.flex_outbox_requests .*?^\\\.$/ms)[0] };
 $other->safe_psql('postgres', "DELETE FROM flex_outbox_requests WHERE id > $cancelled");
 command_ok([ 'pg_dump', '-f', "$folder/second", '-d', $other->connstr('postgres') ], 'the second generation');
 is($dump->("$folder/second"), $dump->("$folder/plain"), 'is like the first');
