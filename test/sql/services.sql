@@ -81,19 +81,19 @@ FROM (VALUES ('api', 'POST', '/2010-04-01/Accounts/AC1/SigningKeys.json'), ('api
 	('studio', 'POST', '/v2/Services/VA1/AccessTokens'), ('studio', 'POST', '/v1/Insights/Session'), (NULL, 'POST', '/2010-04-01/Accounts/AC1/Keys.json')) AS cases (service, method, path);
 
 -- In the outbox: as a direct call; where no address is configured it waits for one
-TRUNCATE flex_outbox;
+TRUNCATE flex_outbox_requests;
 CALL pg_temp.forget();
 CALL pg_temp.fault('{"path": "/conversations/v1/Anything", "status": 201, "body": "{\"sid\": \"IM1\"}", "times": -1}');
 SELECT flex_enqueue('flex_request', '{"method": "POST", "path": "/v1/Anything", "parameters": {"Body": "é"}, "service": "conversations"}') > 0 AS enqueued;
 CALL flex_outbox_drain();
 SELECT request, parameters FROM pg_temp.sent();
 SELECT state, http_status, response FROM flex_outbox;
-TRUNCATE flex_outbox;
+TRUNCATE flex_outbox_requests;
 SET flex_api.base_url = :'url';
 SELECT flex_enqueue('flex_request', '{"method": "POST", "path": "/v1/Anything", "service": "conversations"}') > 0 AS enqueued;
 CALL flex_outbox_drain();
 SELECT state, error_code, error_message FROM flex_outbox;
 SELECT count(*) AS sent FROM pg_temp.sent();
-TRUNCATE flex_outbox;
+TRUNCATE flex_outbox_requests;
 
 DROP EXTENSION flex_api CASCADE;

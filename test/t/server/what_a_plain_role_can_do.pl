@@ -38,8 +38,8 @@ my %SETTINGS = map { ("flex_api.$_" => 1) } qw(account_sid auth_token auth_token
 # Settings whose value everybody may read, whoever has set it.
 my %SHOWN = map { ("flex_api.$_" => 1) } qw(account_sid api_key credentials_file base_url ca_file edge region rate_limits);
 
-# What of SQL a refusal may say: no right; not for such an object; not in such a state; not in a session.
-my %IS_REFUSAL = map { $_ => 1 } qw(42501 42809 55000 0A000 55P02);
+# What of SQL a refusal may say: no right; not for such an object; not into such a column; not in such a state; not in a session.
+my %IS_REFUSAL = map { $_ => 1 } qw(42501 42809 428C9 55000 0A000 55P02);
 
 # Privileges that newer servers know.
 my @MAINTAIN;
@@ -366,8 +366,8 @@ my @mistakes = (
 		'REVOKE EXECUTE ON FUNCTION flex_outbox_refuse_replica() FROM plain' ],
 	[ 'CREATE VIEW flex_seen AS SELECT * FROM flex_outbox; GRANT SELECT ON flex_seen TO PUBLIC; ALTER EXTENSION flex_api ADD VIEW flex_seen',
 		qr/^SELECT on public\.flex_seen; .* add flex_seen to %RELATIONS$/m, 'ALTER EXTENSION flex_api DROP VIEW flex_seen; DROP VIEW flex_seen' ],
-	[ 'ALTER VIEW flex_outbox_summary SET (security_invoker = false)', qr/^public\.flex_outbox_summary has rows for a role that has none/m,
-		'ALTER VIEW flex_outbox_summary SET (security_invoker = true)' ],
+	[ 'GRANT SELECT ON flex_outbox_all TO PUBLIC', qr/^SELECT on public\.flex_outbox_all; .* add flex_outbox_all to %RELATIONS$/m,
+		'REVOKE SELECT ON flex_outbox_all FROM PUBLIC' ],
 	[ 'GRANT SELECT ON flex_outbox_requests TO plain', qr/^SELECT on public\.flex_outbox_requests; .*^SELECT \* FROM pg_stats .* shows what is another's/ms,
 		'REVOKE SELECT ON flex_outbox_requests FROM plain' ],
 	[ "UPDATE flex_outbox_role_oids SET role = 'plain'::regrole WHERE role = '${HIDDEN}_alice'::regrole",
