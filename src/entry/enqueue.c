@@ -177,7 +177,7 @@ find_callback(const char *argument, const char *name)
 									   "Give the name alone, without parentheses and types.");
 	names = textToQualifiedNameList(cstring_to_text(name));
 	function = LookupFuncName(names, 1, &row_type, true);
-	/* Until 1.1.0 the row type was the table's: a row is cast to that. */
+	/* In version 1.0.0 the row type was the table's: a row is cast to that. */
 	if (!OidIsValid(function))
 		function = LookupFuncName(names, 1, &table_type, true);
 	if (!OidIsValid(function))
