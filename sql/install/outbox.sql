@@ -404,8 +404,7 @@ SELECT
 	pg_catalog.count(*) FILTER (WHERE o.callback_at IS NOT NULL) AS callbacks,
 	pg_catalog.now() - pg_catalog.min(o.enqueued_at) FILTER (WHERE o.state = 'pending') AS oldest_pending,
 	pg_catalog.count(*) FILTER (WHERE o.finished_at > pg_catalog.now() - interval '1 minute') AS finished_last_minute,
-	(SELECT h.held_until FROM flex_outbox_holds AS h
-		WHERE h.operation = o.operation AND h.held_until > pg_catalog.now()) AS held_until,
+	pg_catalog.max(o.run_at) FILTER (WHERE o.state = 'pending' AND o.http_status = 429 AND o.run_at > pg_catalog.now()) AS held_until,
 	(pg_catalog.array_agg(o.error_message ORDER BY o.started_at DESC)
 		FILTER (WHERE o.error_message IS NOT NULL))[1] AS last_error,
 	(SELECT a.worker_pid FROM flex_outbox_activity AS a

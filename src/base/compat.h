@@ -46,11 +46,35 @@
 #define flex_create_wait_event_set(nevents) CreateWaitEventSet(TopMemoryContext, (nevents))
 #endif
 
+/* 17 has shared memory for those that are not preloaded; 19 gives the function that makes it ready an argument. */
+#if PG_VERSION_NUM >= 190000
+#define FLEX_NAMED_SEGMENT_CALLBACK(name, function)                                                                    \
+	static void name(void *memory, void *argument)                                                                     \
+	{                                                                                                                  \
+		function(memory);                                                                                              \
+	}
+#define flex_named_segment(name, size, callback) GetNamedDSMSegment((name), (size), (callback), &(bool){false}, NULL)
+#else
+#define FLEX_NAMED_SEGMENT_CALLBACK(name, function)                                                                    \
+	static void name(void *memory)                                                                                     \
+	{                                                                                                                  \
+		function(memory);                                                                                              \
+	}
+#if PG_VERSION_NUM >= 170000
+#define flex_named_segment(name, size, callback) GetNamedDSMSegment((name), (size), (callback), &(bool){false})
+#else
+#define flex_named_segment(name, size, callback) ((void) (callback), NULL)
+#endif
+#endif
+#if PG_VERSION_NUM >= 170000
+#include "storage/dsm_registry.h"
+#endif
+
 /* 17 lets an extension name what it waits for; before, all are "Extension". */
 #if PG_VERSION_NUM >= 170000
 #define flex_wait_event(name) WaitEventExtensionNew(name)
 #else
-#define flex_wait_event(name) PG_WAIT_EXTENSION
+#define flex_wait_event(name) ((void) (name), PG_WAIT_EXTENSION)
 #endif
 
 /* 16 has one function for the privileges on all kinds of objects. */

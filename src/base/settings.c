@@ -303,7 +303,9 @@ static const IntegerSetting integer_settings[] = {
 		.least = 0,
 		.most = 20,
 		.brief = "How many times a request is sent again where that is safe.",
-		.more = "Safe is: it was never sent, the service answered 429, or the method is idempotent.",
+		.more =
+			"Safe is: it was never sent, or the method is idempotent. What was refused with 429 is not counted, but "
+			"with 0 it is not sent again, either.",
 	},
 	{
 		.name = "flex_api.max_response_size",

@@ -379,5 +379,5 @@ flex_in_flight_receive(InFlight *in_flight)
 bool
 flex_in_flight_wait(InFlight *in_flight, long timeout_ms)
 {
-	return flex_crowd_wait(in_flight->crowd, timeout_ms);
+	return flex_crowd_wait(in_flight->crowd, timeout_ms, WAIT_FOR_RATE);
 }

@@ -4,21 +4,56 @@
  *
  * A lane is what waits of one operation at one priority.  They are looked up by
  * one statement, the most urgent first, and then claimed from, as far as there is
- * room and the rate of each operation allows.
+ * room and the rates allow, which each account has for itself.  Whose requests are in a
+ * lane shows only when they have been claimed: those of roles and accounts that were seen
+ * before and have no turn are left out, and of others no more is claimed at once than
+ * anybody may send.
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "base/clock.h"
 #include "base/settings.h"
+#include "delivery/accounts.h"
 #include "delivery/lanes.h"
 #include "delivery/rate_limits.h"
+#include "delivery/settlement.h"
 #include "http/poller.h"
-#include "outbox/settling.h"
+#include "request/catalogue.h"
 
-#define LANES_MS 200 /* a more urgent lane is not seen for so long */
+#define LANES_MS 200   /* a more urgent lane is not seen for so long */
+#define BARREN_MS 1000 /* a role or account that is new in a lane is not seen for so long, while others have no turn */
+
+/* A role, and the account that its requests name. */
+typedef struct Source
+{
+	Oid role;
+	char *account_sid; /* or NULL */
+} Source;
+
+static List *sources; /* of Source *, all that this process has seen */
+
+/* What an account may send now of what a lane has, and has of it. */
+typedef struct Grant
+{
+	RateKey rate;
+	int granted;
+	int claimed;
+} Grant;
+
+/* What may be claimed of a lane. */
+typedef struct Grants
+{
+	List *list;     /* of Grant * */
+	int limit;      /* requests that may be claimed, whosever they are */
+	Datum *without; /* text: sources that have no turn */
+	int without_count;
+} Grants;
 
 struct Lanes
 {
@@ -28,8 +63,10 @@ struct Lanes
 	Lane *lanes;           /* as they were at lanes_at */
 	int lanes_count;
 	int64 lanes_at; /* flex_clock_ms(); 0: unknown */
-	uint64 holds;   /* flex_outbox_holds() at that time */
 	MemoryContext lanes_context;
+	List *sources; /* of Source *, all that were seen */
+	MemoryContext context;
+	int64 barren_until[MAX_OPERATIONS]; /* nobody but those without a turn had anything; flex_clock_ms() */
 };
 
 /* Lanes from which so many requests may be claimed; they live in the current context. */
@@ -126,14 +163,14 @@ flex_lanes_next_at(const Lanes *lanes)
  * is nothing more behind, all of it is looked at.
  */
 static Claim *
-claim_from_last(Lane *lane, int limit, int *count)
+claim_from_last(Lane *lane, int limit, Datum without, int *count)
 {
-	Claim *claims = flex_outbox_claim(lane, limit, count);
+	Claim *claims = flex_outbox_claim(lane, limit, without, count);
 
 	if (*count == 0 && lane->claim_from != DT_NOBEGIN)
 	{
 		lane->claim_from = DT_NOBEGIN;
-		claims = flex_outbox_claim(lane, limit, count);
+		claims = flex_outbox_claim(lane, limit, without, count);
 	}
 	Assert(*count <= limit);
 	for (int i = 0; i < *count; i++)
@@ -141,33 +178,161 @@ claim_from_last(Lane *lane, int limit, int *count)
 	return claims;
 }
 
+/* A request waits for its turn; but a drain does not wait for a service that lets nothing through. */
+static void
+note_turn(Lanes *lanes, RateKey rate)
+{
+	TimestampTz turn_at;
+
+	if (flex_rate_limits_is_paused(rate))
+		return;
+	turn_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), flex_rate_limits_wait_ms(rate));
+	if (flex_rates_is_hopeless(rate, flex_settings.timeout))
+		note_due(lanes, turn_at);
+	else
+		lanes->tokens_at = earlier(lanes->tokens_at, turn_at);
+}
+
+/* The grant of an account, made if need be; it takes what may be sent of so many requests. */
+static Grant *
+find_grant(Grants *grants, RateKey rate, int wanted)
+{
+	Grant *grant;
+	ListCell *cell;
+
+	foreach (cell, grants->list)
+	{
+		grant = lfirst(cell);
+		if (grant->rate.account == rate.account)
+			return grant;
+	}
+	grant = palloc0(sizeof(Grant));
+	grant->rate = rate;
+	grant->granted = flex_rate_limits_is_paused(rate) ? 0 : flex_rate_limits_take(rate, wanted);
+	grants->list = lappend(grants->list, grant);
+	return grant;
+}
+
+/* Take what the known accounts may send of an operation. */
+static Grants
+take_grants(const Operation *operation, int room)
+{
+	Grants grants = {
+		.limit = Min(room, flex_rate_limits_burst(operation)),
+		.without = palloc(sizeof(Datum) * Max(list_length(sources), 1)),
+	};
+	int wanted = grants.limit;
+	ListCell *cell;
+
+	foreach (cell, sources)
+	{
+		const Source *source = lfirst(cell);
+		RateKey rate = flex_accounts_rate_key(source->role, source->account_sid, operation);
+		const Grant *grant = find_grant(&grants, rate, wanted);
+
+		if (grant->granted > 0)
+			grants.limit = Min(grants.limit, grant->granted);
+		else
+			grants.without[grants.without_count++] =
+				CStringGetTextDatum(flex_outbox_source(source->role, source->account_sid));
+	}
+	return grants;
+}
+
+/* Know from now on that there are such requests. */
+static void
+note_source(const Claim *claim)
+{
+	MemoryContext before;
+	Source *source;
+	ListCell *cell;
+
+	foreach (cell, sources)
+	{
+		const char *account_sid;
+
+		source = lfirst(cell);
+		account_sid = source->account_sid;
+		if (source->role == claim->role && (account_sid == NULL) == (claim->account_sid == NULL) &&
+			(account_sid == NULL || strcmp(account_sid, claim->account_sid) == 0))
+			return;
+	}
+	before = MemoryContextSwitchTo(TopMemoryContext);
+	source = palloc(sizeof(Source));
+	source->role = claim->role;
+	source->account_sid = claim->account_sid != NULL ? pstrdup(claim->account_sid) : NULL;
+	sources = lappend(sources, source);
+	MemoryContextSwitchTo(before);
+}
+
+/*
+ * Use up the grants by what was claimed, give back the rest, and note when those without a
+ * turn have one.  What was claimed of an account that was not known, and has no turn, is as
+ * it was before.  Returns how many of the claims are to be sent; they are the first.
+ */
+static int
+use_grants(Lanes *lanes, const Operation *operation, Grants *grants, Claim *claims, int count)
+{
+	int kept = 0;
+	ListCell *cell;
+
+	for (int i = 0; i < count; i++)
+	{
+		RateKey rate = flex_accounts_rate_key(claims[i].role, claims[i].account_sid, operation);
+		Grant *grant = find_grant(grants, rate, count - i);
+
+		note_source(&claims[i]);
+		if (grant->claimed == grant->granted)
+		{
+			flex_settle_unstarted(&claims[i]);
+			continue;
+		}
+		grant->claimed++;
+		claims[kept++] = claims[i];
+	}
+	foreach (cell, grants->list)
+	{
+		const Grant *grant = lfirst(cell);
+
+		flex_rate_limits_give_back(grant->rate, grant->granted - grant->claimed);
+		if (grant->granted == 0)
+			note_turn(lanes, grant->rate);
+	}
+	return kept;
+}
+
+/* True when nothing is to be expected of a lane but the requests of those that have no turn. */
+static bool
+is_barren(const Lanes *lanes, const Operation *operation, const Grants *grants)
+{
+	return grants->limit == 0 || (grants->without_count > 0 && grants->without_count == list_length(sources) &&
+								  flex_clock_ms() < lanes->barren_until[flex_operation_index(operation)]);
+}
+
 /* Claim what may be sent of a lane, into claims, which have room for so many.  Returns how many were. */
 static int
 claim_lane(Lanes *lanes, Lane *lane, Claim *claims, int room)
 {
 	const Operation *operation = flex_operation_find(lane->operation);
-	int granted;
-	int count;
+	Grants grants = {.limit = room};
+	ArrayType *without;
+	int count = 0;
 	const Claim *claimed;
 
-	if (operation != NULL && flex_rate_limits_is_paused(operation))
-		return 0;
-	granted = operation != NULL ? flex_rate_limits_take(operation, room) : room;
-	if (granted == 0)
-	{
-		TimestampTz tokens_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), flex_rate_limits_wait_ms(operation));
-
-		lanes->tokens_at = earlier(lanes->tokens_at, tokens_at);
-		return 0;
-	}
-	claimed = claim_from_last(lane, granted, &count);
-	memcpy(claims, claimed, sizeof(Claim) * count);
 	if (operation != NULL)
-		flex_rate_limits_give_back(operation, granted - count);
+		grants = take_grants(operation, room);
+	if (operation == NULL || !is_barren(lanes, operation, &grants))
+	{
+		without = construct_array(grants.without, grants.without_count, TEXTOID, -1, false, TYPALIGN_INT);
+		claimed = claim_from_last(lane, grants.limit, PointerGetDatum(without), &count);
+		memcpy(claims, claimed, sizeof(Claim) * count);
+		if (count == 0 && operation != NULL)
+			lanes->barren_until[flex_operation_index(operation)] = flex_clock_ms() + BARREN_MS;
+	}
 	/* There may be more of it. */
 	if (count > 0)
 		flex_lanes_look_now(lanes);
-	return count;
+	return operation != NULL ? use_grants(lanes, operation, &grants, claims, count) : count;
 }
 
 /* Look which lanes there are, unless that was done a moment ago. */
@@ -176,14 +341,13 @@ look_at_lanes(Lanes *lanes)
 {
 	MemoryContext before;
 
-	if (lanes->lanes_at != 0 && flex_clock_ms() - lanes->lanes_at < LANES_MS && lanes->holds == flex_outbox_holds())
+	if (lanes->lanes_at != 0 && flex_clock_ms() - lanes->lanes_at < LANES_MS)
 		return;
 	MemoryContextReset(lanes->lanes_context);
 	before = MemoryContextSwitchTo(lanes->lanes_context);
 	lanes->lanes = flex_outbox_lanes(&lanes->lanes_count);
 	MemoryContextSwitchTo(before);
 	lanes->lanes_at = flex_clock_ms();
-	lanes->holds = flex_outbox_holds();
 }
 
 /* Claim of all lanes what is due, as long as there is room; returns how many requests. */

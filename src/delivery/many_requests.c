@@ -51,6 +51,8 @@ typedef struct Sending
 	dlist_head elements; /* that are under way */
 	int begun;           /* how many ever were */
 	int ended;
+	int64 patience_ms; /* of each, with its repeats */
+	RateKey rate;      /* that all of them count for */
 	CarriedOut carried_out;
 } Sending;
 
@@ -90,8 +92,8 @@ begin_element(Sending *sending)
 	element->context = context;
 	element->index = sending->begun;
 	element->request = sending->many->make(sending->many->state, element->index);
-	element->repeats =
-		flex_repeats_begin(element->request->authorized ? sending->many->without_identity : sending->many->endpoint);
+	element->repeats = flex_repeats_begin(
+		element->request->authorized ? sending->many->without_identity : sending->many->endpoint, sending->rate);
 	MemoryContextSwitchTo(before);
 	dlist_push_tail(&sending->elements, &element->node);
 	sending->begun++;
@@ -125,7 +127,7 @@ defer_element(Sending *sending, Element *element)
 
 	if (element->outcome.verdict != VERDICT_DEFERRED || resume_at >= element->repeats.deadline)
 		return false;
-	flex_rate_limits_give_back(sending->many->operation, 1);
+	flex_rate_limits_give_back(sending->rate, 1);
 	element->repeats.resume_at = resume_at;
 	return true;
 }
@@ -165,11 +167,26 @@ take_ended(Sending *sending)
 }
 
 /*
- * Send again what is due.  Returns the milliseconds until more of it is; 0: the rate
- * allows nothing now.
+ * Take a token for a request.  Where nothing gets through for longer than somebody would
+ * wait for a call, waiting for one is in vain: what the service says to each is its end.
+ */
+static bool
+take_turn(Sending *sending)
+{
+	if (flex_rate_limits_take(sending->rate, 1) == 1)
+		return true;
+	if (!flex_rates_is_hopeless(sending->rate, sending->patience_ms))
+		return false;
+	flex_rates_spend(sending->rate);
+	return true;
+}
+
+/*
+ * Send again what is due, as long as it has its turn.  Returns the milliseconds until more
+ * of it is, or is too late.
  */
 static int64
-send_again(Sending *sending)
+send_again(Sending *sending, bool *has_turn)
 {
 	int64 next = PG_INT32_MAX;
 	int64 now = flex_clock_ms();
@@ -189,10 +206,10 @@ send_again(Sending *sending)
 			MemoryContextSwitchTo(element->context);
 			end_element(sending, element, &element->outcome);
 		}
-		else if (flex_rate_limits_take(sending->many->operation, 1) == 0)
-			return 0;
-		else
+		else if (*has_turn && (*has_turn = take_turn(sending)))
 			begin_attempt(sending, element);
+		else
+			next = Min(next, element->repeats.deadline - now);
 	}
 	return next;
 }
@@ -201,19 +218,18 @@ send_again(Sending *sending)
 static int64
 send_due(Sending *sending)
 {
-	const Operation *operation = sending->many->operation;
-	int64 next = send_again(sending);
+	bool has_turn = true;
+	int64 next = send_again(sending, &has_turn);
 
 	/* One at the least: what others hold may never be taken while this waits. */
-	while (next > 0 && room_of(sending) > 0 && (sending->begun == sending->ended || !flex_backpressure_is_due()))
+	while (has_turn && room_of(sending) > 0 && (sending->begun == sending->ended || !flex_backpressure_is_due()))
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (flex_rate_limits_take(operation, 1) == 0)
-			next = 0;
-		else
+		has_turn = take_turn(sending);
+		if (has_turn)
 			begin_element(sending);
 	}
-	return next > 0 ? next : Max(flex_rate_limits_wait_ms(operation), 1);
+	return has_turn ? next : Min(next, Max(flex_rate_limits_wait_ms(sending->rate), 1));
 }
 
 /* Tell, in an error's context, how far the statement had come. */
@@ -310,8 +326,15 @@ send_all(Sending *sending)
 
 		next = Min(next, flex_crowd_advance(sending->crowd));
 		if (!take_ended(sending))
-			(void) flex_crowd_wait(sending->crowd, next);
+			(void) flex_crowd_wait(sending->crowd, next, WAIT_FOR_RATE);
 	}
+}
+
+/* What all of them count for. */
+RateKey
+flex_many_requests_rate(const ManyRequests *many)
+{
+	return flex_endpoint_rate_key(many->endpoint != NULL ? many->endpoint : many->without_identity, many->operation);
 }
 
 /*
@@ -323,7 +346,13 @@ void
 flex_many_requests_send(const ManyRequests *many)
 {
 	static bool is_registered = false;
-	Sending sending = {.many = many, .context = CurrentMemoryContext, .crowd = flex_crowd_create(CROWD_OF_MANY)};
+	const Endpoint *endpoint = many->endpoint != NULL ? many->endpoint : many->without_identity;
+	Sending sending = {
+		.many = many,
+		.context = CurrentMemoryContext,
+		.crowd = flex_crowd_create(CROWD_OF_MANY),
+		.rate = flex_many_requests_rate(many),
+	};
 	ErrorContextCallback context = {
 		.previous = error_context_stack,
 		.callback = describe_sending,
@@ -332,6 +361,7 @@ flex_many_requests_send(const ManyRequests *many)
 
 	Assert(sending_now == NULL && many->concurrency > 0);
 	dlist_init(&sending.elements);
+	sending.patience_ms = flex_repeats_begin(endpoint, sending.rate).deadline - flex_clock_ms();
 	flex_carried_out_begin(&sending.carried_out, many->operation->name);
 	if (!is_registered)
 		before_shmem_exit(tell_at_exit, (Datum) 0);

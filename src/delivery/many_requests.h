@@ -27,6 +27,7 @@ typedef struct ManyRequests
 	void *state;
 } ManyRequests;
 
+extern RateKey flex_many_requests_rate(const ManyRequests *many);
 extern void flex_many_requests_send(const ManyRequests *many);
 
 #endif /* FLEX_MANY_REQUESTS_H */

@@ -20,10 +20,21 @@
 
 #define PAUSED (-1.0)
 
-/* Requests per second, by the operation's index; 0: no limit, PAUSED: none is sent. */
+#define MOST_OF_ACCOUNTS 256 /* limits that hold for one account alone */
+
+/* A limit that holds for one account. */
+typedef struct AccountLimit
+{
+	RateKey key;
+	double per_second;
+} AccountLimit;
+
+/* Requests per second; 0: no limit, PAUSED: none is sent. */
 typedef struct Limits
 {
-	double per_second[MAX_OPERATIONS];
+	double per_second[MAX_OPERATIONS]; /* of each account, by the operation's index */
+	int of_accounts_count;
+	AccountLimit of_accounts[MOST_OF_ACCOUNTS];
 } Limits;
 
 static char *rate_limits;
@@ -52,31 +63,69 @@ trim(char *text)
 	return text;
 }
 
-/* One word of a list: "flex_webchat_create=5". */
+/* The rate that a text gives; false for a text that gives none. */
+static bool
+read_rate(const char *text, double *per_second)
+{
+	char *end;
+	double rate = strtod(text, &end);
+
+	if (end == text || *end != '\0' || !(rate == 0 || (rate >= LEAST_RATE && rate <= MOST_RATE)))
+		return false;
+	*per_second = rate == 0 ? PAUSED : rate;
+	return true;
+}
+
+/* The operation of a name; NULL, with a hint, where there is none. */
+static const Operation *
+find_operation(const char *name)
+{
+	const Operation *operation = flex_operation_find(name);
+
+	if (operation == NULL && flex_operation_closest(name) != NULL)
+		GUC_check_errhint("Perhaps you meant \"%s\".", flex_operation_closest(name));
+	return operation;
+}
+
+/* Set the limit of an account for an operation; the last one counts. */
+static bool
+set_of_account(Limits *result, const char *account, const Operation *operation, double per_second)
+{
+	if (account[0] == '\0' || result->of_accounts_count == MOST_OF_ACCOUNTS)
+		return false;
+	result->of_accounts[result->of_accounts_count++] = (AccountLimit){
+		.key = flex_rates_key(account, flex_operation_index(operation)),
+		.per_second = per_second,
+	};
+	return true;
+}
+
+/* One word of a list: "flex_webchat_create=5", or "AC.../flex_webchat_create=5". */
 static bool
 set_one(Limits *result, char *word)
 {
 	char *sign = strchr(word, '=');
+	char *slash = strchr(word, '/');
+	const char *name;
 	const Operation *operation;
-	char *number;
-	char *end;
-	double rate;
+	double per_second;
 
-	if (sign == NULL)
+	if (sign == NULL || (slash != NULL && slash > sign))
 		return false;
 	*sign = '\0';
-	number = trim(sign + 1);
-	operation = flex_operation_find(trim(word));
-	if (operation == NULL && flex_operation_closest(trim(word)) != NULL)
-		GUC_check_errhint("Perhaps you meant \"%s\".", flex_operation_closest(trim(word)));
-	rate = strtod(number, &end);
-	if (operation == NULL || end == number || *end != '\0' || !(rate == 0 || (rate >= LEAST_RATE && rate <= MOST_RATE)))
+	if (slash != NULL)
+		*slash = '\0';
+	name = trim(slash != NULL ? slash + 1 : word);
+	operation = find_operation(name);
+	if (operation == NULL || !read_rate(trim(sign + 1), &per_second))
 		return false;
-	result->per_second[flex_operation_index(operation)] = rate == 0 ? PAUSED : rate;
+	if (slash != NULL)
+		return set_of_account(result, trim(word), operation, per_second);
+	result->per_second[flex_operation_index(operation)] = per_second;
 	return true;
 }
 
-/* A list of limits; what it does not name has none. */
+/* A list of limits; what it does not name has none, or the published one where that is its first word. */
 static bool
 set_list(Limits *result, const char *text)
 {
@@ -86,7 +135,12 @@ set_list(Limits *result, const char *text)
 	bool good = true;
 
 	while (good && (word = strsep(&rest, ",")) != NULL)
-		good = set_one(result, word);
+	{
+		if (word == copy && strcmp(trim(word), PUBLISHED) == 0)
+			set_published(result);
+		else
+			good = set_one(result, word);
+	}
 	pfree(copy);
 	return good;
 }
@@ -100,15 +154,14 @@ check_rate_limits(char **newval, void **extra, GucSource source)
 	if (result == NULL)
 		return false;
 	memset(result, 0, sizeof(Limits));
-	if (strcmp(*newval, PUBLISHED) == 0)
-		set_published(result);
-	else if (strcmp(*newval, NONE) != 0)
+	if (strcmp(*newval, NONE) != 0)
 		good = set_list(result, *newval);
 	if (!good)
 	{
 		flex_guc_free(result);
 		GUC_check_errdetail("Give \"published\", \"none\", or a list such as \"flex_webchat_create=5, "
-							"flex_interaction_create=20\": operations and requests per second.");
+							"flex_interaction_create=20\": operations and requests per second. An account and a slash "
+							"before an operation mean that account alone.");
 		return false;
 	}
 	*extra = result;
@@ -127,49 +180,68 @@ flex_rate_limits_define(void)
 {
 	DefineCustomStringVariable(
 		"flex_api.rate_limits", "How many requests per second the outbox and flex_call_many() send to each operation.",
-		"\"published\" for the limits that Twilio states, \"none\", or a list such as \"flex_webchat_create=5\"; "
-		"a rate of 0 pauses an operation.",
+		"\"published\" for the limits that Twilio states, \"none\", or a list such as \"flex_webchat_create=5\", for "
+		"one "
+		"account \"AC.../flex_webchat_create=5\"; a rate of 0 pauses an operation.",
 		&rate_limits, PUBLISHED, PGC_SUSET, GUC_LIST_INPUT, check_rate_limits, assign_rate_limits, NULL);
+}
+
+/* The limit of an account's use of an operation: what is said of the account goes before what is said of all. */
+static double
+limit_of(RateKey key)
+{
+	for (int i = limits->of_accounts_count - 1; i >= 0; i--)
+	{
+		const AccountLimit *limit = &limits->of_accounts[i];
+
+		if (limit->key.account == key.account && limit->key.operation == key.operation)
+			return limit->per_second;
+	}
+	return limits->per_second[key.operation];
 }
 
 /* True when none of its requests is to be sent. */
 bool
-flex_rate_limits_is_paused(const Operation *operation)
+flex_rate_limits_is_paused(RateKey key)
 {
-	return limits->per_second[flex_operation_index(operation)] == PAUSED;
+	return limit_of(key) == PAUSED;
 }
 
-/* All accounts share the limit of an operation, for a lane of the outbox has requests of any. */
-static RateKey
-key_of(const Operation *operation)
-{
-	return (RateKey){.operation = flex_operation_index(operation)};
-}
-
-/* How many of the wanted requests may be sent now, of an operation that is not paused; they count as sent. */
+/* How many requests an account may send at once that has sent none for a while, as far as is said of all. */
 int
-flex_rate_limits_take(const Operation *operation, int wanted)
+flex_rate_limits_burst(const Operation *operation)
 {
 	double limit = limits->per_second[flex_operation_index(operation)];
 
+	if (limit == PAUSED)
+		return limits->of_accounts_count > 0 ? 1 : 0;
+	return limit == NO_RATE_LIMIT ? PG_INT32_MAX : (int) Max(limit / 10, 1);
+}
+
+/* How many of the wanted requests may be sent now, of what is not paused; they count as sent. */
+int
+flex_rate_limits_take(RateKey key, int wanted)
+{
+	double limit = limit_of(key);
+
 	Assert(limit != PAUSED);
-	return limit == 0 ? wanted : flex_rates_take(key_of(operation), limit, wanted);
+	return flex_rates_take(key, limit, wanted);
 }
 
 /* Some of what was taken was not sent after all. */
 void
-flex_rate_limits_give_back(const Operation *operation, int count)
+flex_rate_limits_give_back(RateKey key, int count)
 {
-	if (limits->per_second[flex_operation_index(operation)] != 0 && count != 0)
-		flex_rates_give_back(key_of(operation), count);
+	if (count != 0)
+		flex_rates_give_back(key, count);
 }
 
 /* Milliseconds until another request may be sent. */
 int64
-flex_rate_limits_wait_ms(const Operation *operation)
+flex_rate_limits_wait_ms(RateKey key)
 {
-	double limit = limits->per_second[flex_operation_index(operation)];
+	double limit = limit_of(key);
 
 	Assert(limit != PAUSED);
-	return limit == 0 ? 0 : flex_rates_wait_ms(key_of(operation), limit);
+	return flex_rates_wait_ms(key, limit);
 }

@@ -6,11 +6,13 @@
 #define FLEX_RATE_LIMITS_H
 
 #include "request/catalogue.h"
+#include "shared/rates.h"
 
 extern void flex_rate_limits_define(void);
-extern bool flex_rate_limits_is_paused(const Operation *operation);
-extern int flex_rate_limits_take(const Operation *operation, int wanted);
-extern void flex_rate_limits_give_back(const Operation *operation, int count);
-extern int64 flex_rate_limits_wait_ms(const Operation *operation);
+extern bool flex_rate_limits_is_paused(RateKey key);
+extern int flex_rate_limits_burst(const Operation *operation);
+extern int flex_rate_limits_take(RateKey key, int wanted);
+extern void flex_rate_limits_give_back(RateKey key, int count);
+extern int64 flex_rate_limits_wait_ms(RateKey key);
 
 #endif /* FLEX_RATE_LIMITS_H */

@@ -119,14 +119,17 @@ note_answer(const Outcome *outcome, Settlement *settlement)
 		settlement->error_message = psprintf("%s. It was made as %s.", settlement->error_message, answer->made_as);
 }
 
-/* Hold the operation back when the service asks for it. */
+/*
+ * It was refused for there are too many: that was no attempt.  It stays where it was among
+ * those of its account, and is sent when that has its turn; or later, when the service asks.
+ */
 static void
-hold_as_asked(const Claim *claim, int64 asked_ms)
+plan_next_turn(Settlement *settlement, int64 asked_ms)
 {
-	const Operation *operation = flex_operation_find(claim->operation);
-
-	if (asked_ms > 0 && operation != NULL)
-		flex_outbox_hold(operation, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), asked_ms));
+	settlement->uncounted = true;
+	settlement->state = state_pending;
+	if (asked_ms > 0)
+		settlement->run_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), asked_ms);
 }
 
 /* Settle a request by the outcome of its attempt.  read: there is time for a good answer. */
@@ -148,9 +151,11 @@ flex_settle_attempt(const Claim *claim, const Outcome *outcome, bool read)
 			settlement.state = state_succeeded;
 			break;
 		case VERDICT_AGAIN:
-			hold_as_asked(claim, outcome->retry_after_ms);
 			delay_ms = Max(outcome->retry_after_ms, flex_backoff_ms(BACKOFF_OUTBOX, claim->attempts - 1));
 			plan_next_attempt(claim, &settlement, delay_ms);
+			break;
+		case VERDICT_THROTTLED:
+			plan_next_turn(&settlement, outcome->retry_after_ms);
 			break;
 		case VERDICT_DEFERRED:
 			settlement.uncounted = true;

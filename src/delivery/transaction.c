@@ -68,7 +68,6 @@ flex_transaction_commit(Transaction *transaction)
 		(void) set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
 								 false);
 	transaction->driver->commit();
-	flex_outbox_committed();
 	forget_memory(transaction);
 }
 

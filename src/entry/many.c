@@ -285,6 +285,17 @@ concurrency_argument(FunctionCallInfo fcinfo)
 	return concurrency;
 }
 
+/* Raise 55000 for what flex_api.rate_limits has paused. */
+static void
+check_rate(const ManyRequests *many)
+{
+	if (flex_rate_limits_is_paused(flex_many_requests_rate(many)))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("%s is paused", many->operation->name),
+				 errdetail("Its rate in flex_api.rate_limits is 0."),
+				 errhint("Call it when flex_api.rate_limits gives it another rate.")));
+}
+
 /* Check everything, then send, in the current context. */
 static void
 call_many(FunctionCallInfo fcinfo)
@@ -308,13 +319,10 @@ call_many(FunctionCallInfo fcinfo)
 					  &calls.nulls, &many.count);
 	if (many.count == 0)
 		return;
-	if (flex_rate_limits_is_paused(many.operation))
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("%s is paused", many.operation->name),
-						errdetail("Its rate in flex_api.rate_limits is 0."),
-						errhint("Call it when flex_api.rate_limits gives it another rate.")));
 	flex_effective_check_displaced();
 	flex_effective_check_known();
 	check_requests(&calls, &many);
+	check_rate(&many);
 	flex_many_requests_send(&many);
 }
 

@@ -28,7 +28,8 @@ typedef struct Element
 	dlist_node node;
 	MemoryContext context;
 	HttpRequest *request;
-	Attempt *attempt; /* NULL: it waits for its repeat */
+	Attempt *attempt; /* NULL: it waits for its turn or its repeat */
+	bool was_sent;    /* there was one */
 	Repeats repeats;
 	Outcome outcome; /* of its last attempt */
 } Element;
@@ -69,6 +70,25 @@ send_request(Lookups *lookups, Element *element)
 		flex_crowd_add(lookups->crowd, element->request, lookups->options.endpoint, element->repeats.deadline);
 	flex_attempt_set_owner(element->attempt, element);
 	lookups->options.traffic->requests++;
+	lookups->options.traffic->repeats += element->was_sent ? 1 : 0;
+	element->was_sent = true;
+}
+
+/*
+ * Send the request of an element, for the first time or again, if its turn has come.  Raises
+ * what the last attempt came to when it does not come in time.
+ */
+static void
+send_if_due(Lookups *lookups, Element *element)
+{
+	MemoryContext before = MemoryContextSwitchTo(element->context);
+	Turn turn = flex_repeats_look(&element->repeats, element->was_sent ? &element->outcome : NULL);
+
+	if (turn == TURN_NEVER)
+		flex_outcome_raise(&element->outcome);
+	if (turn == TURN_NOW)
+		send_request(lookups, element);
+	MemoryContextSwitchTo(before);
 }
 
 /* Begin the next element. */
@@ -81,12 +101,13 @@ begin_element(Lookups *lookups)
 
 	element->context = context;
 	element->request = lookups->options.make(lookups->options.state, lookups->begun);
-	element->repeats = flex_repeats_begin(lookups->options.endpoint);
+	element->repeats = flex_repeats_begin(
+		lookups->options.endpoint, flex_endpoint_rate_key(lookups->options.endpoint, element->request->counts_as));
 	lookups->begun++;
 	lookups->under_way++;
 	dlist_push_tail(&lookups->elements, &element->node);
-	send_request(lookups, element);
 	MemoryContextSwitchTo(before);
+	send_if_due(lookups, element);
 }
 
 /* Forget an element. */
@@ -105,24 +126,14 @@ send_due(Lookups *lookups)
 {
 	int most = Min(lookups->options.concurrency, flex_poller_capacity());
 	int64 next = PG_INT32_MAX;
-	int64 now = flex_clock_ms();
 	dlist_iter iter;
 
 	dlist_foreach(iter, &lookups->elements)
 	{
 		Element *element = dlist_container(Element, node, iter.cur);
 
-		if (element->attempt != NULL)
-			continue;
-		if (element->repeats.resume_at > now)
-		{
-			next = Min(next, element->repeats.resume_at - now);
-			continue;
-		}
-		MemoryContextSwitchTo(element->context);
-		send_request(lookups, element);
-		MemoryContextSwitchTo(lookups->context);
-		lookups->options.traffic->repeats++;
+		if (element->attempt == NULL)
+			send_if_due(lookups, element);
 	}
 	/* One at the least: what others hold may never be taken while this waits. */
 	while (lookups->begun < lookups->options.count && (lookups->under_way == 0 || lookups->under_way < most) &&
@@ -130,6 +141,13 @@ send_due(Lookups *lookups)
 	{
 		CHECK_FOR_INTERRUPTS();
 		begin_element(lookups);
+	}
+	dlist_foreach(iter, &lookups->elements)
+	{
+		const Element *element = dlist_container(Element, node, iter.cur);
+
+		if (element->attempt == NULL)
+			next = Min(next, Max(element->repeats.resume_at - flex_clock_ms(), 0));
 	}
 	return next;
 }
@@ -161,6 +179,8 @@ conclude_attempt(Lookups *lookups, Element *element)
 	{
 		flex_attempt_end(element->attempt);
 		element->attempt = NULL;
+		element->outcome.body = NULL;
+		element->outcome.body_length = 0;
 	}
 	else if (flex_outcome_is_good(outcome))
 		lookups->current = element;
@@ -192,7 +212,7 @@ go_on(Lookups *lookups, bool may_wait)
 		else if (!may_wait)
 			break;
 		else
-			(void) flex_crowd_wait(lookups->crowd, next);
+			(void) flex_crowd_wait(lookups->crowd, next, WAIT_FOR_RATE);
 	}
 	MemoryContextSwitchTo(before);
 	return lookups->current != NULL || (lookups->under_way == 0 && lookups->begun == lookups->options.count);

@@ -20,6 +20,7 @@
 #include "http/crowd.h"
 #include "http/readiness.h"
 #include "http/transport.h"
+#include "shared/rates.h"
 
 struct Crowd
 {
@@ -38,6 +39,8 @@ struct Attempt
 	int64 allowance;    /* milliseconds that it had at first */
 	bool was_sent;      /* when it was last looked at */
 	bool is_late;       /* its time is over */
+	int64 sent_at;      /* flex_clock_us() */
+	bool is_noted;      /* its answer, for the rate of such requests */
 	void *owner;        /* what it is made for; NULL: not said */
 	MemoryContextCallback at_end;
 };
@@ -74,6 +77,7 @@ flex_crowd_add(Crowd *crowd, const HttpRequest *request, const Endpoint *endpoin
 	attempt->request = request;
 	attempt->endpoint = endpoint;
 	attempt->deadline = deadline;
+	attempt->sent_at = flex_clock_us();
 	attempt->allowance = Max(deadline - flex_clock_ms(), 1);
 	attempt->transfer =
 		flex_transport_start(request, endpoint, crowd->kind == CROWD_OF_MANY ? 0 : (long) attempt->allowance);
@@ -135,18 +139,39 @@ flex_attempt_answer_length(const Attempt *attempt)
 	return flex_transfer_state(attempt->transfer) == TRANSFER_ANSWERED ? flex_transfer_length(attempt->transfer) : 0;
 }
 
+/* Note, once, whether the service let the request through. */
+static void
+note_rate(Attempt *attempt, const Outcome *outcome)
+{
+	RateKey key = flex_endpoint_rate_key(attempt->endpoint, attempt->request->counts_as);
+
+	if (attempt->is_noted)
+		return;
+	attempt->is_noted = true;
+	if (outcome->verdict == VERDICT_THROTTLED)
+		flex_rates_note_refused(key, attempt->sent_at, outcome->retry_after_ms);
+	else if (outcome->failure_kind == FAILURE_NONE)
+		flex_rates_note_passed(key, attempt->sent_at);
+	if (outcome->verdict == VERDICT_AGAIN && outcome->retry_after_ms > 0)
+		flex_rates_pause(key, outcome->retry_after_ms);
+}
+
 /*
  * What an attempt came to that is over, or that is given up for that reason.
  * was_maybe_done: an earlier attempt at the request may have been carried out.  The
  * body lasts until the attempt is ended; texts are allocated in the current context.
  */
 Outcome
-flex_attempt_outcome(const Attempt *attempt, bool was_maybe_done, const char *given_up)
+flex_attempt_outcome(Attempt *attempt, bool was_maybe_done, const char *given_up)
 {
+	Outcome outcome;
+
 	Assert(given_up != NULL || flex_attempt_is_over(attempt));
 	if (attempt->is_late)
 		given_up = "no answer came within flex_api.timeout";
-	return flex_outcome_reach(attempt->request, attempt->endpoint, attempt->transfer, was_maybe_done, given_up);
+	outcome = flex_outcome_reach(attempt->request, attempt->endpoint, attempt->transfer, was_maybe_done, given_up);
+	note_rate(attempt, &outcome);
+	return outcome;
 }
 
 /*
@@ -230,14 +255,34 @@ flex_crowd_advance(Crowd *crowd)
 	return flex_backpressure_is_due() ? Min(next, FLEX_STALL_MS) : next;
 }
 
+/* What is waited for, where an attempt is under way. */
+static WaitKind
+wait_kind(Crowd *crowd, WaitKind otherwise)
+{
+	WaitKind kind = otherwise;
+	dlist_iter iter;
+
+	dlist_foreach(iter, &crowd->attempts)
+	{
+		const Attempt *attempt = dlist_container(Attempt, node, iter.cur);
+
+		if (flex_attempt_awaits_answer(attempt))
+			return WAIT_FOR_ANSWER;
+		if (!flex_attempt_is_over(attempt))
+			kind = WAIT_FOR_CONNECTION;
+	}
+	return kind;
+}
+
 /*
- * Wait until something happens to an attempt, or for so many milliseconds.  True when
+ * Wait until something happens to an attempt, or for so many milliseconds; where none is
+ * under way, that is a wait for something else, which pg_stat_activity tells.  True when
  * the process's latch was set.  Raises what CHECK_FOR_INTERRUPTS() raises, at once.
  */
 bool
-flex_crowd_wait(Crowd *crowd, long timeout_ms)
+flex_crowd_wait(Crowd *crowd, long timeout_ms, WaitKind otherwise)
 {
-	return flex_transport_wait(timeout_ms);
+	return flex_transport_wait(timeout_ms, timeout_ms > 0 ? wait_kind(crowd, otherwise) : otherwise);
 }
 
 /* When flex_crowd_advance() has something to do though no socket is ready, by flex_clock_ms(). */

@@ -5,6 +5,7 @@
 #ifndef FLEX_CROWD_H
 #define FLEX_CROWD_H
 
+#include "http/poller.h"
 #include "http/verdict.h"
 
 /* Attempts that are waited for together.  It lives in the context that it was made in. */
@@ -26,7 +27,7 @@ typedef enum CrowdKind
 extern Crowd *flex_crowd_create(CrowdKind kind);
 extern Attempt *flex_crowd_add(Crowd *crowd, const HttpRequest *request, const Endpoint *endpoint, int64 deadline);
 extern long flex_crowd_advance(Crowd *crowd);
-extern bool flex_crowd_wait(Crowd *crowd, long timeout_ms);
+extern bool flex_crowd_wait(Crowd *crowd, long timeout_ms, WaitKind otherwise);
 extern Attempt *flex_crowd_next_finished(Crowd *crowd);
 
 /* To be waited for from outside, on Linux alone: elsewhere, and when no descriptor is left, PGINVALID_SOCKET. */
@@ -37,7 +38,7 @@ extern void *flex_attempt_owner(const Attempt *attempt);
 extern bool flex_attempt_is_over(const Attempt *attempt);
 extern bool flex_attempt_awaits_answer(const Attempt *attempt);
 extern size_t flex_attempt_answer_length(const Attempt *attempt);
-extern Outcome flex_attempt_outcome(const Attempt *attempt, bool was_maybe_done, const char *given_up);
+extern Outcome flex_attempt_outcome(Attempt *attempt, bool was_maybe_done, const char *given_up);
 extern void flex_attempt_end(Attempt *attempt);
 
 #endif /* FLEX_CROWD_H */

@@ -371,3 +371,21 @@ flex_endpoint_of_server(Oid server_id, Oid role)
 	set_credential(endpoint, &credential);
 	return endpoint;
 }
+
+/*
+ * Whose rate a request counts for: the account's, or where that is not known the API
+ * key's, which is what made_as begins with.
+ */
+RateKey
+flex_endpoint_rate_key(const Endpoint *endpoint, const Operation *operation)
+{
+	char name[NAMEDATALEN];
+	const char *account = endpoint->account;
+
+	if (account[0] == '\0' && endpoint->made_as != NULL)
+	{
+		strlcpy(name, endpoint->made_as, Min(sizeof(name), strcspn(endpoint->made_as, ",") + 1));
+		account = name;
+	}
+	return flex_rates_key(account, flex_operation_index(operation));
+}

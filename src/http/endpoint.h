@@ -6,6 +6,8 @@
 #define FLEX_ENDPOINT_H
 
 #define FLEX_AS_SETTINGS (-1)
+#include "request/catalogue.h"
+#include "shared/rates.h"
 
 /*
  * All that a request needs to know of the other side, from one source.  It lives in
@@ -25,6 +27,7 @@ typedef struct Endpoint
 } Endpoint;
 
 extern char *flex_endpoint_origin(const Endpoint *endpoint, const char *service);
+extern RateKey flex_endpoint_rate_key(const Endpoint *endpoint, const Operation *operation);
 extern Endpoint *flex_endpoint_of_settings(Oid role, const char *account, bool with_authorization);
 extern Endpoint *flex_endpoint_of_server(Oid server_id, Oid role);
 

@@ -22,16 +22,37 @@ struct Exchange
 	const HttpRequest *request;
 	const Endpoint *endpoint;
 	Crowd *crowd;
-	Attempt *attempt; /* the current or the last one; NULL: wait for its repeat */
+	Attempt *attempt; /* the current or the last one; NULL: wait for its turn or its repeat */
+	bool was_sent;    /* there was one */
 	Outcome outcome;  /* of the last one, when it is over */
 	Repeats repeats;
 	Traffic *traffic; /* that it is counted in, or NULL */
 };
 
+/* Send the request, if its turn has come.  TURN_NEVER: what the last attempt came to is the end. */
+static Turn
+send_if_due(Exchange *exchange)
+{
+	Repeats *repeats = &exchange->repeats;
+	Turn turn = flex_repeats_look(repeats, exchange->was_sent ? &exchange->outcome : NULL);
+
+	Assert(exchange->attempt == NULL);
+	if (turn != TURN_NOW)
+		return turn;
+	exchange->attempt = flex_crowd_add(exchange->crowd, exchange->request, exchange->endpoint, repeats->deadline);
+	if (exchange->was_sent && exchange->traffic != NULL)
+	{
+		exchange->traffic->requests++;
+		exchange->traffic->repeats++;
+	}
+	exchange->was_sent = true;
+	return TURN_NOW;
+}
+
 /*
- * Begin an exchange: credentials are found and the request is sent, to that endpoint,
- * which must stay as long, or where NULL to that of the settings.  Raises 55000 when
- * settings do not allow it.
+ * Begin an exchange: credentials are found and the request is sent, unless it has to wait
+ * for its turn, to that endpoint, which must stay as long, or where NULL to that of the
+ * settings.  Raises 55000 when settings do not allow it.
  */
 Exchange *
 flex_exchange_begin(const HttpRequest *request, const Endpoint *endpoint)
@@ -45,8 +66,9 @@ flex_exchange_begin(const HttpRequest *request, const Endpoint *endpoint)
 	exchange->endpoint =
 		endpoint != NULL ? endpoint : flex_endpoint_of_settings(GetUserId(), NULL, !request->authorized);
 	exchange->crowd = flex_crowd_create(CROWD_OF_ONE);
-	exchange->repeats = flex_repeats_begin(exchange->endpoint);
-	exchange->attempt = flex_crowd_add(exchange->crowd, request, exchange->endpoint, exchange->repeats.deadline);
+	exchange->repeats =
+		flex_repeats_begin(exchange->endpoint, flex_endpoint_rate_key(exchange->endpoint, request->counts_as));
+	(void) send_if_due(exchange);
 	return exchange;
 }
 
@@ -77,18 +99,6 @@ flex_exchange_abandon(Exchange *exchange)
 		flex_attempt_end(exchange->attempt);
 }
 
-/* Send the request again. */
-static void
-send_again(Exchange *exchange)
-{
-	exchange->attempt =
-		flex_crowd_add(exchange->crowd, exchange->request, exchange->endpoint, exchange->repeats.deadline);
-	if (exchange->traffic == NULL)
-		return;
-	exchange->traffic->requests++;
-	exchange->traffic->repeats++;
-}
-
 /* Tell, in an error's context, what was under way: for a POST, also what that means. */
 static void
 describe_exchange(void *argument)
@@ -108,8 +118,8 @@ note_end(Exchange *exchange)
 {
 	Repeats *repeats = &exchange->repeats;
 
-	if (exchange->attempt == NULL && flex_clock_ms() >= repeats->resume_at)
-		send_again(exchange);
+	if (exchange->attempt == NULL && send_if_due(exchange) == TURN_NEVER)
+		return true;
 	if (exchange->attempt == NULL || !flex_attempt_is_over(exchange->attempt))
 		return false;
 	exchange->outcome = flex_attempt_outcome(exchange->attempt, repeats->was_maybe_done, NULL);
@@ -119,6 +129,8 @@ note_end(Exchange *exchange)
 		return true;
 	flex_attempt_end(exchange->attempt);
 	exchange->attempt = NULL;
+	exchange->outcome.body = NULL;
+	exchange->outcome.body_length = 0;
 	return false;
 }
 
@@ -136,12 +148,15 @@ go_on(Exchange *exchange, bool may_wait)
 
 	error_context_stack = &context;
 	if (!may_wait)
-		(void) flex_crowd_wait(exchange->crowd, 0);
+		(void) flex_crowd_wait(exchange->crowd, 0, WAIT_FOR_REPEAT);
 	while (!(is_over = note_end(exchange)) && may_wait)
 	{
-		int64 until = exchange->attempt != NULL ? exchange->repeats.deadline : exchange->repeats.resume_at;
+		const Repeats *repeats = &exchange->repeats;
+		bool awaits_turn = repeats->awaits_turn;
+		int64 until = exchange->attempt != NULL ? repeats->deadline : repeats->resume_at;
 
-		(void) flex_crowd_wait(exchange->crowd, Max(until - flex_clock_ms(), 0));
+		(void) flex_crowd_wait(exchange->crowd, Max(until - flex_clock_ms(), 0),
+							   awaits_turn ? WAIT_FOR_RATE : WAIT_FOR_REPEAT);
 	}
 	error_context_stack = context.previous;
 	MemoryContextSwitchTo(before);

@@ -281,15 +281,16 @@ follow_notes(void)
 	}
 }
 
-/* Name of what a backend does here, in pg_stat_activity. */
+/* Name of what a backend waits for here, in pg_stat_activity. */
 static uint32
-wait_event(void)
+wait_event(WaitKind kind)
 {
-	static uint32 event = 0;
+	static const char *const names[WAIT_KINDS] = {"FlexApiConnect", "FlexApiAnswer", "FlexApiRate", "FlexApiRepeat"};
+	static uint32 wait_events[WAIT_KINDS];
 
-	if (event == 0)
-		event = flex_wait_event("FlexApiRequest");
-	return event;
+	if (wait_events[kind] == 0)
+		wait_events[kind] = flex_wait_event(names[kind]);
+	return wait_events[kind];
 }
 
 /*
@@ -298,7 +299,7 @@ wait_event(void)
  * postmaster has died; the caller looks for interrupts.
  */
 int
-flex_poller_wait(long timeout_ms, ReadySocket ready[MAX_READY], bool *latch_was_set)
+flex_poller_wait(long timeout_ms, WaitKind kind, ReadySocket ready[MAX_READY], bool *latch_was_set)
 {
 	WaitEvent events[MAX_READY];
 	int occurred;
@@ -309,7 +310,7 @@ flex_poller_wait(long timeout_ms, ReadySocket ready[MAX_READY], bool *latch_was_
 		follow_notes();
 	if (wait_set == NULL || set_is_stale)
 		rebuild_set();
-	occurred = WaitEventSetWait(wait_set, timeout_ms, events, MAX_READY, wait_event());
+	occurred = WaitEventSetWait(wait_set, timeout_ms, events, MAX_READY, wait_event(kind));
 	for (int i = 0; i < occurred; i++)
 	{
 		if (events[i].events & WL_LATCH_SET)

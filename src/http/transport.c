@@ -185,7 +185,7 @@ flex_transport_release(Transfer *transfer)
  * once.
  */
 bool
-flex_transport_wait(long timeout_ms)
+flex_transport_wait(long timeout_ms, WaitKind kind)
 {
 	bool latch_was_set;
 	ReadySocket ready[MAX_READY];
@@ -198,7 +198,7 @@ flex_transport_wait(long timeout_ms)
 	(void) flex_backpressure_apply();
 	if (timer_due >= 0)
 		timeout_ms = Min(timeout_ms, Max(timer_due - flex_clock_ms(), 0));
-	count = flex_poller_wait(timeout_ms, ready, &latch_was_set);
+	count = flex_poller_wait(timeout_ms, kind, ready, &latch_was_set);
 	CHECK_FOR_INTERRUPTS();
 	for (int i = 0; i < count; i++)
 	{
@@ -223,7 +223,7 @@ void
 flex_transport_pump(void)
 {
 	for (int seen = 0; seen <= under_way; seen += MAX_READY)
-		(void) flex_transport_wait(0);
+		(void) flex_transport_wait(0, WAIT_FOR_ANSWER);
 }
 
 /* When flex_transport_wait() has something to do though no socket is ready, by flex_clock_ms(); PG_INT64_MAX: never. */

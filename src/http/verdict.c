@@ -2,9 +2,9 @@
  * verdict.c
  *		What the end of a request means: may it be sent again?
  *
- * It may when it never left, when the service answered 429 (which means that it
- * did not carry it out), or when its method is idempotent and the answer was
- * lost or of the 5xx kind.  A POST that left and was not answered, or that a
+ * It may when it never left, or when its method is idempotent and the answer was
+ * lost or of the 5xx kind.  One that the service answered with 429 was not carried
+ * out, and was no attempt: it is sent when its account's turn has come.  A POST that left and was not answered, or that a
  * gateway answered in the service's place, has an outcome that nobody knows.
  *
  * All of that is decided here, and nowhere else: direct calls, lists and the
@@ -35,8 +35,8 @@ typedef struct StatusRule
 /* The first that fits counts; where none does, the request has failed. */
 static const StatusRule status_rules[] = {
 	{200, 299, VERDICT_SUCCEEDED, VERDICT_SUCCEEDED},
-	{429, 429, VERDICT_AGAIN, VERDICT_AGAIN},   /* too many requests: it was not carried out */
-	{502, 502, VERDICT_AGAIN, VERDICT_UNKNOWN}, /* a gateway says so, which knows no more than we do */
+	{429, 429, VERDICT_THROTTLED, VERDICT_THROTTLED}, /* too many requests: it was not carried out */
+	{502, 502, VERDICT_AGAIN, VERDICT_UNKNOWN},       /* a gateway says so, which knows no more than we do */
 	{504, 504, VERDICT_AGAIN, VERDICT_UNKNOWN},
 	{500, PG_INT32_MAX, VERDICT_AGAIN, VERDICT_FAILED},
 };
@@ -162,7 +162,7 @@ flex_outcome_reach(const HttpRequest *request, const Endpoint *endpoint, const T
 	Assert(result.state != TRANSFER_RUNNING || given_up != NULL);
 	Assert(result.state != TRANSFER_BROKEN || result.was_sent);
 	Assert(result.state != TRANSFER_NEVER_SENT || !result.was_sent);
-	if (outcome.verdict == VERDICT_AGAIN)
+	if (outcome.verdict == VERDICT_AGAIN || outcome.verdict == VERDICT_THROTTLED)
 		outcome.retry_after_ms = result.retry_after_ms;
 	if (!is_answered)
 		outcome.failure = failure_text(&result, given_up);

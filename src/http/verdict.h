@@ -13,6 +13,7 @@ typedef enum Verdict
 	VERDICT_SUCCEEDED,
 	VERDICT_DONE_BEFORE, /* it was refused, for an earlier attempt has done it */
 	VERDICT_AGAIN,       /* it failed, and sending it again can do no harm */
+	VERDICT_THROTTLED,   /* 429: it was not carried out, and counts as no attempt */
 	VERDICT_DEFERRED,    /* it was not tried, for this process lacks something */
 	VERDICT_FAILED,      /* it was refused, or failed for good */
 	VERDICT_UNKNOWN      /* it was sent, and may or may not have been carried out */
@@ -31,7 +32,7 @@ typedef struct Outcome
 	FailureKind failure_kind; /* FAILURE_NONE: a whole answer came */
 	const char *failure;      /* why none came, in the database's encoding; NULL: one came */
 	Problem answer;           /* what the service said; http_status 0: nothing */
-	int64 retry_after_ms;     /* of VERDICT_AGAIN: what the service asks to wait; 0: nothing */
+	int64 retry_after_ms;     /* of VERDICT_AGAIN and _THROTTLED: what the service asks to wait; 0: nothing */
 	const char *body;         /* as much of it as came */
 	size_t body_length;
 	int64 elapsed_ms;

@@ -31,7 +31,7 @@ read_rows(const Statement *statement, uint64 count, size_t size)
 static const ResultColumn lane_columns[] = {
 	RESULT_COLUMN("l.operation", TEXTOID, Lane, operation),
 	RESULT_COLUMN("l.priority", INT4OID, Lane, priority),
-	RESULT_COLUMN("greatest(l.run_at, h.held_until) AS due_at", TIMESTAMPTZOID, Lane, due_at),
+	RESULT_COLUMN("l.run_at AS due_at", TIMESTAMPTZOID, Lane, due_at),
 	RESULT_COLUMN("timestamptz '-infinity'", TIMESTAMPTZOID, Lane, claim_from),
 };
 
@@ -44,7 +44,7 @@ static Statement list_lanes = {
 		   "SELECT operation, priority, run_at FROM $t.flex_outbox_requests AS o WHERE state = 'pending' "
 		   "AND (o.operation, o.priority) > (l.operation, l.priority) "
 		   "ORDER BY operation, priority, run_at, id LIMIT 1) AS next) "
-		   "SELECT $result FROM lanes AS l LEFT JOIN $t.flex_outbox_holds AS h USING (operation) "
+		   "SELECT $result FROM lanes AS l "
 		   "ORDER BY l.priority DESC, due_at",
 	.result = lane_columns,
 	.result_count = lengthof(lane_columns),
@@ -83,19 +83,29 @@ static Statement claim_due = {
 		"UPDATE $t.flex_outbox_requests AS o SET state = 'sending', attempts = least(o.attempts, 2147483646) + 1, "
 		"started_at = clock_timestamp(), sender_pid = $1, sender_start = $2 "
 		"WHERE o.ctid = ANY (ARRAY(SELECT ctid FROM $t.flex_outbox_requests WHERE state = 'pending' AND operation = $4 "
-		"AND priority = $5 AND run_at >= $6 AND run_at <= $7 ORDER BY operation, priority, run_at, id "
-		"LIMIT $8 FOR UPDATE SKIP LOCKED)) RETURNING $result",
-	.types = {INT4OID, TIMESTAMPTZOID, OIDOID, TEXTOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID},
+		"AND priority = $5 AND run_at >= $6 AND run_at <= $7 "
+		"AND ($9 = '{}' OR concat(" ROLE_OF_ID(
+			"role_id") ", ' ', account_sid) <> ALL ($9)) ORDER BY operation, priority, run_at, id "
+					   "LIMIT $8 FOR UPDATE SKIP LOCKED)) RETURNING $result",
+	.types = {INT4OID, TIMESTAMPTZOID, OIDOID, TEXTOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, TEXTARRAYOID},
 	.result = claim_columns,
 	.result_count = lengthof(claim_columns),
 };
 
+/* A role's requests for an account (NULL: they name none), as flex_outbox_claim() knows them. */
+char *
+flex_outbox_source(Oid role, const char *account_sid)
+{
+	return psprintf("%u %s", role, account_sid != NULL ? account_sid : "");
+}
+
 /*
- * Claim requests that are due, from run_at on, for this process to send.  They
- * may be sent once the transaction has been committed, to disk.
+ * Claim requests that are due, from run_at on, for this process to send, but none of
+ * those sources (text[]).  They may be sent once the transaction has been committed, to
+ * disk.
  */
 Claim *
-flex_outbox_claim(const Lane *lane, int limit, int *count)
+flex_outbox_claim(const Lane *lane, int limit, Datum without, int *count)
 {
 	Datum values[] = {
 		Int32GetDatum(MyProcPid),
@@ -106,6 +116,7 @@ flex_outbox_claim(const Lane *lane, int limit, int *count)
 		TimestampTzGetDatum(lane->claim_from),
 		TimestampTzGetDatum(GetCurrentTimestamp()),
 		Int32GetDatum(limit),
+		without,
 	};
 
 	*count = (int) flex_statement_execute(&claim_due, values, NULL);

@@ -13,7 +13,7 @@ typedef struct Lane
 {
 	char *operation;
 	int priority;
-	TimestampTz due_at;     /* of the first of them, or when the hold on them ends */
+	TimestampTz due_at;     /* of the first of them */
 	TimestampTz claim_from; /* run_at of the last one claimed: those before are gone, mostly */
 } Lane;
 
@@ -43,7 +43,8 @@ typedef struct SenderProcess
 } SenderProcess;
 
 extern Lane *flex_outbox_lanes(int *count);
-extern Claim *flex_outbox_claim(const Lane *lane, int limit, int *count);
+extern char *flex_outbox_source(Oid role, const char *account_sid);
+extern Claim *flex_outbox_claim(const Lane *lane, int limit, Datum without, int *count);
 extern SenderProcess *flex_outbox_senders(int *count);
 extern Claim *flex_outbox_take_over(const SenderProcess *sender, int limit, int *count);
 

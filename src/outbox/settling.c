@@ -2,11 +2,10 @@
  * settling.c
  *		What became of claimed requests, written into the outbox.
  *
- * Settlements, and the holds on operations that come with them, are collected and
- * written by flex_outbox_flush(): one statement for many costs half of one for
- * each.  A settlement with a large response is written by itself, without a copy
- * of that.  What a transaction that failed has written of settlements is made
- * anew by the caller; a hold is kept here until it is committed.
+ * Settlements are collected and written by flex_outbox_flush(): one statement for
+ * many costs half of one for each.  A settlement with a large response is written by
+ * itself, without a copy of that.  What a transaction that failed has written is made
+ * anew by the caller.
  *
  * The caller has connected to SPI, and stands between flex_outbox_enter() and
  * flex_outbox_leave().
@@ -253,8 +252,9 @@ forget_collected(void)
 	collected = 0;
 }
 
-static void
-flush_settlements(void)
+/* Write what has been collected. */
+void
+flex_outbox_flush(void)
 {
 	Datum values[SENDER_PARAMETERS + Natts_settlement];
 	int lower_bound = 1;
@@ -276,93 +276,11 @@ flush_settlements(void)
 	forget_collected();
 }
 
-static Statement hold_operation = {
-	.sql = "INSERT INTO $t.flex_outbox_holds AS h (operation, held_until) VALUES ($1, $2) "
-		   "ON CONFLICT (operation) DO UPDATE SET held_until = greatest(h.held_until, excluded.held_until)",
-	.types = {TEXTOID, TIMESTAMPTZOID},
-};
-
-/* A hold on an operation that is not committed. */
-typedef struct Hold
-{
-	TimestampTz until; /* 0: none */
-	bool is_written;   /* in this transaction */
-} Hold;
-
-static Hold holds[MAX_OPERATIONS]; /* by the operation's index */
-static uint64 holds_made;          /* by this process */
-
-/* A number that changes whenever this process holds an operation back. */
-uint64
-flex_outbox_holds(void)
-{
-	return holds_made;
-}
-
-/* Send nothing more to an operation until then; flex_outbox_flush() writes it. */
-void
-flex_outbox_hold(const Operation *operation, TimestampTz until)
-{
-	Hold *hold = &holds[flex_operation_index(operation)];
-
-	if (until > hold->until)
-		*hold = (Hold){.until = until};
-	holds_made++;
-}
-
-/*
- * Write the holds, by all processes in the same order: they would lock each other
- * out.  One that is over is not worth it, and must not fail for ever.
- */
-static void
-flush_holds(void)
-{
-	const Operation *operation;
-
-	for (int i = 0; (operation = flex_operation_at(i)) != NULL; i++)
-	{
-		Hold *hold = &holds[i];
-		Datum values[2];
-
-		if (hold->until == 0 || hold->is_written)
-			continue;
-		if (hold->until > GetCurrentTimestamp())
-		{
-			values[0] = CStringGetTextDatum(operation->name);
-			values[1] = TimestampTzGetDatum(hold->until);
-			flex_statement_execute(&hold_operation, values, NULL);
-		}
-		hold->is_written = true;
-	}
-}
-
-/* Write what has been collected. */
-void
-flex_outbox_flush(void)
-{
-	flush_holds();
-	flush_settlements();
-}
-
-/* At the beginning of a transaction: what one before has not committed of settlements is void, of holds it is not. */
+/* At the beginning of a transaction: what one before has not committed is void. */
 void
 flex_outbox_discard(void)
 {
 	if (collected_context == NULL)
 		collected_context = AllocSetContextCreate(TopMemoryContext, "flex_api settlements", ALLOCSET_DEFAULT_SIZES);
 	forget_collected();
-	for (int i = 0; i < MAX_OPERATIONS; i++)
-		holds[i].is_written = false;
-}
-
-/* The transaction has been committed: the holds that it has written need no more. */
-void
-flex_outbox_committed(void)
-{
-	Assert(collected == 0);
-	for (int i = 0; i < MAX_OPERATIONS; i++)
-	{
-		if (holds[i].is_written)
-			holds[i] = (Hold){0};
-	}
 }

@@ -26,10 +26,7 @@ typedef struct Settlement
 
 extern void flex_outbox_discard(void);
 extern void flex_outbox_settle(const Claim *claim, const Settlement *settlement);
-extern void flex_outbox_hold(const Operation *operation, TimestampTz until);
-extern uint64 flex_outbox_holds(void);
 extern void flex_outbox_flush(void);
-extern void flex_outbox_committed(void);
 extern void flex_outbox_notify(int64 id, const char *state);
 
 #endif /* FLEX_SETTLING_H */

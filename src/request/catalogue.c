@@ -240,7 +240,7 @@ static const Operation operations[] = {
 	{.name = "flex_web_channels_list", .method = "GET", .path = "/v1/WebChannels"},
 
 	/* What has no row: the outbox takes it as an operation of its own */
-	{.name = "flex_request", .method = "", .path = "", .custom = true},
+	{.name = FLEX_CUSTOM_OPERATION, .method = "", .path = "", .custom = true},
 };
 
 StaticAssertDecl(lengthof(operations) <= MAX_OPERATIONS, "arrays by operation have room for all");

@@ -25,6 +25,8 @@ typedef enum JsonShape
 	SHAPE_NOT_ENCODED /* anything but a string that holds an object */
 } JsonShape;
 
+#define FLEX_CUSTOM_OPERATION "flex_request" /* what the catalogue does not have counts as that */
+
 #define MAX_VALUES 8
 
 /*

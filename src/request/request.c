@@ -129,7 +129,7 @@ flex_request_add_header(HttpRequest *request, const char *name, const char *valu
 		set_authorized(request);
 }
 
-/* A request for a path and query that are encoded already. */
+/* A request for a path and query that are encoded already; it counts as a custom one. */
 HttpRequest *
 flex_request_plain(const char *method, const char *target)
 {
@@ -143,6 +143,7 @@ flex_request_plain(const char *method, const char *target)
 	initStringInfo(&request->body);
 	request->key = "sid";
 	request->idempotent = flex_method_is_idempotent(method);
+	request->counts_as = flex_operation_find(FLEX_CUSTOM_OPERATION);
 	return request;
 }
 
@@ -243,6 +244,7 @@ flex_request_build(const Operation *operation, const Parameter *parameters, int 
 	for (int i = 0; i < count; i++)
 		counts[i] = flex_argument_texts(&parameters[i], &values[i], &texts[i]);
 	request = flex_request_plain(operation->method, fill_path(operation->path, parameters, count, texts));
+	request->counts_as = operation;
 	if (operation->key != NULL)
 		request->key = operation->key;
 	if (!request->idempotent)
@@ -270,6 +272,7 @@ another_page(const HttpRequest *previous, const char *target)
 	ListCell *cell;
 
 	request->service = previous->service;
+	request->counts_as = previous->counts_as;
 	foreach (cell, previous->headers)
 		request->headers = lappend(request->headers, pstrdup(lfirst(cell)));
 	if (previous->authorized)

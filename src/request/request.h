@@ -22,10 +22,11 @@ typedef struct HttpRequest
 	StringInfoData target;    /* path and query, encoded */
 	const char *content_type; /* NULL: no body */
 	StringInfoData body;
-	List *headers;   /* of char *: "Name: value", or "Name;" for an empty one */
-	const char *key; /* member of its answer that names the resource */
-	bool authorized; /* a header has the credentials already */
-	bool idempotent; /* may be sent again without harm */
+	List *headers;              /* of char *: "Name: value", or "Name;" for an empty one */
+	const char *key;            /* member of its answer that names the resource */
+	bool authorized;            /* a header has the credentials already */
+	bool idempotent;            /* may be sent again without harm */
+	const Operation *counts_as; /* whose rate it has */
 	MemoryContextCallback erase;
 } HttpRequest;
 

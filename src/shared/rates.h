@@ -1,6 +1,6 @@
 /*
  * rates.h
- *		Token buckets: how much of a rate is left.
+ *		How many requests may be sent: by the limits that are set, and as the service lets through.
  */
 #ifndef FLEX_RATES_H
 #define FLEX_RATES_H
@@ -8,9 +8,11 @@
 /* What has a rate of its own: an account's use of an operation. */
 typedef struct RateKey
 {
-	uint64 account; /* a hash of its SID; 0: all accounts together */
+	uint64 account; /* a hash of its SID */
 	int operation;  /* its index in the catalogue */
 } RateKey;
+
+#define NO_RATE_LIMIT 0.0
 
 typedef struct Rates Rates;
 
@@ -18,8 +20,22 @@ typedef struct Rates Rates;
 extern Size flex_rates_size(void);
 extern void flex_rates_set_up(Rates *memory, bool is_new);
 
-extern int flex_rates_take(RateKey key, double rate, int wanted);
+extern RateKey flex_rates_key(const char *account, int operation);
+
+/* For what nobody waits for: the limit that is set binds it, too. */
+extern int flex_rates_take(RateKey key, double limit, int wanted);
 extern void flex_rates_give_back(RateKey key, int count);
-extern int64 flex_rates_wait_ms(RateKey key, double rate);
+extern int64 flex_rates_wait_ms(RateKey key, double limit);
+
+/* For a call that somebody waits for. */
+extern bool flex_rates_take_turn(RateKey key);
+extern int64 flex_rates_turn_ms(RateKey key);
+extern void flex_rates_spend(RateKey key);
+
+/* What became of a request; times are of flex_clock_us(). */
+extern void flex_rates_note_passed(RateKey key, int64 sent_at);
+extern void flex_rates_note_refused(RateKey key, int64 sent_at, int64 pause_ms);
+extern void flex_rates_pause(RateKey key, int64 pause_ms);
+extern bool flex_rates_is_hopeless(RateKey key, int64 patience_ms);
 
 #endif /* FLEX_RATES_H */

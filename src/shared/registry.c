@@ -76,8 +76,6 @@ set_up_memory(void)
 		registry->lock = &GetNamedLWLockTranche("flex_api")->lock;
 	}
 	rates = ShmemInitStruct("flex_api rates", flex_rates_size(), &found);
-	if (!found)
-		memset(rates, 0, flex_rates_size());
 	flex_rates_set_up(rates, !found);
 	LWLockRelease(AddinShmemInitLock);
 }

@@ -149,7 +149,7 @@ sub is_waiting_for_answer { my ($session) = @_; return FlexApi::is_at_rest($cont
 		"CREATE FUNCTION holds_up() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN
 			IF pg_backend_pid() = $pid AND nextval('public.times_held') = 2 THEN PERFORM pg_advisory_xact_lock(1); END IF; RETURN new; END \$\$",
 		'CREATE TRIGGER fails BEFORE UPDATE ON flex_outbox_requests FOR EACH ROW EXECUTE FUNCTION fails()',
-		'CREATE TRIGGER holds_up BEFORE INSERT ON flex_outbox_holds FOR EACH ROW EXECUTE FUNCTION holds_up()',
+		'CREATE TRIGGER holds_up BEFORE UPDATE ON flex_outbox_requests FOR EACH ROW WHEN (new.http_status = 429) EXECUTE FUNCTION holds_up()',
 		'SELECT pg_advisory_lock(1)');
 	my $busy = channel('b' x 32);
 	$first->send_query('CALL flex_outbox_drain()');
@@ -223,54 +223,6 @@ sub is_waiting_for_answer { my ($session) = @_; return FlexApi::is_at_rest($cont
 	$simulator->clear_faults;
 	$_->close for $first, $second;
 	$control->value('DELETE FROM flex_outbox_requests');
-}
-
-# Two drains that are told to wait by the same two operations, in opposite order.  Each
-# has both answers before it can settle any: meanwhile a row that it settles is locked.
-{
-	# in the order in which their holds must be written, whatever came first
-	my @lanes = sort { $a->[1] <=> $b->[1] } map { [ $_, $control->value("SELECT ordinality FROM flex_operations() WITH ORDINALITY WHERE name = '$_'") ] }
-	  'flex_webchat_create', 'flex_channel_fetch';
-	my ($lower, $upper) = map { $_->[0] } @lanes;
-	my %more = (first => [ 9, 5 ], second => [ 5, 9 ]);
-	my %drainer;
-	$control->value("INSERT INTO flex_outbox_holds SELECT o, now() FROM unnest(ARRAY['$lower', '$upper']) AS o");
-	my $holder = FlexApi::Session->new($node);
-	my %locker;
-	my %names = (first => [ 'chat1', 'c' x 32, 'early1' ], second => [ 'chat2', 'd' x 32, 'early2' ]);
-	foreach my $who ('first', 'second')
-	{
-		my ($chat, $channel, $early) = @{ $names{$who} };
-		chat($chat, "priority => $more{$who}->[0]");
-		channel($channel, "priority => $more{$who}->[1]");
-		my $id = chat($early, 'priority => 7');
-		$drainer{$who} = drainer($gated->url);
-		$drainer{$who}->send_query('CALL flex_outbox_drain()');
-		ok(has_come($chat) && has_come($channel) && has_come($early), "$who: three requests are in flight");
-		$locker{$who} = FlexApi::Session->new($node);
-		$locker{$who}->value("BEGIN; SELECT 1 FROM flex_outbox WHERE id = $id FOR UPDATE");
-		open_gate($early, '201 Created');
-		ok(is_waiting_for_lock($drainer{$who}), '... one is answered, and cannot be settled');
-		open_gate($_, '429 Too Many Requests', 'Retry-After: 600') for $chat, $channel;
-		ok(FlexApi::wait_until(sub { $gated->notes(qr/^answered ($chat|$channel)$/) == 2 }), '... both others are told to wait');
-	}
-	$holder->value("BEGIN; SELECT 1 FROM flex_outbox_holds WHERE operation = '$lower' FOR UPDATE");
-	foreach my $who ('first', 'second')
-	{
-		my $pid = $drainer{$who}->pid;
-		my $of_holder = $holder->pid;
-		$locker{$who}->value('COMMIT');
-		ok(FlexApi::wait_until(sub { $control->value("SELECT $of_holder = ANY (pg_blocking_pids($pid)) OR (
-			SELECT count(*) FROM pg_stat_activity WHERE pid = ANY (pg_blocking_pids($pid)) AND $of_holder = ANY (pg_blocking_pids(pid))) > 0") eq 't' }),
-			"$who: waits for the hold that comes first");
-	}
-	is($control->sqlstate("SELECT 1 FROM flex_outbox_holds WHERE operation = '$upper' FOR UPDATE NOWAIT"), '00000', '... and so far has none that comes later');
-	$holder->value('COMMIT');
-	is($drainer{$_}->receive(60)->{error}, undef, "$_: ends well") for 'first', 'second';
-	is($control->value('SELECT count(*) FROM flex_outbox_holds WHERE held_until > now() + interval $$500 s$$'), 2, 'both operations are held back');
-	is($control->value("SELECT string_agg(DISTINCT state || http_status, ' ') FROM flex_outbox WHERE http_status = 429"), 'pending429', '... the requests wait');
-	$_->close for $holder, values %drainer, values %locker;
-	$control->value('DELETE FROM flex_outbox_requests; DELETE FROM flex_outbox_holds');
 }
 
 # The answers of many come while a callback runs for longer than flex_api.timeout; more

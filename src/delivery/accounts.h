@@ -1,0 +1,13 @@
+/*
+ * accounts.h
+ *		Which account a role's requests are made as, for the rate that they have.
+ */
+#ifndef FLEX_ACCOUNTS_H
+#define FLEX_ACCOUNTS_H
+
+#include "request/catalogue.h"
+#include "shared/rates.h"
+
+extern RateKey flex_accounts_rate_key(Oid role, const char *account_sid, const Operation *operation);
+
+#endif /* FLEX_ACCOUNTS_H */

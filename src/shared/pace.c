@@ -1,0 +1,231 @@
+/*
+ * pace.c
+ *		A rate that follows a limit which nobody has told us.
+ *
+ * The service refuses what is beyond its limit, and does not say what that is.  On a
+ * refusal the rate falls at once, to a share of what got through in the last second.
+ * Then it grows as CUBIC does (RFC 9438): with the third power of the time since the
+ * fall, quickly at first, slowly near the rate at which it was refused, and quickly again
+ * when the limit has moved.  While everything is refused, single requests probe.
+ *
+ * Requests that were sent before the fall and are refused after it say nothing new.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "shared/pace.h"
+
+#define SECOND INT64CONST(1000000)
+#define SLOT (SECOND / (PACE_SLOTS - 1))
+
+#define SHARE_LEFT 0.75  /* of what got through, after a refusal */
+#define LEAST_RATE 0.125 /* per second */
+#define MOST_RATE 1e6    /* as good as none */
+
+/* Requests per second, per second to the third power: a share of the rate, within bounds, so that all take as long. */
+#define GROWTH_SHARE 0.3
+#define LEAST_GROWTH 0.4
+#define MOST_GROWTH 4.0
+
+#define BURST_SECONDS 0.1
+
+#define FIRST_PROBE (SECOND / 8)
+#define LAST_PROBE (5 * SECOND)
+#define PROBE_FACTOR 1.5
+
+/* Count from here on what gets through now: what is older than a second is forgotten. */
+static void
+turn_slots(Pace *pace, int64 now)
+{
+	int64 slot = now / SLOT;
+
+	for (int64 i = Max(pace->passed_slot + 1, slot - PACE_SLOTS + 1); i <= slot; i++)
+		pace->passed[i % PACE_SLOTS] = 0;
+	pace->passed_slot = Max(pace->passed_slot, slot);
+}
+
+/*
+ * Requests per second that got through in the last second; where those are too few to tell,
+ * the last few, however long they took.
+ */
+static double
+passed_lately(Pace *pace, int64 now)
+{
+	double share_of_oldest = 1 - (double) (now % SLOT) / SLOT;
+	int64 since = pace->passed_at[0];
+	double sum;
+
+	turn_slots(pace, now);
+	sum = share_of_oldest * pace->passed[(pace->passed_slot + 1) % PACE_SLOTS];
+	for (int i = 0; i < PACE_SLOTS - 1; i++)
+		sum += pace->passed[(pace->passed_slot - i + PACE_SLOTS) % PACE_SLOTS];
+	return sum >= PACE_FEW || since == 0 ? sum : PACE_FEW / Max((double) (now - since) / SECOND, 1);
+}
+
+/* Requests per second that may be sent now; MOST_RATE where nothing is known. */
+double
+flex_pace_rate(const Pace *pace, int64 now)
+{
+	double seconds = (double) (now - pace->fell_at) / SECOND;
+	double growth = Min(Max(pace->before * GROWTH_SHARE, LEAST_GROWTH), MOST_GROWTH);
+	double seconds_to_before;
+
+	if (pace->fell_at == 0)
+		return MOST_RATE;
+	seconds_to_before = cbrt((pace->before - pace->after) / growth);
+	return Min(pace->before + growth * pow(seconds - seconds_to_before, 3), MOST_RATE);
+}
+
+/* Requests that may be sent at once after a pause. */
+static double
+burst(double rate)
+{
+	return Max(1.0, rate * BURST_SECONDS);
+}
+
+/* Bring the tokens up to date. */
+static void
+fill(Pace *pace, int64 now)
+{
+	double rate = flex_pace_rate(pace, now);
+	double seconds = (double) (now - pace->filled_at) / SECOND;
+
+	pace->tokens = Min(burst(rate), pace->tokens + rate * seconds);
+	pace->filled_at = now;
+}
+
+/* A request that was sent at that time was answered, and not with 429. */
+void
+flex_pace_note_passed(Pace *pace, int64 sent_at, int64 now)
+{
+	turn_slots(pace, now);
+	pace->passed[pace->passed_slot % PACE_SLOTS]++;
+	memmove(&pace->passed_at[0], &pace->passed_at[1], sizeof(int64) * (PACE_FEW - 1));
+	pace->passed_at[PACE_FEW - 1] = now;
+	if (sent_at < pace->fell_at)
+		return;
+	pace->has_passed = true;
+	pace->refused_for = 0;
+	if (pace->probe_at == 0)
+		return;
+	/* The time in which everything was refused is none in which the rate has grown. */
+	pace->probe_at = 0;
+	pace->fell_at = now;
+	pace->filled_at = now;
+}
+
+/* Let the rate fall, to what is possible at least. */
+static void
+fall(Pace *pace, int64 now)
+{
+	double lately = passed_lately(pace, now);
+	double after = Min(flex_pace_rate(pace, now), lately * SHARE_LEFT);
+
+	pace->after = Max(after, LEAST_RATE);
+	pace->before = Max(lately, pace->after / SHARE_LEFT);
+	pace->fell_at = now;
+	pace->tokens = 0;
+	pace->filled_at = now;
+}
+
+/* The service asks to be left alone for so long, without having refused for there were too many. */
+void
+flex_pace_pause(Pace *pace, int64 pause, int64 now)
+{
+	pace->paused_until = Max(pace->paused_until, now + pause);
+}
+
+/*
+ * A request that was sent at that time was refused; pause: how long the service asks to
+ * be left alone, 0: it does not say.
+ */
+void
+flex_pace_note_refused(Pace *pace, int64 sent_at, int64 pause, int64 now)
+{
+	bool is_first = pace->fell_at == 0 || pace->has_passed;
+
+	if (pace->refused_for == 0)
+		pace->refused_for = now;
+	flex_pace_pause(pace, pause, now);
+	if (pace->fell_at != 0 && sent_at < pace->fell_at)
+		return;
+	fall(pace, now);
+	pace->has_passed = false;
+	/* One refusal among others that got through is the limit; a second one after it is more. */
+	if (is_first && pace->before >= 1 && pause == 0)
+		return;
+	if (pace->probe_at == 0)
+		pace->probe_interval = FIRST_PROBE;
+	else
+		pace->probe_interval = Min((int64) (pace->probe_interval * PROBE_FACTOR), LAST_PROBE);
+	pace->probe_at = now + Max(pace->probe_interval, pause);
+}
+
+/* How many of the wanted requests may be sent now; they count as sent. */
+int
+flex_pace_take(Pace *pace, int wanted, int64 now)
+{
+	int granted;
+
+	Assert(wanted >= 0);
+	if (now < pace->paused_until || wanted == 0)
+		return 0;
+	if (pace->fell_at == 0)
+		return wanted;
+	if (pace->probe_at != 0)
+	{
+		if (now < pace->probe_at)
+			return 0;
+		/* If its answer is lost, there will be another. */
+		pace->probe_at = now + LAST_PROBE;
+		return 1;
+	}
+	fill(pace, now);
+	granted = (int) Min((double) wanted, pace->tokens);
+	granted = Max(granted, 0);
+	pace->tokens -= granted;
+	return granted;
+}
+
+/* A request is sent at once, whether it may or not. */
+void
+flex_pace_debit(Pace *pace, int64 now)
+{
+	if (pace->fell_at == 0)
+		return;
+	fill(pace, now);
+	/* Not more than one second's: what is late is not to be late for ever. */
+	pace->tokens = Max(pace->tokens - 1, -flex_pace_rate(pace, now));
+}
+
+/* Some of what was taken was not sent after all. */
+void
+flex_pace_give_back(Pace *pace, int count, int64 now)
+{
+	if (count == 0 || pace->fell_at == 0)
+		return;
+	if (pace->probe_at != 0)
+		pace->probe_at = Min(pace->probe_at, now);
+	else
+		pace->tokens += count;
+}
+
+/* When a request may be sent, for all that is known now: at that time or before it, if it is now. */
+int64
+flex_pace_next_at(const Pace *pace, int64 now)
+{
+	Pace later = *pace;
+	int64 next = now;
+
+	if (pace->probe_at != 0)
+		next = pace->probe_at;
+	else if (pace->fell_at != 0)
+	{
+		fill(&later, now);
+		/* The rate grows meanwhile: it may be a little sooner. */
+		if (later.tokens < 1)
+			next = now + (int64) ceil((1 - later.tokens) / flex_pace_rate(pace, now) * SECOND);
+	}
+	return Max(next, pace->paused_until);
+}
