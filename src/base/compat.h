@@ -132,6 +132,17 @@
 #define flex_scan_user(node) (exec_rt_fetch(((Scan *) (node)->ss.ps.plan)->scanrelid, (node)->ss.ps.state)->checkAsUser)
 #endif
 
+/* Likewise for what a command changes: a table that rows are routed to has its parent's entry. */
+#if PG_VERSION_NUM >= 160000
+#define flex_result_user(info, state) ExecGetResultRelCheckAsUser((info), (state))
+#else
+#define flex_result_user(info, state)                                                                                  \
+	((info)->ri_RangeTableIndex > 0 ? exec_rt_fetch((info)->ri_RangeTableIndex, (state))->checkAsUser                  \
+	 : (info)->ri_RootResultRelInfo != NULL && (info)->ri_RootResultRelInfo->ri_RangeTableIndex > 0                    \
+		 ? exec_rt_fetch((info)->ri_RootResultRelInfo->ri_RangeTableIndex, (state))->checkAsUser                       \
+		 : InvalidOid)
+#endif
+
 /* 17 keeps the conditions of a path apart; 18 counts what is disabled. */
 #if PG_VERSION_NUM >= 180000
 #define flex_create_foreignscan_path(root, rel, rows, disabled, startup, total, outer, private)                        \

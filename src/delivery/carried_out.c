@@ -19,6 +19,7 @@ flex_carried_out_begin(CarriedOut *carried_out, const char *operation)
 {
 	carried_out->operation = operation;
 	carried_out->sids = carried_out->unknown = (NotedList){0};
+	carried_out->is_logged = false;
 	initStringInfo(&carried_out->sids.text);
 	initStringInfo(&carried_out->unknown.text);
 }
@@ -79,6 +80,7 @@ flex_carried_out_log(CarriedOut *carried_out)
 	if (carried_out->unknown.count > 0)
 		ereport(LOG, (errmsg("statement failed, and %s may have been carried out for elements: %s",
 							 carried_out->operation, carried_out->unknown.text.data)));
+	carried_out->is_logged = true;
 }
 
 /* Append a sentence that ends with the first words of a list. */

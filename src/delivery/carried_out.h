@@ -21,6 +21,7 @@ typedef struct CarriedOut
 	const char *operation;
 	NotedList sids;    /* of what was created or changed */
 	NotedList unknown; /* numbers of elements that may have been carried out */
+	bool is_logged;    /* all of that stands in the server's log */
 } CarriedOut;
 
 extern void flex_carried_out_begin(CarriedOut *carried_out, const char *operation);

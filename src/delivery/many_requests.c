@@ -53,10 +53,17 @@ typedef struct Sending
 	int ended;
 	int64 patience_ms; /* of each, with its repeats */
 	RateKey rate;      /* that all of them count for */
-	CarriedOut carried_out;
+	CarriedOut *carried_out;
 } Sending;
 
 static Sending *sending_now; /* for the end of the session; NULL: none */
+
+/* The number of an element among all that the statement sends, from 1 on. */
+static int
+number_of(const Sending *sending, const Element *element)
+{
+	return sending->many->sent_before + element->index + 1;
+}
 
 /* How many more elements may be begun. */
 static int
@@ -106,7 +113,7 @@ end_element(Sending *sending, Element *element, const Outcome *outcome)
 {
 	Assert(CurrentMemoryContext == element->context);
 	/* That first, so that nothing is lost if the rest fails. */
-	flex_carried_out_note(&sending->carried_out, element->index + 1, outcome);
+	flex_carried_out_note(sending->carried_out, number_of(sending, element), outcome);
 	element->is_noted = true;
 	sending->many->take(sending->many->state, element->index, outcome);
 	MemoryContextSwitchTo(sending->context);
@@ -277,10 +284,10 @@ note_under_way(Sending *sending)
 		if (flex_attempt_is_over(element->attempt))
 		{
 			outcome = flex_attempt_outcome(element->attempt, element->repeats.was_maybe_done, NULL);
-			flex_carried_out_note(&sending->carried_out, element->index + 1, &outcome);
+			flex_carried_out_note(sending->carried_out, number_of(sending, element), &outcome);
 		}
 		else if (flex_attempt_awaits_answer(element->attempt))
-			flex_carried_out_note_unknown(&sending->carried_out, element->index + 1);
+			flex_carried_out_note_unknown(sending->carried_out, number_of(sending, element));
 	}
 	RESUME_INTERRUPTS();
 }
@@ -296,7 +303,7 @@ tell_at_exit(int code, Datum argument)
 	sending_now = NULL;
 	MemoryContextSwitchTo(sending->context);
 	note_under_way(sending);
-	flex_carried_out_log(&sending->carried_out);
+	flex_carried_out_log(sending->carried_out);
 }
 
 /* Raise again, from a PG_CATCH(), what has ended the statement, with what was carried out. */
@@ -309,8 +316,8 @@ raise_with_carried_out(Sending *sending)
 	MemoryContextSwitchTo(sending->context);
 	error = flex_error_take();
 	note_under_way(sending);
-	flex_carried_out_log(&sending->carried_out);
-	carried_out = flex_carried_out_describe(&sending->carried_out);
+	flex_carried_out_log(sending->carried_out);
+	carried_out = flex_carried_out_describe(sending->carried_out);
 	if (carried_out != NULL)
 		error->detail = error->detail != NULL ? psprintf("%s %s", error->detail, carried_out) : carried_out;
 	flex_error_rethrow(error);
@@ -347,11 +354,13 @@ flex_many_requests_send(const ManyRequests *many)
 {
 	static bool is_registered = false;
 	const Endpoint *endpoint = many->endpoint != NULL ? many->endpoint : many->without_identity;
+	CarriedOut own;
 	Sending sending = {
 		.many = many,
 		.context = CurrentMemoryContext,
 		.crowd = flex_crowd_create(CROWD_OF_MANY),
 		.rate = flex_many_requests_rate(many),
+		.carried_out = many->carried_out != NULL ? many->carried_out : &own,
 	};
 	ErrorContextCallback context = {
 		.previous = error_context_stack,
@@ -362,7 +371,8 @@ flex_many_requests_send(const ManyRequests *many)
 	Assert(sending_now == NULL && many->concurrency > 0);
 	dlist_init(&sending.elements);
 	sending.patience_ms = flex_repeats_begin(endpoint, sending.rate).deadline - flex_clock_ms();
-	flex_carried_out_begin(&sending.carried_out, many->operation->name);
+	if (many->carried_out == NULL)
+		flex_carried_out_begin(&own, many->operation->name);
 	if (!is_registered)
 		before_shmem_exit(tell_at_exit, (Datum) 0);
 	is_registered = true;

@@ -5,6 +5,7 @@
 #ifndef FLEX_MANY_REQUESTS_H
 #define FLEX_MANY_REQUESTS_H
 
+#include "delivery/carried_out.h"
 #include "http/verdict.h"
 
 /* What a statement wants to be sent: elements, by their index from 0 on, of one operation. */
@@ -25,6 +26,10 @@ typedef struct ManyRequests
 	 */
 	void (*take)(void *state, int index, const Outcome *outcome);
 	void *state;
+
+	/* Of a statement that sends several times; NULL: this is all that it sends. */
+	CarriedOut *carried_out;
+	int sent_before; /* elements, which are counted on from there */
 } ManyRequests;
 
 extern RateKey flex_many_requests_rate(const ManyRequests *many);

@@ -11,6 +11,8 @@
 #include "base/compat.h"
 #include "foreign/explain.h"
 #include "foreign/import.h"
+#include "foreign/modify.h"
+#include "foreign/modify_plan.h"
 #include "foreign/options.h"
 #include "foreign/plan.h"
 #include "foreign/scan.h"
@@ -39,6 +41,25 @@ flex_fdw_handler(PG_FUNCTION_ARGS)
 	routine->ForeignAsyncNotify = flex_scan_request;
 	routine->ExplainForeignScan = flex_explain_scan;
 	routine->ImportForeignSchema = flex_import_schema;
+
+	routine->IsForeignRelUpdatable = flex_modify_updatable;
+	routine->AddForeignUpdateTargets = flex_modify_add_targets;
+	routine->PlanForeignModify = flex_modify_plan;
+	routine->BeginForeignModify = flex_modify_begin;
+	routine->ExecForeignInsert = flex_modify_write_row;
+	routine->ExecForeignUpdate = flex_modify_write_row;
+	routine->ExecForeignDelete = flex_modify_write_row;
+	routine->ExecForeignBatchInsert = flex_modify_insert_rows;
+	routine->GetForeignModifyBatchSize = flex_modify_rows_at_once;
+	routine->EndForeignModify = flex_modify_end;
+	routine->BeginForeignInsert = flex_modify_begin_insert;
+	routine->EndForeignInsert = flex_modify_end;
+	routine->ExplainForeignModify = flex_explain_modify;
+	routine->PlanDirectModify = flex_modify_plan_direct;
+	routine->BeginDirectModify = flex_delete_begin;
+	routine->IterateDirectModify = flex_delete_all;
+	routine->EndDirectModify = flex_delete_end;
+	routine->ExplainDirectModify = flex_explain_delete;
 	PG_RETURN_POINTER(routine);
 }
 

@@ -1,6 +1,6 @@
 /*
  * explain.c
- *		What EXPLAIN tells of a scan of a foreign table.
+ *		What EXPLAIN tells of a foreign table.
  *
  * The path is the operation's, with {Word}s: values stand in the conditions, as in those
  * that PostgreSQL shows itself.  Nothing of an endpoint is shown, and no secret is known here.
@@ -18,6 +18,8 @@
 #include "utils/ruleutils.h"
 
 #include "foreign/explain.h"
+#include "foreign/modify.h"
+#include "foreign/row_writer.h"
 #include "foreign/scan.h"
 
 /* The conditions that are sent, as SQL. */
@@ -41,27 +43,67 @@ conditions_as_text(ForeignScanState *node, const ScanReport *report, ExplainStat
 	return texts;
 }
 
+/* Tell which operation of the service is called. */
+static void
+explain_operation(const Operation *operation, const char *of_what, ExplainState *explain)
+{
+	ExplainPropertyText(psprintf("Flex %sOperation", of_what), operation->name, explain);
+	ExplainPropertyText(psprintf("Flex %sRequest", of_what), psprintf("%s %s", operation->method, operation->path),
+						explain);
+}
+
 /* Tell what a scan asks the service for and, when it has been executed, what that was on the wire. */
+static void
+explain_report(ForeignScanState *node, const ScanReport *report, ExplainState *explain)
+{
+	explain_operation(report->table->operations[report->plan.operation]->operation, "", explain);
+	if (report->plan.columns != NIL)
+		ExplainPropertyList("Flex Conditions", conditions_as_text(node, report, explain), explain);
+	if (report->plan.operation == RESOURCE_LIST)
+		ExplainPropertyInteger("Flex Page Size", NULL, report->plan.page_size, explain);
+	if (report->plan.keys >= 0)
+		ExplainPropertyInteger("Flex Concurrency", NULL, report->table->concurrency, explain);
+	if (!explain->analyze)
+		return;
+	ExplainPropertyInteger("Flex Requests", NULL, report->traffic.requests, explain);
+	ExplainPropertyInteger("Flex Repeats", NULL, report->traffic.repeats, explain);
+	ExplainPropertyInteger("Flex Bytes Sent", NULL, report->traffic.bytes_sent, explain);
+	ExplainPropertyInteger("Flex Bytes Received", NULL, report->traffic.bytes_received, explain);
+	if (explain->timing)
+		ExplainPropertyInteger("Flex Request Time", "ms", report->traffic.elapsed_ms, explain);
+}
+
+/* A scan that reads. */
 void
 flex_explain_scan(ForeignScanState *node, ExplainState *explain)
 {
 	ScanReport report = flex_scan_report(node);
-	const Operation *operation = report.table->operations[report.plan.operation]->operation;
 
-	ExplainPropertyText("Flex Operation", operation->name, explain);
-	ExplainPropertyText("Flex Request", psprintf("%s %s", operation->method, operation->path), explain);
-	if (report.plan.columns != NIL)
-		ExplainPropertyList("Flex Conditions", conditions_as_text(node, &report, explain), explain);
-	if (report.plan.operation == RESOURCE_LIST)
-		ExplainPropertyInteger("Flex Page Size", NULL, report.plan.page_size, explain);
-	if (report.plan.keys >= 0)
-		ExplainPropertyInteger("Flex Concurrency", NULL, report.table->concurrency, explain);
-	if (!explain->analyze)
-		return;
-	ExplainPropertyInteger("Flex Requests", NULL, report.traffic.requests, explain);
-	ExplainPropertyInteger("Flex Repeats", NULL, report.traffic.repeats, explain);
-	ExplainPropertyInteger("Flex Bytes Sent", NULL, report.traffic.bytes_sent, explain);
-	ExplainPropertyInteger("Flex Bytes Received", NULL, report.traffic.bytes_received, explain);
-	if (explain->timing)
-		ExplainPropertyInteger("Flex Request Time", "ms", report.traffic.elapsed_ms, explain);
+	explain_report(node, &report, explain);
+}
+
+/* What is called for each row that is written. */
+static void
+explain_writing(const RemoteTable *table, CmdType command, const char *of_what, ExplainState *explain)
+{
+	explain_operation(table->operations[flex_operation_of_command(command)]->operation, of_what, explain);
+	if (command != CMD_UPDATE)
+		ExplainPropertyInteger(psprintf("Flex %sConcurrency", of_what), NULL, table->concurrency, explain);
+}
+
+/* INSERT, UPDATE or DELETE, beside the plan of what is written. */
+void
+flex_explain_modify(ModifyTableState *state, ResultRelInfo *info, List *plan, int subplan, ExplainState *explain)
+{
+	explain_writing(flex_remote_table_open(RelationGetRelid(info->ri_RelationDesc)), state->operation, "", explain);
+}
+
+/* A scan that deletes what it finds: how that is found, and then what is called for each row. */
+void
+flex_explain_delete(ForeignScanState *node, ExplainState *explain)
+{
+	ScanReport report = flex_delete_report(node);
+
+	explain_report(node, &report, explain);
+	explain_writing(report.table, CMD_DELETE, "Delete ", explain);
 }

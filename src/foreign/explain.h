@@ -1,6 +1,6 @@
 /*
  * explain.h
- *		What EXPLAIN tells of a scan of a foreign table.
+ *		What EXPLAIN tells of a foreign table.
  */
 #ifndef FLEX_EXPLAIN_H
 #define FLEX_EXPLAIN_H
@@ -10,5 +10,8 @@
 struct ExplainState;
 
 extern void flex_explain_scan(ForeignScanState *node, struct ExplainState *explain);
+extern void flex_explain_modify(ModifyTableState *state, ResultRelInfo *info, List *plan, int subplan,
+								struct ExplainState *explain);
+extern void flex_explain_delete(ForeignScanState *node, struct ExplainState *explain);
 
 #endif /* FLEX_EXPLAIN_H */

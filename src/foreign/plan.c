@@ -247,17 +247,12 @@ flex_plan_paths(PlannerInfo *root, RelOptInfo *rel, Oid relation)
 		add_parameterized_paths(root, rel, table, lfirst(cell));
 }
 
-/* The numbers of the columns that the query needs, as a list of int. */
+/* The numbers of a table's columns in a set of pull_varattnos(), as a list of int. */
 static List *
-needed_columns(const RelOptInfo *rel, const RemoteTable *table, List *clauses)
+list_columns(const RemoteTable *table, const Bitmapset *used)
 {
-	Bitmapset *used = NULL;
 	List *needed = NIL;
-	ListCell *cell;
 
-	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &used);
-	foreach (cell, clauses)
-		pull_varattnos((Node *) lfirst_node(RestrictInfo, cell)->clause, rel->relid, &used);
 	for (AttrNumber column = 1; column <= table->desc->natts; column++)
 	{
 		if (bms_is_member(column - FirstLowInvalidHeapAttributeNumber, used) ||
@@ -265,6 +260,19 @@ needed_columns(const RelOptInfo *rel, const RemoteTable *table, List *clauses)
 			needed = lappend_int(needed, column);
 	}
 	return needed;
+}
+
+/* The numbers of the columns that the query needs, as a list of int. */
+static List *
+needed_columns(const RelOptInfo *rel, const RemoteTable *table, List *clauses)
+{
+	Bitmapset *used = NULL;
+	ListCell *cell;
+
+	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &used);
+	foreach (cell, clauses)
+		pull_varattnos((Node *) lfirst_node(RestrictInfo, cell)->clause, rel->relid, &used);
+	return list_columns(table, used);
 }
 
 /* Raise HV00L for a plan without a value for an argument that must be there. */
@@ -349,4 +357,11 @@ flex_scan_plan(const ForeignScan *scan)
 		.keys = intVal(list_nth(private, PLAN_KEYS)),
 		.needed = list_nth(private, PLAN_NEEDED),
 	};
+}
+
+/* Have a scan read other columns, which are a set of pull_varattnos(). */
+void
+flex_scan_plan_need(ForeignScan *scan, const RemoteTable *table, const Bitmapset *columns)
+{
+	lfirst(list_nth_cell(scan->fdw_private, PLAN_NEEDED)) = list_columns(table, columns);
 }

@@ -22,6 +22,7 @@ typedef struct ScanPlan
 } ScanPlan;
 
 extern ScanPlan flex_scan_plan(const ForeignScan *scan);
+extern void flex_scan_plan_need(ForeignScan *scan, const RemoteTable *table, const Bitmapset *columns);
 
 extern void flex_plan_size(PlannerInfo *root, RelOptInfo *rel, Oid relation);
 extern void flex_plan_paths(PlannerInfo *root, RelOptInfo *rel, Oid relation);

@@ -1,0 +1,166 @@
+/*
+ * direct_delete.c
+ *		A DELETE that a scan of a foreign table does itself.
+ *
+ * All rows are found before the first is deleted, so that no page of the list loses
+ * rows to the page before it.  What names a row is kept, and no more.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "base/compat.h"
+#include "foreign/modify.h"
+#include "foreign/row_writer.h"
+
+typedef struct DirectDelete
+{
+	void *scan; /* what flex_scan_begin() has put where this stands now */
+	RowWriter *writer;
+	MemoryContext context; /* of the rows that were found */
+	HeapTuple *found;
+	int count;
+	int capacity;
+	int64 deleted;
+	bool is_done;
+} DirectDelete;
+
+/* Begin, in the current context. */
+void
+flex_delete_begin(ForeignScanState *node, int eflags)
+{
+	DirectDelete *delete = palloc0(sizeof(DirectDelete));
+	Oid user = flex_scan_user(node);
+
+	flex_scan_begin(node, eflags);
+	delete->scan = node->fdw_state;
+	node->fdw_state = delete;
+	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
+		return;
+	delete->context = AllocSetContextCreate(CurrentMemoryContext, "flex_api rows to delete", ALLOCSET_DEFAULT_SIZES);
+	delete->writer = flex_row_writer_create(flex_remote_table_open(RelationGetRelid(node->ss.ss_currentRelation)),
+											RESOURCE_DELETE, NULL, OidIsValid(user) ? user : GetUserId(), false);
+}
+
+/* The next row of the scan, which finds its own state where it has put it. */
+static TupleTableSlot *
+next_row(ForeignScanState *node, DirectDelete *delete)
+{
+	TupleTableSlot *slot;
+
+	node->fdw_state = delete->scan;
+	slot = flex_scan_next(node);
+	node->fdw_state = delete;
+	return slot;
+}
+
+/* Keep what names a row. */
+static void
+keep_row(DirectDelete *delete, TupleTableSlot *slot, const Signature *operation)
+{
+	const RemoteTable *table = flex_row_writer_table(delete->writer);
+	MemoryContext before = MemoryContextSwitchTo(delete->context);
+	bool *nulls = palloc(sizeof(bool) * Max(table->desc->natts, 1));
+
+	for (int i = 0; i < table->desc->natts; i++)
+		nulls[i] = slot->tts_isnull[i] || table->columns[i].name == NULL ||
+				   !flex_row_names_itself_by(operation, table->columns[i].name);
+	if (delete->count == delete->capacity)
+	{
+		delete->capacity = Max(delete->capacity * 2, 64);
+		delete->found = delete->found == NULL ? palloc_extended(sizeof(HeapTuple) * delete->capacity, MCXT_ALLOC_HUGE)
+											  : repalloc_huge(delete->found, sizeof(HeapTuple) * delete->capacity);
+	}
+	delete->found[delete->count++] = heap_form_tuple(table->desc, slot->tts_values, nulls);
+	pfree(nulls);
+	MemoryContextSwitchTo(before);
+}
+
+/* Find all rows that are meant. */
+static void
+find_rows(ForeignScanState *node, DirectDelete *delete)
+{
+	const Signature *operation = flex_row_writer_table(delete->writer)->operations[RESOURCE_DELETE];
+	ExprContext *context = node->ss.ps.ps_ExprContext;
+	TupleTableSlot *slot = next_row(node, delete);
+
+	/* The executor has switched to the context of a tuple, in which the rows are. */
+	while (!TupIsNull(slot))
+	{
+		CHECK_FOR_INTERRUPTS();
+		context->ecxt_scantuple = slot;
+		if (node->ss.ps.qual == NULL || ExecQual(node->ss.ps.qual, context))
+			keep_row(delete, slot, operation);
+		else
+			InstrCountFiltered1(node, 1);
+		ResetExprContext(context);
+		slot = next_row(node, delete);
+	}
+}
+
+/* For flex_row_writer_write() */
+static void
+get_row(void *state, int index, Datum *values, bool *nulls)
+{
+	const DirectDelete *delete = state;
+
+	heap_deform_tuple(delete->found[index], flex_row_writer_table(delete->writer)->desc, values, nulls);
+}
+
+/* For flex_row_writer_write() */
+static void
+count_row(void *state, int index, Datum *values, bool *nulls)
+{
+	((DirectDelete *) state)->deleted++;
+}
+
+/* Delete all that is meant.  Returns no row. */
+TupleTableSlot *
+flex_delete_all(ForeignScanState *node)
+{
+	DirectDelete *delete = node->fdw_state;
+
+	if (!delete->is_done)
+	{
+		RowsToWrite rows = {.get = get_row, .took = count_row, .state = delete};
+
+		find_rows(node, delete);
+		rows.count = delete->count;
+		if (rows.count > 0)
+			flex_row_writer_write(delete->writer, &rows);
+		node->ss.ps.state->es_processed += delete->deleted;
+		delete->is_done = true;
+	}
+	return ExecClearTuple(node->ss.ss_ScanTupleSlot);
+}
+
+/* What EXPLAIN shows of the scan. */
+ScanReport
+flex_delete_report(ForeignScanState *node)
+{
+	DirectDelete *delete = node->fdw_state;
+	ScanReport report;
+
+	node->fdw_state = delete->scan;
+	report = flex_scan_report(node);
+	node->fdw_state = delete;
+	return report;
+}
+
+/* End it wherever it is. */
+void
+flex_delete_end(ForeignScanState *node)
+{
+	DirectDelete *delete = node->fdw_state;
+
+	if (delete == NULL)
+		return;
+	if (delete->writer != NULL)
+		flex_row_writer_end(delete->writer);
+	node->fdw_state = delete->scan;
+	flex_scan_end(node);
+}

@@ -1,0 +1,203 @@
+/*
+ * modify.c
+ *		INSERT, UPDATE and DELETE on a foreign table are carried out.
+ *
+ * The executor hands over row by row or, where nothing has to look at a row before the
+ * next one is sent, several new rows at once.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/rel.h"
+
+#include "base/compat.h"
+#include "foreign/modify.h"
+#include "foreign/modify_plan.h"
+#include "foreign/row_writer.h"
+
+#define GOES 10           /* of all concurrency that are handed over at once: between two, nothing is under way */
+#define MOST_AT_ONCE 1000 /* rows that wait in memory */
+
+typedef struct TableModification
+{
+	RowWriter *writer;
+	CmdType command;
+	AttrNumber whole_row; /* of a DELETE, in what its plan returns */
+
+	/* What is written now */
+	TupleTableSlot **slots;
+	HeapTupleData old; /* of a DELETE; the slot refers to it */
+	bool was_written;  /* the one row, by the service */
+} TableModification;
+
+/* True when a trigger wants to see a row as the service has it. */
+static bool
+has_after_trigger(const ResultRelInfo *info, CmdType command)
+{
+	const TriggerDesc *triggers = info->ri_TrigDesc;
+
+	if (triggers == NULL)
+		return false;
+	return command == CMD_INSERT ? triggers->trig_insert_after_row : triggers->trig_update_after_row;
+}
+
+/* Begin, in the current context. */
+static TableModification *
+create_modification(EState *state, ResultRelInfo *info, CmdType command, Bitmapset *columns, bool wants_rows)
+{
+	TableModification *modification = palloc0(sizeof(TableModification));
+	RemoteTable *table = flex_remote_table_open(RelationGetRelid(info->ri_RelationDesc));
+	Oid user = flex_result_user(info, state);
+
+	modification->command = command;
+	modification->writer =
+		flex_row_writer_create(table, flex_operation_of_command(command), columns,
+							   OidIsValid(user) ? user : GetUserId(), wants_rows || has_after_trigger(info, command));
+	return modification;
+}
+
+/* Begin a statement that was planned. */
+void
+flex_modify_begin(ModifyTableState *state, ResultRelInfo *info, List *plan, int subplan, int eflags)
+{
+	TableModification *modification;
+
+	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
+		return;
+	modification = create_modification(state->ps.state, info, state->operation, flex_modify_plan_columns(plan),
+									   flex_modify_plan_wants_rows(plan));
+	info->ri_FdwState = modification;
+	if (state->operation != CMD_DELETE)
+		return;
+	modification->whole_row = ExecFindJunkAttributeInTlist(outerPlanState(state)->plan->targetlist, FLEX_WHOLE_ROW);
+	if (modification->whole_row == InvalidAttrNumber)
+		elog(ERROR, "could not find the whole row to be deleted");
+}
+
+/* Begin to take rows of COPY, or of a partitioned table. */
+void
+flex_modify_begin_insert(ModifyTableState *state, ResultRelInfo *info)
+{
+	Relation relation = info->ri_RelationDesc;
+	int natts = RelationGetDescr(relation)->natts;
+	const ModifyTable *plan = (const ModifyTable *) state->ps.plan; /* NULL: COPY */
+
+	if ((flex_modify_updatable(relation) & (1 << CMD_INSERT)) == 0)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("foreign table \"%s\" does not allow inserts", RelationGetRelationName(relation))));
+	/* Of an UPDATE that moves a row, too: the row that it leaves would have to be deleted with the same statement. */
+	if (state->operation == CMD_UPDATE)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("a row cannot be moved into foreign table \"%s\"", RelationGetRelationName(relation))));
+	info->ri_FdwState = create_modification(state->ps.state, info, CMD_INSERT, bms_add_range(NULL, 1, Max(natts, 1)),
+											plan != NULL && plan->returningLists != NIL);
+}
+
+/* For flex_row_writer_write(): the row that a slot has, or that is to be deleted. */
+static void
+get_row(void *state, int index, Datum *values, bool *nulls)
+{
+	TableModification *modification = state;
+	TupleDesc desc = flex_row_writer_table(modification->writer)->desc;
+	TupleTableSlot *slot;
+
+	if (modification->command == CMD_DELETE)
+	{
+		heap_deform_tuple(&modification->old, desc, values, nulls);
+		return;
+	}
+	slot = modification->slots[index];
+	slot_getallattrs(slot);
+	memcpy(values, slot->tts_values, sizeof(Datum) * desc->natts);
+	memcpy(nulls, slot->tts_isnull, sizeof(bool) * desc->natts);
+}
+
+/* For flex_row_writer_write(): the row as the service has it goes into the slot. */
+static void
+take_row(void *state, int index, Datum *values, bool *nulls)
+{
+	TableModification *modification = state;
+	TupleDesc desc = flex_row_writer_table(modification->writer)->desc;
+	TupleTableSlot *slot = modification->slots[index];
+
+	modification->was_written = true;
+	if (values == NULL)
+		return;
+	ExecClearTuple(slot);
+	memcpy(slot->tts_values, values, sizeof(Datum) * desc->natts);
+	memcpy(slot->tts_isnull, nulls, sizeof(bool) * desc->natts);
+	ExecStoreVirtualTuple(slot);
+}
+
+static void
+write_slots(TableModification *modification, TupleTableSlot **slots, int count)
+{
+	RowsToWrite rows = {.count = count, .get = get_row, .took = take_row, .state = modification};
+
+	modification->slots = slots;
+	modification->was_written = false;
+	flex_row_writer_write(modification->writer, &rows);
+	modification->slots = NULL;
+}
+
+/* The row to be deleted, as the plan has it; what RETURNING shows, too. */
+static void
+take_old_row(TableModification *modification, TupleTableSlot *slot, TupleTableSlot *plan_slot)
+{
+	bool is_null;
+	Datum row = ExecGetJunkAttribute(plan_slot, modification->whole_row, &is_null);
+
+	if (is_null)
+		elog(ERROR, "the whole row to be deleted is NULL");
+	modification->old.t_data = DatumGetHeapTupleHeader(row);
+	modification->old.t_len = HeapTupleHeaderGetDatumLength(modification->old.t_data);
+	ItemPointerSetInvalid(&modification->old.t_self);
+	modification->old.t_tableOid = InvalidOid;
+	ExecForceStoreHeapTuple(&modification->old, slot, false);
+}
+
+/* Insert, update or delete a row; NULL: it is not there. */
+TupleTableSlot *
+flex_modify_write_row(EState *state, ResultRelInfo *info, TupleTableSlot *slot, TupleTableSlot *plan_slot)
+{
+	TableModification *modification = info->ri_FdwState;
+
+	if (modification->command == CMD_DELETE)
+		take_old_row(modification, slot, plan_slot);
+	write_slots(modification, &slot, 1);
+	return modification->was_written ? slot : NULL;
+}
+
+/* Insert rows, several at once. */
+TupleTableSlot **
+flex_modify_insert_rows(EState *state, ResultRelInfo *info, TupleTableSlot **slots, TupleTableSlot **plan_slots,
+						int *count)
+{
+	write_slots(info->ri_FdwState, slots, *count);
+	return slots;
+}
+
+/* How many rows flex_modify_insert_rows() is given at once: one where somebody has to look at each. */
+int
+flex_modify_rows_at_once(ResultRelInfo *info)
+{
+	const TableModification *modification = info->ri_FdwState;
+	const TriggerDesc *triggers = info->ri_TrigDesc;
+
+	if (modification == NULL || info->ri_projectReturning != NULL || info->ri_WithCheckOptions != NIL ||
+		(triggers != NULL && (triggers->trig_insert_before_row || triggers->trig_insert_after_row)))
+		return 1;
+	return Min(flex_row_writer_table(modification->writer)->concurrency * GOES, MOST_AT_ONCE);
+}
+
+/* The statement has done all that it has to do to this table. */
+void
+flex_modify_end(EState *state, ResultRelInfo *info)
+{
+	TableModification *modification = info->ri_FdwState;
+
+	if (modification != NULL)
+		flex_row_writer_end(modification->writer);
+}

@@ -1,0 +1,238 @@
+/*
+ * modify_plan.c
+ *		How INSERT, UPDATE and DELETE on a foreign table are planned.
+ *
+ * What the service has no operation for is refused here, with what it can do.  A
+ * DELETE that no trigger and no RETURNING has to see row by row is done by the scan
+ * itself: it reads what there is, and then deletes, several at once.
+ */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "foreign/fdwapi.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/appendinfo.h"
+#include "optimizer/inherit.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "parser/parsetree.h"
+#include "utils/lsyscache.h"
+
+#include "foreign/modify_plan.h"
+#include "foreign/plan.h"
+#include "foreign/remote_table.h"
+#include "foreign/row_writer.h"
+
+/* The commands that a table's resource has operations for, as bits. */
+int
+flex_modify_updatable(Relation relation)
+{
+	static const CmdType commands[] = {CMD_INSERT, CMD_UPDATE, CMD_DELETE};
+	const RemoteTable *table = flex_remote_table_open(RelationGetRelid(relation));
+	int updatable = 0;
+
+	for (size_t i = 0; i < lengthof(commands); i++)
+	{
+		if (table->operations[flex_operation_of_command(commands[i])] != NULL)
+			updatable |= 1 << commands[i];
+	}
+	return updatable;
+}
+
+/* What a resource can do, for a hint: "be read and inserted into". */
+static const char *
+abilities(const RemoteTable *table)
+{
+	static const struct
+	{
+		ResourceOperation operation;
+		const char *words;
+	} all[] = {
+		{RESOURCE_CREATE, "inserted into"},
+		{RESOURCE_UPDATE, "updated"},
+		{RESOURCE_DELETE, "deleted from"},
+	};
+	const char *words = NULL;
+
+	if (table->operations[RESOURCE_LIST] != NULL || table->operations[RESOURCE_FETCH] != NULL)
+		words = "read";
+	for (size_t i = 0; i < lengthof(all); i++)
+	{
+		if (table->operations[all[i].operation] != NULL)
+			words = words == NULL ? all[i].words : psprintf("%s, %s", words, all[i].words);
+	}
+	return words;
+}
+
+/* Raise 55000 for a command that the service has no operation for. */
+static void
+check_command(const RemoteTable *table, CmdType command)
+{
+	const char *verb = command == CMD_INSERT ? "inserts" : command == CMD_UPDATE ? "updates" : "deletes";
+
+	if (table->operations[flex_operation_of_command(command)] == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("foreign table \"%s\" does not allow %s", get_rel_name(table->relation), verb),
+						errdetail("The Flex API has no such operation on %s.", table->resource->name),
+						errhint("What it can be: %s.", abilities(table))));
+}
+
+/* Raise HV005 for an operation on a row that the table has no column to name it by. */
+static void
+check_names(const RemoteTable *table, const Signature *operation)
+{
+	for (int i = 0; i < operation->count; i++)
+	{
+		const Parameter *parameter = &operation->parameters[i];
+
+		if (parameter->place == PLACE_PATH && flex_remote_table_column(table, parameter->name) == InvalidAttrNumber)
+			ereport(ERROR, (errcode(ERRCODE_FDW_COLUMN_NAME_NOT_FOUND),
+							errmsg("foreign table \"%s\" has no column \"%s\"", get_rel_name(table->relation),
+								   parameter->name),
+							errdetail("%s cannot be called without it.", operation->operation->name),
+							errhint("Use ALTER FOREIGN TABLE ... ADD COLUMN, or import the table.")));
+	}
+}
+
+/* The columns that an operation takes, besides those that name the row, for a hint. */
+static const char *
+columns_of_operation(const RemoteTable *table, const Signature *operation)
+{
+	const char *names = NULL;
+
+	for (int i = 0; i < operation->count; i++)
+	{
+		const Parameter *parameter = &operation->parameters[i];
+		AttrNumber column = flex_remote_table_column(table, parameter->name);
+		const char *name;
+
+		if (parameter->place == PLACE_PATH || column == InvalidAttrNumber)
+			continue;
+		name = NameStr(TupleDescAttr(table->desc, column - 1)->attname);
+		names = names == NULL ? name : psprintf("%s, %s", names, name);
+	}
+	return names == NULL ? "none" : names;
+}
+
+/* Raise HV007 for a column that UPDATE sets and the service does not take. */
+static void
+check_set_column(const RemoteTable *table, const Signature *operation, AttrNumber column)
+{
+	const RemoteColumn *remote = &table->columns[column - 1];
+	bool names_row = flex_row_names_itself_by(operation, remote->name);
+
+	for (int i = 0; i < operation->count && !names_row; i++)
+	{
+		if (flex_parameter_is_of_table(&operation->parameters[i]) &&
+			strcmp(operation->parameters[i].name, remote->name) == 0)
+			return;
+	}
+	ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_COLUMN_NAME),
+					errmsg("column \"%s\" of foreign table \"%s\" cannot be updated",
+						   NameStr(TupleDescAttr(table->desc, column - 1)->attname), get_rel_name(table->relation)),
+					names_row ? errdetail("It says which row is meant.")
+							  : errdetail("%s has no such argument.", operation->operation->name),
+					errhint("Columns that can be: %s.", columns_of_operation(table, operation))));
+}
+
+/* The whole row comes with what is to be deleted; with what is to be updated it does so anyway. */
+void
+flex_modify_add_targets(PlannerInfo *root, Index index, RangeTblEntry *entry, Relation relation)
+{
+	if (root->parse->commandType == CMD_DELETE)
+		add_row_identity_var(root, makeVar(index, InvalidAttrNumber, RECORDOID, -1, InvalidOid, 0), index,
+							 FLEX_WHOLE_ROW);
+}
+
+/* The columns that a statement sends, as a list of int. */
+static List *
+columns_to_send(PlannerInfo *root, const RemoteTable *table, CmdType command, Index index)
+{
+	const Signature *operation = table->operations[flex_operation_of_command(command)];
+	Bitmapset *set = command == CMD_UPDATE ? get_rel_all_updated_cols(root, find_base_rel(root, index)) : NULL;
+	List *columns = NIL;
+
+	for (AttrNumber column = 1; column <= table->desc->natts; column++)
+	{
+		if (table->columns[column - 1].name == NULL || command == CMD_DELETE)
+			continue;
+		if (command == CMD_UPDATE && !bms_is_member(column - FirstLowInvalidHeapAttributeNumber, set))
+			continue;
+		if (command == CMD_UPDATE)
+			check_set_column(table, operation, column);
+		columns = lappend_int(columns, column);
+	}
+	return columns;
+}
+
+/* The plan of a command on a table: the columns that are sent, and whether the service's rows are wanted. */
+List *
+flex_modify_plan(PlannerInfo *root, ModifyTable *plan, Index index, int subplan)
+{
+	CmdType command = plan->operation;
+	RangeTblEntry *entry = planner_rt_fetch(index, root);
+	const RemoteTable *table = flex_remote_table_open(entry->relid);
+
+	check_command(table, command);
+	if (plan->onConflictAction != ONCONFLICT_NONE)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("ON CONFLICT is not supported for foreign table \"%s\"", get_rel_name(table->relation)),
+						errdetail("The Flex API does not say what a new row conflicts with.")));
+	if (command != CMD_INSERT)
+		check_names(table, table->operations[flex_operation_of_command(command)]);
+	return list_make2(columns_to_send(root, table, command, index),
+					  makeInteger(plan->returningLists != NIL || plan->withCheckOptionLists != NIL));
+}
+
+/* The columns of a plan of flex_modify_plan(). */
+Bitmapset *
+flex_modify_plan_columns(const List *plan)
+{
+	Bitmapset *columns = NULL;
+	ListCell *cell;
+
+	foreach (cell, linitial_node(List, plan))
+		columns = bms_add_member(columns, lfirst_int(cell));
+	return columns;
+}
+
+/* True where a plan of flex_modify_plan() has somebody look at the service's rows, besides triggers. */
+bool
+flex_modify_plan_wants_rows(const List *plan)
+{
+	return intVal(lsecond(plan)) != 0;
+}
+
+/*
+ * Have the scan delete what it finds, where it scans the table alone.  Its conditions
+ * may be any: those that are not sent are looked at for each row.
+ */
+bool
+flex_modify_plan_direct(PlannerInfo *root, ModifyTable *plan, Index index, int subplan)
+{
+	ForeignScan *scan = (ForeignScan *) outerPlan(plan);
+	const RemoteTable *table;
+	const Signature *operation;
+	Bitmapset *needed = NULL;
+
+	if (plan->operation != CMD_DELETE || plan->returningLists != NIL || !IsA(scan, ForeignScan) ||
+		scan->scan.scanrelid != index || list_length(plan->resultRelations) != 1)
+		return false;
+	table = flex_remote_table_open(planner_rt_fetch(index, root)->relid);
+	check_command(table, CMD_DELETE);
+	operation = table->operations[RESOURCE_DELETE];
+	check_names(table, operation);
+	pull_varattnos((Node *) scan->scan.plan.qual, index, &needed);
+	for (int i = 0; i < operation->count; i++)
+	{
+		if (operation->parameters[i].place == PLACE_PATH)
+			needed = bms_add_member(needed, flex_remote_table_column(table, operation->parameters[i].name) -
+												FirstLowInvalidHeapAttributeNumber);
+	}
+	flex_scan_plan_need(scan, table, needed);
+	scan->operation = CMD_DELETE;
+	scan->resultRelation = index;
+	return true;
+}

@@ -1,0 +1,352 @@
+/*
+ * row_writer.c
+ *		Rows of a foreign table that are written: several requests at once.
+ *
+ * The columns that name a row (the path's arguments) and those that are sent become
+ * the arguments of the resource's create, update or delete.  A NULL is left out.  All
+ * requests of one go are made once before the first is sent, so that a row that cannot
+ * be sent is an error in time.
+ *
+ * What was sent stays sent, whatever becomes of the transaction.  So an error tells what
+ * the service has carried out for the statement, and the server's log has all of it.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "base/effective.h"
+#include "delivery/many_requests.h"
+#include "delivery/rate_limits.h"
+#include "foreign/row_writer.h"
+#include "http/endpoint.h"
+#include "request/request.h"
+
+#define STATUS_NOT_FOUND 404
+
+struct RowWriter
+{
+	RemoteTable *table;
+	ResourceOperation which;
+	const Signature *operation;
+	Bitmapset *columns;  /* whose values are sent, besides those that name the row */
+	RowDecoder *decoder; /* NULL: no row is wanted, or none comes */
+	Endpoint *endpoint;
+	CarriedOut carried_out;
+	int written;           /* rows, by goes that are over */
+	MemoryContext context; /* of one go */
+	MemoryContextCallback at_end;
+	bool is_over;
+	const RowsToWrite *rows; /* of this go */
+	Datum *values;           /* of one of them */
+	bool *nulls;
+};
+
+/* The operation of a statement. */
+ResourceOperation
+flex_operation_of_command(CmdType command)
+{
+	Assert(command == CMD_INSERT || command == CMD_UPDATE || command == CMD_DELETE);
+	return command == CMD_INSERT ? RESOURCE_CREATE : command == CMD_UPDATE ? RESOURCE_UPDATE : RESOURCE_DELETE;
+}
+
+/* True when a column says which row an operation is for: it stands in the request's path. */
+bool
+flex_row_names_itself_by(const Signature *operation, const char *column)
+{
+	for (int i = 0; i < operation->count; i++)
+	{
+		if (operation->parameters[i].place == PLACE_PATH && strcmp(operation->parameters[i].name, column) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The statement has ended: without flex_row_writer_end(), badly. */
+static void
+tell_at_end(void *argument)
+{
+	RowWriter *writer = argument;
+
+	if (!writer->is_over && !writer->carried_out.is_logged)
+		flex_carried_out_log(&writer->carried_out);
+}
+
+/* Raise 55000 where a rate of 0 stops the operation. */
+static void
+check_pause(const RowWriter *writer)
+{
+	const Operation *operation = writer->operation->operation;
+
+	if (flex_rate_limits_is_paused(flex_endpoint_rate_key(writer->endpoint, operation)))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("%s is paused", operation->name),
+						errdetail("Its rate in flex_api.rate_limits is 0."),
+						errhint("Write when flex_api.rate_limits gives it another rate.")));
+}
+
+/* A writer, in the current context.  Raises what flex_endpoint_of_server() raises. */
+RowWriter *
+flex_row_writer_create(RemoteTable *table, ResourceOperation operation, Bitmapset *columns, Oid user, bool wants_rows)
+{
+	RowWriter *writer = palloc0(sizeof(RowWriter));
+
+	Assert(table->operations[operation] != NULL);
+	writer->table = table;
+	writer->which = operation;
+	writer->operation = table->operations[operation];
+	writer->columns = columns;
+	flex_effective_check_displaced();
+	flex_effective_check_known();
+	writer->endpoint = flex_endpoint_of_server(table->server, user);
+	check_pause(writer);
+	if (wants_rows && operation != RESOURCE_DELETE)
+		writer->decoder = flex_remote_table_decoder(table, bms_add_range(NULL, 1, Max(table->desc->natts, 1)));
+	writer->context = AllocSetContextCreate(CurrentMemoryContext, "flex_api rows", ALLOCSET_DEFAULT_SIZES);
+	writer->values = palloc(sizeof(Datum) * Max(table->desc->natts, 1));
+	writer->nulls = palloc(sizeof(bool) * Max(table->desc->natts, 1));
+	flex_carried_out_begin(&writer->carried_out, writer->operation->operation->name);
+	writer->at_end = (MemoryContextCallback){.func = tell_at_end, .arg = writer};
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &writer->at_end);
+	return writer;
+}
+
+const RemoteTable *
+flex_row_writer_table(const RowWriter *writer)
+{
+	return writer->table;
+}
+
+/* The name that a column has in SQL. */
+static const char *
+column_name(const RemoteTable *table, AttrNumber column)
+{
+	return NameStr(TupleDescAttr(table->desc, column - 1)->attname);
+}
+
+/* Raise HV004 for a column of a type that its argument does not take. */
+pg_noreturn static void
+refuse_type(const RowWriter *writer, const Parameter *parameter, AttrNumber column)
+{
+	ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
+					errmsg("column \"%s\" of foreign table \"%s\" has type %s, and %s takes %s",
+						   column_name(writer->table, column), get_rel_name(writer->table->relation),
+						   format_type_be(writer->table->columns[column - 1].type), writer->operation->operation->name,
+						   format_type_be(parameter->type)),
+					errhint("Use ALTER FOREIGN TABLE ... ALTER COLUMN ... TYPE, or import the table.")));
+}
+
+/* The value of an argument that a row has. */
+static NullableDatum
+value_of_parameter(const RowWriter *writer, const Parameter *parameter)
+{
+	AttrNumber column = flex_remote_table_column(writer->table, parameter->name);
+	bool is_sent = parameter->place == PLACE_PATH || bms_is_member(column, writer->columns);
+	Datum value;
+	Oid type;
+
+	if (column == InvalidAttrNumber || !is_sent || writer->nulls[column - 1])
+		return (NullableDatum){.isnull = true};
+	value = writer->values[column - 1];
+	type = writer->table->columns[column - 1].type;
+	if (type == parameter->type)
+		return (NullableDatum){.value = value};
+	if (type != TEXTOID || parameter->type != TEXTARRAYOID)
+		refuse_type(writer, parameter, column);
+	return (NullableDatum){.value = PointerGetDatum(construct_array(&value, 1, TEXTOID, -1, false, TYPALIGN_INT))};
+}
+
+/* True when an operation takes a column. */
+static bool
+takes_column(const Signature *operation, const char *name)
+{
+	for (int i = 0; i < operation->count; i++)
+	{
+		if (flex_parameter_is_of_table(&operation->parameters[i]) && strcmp(operation->parameters[i].name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Raise HV007 for a new row with a value in a column that the service sets itself. */
+static void
+check_new_row(const RowWriter *writer)
+{
+	const RemoteTable *table = writer->table;
+
+	for (AttrNumber column = 1; column <= table->desc->natts; column++)
+	{
+		const char *name = table->columns[column - 1].name;
+
+		if (name == NULL || writer->nulls[column - 1] || takes_column(writer->operation, name))
+			continue;
+		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_COLUMN_NAME),
+						errmsg("column \"%s\" of foreign table \"%s\" cannot be inserted", column_name(table, column),
+							   get_rel_name(table->relation)),
+						errdetail("%s has no such argument: the service sets it.", writer->operation->operation->name),
+						errhint("Leave it out, or give NULL.")));
+	}
+}
+
+/* Get a row of this go into writer->values. */
+static void
+get_row(RowWriter *writer, int index)
+{
+	writer->rows->get(writer->rows->state, index, writer->values, writer->nulls);
+}
+
+/* Tell, in an error's context, which row of the statement it is. */
+static void
+describe_row(void *argument)
+{
+	errcontext("row %d", *(const int *) argument);
+}
+
+/* For flex_many_requests_send(): the request of a row. */
+static HttpRequest *
+make_request(void *state, int index)
+{
+	RowWriter *writer = state;
+	const Signature *operation = writer->operation;
+	NullableDatum *arguments = palloc(sizeof(NullableDatum) * Max(operation->count, 1));
+	int number = writer->written + index + 1;
+	HttpRequest *request;
+	ErrorContextCallback context = {
+		.previous = error_context_stack,
+		.callback = describe_row,
+		.arg = &number,
+	};
+
+	error_context_stack = &context;
+	get_row(writer, index);
+	if (writer->which == RESOURCE_CREATE)
+		check_new_row(writer);
+	for (int i = 0; i < operation->count; i++)
+		arguments[i] = value_of_parameter(writer, &operation->parameters[i]);
+	request = flex_request_build(operation->operation, operation->parameters, operation->count, arguments);
+	error_context_stack = context.previous;
+	return request;
+}
+
+/* Make each request once, so that what cannot be sent is an error before anything is. */
+static void
+check_rows(RowWriter *writer)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "flex_api check", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext before = MemoryContextSwitchTo(context);
+
+	for (int i = 0; i < writer->rows->count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		(void) make_request(writer, i);
+		MemoryContextReset(context);
+	}
+	MemoryContextSwitchTo(before);
+	MemoryContextDelete(context);
+}
+
+/* Read the row that the service gives, in the context of this go; an argument reads as it was given. */
+static void
+read_row(RowWriter *writer, int index, const Outcome *outcome, Datum *values, bool *nulls)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	get_row(writer, index);
+	MemoryContextSwitchTo(writer->context);
+	PG_TRY();
+	{
+		flex_decode_body(writer->decoder, outcome->body, outcome->body_length, values, nulls);
+	}
+	PG_CATCH();
+	{
+		flex_outcome_raise_unread(outcome, context);
+	}
+	PG_END_TRY();
+	for (int i = 0; i < writer->table->desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(writer->table->desc, i);
+
+		if (!writer->table->columns[i].is_argument)
+			continue;
+		nulls[i] = writer->nulls[i];
+		if (!nulls[i])
+			values[i] = datumCopy(writer->values[i], attribute->attbyval, attribute->attlen);
+	}
+	MemoryContextSwitchTo(context);
+}
+
+/* For flex_many_requests_send(): what a row came to.  One to update or delete that is not there is no row. */
+static void
+take_outcome(void *state, int index, const Outcome *outcome)
+{
+	RowWriter *writer = state;
+	int natts = Max(writer->table->desc->natts, 1);
+	Datum *values = NULL;
+	bool *nulls = NULL;
+	int number = writer->written + index + 1;
+	ErrorContextCallback context = {
+		.previous = error_context_stack,
+		.callback = describe_row,
+		.arg = &number,
+	};
+
+	error_context_stack = &context;
+	if (writer->which != RESOURCE_CREATE && outcome->answer.http_status == STATUS_NOT_FOUND &&
+		outcome->verdict != VERDICT_DONE_BEFORE)
+	{
+		error_context_stack = context.previous;
+		return;
+	}
+	if (!flex_outcome_is_good(outcome))
+		flex_outcome_raise(outcome);
+	if (writer->decoder != NULL)
+	{
+		values = MemoryContextAllocZero(writer->context, sizeof(Datum) * natts);
+		nulls = MemoryContextAllocZero(writer->context, sizeof(bool) * natts);
+		read_row(writer, index, outcome, values, nulls);
+	}
+	writer->rows->took(writer->rows->state, index, values, nulls);
+	error_context_stack = context.previous;
+}
+
+/*
+ * Write rows.  Raises what a call of the operation raises, with what was carried out
+ * of the statement in the DETAIL: rows that were written before the one that failed stay so.
+ */
+void
+flex_row_writer_write(RowWriter *writer, const RowsToWrite *rows)
+{
+	ManyRequests many = {
+		.operation = writer->operation->operation,
+		.count = rows->count,
+		.concurrency = writer->table->concurrency,
+		.endpoint = writer->endpoint,
+		.without_identity = writer->endpoint,
+		.make = make_request,
+		.take = take_outcome,
+		.state = writer,
+		.carried_out = &writer->carried_out,
+		.sent_before = writer->written,
+	};
+	MemoryContext before;
+
+	MemoryContextReset(writer->context);
+	before = MemoryContextSwitchTo(writer->context);
+	writer->rows = rows;
+	check_rows(writer);
+	flex_many_requests_send(&many);
+	writer->rows = NULL;
+	writer->written += rows->count;
+	MemoryContextSwitchTo(before);
+}
+
+/* The statement has come to its end well, as far as this table is concerned. */
+void
+flex_row_writer_end(RowWriter *writer)
+{
+	writer->is_over = true;
+}
