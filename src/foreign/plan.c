@@ -219,6 +219,20 @@ add_parameterized_paths(PlannerInfo *root, RelOptInfo *rel, const RemoteTable *t
 		add_access(root, rel, &access, info->ppi_rows, outer);
 }
 
+/* The list with one more set of tables, if it has none like it. */
+static List *
+add_outer(List *considered, Relids outer)
+{
+	ListCell *cell;
+
+	foreach (cell, considered)
+	{
+		if (bms_equal(lfirst(cell), outer))
+			return considered;
+	}
+	return lappend(considered, outer);
+}
+
 /* Add all the ways to read a table that the planner may choose from. */
 void
 flex_plan_paths(PlannerInfo *root, RelOptInfo *rel, Oid relation)
@@ -237,12 +251,12 @@ flex_plan_paths(PlannerInfo *root, RelOptInfo *rel, Oid relation)
 		outer = bms_del_member(outer, rel->relid);
 		if (bms_is_empty(outer))
 			continue;
-		considered = list_append_unique(considered, outer);
+		considered = add_outer(considered, outer);
 		all = bms_add_members(all, outer);
 	}
 	/* A key and what stands before it in the path may come from different tables. */
 	if (list_length(considered) > 1)
-		considered = list_append_unique(considered, all);
+		considered = add_outer(considered, all);
 	foreach (cell, considered)
 		add_parameterized_paths(root, rel, table, lfirst(cell));
 }
