@@ -1,0 +1,13 @@
+# Ten thousand random queries over foreign tables, each compared with the same over local
+# copies.  FLEX_SEED repeats a run, FLEX_QUERIES says how many there are.
+use strict;
+use warnings;
+
+use lib 'test/perl';
+use FlexQueries;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+FlexQueries::compare($ENV{FLEX_QUERIES} // 10_000, $ENV{FLEX_SEED} // (time() * 1000) % 1_000_000);
+done_testing();
