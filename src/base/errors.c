@@ -66,11 +66,14 @@ flex_error_connection(FailureKind kind, const char *method, const char *path, co
 	{
 		case FAILURE_NEVER_SENT:
 			ereport(ERROR, (errcode(flex_error_sqlstate(kind)), errmsg("could not connect to the Flex API: %s", reason),
-							errdetail("%s %s was not sent.", method, path)));
+							errdetail("%s %s was not sent.", method, path),
+							errhint("Its address is that of flex_api.base_url, or of flex_api.edge and "
+									"flex_api.region. Check it, and flex_api.proxy.")));
 		case FAILURE_ANSWER_LOST:
 			ereport(ERROR,
 					(errcode(flex_error_sqlstate(kind)), errmsg("lost the connection to the Flex API: %s", reason),
-					 errdetail("%s %s was sent, but no complete answer came.", method, path)));
+					 errdetail("%s %s was sent, but no complete answer came.", method, path),
+					 errhint("It is safe to send it again.")));
 		case FAILURE_OUTCOME_UNKNOWN:
 			ereport(ERROR,
 					(errcode(flex_error_sqlstate(kind)), errmsg("lost the connection to the Flex API: %s", reason),

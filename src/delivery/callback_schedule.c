@@ -136,7 +136,8 @@ raise_end(const CallbackShare *share, ErrorData *error)
 		return;
 	if (error == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
-						errmsg("a background worker for callbacks of the Flex API outbox ended unexpectedly")));
+						errmsg("a background worker for callbacks of the Flex API outbox ended unexpectedly"),
+						errhint("The server's log may say why.")));
 	flex_error_throw(error);
 }
 

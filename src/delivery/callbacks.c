@@ -36,7 +36,8 @@ fail(const Callback *callback, int sqlerrcode, const char *said)
 
 	ereport(WARNING, (errcode(sqlerrcode),
 					  errmsg("callback of request " INT64_FORMAT " of the Flex API outbox failed", callback->id),
-					  give_up ? errdetail("It is not tried again.") : 0, errdetail_log("%s", message)));
+					  give_up ? errdetail("It is not tried again.") : 0, errdetail_log("%s", message),
+					  errhint("Its error is in callback_error of flex_outbox.")));
 	flex_outbox_fail_callback(callback, message,
 							  give_up ? 0 : TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay));
 }

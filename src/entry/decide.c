@@ -48,12 +48,15 @@ decide_on(int64 id, bool retry)
 	refusal = flex_outbox_decide(id, owner, role_name, retry, &to_send);
 	flex_outbox_leave(&access);
 	if (refusal != NULL && refusal[0] == '\0')
-		ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND), errmsg("request " INT64_FORMAT " is not in the outbox", id)));
+		ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND), errmsg("request " INT64_FORMAT " is not in the outbox", id),
+						errdetail("There is none of this number, or another role has enqueued it.")));
 	if (refusal != NULL)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						retry ? errmsg("request " INT64_FORMAT " cannot be retried", id)
 							  : errmsg("request " INT64_FORMAT " cannot be cancelled", id),
-						errdetail_internal("%s", refusal)));
+						errdetail_internal("%s", refusal),
+						retry ? errhint("What is pending, failed, uncertain or cancelled can be retried.")
+							  : errhint("What is pending, failed or uncertain can be cancelled.")));
 	/* The right may have been revoked since it was enqueued. */
 	if (to_send != NULL)
 		check_operation(id, to_send);

@@ -10,6 +10,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_proc.h"
+#include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
 #include "base/compat.h"
@@ -50,11 +51,13 @@ flex_declaration_check(FunctionCallInfo fcinfo, const EntryPoint *entry)
 	ReleaseSysCache(tuple);
 	if (!same_arguments)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
-						errmsg("the definition of a Flex API function has the wrong arguments"),
+						errmsg("the definition of function \"%s\" has the wrong arguments",
+							   get_func_name(fcinfo->flinfo->fn_oid)),
 						errhint("Call the functions that the extension defines.")));
 	if (!same_result)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
-						errmsg("the definition of a Flex API function has the wrong result type"),
+						errmsg("the definition of function \"%s\" has the wrong result type",
+							   get_func_name(fcinfo->flinfo->fn_oid)),
 						errhint("Call the functions that the extension defines.")));
 }
 

@@ -169,7 +169,8 @@ wait_for_worker(Helper *worker)
 		flex_error_throw(flex_helper_error(worker));
 	if (!((DrainShare *) flex_helper_share(worker))->is_done)
 		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
-						errmsg("the background worker that drains the Flex API outbox ended unexpectedly")));
+						errmsg("the background worker that drains the Flex API outbox ended unexpectedly"),
+						errhint("The server's log may say why.")));
 }
 
 /*

@@ -98,7 +98,8 @@ flex_enqueue_signature(const Operation *operation)
 		refuse_secret(operation->name);
 	signature = flex_signature_of_operation(operation, flex_outbox_schema(false));
 	if (signature == NULL)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function %s does not exist", operation->name)));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function %s does not exist", operation->name),
+						errhint("ALTER EXTENSION flex_api UPDATE makes the functions of the library's version.")));
 	check_execute(signature->function);
 	return signature;
 }
@@ -195,11 +196,13 @@ callback_name(const char *argument, const char *name)
 		return NULL;
 	function = find_callback(argument, name);
 	if (get_func_prokind(function) != PROKIND_FUNCTION)
-		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" is not a plain function", name)));
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" is not a plain function", name),
+						errhint("A callback is no aggregate, window function or procedure.")));
 	if (isAnyTempNamespace(get_func_namespace(function)))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("temporary function \"%s\" cannot be a callback", name),
-						errdetail("It is gone, or another one, when the request has been sent.")));
+						errdetail("It is gone, or another one, when the request has been sent."),
+						errhint("Create it in a schema that is not temporary.")));
 	check_execute(function);
 	return quote_qualified_identifier(get_namespace_name(get_func_namespace(function)), get_func_name(function));
 }
@@ -226,7 +229,8 @@ check_call(const char *name, Jsonb *arguments)
 		if (signature->parameters[i].rule->secret && !values[i].isnull)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							errmsg("argument \"%s\" cannot be enqueued", signature->parameters[i].name),
-							errdetail("It is a secret, and the outbox's table keeps none.")));
+							errdetail("It is a secret, and the outbox's table keeps none."),
+							errhint("Call the operation directly.")));
 	}
 	request = flex_json_arguments_request(signature, values);
 	if (operation->custom && flex_service_answers_secret(request->service, request->method, request->path))
@@ -328,7 +332,8 @@ insert_or_find(NewRequest *request)
 		if (id == 0 && IsolationUsesXactSnapshot())
 			ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 							errmsg("could not serialize access due to concurrent update"),
-							errdetail("Another transaction has enqueued a request with this unique key.")));
+							errdetail("Another transaction has enqueued a request with this unique key."),
+							errhint("The transaction might succeed if retried.")));
 	} while (id == 0);
 	return id;
 }

@@ -78,7 +78,8 @@ find_signature(const char *name, Oid schema)
 		flex_argument_refuse_operation(FUNCTION, name);
 	signature = flex_signature_of_operation(operation, schema);
 	if (signature == NULL)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function %s does not exist", name)));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function %s does not exist", name),
+						errhint("ALTER EXTENSION flex_api UPDATE makes the functions of the library's version.")));
 	result = flex_function_aclcheck(signature->function, GetUserId());
 	if (result != ACLCHECK_OK)
 		aclcheck_error(result, OBJECT_FUNCTION, name);

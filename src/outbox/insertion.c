@@ -381,7 +381,8 @@ flex_outbox_refuse_row(void)
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("the request was not put into the outbox"),
 			 errdetail("A trigger or a rule of table \"%s\" has dropped it.",
-					   flex_outbox_is_of_first_version() ? "flex_outbox" : "flex_outbox_requests")));
+					   flex_outbox_is_of_first_version() ? "flex_outbox" : "flex_outbox_requests"),
+			 errhint("Drop it, or let it return the row.")));
 }
 
 /* The outbox's table, locked until the transaction ends, also when it has just been made anew. */

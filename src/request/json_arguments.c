@@ -188,7 +188,8 @@ flex_json_arguments_unpack(const Signature *signature, Jsonb *arguments, Nullabl
 
 	if (!JB_ROOT_IS_OBJECT(arguments))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("the arguments of %s are not a JSON object", signature->operation->name)));
+						errmsg("the arguments of %s are not a JSON object", signature->operation->name),
+						errhint("Give an object of the arguments' names and values.")));
 	for (int i = 0; i < signature->count; i++)
 		values[i] = (NullableDatum){.isnull = true};
 	iterator = JsonbIteratorInit(&arguments->root);
