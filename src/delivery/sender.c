@@ -22,6 +22,7 @@
 #include "delivery/housekeeping.h"
 #include "delivery/in_flight.h"
 #include "delivery/lanes.h"
+#include "delivery/mending.h"
 #include "delivery/sender.h"
 #include "http/backpressure.h"
 #include "outbox/prepared.h"
@@ -66,6 +67,7 @@ flex_sender_create(const Driver *driver, int64 max_requests, bool is_worker)
 	sender->lanes = flex_lanes_create(max_requests);
 	sender->callbacks = flex_callback_schedule_create(sender->transaction, is_worker);
 	sender->in_flight = flex_in_flight_create();
+	flex_mending_begin();
 	MemoryContextSwitchTo(before);
 	return sender;
 }
@@ -133,6 +135,8 @@ settle_and_claim(Sender *sender)
 	check_tables(sender);
 	if (sender->tables_fit && must_clean_up(sender))
 		clean_up(sender);
+	if (sender->tables_fit && flex_mending_take_notice() && flex_outbox_hurry_misconfigured() > 0)
+		flex_lanes_look_now(sender->lanes);
 	settled = flex_in_flight_settle(in_flight, SETTLE_OVER);
 	flex_outbox_flush();
 	if (sender->is_worker && flex_outbox_awaits_prepared())
@@ -236,6 +240,7 @@ wait_for_something(Sender *sender)
 		return;
 	}
 	late = Min(late, ms_until(flex_callback_schedule_next_at(sender->callbacks)));
+	late = Min(late, flex_mending_look_ms());
 	if (flex_in_flight_wait(sender->in_flight, Min(full ? HOUSEKEEPING_MS : ms_until_due(sender), late)) ||
 		ms_until_prepared(sender) == 0)
 		flex_lanes_look_now(sender->lanes);
@@ -247,7 +252,8 @@ take_turn(Sender *sender)
 {
 	check_stop(sender);
 	(void) flex_in_flight_receive(sender->in_flight);
-	if (flex_in_flight_any_over(sender->in_flight) || must_clean_up(sender) || may_claim(sender))
+	if (flex_in_flight_any_over(sender->in_flight) || must_clean_up(sender) || may_claim(sender) ||
+		flex_mending_is_noticed())
 		settle_and_claim(sender);
 	flex_in_flight_start(sender->in_flight);
 	attend_to_callbacks(sender);

@@ -14,6 +14,7 @@
 #include "answer/decoder.h"
 #include "base/backoff.h"
 #include "base/encoding.h"
+#include "delivery/mending.h"
 #include "delivery/settlement.h"
 #include "outbox/settling.h"
 #include "request/json_arguments.h"
@@ -217,6 +218,7 @@ flex_settle_unsent(const Claim *claim, const ErrorData *error)
 		settlement.state = state_cancelled;
 	else if (is_operators(error->sqlerrcode))
 	{
+		flex_mending_await(error);
 		settlement.uncounted = true;
 		plan_next_attempt(claim, &settlement, MISCONFIGURED_MS);
 	}

@@ -30,6 +30,7 @@
 
 #include "base/compat.h"
 #include "base/errors.h"
+#include "delivery/mending.h"
 #include "delivery/sender.h"
 #include "entry/worker.h"
 #include "entry/worker_session.h"
@@ -116,14 +117,15 @@ start_worker(Oid database)
 						  errhint("Raise max_worker_processes.")));
 }
 
-/* Wait for the latch, or for so many milliseconds; -1 for ever. */
-static void
+/* Wait for the latch, or for so many milliseconds; -1 for ever.  False when they are over. */
+static bool
 wait_for_latch(long timeout_ms, uint32 event)
 {
 	int wake = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (timeout_ms >= 0 ? WL_TIMEOUT : 0);
+	bool is_set = (WaitLatch(MyLatch, wake, timeout_ms, event) & WL_LATCH_SET) != 0;
 
-	(void) WaitLatch(MyLatch, wake, timeout_ms, event);
 	ResetLatch(MyLatch);
+	return is_set;
 }
 
 /* Main function of the launcher. */
@@ -144,7 +146,7 @@ flex_api_launcher_main(Datum argument)
 
 		while (OidIsValid(database = flex_registry_next_to_start()))
 			start_worker(database);
-		wait_for_latch(flex_registry_pause_ms(), event);
+		(void) wait_for_latch(flex_registry_pause_ms(), event);
 		CHECK_FOR_INTERRUPTS();
 		/* Not 0, which would mean that it need not be started again. */
 		if (ShutdownRequestPending)
@@ -192,6 +194,20 @@ send_requests(Sender *sender)
 	PG_END_TRY();
 }
 
+/* Wait until there may be something to do.  Looking whether the credentials have changed needs no turn. */
+static void
+wait_for_work(const Sender *sender, uint32 event)
+{
+	long idle;
+	long look;
+
+	do
+	{
+		idle = flex_sender_idle_ms(sender);
+		look = flex_mending_look_ms();
+	} while (!wait_for_latch(Min(idle, look), event) && look < idle && !flex_mending_is_noticed());
+}
+
 /* Main function of a database's worker. */
 void
 flex_api_worker_main(Datum argument)
@@ -217,7 +233,7 @@ flex_api_worker_main(Datum argument)
 		send_requests(sender);
 		pgstat_report_activity(STATE_IDLE, NULL);
 		if (!ShutdownRequestPending && !flex_registry_was_woken())
-			wait_for_latch(flex_sender_idle_ms(sender), event);
+			wait_for_work(sender, event);
 		flex_worker_follow_configuration();
 	}
 }

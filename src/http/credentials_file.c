@@ -42,6 +42,14 @@ static struct
 	Credential credential; /* without a secret: nothing is kept */
 } kept;
 
+/* The file that was read last, as it was seen last; zeros: it was not there. */
+static struct
+{
+	char path[MAXPGPATH];
+	struct stat file;
+	uint64 version; /* goes up with each change that is seen */
+} seen;
+
 /* What is wrong with a file that can be read. */
 typedef struct Fault
 {
@@ -339,6 +347,40 @@ forget_kept(void)
 	memset(&kept, 0, sizeof(kept));
 }
 
+/* True when nothing tells that a file has been written or exchanged meanwhile. */
+static bool
+is_same_file(const struct stat *one, const struct stat *other)
+{
+	return one->st_ino == other->st_ino && one->st_dev == other->st_dev && one->st_size == other->st_size &&
+		   one->st_mode == other->st_mode && one->st_uid == other->st_uid &&
+		   one->st_mtim.tv_sec == other->st_mtim.tv_sec && one->st_mtim.tv_nsec == other->st_mtim.tv_nsec &&
+		   one->st_ctim.tv_sec == other->st_ctim.tv_sec && one->st_ctim.tv_nsec == other->st_ctim.tv_nsec;
+}
+
+/* Look whether the file that was read last is as it was seen last. */
+static void
+see_file(const char *path)
+{
+	struct stat now;
+
+	if (stat(path, &now) != 0)
+		memset(&now, 0, sizeof(now));
+	if (strcmp(seen.path, path) == 0 && is_same_file(&seen.file, &now))
+		return;
+	strlcpy(seen.path, path, sizeof(seen.path));
+	seen.file = now;
+	seen.version++;
+}
+
+/* A number that has changed when the file that this process read last has, or is another. */
+uint64
+flex_credentials_file_version(void)
+{
+	if (seen.path[0] != '\0')
+		see_file(seen.path);
+	return seen.version;
+}
+
 /* True when the kept line answers this question and the file is as it was. */
 static bool
 kept_is_good(const char *path, const char *account, const char *role)
@@ -346,11 +388,7 @@ kept_is_good(const char *path, const char *account, const char *role)
 	struct stat now;
 
 	return kept.credential.secret != NULL && strcmp(kept.path, path) == 0 && strcmp(kept.account, account) == 0 &&
-		   strcmp(kept.role, role) == 0 && stat(path, &now) == 0 && now.st_ino == kept.file.st_ino &&
-		   now.st_dev == kept.file.st_dev && now.st_size == kept.file.st_size && now.st_mode == kept.file.st_mode &&
-		   now.st_uid == kept.file.st_uid && now.st_mtim.tv_sec == kept.file.st_mtim.tv_sec &&
-		   now.st_mtim.tv_nsec == kept.file.st_mtim.tv_nsec && now.st_ctim.tv_sec == kept.file.st_ctim.tv_sec &&
-		   now.st_ctim.tv_nsec == kept.file.st_ctim.tv_nsec;
+		   strcmp(kept.role, role) == 0 && stat(path, &now) == 0 && is_same_file(&now, &kept.file);
 }
 
 /*
@@ -367,6 +405,7 @@ flex_credentials_file_find(const char *path, Oid role_id, const char *account)
 	if (kept_is_good(path, account, role))
 		return copy_credential(&kept.credential, CurrentMemoryContext);
 	forget_kept();
+	see_file(path);
 	found = read_file(path, account, role, &status, NULL);
 	if (found.secret == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -24,6 +24,7 @@ typedef struct FileSecrets
 
 extern Credential flex_credentials_file_find(const char *path, Oid role_id, const char *account);
 extern void flex_credentials_file_secrets(const char *path, Oid role_id, const char *account, FileSecrets *secrets);
+extern uint64 flex_credentials_file_version(void);
 extern void flex_credential_erase(Credential *credential);
 
 #endif /* FLEX_CREDENTIALS_FILE_H */

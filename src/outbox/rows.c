@@ -55,6 +55,18 @@ flex_outbox_expire(int retention_minutes, int limit)
 	return (int) flex_statement_execute(&expire, values, NULL);
 }
 
+static Statement hurry_misconfigured = {
+	.sql = "UPDATE $t.flex_outbox_requests SET run_at = clock_timestamp() "
+		   "WHERE state = 'pending' AND error_code = '55000' AND run_at > clock_timestamp()",
+};
+
+/* Make what waits for settings due now; returns how many requests. */
+int
+flex_outbox_hurry_misconfigured(void)
+{
+	return (int) flex_statement_execute(&hurry_misconfigured, NULL, NULL);
+}
+
 static Statement note_drain = {
 	.sql = "UPDATE $t.flex_outbox_activity SET last_drain_at = now() "
 		   "WHERE only_row AND (last_drain_at IS NULL OR last_drain_at < now() - interval '1 minute')",

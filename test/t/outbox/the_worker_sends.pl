@@ -62,10 +62,12 @@ is($session->value("SELECT state FROM flex_outbox_await($id)"), 'failed', 'a ref
 $session->value("SELECT flex_outbox_retry($id)");
 is($session->value("SELECT state FROM flex_outbox_await($id, '5 s')"), 'succeeded', 'retry() wakes the worker');
 
-# ... for one that waits, too: for its time, or for credentials that have come
+# ... for one that waits for its time, too
 $id = $session->value("SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', run_at => clock_timestamp() + interval '1 day')");
 $session->value("SELECT flex_outbox_retry($id)");
 is($session->value("SELECT state FROM flex_outbox_await($id)"), 'succeeded', 'retry() of a request for tomorrow sends it now');
+
+# Credentials that come with a reload, before the minute is over after which it would be looked again
 $session->query("ALTER SYSTEM SET flex_api.account_sid = ''");
 $node->reload;
 ok(FlexApi::wait_until(sub { FlexApi::Session->new($node)->value('SHOW flex_api.account_sid') eq '' }), 'the credentials are gone');
@@ -74,9 +76,7 @@ ok(FlexApi::wait_until(sub { ($session->value("SELECT error_message ~ 'without i
   or diag(explain($session->query("SELECT state, error_message FROM flex_outbox WHERE id = $id")->{rows}));
 $session->query('ALTER SYSTEM RESET flex_api.account_sid');
 $node->reload;
-ok(FlexApi::wait_until(sub { FlexApi::Session->new($node)->value('SHOW flex_api.account_sid') ne '' }), 'they have come');
-$session->value("SELECT flex_outbox_retry($id)");
-is($session->value("SELECT state FROM flex_outbox_await($id)"), 'succeeded', 'retry() sends it now');
+is($session->value("SELECT state FROM flex_outbox_await($id, '20 s')"), 'succeeded', 'it is sent when they have come');
 
 # A time to come
 $id = $session->value("SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', run_at => clock_timestamp() + interval '600 ms')");
@@ -173,6 +173,6 @@ is(scalar(grep { $_->{method} eq 'POST' } $server->requests), 1, '... it came on
 
 # Nothing in the log that is not to be expected
 $node->stop('fast');
-my @lines = grep { /(PANIC|FATAL|ERROR|WARNING):/ && !/terminating|canceling|cannot be|shutting down/ } split /\n/, slurp_file($node->logfile);
+my @lines = grep { /(PANIC|FATAL|ERROR|WARNING):/ && !/terminating|canceling|cannot be|shutting down|wait for an operator/ } split /\n/, slurp_file($node->logfile);
 is_deeply(\@lines, [], 'the log has no errors');
 done_testing();

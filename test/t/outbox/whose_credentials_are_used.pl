@@ -94,11 +94,11 @@ is($super->value("SELECT string_agg(attempts::text, ' ') FROM flex_outbox WHERE 
 is($super->value("SELECT bool_and(run_at > now() + interval '10 s') FROM flex_outbox WHERE id IN ($bob, $carol)"), 't', '... for a while');
 is(scalar($server->notes(qr/^(b2|c1)/)), 0, '... nothing was sent');
 like($super->value("SELECT error_message FROM flex_outbox WHERE id = $bob"), qr/credential/, '... it says why');
+is(scalar(() = PostgreSQL::Test::Utils::slurp_file($node->logfile) =~ /WARNING: .*requests of the Flex API outbox wait for an operator\n.*DETAIL: .*the credentials file has no line for role.*\n.*HINT: .*flex_api\.credentials_file/g), 1,
+	'... and so does the log, once a minute');
 
-# Once they are there it goes on
+# Once they are there it goes on, by itself
 write_credentials("$second:bob:$second:bobs2", "$first:*:$first:all");
-$super->value("UPDATE flex_outbox_requests SET run_at = now() WHERE state = 'pending'");
-$super->value('SELECT flex_outbox_wake()');
 is(await($_), 'succeeded', 'it is sent once they are there') for $bob, $carol;
 is_deeply([ sort $server->notes(qr/^(b2|c1)/) ], [ "b2 $second:bobs2", "c1 $first:all" ], '... with them');
 is($super->value("SELECT count(*) FROM flex_outbox AS o WHERE error_message IS NOT NULL AND id <> $denied"), 0, '... and the complaint is gone');
