@@ -1,5 +1,6 @@
 # Connection options that are refused when the library is loaded have replaced what the
 # superuser had set: the session's calls are an error, for the default is another service.
+# And what has a name that no setting has is told.
 
 use strict;
 use warnings;
@@ -94,6 +95,12 @@ foreach my $option ('base_url=x', 'proxy=x', 'rate_limits=none', 'timeout=never'
 	like($session->{first}->{error}->{C} // '', qr/^42501|22023$/, "preloaded by the server: no connection with the option $option");
 }
 is(session('mallory', '')->sqlstate($does{'a call'}), '00000', '... and without one it calls');
+
+# A name that no setting has: the log tells which was meant.
+$node->append_conf('postgresql.conf', "flex_api.timout = '1s'");
+$node->restart;
+like(slurp_file($node->logfile), qr/WARNING: .*"flex_api\.timout", removing it\n.*\n.*HINT:  Perhaps you meant "flex_api\.timeout", not "flex_api\.timout"\./,
+	'a misspelt setting of postgresql.conf is told in the log, with the one that was meant');
 
 $node->stop('fast');
 done_testing();
