@@ -21,7 +21,7 @@ OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 SHLIB_LINK = $(shell pkg-config --libs libcurl)
 
 # The definitions by topic, in the order in which they need each other.
-SQL_PARTS = prologue catalogue interactions webchats users configuration \
+SQL_PARTS = prologue catalogue interactions interaction_webhooks webchats users instance_users teams configuration \
 	plugins plugin_configurations insights insights_questionnaires \
 	channels flows web_channels webhooks access_tokens foreign outbox privileges
 SQL_FILES = $(SQL_PARTS:%=sql/install/%.sql)

@@ -38,7 +38,7 @@ AS 'MODULE_PATHNAME', 'flex_api_request'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_request(text, text, jsonb, jsonb, jsonb, text) IS
-'Sends a request that no other function makes, to the configured host only.
+'Sends a request that no other function makes, to Twilio''s hosts or the configured one only.
 method: GET, POST, PUT, PATCH or DELETE. path: begins with a slash, percent-encoded, for instance /v1/Channels.
 parameters: an object of names and values, in the form of a POST, PUT or PATCH without body, else in the query;
 an array is sent as repeated names, an object as JSON text, and a null is left out.

@@ -491,7 +491,7 @@ ALTER EXTENSION flex_api DROP FUNCTION flex_request_with_all(text, text, jsonb, 
 DROP FUNCTION flex_request_with_all(text, text, jsonb, jsonb, jsonb, text);
 
 COMMENT ON FUNCTION flex_request(text, text, jsonb, jsonb, jsonb, text) IS
-'Sends a request that no other function makes, to the configured host only.
+'Sends a request that no other function makes, to Twilio''s hosts or the configured one only.
 method: GET, POST, PUT, PATCH or DELETE. path: begins with a slash, percent-encoded, for instance /v1/Channels.
 parameters: an object of names and values, in the form of a POST, PUT or PATCH without body, else in the query;
 an array is sent as repeated names, an object as JSON text, and a null is left out.
@@ -1046,3 +1046,538 @@ REVOKE EXECUTE ON FUNCTION flex_call_many(text, jsonb[], integer) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_fdw_handler() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_fdw_validator(text[], oid) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_user_mapping_set(text, text, jsonb) FROM PUBLIC;
+
+-- Interaction webhooks, teams and users, which the OpenAPI documents do not have.
+CREATE TYPE flex_interaction_webhook AS (
+	ttid text,
+	account_sid text,
+	instance_sid text,
+	webhook_url text,
+	webhook_events jsonb,
+	webhook_method text,
+	type text,
+	friendly_name text,
+	url text);
+
+COMMENT ON TYPE flex_interaction_webhook IS
+'A webhook for events of interactions.';
+COMMENT ON COLUMN flex_interaction_webhook.ttid IS 'What names the webhook (flex_interactionwebhook_...); of type interaction, what webhook_ttid of an interaction takes.';
+COMMENT ON COLUMN flex_interaction_webhook.account_sid IS 'SID of the account (AC...).';
+COMMENT ON COLUMN flex_interaction_webhook.instance_sid IS 'SID of the Flex instance (GO...).';
+COMMENT ON COLUMN flex_interaction_webhook.webhook_url IS 'Where events are sent.';
+COMMENT ON COLUMN flex_interaction_webhook.webhook_events IS 'The names of the events that are sent (array of strings).';
+COMMENT ON COLUMN flex_interaction_webhook.webhook_method IS 'GET or POST.';
+COMMENT ON COLUMN flex_interaction_webhook.type IS 'global: events of all interactions; interaction: of those that name it.';
+COMMENT ON COLUMN flex_interaction_webhook.friendly_name IS 'A name for people.';
+COMMENT ON COLUMN flex_interaction_webhook.url IS 'Address of this resource.';
+
+CREATE FUNCTION flex_interaction_webhook_create(
+	instance_sid text,
+	webhook_url text,
+	webhook_events text[] DEFAULT NULL,
+	webhook_method text DEFAULT NULL,
+	type text DEFAULT NULL,
+	friendly_name text DEFAULT NULL)
+RETURNS flex_interaction_webhook
+AS 'MODULE_PATHNAME', 'flex_api_call'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
+
+COMMENT ON FUNCTION flex_interaction_webhook_create(text, text, text[], text, text, text) IS
+'Registers a webhook for events of interactions.
+POST /v1/Instances/{InstanceSid}/InteractionWebhooks
+instance_sid: the instance''s SID (GO...). webhook_url: where events are sent. webhook_events: names of events:
+onInteractionCreated, onChannelCreated, onChannelCreateFailed, onChannelStatusUpdated, onParticipantJoined,
+onParticipantLeft or onParticipantUpdated. webhook_method: GET or POST. type: global for events of all interactions,
+which is the service''s default, or interaction for those that are created with its ttid as webhook_ttid.
+friendly_name: a name for people.
+Returns the webhook.
+State: no beta notice; absent from the OpenAPI documents, described at
+https://www.twilio.com/docs/flex/developer/conversations/register-interactions-webhooks.
+Errors: TW404 when there is no such instance.';
+
+CREATE FUNCTION flex_interaction_webhooks_list(
+	instance_sid text,
+	type text DEFAULT NULL,
+	page_size integer DEFAULT NULL,
+	max_rows bigint DEFAULT NULL)
+RETURNS SETOF flex_interaction_webhook
+AS 'MODULE_PATHNAME', 'flex_api_list'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
+
+COMMENT ON FUNCTION flex_interaction_webhooks_list(text, text, integer, bigint) IS
+'Lists the instance''s webhooks for events of interactions.
+GET /v1/Instances/{InstanceSid}/InteractionWebhooks
+instance_sid: the instance''s SID (GO...). type: global or interaction; NULL for both. page_size: rows per request, 1
+to 1000; NULL for the fewest requests. max_rows: stop after so many; NULL for all.
+Returns one row per webhook.
+State: no beta notice; absent from the OpenAPI documents, described at
+https://www.twilio.com/docs/flex/developer/conversations/register-interactions-webhooks.
+Errors: TW404 when there is no such instance.';
+
+CREATE FUNCTION flex_interaction_webhook_fetch(
+	instance_sid text,
+	ttid text)
+RETURNS flex_interaction_webhook
+AS 'MODULE_PATHNAME', 'flex_api_call'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
+
+COMMENT ON FUNCTION flex_interaction_webhook_fetch(text, text) IS
+'Fetches one webhook for events of interactions.
+GET /v1/Instances/{InstanceSid}/InteractionWebhooks/{Ttid}
+instance_sid: the instance''s SID (GO...). ttid: what names the webhook (flex_interactionwebhook_...).
+Returns the webhook.
+State: no beta notice; absent from the OpenAPI documents, described at
+https://www.twilio.com/docs/flex/developer/conversations/register-interactions-webhooks.
+Errors: TW404 when there is no such instance or webhook.';
+
+CREATE FUNCTION flex_interaction_webhook_update(
+	instance_sid text,
+	ttid text,
+	webhook_url text DEFAULT NULL,
+	webhook_events text[] DEFAULT NULL,
+	webhook_method text DEFAULT NULL,
+	friendly_name text DEFAULT NULL)
+RETURNS flex_interaction_webhook
+AS 'MODULE_PATHNAME', 'flex_api_call'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
+
+COMMENT ON FUNCTION flex_interaction_webhook_update(text, text, text, text[], text, text) IS
+'Changes a webhook for events of interactions; what is NULL stays as it is.
+POST /v1/Instances/{InstanceSid}/InteractionWebhooks/{Ttid}
+instance_sid: the instance''s SID (GO...). ttid: what names the webhook (flex_interactionwebhook_...). webhook_url:
+where events are sent. webhook_events: names of events, in place of those before. webhook_method: GET or POST.
+friendly_name: a name for people.
+Returns the webhook as it is afterwards.
+State: no beta notice; absent from the OpenAPI documents, described at
+https://www.twilio.com/docs/flex/developer/conversations/register-interactions-webhooks.
+Errors: TW404 when there is no such instance or webhook.';
+
+CREATE FUNCTION flex_interaction_webhook_delete(
+	instance_sid text,
+	ttid text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'flex_api_call'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
+
+COMMENT ON FUNCTION flex_interaction_webhook_delete(text, text) IS
+'Deletes a webhook for events of interactions.
+DELETE /v1/Instances/{InstanceSid}/InteractionWebhooks/{Ttid}
+instance_sid: the instance''s SID (GO...). ttid: what names the webhook (flex_interactionwebhook_...).
+Returns nothing.
+State: no beta notice; absent from the OpenAPI documents, described at
+https://www.twilio.com/docs/flex/developer/conversations/register-interactions-webhooks.
+Errors: TW404 when there is no such instance or webhook.';
+
+CREATE TYPE flex_team AS (
+	team_sid text,
+	account_sid text,
+	instance_sid text,
+	friendly_name text,
+	description text,
+	level integer,
+	parent_team_sid text,
+	member_count integer,
+	date_created timestamptz,
+	date_updated timestamptz,
+	version integer);
+
+COMMENT ON TYPE flex_team IS
+'A team of a Flex instance.';
+COMMENT ON COLUMN flex_team.team_sid IS 'SID of the team (QO...).';
+COMMENT ON COLUMN flex_team.account_sid IS 'SID of the account (AC...).';
+COMMENT ON COLUMN flex_team.instance_sid IS 'SID of the Flex instance (GO...).';
+COMMENT ON COLUMN flex_team.friendly_name IS 'The team''s name, which is unique; no personal data.';
+COMMENT ON COLUMN flex_team.description IS 'What the team is for; no personal data.';
+COMMENT ON COLUMN flex_team.level IS '1: a team, with members; 2 and 3: groups of teams, with owners alone.';
+COMMENT ON COLUMN flex_team.parent_team_sid IS 'SID of the team of the next level that it belongs to (QO...).';
+COMMENT ON COLUMN flex_team.member_count IS 'How many members it has.';
+COMMENT ON COLUMN flex_team.date_created IS 'When it was created.';
+COMMENT ON COLUMN flex_team.date_updated IS 'When it was last changed.';
+COMMENT ON COLUMN flex_team.version IS 'Version of the team''s record.';
+
+CREATE TYPE flex_team_user AS (
+	flex_user_sid text,
+	account_sid text,
+	instance_sid text,
+	team_sid text,
+	friendly_name text,
+	email text,
+	worker_sid text);
+
+COMMENT ON TYPE flex_team_user IS
+'A member or an owner of a team.';
+COMMENT ON COLUMN flex_team_user.flex_user_sid IS 'SID of the Flex user (FU...).';
+COMMENT ON COLUMN flex_team_user.account_sid IS 'SID of the account (AC...).';
+COMMENT ON COLUMN flex_team_user.instance_sid IS 'SID of the Flex instance (GO...).';
+COMMENT ON COLUMN flex_team_user.team_sid IS 'SID of the team (QO...).';
+COMMENT ON COLUMN flex_team_user.friendly_name IS 'The user''s name.';
+COMMENT ON COLUMN flex_team_user.email IS 'The user''s e-mail address.';
+COMMENT ON COLUMN flex_team_user.worker_sid IS 'SID of the TaskRouter worker (WK...).';
+
+CREATE FUNCTION flex_team_create(
+	instance_sid text,
+	friendly_name text,
+	description text DEFAULT NULL,
+	level integer DEFAULT NULL,
+	parent_team_sid text DEFAULT NULL)
+RETURNS flex_team
+AS 'MODULE_PATHNAME', 'flex_api_call'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
+
+COMMENT ON FUNCTION flex_team_create(text, text, text, integer, text) IS
+'Creates a team.
+POST /v1/Instances/{InstanceSid}/Teams
+instance_sid: the instance''s SID (GO...). friendly_name: a unique name of 1 to 100 characters, without personal data.
+description: what it is for, 1 to 1000 characters, without personal data. level: 1 for a team, 2 or 3 for a group of
+teams; the service''s default is 1. parent_team_sid: SID of the team of the next level that it belongs to (QO...); a
+team of level 3 has none.
+Returns the team.
+State: public beta; absent from the OpenAPI documents, described at
+https://www.twilio.com/docs/flex/developer/user-management/flex-teams-api.
+Errors: TW404 when there is no such instance.';
+
+CREATE FUNCTION flex_teams_list(
+	instance_sid text,
+	owner text DEFAULT NULL,
+	include_transitive boolean DEFAULT NULL,
+	page_size integer DEFAULT NULL,
+	max_rows bigint DEFAULT NULL)
+RETURNS SETOF flex_team
+AS 'MODULE_PATHNAME', 'flex_api_list'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
+
+COMMENT ON FUNCTION flex_teams_list(text, text, boolean, integer, bigint) IS
+'Lists the instance''s teams.
+GET /v1/Instances/{InstanceSid}/Teams
+instance_sid: the instance''s SID (GO...). owner: SID of a Flex user (FU...), for the teams that this user owns.
+include_transitive: also the teams below those. page_size: rows per request, 1 to 1000; NULL for the fewest requests.
+max_rows: stop after so many; NULL for all.
+Returns one row per team.
+State: public beta; absent from the OpenAPI documents, described at
+https://www.twilio.com/docs/flex/developer/user-management/flex-teams-api.
+Errors: TW404 when there is no such instance.';
+
+CREATE FUNCTION flex_team_fetch(
+	instance_sid text,
+	team_sid text)
+RETURNS flex_team
+AS 'MODULE_PATHNAME', 'flex_api_call'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
+
+COMMENT ON FUNCTION flex_team_fetch(text, text) IS
+'Fetches one team.
+GET /v1/Instances/{InstanceSid}/Teams/{TeamSid}
+instance_sid: the instance''s SID (GO...). team_sid: the team''s SID (QO...).
+Returns the team.
+State: public beta; absent from the OpenAPI documents, described at
+https://www.twilio.com/docs/flex/developer/user-management/flex-teams-api.
+Errors: TW404 when there is no such instance or team.';
+
+CREATE FUNCTION flex_team_update(
+	instance_sid text,
+	team_sid text,
+	friendly_name text,
+	description text,
+	parent_team_sid text DEFAULT NULL)
+RETURNS flex_team
+AS 'MODULE_PATHNAME', 'flex_api_call'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
+
+COMMENT ON FUNCTION flex_team_update(text, text, text, text, text) IS
+'Changes a team.
+POST /v1/Instances/{InstanceSid}/Teams/{TeamSid}
+instance_sid: the instance''s SID (GO...). team_sid: the team''s SID (QO...). friendly_name: its name, also where it
+stays. description: what it is for, also where it stays. parent_team_sid: SID of the team of the next level that it
+belongs to (QO...); a team of level 3 has none. The page calls it required; it can be left out here, for there are
+teams without one.
+Returns the team as it is afterwards.
+State: public beta; absent from the OpenAPI documents, described at
+https://www.twilio.com/docs/flex/developer/user-management/flex-teams-api.
+Errors: TW404 when there is no such instance or team.';
+
+CREATE FUNCTION flex_team_delete(
+	instance_sid text,
+	team_sid text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'flex_api_call'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
+
+COMMENT ON FUNCTION flex_team_delete(text, text) IS
+'Deletes a team.
+DELETE /v1/Instances/{InstanceSid}/Teams/{TeamSid}
+instance_sid: the instance''s SID (GO...). team_sid: the team''s SID (QO...).
+Returns nothing.
+State: public beta; absent from the OpenAPI documents, described at
+https://www.twilio.com/docs/flex/developer/user-management/flex-teams-api.
+Errors: TW404 when there is no such instance or team. The default team cannot be deleted.';
+
+CREATE FUNCTION flex_team_member_create(
+	instance_sid text,
+	team_sid text,
+	flex_user_sid text)
+RETURNS flex_team_user
+AS 'MODULE_PATHNAME', 'flex_api_call'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
+
+COMMENT ON FUNCTION flex_team_member_create(text, text, text) IS
+'Makes a user a member of a team, and so no member of the one before: each user has one.
+POST /v1/Instances/{InstanceSid}/Teams/{TeamSid}/Members
+instance_sid: the instance''s SID (GO...). team_sid: the team''s SID (QO...). flex_user_sid: the user''s SID (FU...).
+Returns the member.
+State: public beta; absent from the OpenAPI documents, described at
+https://www.twilio.com/docs/flex/developer/user-management/flex-teams-api.
+Errors: TW404 when there is no such instance or team or user.';
+
+CREATE FUNCTION flex_team_members_list(
+	instance_sid text,
+	team_sid text,
+	page_size integer DEFAULT NULL,
+	max_rows bigint DEFAULT NULL)
+RETURNS SETOF flex_team_user
+AS 'MODULE_PATHNAME', 'flex_api_list'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
+
+COMMENT ON FUNCTION flex_team_members_list(text, text, integer, bigint) IS
+'Lists a team''s members.
+GET /v1/Instances/{InstanceSid}/Teams/{TeamSid}/Members
+instance_sid: the instance''s SID (GO...). team_sid: the team''s SID (QO...). page_size: rows per request, 1 to 1000;
+NULL for the fewest requests. max_rows: stop after so many; NULL for all.
+Returns one row per member.
+State: public beta; absent from the OpenAPI documents, described at
+https://www.twilio.com/docs/flex/developer/user-management/flex-teams-api.
+Errors: TW404 when there is no such instance or team.';
+
+CREATE FUNCTION flex_team_owner_create(
+	instance_sid text,
+	team_sid text,
+	flex_user_sid text)
+RETURNS flex_team_user
+AS 'MODULE_PATHNAME', 'flex_api_call'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
+
+COMMENT ON FUNCTION flex_team_owner_create(text, text, text) IS
+'Makes a user an owner of a team, who may own others, too.
+POST /v1/Instances/{InstanceSid}/Teams/{TeamSid}/Owners
+instance_sid: the instance''s SID (GO...). team_sid: the team''s SID (QO...). flex_user_sid: the user''s SID (FU...).
+Returns the owner.
+State: public beta; absent from the OpenAPI documents, described at
+https://www.twilio.com/docs/flex/developer/user-management/flex-teams-api.
+Errors: TW404 when there is no such instance or team or user.';
+
+CREATE FUNCTION flex_team_owners_list(
+	instance_sid text,
+	team_sid text,
+	include_transitive boolean DEFAULT NULL,
+	page_size integer DEFAULT NULL,
+	max_rows bigint DEFAULT NULL)
+RETURNS SETOF flex_team_user
+AS 'MODULE_PATHNAME', 'flex_api_list'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
+
+COMMENT ON FUNCTION flex_team_owners_list(text, text, boolean, integer, bigint) IS
+'Lists a team''s owners.
+GET /v1/Instances/{InstanceSid}/Teams/{TeamSid}/Owners
+instance_sid: the instance''s SID (GO...). team_sid: the team''s SID (QO...). include_transitive: also those who own it
+by a team above it. page_size: rows per request, 1 to 1000; NULL for the fewest requests. max_rows: stop after so
+many; NULL for all.
+Returns one row per owner.
+State: public beta; absent from the OpenAPI documents, described at
+https://www.twilio.com/docs/flex/developer/user-management/flex-teams-api.
+Errors: TW404 when there is no such instance or team.';
+
+CREATE FUNCTION flex_team_owner_delete(
+	instance_sid text,
+	team_sid text,
+	flex_user_sid text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'flex_api_call'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
+
+COMMENT ON FUNCTION flex_team_owner_delete(text, text, text) IS
+'Makes a user no owner of a team any more.
+DELETE /v1/Instances/{InstanceSid}/Teams/{TeamSid}/Owners/{FlexUserSid}
+instance_sid: the instance''s SID (GO...). team_sid: the team''s SID (QO...). flex_user_sid: the user''s SID (FU...).
+Returns nothing.
+State: public beta; absent from the OpenAPI documents, described at
+https://www.twilio.com/docs/flex/developer/user-management/flex-teams-api.
+Errors: TW404 when there is no such instance or team or owner.';
+
+CREATE TYPE flex_instance_user AS (
+	flex_user_sid text,
+	account_sid text,
+	instance_sid text,
+	flex_team_sid text,
+	worker_sid text,
+	workspace_sid text,
+	username text,
+	full_name text,
+	email text,
+	roles jsonb,
+	locale text,
+	deactivated boolean,
+	created_date timestamptz,
+	updated_date timestamptz,
+	deactivated_date timestamptz,
+	version integer);
+
+COMMENT ON TYPE flex_instance_user IS
+'A user of a Flex instance, as version 4 of the API has it.';
+COMMENT ON COLUMN flex_instance_user.flex_user_sid IS 'SID of the Flex user (FU...).';
+COMMENT ON COLUMN flex_instance_user.account_sid IS 'SID of the account (AC...).';
+COMMENT ON COLUMN flex_instance_user.instance_sid IS 'SID of the Flex instance (GO...).';
+COMMENT ON COLUMN flex_instance_user.flex_team_sid IS 'SID of the team that the user is a member of (QO...).';
+COMMENT ON COLUMN flex_instance_user.worker_sid IS 'SID of the TaskRouter worker (WK...).';
+COMMENT ON COLUMN flex_instance_user.workspace_sid IS 'SID of the TaskRouter workspace (WS...).';
+COMMENT ON COLUMN flex_instance_user.username IS 'The user''s unique name.';
+COMMENT ON COLUMN flex_instance_user.full_name IS 'The user''s full name.';
+COMMENT ON COLUMN flex_instance_user.email IS 'The user''s e-mail address.';
+COMMENT ON COLUMN flex_instance_user.roles IS 'The user''s roles: agent, supervisor, admin (array of strings).';
+COMMENT ON COLUMN flex_instance_user.locale IS 'The language and region that the user prefers.';
+COMMENT ON COLUMN flex_instance_user.deactivated IS 'Whether the user has been deprovisioned.';
+COMMENT ON COLUMN flex_instance_user.created_date IS 'When it was created.';
+COMMENT ON COLUMN flex_instance_user.updated_date IS 'When it was last changed.';
+COMMENT ON COLUMN flex_instance_user.deactivated_date IS 'When the user was deprovisioned.';
+COMMENT ON COLUMN flex_instance_user.version IS 'Version of the user''s record.';
+
+CREATE TYPE flex_provisioned_user AS (
+	flex_user_sid text,
+	account_sid text,
+	instance_sid text,
+	username text,
+	email text,
+	full_name text,
+	flex_team_sid text,
+	roles jsonb,
+	locale text,
+	worker jsonb,
+	deactivated boolean,
+	created_date timestamptz,
+	updated_date timestamptz,
+	deactivated_date timestamptz,
+	version integer);
+
+COMMENT ON TYPE flex_provisioned_user IS
+'A user of a Flex instance, as provisioning returns it.';
+COMMENT ON COLUMN flex_provisioned_user.flex_user_sid IS 'SID of the Flex user (FU...).';
+COMMENT ON COLUMN flex_provisioned_user.account_sid IS 'SID of the account (AC...).';
+COMMENT ON COLUMN flex_provisioned_user.instance_sid IS 'SID of the Flex instance (GO...).';
+COMMENT ON COLUMN flex_provisioned_user.username IS 'The user''s unique name.';
+COMMENT ON COLUMN flex_provisioned_user.email IS 'The user''s e-mail address.';
+COMMENT ON COLUMN flex_provisioned_user.full_name IS 'The user''s full name.';
+COMMENT ON COLUMN flex_provisioned_user.flex_team_sid IS 'SID of the team that the user is a member of (QO...).';
+COMMENT ON COLUMN flex_provisioned_user.roles IS 'The user''s roles: agent, supervisor, admin (array of strings).';
+COMMENT ON COLUMN flex_provisioned_user.locale IS 'The language and region that the user prefers.';
+COMMENT ON COLUMN flex_provisioned_user.worker IS 'The TaskRouter worker: worker_sid and workspace_sid (object).';
+COMMENT ON COLUMN flex_provisioned_user.deactivated IS 'Whether the user has been deprovisioned.';
+COMMENT ON COLUMN flex_provisioned_user.created_date IS 'When it was created.';
+COMMENT ON COLUMN flex_provisioned_user.updated_date IS 'When it was last changed.';
+COMMENT ON COLUMN flex_provisioned_user.deactivated_date IS 'When the user was deprovisioned.';
+COMMENT ON COLUMN flex_provisioned_user.version IS 'Version of the user''s record.';
+
+CREATE FUNCTION flex_user_provision(
+	instance_sid text,
+	body jsonb)
+RETURNS flex_provisioned_user
+AS 'MODULE_PATHNAME', 'flex_api_call'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
+
+COMMENT ON FUNCTION flex_user_provision(text, jsonb) IS
+'Makes a Flex user with a TaskRouter worker, or brings those that there are up to date.
+POST /v4/Instances/{InstanceSid}/Users/Provision
+instance_sid: the instance''s SID (GO...). body: a JSON object with username, email and full_name (1 to 256 characters
+each), roles (an array of agent, supervisor, admin) and worker (an object, which may be empty or have attributes). It
+is sent as it is; with the same username again it makes no second user.
+Returns the user.
+State: public beta; absent from the OpenAPI documents, described at
+https://www.twilio.com/docs/flex/developer/user-management/flex-users-api.
+Errors: TW404 when there is no such instance.';
+
+CREATE FUNCTION flex_instance_users_list(
+	instance_sid text,
+	page_size integer DEFAULT NULL,
+	max_rows bigint DEFAULT NULL)
+RETURNS SETOF flex_instance_user
+AS 'MODULE_PATHNAME', 'flex_api_list'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
+
+COMMENT ON FUNCTION flex_instance_users_list(text, integer, bigint) IS
+'Lists the instance''s users, those that were deprovisioned included.
+GET /v1/Instances/{InstanceSid}/Users
+instance_sid: the instance''s SID (GO...). page_size: rows per request, 1 to 1000; NULL for the fewest requests.
+max_rows: stop after so many; NULL for all.
+Returns one row per user.
+State: public beta; absent from the OpenAPI documents, described at
+https://www.twilio.com/docs/flex/developer/user-management/flex-users-api.
+Errors: TW404 when there is no such instance.';
+
+CREATE FUNCTION flex_instance_users_named_list(
+	instance_sid text,
+	username text,
+	page_size integer DEFAULT NULL,
+	max_rows bigint DEFAULT NULL)
+RETURNS SETOF flex_instance_user
+AS 'MODULE_PATHNAME', 'flex_api_list'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
+
+COMMENT ON FUNCTION flex_instance_users_named_list(text, text, integer, bigint) IS
+'Finds a user by name.
+GET /v4/Instances/{InstanceSid}/Users
+instance_sid: the instance''s SID (GO...). username: the user''s unique name. page_size: rows per request, 1 to 1000;
+NULL for the fewest requests. max_rows: stop after so many; NULL for all.
+Returns the user, or no row.
+State: public beta; absent from the OpenAPI documents, described at
+https://www.twilio.com/docs/flex/developer/user-management/flex-users-api.
+Errors: TW404 when there is no such instance.';
+
+CREATE FUNCTION flex_instance_user_fetch(
+	instance_sid text,
+	flex_user_sid text)
+RETURNS flex_instance_user
+AS 'MODULE_PATHNAME', 'flex_api_call'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
+
+COMMENT ON FUNCTION flex_instance_user_fetch(text, text) IS
+'Fetches one user of the instance.
+GET /v4/Instances/{InstanceSid}/Users/{FlexUserSid}
+instance_sid: the instance''s SID (GO...). flex_user_sid: the user''s SID (FU...).
+Returns the user.
+State: public beta; absent from the OpenAPI documents, described at
+https://www.twilio.com/docs/flex/developer/user-management/flex-users-api.
+Errors: TW404 when there is no such instance or user.';
+
+CREATE FUNCTION flex_user_deprovision(
+	instance_sid text,
+	body jsonb)
+RETURNS void
+AS 'MODULE_PATHNAME', 'flex_api_call'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
+
+COMMENT ON FUNCTION flex_user_deprovision(text, jsonb) IS
+'Deactivates a Flex user and deletes the user''s TaskRouter worker.
+POST /v4/Instances/{InstanceSid}/Users/Deprovision
+instance_sid: the instance''s SID (GO...). body: a JSON object with flex_user_sid, the user''s SID (FU...).
+Returns nothing.
+State: public beta; absent from the OpenAPI documents, described at
+https://www.twilio.com/docs/flex/developer/user-management/flex-users-api.
+Errors: TW404 when there is no such instance or user.';
+
+REVOKE EXECUTE ON FUNCTION flex_interaction_webhook_create(text, text, text[], text, text, text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_interaction_webhooks_list(text, text, integer, bigint) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_interaction_webhook_fetch(text, text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_interaction_webhook_update(text, text, text, text[], text, text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_interaction_webhook_delete(text, text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_team_create(text, text, text, integer, text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_teams_list(text, text, boolean, integer, bigint) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_team_fetch(text, text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_team_update(text, text, text, text, text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_team_delete(text, text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_team_member_create(text, text, text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_team_members_list(text, text, integer, bigint) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_team_owner_create(text, text, text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_team_owners_list(text, text, boolean, integer, bigint) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_team_owner_delete(text, text, text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_user_provision(text, jsonb) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_instance_users_list(text, integer, bigint) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_instance_users_named_list(text, text, integer, bigint) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_instance_user_fetch(text, text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_user_deprovision(text, jsonb) FROM PUBLIC;

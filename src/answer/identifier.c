@@ -136,7 +136,7 @@ identifier_of(const char *value, size_t length)
 		return NULL;
 	for (size_t i = 1; i < length - 1; i++)
 	{
-		if (IS_HIGHBIT_SET(value[i]) || (!isalnum((unsigned char) value[i]) && value[i] != '-'))
+		if (IS_HIGHBIT_SET(value[i]) || (!isalnum((unsigned char) value[i]) && value[i] != '-' && value[i] != '_'))
 			return NULL;
 	}
 	return pnstrdup(value + 1, length - 2);

@@ -57,7 +57,7 @@ read_token(ListPage *page, const JsonValue *meta)
 /*
  * Read a page but for its rows, in the current context; its bytes must stay as long
  * as rows are read.  They are in the member of that name, or, where it is NULL, in
- * the one that meta.key names.  Raises 08P01.
+ * the one that meta.key, or meta.list_key, names.  Raises 08P01.
  */
 void
 flex_page_open(ListPage *page, const char *bytes, size_t length, const char *member)
@@ -66,6 +66,7 @@ flex_page_open(ListPage *page, const char *bytes, size_t length, const char *mem
 	const char *wrong = flex_json_check(bytes, length, &root);
 	JsonValue meta;
 	JsonValue rows;
+	bool says_key;
 
 	if (wrong != NULL)
 		flex_error_answer("The body %s.", wrong);
@@ -75,8 +76,10 @@ flex_page_open(ListPage *page, const char *bytes, size_t length, const char *mem
 	page->url = flex_json_member(&meta, "url").kind == JSON_STRING ? string_member(&meta, "url", false) : NULL;
 	page->next_url = string_member(&meta, "next_page_url", true);
 	read_token(page, &meta);
+	/* In some answers of members of teams, and of users, it has another name. */
+	says_key = flex_json_member(&meta, "list_key").kind != JSON_STRING;
 	if (member == NULL)
-		member = string_member(&meta, "key", false);
+		member = string_member(&meta, says_key ? "key" : "list_key", false);
 	rows = flex_json_member(&root, member);
 	if (rows.kind != JSON_ARRAY)
 		flex_error_answer("Member \"%s\", which has the page's rows, is not an array.",

@@ -10,7 +10,8 @@
  * one operation alone, in that operation's row.
  *
  * Source: the published OpenAPI documents of flex.v1 and flex.v2; a test
- * compares the two.  Rates are those published with a stated unit.
+ * compares the two.  Rates are those published with a stated unit.  What those
+ * documents do not have stands in beyond_openapi.c.
  */
 #include "postgres.h"
 
@@ -243,7 +244,7 @@ static const Operation operations[] = {
 	{.name = FLEX_CUSTOM_OPERATION, .method = "", .path = "", .custom = true},
 };
 
-StaticAssertDecl(lengthof(operations) <= MAX_OPERATIONS, "arrays by operation have room for all");
+StaticAssertDecl(lengthof(operations) + BEYOND_OPENAPI <= MAX_OPERATIONS, "arrays by operation have room for all");
 
 /* Conversation names and identities: 256 characters; their data: 16 KB. */
 #define NAME_CHARACTERS 256
@@ -284,6 +285,7 @@ static const ArgumentRule named_rules[] = {
 	{.name = "media_properties", .shape = SHAPE_OBJECT},
 	{.name = "metric_id", .sid = "GE"},
 	{.name = "page_size", .least = 1, .most = 1000},
+	{.name = "parent_team_sid", .sid = "QO"},
 	{.name = "plugin_url", .uri = true},
 	{.name = "post_engagement_data", .shape = SHAPE_NOT_ENCODED, .max_bytes = DATA_BYTES},
 	{.name = "pre_engagement_data", .shape = SHAPE_NOT_ENCODED, .max_bytes = DATA_BYTES},
@@ -295,20 +297,37 @@ static const ArgumentRule named_rules[] = {
 	{.name = "routing_properties", .shape = SHAPE_OBJECT},
 	{.name = "task_attributes", .shape = SHAPE_OBJECT},
 	{.name = "task_sid", .sid = "WT"},
+	{.name = "team_sid", .sid = "QO"},
 	{.name = "type", .values = {"supervisor", "customer", "external", "agent", "unknown"}},
 	{.name = "user_sid", .sid = "US"},
+	{.name = "webhook_method", .values = {"GET", "POST"}},
+	{.name = "webhook_url", .uri = true},
 };
 
 static const ArgumentRule no_rule;
+
+/* The row at an index from 0 on, of the two tables together; NULL past the last. */
+const Operation *
+flex_operation_at(int index)
+{
+	const int here = lengthof(operations);
+
+	Assert(flex_beyond_openapi[BEYOND_OPENAPI - 1].name != NULL);
+	if (index < 0 || index >= here + BEYOND_OPENAPI)
+		return NULL;
+	return index < here ? &operations[index] : &flex_beyond_openapi[index - here];
+}
 
 /* The row of that name, or NULL. */
 const Operation *
 flex_operation_find(const char *name)
 {
-	for (size_t i = 0; i < lengthof(operations); i++)
+	const Operation *operation;
+
+	for (int i = 0; (operation = flex_operation_at(i)) != NULL; i++)
 	{
-		if (strcmp(operations[i].name, name) == 0)
-			return &operations[i];
+		if (strcmp(operation->name, name) == 0)
+			return operation;
 	}
 	return NULL;
 }
@@ -324,28 +343,24 @@ flex_operation_closest(const char *name)
 	char *schema_end = strrchr(own, '.');
 	bool has_prefix;
 	ClosestName closest;
+	const Operation *operation;
 
 	if (schema_end != NULL)
 		own = schema_end + 1;
 	has_prefix = pg_strncasecmp(own, PREFIX, strlen(PREFIX)) == 0;
 	closest = flex_closest_begin(has_prefix ? own : psprintf(PREFIX "%s", own));
-	for (size_t i = 0; i < lengthof(operations); i++)
-		flex_closest_compare(&closest, operations[i].name);
+	for (int i = 0; (operation = flex_operation_at(i)) != NULL; i++)
+		flex_closest_compare(&closest, operation->name);
 	return closest.found;
-}
-
-/* The row at an index from 0 on, or NULL past the last. */
-const Operation *
-flex_operation_at(int index)
-{
-	return index >= 0 && (size_t) index < lengthof(operations) ? &operations[index] : NULL;
 }
 
 /* The index of a row. */
 int
 flex_operation_index(const Operation *operation)
 {
-	int index = (int) (operation - operations);
+	bool is_here = operation >= operations && operation < operations + lengthof(operations);
+	int index =
+		is_here ? (int) (operation - operations) : (int) (lengthof(operations) + (operation - flex_beyond_openapi));
 
 	Assert(flex_operation_at(index) == operation);
 	return index;
@@ -357,10 +372,10 @@ flex_operation_answers_secret(const char *method, const char *path)
 {
 	char *asked = flex_path_read_leniently(path);
 	bool is_secret = false;
+	const Operation *operation;
 
-	for (size_t i = 0; i < lengthof(operations) && !is_secret; i++)
+	for (int i = 0; !is_secret && (operation = flex_operation_at(i)) != NULL; i++)
 	{
-		const Operation *operation = &operations[i];
 
 		is_secret = operation->secret && strcmp(operation->method, method) == 0 &&
 					flex_path_is_of(operation->path, asked, true);
@@ -391,10 +406,10 @@ const char *
 flex_operation_key(const char *method, const char *path)
 {
 	const char *key = NULL;
+	const Operation *operation;
 
-	for (size_t i = 0; i < lengthof(operations); i++)
+	for (int i = 0; (operation = flex_operation_at(i)) != NULL; i++)
 	{
-		const Operation *operation = &operations[i];
 		bool is_literal = strcmp(operation->path, path) == 0;
 
 		if (strcmp(operation->method, method) != 0 || (!is_literal && !flex_path_is_of(operation->path, path, false)))

@@ -64,6 +64,10 @@ typedef struct Operation
 	ArgumentRule rules[MAX_OWN_RULES];
 } Operation;
 
+/* The rows that stand in beyond_openapi.c; they are part of the catalogue. */
+#define BEYOND_OPENAPI 20
+extern const Operation flex_beyond_openapi[BEYOND_OPENAPI];
+
 extern const Operation *flex_operation_find(const char *name);
 extern const Operation *flex_operation_at(int index);
 extern const char *flex_operation_closest(const char *name);

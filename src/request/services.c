@@ -25,8 +25,12 @@ typedef struct SecretAnswer
 
 static const char *const services[] = {"conversations", "taskrouter", "api", "verify", "proxy", "studio"};
 
-/* As the resources' pages have it: an auth token, an API key's secret, a password, a seed, a token. */
+/*
+ * Those that are no function's.  As the resources' pages have it: an auth token, an API
+ * key's secret, a password, a seed, a token.
+ */
 static const SecretAnswer secret_answers[] = {
+	{FLEX_SERVICE, "POST", "/v4/Instances/{InstanceSid}/Users/{FlexUserSid}/Tokens"},
 	{"api", "GET", "/2010-04-01/Accounts"},
 	{"api", "POST", "/2010-04-01/Accounts"},
 	{"api", "GET", "/2010-04-01/Accounts/{Sid}"},
@@ -80,8 +84,8 @@ flex_service_answers_secret(const char *service, const char *method, const char 
 	char *asked;
 	bool is_secret = false;
 
-	if (strcmp(service, FLEX_SERVICE) == 0)
-		return flex_operation_answers_secret(method, path);
+	if (strcmp(service, FLEX_SERVICE) == 0 && flex_operation_answers_secret(method, path))
+		return true;
 	asked = flex_path_read_leniently(path);
 	cut_extension(asked);
 	for (size_t i = 0; i < lengthof(secret_answers) && !is_secret; i++)

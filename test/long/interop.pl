@@ -30,7 +30,7 @@ if (!is($?, 0, 'the client and the validator are installed, as the lock file say
 	exit 1;
 }
 
-my $facts = FlexFacts->new;
+my $facts = FlexFacts->new('');
 my %operation = map { $_->{operation} => $_ } $facts->operations;
 my %requests;
 

@@ -1,5 +1,5 @@
-# FlexFacts: what the published documents say of each operation, and so what a
-# call of its SQL function has to send and to return.
+# FlexFacts: what the published documents, and pages beside them, say of each operation,
+# and so what a call of its SQL function has to send and to return.
 #
 # Everything comes from the tables in test/facts and from the rules in the
 # service's own words; nothing is asked of the extension.  Requests are put
@@ -7,7 +7,7 @@
 # query are texts, booleans are true and false, an array is its name again and
 # again, JSON is a text.
 #
-#   my $facts = FlexFacts->new;
+#   my $facts = FlexFacts->new;               # or FlexFacts->new(''), of the documents alone
 #   foreach my $operation ($facts->operations) { ... $facts->parameters($operation) ... }
 #   my $sql = $facts->call($operation, \%arguments);          # SELECT ... AS r
 #   my $request = $facts->request($operation, \%arguments);   # method, path, query, form, json, headers
@@ -38,12 +38,15 @@ sub _rows
 
 sub new
 {
-	my ($class, $directory) = @_;
-	$directory //= dirname(__FILE__) . '/../facts';
-	my $self = bless { operations => [ _rows("$directory/operations.tsv") ], parameters => {}, members => {} }, $class;
+	my ($class, @folders) = @_;
+	my $self = bless { operations => [], parameters => {}, members => {} }, $class;
 
-	push @{ $self->{parameters}{ $_->{function} } }, _described($_) foreach _rows("$directory/parameters.tsv");
-	push @{ $self->{members}{ $_->{schema} } }, $_ foreach _rows("$directory/members.tsv");
+	foreach my $directory (map { dirname(__FILE__) . "/../facts$_" } @folders ? @folders : ('', '/pages'))
+	{
+		push @{ $self->{operations} }, _rows("$directory/operations.tsv");
+		push @{ $self->{parameters}{ $_->{function} } }, _described($_) foreach _rows("$directory/parameters.tsv");
+		push @{ $self->{members}{ $_->{schema} } }, $_ foreach _rows("$directory/members.tsv");
+	}
 	return $self;
 }
 

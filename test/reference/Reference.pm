@@ -115,7 +115,7 @@ sub dissect
 	$comment =~ s/^((?:GET|POST|DELETE) \S+)\n//m and $parts{request} = $1;
 	$comment =~ s/\n/ /g;
 	$parts{rest} = [];
-	$comment =~ s/ (Returns |Errors:|Legacy since|Call it (?:in FROM|outside)|Sends nothing|Commits )/\n$1/g;
+	$comment =~ s/ (Returns |Errors:|State:|Legacy since|Call it (?:in FROM|outside)|Sends nothing|Commits )/\n$1/g;
 	my @lines = split /\n/, $comment;
 	my $names = join '|', map { s/"//gr } map { $_->{name} } @{ $function->{arguments} // [] };
 	$names = "\"?(?:$names)\"?" if $names;
@@ -234,10 +234,14 @@ sub with_tables
 			$seen{$new} = 1;
 		}
 	}
-	my @paths = map { $_->{path} } values %{ $installed->{operations} };
-	my @count = (scalar @paths, map { my $version = $_; scalar grep { m{^/v$version/} } @paths } 1, 2);
+	# How many there are, how many of them in the documents, and of which version.
+	my %documented = map { (split /\t/)[0] => 1 } split /\n/, content("$directory/../facts/operations.tsv");
+	my @paths = map { $installed->{operations}{$_}{path} } grep { $documented{$_} } keys %{ $installed->{operations} };
+	my @count = (scalar keys %{ $installed->{operations} }, map { my $version = $_; scalar grep { m{^/v$version/} } @paths } 1, 2);
 	$text =~ s/\bAll \d+ operations\b/All $count[0] operations/g;
 	$text =~ s/\b\d+ of version 1 and \d+ of version 2\b/$count[1] of version 1 and $count[2] of version 2/g;
+	$count[3] = $count[0] - @paths;
+	$text =~ s/\b\d+ that its pages alone describe\b/$count[3] that its pages alone describe/g;
 	return $text;
 }
 

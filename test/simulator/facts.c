@@ -1,8 +1,9 @@
 /*
  * facts.c
  *	  Reads operations.tsv, parameters.tsv and members.tsv, and derives the
- *	  routes from the operations' paths. The tables stay in memory for good:
- *	  everything points into their cells.
+ *	  routes from the operations' paths. What is not in the OpenAPI documents
+ *	  stands in tables of the same form in folders of their own. The tables
+ *	  stay in memory for good: everything points into their cells.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -13,9 +14,6 @@
 #include "text.h"
 #include "tsv.h"
 
-static Table member_table;
-static Table parameter_table;
-static Table operation_table;
 static Operation *operations;
 static int operation_count;
 static Schema *schemas;
@@ -78,7 +76,7 @@ read_pattern(Pattern *pattern, const char *text)
 static void
 read_members(const Table *table)
 {
-	schemas = calloc((size_t) table->rows + 1, sizeof(Schema));
+	schemas = realloc(schemas, sizeof(Schema) * (size_t) (schema_count + table->rows + 1));
 	for (int row = 0; row < table->rows; row++)
 	{
 		const char *name = table_cell(table, row, "schema");
@@ -130,13 +128,13 @@ read_parameters(Operation *operation, const Table *table)
 static bool
 read_operations(const Table *table, const Table *parameters)
 {
-	operations = calloc((size_t) table->rows + 1, sizeof(Operation));
+	operations = realloc(operations, sizeof(Operation) * (size_t) (operation_count + table->rows + 1));
 	for (int row = 0; row < table->rows; row++)
 	{
 		Operation *operation = &operations[operation_count];
 		const char *schema = table_cell(table, row, "schema");
 
-		operation->number = operation_count++;
+		*operation = (Operation){.number = operation_count++};
 		operation->function = table_cell(table, row, "function");
 		operation->path = table_cell(table, row, "path");
 		operation->method = (Method) word_number(table_cell(table, row, "method"), method_names);
@@ -215,17 +213,43 @@ make_routes(void)
 	qsort(routes, (size_t) route_count, sizeof(Route), compare_routes);
 }
 
+/* What the OpenAPI documents say, what pages say beside them, and some of other products. */
+static const char *const folders[] = {"", "/pages", "/products"};
+
+#define FOLDERS (sizeof(folders) / sizeof(folders[0]))
+
+/* Reads a table of a folder; it is never freed. */
+static bool
+read_table(Table *table, const char *directory, const char *folder, const char *name)
+{
+	Text path = {0};
+	bool good;
+
+	text_printf(&path, "%s%s", directory, folder);
+	good = table_read(table, path.data, name);
+	text_free(&path);
+	return good;
+}
+
 /* Reads all facts; false, with a message, if that is not possible. */
 bool
 facts_read(const char *directory)
 {
-	if (!table_read(&member_table, directory, "members.tsv") ||
-		!table_read(&parameter_table, directory, "parameters.tsv") ||
-		!table_read(&operation_table, directory, "operations.tsv"))
-		return false;
-	read_members(&member_table);
-	if (!read_operations(&operation_table, &parameter_table))
-		return false;
+	Table members;
+	Table parameters;
+	Table table;
+
+	/* All members first: operations point to them. */
+	for (size_t i = 0; i < FOLDERS; i++)
+	{
+		if (!read_table(&members, directory, folders[i], "members.tsv"))
+			return false;
+		read_members(&members);
+	}
+	for (size_t i = 0; i < FOLDERS; i++)
+		if (!read_table(&parameters, directory, folders[i], "parameters.tsv") ||
+			!read_table(&table, directory, folders[i], "operations.tsv") || !read_operations(&table, &parameters))
+			return false;
 	make_routes();
 	return true;
 }

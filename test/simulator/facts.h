@@ -1,7 +1,7 @@
 /*
  * facts.h
- *	  What the published documents say, as read from --facts at start:
- *	  operations, their parameters, their resources' members, and what
+ *	  What the published documents and pages say, as read from --facts at
+ *	  start: operations, their parameters, their resources' members, and what
  *	  follows from those: the routes, and the kinds of resources.
  */
 #ifndef SIMULATOR_FACTS_H

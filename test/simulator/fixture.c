@@ -59,7 +59,7 @@ find_owner(Account *account, const Kind *kind, const char **values, const size_t
 			return NULL;
 		memcpy(name, values[value], lengths[value]);
 		name[lengths[value]] = '\0';
-		owner = store_find(store_list(account, chain[--depth], owner), name);
+		owner = store_find_owner(store_list(account, chain[--depth], owner), name);
 		if (owner == NULL)
 			return NULL;
 	}

@@ -124,22 +124,38 @@ assign_kind(Route *route)
 	}
 }
 
-/* Finds a kind's parent, and the prefix that its schema gives to its SIDs. */
+/* Finds the kind that owns collections of this one: /v1/Instances of /v1/Instances/{}/Teams, anonymous or not. */
 static void
-complete_kind(Kind *kind)
+find_parent(Kind *kind)
 {
 	const char *last = strstr(kind->shape, "/{}/");
-	const Member *member;
 
 	for (const char *next = last; next != NULL; next = strstr(next + 1, "/{}/"))
 		last = next;
 	if (last != NULL)
 	{
-		char *parent = shape_without(kind->shape, strlen(last));
+		char *shape = shape_without(kind->shape, strlen(last));
 
-		kind->parent = kinds_of_shape(parent);
-		free(parent);
+		kind->parent = kinds_of_shape(shape);
+		if (kind->parent == NULL && !kind->managed_elsewhere)
+		{
+			Kind *parent = add_kind(shape, 0);
+
+			parent->managed_elsewhere = false;
+			parent->anonymous = true;
+			kind->parent = parent;
+		}
+		free(shape);
 	}
+}
+
+/* Finds a kind's parent, and the prefix that its schema gives to its SIDs. */
+static void
+complete_kind(Kind *kind)
+{
+	const Member *member;
+
+	find_parent(kind);
 	if (kind->sid_member == NULL)
 		kind->sid_member = "sid";
 	member = schema_member(kind->schema, kind->sid_member);
@@ -151,7 +167,7 @@ complete_kind(Kind *kind)
 void
 kinds_derive(void)
 {
-	kinds = calloc((size_t) facts_route_count() + 1, sizeof(Kind));
+	kinds = calloc(2 * (size_t) facts_route_count() + 1, sizeof(Kind));
 	for (int i = 0; i < facts_route_count(); i++)
 		assign_kind(&facts_routes()[i]);
 	for (int i = 0; i < kind_count; i++)

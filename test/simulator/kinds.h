@@ -22,6 +22,7 @@ typedef struct Kind
 	const struct Kind *parent; /* whose resources own such collections */
 	const struct Rule *rule;   /* never NULL */
 	bool managed_elsewhere;    /* no operation makes or lists them: any SID of the right form exists */
+	bool anonymous;            /* no path is about one of them: they own collections, and any of them exists */
 } Kind;
 
 extern void kinds_derive(void);

@@ -28,7 +28,8 @@ write_collections(Text *text, Account *account)
 				account->suspended ? "true" : "false");
 	for (int i = 0; i < kinds_count(); i++)
 	{
-		const List *list = kinds_get(i)->parent == NULL ? store_list(account, kinds_get(i), NULL) : NULL;
+		const List *list =
+			kinds_get(i)->parent == NULL && !kinds_get(i)->anonymous ? store_list(account, kinds_get(i), NULL) : NULL;
 
 		if (list == NULL || list->count == list->dead)
 			continue;

@@ -4,12 +4,15 @@
  *	  names, in the documents' order: what the parameters of the same names
  *	  say, what the kind's rule says, SIDs, dates and URLs, and null.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
 #include "json_text.h"
 #include "resources.h"
+
+#define MAX_NAME 64
 
 /* A parameter's value as JSON of the member's type, or else of its own. */
 static json_object *
@@ -212,20 +215,36 @@ resource_blank(Account *account, const Kind *kind, Resource *owner, const char *
 	return members;
 }
 
+/* Makes the name of a new resource: a SID, or where the rule says so, something longer. */
+static void
+make_name(const Kind *kind, char *name)
+{
+	char sid[SID_LENGTH + 1];
+
+	make_sid(kind->sid_prefix[0] ? kind->sid_prefix : "XX", sid);
+	if (kind->rule->name_prefix != NULL)
+		snprintf(name, MAX_NAME, "%s%.26s", kind->rule->name_prefix, sid + 2);
+	else
+		memcpy(name, sid, sizeof(sid));
+}
+
 /* Makes and stores a resource; NULL if the request is refused. */
 Resource *
 resource_create(Request *request, const Kind *kind, Resource *owner)
 {
 	const Rule *rule = kind->rule;
-	char sid[SID_LENGTH + 1];
+	char name[MAX_NAME];
 	Change change = {.request = request, .kind = kind, .owner = owner};
+	const char *sid;
 	const char *alias;
 
-	make_sid(kind->sid_prefix[0] ? kind->sid_prefix : "XX", sid);
-	change.members = resource_blank(request->account, kind, owner, sid);
+	make_name(kind, name);
+	change.members = resource_blank(request->account, kind, owner, name);
 	set_sent(request, kind, change.members);
 	if (rule->before_create == NULL || rule->before_create(&change))
 	{
+		/* A member of a team has the name that it was sent by. */
+		sid = rule->named_by_client ? json_text_member(change.members, kind->sid_member) : name;
 		alias = rule->alias ? json_text_member(change.members, rule->alias) : NULL;
 		change.resource = store_add(store_list(request->account, kind, owner), sid, alias, change.members);
 		if (rule->after_create != NULL)

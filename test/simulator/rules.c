@@ -12,6 +12,44 @@
 
 static const Rule rules[] = {
 	{
+		.shape = "/v1/Instances/{}/InteractionWebhooks",
+		.name_prefix = "flex_interactionwebhook_",
+		.fixed = "{\"webhook_events\":[],\"webhook_method\":\"POST\",\"type\":\"global\"}",
+		.before_create = keep_events,
+		.before_update = keep_events,
+	},
+	{
+		.shape = "/v1/Instances/{}/Teams",
+		.fixed = "{\"level\":1,\"member_count\":0,\"version\":1}",
+		.before_update = count_version,
+	},
+	{
+		.shape = "/v1/Instances/{}/Teams/{}/Members",
+		.sid_member = "flex_user_sid",
+		.named_by_client = true,
+		.fixed = "{\"friendly_name\":\"user\",\"email\":\"user@example.com\",\"worker_sid\":\"WK*\"}",
+		.after_create = count_member,
+	},
+	{
+		.shape = "/v1/Instances/{}/Teams/{}/Owners",
+		.named_by_client = true,
+		.fixed = "{\"friendly_name\":\"user\",\"email\":\"user@example.com\",\"worker_sid\":\"WK*\"}",
+	},
+	{
+		.shape = "/v1/Instances/{}/Users",
+		.same_as = "/v4/Instances/{}/Users",
+	},
+	{
+		.shape = "/conversations/v1/Conversations/{}/Messages",
+		.fixed = "{\"author\":\"system\",\"attributes\":\"{}\"}",
+		.before_create = number_message,
+	},
+	{
+		.shape = "/taskrouter/v1/Workspaces/{}/Tasks",
+		.fixed = "{\"age\":0,\"assignment_status\":\"pending\",\"attributes\":\"{}\",\"priority\":0,"
+				 "\"task_channel_unique_name\":\"default\"}",
+	},
+	{
 		.shape = "/v1/Channels",
 		.fixed = "{\"user_sid\":\"US*\",\"task_sid\":\"WT*\"}",
 		.before_create = require_flow,

@@ -26,10 +26,13 @@ typedef bool (*Effect)(Change *change);
 
 typedef struct Rule
 {
-	const char *shape;      /* of the collection's path */
-	const char *sid_member; /* where no path says it */
-	const char *alias;      /* member that serves as a name in paths, too */
-	const char *fixed;      /* JSON of what a new one has; "XX*" makes a SID */
+	const char *shape;       /* of the collection's path */
+	const char *sid_member;  /* where no path says it */
+	const char *alias;       /* member that serves as a name in paths, too */
+	const char *name_prefix; /* of names that are no SIDs */
+	bool named_by_client;    /* as the member that names it was sent */
+	const char *same_as;     /* shape of the collection whose resources it shows */
+	const char *fixed;       /* JSON of what a new one has; "XX*" makes a SID */
 	Effect before_create;
 	Effect after_create;
 	Effect before_update;

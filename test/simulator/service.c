@@ -12,6 +12,7 @@
 #include "checks.h"
 #include "deliveries.h"
 #include "documents.h"
+#include "effects.h"
 #include "interactions.h"
 #include "json_text.h"
 #include "limits.h"
@@ -53,7 +54,7 @@ find_owner(Request *request, const Kind *kind, Resource **owner)
 	*owner = NULL;
 	for (int value = 0; depth > 0; value++)
 	{
-		*owner = store_find(store_list(request->account, chain[--depth], *owner), request->values[value]);
+		*owner = store_find_owner(store_list(request->account, chain[--depth], *owner), request->values[value]);
 		if (*owner == NULL)
 			return refuse_missing(request);
 	}
@@ -168,6 +169,8 @@ serve_collection(Request *request, const Kind *kind)
 	Resource *owner;
 	Resource *made;
 
+	if (kind->rule->same_as != NULL)
+		kind = kinds_of_shape(kind->rule->same_as);
 	if (!find_owner(request, kind, &owner))
 		return;
 	if (request->operation->method == METHOD_GET)
@@ -199,7 +202,9 @@ serve(Request *request)
 	if (!check_request(request) || !check_limit(request) || !check_rate(request))
 		return;
 	request->answer.status = request->operation->success;
-	if (request->route->kind == NULL)
+	if (serve_provisioning(request))
+		;
+	else if (request->route->kind == NULL)
 		serve_document(request);
 	else if (request->route->collection)
 		serve_collection(request, request->route->kind);

@@ -108,15 +108,13 @@ state_start(void)
 	return false;
 }
 
-/* Adds a list, as a path with its rows, and then what its rows have. */
+/* Adds a list as a path with its rows. */
 static void
-write_list(Text *text, List *list, const char **comma)
+write_rows(Text *text, List *list, const char **comma)
 {
 	Text path = {0};
 	bool first = true;
 
-	if (list->count == list->dead)
-		return;
 	text_add_string(text, *comma);
 	*comma = ",\n  ";
 	if (list->owner != NULL)
@@ -139,6 +137,16 @@ write_list(Text *text, List *list, const char **comma)
 		first = false;
 	}
 	text_add_string(text, "]");
+}
+
+/* Adds a list, unless nothing is known of its rows but their names, and then what its rows have. */
+static void
+write_list(Text *text, List *list, const char **comma)
+{
+	if (list->count == list->dead)
+		return;
+	if (!list->kind->anonymous)
+		write_rows(text, list, comma);
 	for (size_t i = 0; i < list->count; i++)
 		for (List *child = list->slots[i].resource ? list->slots[i].resource->children : NULL; child != NULL;
 			 child = child->next)

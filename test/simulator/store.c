@@ -173,6 +173,21 @@ store_add(List *list, const char *sid, const char *alias, json_object *members)
 	return resource;
 }
 
+/* The resource that owns a collection, by its name: any there is, where the kind is anonymous; or NULL. */
+Resource *
+store_find_owner(List *list, const char *name)
+{
+	Resource *resource = store_find(list, name);
+	json_object *nothing;
+
+	if (resource != NULL || !list->kind->anonymous)
+		return resource;
+	nothing = json_object_new_object();
+	resource = store_add(list, name, NULL, nothing);
+	json_object_put(nothing);
+	return resource;
+}
+
 /* Replaces a resource's JSON. The members stay the caller's. */
 void
 store_rewrite(Resource *resource, json_object *members)

@@ -54,6 +54,7 @@ extern void store_empty(List *list);
 extern void store_clear(Account *account);
 extern List *store_list(Account *account, const Kind *kind, Resource *owner);
 extern Resource *store_find(List *list, const char *name);
+extern Resource *store_find_owner(List *list, const char *name);
 extern Resource *store_add(List *list, const char *sid, const char *alias, json_object *members);
 extern void store_rewrite(Resource *resource, json_object *members);
 extern json_object *store_members(const Resource *resource);

@@ -100,6 +100,10 @@ SELECT * FROM flex_request_list('/v1/Anything', member => 'other');
 SELECT * FROM flex_request_list('/v1/Anything', member => 'data');
 SELECT pg_temp.attempt('SELECT FROM flex_request_list(''/v1/Anything'')');
 SELECT pg_temp.attempt('SELECT FROM flex_request_list(''/v1/Anything'', member => ''data'')');
+-- where meta.list_key names it, as in lists of members and users
+CALL pg_temp.fault('[{"status": 200, "body": "{\"meta\": {\"list_key\": \"users\", \"next_token\": null}, \"users\": [1]}"}, {"status": 200, "body": "{\"meta\": {\"list_key\": 5}, \"users\": [1]}"}]');
+SELECT * FROM flex_request_list('/v1/Anything');
+SELECT pg_temp.attempt('SELECT FROM flex_request_list(''/v1/Anything'')');
 -- no row is no request, though what is wrong is refused
 CALL pg_temp.forget();
 SELECT * FROM flex_request_list('/v1/FlexFlows', max_rows => 0);

@@ -77,7 +77,7 @@ SELECT service, method, path, (SELECT split_part(min(line), ':', 1) FROM pg_temp
 FROM (VALUES ('api', 'POST', '/2010-04-01/Accounts/AC1/SigningKeys.json'), ('api', 'POST', '/2010-04-01/Accounts/AC1/Tokens.json'), ('api', 'GET', '/2010-04-01/Accounts.json?PageSize=1'),
 	('api', 'GET', '/2010-04-01/Accounts/AC1.json'), ('api', 'POST', '/2010-04-01/Accounts/AC1'), ('api', 'POST', '/2010-04-01//accounts/AC1/%4beys.XML/'), ('api', 'POST', '/2010-04-01/Accounts/AC1%2FKeys.json'),
 	('verify', 'POST', '/v2/Services/VA1/AccessTokens'), ('verify', 'GET', '/v2/Services/VA1/AccessTokens/YK1'), ('verify', 'POST', '/v2/Services/VA1/Entities/me/Factors'),
-	(NULL, 'POST', '/v1/Insights/Session'), ('api', 'GET', '/2010-04-01/Accounts/AC1/Keys.json'), ('api', 'POST', '/2010-04-01/Accounts/AC1/Messages.json'), ('verify', 'GET', '/v2/Services/VA1/Entities/me/Factors'),
+	(NULL, 'POST', '/v1/Insights/Session'), (NULL, 'POST', '/v4/Instances/GO1/Users/FU1/Tokens'), ('api', 'GET', '/2010-04-01/Accounts/AC1/Keys.json'), ('api', 'POST', '/2010-04-01/Accounts/AC1/Messages.json'), ('verify', 'GET', '/v2/Services/VA1/Entities/me/Factors'),
 	('studio', 'POST', '/v2/Services/VA1/AccessTokens'), ('studio', 'POST', '/v1/Insights/Session'), (NULL, 'POST', '/2010-04-01/Accounts/AC1/Keys.json')) AS cases (service, method, path);
 
 -- In the outbox: as a direct call; where no address is configured it waits for one

@@ -81,7 +81,7 @@ BEGIN
 END $$;
 
 -- Each operation twice: with its required arguments, and with all of them
-CALL pg_temp.fault('{"path": "/v[12]/*", "times": -1, "status": 200, "body": "{\"meta\": {\"key\": \"rows\"}, \"rows\": []}"}');
+CALL pg_temp.fault('{"path": "/v[124]/*", "times": -1, "status": 200, "body": "{\"meta\": {\"key\": \"rows\"}, \"rows\": []}"}');
 SELECT name, optional, outcome FROM flex_operations(), unnest(ARRAY[false, true]) AS optional, pg_temp.compare(name, optional) AS outcome
 WHERE outcome <> 'right' ORDER BY name COLLATE "C", optional, outcome COLLATE "C";
 SELECT count(*) = 2 * (SELECT count(*) FROM flex_operations()) AS all_were_called FROM flex_operations(), unnest(ARRAY[false, true]) AS optional, pg_temp.compare(name, optional) AS outcome

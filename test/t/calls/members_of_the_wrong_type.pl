@@ -103,14 +103,14 @@ sub key_of
 	return (grep { $_ eq 'sid' } @names) ? 'sid' : $names[0];
 }
 
-foreach my $operation (grep { $_->{method} eq 'POST' } $facts->operations)
+foreach my $operation (grep { $_->{method} eq 'POST' && $_->{schema} ne '-' } $facts->operations)
 {
 	my $schema = $operation->{schema};
 	my $key = key_of($schema);
 	my ($wrong) = grep { sql_type($_) eq 'text' && $_->{name} ne ($key // '') } $facts->members($schema);
 	my $number = 0;
 	# Every SID is another, so that one cannot be taken for the other.
-	my %body = map { $_->{name} => sprintf('XX%032x', ++$number) } $facts->members($schema);
+	my %body = map { $_->{name} => sprintf($_->{name} eq 'ttid' ? 'flex_interactionwebhook_%026x' : 'XX%032x', ++$number) } $facts->members($schema);
 	my $error = answered($operation, json_text({ %body, $wrong->{name} => \'[]' }));
 	my ($told) = $error->{D} =~ /, SID (\S+): the service has carried it out\.$/;
 

@@ -39,11 +39,17 @@ my %by_name = (
 	channel => sub { '{"type": "sms", "initiated_by": "customer"}' }, routing => sub { '{"properties": {}}' },
 	body => sub { '{"type": "warm", "status": "completed"}' });
 
+# Where the operation says it, too.
+my %body_of = (
+	flex_configuration_update => sub { qq({"account_sid": "$FlexApi::ACCOUNT"}) },
+	flex_user_provision => sub { '{"username": "x", "full_name": "X", "email": "x@example.com", "roles": ["agent"], "worker": {}}' },
+	flex_user_deprovision => sub { qq({"flex_user_sid": "$made{'/v4/Instances/{}/Users'}"}) });
+
 # A path without the names in it, which differ between the operations on one resource.
 sub nameless { my ($path) = @_; return $path =~ s/\{\w+\}/{}/gr; }
 
 # The operation that makes what is in a collection: a POST to it, where a path leads on from there.  An
-# interaction makes its channels itself.
+# interaction makes its channels itself, and users are provisioned.
 my %maker;
 my %paths = map { nameless($_->{path}) => 1 } $facts->operations;
 foreach my $operation ($facts->operations)
@@ -52,6 +58,7 @@ foreach my $operation ($facts->operations)
 
 	$maker{$collection} = $operation if grep { /^\Q$collection\E\/\{\}/ } keys %paths and $operation->{method} eq 'POST' && $collection !~ /\}$/;
 }
+$maker{'/v4/Instances/{}/Users'} = $facts->operation('flex_user_provision');
 $maker{'/v1/Interactions/{}/Channels'} = $facts->operation('flex_interaction_channels_list');
 
 # The collection of the resource that an argument names, where one of the operations makes it.
@@ -82,7 +89,7 @@ sub arguments
 
 		$arguments->{$name} = defined $collection ? $made{$collection} : $by_name{$name} ? $by_name{$name}->() : $arguments->{$name};
 	}
-	$arguments->{body} = '{"account_sid": "' . $FlexApi::ACCOUNT . '"}' if $operation->{function} =~ /^flex_configuration/;
+	$arguments->{body} = $body_of{ $operation->{function} }->() if $body_of{ $operation->{function} };
 	return $arguments;
 }
 

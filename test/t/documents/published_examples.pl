@@ -17,7 +17,7 @@ use Test::More;
 my ($documents) = grep { defined && glob "$_/*.json" } $ENV{FLEX_OPENAPI}, "$FindBin::RealBin/../../../../shared/flex-openapi";
 plan skip_all => 'the published documents are not here' unless $documents;
 
-my $facts = FlexFacts->new;
+my $facts = FlexFacts->new('');
 my $simulator = FlexApi::Simulator->new;
 my $node = FlexApi::node('examples', $simulator);
 $node->safe_psql('postgres', "CREATE DATABASE facts ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0");

@@ -14,12 +14,15 @@ my $facts = dirname(__FILE__) . '/../../facts';
 my $simulator = FlexApi::Simulator->new;
 my $http = HTTP::Tiny->new;
 
-# The rows of a table of facts, by the names of its columns; "-" is nothing.
+# The rows of a table of facts, of all folders, by the names of its columns; "-" is nothing.
 sub rows
 {
 	my ($name) = @_;
-	my ($head, @lines) = map { [ split /\t/, $_, -1 ] } split /\n/, FlexApi::content("$facts/$name.tsv");
-	return map { my $line = $_; +{ map { $head->[$_] => $line->[$_] eq '-' ? undef : $line->[$_] } 0 .. $#$head } } @lines;
+
+	return map {
+		my ($head, @lines) = map { [ split /\t/, $_, -1 ] } split /\n/, FlexApi::content($_);
+		map { my $line = $_; +{ map { $head->[$_] => $line->[$_] eq '-' ? undef : $line->[$_] } 0 .. $#$head } } @lines;
+	} glob("$facts/$name.tsv $facts/*/$name.tsv");
 }
 
 my $answer = $http->get($simulator->url . '/simulator/openapi.json');

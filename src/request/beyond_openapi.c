@@ -1,0 +1,87 @@
+/*
+ * beyond_openapi.c
+ *		The catalogue, continued: operations that Twilio's pages describe, and its
+ *		OpenAPI documents do not have.
+ *
+ * The rules are those of catalogue.c.  Sources: "Register a webhook to receive
+ * Interactions events", "Flex Teams API" and "Flex Users API" at
+ * twilio.com/docs/flex/developer; the latter two are in public beta.  What the pages say
+ * is in test/facts/pages, in the form of the facts that are derived from documents.
+ */
+#include "postgres.h"
+
+#include "request/catalogue.h"
+
+#define WEBHOOKS "/v1/Instances/{InstanceSid}/InteractionWebhooks"
+#define TEAMS "/v1/Instances/{InstanceSid}/Teams"
+#define USERS "/v4/Instances/{InstanceSid}/Users"
+
+/* The published limits of teams and users, in requests per second. */
+#define READ_RATE 20
+#define WRITE_RATE 5
+
+#define WEBHOOK_TYPES                                                                                                  \
+	{                                                                                                                  \
+		"global", "interaction"                                                                                        \
+	}
+
+const Operation flex_beyond_openapi[BEYOND_OPENAPI] = {
+	/* Interaction webhooks */
+	{.name = "flex_interaction_webhook_create",
+	 .method = "POST",
+	 .path = WEBHOOKS,
+	 .key = "ttid",
+	 .rules = {{.name = "type", .values = WEBHOOK_TYPES}}},
+	{.name = "flex_interaction_webhook_delete", .method = "DELETE", .path = WEBHOOKS "/{Ttid}"},
+	{.name = "flex_interaction_webhook_fetch", .method = "GET", .path = WEBHOOKS "/{Ttid}", .key = "ttid"},
+	{.name = "flex_interaction_webhook_update", .method = "POST", .path = WEBHOOKS "/{Ttid}", .key = "ttid"},
+	{.name = "flex_interaction_webhooks_list",
+	 .method = "GET",
+	 .path = WEBHOOKS,
+	 .rules = {{.name = "type", .wire = "type", .values = WEBHOOK_TYPES}}},
+
+	/* Teams, their members and owners: public beta */
+	{.name = "flex_team_create", .method = "POST", .path = TEAMS, .key = "team_sid", .rate = WRITE_RATE},
+	{.name = "flex_team_delete", .method = "DELETE", .path = TEAMS "/{TeamSid}", .rate = WRITE_RATE},
+	{.name = "flex_team_fetch", .method = "GET", .path = TEAMS "/{TeamSid}", .key = "team_sid", .rate = READ_RATE},
+	{.name = "flex_team_member_create",
+	 .method = "POST",
+	 .path = TEAMS "/{TeamSid}/Members",
+	 .key = "flex_user_sid",
+	 .rate = READ_RATE},
+	{.name = "flex_team_members_list", .method = "GET", .path = TEAMS "/{TeamSid}/Members", .rate = READ_RATE},
+	{.name = "flex_team_owner_create",
+	 .method = "POST",
+	 .path = TEAMS "/{TeamSid}/Owners",
+	 .key = "flex_user_sid",
+	 .rate = WRITE_RATE},
+	{.name = "flex_team_owner_delete",
+	 .method = "DELETE",
+	 .path = TEAMS "/{TeamSid}/Owners/{FlexUserSid}",
+	 .rate = WRITE_RATE},
+	{.name = "flex_team_owners_list", .method = "GET", .path = TEAMS "/{TeamSid}/Owners", .rate = READ_RATE},
+	{.name = "flex_team_update", .method = "POST", .path = TEAMS "/{TeamSid}", .key = "team_sid", .rate = WRITE_RATE},
+	{.name = "flex_teams_list",
+	 .method = "GET",
+	 .path = TEAMS,
+	 .rate = READ_RATE,
+	 .rules = {{.name = "owner", .sid = "FU"}}},
+
+	/* Users and their provisioning: public beta */
+	{.name = "flex_instance_user_fetch",
+	 .method = "GET",
+	 .path = USERS "/{FlexUserSid}",
+	 .key = "flex_user_sid",
+	 .rate = READ_RATE},
+	{.name = "flex_instance_users_named_list", .method = "GET", .path = USERS, .rate = READ_RATE},
+	{.name = "flex_instance_users_list",
+	 .method = "GET",
+	 .path = "/v1/Instances/{InstanceSid}/Users",
+	 .rate = READ_RATE},
+	{.name = "flex_user_deprovision", .method = "POST", .path = USERS "/Deprovision", .rate = WRITE_RATE},
+	{.name = "flex_user_provision",
+	 .method = "POST",
+	 .path = USERS "/Provision",
+	 .key = "flex_user_sid",
+	 .rate = WRITE_RATE},
+};
