@@ -28,7 +28,7 @@ sub tool_is_content
 tool_is_content('length, tables of operations and files, links');
 
 my $simulator = FlexApi::Simulator->new;
-my $node = FlexApi::node('pages', $simulator, "shared_preload_libraries = 'flex_api'");
+my $node = FlexApi::node('pages', $simulator, "shared_preload_libraries = 'flex_api'", "flex_api.base_url = '" . $simulator->url . "/{service}'");
 
 foreach my $page (@PAGES_WITH_SQL)
 {

@@ -23,7 +23,7 @@ my $page = PostgreSQL::Test::Utils::slurp_file("$FindBin::RealBin/../../../sql/R
 my $simulator = FlexApi::Simulator->new('--setup-ms', '250');
 my ($share) = PostgreSQL::Test::Utils::run_command([ 'pg_config', '--sharedir' ]);
 my $has_cron = -e "$share/extension/pg_cron.control";
-my $node = FlexApi::node('recipes', $simulator, 'flex_api.rate_limits = none',
+my $node = FlexApi::node('recipes', $simulator, 'flex_api.rate_limits = none', "flex_api.base_url = '" . $simulator->url . "/{service}'",
 	"shared_preload_libraries = 'flex_api" . ($has_cron ? ", pg_cron'" : "'"));
 my ($heading, $blocks, $expectations, $skipping) = ('', 0, 0, 0);
 
