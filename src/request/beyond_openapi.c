@@ -19,6 +19,7 @@
 /* The published limits of teams and users, in requests per second. */
 #define READ_RATE 20
 #define WRITE_RATE 5
+#define MEMBER_RATE 20 /* of making members */
 
 #define WEBHOOK_TYPES                                                                                                  \
 	{                                                                                                                  \
@@ -48,7 +49,7 @@ const Operation flex_beyond_openapi[BEYOND_OPENAPI] = {
 	 .method = "POST",
 	 .path = TEAMS "/{TeamSid}/Members",
 	 .key = "flex_user_sid",
-	 .rate = READ_RATE},
+	 .rate = MEMBER_RATE},
 	{.name = "flex_team_members_list", .method = "GET", .path = TEAMS "/{TeamSid}/Members", .rate = READ_RATE},
 	{.name = "flex_team_owner_create",
 	 .method = "POST",
