@@ -108,7 +108,7 @@ describe_exchange(void *argument)
 	bool is_unknown =
 		!request->idempotent && exchange->attempt != NULL && flex_attempt_awaits_answer(exchange->attempt);
 
-	errcontext("Flex API request %s %s%s", request->method, request->path,
+	errcontext("Flex API request %s %s%s", request->method, flex_request_shown_path(request),
 			   is_unknown ? ", which was sent: it is not known whether the service carried it out" : "");
 }
 

@@ -147,7 +147,7 @@ flex_outcome_reach(const HttpRequest *request, const Endpoint *endpoint, const T
 		.may_be_done = result.was_sent && !(is_answered && result.status / 100 == 4),
 		.failure_kind = failure_kind(request, &result),
 		.answer.method = request->method,
-		.answer.path = request->path,
+		.answer.path = flex_request_shown_path(request),
 		.answer.http_status = result.status,
 		.answer.idempotent = request->idempotent,
 		.answer.made_as = may_be_due_to_credentials(result.status) ? endpoint->made_as : NULL,

@@ -147,6 +147,15 @@ flex_request_plain(const char *method, const char *target)
 	return request;
 }
 
+/* The path as messages show it, with the product where that is not the Flex API. */
+const char *
+flex_request_shown_path(const HttpRequest *request)
+{
+	if (strcmp(request->service, FLEX_SERVICE) == 0)
+		return request->path;
+	return psprintf("%s of %s", request->path, request->service);
+}
+
 /* Raise 54000 for a request that is larger than any server takes. */
 void
 flex_request_check_size(const HttpRequest *request)

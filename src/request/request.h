@@ -33,6 +33,7 @@ typedef struct HttpRequest
 extern HttpRequest *
 flex_request_build(const Operation *operation, const Parameter *parameters, int count, const NullableDatum *values);
 extern HttpRequest *flex_request_plain(const char *method, const char *target);
+extern const char *flex_request_shown_path(const HttpRequest *request);
 extern const char *flex_request_page_target(const HttpRequest *previous, const char *origin, const char *url);
 extern HttpRequest *flex_request_follow(const HttpRequest *previous, const char *origin, const char *url);
 extern HttpRequest *flex_request_follow_token(const HttpRequest *previous, const char *parameter, const char *token);
