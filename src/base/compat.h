@@ -90,6 +90,12 @@
 #define flex_owns_database(database, role) pg_database_ownercheck((database), (role))
 #endif
 
+#if PG_VERSION_NUM >= 160000
+#define flex_server_aclcheck(server, role) object_aclcheck(ForeignServerRelationId, (server), (role), ACL_USAGE)
+#else
+#define flex_server_aclcheck(server, role) pg_foreign_server_aclcheck((server), (role), ACL_USAGE)
+#endif
+
 /* 16 renamed the way to an entry of the backends' status, counted from 1. */
 #if PG_VERSION_NUM >= 160000
 #define flex_local_backend_entry(index) pgstat_get_local_beentry_by_index(index)

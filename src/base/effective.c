@@ -39,6 +39,7 @@ static struct
 	{PREFIX "auth_token_previous", &flex_settings.auth_token_previous},
 	{PREFIX "api_key", &flex_settings.api_key},
 	{PREFIX "api_secret", &flex_settings.api_secret},
+	{PREFIX "server", &flex_settings.server},
 	{PREFIX "edge", &flex_settings.edge},
 	{PREFIX "region", &flex_settings.region},
 	{PREFIX "connect_timeout", &flex_settings.connect_timeout},

@@ -222,6 +222,14 @@ static const StringSetting string_settings[] = {
 				"path starts at the data directory.",
 	},
 	{
+		.name = "flex_api.server",
+		.variable = &flex_settings.server,
+		.context = PGC_USERSET,
+		.brief = "Foreign server that calls are made to, with the current role's user mapping.",
+		.more = "It takes the place of account_sid, edge, region and the credentials, but for those that a session has "
+				"set for itself.",
+	},
+	{
 		.name = "flex_api.base_url",
 		.variable = &flex_settings.base_url,
 		.context = PGC_SUSET,

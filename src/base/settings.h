@@ -24,6 +24,7 @@ typedef struct Settings
 	char *api_key;
 	char *api_secret;
 	char *credentials_file;
+	char *server; /* foreign server that calls use */
 	char *base_url;
 	char *proxy;
 	char *ca_file;

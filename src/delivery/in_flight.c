@@ -357,13 +357,16 @@ flex_in_flight_start(InFlight *in_flight)
 	{
 		Sending *sending = dlist_container(Sending, node, iter.cur);
 		MemoryContext before;
+		int timeout;
 
 		if (sending->attempt != NULL)
 			continue;
 		Assert(sending->is_claimed);
+		timeout = sending->endpoint->timeout;
 		before = MemoryContextSwitchTo(sending->context);
-		sending->attempt = flex_crowd_add(in_flight->crowd, sending->request, sending->endpoint,
-										  flex_clock_ms() + flex_settings.timeout);
+		sending->attempt =
+			flex_crowd_add(in_flight->crowd, sending->request, sending->endpoint,
+						   flex_clock_ms() + (timeout != FLEX_AS_SETTINGS ? timeout : flex_settings.timeout));
 		MemoryContextSwitchTo(before);
 	}
 }

@@ -375,6 +375,19 @@ run_at_argument(FunctionCallInfo fcinfo)
 	return run_at;
 }
 
+/* Raise 55000 where the sender, which knows nothing of the session's server, would send to another. */
+static void
+check_server(void)
+{
+	const char *server = flex_effective_string(&flex_settings.server);
+
+	if (flex_setting_is_set(server) && flex_effective_is_of_session(&flex_settings.server))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("the outbox does not send to a server that a session has named"),
+						errdetail("flex_api.server is \"%s\" in this session alone.", server),
+						errhint("Use ALTER DATABASE ... SET flex_api.server, which counts for the worker, too.")));
+}
+
 /* flex_enqueue(); see the file's head. */
 PGDLLEXPORT Datum
 flex_api_enqueue(PG_FUNCTION_ARGS)
@@ -408,8 +421,10 @@ flex_api_enqueue(PG_FUNCTION_ARGS)
 		flex_argument_refuse(FUNCTION, "unique_key", request.unique_key, false,
 							 psprintf("a text of %d bytes at the most", MOST_KEY_BYTES));
 	request.enqueued_by = GetUserNameFromId(request.enqueued_role, false);
+	check_server();
 	account = flex_effective_string(&flex_settings.account_sid);
-	if (flex_setting_is_set(account))
+	/* A server says itself which account it is of. */
+	if (flex_setting_is_set(account) && !flex_setting_is_set(flex_effective_string(&flex_settings.server)))
 		request.account_sid = pstrdup(account);
 	flex_wake_at_commit();
 	PG_RETURN_INT64(insert_or_find(&request));

@@ -5,16 +5,19 @@
  * An endpoint is made once per request or scan, and nothing else in http/ asks for an
  * address, a proxy, the file of authorities or a secret to send.
  *
- * Of the settings' credentials, those of the session go before the file's.  A server has
- * those of its user mapping and no others; its account and its region are its own, too, and
- * never the session's.  What a superuser alone can set (base_url, proxy, ca_file) is also
- * what a server has that does not say otherwise.
+ * Credentials that the session has set go before the server that flex_api.server names,
+ * that before other settings, and those before the file.  A server has the credentials of
+ * its user mapping and no others; its account and its region are its own, too, and never
+ * the session's.  What a superuser alone can set (base_url, proxy, ca_file) is also what a
+ * server has that does not say otherwise.
  */
 #include "postgres.h"
 
+#include "catalog/pg_foreign_server.h"
 #include "common/base64.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/syscache.h"
 
@@ -273,27 +276,6 @@ set_credential(Endpoint *endpoint, Credential *credential)
 	flex_credential_erase(credential);
 }
 
-/*
- * The endpoint of a role's request, as the settings have it that count for a call of
- * the current role.  account NULL means the one that they name.  Raises 55000 when
- * they do not say enough, or contradict each other.
- */
-Endpoint *
-flex_endpoint_of_settings(Oid role, const char *account, bool with_authorization)
-{
-	const char *wanted = account != NULL ? account : flex_effective_string(&flex_settings.account_sid);
-	Endpoint *endpoint = make_endpoint(origin_of_settings(), flex_settings.proxy, flex_settings.ca_file);
-
-	endpoint->account = pstrdup(wanted);
-	if (with_authorization)
-	{
-		Credential credential = find_credential(role, wanted);
-
-		set_credential(endpoint, &credential);
-	}
-	return endpoint;
-}
-
 /* The origin of a server: what it says itself, or else the base URL of the settings. */
 static char *
 origin_of_server(const ForeignServer *server)
@@ -350,25 +332,108 @@ credential_of_mapping(const ForeignServer *server, const UserMapping *mapping)
 	};
 }
 
+/* The endpoint of a server, with the credential of a mapping; NULL: the request brings its own. */
+static Endpoint *
+make_endpoint_of_server(const ForeignServer *server, const UserMapping *mapping)
+{
+	const char *proxy = flex_option_find(server->options, "proxy");
+	const char *ca_file = flex_option_find(server->options, "ca_file");
+	const char *account = flex_option_find(server->options, "account_sid");
+	Endpoint *endpoint = make_endpoint(origin_of_server(server), proxy != NULL ? proxy : flex_settings.proxy,
+									   ca_file != NULL ? ca_file : flex_settings.ca_file);
+
+	endpoint->account = pstrdup(account != NULL ? account : "");
+	endpoint->timeout = flex_option_integer(server->options, "timeout", GUC_UNIT_MS, FLEX_AS_SETTINGS);
+	endpoint->max_retries = flex_option_integer(server->options, "max_retries", 0, FLEX_AS_SETTINGS);
+	if (mapping != NULL)
+	{
+		Credential credential = credential_of_mapping(server, mapping);
+
+		set_credential(endpoint, &credential);
+	}
+	return endpoint;
+}
+
 /*
  * The endpoint of a foreign server for a role, by its user mapping or the one for PUBLIC.
  * Raises 42704 when there is none, HV00N when the options do not say enough.
  */
 Endpoint *
-flex_endpoint_of_server(Oid server_id, Oid role)
+flex_endpoint_of_server(Oid server, Oid role)
 {
-	ForeignServer *server = GetForeignServer(server_id);
-	UserMapping *mapping = GetUserMapping(role, server_id);
-	const char *proxy = flex_option_find(server->options, "proxy");
-	const char *ca_file = flex_option_find(server->options, "ca_file");
-	Credential credential = credential_of_mapping(server, mapping);
-	Endpoint *endpoint = make_endpoint(origin_of_server(server), proxy != NULL ? proxy : flex_settings.proxy,
-									   ca_file != NULL ? ca_file : flex_settings.ca_file);
+	return make_endpoint_of_server(GetForeignServer(server), GetUserMapping(role, server));
+}
 
-	endpoint->account = "";
-	endpoint->timeout = flex_option_integer(server->options, "timeout", GUC_UNIT_MS, FLEX_AS_SETTINGS);
-	endpoint->max_retries = flex_option_integer(server->options, "max_retries", 0, FLEX_AS_SETTINGS);
-	set_credential(endpoint, &credential);
+/* True when the session has set a credential for calls of the current role, which goes before a server's. */
+static bool
+has_own_credential(void)
+{
+	return (flex_setting_is_set(flex_effective_string(&flex_settings.auth_token)) &&
+			flex_effective_is_of_session(&flex_settings.auth_token)) ||
+		   (flex_setting_is_set(flex_effective_string(&flex_settings.api_key)) &&
+			flex_effective_is_of_session(&flex_settings.api_key));
+}
+
+/*
+ * The server that flex_api.server names for a call of this role, to that account (NULL:
+ * any), or NULL.  Raises 55000 for one that is not there or another wrapper's, 42501
+ * without USAGE on it.
+ */
+static ForeignServer *
+server_of_settings(Oid role, const char *account)
+{
+	const char *name = flex_effective_string(&flex_settings.server);
+	ForeignServer *server;
+	const char *own_account;
+
+	if (!flex_setting_is_set(name) || has_own_credential())
+		return NULL;
+	server = GetForeignServerByName(name, true);
+	if (server == NULL || strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, "flex_api") != 0)
+		raise_settings(psprintf("there is no server \"%s\" of the foreign-data wrapper flex_api", name),
+					   "Set flex_api.server to one that is there.");
+	if (flex_server_aclcheck(server->serverid, role) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_SERVER, server->servername);
+	own_account = flex_option_find(server->options, "account_sid");
+	if (account != NULL && account[0] != '\0' && own_account != NULL && strcmp(account, own_account) != 0)
+		return NULL;
+	return server;
+}
+
+/* The user mapping by which a call is made; raises 55000 where there is none, which can be mended. */
+static UserMapping *
+mapping_of_call(const ForeignServer *server, Oid role)
+{
+	if (!SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(role), ObjectIdGetDatum(server->serverid)) &&
+		!SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(InvalidOid), ObjectIdGetDatum(server->serverid)))
+		raise_settings(psprintf("server \"%s\" has no user mapping for \"%s\"", server->servername,
+								GetUserNameFromId(role, false)),
+					   "Create one, or leave flex_api.server empty.");
+	return GetUserMapping(role, server->serverid);
+}
+
+/*
+ * The endpoint of a role's request, as the settings have it that count for a call of
+ * the current role, or the server that they name.  account NULL means the one that they name.  Raises 55000 when
+ * they do not say enough, or contradict each other.
+ */
+Endpoint *
+flex_endpoint_of_settings(Oid role, const char *account, bool with_authorization)
+{
+	const char *wanted = account != NULL ? account : flex_effective_string(&flex_settings.account_sid);
+	ForeignServer *server = server_of_settings(role, account);
+	Endpoint *endpoint;
+
+	if (server != NULL)
+		return make_endpoint_of_server(server, with_authorization ? mapping_of_call(server, role) : NULL);
+	endpoint = make_endpoint(origin_of_settings(), flex_settings.proxy, flex_settings.ca_file);
+	endpoint->account = pstrdup(wanted);
+	if (with_authorization)
+	{
+		Credential credential = find_credential(role, wanted);
+
+		set_credential(endpoint, &credential);
+	}
 	return endpoint;
 }
 

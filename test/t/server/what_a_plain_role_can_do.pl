@@ -32,11 +32,11 @@ my %SEQUENCES = ();
 my %TYPES = ();
 
 # Settings that everybody may set, for own sessions.
-my %SETTINGS = map { ("flex_api.$_" => 1) } qw(account_sid auth_token auth_token_previous api_key api_secret edge region connect_timeout timeout
+my %SETTINGS = map { ("flex_api.$_" => 1) } qw(account_sid auth_token auth_token_previous api_key api_secret server edge region connect_timeout timeout
   max_retries max_response_size concurrency unrepresentable);
 
 # Settings whose value everybody may read, whoever has set it.
-my %SHOWN = map { ("flex_api.$_" => 1) } qw(account_sid api_key credentials_file base_url ca_file edge region rate_limits);
+my %SHOWN = map { ("flex_api.$_" => 1) } qw(account_sid api_key credentials_file server base_url ca_file edge region rate_limits);
 
 # What of SQL a refusal may say: no right; not for such an object; not into such a column; not in such a state; not in a session.
 my %IS_REFUSAL = map { $_ => 1 } qw(42501 42809 428C9 55000 0A000 55P02);
