@@ -366,7 +366,7 @@ flex_scan_plan(const ForeignScan *scan)
 	return (ScanPlan){
 		.operation = intVal(list_nth(private, PLAN_OPERATION)),
 		.page_size = intVal(list_nth(private, PLAN_PAGE_SIZE)),
-		.expected_rows = strtoi64(strVal(list_nth(private, PLAN_EXPECTED_ROWS)), NULL, 10),
+		.expected_rows = strtoi64(castNode(Float, list_nth(private, PLAN_EXPECTED_ROWS))->fval, NULL, 10),
 		.columns = list_nth(private, PLAN_COLUMNS),
 		.keys = intVal(list_nth(private, PLAN_KEYS)),
 		.needed = list_nth(private, PLAN_NEEDED),
