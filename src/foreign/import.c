@@ -14,6 +14,7 @@
 #include "foreign/fdwapi.h"
 #include "foreign/foreign.h"
 #include "lib/stringinfo.h"
+#include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -65,7 +66,7 @@ compare_column(const RemoteTable *table, const char *relation, const ResourceCol
 								 quote_identifier(NameStr(TupleDescAttr(table->desc, number - 1)->attname)), type)));
 }
 
-/* Tell how a table that is there differs from the one that would be made. */
+/* Tell how a table that is there, and locked, differs from the one that would be made. */
 static void
 compare_table(const Resource *resource, Oid relation_id, const char *schema, Oid server)
 {
@@ -112,7 +113,6 @@ List *
 flex_import_schema(ImportForeignSchemaStmt *statement, Oid server_id)
 {
 	ForeignServer *server = GetForeignServer(server_id);
-	Oid schema = get_namespace_oid(statement->local_schema, false);
 	List *statements = NIL;
 
 	if (strcmp(statement->remote_schema, SCHEMA) != 0)
@@ -131,7 +131,8 @@ flex_import_schema(ImportForeignSchemaStmt *statement, Oid server_id)
 
 		if (!IsImportableForeignTable(resource->name, statement))
 			continue;
-		relation = get_relname_relid(resource->name, schema);
+		relation =
+			RangeVarGetRelid(makeRangeVar(statement->local_schema, pstrdup(resource->name), -1), AccessShareLock, true);
 		if (OidIsValid(relation))
 			compare_table(resource, relation, statement->local_schema, server_id);
 		statements = lappend(statements, make_statement(resource, server->servername));
