@@ -110,14 +110,6 @@ EXECUTE by_limit (1);
 SELECT request, parameters FROM pg_temp.sent();
 RESET plan_cache_mode;
 
--- Collations under which different texts are equal are PostgreSQL's affair
-CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
-CREATE FOREIGN TABLE loose (sid text COLLATE loose, friendly_name text COLLATE loose) SERVER plans OPTIONS (resource 'flows');
-SELECT sid AS flow, upper(friendly_name) AS name FROM flows LIMIT 1 \gset
-SELECT count(*) FROM loose WHERE sid = lower(:'flow');
-SELECT count(*) FROM loose WHERE friendly_name = :'name';
-EXPLAIN (COSTS OFF) SELECT count(*) FROM loose WHERE sid = 'fo';
-
 -- A view's conditions come before those of a function that could tell
 CREATE FUNCTION tell(text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS $$ BEGIN RAISE NOTICE 'told %', $1; RETURN true; END $$;
 CREATE VIEW guarded WITH (security_barrier) AS SELECT * FROM flows WHERE friendly_name = 'friendly_name 1';
@@ -130,4 +122,3 @@ SELECT (f).friendly_name FROM (SELECT flows AS f FROM flows) AS s ORDER BY 1 LIM
 SELECT count(*) FROM flows;
 DROP TABLE local_100, local_10000, copied, tickets;
 DROP FUNCTION tell CASCADE;
-DROP COLLATION loose CASCADE;

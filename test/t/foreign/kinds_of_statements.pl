@@ -26,6 +26,8 @@ $session->value($_) foreach "CREATE SERVER twilio FOREIGN DATA WRAPPER flex_api 
 	'CREATE TABLE local AS SELECT sid, row_number() OVER () AS n FROM flows', 'CREATE ROLE plain', 'GRANT SELECT ON flows TO plain';
 my $one = $session->value('SELECT min(sid) FROM flows');
 
+my $has_icu = $session->value(q{SELECT count(*) FROM pg_collation WHERE collprovider = 'i'}) > 0;
+
 # Kind, statement ("{key}" is a key that is there), and what it gives: a value, or an error's SQLSTATE.
 my @KINDS = (
 	'simple queries',
@@ -61,6 +63,11 @@ my @KINDS = (
 	[ 'user-defined function', q{SELECT count(*) FROM flows WHERE pg_temp.same(sid) = '{key}'}, 1 ],
 	[ 'collation', q{SELECT count(*) FROM flows WHERE sid COLLATE "C" = '{key}'}, 1 ],
 	[ 'parameter', q{SELECT pg_temp.by_key('{key}')}, 1 ],
+	$has_icu ? (
+		[ 'collation under which different texts are equal', q{CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false)}, '' ],
+		[ 'table with it', q{CREATE FOREIGN TABLE loose (sid text COLLATE loose, friendly_name text COLLATE loose) SERVER twilio OPTIONS (resource 'flows')}, '' ],
+		[ 'its key is not sent', q{SELECT count(*) FROM loose WHERE sid = lower('{key}')}, 1 ],
+		[ 'nor its filter', q{SELECT count(*) FROM loose WHERE friendly_name = (SELECT upper(friendly_name) FROM flows WHERE sid = '{key}')}, 1 ]) : (),
 	'joins',
 	[ 'inner', 'SELECT count(*) FROM flows AS a JOIN flows AS b USING (sid)', 5 ],
 	[ 'left', 'SELECT count(*) FROM local LEFT JOIN flows USING (sid)', 5 ],
