@@ -107,7 +107,7 @@ execute_statement(Node *statement, const char *text)
 	planned->utilityStmt = statement;
 	planned->stmt_location = -1;
 	planned->stmt_len = 0;
-	ProcessUtility(planned, text, false, PROCESS_UTILITY_SUBCOMMAND, NULL, NULL, None_Receiver, NULL);
+	ProcessUtility(planned, text, false, PROCESS_UTILITY_QUERY, NULL, NULL, None_Receiver, NULL);
 }
 
 /* flex_user_mapping_set(server text, role text, options jsonb) RETURNS void */

@@ -26,6 +26,12 @@ $session->value($_) foreach "CREATE SERVER twilio FOREIGN DATA WRAPPER flex_api 
 	'CREATE TABLE local AS SELECT sid, row_number() OVER () AS n FROM flows', 'CREATE ROLE plain', 'GRANT SELECT ON flows TO plain';
 my $one = $session->value('SELECT min(sid) FROM flows');
 
+# What pg_dump writes makes the same tables again, secrets included.
+$node->safe_psql('postgres', 'CREATE DATABASE restored');
+my ($dumped, $dump) = run_command([ 'pg_dump', '-d', $node->connstr('postgres') ]);
+my (undef, undef, $errors) = $node->psql("restored", $dumped, on_error_stop => 1);
+is($node->safe_psql('restored', 'SELECT count(*) FROM flows JOIN local USING (sid)'), 5, 'dumped and restored, tables are read as before') or diag("$dump\n$errors");
+
 my $has_icu = $session->value(q{SELECT count(*) FROM pg_collation WHERE collprovider = 'i'}) > 0;
 
 # Kind, statement ("{key}" is a key that is there), and what it gives: a value, or an error's SQLSTATE.
