@@ -92,5 +92,5 @@ flex_accounts_rate_key(Oid role, const char *account_sid, const Operation *opera
 		account->account = find_account(role, account_sid, operation);
 		account->found_at = flex_clock_ms();
 	}
-	return (RateKey){.account = account->account, .operation = flex_operation_index(operation)};
+	return (RateKey){.account = account->account, .operation = flex_operation_rate_index(operation)};
 }

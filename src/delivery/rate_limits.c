@@ -94,7 +94,7 @@ set_of_account(Limits *result, const char *account, const Operation *operation, 
 	if (account[0] == '\0' || result->of_accounts_count == MOST_OF_ACCOUNTS)
 		return false;
 	result->of_accounts[result->of_accounts_count++] = (AccountLimit){
-		.key = flex_rates_key(account, flex_operation_index(operation)),
+		.key = flex_rates_key(account, flex_operation_rate_index(operation)),
 		.per_second = per_second,
 	};
 	return true;
@@ -121,7 +121,7 @@ set_one(Limits *result, char *word)
 		return false;
 	if (slash != NULL)
 		return set_of_account(result, trim(word), operation, per_second);
-	result->per_second[flex_operation_index(operation)] = per_second;
+	result->per_second[flex_operation_rate_index(operation)] = per_second;
 	return true;
 }
 
@@ -211,7 +211,7 @@ flex_rate_limits_is_paused(RateKey key)
 int
 flex_rate_limits_burst(const Operation *operation)
 {
-	double limit = limits->per_second[flex_operation_index(operation)];
+	double limit = limits->per_second[flex_operation_rate_index(operation)];
 
 	if (limit == PAUSED)
 		return limits->of_accounts_count > 0 ? 1 : 0;

@@ -452,5 +452,5 @@ flex_endpoint_rate_key(const Endpoint *endpoint, const Operation *operation)
 		strlcpy(name, endpoint->made_as, Min(sizeof(name), strcspn(endpoint->made_as, ",") + 1));
 		account = name;
 	}
-	return flex_rates_key(account, flex_operation_index(operation));
+	return flex_rates_key(account, flex_operation_rate_index(operation));
 }

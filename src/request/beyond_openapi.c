@@ -21,6 +21,10 @@
 #define WRITE_RATE 5
 #define MEMBER_RATE 20 /* of making members */
 
+/* Those that read share one rate, and so do those that write: it is said of all of them together. */
+#define OF_READING .rate = READ_RATE, .rate_as = "flex_team_fetch"
+#define OF_WRITING .rate = WRITE_RATE, .rate_as = "flex_team_create"
+
 #define WEBHOOK_TYPES                                                                                                  \
 	{                                                                                                                  \
 		"global", "interaction"                                                                                        \
@@ -42,47 +46,33 @@ const Operation flex_beyond_openapi[BEYOND_OPENAPI] = {
 	 .rules = {{.name = "type", .wire = "type", .values = WEBHOOK_TYPES}}},
 
 	/* Teams, their members and owners: public beta */
-	{.name = "flex_team_create", .method = "POST", .path = TEAMS, .key = "team_sid", .rate = WRITE_RATE},
-	{.name = "flex_team_delete", .method = "DELETE", .path = TEAMS "/{TeamSid}", .rate = WRITE_RATE},
-	{.name = "flex_team_fetch", .method = "GET", .path = TEAMS "/{TeamSid}", .key = "team_sid", .rate = READ_RATE},
+	{.name = "flex_team_create", .method = "POST", .path = TEAMS, .key = "team_sid", OF_WRITING},
+	{.name = "flex_team_delete", .method = "DELETE", .path = TEAMS "/{TeamSid}", OF_WRITING},
+	{.name = "flex_team_fetch", .method = "GET", .path = TEAMS "/{TeamSid}", .key = "team_sid", OF_READING},
 	{.name = "flex_team_member_create",
 	 .method = "POST",
 	 .path = TEAMS "/{TeamSid}/Members",
 	 .key = "flex_user_sid",
 	 .rate = MEMBER_RATE},
-	{.name = "flex_team_members_list", .method = "GET", .path = TEAMS "/{TeamSid}/Members", .rate = READ_RATE},
+	{.name = "flex_team_members_list", .method = "GET", .path = TEAMS "/{TeamSid}/Members", OF_READING},
 	{.name = "flex_team_owner_create",
 	 .method = "POST",
 	 .path = TEAMS "/{TeamSid}/Owners",
 	 .key = "flex_user_sid",
-	 .rate = WRITE_RATE},
-	{.name = "flex_team_owner_delete",
-	 .method = "DELETE",
-	 .path = TEAMS "/{TeamSid}/Owners/{FlexUserSid}",
-	 .rate = WRITE_RATE},
-	{.name = "flex_team_owners_list", .method = "GET", .path = TEAMS "/{TeamSid}/Owners", .rate = READ_RATE},
-	{.name = "flex_team_update", .method = "POST", .path = TEAMS "/{TeamSid}", .key = "team_sid", .rate = WRITE_RATE},
-	{.name = "flex_teams_list",
-	 .method = "GET",
-	 .path = TEAMS,
-	 .rate = READ_RATE,
-	 .rules = {{.name = "owner", .sid = "FU"}}},
+	 OF_WRITING},
+	{.name = "flex_team_owner_delete", .method = "DELETE", .path = TEAMS "/{TeamSid}/Owners/{FlexUserSid}", OF_WRITING},
+	{.name = "flex_team_owners_list", .method = "GET", .path = TEAMS "/{TeamSid}/Owners", OF_READING},
+	{.name = "flex_team_update", .method = "POST", .path = TEAMS "/{TeamSid}", .key = "team_sid", OF_WRITING},
+	{.name = "flex_teams_list", .method = "GET", .path = TEAMS, OF_READING, .rules = {{.name = "owner", .sid = "FU"}}},
 
 	/* Users and their provisioning: public beta */
 	{.name = "flex_instance_user_fetch",
 	 .method = "GET",
 	 .path = USERS "/{FlexUserSid}",
 	 .key = "flex_user_sid",
-	 .rate = READ_RATE},
-	{.name = "flex_instance_users_named_list", .method = "GET", .path = USERS, .rate = READ_RATE},
-	{.name = "flex_instance_users_list",
-	 .method = "GET",
-	 .path = "/v1/Instances/{InstanceSid}/Users",
-	 .rate = READ_RATE},
-	{.name = "flex_user_deprovision", .method = "POST", .path = USERS "/Deprovision", .rate = WRITE_RATE},
-	{.name = "flex_user_provision",
-	 .method = "POST",
-	 .path = USERS "/Provision",
-	 .key = "flex_user_sid",
-	 .rate = WRITE_RATE},
+	 OF_READING},
+	{.name = "flex_instance_users_named_list", .method = "GET", .path = USERS, OF_READING},
+	{.name = "flex_instance_users_list", .method = "GET", .path = "/v1/Instances/{InstanceSid}/Users", OF_READING},
+	{.name = "flex_user_deprovision", .method = "POST", .path = USERS "/Deprovision", OF_WRITING},
+	{.name = "flex_user_provision", .method = "POST", .path = USERS "/Provision", .key = "flex_user_sid", OF_WRITING},
 };

@@ -366,6 +366,13 @@ flex_operation_index(const Operation *operation)
 	return index;
 }
 
+/* The index of the operation for whose rate its requests count. */
+int
+flex_operation_rate_index(const Operation *operation)
+{
+	return flex_operation_index(operation->rate_as != NULL ? flex_operation_find(operation->rate_as) : operation);
+}
+
 /* True when the answer to a request may be a secret, however its path is spelt. */
 bool
 flex_operation_answers_secret(const char *method, const char *path)

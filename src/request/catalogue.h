@@ -56,11 +56,12 @@ typedef struct Operation
 {
 	const char *name; /* of the SQL function */
 	const char *method;
-	const char *path; /* {Word}: the argument of that wire name */
-	const char *key;  /* member of its answer that names the resource, where that is not "sid" */
-	double rate;      /* published limit of an account, requests per second; 0: none */
-	bool secret;      /* its answer is one: not for the outbox, which keeps answers */
-	bool custom;      /* method and path are arguments of the call; those here are empty */
+	const char *path;    /* {Word}: the argument of that wire name */
+	const char *key;     /* member of its answer that names the resource, where that is not "sid" */
+	double rate;         /* published limit of an account, requests per second; 0: none */
+	const char *rate_as; /* name of the operation whose requests count for the same; NULL: its own */
+	bool secret;         /* its answer is one: not for the outbox, which keeps answers */
+	bool custom;         /* method and path are arguments of the call; those here are empty */
 	ArgumentRule rules[MAX_OWN_RULES];
 } Operation;
 
@@ -72,6 +73,7 @@ extern const Operation *flex_operation_find(const char *name);
 extern const Operation *flex_operation_at(int index);
 extern const char *flex_operation_closest(const char *name);
 extern int flex_operation_index(const Operation *operation);
+extern int flex_operation_rate_index(const Operation *operation);
 extern bool flex_operation_answers_secret(const char *method, const char *path);
 extern bool flex_method_is_idempotent(const char *method);
 extern const char *flex_operation_key(const char *method, const char *path);

@@ -22,13 +22,14 @@
 #define SHARE_LEFT 0.75  /* of what got through, after a refusal */
 #define LEAST_RATE 0.125 /* per second */
 #define MOST_RATE 1e6    /* as good as none */
+#define BURST_SECONDS 0.1
 
-/* Requests per second, per second to the third power: a share of the rate, within bounds, so that all take as long. */
+/* Requests per second, per second to the third power: a share of the rate, so that few are refused of few; but bounded. */
 #define GROWTH_SHARE 0.3
 #define LEAST_GROWTH 0.4
 #define MOST_GROWTH 4.0
 
-#define BURST_SECONDS 0.1
+#define NEARLY 500 /* microseconds */
 
 #define FIRST_PROBE (SECOND / 8)
 #define LAST_PROBE (5 * SECOND)
@@ -63,18 +64,45 @@ passed_lately(Pace *pace, int64 now)
 	return sum >= PACE_FEW || since == 0 ? sum : PACE_FEW / Max((double) (now - since) / SECOND, 1);
 }
 
+/* How fast the rate grows. */
+static double
+growth(const Pace *pace)
+{
+	return Min(Max(pace->before * GROWTH_SHARE, LEAST_GROWTH), MOST_GROWTH);
+}
+
+/* Seconds after its fall at which the rate is what it was before. */
+static double
+seconds_to_before(const Pace *pace)
+{
+	return cbrt((pace->before - pace->after) / growth(pace));
+}
+
+/* Seconds from the fall to a time. */
+static double
+seconds_since_fall(const Pace *pace, int64 at)
+{
+	return (double) (at - pace->fell_at) / SECOND;
+}
+
 /* Requests per second that may be sent now; MOST_RATE where nothing is known. */
 double
 flex_pace_rate(const Pace *pace, int64 now)
 {
-	double seconds = (double) (now - pace->fell_at) / SECOND;
-	double growth = Min(Max(pace->before * GROWTH_SHARE, LEAST_GROWTH), MOST_GROWTH);
-	double seconds_to_before;
-
 	if (pace->fell_at == 0)
 		return MOST_RATE;
-	seconds_to_before = cbrt((pace->before - pace->after) / growth);
-	return Min(pace->before + growth * pow(seconds - seconds_to_before, 3), MOST_RATE);
+	return Min(pace->before + growth(pace) * pow(seconds_since_fall(pace, now) - seconds_to_before(pace), 3),
+			   MOST_RATE);
+}
+
+/* Requests that may be sent from one time to another, after the last fall: the integral of the rate. */
+static double
+requests_between(const Pace *pace, int64 from, int64 to)
+{
+	double offset = seconds_to_before(pace);
+	double fourth = pow(seconds_since_fall(pace, to) - offset, 4) - pow(seconds_since_fall(pace, from) - offset, 4);
+
+	return pace->before * (double) (to - from) / SECOND + growth(pace) / 4 * fourth;
 }
 
 /* Requests that may be sent at once after a pause. */
@@ -88,10 +116,8 @@ burst(double rate)
 static void
 fill(Pace *pace, int64 now)
 {
-	double rate = flex_pace_rate(pace, now);
-	double seconds = (double) (now - pace->filled_at) / SECOND;
-
-	pace->tokens = Min(burst(rate), pace->tokens + rate * seconds);
+	pace->tokens += requests_between(pace, pace->filled_at, now);
+	pace->tokens = Min(pace->tokens, burst(flex_pace_rate(pace, now)));
 	pace->filled_at = now;
 }
 
@@ -211,21 +237,35 @@ flex_pace_give_back(Pace *pace, int count, int64 now)
 		pace->tokens += count;
 }
 
-/* When a request may be sent, for all that is known now: at that time or before it, if it is now. */
+/* When there will be a token; the rate grows meanwhile. */
+static int64
+token_at(const Pace *pace, int64 now)
+{
+	int64 early = now;
+	int64 late = now + (int64) ((1 - Min(pace->tokens, 1)) / flex_pace_rate(pace, now) * SECOND) + 1;
+
+	while (late - early > NEARLY)
+	{
+		int64 middle = early + (late - early) / 2;
+
+		if (pace->tokens + requests_between(pace, now, middle) < 1)
+			early = middle;
+		else
+			late = middle;
+	}
+	return late;
+}
+
+/* When a request may be sent, for all that is known now: at that time, or before it if it may be sent now. */
 int64
 flex_pace_next_at(const Pace *pace, int64 now)
 {
-	Pace later = *pace;
-	int64 next = now;
+	Pace filled = *pace;
 
 	if (pace->probe_at != 0)
-		next = pace->probe_at;
-	else if (pace->fell_at != 0)
-	{
-		fill(&later, now);
-		/* The rate grows meanwhile: it may be a little sooner. */
-		if (later.tokens < 1)
-			next = now + (int64) ceil((1 - later.tokens) / flex_pace_rate(pace, now) * SECOND);
-	}
-	return Max(next, pace->paused_until);
+		return Max(pace->probe_at, pace->paused_until);
+	if (pace->fell_at == 0)
+		return Max(now, pace->paused_until);
+	fill(&filled, now);
+	return Max(filled.tokens >= 1 ? now : token_at(&filled, now), pace->paused_until);
 }

@@ -202,21 +202,19 @@ flex_rates_wait_ms(RateKey key, double limit)
 	int64 now = flex_clock_us();
 	BucketSet *set = set_of(key);
 	Bucket *bucket;
-	double tokens = 1;
+	Bucket copy;
 	int64 turn_at;
 
 	Assert(limit >= 0);
 	SpinLockAcquire(&set->lock);
 	bucket = use_bucket(set, key, now);
 	if (limit != NO_RATE_LIMIT)
-	{
 		fill(bucket, limit, now);
-		tokens = bucket->tokens;
-	}
-	turn_at = flex_pace_next_at(&bucket->pace, now);
+	copy = *bucket;
 	SpinLockRelease(&set->lock);
-	if (tokens < 1)
-		turn_at = Max(turn_at, now + (int64) ((1 - tokens) / limit * 1e6));
+	turn_at = flex_pace_next_at(&copy.pace, now);
+	if (limit != NO_RATE_LIMIT && copy.tokens < 1)
+		turn_at = Max(turn_at, now + (int64) ((1 - copy.tokens) / limit * 1e6));
 	return ms_until(turn_at, now);
 }
 

@@ -9,7 +9,7 @@
 typedef struct RateKey
 {
 	uint64 account; /* a hash of its SID */
-	int operation;  /* its index in the catalogue */
+	int operation;  /* its index in the catalogue, or that of another with which it shares a rate */
 } RateKey;
 
 #define NO_RATE_LIMIT 0.0

@@ -37,6 +37,7 @@ typedef struct Sender
 	Request requests[MOST_UNDER_WAY];
 	int passed; /* in this second */
 	int refused;
+	int64 promised_at; /* when it may send again, if nothing is answered before; 0: not known */
 } Sender;
 
 typedef struct Service
@@ -69,9 +70,26 @@ answer(Sender *sender, Request *request, int64 now)
 		flex_pace_note_passed(&sender->pace, request->sent_at, now);
 	else
 		flex_pace_note_refused(&sender->pace, request->sent_at, 0, now);
+	sender->promised_at = 0;
 	sender->passed += request->passes ? 1 : 0;
 	sender->refused += request->passes ? 0 : 1;
 	*request = (Request){0};
+}
+
+/* Whether a sender may send; if so, it does, at the time that it was promised. */
+static bool
+may_send(Sender *sender, int64 now)
+{
+	if (flex_pace_take(&sender->pace, 1, now) == 1)
+	{
+		if (sender->promised_at != 0 && Abs(now - sender->promised_at) > 2 * STEP)
+			elog(ERROR, "may send at " INT64_FORMAT ", and not at " INT64_FORMAT, now, sender->promised_at);
+		sender->promised_at = 0;
+		return true;
+	}
+	if (sender->promised_at == 0)
+		sender->promised_at = flex_pace_next_at(&sender->pace, now);
+	return false;
 }
 
 /* One step of a sender: what has been answered, and what may be sent. */
@@ -84,7 +102,7 @@ step(Sender *sender, Service *service, int latency, int64 now)
 
 		if (request->answered_at != 0 && request->answered_at <= now)
 			answer(sender, request, now);
-		if (request->answered_at == 0 && flex_pace_take(&sender->pace, 1, now) == 1)
+		if (request->answered_at == 0 && may_send(sender, now))
 			*request = (Request){
 				.sent_at = now,
 				.answered_at = now + latency + (int64) (pg_prng_double(&pg_global_prng_state) * latency),

@@ -76,12 +76,12 @@ sub met
 	$session->close;
 }
 
-# A list of 40 pages at five a second
+# A list of 40 pages at ten a second
 {
 	my $session = fresh();
 	$simulator->post('seed', { channels => 40 });
-	limit(5);
-	is($session->value('SELECT count(*) FROM flex_channels_list(page_size => 1)'), 40, '40 pages at five a second');
+	limit(10);
+	is($session->value('SELECT count(*) FROM flex_channels_list(page_size => 1)'), 40, '40 pages at ten a second');
 	my ($accepted, $refused) = met('flex_channels_list');
 	is($accepted, 40, '... each was answered once');
 	cmp_ok($refused, '<', 30, "... $refused requests were refused");
@@ -91,7 +91,7 @@ sub met
 # Thirty web chats in one statement
 {
 	my $session = fresh();
-	limit(5);
+	limit(10);
 	my $result = $session->query("SELECT c.conversation_sid FROM generate_series(1, 30) AS g, LATERAL flex_webchat_create('$IG', identity => 'i' || g) AS c");
 	is($result->{error}, undef, 'thirty web chats in one statement');
 	my %sids = map { $_->[0] => 1 } @{ $result->{rows} };

@@ -72,6 +72,16 @@ cmp_ok(spread('/v1/Interactions'), '<', 1.25 * FlexApi::slowness(), '... not man
 is((map { (split)[1] } $server->notes(qr{ (/v2/WebChats|/v1/account/provision/status)$}))[-1], '/v2/WebChats', 'others do not wait for those');
 is($super->value('SELECT sum(attempts) FROM flex_outbox'), 117, 'waiting counts no attempt');
 
+# Operations that share a rate: five per second for all that change teams
+fresh();
+my ($instance, $team, $user) = map { $_ . '0' x 31 . '1' } 'GO', 'QO', 'FU';
+enqueue('flex_team_delete', qq({"instance_sid": "$instance", "team_sid": "$team"}), 6);
+enqueue('flex_team_owner_delete', qq({"instance_sid": "$instance", "team_sid": "$team", "flex_user_sid": "$user"}), 6);
+$super->value('CALL flex_outbox_drain()');
+my @changes = sort { $a <=> $b } map { (split)[0] } $server->notes(qr{ /v1/Instances/$instance/Teams/});
+is(scalar(@changes), 12, 'two operations that share a rate: all are sent');
+cmp_ok($changes[-1] - $changes[0], '>=', 0.75 * 11 / 5, '... five per second together');
+
 # none, and a list
 fresh();
 chats(60);
