@@ -23,7 +23,7 @@ SHLIB_LINK = $(shell pkg-config --libs libcurl)
 # The definitions by topic, in the order in which they need each other.
 SQL_PARTS = prologue catalogue interactions interaction_webhooks webchats users instance_users teams configuration \
 	plugins plugin_configurations insights insights_questionnaires \
-	channels flows web_channels webhooks access_tokens foreign outbox privileges
+	channels flows web_channels webhooks access_tokens foreign outbox statistics privileges
 SQL_FILES = $(SQL_PARTS:%=sql/install/%.sql)
 DATA_built = sql/$(EXTENSION)--$(EXT_VERSION).sql
 # The script of each release as it was, never to be changed, and the ways from one version to the next.

@@ -11,6 +11,7 @@
 #include "base/effective.h"
 #include "base/setting_names.h"
 #include "base/settings.h"
+#include "base/tracking.h"
 #include "delivery/rate_limits.h"
 #include "entry/database_commands.h"
 #include "entry/setting_hints.h"
@@ -27,6 +28,7 @@ _PG_init(void)
 {
 	flex_effective_note_placeholders();
 	flex_settings_define();
+	flex_tracking_define();
 	flex_rate_limits_define();
 	flex_effective_note_parameters();
 	flex_settings_reserve_prefix();

@@ -31,3 +31,6 @@ BEGIN
 	END LOOP;
 END
 $privileges$;
+
+-- What these show is one's own, and they send nothing.
+GRANT EXECUTE ON FUNCTION flex_stat_get_operations(), flex_stat_get_progress() TO PUBLIC;

@@ -70,6 +70,22 @@
 #include "storage/dsm_registry.h"
 #endif
 
+/* 19 keeps the names of tranches in shared memory; before, each process registers them. */
+#if PG_VERSION_NUM >= 190000
+#define flex_new_tranche(name) LWLockNewTrancheId(name)
+#define flex_register_tranche(id, name) ((void) 0)
+#else
+#define flex_new_tranche(name) LWLockNewTrancheId()
+#define flex_register_tranche(id, name) LWLockRegisterTranche((id), (name))
+#endif
+
+/* 17 calls a process's number by another name. */
+#if PG_VERSION_NUM >= 170000
+#define flex_process_number() MyProcNumber
+#else
+#define flex_process_number() (MyProc->pgprocno)
+#endif
+
 /* 17 lets an extension name what it waits for; before, all are "Extension". */
 #if PG_VERSION_NUM >= 170000
 #define flex_wait_event(name) WaitEventExtensionNew(name)

@@ -12,6 +12,14 @@ typedef enum Unrepresentable
 	UNREPRESENTABLE_REPLACE
 } Unrepresentable;
 
+/* Which requests get a line in the server's log. */
+typedef enum LogActivity
+{
+	LOG_ACTIVITY_OFF,
+	LOG_ACTIVITY_FAILURES, /* that did not succeed */
+	LOG_ACTIVITY_ALL
+} LogActivity;
+
 /*
  * The values in force, kept by the server.  A string that is not set is NULL
  * or empty: ask flex_setting_is_set().
@@ -39,7 +47,9 @@ typedef struct Settings
 	int outbox_retention;  /* minutes; -1: for ever */
 	int max_response_size; /* kilobytes, headers not counted */
 	int unrepresentable;   /* an Unrepresentable */
+	int log_activity;      /* a LogActivity */
 	bool delivery;         /* the outbox's requests are sent */
+	bool track_operations; /* requests are counted */
 } Settings;
 
 extern Settings flex_settings;

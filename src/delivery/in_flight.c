@@ -37,9 +37,10 @@ typedef struct Sending
 	Claim claim;
 	HttpRequest *request;
 	const Endpoint *endpoint;
-	Attempt *attempt; /* NULL: not sent yet */
-	bool is_claimed;  /* its claim has been committed */
-	bool is_settled;  /* in the last transaction */
+	Attempt *attempt;  /* NULL: not sent yet */
+	bool is_claimed;   /* its claim has been committed */
+	bool is_settled;   /* in the last transaction */
+	const char *state; /* as which; NULL: it was not sent */
 } Sending;
 
 struct InFlight
@@ -48,6 +49,7 @@ struct InFlight
 	int count;
 	Crowd *crowd;          /* their attempts */
 	bool had_callbacks;    /* some of what was settled */
+	DeliveryCounts counts; /* of what was settled */
 	MemoryContext context; /* that the requests' own are under */
 };
 
@@ -83,7 +85,7 @@ flex_in_flight_any_over(const InFlight *in_flight)
  * these are dense, is freed before the next one.
  */
 static void
-settle_sending(const Sending *sending, bool read)
+settle_sending(Sending *sending, bool read)
 {
 	MemoryContext context;
 	MemoryContext before;
@@ -99,7 +101,7 @@ settle_sending(const Sending *sending, bool read)
 	before = MemoryContextSwitchTo(context);
 	outcome = flex_attempt_outcome(sending->attempt, sending->claim.may_be_done,
 								   "the sender was stopped before the answer came");
-	flex_settle_attempt(&sending->claim, &outcome, read);
+	sending->state = flex_settle_attempt(&sending->claim, &outcome, read);
 	MemoryContextSwitchTo(before);
 	MemoryContextDelete(context);
 }
@@ -158,6 +160,29 @@ end_sending(InFlight *in_flight, Sending *sending)
 	MemoryContextDelete(sending->context);
 }
 
+/* Count what has become of a request. */
+static void
+count_state(DeliveryCounts *counts, const char *state)
+{
+	if (strcmp(state, "succeeded") == 0)
+		counts->succeeded++;
+	else if (strcmp(state, "failed") == 0)
+		counts->failed++;
+	else if (strcmp(state, "uncertain") == 0)
+		counts->uncertain++;
+	else if (strcmp(state, "pending") == 0)
+		counts->put_off++;
+	else
+		counts->other++;
+}
+
+/* What has become of requests since the beginning. */
+DeliveryCounts
+flex_in_flight_counts(const InFlight *in_flight)
+{
+	return in_flight->counts;
+}
+
 /*
  * After the commit: let go of what has been settled.  What has been answered
  * since then, while somebody's trigger on the outbox called the service, is not.
@@ -171,8 +196,11 @@ flex_in_flight_end_settled(InFlight *in_flight)
 	{
 		Sending *sending = dlist_container(Sending, node, iter.cur);
 
-		if (sending->is_settled)
-			end_sending(in_flight, sending);
+		if (!sending->is_settled)
+			continue;
+		if (sending->state != NULL)
+			count_state(&in_flight->counts, sending->state);
+		end_sending(in_flight, sending);
 	}
 }
 
@@ -226,6 +254,7 @@ make_request(Sending *sending, const Signature *signature)
 
 	flex_json_arguments_unpack(signature, sending->claim.arguments, values);
 	sending->request = flex_json_arguments_request(signature, values);
+	sending->request->way = WAY_OUTBOX;
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(GetOuterUserId(), security);
 	sending->endpoint =
@@ -284,7 +313,7 @@ try_to_prepare(Sending *sending, const Signature *signature)
 		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 			PG_RE_THROW();
 		FlushErrorState();
-		flex_settle_unsent(&sending->claim, error);
+		sending->state = flex_settle_unsent(&sending->claim, error);
 		good = false;
 	}
 	PG_END_TRY();
@@ -324,7 +353,10 @@ add_claim(InFlight *in_flight, const Claim *claim)
 	is_ready = try_to_prepare(sending, signature);
 	MemoryContextSwitchTo(before);
 	if (!is_ready)
+	{
+		count_state(&in_flight->counts, sending->state);
 		end_sending(in_flight, sending);
+	}
 }
 
 /* Add claimed requests; they are copied. */
@@ -367,6 +399,7 @@ flex_in_flight_start(InFlight *in_flight)
 		sending->attempt =
 			flex_crowd_add(in_flight->crowd, sending->request, sending->endpoint,
 						   flex_clock_ms() + (timeout != FLEX_AS_SETTINGS ? timeout : flex_settings.timeout));
+		flex_attempt_set_number(sending->attempt, sending->claim.attempts);
 		MemoryContextSwitchTo(before);
 	}
 }

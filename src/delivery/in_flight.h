@@ -16,10 +16,21 @@ typedef enum SettleScope
 	SETTLE_AT_ONCE /* all, in a moment: answers that take longer are not read */
 } SettleScope;
 
+/* What became of requests. */
+typedef struct DeliveryCounts
+{
+	int64 succeeded;
+	int64 failed;
+	int64 uncertain;
+	int64 put_off; /* they will be tried again */
+	int64 other;   /* cancelled, for the database is a copy */
+} DeliveryCounts;
+
 typedef struct InFlight InFlight;
 
 extern InFlight *flex_in_flight_create(void);
 extern int flex_in_flight_count(const InFlight *in_flight);
+extern DeliveryCounts flex_in_flight_counts(const InFlight *in_flight);
 extern void flex_in_flight_add(InFlight *in_flight, const Claim *claims, int count);
 extern void flex_in_flight_confirm(InFlight *in_flight);
 extern void flex_in_flight_start(InFlight *in_flight);

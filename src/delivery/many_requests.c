@@ -27,6 +27,7 @@
 #include "http/crowd.h"
 #include "http/poller.h"
 #include "http/repeats.h"
+#include "shared/progress.h"
 
 #define DEFERRED_MS 100 /* until there may be a file descriptor again */
 
@@ -54,9 +55,24 @@ typedef struct Sending
 	int64 patience_ms; /* of each, with its repeats */
 	RateKey rate;      /* that all of them count for */
 	CarriedOut *carried_out;
+	int failed;
+	Progress *progress;
 } Sending;
 
 static Sending *sending_now; /* for the end of the session; NULL: none */
+
+/* Show other sessions how far it has come. */
+static void
+show_progress(const Sending *sending)
+{
+	flex_progress_show(sending->progress, &(ProgressCounts){
+											  .done = sending->ended,
+											  .total = sending->many->count,
+											  .in_flight = sending->begun - sending->ended,
+											  .failed = sending->failed,
+											  .rows = sending->ended,
+										  });
+}
 
 /* The number of an element among all that the statement sends, from 1 on. */
 static int
@@ -85,6 +101,7 @@ begin_attempt(Sending *sending, Element *element)
 									  element->request->authorized ? many->without_identity : many->endpoint,
 									  element->repeats.deadline);
 	flex_attempt_set_owner(element->attempt, element);
+	flex_attempt_set_number(element->attempt, ++element->repeats.attempts);
 	MemoryContextSwitchTo(before);
 }
 
@@ -105,6 +122,7 @@ begin_element(Sending *sending)
 	dlist_push_tail(&sending->elements, &element->node);
 	sending->begun++;
 	begin_attempt(sending, element);
+	show_progress(sending);
 }
 
 /* Hand on what an element came to, and forget it.  The element's context is current. */
@@ -119,6 +137,8 @@ end_element(Sending *sending, Element *element, const Outcome *outcome)
 	MemoryContextSwitchTo(sending->context);
 	dlist_delete(&element->node);
 	sending->ended++;
+	sending->failed += flex_outcome_is_good(outcome) ? 0 : 1;
+	show_progress(sending);
 	/* The attempt ends with its context. */
 	MemoryContextDelete(element->context);
 }
@@ -373,6 +393,7 @@ flex_many_requests_send(const ManyRequests *many)
 	sending.patience_ms = flex_repeats_begin(endpoint, sending.rate).deadline - flex_clock_ms();
 	if (many->carried_out == NULL)
 		flex_carried_out_begin(&own, many->operation->name);
+	sending.progress = flex_progress_begin(many->way, many->operation->name, many->count);
 	if (!is_registered)
 		before_shmem_exit(tell_at_exit, (Datum) 0);
 	is_registered = true;
@@ -390,4 +411,5 @@ flex_many_requests_send(const ManyRequests *many)
 	PG_END_TRY();
 	error_context_stack = context.previous;
 	sending_now = NULL;
+	flex_progress_end(sending.progress);
 }

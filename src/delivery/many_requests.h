@@ -11,6 +11,7 @@
 /* What a statement wants to be sent: elements, by their index from 0 on, of one operation. */
 typedef struct ManyRequests
 {
+	Way way;                    /* that they go, all of them */
 	const Operation *operation; /* whose rate is kept */
 	int count;
 	int concurrency;                  /* elements under way at once */

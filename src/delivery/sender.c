@@ -28,6 +28,7 @@
 #include "outbox/prepared.h"
 #include "outbox/rows.h"
 #include "outbox/settling.h"
+#include "shared/progress.h"
 #include "shared/registry.h"
 #include "shared/shutdown.h"
 
@@ -49,6 +50,7 @@ struct Sender
 	int64 warned_at;  /* flex_clock_ms() of the last word on that; 0: never */
 	int64 cleaned_at; /* flex_clock_ms() of the last housekeeping; 0: never */
 	int64 looked_at;  /* flex_clock_ms() of the last look for prepared transactions; 0: never */
+	Progress *progress;
 };
 
 /* Make a sender; it lives in a context under the current one. */
@@ -122,6 +124,28 @@ check_tables(Sender *sender)
 		flex_lanes_put_off(sender->lanes, MISFIT_MS);
 }
 
+/* What has become of requests since the sender was made. */
+DeliveryCounts
+flex_sender_counts(const Sender *sender)
+{
+	return flex_in_flight_counts(sender->in_flight);
+}
+
+/* Show other sessions what is under way. */
+static void
+show_progress(const Sender *sender)
+{
+	DeliveryCounts counts = flex_sender_counts(sender);
+	int64 failed = counts.failed + counts.uncertain;
+
+	flex_progress_show(sender->progress, &(ProgressCounts){
+											 .done = counts.succeeded + failed + counts.put_off + counts.other,
+											 .total = PROGRESS_UNKNOWN,
+											 .in_flight = flex_in_flight_count(sender->in_flight),
+											 .failed = failed,
+										 });
+}
+
 /* One transaction: settle what is over, claim what is due. */
 static void
 settle_and_claim(Sender *sender)
@@ -151,6 +175,7 @@ settle_and_claim(Sender *sender)
 	flex_transaction_commit(sender->transaction);
 	flex_in_flight_confirm(in_flight);
 	flex_in_flight_end_settled(in_flight);
+	show_progress(sender);
 	if (claimed > 0)
 		flex_transaction_check_replicated();
 	check_stop(sender);
@@ -389,6 +414,11 @@ wind_up_after_error(Sender *sender, int sqlerrcode)
 void
 flex_sender_run(Sender *sender)
 {
+	MemoryContext context = AllocSetContextCreate(sender->context, "flex_api progress", ALLOCSET_SMALL_SIZES);
+	MemoryContext before = MemoryContextSwitchTo(context);
+
+	sender->progress = flex_progress_begin(WAY_OUTBOX, NULL, PROGRESS_UNKNOWN);
+	MemoryContextSwitchTo(before);
 	flex_lanes_look_now(sender->lanes);
 	sender->tables_fit = true;
 	/* We may have been woken for a callback that failed: flex_outbox_retry(). */
@@ -408,7 +438,10 @@ flex_sender_run(Sender *sender)
 		error = flex_error_take();
 		wind_up_after_error(sender, error->sqlerrcode);
 		flex_callback_schedule_stop(sender->callbacks);
+		flex_progress_end(sender->progress);
 		flex_error_rethrow(error);
 	}
 	PG_END_TRY();
+	/* The progress ends with it. */
+	MemoryContextDelete(context);
 }

@@ -133,8 +133,8 @@ plan_next_turn(Settlement *settlement, int64 asked_ms)
 		settlement->run_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), asked_ms);
 }
 
-/* Settle a request by the outcome of its attempt.  read: there is time for a good answer. */
-void
+/* Settle a request by the outcome of its attempt.  read: there is time for a good answer.  Returns its state. */
+const char *
 flex_settle_attempt(const Claim *claim, const Outcome *outcome, bool read)
 {
 	Settlement settlement = {0};
@@ -176,6 +176,7 @@ flex_settle_attempt(const Claim *claim, const Outcome *outcome, bool read)
 			break;
 	}
 	write_settlement(claim, &settlement);
+	return settlement.state;
 }
 
 /*
@@ -205,8 +206,8 @@ is_operators(int sqlerrcode)
 	return true;
 }
 
-/* Settle a request that could not even be made; where an operator can mend that, it waits. */
-void
+/* Settle a request that could not even be made; where an operator can mend that, it waits.  Returns its state. */
+const char *
 flex_settle_unsent(const Claim *claim, const ErrorData *error)
 {
 	Settlement settlement = {
@@ -225,6 +226,7 @@ flex_settle_unsent(const Claim *claim, const ErrorData *error)
 	else
 		settlement.state = state_failed;
 	write_settlement(claim, &settlement);
+	return settlement.state;
 }
 
 /* Settle a request that was claimed and then not sent: it is as it was. */

@@ -8,8 +8,8 @@
 #include "http/verdict.h"
 #include "outbox/claims.h"
 
-extern void flex_settle_attempt(const Claim *claim, const Outcome *outcome, bool read);
-extern void flex_settle_unsent(const Claim *claim, const ErrorData *error);
+extern const char *flex_settle_attempt(const Claim *claim, const Outcome *outcome, bool read);
+extern const char *flex_settle_unsent(const Claim *claim, const ErrorData *error);
 extern void flex_settle_unstarted(const Claim *claim);
 extern void flex_settle_orphan(const Claim *claim);
 

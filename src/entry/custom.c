@@ -135,9 +135,12 @@ flex_api_request(PG_FUNCTION_ARGS)
 	{
 		Datum values[COLUMNS];
 		bool nulls[COLUMNS];
+		HttpRequest *request;
 
 		MemoryContextSwitchTo(exchange);
-		fetch_columns(flex_custom_request(fcinfo->args, fcinfo->nargs), work, values, nulls);
+		request = flex_custom_request(fcinfo->args, fcinfo->nargs);
+		request->way = WAY_REQUEST;
+		fetch_columns(request, work, values, nulls);
 		MemoryContextDelete(exchange);
 		MemoryContextSwitchTo(caller);
 		result = HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
@@ -161,6 +164,7 @@ prepare_list(FunctionCallInfo fcinfo)
 
 	call.request = flex_custom_list_request(function, &values[LIST_PATH], &values[LIST_PARAMETERS],
 											&values[LIST_HEADERS], &values[LIST_SERVICE]);
+	call.request->way = WAY_REQUEST;
 	call.max_rows = flex_list_max_rows(function, &values[LIST_MAX_ROWS]);
 	if (!values[LIST_MEMBER].isnull)
 		call.member = flex_text_to_wire(TextDatumGetCString(values[LIST_MEMBER].value), "member");

@@ -108,6 +108,7 @@ prepare_operation(FunctionCallInfo fcinfo)
 	if (page_size->isnull)
 		*page_size = (NullableDatum){.value = Int32GetDatum(flex_pages_best_size(call.max_rows))};
 	call.request = flex_request_build(signature->operation, signature->parameters, signature->count, values);
+	call.request->way = WAY_LIST;
 	return call;
 }
 

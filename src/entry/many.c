@@ -118,6 +118,7 @@ make_request(void *state, int index)
 						errhint("An operation without arguments has an empty object.")));
 	flex_json_arguments_unpack(signature, DatumGetJsonbP(calls->arguments[index]), values);
 	request = flex_json_arguments_request(signature, values);
+	request->way = WAY_MANY;
 	error_context_stack = context.previous;
 	return request;
 }
@@ -302,7 +303,7 @@ static void
 call_many(FunctionCallInfo fcinfo)
 {
 	ManyCalls calls = {.result = (ReturnSetInfo *) fcinfo->resultinfo};
-	ManyRequests many = {.make = make_request, .take = store_row, .state = &calls};
+	ManyRequests many = {.way = WAY_MANY, .make = make_request, .take = store_row, .state = &calls};
 
 	if (PG_ARGISNULL(ARGUMENT_OPERATION))
 		flex_argument_refuse_null(FUNCTION, "operation");

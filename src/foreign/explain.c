@@ -70,7 +70,7 @@ explain_report(ForeignScanState *node, const ScanReport *report, ExplainState *e
 	ExplainPropertyInteger("Flex Bytes Sent", NULL, report->traffic.bytes_sent, explain);
 	ExplainPropertyInteger("Flex Bytes Received", NULL, report->traffic.bytes_received, explain);
 	if (explain->timing)
-		ExplainPropertyInteger("Flex Request Time", "ms", report->traffic.elapsed_ms, explain);
+		ExplainPropertyInteger("Flex Request Time", "ms", report->traffic.elapsed_us / 1000, explain);
 }
 
 /* A scan that reads. */

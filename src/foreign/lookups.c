@@ -19,6 +19,7 @@
 #include "http/crowd.h"
 #include "http/poller.h"
 #include "http/repeats.h"
+#include "shared/progress.h"
 
 #define STATUS_NOT_FOUND 404
 #define DEFERRED_MS 100 /* until there may be a file descriptor again */
@@ -41,8 +42,10 @@ struct Lookups
 	Crowd *crowd;
 	dlist_head elements; /* under way */
 	int under_way;
-	int begun;        /* how many ever were */
-	Element *current; /* has been answered with a row that has not been taken; or NULL */
+	int begun; /* how many ever were */
+	int64 rows;
+	Progress *progress; /* NULL: none has begun */
+	Element *current;   /* has been answered with a row that has not been taken; or NULL */
 };
 
 /* Begin to fetch.  Sends nothing. */
@@ -69,6 +72,7 @@ send_request(Lookups *lookups, Element *element)
 	element->attempt =
 		flex_crowd_add(lookups->crowd, element->request, lookups->options.endpoint, element->repeats.deadline);
 	flex_attempt_set_owner(element->attempt, element);
+	flex_attempt_set_number(element->attempt, ++element->repeats.attempts);
 	lookups->options.traffic->requests++;
 	lookups->options.traffic->repeats += element->was_sent ? 1 : 0;
 	element->was_sent = true;
@@ -91,6 +95,18 @@ send_if_due(Lookups *lookups, Element *element)
 	MemoryContextSwitchTo(before);
 }
 
+/* Show other sessions how far it has come. */
+static void
+show_progress(const Lookups *lookups)
+{
+	flex_progress_show(lookups->progress, &(ProgressCounts){
+											  .done = lookups->begun - lookups->under_way,
+											  .total = lookups->options.count,
+											  .in_flight = lookups->under_way,
+											  .rows = lookups->rows,
+										  });
+}
+
 /* Begin the next element. */
 static void
 begin_element(Lookups *lookups)
@@ -106,6 +122,11 @@ begin_element(Lookups *lookups)
 	lookups->begun++;
 	lookups->under_way++;
 	dlist_push_tail(&lookups->elements, &element->node);
+	MemoryContextSwitchTo(lookups->context);
+	if (lookups->progress == NULL)
+		lookups->progress =
+			flex_progress_begin(element->request->way, element->request->operation, lookups->options.count);
+	show_progress(lookups);
 	MemoryContextSwitchTo(before);
 	send_if_due(lookups, element);
 }
@@ -116,6 +137,7 @@ end_element(Lookups *lookups, Element *element)
 {
 	dlist_delete(&element->node);
 	lookups->under_way--;
+	show_progress(lookups);
 	/* The attempt ends with its context. */
 	MemoryContextDelete(element->context);
 }
@@ -243,6 +265,7 @@ flex_lookups_next_row(Lookups *lookups, RowDecoder *decoder, Datum *values, bool
 	flex_decode_body(decoder, element->outcome.body, element->outcome.body_length, values, nulls);
 	error_context_stack = context.previous;
 	lookups->current = NULL;
+	lookups->rows++;
 	end_element(lookups, element);
 	return true;
 }

@@ -228,6 +228,7 @@ make_request(void *state, int index)
 	for (int i = 0; i < operation->count; i++)
 		arguments[i] = value_of_parameter(writer, &operation->parameters[i]);
 	request = flex_request_build(operation->operation, operation->parameters, operation->count, arguments);
+	request->way = WAY_FOREIGN;
 	error_context_stack = context.previous;
 	return request;
 }
@@ -321,6 +322,7 @@ void
 flex_row_writer_write(RowWriter *writer, const RowsToWrite *rows)
 {
 	ManyRequests many = {
+		.way = WAY_FOREIGN,
 		.operation = writer->operation->operation,
 		.count = rows->count,
 		.concurrency = writer->table->concurrency,

@@ -221,9 +221,12 @@ flex_sent_values_request(const SentValues *values, const char *key)
 {
 	const Signature *operation = values->operation;
 	NullableDatum *arguments = palloc(sizeof(NullableDatum) * Max(operation->count, 1));
+	HttpRequest *request;
 
 	Assert(values->keys < 0 || key != NULL);
 	for (int i = 0; i < operation->count; i++)
 		arguments[i] = value_of_parameter(values, &operation->parameters[i], key);
-	return flex_request_build(operation->operation, operation->parameters, operation->count, arguments);
+	request = flex_request_build(operation->operation, operation->parameters, operation->count, arguments);
+	request->way = WAY_FOREIGN;
+	return request;
 }

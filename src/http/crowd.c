@@ -13,14 +13,18 @@
 #include "postgres.h"
 
 #include "lib/ilist.h"
+#include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "base/clock.h"
+#include "base/settings.h"
+#include "http/activity_log.h"
 #include "http/backpressure.h"
 #include "http/crowd.h"
 #include "http/readiness.h"
 #include "http/transport.h"
 #include "shared/rates.h"
+#include "shared/statistics.h"
 
 struct Crowd
 {
@@ -42,6 +46,9 @@ struct Attempt
 	int64 sent_at;      /* flex_clock_us() */
 	bool is_noted;      /* its answer, for the rate of such requests */
 	void *owner;        /* what it is made for; NULL: not said */
+	int number;         /* among the attempts at the request, from 1 on */
+	StatisticsPlace place;
+	bool is_counted; /* in the statistics, and logged */
 	MemoryContextCallback at_end;
 };
 
@@ -79,6 +86,10 @@ flex_crowd_add(Crowd *crowd, const HttpRequest *request, const Endpoint *endpoin
 	attempt->deadline = deadline;
 	attempt->sent_at = flex_clock_us();
 	attempt->allowance = Max(deadline - flex_clock_ms(), 1);
+	attempt->number = 1;
+	if (flex_settings.track_operations)
+		attempt->place = flex_statistics_find(OidIsValid(endpoint->role) ? endpoint->role : GetUserId(), request->way,
+											  request->operation);
 	attempt->transfer =
 		flex_transport_start(request, endpoint, crowd->kind == CROWD_OF_MANY ? 0 : (long) attempt->allowance);
 	attempt->was_sent = flex_transfer_was_sent(attempt->transfer);
@@ -86,6 +97,48 @@ flex_crowd_add(Crowd *crowd, const HttpRequest *request, const Endpoint *endpoin
 	attempt->at_end = (MemoryContextCallback){.func = end_attempt, .arg = attempt};
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, &attempt->at_end);
 	return attempt;
+}
+
+/* How a transfer ended that is over, or is given up. */
+static Ending
+ending_of(const TransferResult *result)
+{
+	if (result->state != TRANSFER_ANSWERED && result->state != TRANSFER_TOO_LARGE)
+		return result->was_sent ? ENDING_LOST : ENDING_UNSENT;
+	if (result->state == TRANSFER_ANSWERED && result->status / 100 == 2)
+		return ENDING_SUCCEEDED;
+	if (result->status == 429)
+		return ENDING_THROTTLED;
+	return result->status / 100 == 4 ? ENDING_REFUSED : ENDING_FAILED;
+}
+
+/*
+ * Count an attempt, once.  outcome NULL: it is let go of before anybody has asked what it
+ * came to; then no error is raised, and nothing is logged, for memory contexts may be
+ * ending.  What could not even be tried is not counted.
+ */
+static void
+count_attempt(Attempt *attempt, const Outcome *outcome)
+{
+	TransferResult result;
+	RequestEnd end;
+
+	if (attempt->is_counted)
+		return;
+	attempt->is_counted = true;
+	result = flex_transfer_result(attempt->transfer);
+	if (result.state == TRANSFER_NO_DESCRIPTOR)
+		return;
+	end = (RequestEnd){
+		.ending = outcome != NULL && flex_outcome_is_good(outcome) ? ENDING_SUCCEEDED : ending_of(&result),
+		.is_repeat = attempt->number > 1,
+		.bytes_sent = result.bytes_sent,
+		.bytes_received = result.bytes_received,
+		.elapsed_us = result.elapsed_us,
+	};
+	flex_statistics_count(&attempt->place, &end);
+	if (outcome != NULL)
+		flex_activity_log(outcome, end.ending, attempt->number);
 }
 
 /*
@@ -97,6 +150,7 @@ flex_attempt_end(Attempt *attempt)
 {
 	if (attempt->transfer == NULL)
 		return;
+	count_attempt(attempt, NULL);
 	flex_transport_release(attempt->transfer);
 	attempt->transfer = NULL;
 	dlist_delete(&attempt->node);
@@ -114,6 +168,21 @@ flex_attempt_owner(const Attempt *attempt)
 {
 	Assert(attempt->owner != NULL);
 	return attempt->owner;
+}
+
+/* Say which attempt at the request it is. */
+void
+flex_attempt_set_number(Attempt *attempt, int number)
+{
+	Assert(number >= 1);
+	attempt->number = number;
+}
+
+/* Count rows that its answer has. */
+void
+flex_attempt_count_rows(Attempt *attempt, int64 rows)
+{
+	flex_statistics_count_rows(&attempt->place, rows);
 }
 
 /* True when an attempt was answered, has failed, or is late. */
@@ -171,6 +240,7 @@ flex_attempt_outcome(Attempt *attempt, bool was_maybe_done, const char *given_up
 		given_up = "no answer came within flex_api.timeout";
 	outcome = flex_outcome_reach(attempt->request, attempt->endpoint, attempt->transfer, was_maybe_done, given_up);
 	note_rate(attempt, &outcome);
+	count_attempt(attempt, &outcome);
 	return outcome;
 }
 

@@ -35,6 +35,8 @@ extern pgsocket flex_crowd_descriptor(Crowd *crowd, int64 wake_at);
 
 extern void flex_attempt_set_owner(Attempt *attempt, void *owner);
 extern void *flex_attempt_owner(const Attempt *attempt);
+extern void flex_attempt_set_number(Attempt *attempt, int number);
+extern void flex_attempt_count_rows(Attempt *attempt, int64 rows);
 extern bool flex_attempt_is_over(const Attempt *attempt);
 extern bool flex_attempt_awaits_answer(const Attempt *attempt);
 extern size_t flex_attempt_answer_length(const Attempt *attempt);

@@ -361,7 +361,10 @@ make_endpoint_of_server(const ForeignServer *server, const UserMapping *mapping)
 Endpoint *
 flex_endpoint_of_server(Oid server, Oid role)
 {
-	return make_endpoint_of_server(GetForeignServer(server), GetUserMapping(role, server));
+	Endpoint *endpoint = make_endpoint_of_server(GetForeignServer(server), GetUserMapping(role, server));
+
+	endpoint->role = role;
+	return endpoint;
 }
 
 /* True when the session has set a credential for calls of the current role, which goes before a server's. */
@@ -425,8 +428,12 @@ flex_endpoint_of_settings(Oid role, const char *account, bool with_authorization
 	Endpoint *endpoint;
 
 	if (server != NULL)
-		return make_endpoint_of_server(server, with_authorization ? mapping_of_call(server, role) : NULL);
-	endpoint = make_endpoint(origin_of_settings(), flex_settings.proxy, flex_settings.ca_file);
+		endpoint = make_endpoint_of_server(server, with_authorization ? mapping_of_call(server, role) : NULL);
+	else
+		endpoint = make_endpoint(origin_of_settings(), flex_settings.proxy, flex_settings.ca_file);
+	endpoint->role = role;
+	if (server != NULL)
+		return endpoint;
 	endpoint->account = pstrdup(wanted);
 	if (with_authorization)
 	{

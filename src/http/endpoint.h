@@ -15,6 +15,7 @@
  */
 typedef struct Endpoint
 {
+	Oid role;            /* whose request it is */
 	char *origin;        /* scheme, host, port and a gateway's path, without a slash at the end; {service}: a product */
 	char *authorization; /* value of the header, a secret; NULL: the request brings its own */
 	char *proxy;         /* "": none, not that of the environment either */

@@ -40,6 +40,7 @@ send_if_due(Exchange *exchange)
 	if (turn != TURN_NOW)
 		return turn;
 	exchange->attempt = flex_crowd_add(exchange->crowd, exchange->request, exchange->endpoint, repeats->deadline);
+	flex_attempt_set_number(exchange->attempt, ++repeats->attempts);
 	if (exchange->was_sent && exchange->traffic != NULL)
 	{
 		exchange->traffic->requests++;
@@ -193,6 +194,13 @@ flex_exchange_descriptor(Exchange *exchange)
 {
 	return flex_crowd_descriptor(exchange->crowd,
 								 exchange->attempt == NULL ? exchange->repeats.resume_at : PG_INT64_MAX);
+}
+
+/* Count rows that its answer, which has come, has. */
+void
+flex_exchange_count_rows(Exchange *exchange, int64 rows)
+{
+	flex_attempt_count_rows(exchange->attempt, rows);
 }
 
 /* Scheme, host and port that the request was sent to, in the current context. */

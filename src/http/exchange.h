@@ -20,6 +20,7 @@ extern bool flex_exchange_is_stale(const Exchange *exchange);
 extern const Outcome *flex_exchange_advance(Exchange *exchange);
 extern pgsocket flex_exchange_descriptor(Exchange *exchange);
 extern const Outcome *flex_exchange_finish(Exchange *exchange);
+extern void flex_exchange_count_rows(Exchange *exchange, int64 rows);
 extern const char *flex_exchange_origin(const Exchange *exchange);
 
 #endif /* FLEX_EXCHANGE_H */

@@ -20,6 +20,7 @@
 #include "http/exchange.h"
 #include "http/pages.h"
 #include "http/transport.h"
+#include "shared/progress.h"
 
 #define ROWS_BETWEEN_PUMPS 64 /* keeps the next page's bytes moving */
 #define MOST_ROWS_A_PAGE 1000 /* as the service has it */
@@ -56,6 +57,8 @@ struct Pages
 	int64 rows_before; /* of the pages before it */
 	Fetch *ahead;      /* the page after it, on its way; or NULL */
 	bool is_awaited;   /* ahead has been waited for */
+	Progress *progress;
+	ProgressCounts counts;
 };
 
 /*
@@ -71,6 +74,14 @@ flex_pages_best_size(int64 rows)
 		return MOST_ROWS_A_PAGE;
 	pages = (rows + MOST_ROWS_A_PAGE - 1) / MOST_ROWS_A_PAGE;
 	return (int) ((rows + pages - 1) / pages);
+}
+
+/* Show others how far it has come. */
+static void
+show_progress(Pages *pages)
+{
+	pages->counts.in_flight = pages->ahead != NULL ? 1 : 0;
+	flex_progress_show(pages->progress, &pages->counts);
 }
 
 /* Forget what has been read. */
@@ -98,6 +109,8 @@ flex_pages_begin(const HttpRequest *first, const PagesOptions *options)
 
 	Assert(options->most_rows >= 0);
 	pages->first = first;
+	pages->progress = flex_progress_begin(first->way, first->operation, PROGRESS_UNKNOWN);
+	pages->counts.total = PROGRESS_UNKNOWN;
 	pages->options = *options;
 	pages->context = AllocSetContextCreate(CurrentMemoryContext, "flex_api pages", ALLOCSET_DEFAULT_SIZES);
 	reset(pages);
@@ -219,11 +232,15 @@ open_page(Pages *pages, const Outcome *answer)
 
 	error_context_stack = &context;
 	flex_page_open(&pages->page, answer->body, answer->body_length, pages->options.member);
+	flex_exchange_count_rows(pages->current->exchange, pages->page.count);
 	note_own_address(&pages->trail, pages->current, &pages->page);
 	pages->rows = pages->page.rows;
 	pages->rows_left = Min(pages->page.count, pages->options.most_rows - pages->rows_before);
+	pages->counts.done++;
+	pages->counts.rows += pages->page.count;
 	if (is_looking_ahead(pages))
 		pages->ahead = begin_fetch(pages);
+	show_progress(pages);
 	error_context_stack = context.previous;
 }
 
@@ -252,6 +269,7 @@ ask_for_page(Pages *pages)
 	else if (!pages->is_awaited)
 		renew_if_stale(pages, pages->ahead);
 	pages->is_awaited = true;
+	show_progress(pages);
 	return pages->ahead != NULL;
 }
 
@@ -368,5 +386,6 @@ void
 flex_pages_end(Pages *pages)
 {
 	MemoryContextDelete(pages->context);
+	flex_progress_end(pages->progress);
 	pfree(pages);
 }

@@ -46,7 +46,7 @@ flex_repeats_begin(const Endpoint *endpoint, RateKey rate)
 static bool
 is_in_time(const Repeats *repeats, int64 begin_at, const Outcome *outcome)
 {
-	return begin_at + outcome->elapsed_ms < repeats->deadline;
+	return begin_at + outcome->elapsed_us / 1000 < repeats->deadline;
 }
 
 /* Plan another attempt, if that is safe, useful and in time for one as long as this was. */

@@ -10,6 +10,7 @@
 /* The repeats of one request.  Times are of flex_clock_ms(). */
 typedef struct Repeats
 {
+	int attempts; /* that were begun, for flex_attempt_set_number() */
 	RateKey rate; /* that it counts for */
 	int made;
 	int most;

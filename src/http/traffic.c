@@ -12,5 +12,5 @@ flex_traffic_add_end(Traffic *traffic, const Outcome *outcome)
 {
 	traffic->bytes_sent += outcome->bytes_sent;
 	traffic->bytes_received += outcome->bytes_received;
-	traffic->elapsed_ms += outcome->elapsed_ms;
+	traffic->elapsed_us += outcome->elapsed_us;
 }

@@ -13,7 +13,7 @@ typedef struct Traffic
 	int64 repeats;    /* of them */
 	int64 bytes_sent; /* of bodies, of those that are over */
 	int64 bytes_received;
-	int64 elapsed_ms; /* the sum: requests that were under way together count each */
+	int64 elapsed_us; /* the sum: requests that were under way together count each */
 } Traffic;
 
 extern void flex_traffic_add_end(Traffic *traffic, const Outcome *outcome);

@@ -46,7 +46,7 @@ struct Transfer
 	TransferHold hold;
 	bool is_paused; /* as libcurl has been told */
 	Body body;
-	int64 started_at;        /* flex_clock_ms() */
+	int64 started_at;        /* flex_clock_us() */
 	int64 ended_at;          /* 0: it is running */
 	uint64 ending;           /* of all that have ended in this process, its number */
 	const char *ended_by_us; /* why, if we have ended it; NULL: we have not */
@@ -233,7 +233,7 @@ make_transfer(const HttpRequest *request)
 	transfer->is_idempotent = request->idempotent;
 	transfer->request_bytes = request->content_type != NULL ? request->body.len : 0;
 	transfer->body.limit = limit;
-	transfer->started_at = flex_clock_ms();
+	transfer->started_at = flex_clock_us();
 	return transfer;
 }
 
@@ -366,7 +366,7 @@ flex_transfer_conclude(void *handle, int result)
 	if (transfer->socket != PGINVALID_SOCKET)
 		flex_connection_leave(transfer->socket, transfer->state == TRANSFER_BROKEN);
 	transfer->socket = PGINVALID_SOCKET;
-	transfer->ended_at = flex_clock_ms();
+	transfer->ended_at = flex_clock_us();
 	transfer->ending = ++endings;
 	if (transfer->state != TRANSFER_ANSWERED)
 		explain_failure(transfer, result);
@@ -426,7 +426,7 @@ flex_transfer_result(const Transfer *transfer)
 		.body_length = transfer->body.length,
 		.body_limit = transfer->body.limit,
 		.failure = transfer->failure,
-		.elapsed_ms = (transfer->ended_at != 0 ? transfer->ended_at : flex_clock_ms()) - transfer->started_at,
+		.elapsed_us = (transfer->ended_at != 0 ? transfer->ended_at : flex_clock_us()) - transfer->started_at,
 	};
 	long status = 0;
 	curl_off_t retry_after = 0;

@@ -41,7 +41,7 @@ typedef struct TransferResult
 	size_t body_length;
 	size_t body_limit;
 	const char *failure; /* why it failed, in libcurl's or our words */
-	int64 elapsed_ms;
+	int64 elapsed_us;
 	int64 bytes_sent; /* of bodies, as they were on the wire */
 	int64 bytes_received;
 } TransferResult;

@@ -153,7 +153,7 @@ flex_outcome_reach(const HttpRequest *request, const Endpoint *endpoint, const T
 		.answer.made_as = may_be_due_to_credentials(result.status) ? endpoint->made_as : NULL,
 		.body = result.body,
 		.body_length = result.body_length,
-		.elapsed_ms = result.elapsed_ms,
+		.elapsed_us = result.elapsed_us,
 		.bytes_sent = result.bytes_sent,
 		.bytes_received = result.bytes_received,
 		.transfer = transfer,

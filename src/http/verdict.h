@@ -35,7 +35,7 @@ typedef struct Outcome
 	int64 retry_after_ms;     /* of VERDICT_AGAIN and _THROTTLED: what the service asks to wait; 0: nothing */
 	const char *body;         /* as much of it as came */
 	size_t body_length;
-	int64 elapsed_ms;
+	int64 elapsed_us;
 	int64 bytes_sent; /* of bodies, as they were on the wire */
 	int64 bytes_received;
 	const Transfer *transfer; /* for flex_outcome_visit_headers() */

@@ -220,6 +220,7 @@ build_request(const CustomCall *call)
 		flex_argument_refuse_with_hint(call->function, "body", flex_argument_json(call->body), false,
 									   "no body with the method GET", "Give parameters: they go into the query.");
 	request = flex_request_plain(method, call->path);
+	request->operation = call->function;
 	request->service = service;
 	if (strcmp(service, FLEX_SERVICE) == 0)
 		request->key = flex_operation_key(method, request->path);

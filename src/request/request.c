@@ -136,6 +136,7 @@ flex_request_plain(const char *method, const char *target)
 	HttpRequest *request = palloc0(sizeof(HttpRequest));
 
 	request->service = FLEX_SERVICE;
+	request->operation = "flex_request";
 	request->method = method;
 	request->path = pnstrdup(target, strcspn(target, "?"));
 	initStringInfo(&request->target);
@@ -254,6 +255,8 @@ flex_request_build(const Operation *operation, const Parameter *parameters, int 
 		counts[i] = flex_argument_texts(&parameters[i], &values[i], &texts[i]);
 	request = flex_request_plain(operation->method, fill_path(operation->path, parameters, count, texts));
 	request->counts_as = operation;
+	request->operation = operation->name;
+	request->path_template = operation->path;
 	if (operation->key != NULL)
 		request->key = operation->key;
 	if (!request->idempotent)
@@ -282,6 +285,9 @@ another_page(const HttpRequest *previous, const char *target)
 
 	request->service = previous->service;
 	request->counts_as = previous->counts_as;
+	request->operation = previous->operation;
+	request->path_template = previous->path_template;
+	request->way = previous->way;
 	foreach (cell, previous->headers)
 		request->headers = lappend(request->headers, pstrdup(lfirst(cell)));
 	if (previous->authorized)

@@ -9,6 +9,7 @@
 #include "nodes/pg_list.h"
 
 #include "request/arguments.h"
+#include "shared/way.h"
 
 /*
  * A request, without the host and the credentials.  All of it is UTF-8 and
@@ -16,7 +17,10 @@
  */
 typedef struct HttpRequest
 {
-	const char *service; /* first label of the host */
+	const char *operation;     /* name of the SQL function that has described it; lasts as long as the process */
+	const char *path_template; /* the path with {Word} for each argument; NULL: the whole of it was an argument */
+	Way way;                   /* that it goes; what is made is a call, until the caller says otherwise */
+	const char *service;       /* first label of the host */
 	const char *method;
 	char *path;               /* encoded, without query: fit for messages */
 	StringInfoData target;    /* path and query, encoded */

@@ -18,8 +18,11 @@
 #include "utils/timestamp.h"
 
 #include "base/clock.h"
+#include "shared/progress.h"
 #include "shared/rates.h"
 #include "shared/registry.h"
+#include "shared/statistics.h"
+#include "shared/statistics_file.h"
 
 #define MAX_DATABASES 256
 #define RESTART_PAUSE_MS 1000   /* before a worker that ended is started again */
@@ -57,7 +60,18 @@ request_memory(void)
 		previous_request_hook();
 	RequestAddinShmemSpace(MAXALIGN(sizeof(Registry)));
 	RequestAddinShmemSpace(flex_rates_size());
+	flex_segment_request(&flex_statistics_segment);
+	flex_segment_request(&flex_progress_segment);
 	RequestNamedLWLockTranche("flex_api", 1);
+}
+
+/* The postmaster ends, after all other processes. */
+static void
+save_statistics(int code, Datum argument)
+{
+	/* After a crash they are not to be trusted. */
+	if (code == 0)
+		flex_statistics_file_save();
 }
 
 static void
@@ -77,7 +91,14 @@ set_up_memory(void)
 	}
 	rates = ShmemInitStruct("flex_api rates", flex_rates_size(), &found);
 	flex_rates_set_up(rates, !found);
+	flex_segment_set_up(&flex_statistics_segment);
+	flex_segment_set_up(&flex_progress_segment);
 	LWLockRelease(AddinShmemInitLock);
+	if (!IsUnderPostmaster)
+	{
+		on_shmem_exit(save_statistics, (Datum) 0);
+		flex_statistics_file_load();
+	}
 }
 
 /* Ask for the memory, while the postmaster starts. */

@@ -531,3 +531,11 @@ SELECT flex_outbox_cancel(flex_enqueue('flex_webchat_create',
 
 -- -- flex_outbox_retry
 SELECT flex_outbox_retry(id) FROM flex_outbox WHERE unique_key = 'tomorrow' AND state = 'cancelled';
+
+-- == Statistics
+-- What requests came to, and what is under way.
+
+-- -- flex_stat_reset
+SELECT flex_stat_reset();
+SELECT count(*) FROM flex_channels_list(max_rows => 1);
+SELECT operation, way, requests, succeeded, p95_time FROM flex_stat_operations;

@@ -20,14 +20,14 @@ CREATE TEMPORARY VIEW calls AS
 	SELECT * FROM functions WHERE proname IN (SELECT name FROM flex_operations()) OR proname ~ '^flex_request';
 SELECT count(*) = (SELECT count(*) + 2 FROM flex_operations()) AS as_many_as_operations FROM calls;
 
--- EXECUTE is nobody's but the owner's
+-- EXECUTE is nobody's but the owner's, but for what shows one's own statistics
 SELECT oid::regprocedure AS public FROM functions
-WHERE proacl IS NULL OR EXISTS (SELECT FROM aclexplode(proacl) WHERE grantee = 0);
+WHERE proacl IS NULL OR EXISTS (SELECT FROM aclexplode(proacl) WHERE grantee = 0) ORDER BY 1;
 SET client_min_messages = warning;
 DROP ROLE IF EXISTS regress_flex_api_plain, regress_flex_api_reader;
 RESET client_min_messages;
 CREATE ROLE regress_flex_api_plain;
-SELECT oid::regprocedure AS executable FROM functions WHERE has_function_privilege('regress_flex_api_plain', oid, 'EXECUTE');
+SELECT oid::regprocedure AS executable FROM functions WHERE has_function_privilege('regress_flex_api_plain', oid, 'EXECUTE') ORDER BY 1;
 SET ROLE regress_flex_api_plain;
 SELECT * FROM flex_channels_list();
 SELECT flex_channel_delete('CH00000000000000000000000000000000');
@@ -96,7 +96,7 @@ CREATE FUNCTION regress_flex_api_decoy.format(text, text) RETURNS text LANGUAGE 
 SET search_path = regress_flex_api_decoy, pg_catalog;
 CREATE EXTENSION flex_api SCHEMA regress_flex_api;
 RESET search_path;
-SELECT n.nspname, count(*) = (SELECT count(*) FROM before WHERE catalog = 'pg_proc'::regclass) AS all_functions, bool_or(EXISTS (SELECT FROM aclexplode(proacl) WHERE grantee = 0)) AS public
+SELECT n.nspname, count(*) = (SELECT count(*) FROM before WHERE catalog = 'pg_proc'::regclass) AS all_functions, string_agg(proname, ' ' ORDER BY proname) FILTER (WHERE EXISTS (SELECT FROM aclexplode(proacl) WHERE grantee = 0)) AS public
 FROM pg_depend JOIN pg_extension AS e ON refobjid = e.oid AND extname = 'flex_api' JOIN pg_proc AS p ON p.oid = objid AND classid = 'pg_proc'::regclass JOIN pg_namespace AS n ON n.oid = pronamespace
 WHERE deptype = 'e' GROUP BY n.nspname;
 SELECT count(*) AS operations_without_function FROM regress_flex_api.flex_operations() WHERE to_regproc('regress_flex_api.' || name) IS NULL;

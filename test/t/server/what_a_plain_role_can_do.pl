@@ -20,10 +20,13 @@ my %RELATIONS = (
 	flex_outbox_summary => 'own',
 	flex_outbox_holds => 'all',
 	flex_outbox_activity => 'all',
+	flex_stat_operations => 'own',
+	flex_stat_progress => 'own',
 );
 
 # Functions and procedures that everybody may call.
-our %ROUTINES = (flex_outbox_requests => 1);    # arranges the columns of a row that its caller has
+our %ROUTINES = map { $_ => 1 } 'flex_outbox_requests',    # arranges the columns of a row that its caller has
+  qw(flex_stat_get_operations flex_stat_get_progress);    # show what is one's own
 
 # Sequences that everybody may use.
 my %SEQUENCES = ();
@@ -36,7 +39,7 @@ my %SETTINGS = map { ("flex_api.$_" => 1) } qw(account_sid auth_token auth_token
   max_retries max_response_size concurrency unrepresentable);
 
 # Settings whose value everybody may read, whoever has set it.
-my %SHOWN = map { ("flex_api.$_" => 1) } qw(account_sid api_key credentials_file server base_url ca_file edge region rate_limits);
+my %SHOWN = map { ("flex_api.$_" => 1) } qw(account_sid api_key credentials_file server base_url ca_file edge region rate_limits log_activity track_operations);
 
 # What of SQL a refusal may say: no right; not for such an object; not into such a column; not in such a state; not in a session.
 my %IS_REFUSAL = map { $_ => 1 } qw(42501 42809 428C9 55000 0A000 55P02);
@@ -312,7 +315,8 @@ sub try_the_rest
 			"EXPLAIN SELECT * FROM flex_outbox", "SELECT query FROM pg_stat_activity WHERE backend_type LIKE 'flex_api%'"));
 }
 
-sub complaints { return ((map { try_member($_) } members()), try_settings(), try_the_rest()); }
+# Statistics of what the role has called before are its own.
+sub complaints { $super->value('SELECT flex_stat_reset()'); return ((map { try_member($_) } members()), try_settings(), try_the_rest()); }
 
 sub none { my ($name, @complaints) = @_; return is(join("\n", @complaints), '', $name); }
 

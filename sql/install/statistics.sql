@@ -1,0 +1,161 @@
+--
+-- statistics.sql
+--	  What operators look at: what requests came to, and what is under way.
+--
+
+CREATE FUNCTION flex_stat_get_operations(
+	OUT usesysid oid,
+	OUT datid oid,
+	OUT operation text,
+	OUT way text,
+	OUT requests bigint,
+	OUT succeeded bigint,
+	OUT refused bigint,
+	OUT throttled bigint,
+	OUT failed bigint,
+	OUT lost bigint,
+	OUT unsent bigint,
+	OUT repeats bigint,
+	OUT rows bigint,
+	OUT bytes_sent bigint,
+	OUT bytes_received bigint,
+	OUT total_time double precision,
+	OUT min_time double precision,
+	OUT max_time double precision,
+	OUT mean_time double precision,
+	OUT stddev_time double precision,
+	OUT p50_time double precision,
+	OUT p95_time double precision,
+	OUT p99_time double precision,
+	OUT stats_reset timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'flex_api_stat_operations'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 100;
+COMMENT ON FUNCTION flex_stat_get_operations() IS
+'Internal. What the view flex_stat_operations shows. Sends nothing.';
+
+CREATE VIEW flex_stat_operations AS
+SELECT
+	s.usesysid,
+	r.rolname AS usename,
+	s.datid,
+	d.datname,
+	s.operation,
+	s.way,
+	s.requests,
+	s.succeeded,
+	s.refused,
+	s.throttled,
+	s.failed,
+	s.lost,
+	s.unsent,
+	s.repeats,
+	s.rows,
+	s.bytes_sent,
+	s.bytes_received,
+	s.total_time,
+	s.min_time,
+	s.max_time,
+	s.mean_time,
+	s.stddev_time,
+	s.p50_time,
+	s.p95_time,
+	s.p99_time,
+	s.stats_reset
+FROM flex_stat_get_operations() AS s
+LEFT JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) s.usesysid
+LEFT JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) s.datid;
+
+COMMENT ON VIEW flex_stat_operations IS
+'What HTTP requests came to, by role, database, operation and way. One''s own; of all roles for pg_read_all_stats. requests is
+the sum of succeeded, refused, throttled, failed, lost and unsent. Shared by all sessions where the library is preloaded, and
+from PostgreSQL 17 on in any case; else each session has its own. Where preloaded it outlasts a clean restart.';
+COMMENT ON COLUMN flex_stat_operations.usesysid IS 'Role whose requests they are: the current one of a call, the one that has enqueued.';
+COMMENT ON COLUMN flex_stat_operations.usename IS 'Its name; NULL: it was dropped.';
+COMMENT ON COLUMN flex_stat_operations.datid IS 'Database in which they were made.';
+COMMENT ON COLUMN flex_stat_operations.datname IS 'Its name; NULL: it was dropped.';
+COMMENT ON COLUMN flex_stat_operations.operation IS 'Name of the operation''s function.';
+COMMENT ON COLUMN flex_stat_operations.way IS
+'How they were made: call, list, many (flex_call_many), foreign (a foreign table), outbox, request (flex_request and flex_request_list).';
+COMMENT ON COLUMN flex_stat_operations.requests IS 'HTTP requests that were tried, repeats and pages of lists included.';
+COMMENT ON COLUMN flex_stat_operations.succeeded IS 'Those that were carried out: status 2xx, or gone already when a DELETE was repeated.';
+COMMENT ON COLUMN flex_stat_operations.refused IS 'Those that were answered with another status 4xx than 429.';
+COMMENT ON COLUMN flex_stat_operations.throttled IS 'Those that were answered with status 429: too many requests.';
+COMMENT ON COLUMN flex_stat_operations.failed IS 'Those with any other answer, such as 5xx or one that is too large.';
+COMMENT ON COLUMN flex_stat_operations.lost IS 'Those that were sent and got no answer: connection, timeout, or cancelled.';
+COMMENT ON COLUMN flex_stat_operations.unsent IS 'Those of which nothing could be sent, or that were cancelled before.';
+COMMENT ON COLUMN flex_stat_operations.repeats IS 'How many of the requests were further attempts at one that had not succeeded.';
+COMMENT ON COLUMN flex_stat_operations.rows IS 'Rows on the pages of lists that came.';
+COMMENT ON COLUMN flex_stat_operations.bytes_sent IS 'Bytes of the requests'' bodies.';
+COMMENT ON COLUMN flex_stat_operations.bytes_received IS 'Bytes of the answers'' bodies, as they were on the wire.';
+COMMENT ON COLUMN flex_stat_operations.total_time IS 'Milliseconds from the beginning of each request to its end, added up.';
+COMMENT ON COLUMN flex_stat_operations.min_time IS 'The shortest of them.';
+COMMENT ON COLUMN flex_stat_operations.max_time IS 'The longest of them.';
+COMMENT ON COLUMN flex_stat_operations.mean_time IS 'Their mean.';
+COMMENT ON COLUMN flex_stat_operations.stddev_time IS 'Their standard deviation.';
+COMMENT ON COLUMN flex_stat_operations.p50_time IS 'Half of the requests took no longer than this; at most 5 % wrong.';
+COMMENT ON COLUMN flex_stat_operations.p95_time IS '95 % of the requests took no longer than this; at most 5 % wrong.';
+COMMENT ON COLUMN flex_stat_operations.p99_time IS '99 % of the requests took no longer than this; at most 5 % wrong.';
+COMMENT ON COLUMN flex_stat_operations.stats_reset IS 'Since when the row counts.';
+
+CREATE FUNCTION flex_stat_get_progress(
+	OUT pid integer,
+	OUT usesysid oid,
+	OUT datid oid,
+	OUT way text,
+	OUT operation text,
+	OUT done bigint,
+	OUT total bigint,
+	OUT in_flight bigint,
+	OUT failed bigint,
+	OUT rows bigint,
+	OUT started_at timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'flex_api_stat_progress'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 10;
+COMMENT ON FUNCTION flex_stat_get_progress() IS
+'Internal. What the view flex_stat_progress shows. Sends nothing.';
+
+CREATE VIEW flex_stat_progress AS
+SELECT
+	s.pid,
+	s.datid,
+	d.datname,
+	s.usesysid,
+	r.rolname AS usename,
+	s.way,
+	s.operation,
+	s.done,
+	s.total,
+	s.in_flight,
+	s.failed,
+	s.rows,
+	s.started_at
+FROM flex_stat_get_progress() AS s
+LEFT JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) s.usesysid
+LEFT JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) s.datid;
+
+COMMENT ON VIEW flex_stat_progress IS
+'What is under way now, as pg_stat_progress_* tell of the server''s own commands: lists, flex_call_many, foreign tables, and
+senders of the outbox. One''s own; of all roles for pg_read_all_stats.';
+COMMENT ON COLUMN flex_stat_progress.pid IS 'Process.';
+COMMENT ON COLUMN flex_stat_progress.datid IS 'Database of the process.';
+COMMENT ON COLUMN flex_stat_progress.datname IS 'Its name.';
+COMMENT ON COLUMN flex_stat_progress.usesysid IS 'Role that it works as.';
+COMMENT ON COLUMN flex_stat_progress.usename IS 'Its name.';
+COMMENT ON COLUMN flex_stat_progress.way IS 'list, many, foreign, outbox (a worker or a drain), or request (flex_request_list).';
+COMMENT ON COLUMN flex_stat_progress.operation IS 'Name of the operation''s function; NULL: several.';
+COMMENT ON COLUMN flex_stat_progress.done IS 'Requests that have ended; of a list, pages.';
+COMMENT ON COLUMN flex_stat_progress.total IS 'How many there will be; NULL: not known.';
+COMMENT ON COLUMN flex_stat_progress.in_flight IS 'Requests that are under way, or wait for their repeat.';
+COMMENT ON COLUMN flex_stat_progress.failed IS 'Those that ended without success.';
+COMMENT ON COLUMN flex_stat_progress.rows IS 'Rows that have come.';
+COMMENT ON COLUMN flex_stat_progress.started_at IS 'When it began.';
+
+CREATE FUNCTION flex_stat_reset() RETURNS void
+AS 'MODULE_PATHNAME', 'flex_api_stat_reset'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION flex_stat_reset() IS
+'Has flex_stat_operations count anew, for all roles and databases. Sends nothing.';
+
+GRANT SELECT ON flex_stat_operations, flex_stat_progress TO PUBLIC;

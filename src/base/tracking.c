@@ -1,0 +1,31 @@
+/*
+ * tracking.c
+ *		The configuration parameters of what operators see of requests.
+ *
+ * For superusers: no role hides from the operators what it does, nor fills their log.
+ */
+#include "postgres.h"
+
+#include "utils/guc.h"
+
+#include "base/settings.h"
+#include "base/tracking.h"
+
+static const struct config_enum_entry log_activity_values[] = {
+	{"off", LOG_ACTIVITY_OFF, false},
+	{"failures", LOG_ACTIVITY_FAILURES, false},
+	{"all", LOG_ACTIVITY_ALL, false},
+	{NULL, 0, false},
+};
+
+/* Define the parameters of this file. */
+void
+flex_tracking_define(void)
+{
+	DefineCustomBoolVariable("flex_api.track_operations", "Whether requests are counted in flex_stat_operations.", NULL,
+							 &flex_settings.track_operations, true, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("flex_api.log_activity", "Which requests get a line in the server's log.",
+							 "failures: those that did not succeed. No argument's value and no secret stands there.",
+							 &flex_settings.log_activity, LOG_ACTIVITY_OFF, log_activity_values, PGC_SUSET, 0, NULL,
+							 NULL, NULL);
+}

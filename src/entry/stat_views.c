@@ -1,0 +1,160 @@
+/*
+ * stat_views.c
+ *		SQL entry points behind the views flex_stat_*.
+ *
+ * A role sees what is its own, or of a role that it has the privileges of; with those of
+ * pg_read_all_stats, all.  No account, argument or key stands there.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "catalog/pg_authid.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#include "base/compat.h"
+#include "entry/declaration.h"
+#include "shared/progress.h"
+#include "shared/statistics.h"
+
+PG_FUNCTION_INFO_V1(flex_api_stat_operations);
+PG_FUNCTION_INFO_V1(flex_api_stat_progress);
+PG_FUNCTION_INFO_V1(flex_api_stat_reset);
+
+#define OPERATIONS_COLUMNS 24
+#define PROGRESS_COLUMNS 11
+
+/* True when the current role may see what is a role's. */
+static bool
+may_see(Oid role)
+{
+	return has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS) || has_privs_of_role(GetUserId(), role);
+}
+
+/* A quantile of the durations in milliseconds. */
+static Datum
+quantile_ms(const StatisticsRow *row, double quantile)
+{
+	double ms = flex_histogram_quantile_us(row->histogram, quantile) / 1000;
+
+	return Float8GetDatum(Max(Min(ms, row->counts.max_ms), row->counts.min_ms));
+}
+
+/* Put a row into a function's result. */
+static void
+store_operation(ReturnSetInfo *result, const StatisticsRow *row)
+{
+	const StatisticsCounts *counts = &row->counts;
+	int64 requests = flex_statistics_requests(counts);
+	bool nulls[OPERATIONS_COLUMNS] = {false};
+	Datum values[OPERATIONS_COLUMNS];
+	int i = 0;
+
+	values[i++] = ObjectIdGetDatum(row->key.role);
+	values[i++] = ObjectIdGetDatum(row->key.database);
+	values[i++] = CStringGetTextDatum(row->key.operation);
+	values[i++] = CStringGetTextDatum(flex_way_name(row->key.way));
+	values[i++] = Int64GetDatum(requests);
+	for (int j = 0; j < ENDINGS; j++)
+		values[i++] = Int64GetDatum(counts->endings[j]);
+	values[i++] = Int64GetDatum(counts->repeats);
+	values[i++] = Int64GetDatum(counts->rows);
+	values[i++] = Int64GetDatum(counts->bytes_sent);
+	values[i++] = Int64GetDatum(counts->bytes_received);
+	values[i++] = Float8GetDatum(counts->total_ms);
+	values[i++] = Float8GetDatum(counts->min_ms);
+	values[i++] = Float8GetDatum(counts->max_ms);
+	values[i++] = Float8GetDatum(counts->mean_ms);
+	/* Of all that were counted, which are no sample. */
+	values[i++] = Float8GetDatum(requests > 1 ? sqrt(counts->sum_of_squares / (double) requests) : 0);
+	values[i++] = quantile_ms(row, 0.5);
+	values[i++] = quantile_ms(row, 0.95);
+	values[i++] = quantile_ms(row, 0.99);
+	values[i++] = TimestampTzGetDatum(counts->since);
+	Assert(i == OPERATIONS_COLUMNS);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/* flex_stat_get_operations(): one row per role, database, operation and way. */
+PGDLLEXPORT Datum
+flex_api_stat_operations(PG_FUNCTION_ARGS)
+{
+	static const EntryPoint entry = {.returns_set = true};
+	static const Oid types[OPERATIONS_COLUMNS] = {
+		OIDOID,    OIDOID,    TEXTOID,   TEXTOID,   INT8OID,   INT8OID,   INT8OID,   INT8OID,
+		INT8OID,   INT8OID,   INT8OID,   INT8OID,   INT8OID,   INT8OID,   INT8OID,   FLOAT8OID,
+		FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, TIMESTAMPTZOID};
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	int capacity;
+
+	flex_declaration_check(fcinfo, &entry);
+	InitMaterializedSRF(fcinfo, 0);
+	flex_declaration_check_row(result->setDesc, types, OPERATIONS_COLUMNS);
+	capacity = flex_statistics_capacity();
+	for (int i = 0; i < capacity; i++)
+	{
+		StatisticsRow row;
+
+		if (flex_statistics_read(i, &row) && flex_statistics_requests(&row.counts) > 0 && may_see(row.key.role))
+			store_operation(result, &row);
+	}
+	PG_RETURN_NULL();
+}
+
+/* flex_stat_get_progress(): one row for what each process has under way. */
+PGDLLEXPORT Datum
+flex_api_stat_progress(PG_FUNCTION_ARGS)
+{
+	static const EntryPoint entry = {.returns_set = true};
+	static const Oid types[PROGRESS_COLUMNS] = {INT4OID, OIDOID,  OIDOID,  TEXTOID, TEXTOID,       INT8OID,
+												INT8OID, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID};
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	int capacity;
+
+	flex_declaration_check(fcinfo, &entry);
+	InitMaterializedSRF(fcinfo, 0);
+	flex_declaration_check_row(result->setDesc, types, PROGRESS_COLUMNS);
+	capacity = flex_progress_capacity();
+	for (int i = 0; i < capacity; i++)
+	{
+		bool nulls[PROGRESS_COLUMNS] = {false};
+		Datum values[PROGRESS_COLUMNS];
+		ProgressRow row;
+
+		if (!flex_progress_read(i, &row) || !may_see(row.role))
+			continue;
+		values[0] = Int32GetDatum(row.pid);
+		values[1] = ObjectIdGetDatum(row.role);
+		values[2] = ObjectIdGetDatum(row.database);
+		values[3] = CStringGetTextDatum(flex_way_name(row.way));
+		values[4] = CStringGetTextDatum(row.operation);
+		nulls[4] = row.operation[0] == '\0';
+		values[5] = Int64GetDatum(row.counts.done);
+		values[6] = Int64GetDatum(row.counts.total);
+		nulls[6] = row.counts.total == PROGRESS_UNKNOWN;
+		values[7] = Int64GetDatum(row.counts.in_flight);
+		values[8] = Int64GetDatum(row.counts.failed);
+		values[9] = Int64GetDatum(row.counts.rows);
+		values[10] = TimestampTzGetDatum(row.started_at);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	PG_RETURN_NULL();
+}
+
+/* flex_stat_reset(): counting begins anew. */
+PGDLLEXPORT Datum
+flex_api_stat_reset(PG_FUNCTION_ARGS)
+{
+	static const EntryPoint entry = {.result = VOIDOID};
+
+	flex_declaration_check(fcinfo, &entry);
+	flex_statistics_reset();
+	PG_RETURN_VOID();
+}

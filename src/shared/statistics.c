@@ -1,0 +1,390 @@
+/*
+ * statistics.c
+ *		What requests came to, by role, database, operation and way.
+ *
+ * One fixed table, which all sessions share where that can be had (segment.c).  Each
+ * entry has a lock of its own, which counting takes for a moment; the table's lock is
+ * taken only to find an entry or to give one to another key, and by readers.  A process
+ * remembers where it has found what.
+ *
+ * Where all entries are taken, the one goes that was used least recently: of the same
+ * role, where that has more than its share, so that no role displaces the others.
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "port/atomics.h"
+#include "storage/lwlock.h"
+#include "storage/spin.h"
+#include "utils/timestamp.h"
+
+#include "base/clock.h"
+#include "base/compat.h"
+#include "shared/statistics.h"
+
+#define ENTRIES 1024      /* 2.6 MB */
+#define ENTRIES_ALONE 128 /* of a session that shares nothing */
+#define SHARE 8           /* a role may have so small a part of a full table */
+#define REMEMBERED 64
+
+#define TRANCHE_NAME "FlexApiStatistics"
+
+typedef struct Entry
+{
+	slock_t lock;  /* of all that follows */
+	uint64 id;     /* never the same twice; 0: unused */
+	uint32 hash;   /* of the key */
+	int64 used_at; /* flex_clock_us() */
+	StatisticsKey key;
+	StatisticsCounts counts;
+	pg_atomic_uint64 histogram[HISTOGRAM_BUCKETS]; /* readers do without the lock */
+} Entry;
+
+typedef struct Table
+{
+	LWLock lock; /* exclusive: to change which key an entry has */
+	int tranche;
+	int capacity;
+	uint64 last_id;
+	Entry entries[FLEXIBLE_ARRAY_MEMBER];
+} Table;
+
+static Size
+size_of(bool is_shared)
+{
+	return offsetof(Table, entries) + sizeof(Entry) * (is_shared ? ENTRIES : ENTRIES_ALONE);
+}
+
+static void
+initialize(void *memory, bool is_shared)
+{
+	Table *table = memory;
+
+	memset(table, 0, size_of(is_shared));
+	table->capacity = is_shared ? ENTRIES : ENTRIES_ALONE;
+	table->tranche = flex_new_tranche(TRANCHE_NAME);
+	LWLockInitialize(&table->lock, table->tranche);
+	for (int i = 0; i < table->capacity; i++)
+	{
+		Entry *entry = &table->entries[i];
+
+		SpinLockInit(&entry->lock);
+		for (int j = 0; j < HISTOGRAM_BUCKETS; j++)
+			pg_atomic_init_u64(&entry->histogram[j], 0);
+	}
+}
+
+Segment flex_statistics_segment = {
+	/* Of another library, which may have been loaded before this one, the table is another. */
+	.name = "flex_api " FLEX_API_VERSION " statistics",
+	.size = size_of,
+	.initialize = initialize,
+};
+
+/* The table; raises an error when there is no memory for it. */
+static Table *
+find_table(void)
+{
+	static int registered = 0;
+	bool is_shared;
+	Table *table = flex_segment_find(&flex_statistics_segment, &is_shared);
+
+	if (registered != table->tranche)
+	{
+		registered = table->tranche;
+		flex_register_tranche(registered, TRANCHE_NAME);
+	}
+	return table;
+}
+
+static StatisticsKey
+key_of(const StatisticsPlace *place)
+{
+	StatisticsKey key;
+
+	memset(&key, 0, sizeof(key));
+	key.role = place->role;
+	key.database = MyDatabaseId;
+	key.way = place->way;
+	strlcpy(key.operation, place->operation, sizeof(key.operation));
+	return key;
+}
+
+static uint32
+hash_of(const StatisticsKey *key)
+{
+	return hash_bytes((const unsigned char *) key, sizeof(StatisticsKey));
+}
+
+/* The entry of a key; -1: it has none.  The table's lock is held. */
+static int
+search(const Table *table, const StatisticsKey *key, uint32 hash)
+{
+	Assert(LWLockHeldByMe(&((Table *) table)->lock));
+	for (int i = 0; i < table->capacity; i++)
+	{
+		const Entry *entry = &table->entries[i];
+
+		if (entry->hash == hash && entry->id != 0 && memcmp(&entry->key, key, sizeof(StatisticsKey)) == 0)
+			return i;
+	}
+	return -1;
+}
+
+/* An entry that a key of that role may have: an unused one, or the one that was used least recently. */
+static int
+choose_entry(const Table *table, Oid role)
+{
+	int oldest = -1;
+	int oldest_own = -1;
+	int own = 0;
+
+	for (int i = 0; i < table->capacity; i++)
+	{
+		const Entry *entry = &table->entries[i];
+
+		if (entry->id == 0)
+			return i;
+		if (oldest < 0 || entry->used_at < table->entries[oldest].used_at)
+			oldest = i;
+		if (entry->key.role != role)
+			continue;
+		own++;
+		if (oldest_own < 0 || entry->used_at < table->entries[oldest_own].used_at)
+			oldest_own = i;
+	}
+	return own > table->capacity / SHARE ? oldest_own : oldest;
+}
+
+/* Have an entry forget what it has counted, for a key to come or for none.  The table's lock is held. */
+static void
+clear_entry(Table *table, Entry *entry, const StatisticsKey *key, uint32 hash)
+{
+	Assert(LWLockHeldByMeInMode(&table->lock, LW_EXCLUSIVE));
+	SpinLockAcquire(&entry->lock);
+	entry->id = key != NULL ? ++table->last_id : 0;
+	entry->hash = hash;
+	entry->used_at = flex_clock_us();
+	memset(&entry->counts, 0, sizeof(StatisticsCounts));
+	memset(&entry->key, 0, sizeof(StatisticsKey));
+	if (key != NULL)
+		entry->key = *key;
+	for (int i = 0; i < HISTOGRAM_BUCKETS; i++)
+		pg_atomic_write_u64(&entry->histogram[i], 0);
+	SpinLockRelease(&entry->lock);
+}
+
+/* The entry of a key, which is given one if need be. */
+static int
+search_or_enter(Table *table, const StatisticsKey *key)
+{
+	uint32 hash = hash_of(key);
+	int index;
+
+	LWLockAcquire(&table->lock, LW_SHARED);
+	index = search(table, key, hash);
+	LWLockRelease(&table->lock);
+	if (index >= 0)
+		return index;
+	LWLockAcquire(&table->lock, LW_EXCLUSIVE);
+	index = search(table, key, hash);
+	if (index < 0)
+	{
+		index = choose_entry(table, key->role);
+		clear_entry(table, &table->entries[index], key, hash);
+		table->entries[index].counts.since = GetCurrentTimestamp();
+	}
+	LWLockRelease(&table->lock);
+	return index;
+}
+
+/* Set a place to where its key is now. */
+static void
+look_up(Table *table, StatisticsPlace *place)
+{
+	StatisticsKey key = key_of(place);
+
+	place->entry = search_or_enter(table, &key);
+	/* If it is another's again, counting will notice. */
+	place->id = table->entries[place->entry].id;
+}
+
+/*
+ * Where a request of a role will be counted that is sent now, in this process's database.
+ * Raises an error when there is no memory for the table.
+ */
+StatisticsPlace
+flex_statistics_find(Oid role, Way way, const char *operation)
+{
+	static StatisticsPlace remembered[REMEMBERED];
+	Table *table = find_table();
+	uint32 slot =
+		(murmurhash32((uint32) role) ^ murmurhash32((uint32) (uintptr_t) operation) ^ (uint32) way) % REMEMBERED;
+	StatisticsPlace *place = &remembered[slot];
+
+	Assert(OidIsValid(role) && operation != NULL);
+	/* An identifier that is read without the lock may be out of date, which counting notices. */
+	if (place->role != role || place->way != way || place->operation != operation ||
+		table->entries[place->entry].id != place->id)
+	{
+		*place = (StatisticsPlace){.role = role, .way = way, .operation = operation};
+		look_up(table, place);
+	}
+	return *place;
+}
+
+/* Lock the entry of a place; NULL when it was given to another key in this moment. */
+static Entry *
+lock_entry(Table *table, StatisticsPlace *place)
+{
+	for (int i = 0; i < 2; i++)
+	{
+		Entry *entry = &table->entries[place->entry];
+
+		SpinLockAcquire(&entry->lock);
+		if (entry->id == place->id)
+			return entry;
+		SpinLockRelease(&entry->lock);
+		look_up(table, place);
+	}
+	return NULL;
+}
+
+/* Add a duration to what an entry knows of them, as Welford does. */
+static void
+add_duration(StatisticsCounts *counts, int64 requests, double ms)
+{
+	double difference = ms - counts->mean_ms;
+
+	Assert(requests > 0);
+	counts->total_ms += ms;
+	counts->min_ms = requests == 1 ? ms : Min(counts->min_ms, ms);
+	counts->max_ms = requests == 1 ? ms : Max(counts->max_ms, ms);
+	counts->mean_ms += difference / (double) requests;
+	counts->sum_of_squares += difference * (ms - counts->mean_ms);
+}
+
+/* How many requests were counted. */
+int64
+flex_statistics_requests(const StatisticsCounts *counts)
+{
+	int64 requests = 0;
+
+	for (int i = 0; i < ENDINGS; i++)
+		requests += counts->endings[i];
+	return requests;
+}
+
+/* Count a request that has ended, where it was to be counted. */
+void
+flex_statistics_count(StatisticsPlace *place, const RequestEnd *end)
+{
+	int bucket = flex_histogram_bucket(end->elapsed_us);
+	int64 now = flex_clock_us();
+	Entry *entry;
+
+	if (place->operation == NULL || (entry = lock_entry(find_table(), place)) == NULL)
+		return;
+	entry->used_at = now;
+	entry->counts.endings[end->ending]++;
+	entry->counts.repeats += end->is_repeat ? 1 : 0;
+	entry->counts.bytes_sent += end->bytes_sent;
+	entry->counts.bytes_received += end->bytes_received;
+	add_duration(&entry->counts, flex_statistics_requests(&entry->counts), (double) end->elapsed_us / 1000);
+	pg_atomic_write_u64(&entry->histogram[bucket], pg_atomic_read_u64(&entry->histogram[bucket]) + 1);
+	SpinLockRelease(&entry->lock);
+}
+
+/* Count rows that came in an answer. */
+void
+flex_statistics_count_rows(StatisticsPlace *place, int64 rows)
+{
+	Entry *entry;
+
+	if (rows == 0 || place->operation == NULL || (entry = lock_entry(find_table(), place)) == NULL)
+		return;
+	entry->counts.rows += rows;
+	SpinLockRelease(&entry->lock);
+}
+
+/* Entries of the table, used or not. */
+int
+flex_statistics_capacity(void)
+{
+	return find_table()->capacity;
+}
+
+/* Copy what an entry knows; false for an unused one. */
+bool
+flex_statistics_read(int index, StatisticsRow *row)
+{
+	Table *table = find_table();
+	Entry *entry = &table->entries[index];
+	bool is_used;
+
+	Assert(index >= 0 && index < table->capacity);
+	LWLockAcquire(&table->lock, LW_SHARED);
+	SpinLockAcquire(&entry->lock);
+	is_used = entry->id != 0;
+	row->key = entry->key;
+	row->counts = entry->counts;
+	SpinLockRelease(&entry->lock);
+	/* What is counted meanwhile does no harm to a quantile. */
+	for (int i = 0; is_used && i < HISTOGRAM_BUCKETS; i++)
+		row->histogram[i] = pg_atomic_read_u64(&entry->histogram[i]);
+	LWLockRelease(&table->lock);
+	return is_used;
+}
+
+/* The same where no other process is left, one of which may have been killed while it held a lock. */
+bool
+flex_statistics_read_alone(int index, StatisticsRow *row)
+{
+	const Entry *entry = &find_table()->entries[index];
+
+	row->key = entry->key;
+	row->counts = entry->counts;
+	for (int i = 0; i < HISTOGRAM_BUCKETS; i++)
+		row->histogram[i] = pg_atomic_read_u64((pg_atomic_uint64 *) &entry->histogram[i]);
+	return entry->id != 0;
+}
+
+/* Put what was counted before into an unused entry; false when there is none. */
+bool
+flex_statistics_restore(const StatisticsRow *row)
+{
+	Table *table = find_table();
+	bool is_done = false;
+
+	LWLockAcquire(&table->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < table->capacity && !is_done; i++)
+	{
+		Entry *entry = &table->entries[i];
+
+		if (entry->id != 0)
+			continue;
+		clear_entry(table, entry, &row->key, hash_of(&row->key));
+		entry->counts = row->counts;
+		for (int j = 0; j < HISTOGRAM_BUCKETS; j++)
+			pg_atomic_write_u64(&entry->histogram[j], row->histogram[j]);
+		is_done = true;
+	}
+	LWLockRelease(&table->lock);
+	return is_done;
+}
+
+/* Begin anew.  A request that is under way now will be counted when it ends. */
+void
+flex_statistics_reset(void)
+{
+	Table *table = find_table();
+
+	LWLockAcquire(&table->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < table->capacity; i++)
+	{
+		if (table->entries[i].id != 0)
+			clear_entry(table, &table->entries[i], NULL, 0);
+	}
+	LWLockRelease(&table->lock);
+}
