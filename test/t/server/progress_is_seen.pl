@@ -21,10 +21,11 @@ my $LONG_MS = 1000 * 60 * FlexApi::slowness();
 
 $watcher->value('CREATE ROLE nobody LOGIN; CREATE ROLE monitor LOGIN; GRANT pg_monitor TO monitor');
 
+# What is shown, but for a worker that only looks for something to do.
 sub progress
 {
 	my ($what, $who) = @_;
-	my $rows = ($who // $watcher)->query("SELECT $what FROM flex_stat_progress ORDER BY started_at, operation")->{rows};
+	my $rows = ($who // $watcher)->query("SELECT $what FROM flex_stat_progress WHERE way <> 'outbox' OR done + in_flight > 0 ORDER BY started_at, operation")->{rows};
 	return join '; ', map { join ' ', map { $_ // '-' } @$_ } @$rows;
 }
 sub shows { my ($what, $text, $name) = @_; return ok(FlexApi::wait_until(sub { progress($what) eq $text }), $name) || diag('it shows ' . progress($what)); }
