@@ -33,6 +33,14 @@ add_to_list(NotedList *list, const char *word)
 		list->shown_length = list->text.len;
 }
 
+/* Put a word at the end of a list, which is in the server's log no more as a whole. */
+static void
+note_word(CarriedOut *carried_out, NotedList *list, const char *word)
+{
+	add_to_list(list, word);
+	carried_out->is_logged = false;
+}
+
 /* An element may have been carried out. */
 void
 flex_carried_out_note_unknown(CarriedOut *carried_out, int number)
@@ -40,7 +48,7 @@ flex_carried_out_note_unknown(CarriedOut *carried_out, int number)
 	char word[12];
 
 	snprintf(word, sizeof(word), "%d", number);
-	add_to_list(&carried_out->unknown, word);
+	note_word(carried_out, &carried_out->unknown, word);
 }
 
 /*
@@ -63,9 +71,9 @@ flex_carried_out_note(CarriedOut *carried_out, int number, const Outcome *outcom
 		carried_out->sids.text.data[carried_out->sids.text.len] = '\0';
 	}
 	if (sid != NULL)
-		add_to_list(&carried_out->sids, sid);
+		note_word(carried_out, &carried_out->sids, sid);
 	else if (flex_outcome_is_good(outcome))
-		add_to_list(&carried_out->sids, psprintf("element %d without a SID", number));
+		note_word(carried_out, &carried_out->sids, psprintf("element %d without a SID", number));
 	else if (outcome->may_be_done)
 		flex_carried_out_note_unknown(carried_out, number);
 }

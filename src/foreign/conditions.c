@@ -183,6 +183,23 @@ find_condition(const List *conditions, AttrNumber column, bool may_be_any)
 	return may_be_any ? any : NULL;
 }
 
+/* True when a condition is on a column that no row has and that the operation does not take: it would find no row. */
+static bool
+leaves_argument_out(const RemoteTable *table, ResourceOperation operation, const List *conditions)
+{
+	ListCell *cell;
+
+	foreach (cell, conditions)
+	{
+		const RemoteCondition *condition = lfirst(cell);
+
+		if (table->columns[condition->column - 1].is_argument &&
+			parameter_of_column(table, operation, condition->column) == NULL)
+			return true;
+	}
+	return false;
+}
+
 /* How a table is read by an operation with these conditions; false: it has no such operation. */
 bool
 flex_access_find(const RemoteTable *table, ResourceOperation operation, List *conditions, Access *access)
@@ -192,6 +209,7 @@ flex_access_find(const RemoteTable *table, ResourceOperation operation, List *co
 	*access = (Access){.operation = operation};
 	if (signature == NULL)
 		return false;
+	access->is_partial = leaves_argument_out(table, operation, conditions);
 	for (int i = 0; i < signature->count; i++)
 	{
 		const Parameter *parameter = &signature->parameters[i];

@@ -24,6 +24,7 @@ typedef struct Access
 	List *conditions;            /* RemoteCondition *, of those that its requests have */
 	RemoteCondition *keys;       /* the one of them that is_any, or NULL */
 	const char *missing;         /* argument that no condition has, or NULL */
+	bool is_partial;             /* a condition is on a column that no row has, and is not sent */
 } Access;
 
 extern RemoteCondition *

@@ -55,6 +55,9 @@ next_row(ForeignScanState *node, DirectDelete *delete)
 	node->fdw_state = delete->scan;
 	slot = flex_scan_next(node);
 	node->fdw_state = delete;
+	/* The executor sets it in rows that it is given; conditions are looked at here before. */
+	if (!TupIsNull(slot))
+		slot->tts_tableOid = RelationGetRelid(node->ss.ss_currentRelation);
 	return slot;
 }
 

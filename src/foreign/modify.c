@@ -58,6 +58,18 @@ create_modification(EState *state, ResultRelInfo *info, CmdType command, Bitmaps
 	return modification;
 }
 
+/* Raise 0A000 for a trigger that could change what UPDATE does not send, or which row is meant. */
+static void
+refuse_before_trigger(const ResultRelInfo *info)
+{
+	if (info->ri_TrigDesc != NULL && info->ri_TrigDesc->trig_update_before_row)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("foreign table \"%s\" cannot be updated with a BEFORE ROW trigger",
+							   RelationGetRelationName(info->ri_RelationDesc)),
+						errdetail("UPDATE sends the columns that it sets, and not what a trigger changes."),
+						errhint("Make it an AFTER trigger, or set the columns in the statement.")));
+}
+
 /* Begin a statement that was planned. */
 void
 flex_modify_begin(ModifyTableState *state, ResultRelInfo *info, List *plan, int subplan, int eflags)
@@ -69,6 +81,8 @@ flex_modify_begin(ModifyTableState *state, ResultRelInfo *info, List *plan, int 
 	modification = create_modification(state->ps.state, info, state->operation, flex_modify_plan_columns(plan),
 									   flex_modify_plan_wants_rows(plan));
 	info->ri_FdwState = modification;
+	if (state->operation == CMD_UPDATE)
+		refuse_before_trigger(info);
 	if (state->operation != CMD_DELETE)
 		return;
 	modification->whole_row = ExecFindJunkAttributeInTlist(outerPlanState(state)->plan->targetlist, FLEX_WHOLE_ROW);
@@ -91,8 +105,11 @@ flex_modify_begin_insert(ModifyTableState *state, ResultRelInfo *info)
 	if (state->operation == CMD_UPDATE)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("a row cannot be moved into foreign table \"%s\"", RelationGetRelationName(relation))));
-	info->ri_FdwState = create_modification(state->ps.state, info, CMD_INSERT, bms_add_range(NULL, 1, Max(natts, 1)),
-											plan != NULL && plan->returningLists != NIL);
+	if (plan != NULL && plan->onConflictAction != ONCONFLICT_NONE)
+		flex_modify_refuse_on_conflict(RelationGetRelationName(relation));
+	info->ri_FdwState =
+		create_modification(state->ps.state, info, CMD_INSERT, bms_add_range(NULL, 1, Max(natts, 1)),
+							plan != NULL && (plan->returningLists != NIL || plan->withCheckOptionLists != NIL));
 }
 
 /* For flex_row_writer_write(): the row that a slot has, or that is to be deleted. */

@@ -30,12 +30,13 @@ int
 flex_modify_updatable(Relation relation)
 {
 	static const CmdType commands[] = {CMD_INSERT, CMD_UPDATE, CMD_DELETE};
-	const RemoteTable *table = flex_remote_table_open(RelationGetRelid(relation));
+	/* The information schema asks for each table there is: no error may come of one. */
+	const Resource *resource = flex_remote_table_resource(RelationGetRelid(relation));
 	int updatable = 0;
 
 	for (size_t i = 0; i < lengthof(commands); i++)
 	{
-		if (table->operations[flex_operation_of_command(commands[i])] != NULL)
+		if (resource != NULL && flex_resource_operation(resource, flex_operation_of_command(commands[i])) != NULL)
 			updatable |= 1 << commands[i];
 	}
 	return updatable;
@@ -123,12 +124,8 @@ check_set_column(const RemoteTable *table, const Signature *operation, AttrNumbe
 	const RemoteColumn *remote = &table->columns[column - 1];
 	bool names_row = flex_row_names_itself_by(operation, remote->name);
 
-	for (int i = 0; i < operation->count && !names_row; i++)
-	{
-		if (flex_parameter_is_of_table(&operation->parameters[i]) &&
-			strcmp(operation->parameters[i].name, remote->name) == 0)
-			return;
-	}
+	if (!names_row && flex_row_sends_column(operation, remote->name))
+		return;
 	ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_COLUMN_NAME),
 					errmsg("column \"%s\" of foreign table \"%s\" cannot be updated",
 						   NameStr(TupleDescAttr(table->desc, column - 1)->attname), get_rel_name(table->relation)),
@@ -156,7 +153,12 @@ columns_to_send(PlannerInfo *root, const RemoteTable *table, CmdType command, In
 
 	for (AttrNumber column = 1; column <= table->desc->natts; column++)
 	{
-		if (table->columns[column - 1].name == NULL || command == CMD_DELETE)
+		const RemoteColumn *remote = &table->columns[column - 1];
+
+		if (remote->name == NULL || command == CMD_DELETE)
+			continue;
+		/* One that the server has made of others, and the service does not take. */
+		if (remote->is_generated && !flex_row_sends_column(operation, remote->name))
 			continue;
 		if (command == CMD_UPDATE && !bms_is_member(column - FirstLowInvalidHeapAttributeNumber, set))
 			continue;
@@ -165,6 +167,15 @@ columns_to_send(PlannerInfo *root, const RemoteTable *table, CmdType command, In
 		columns = lappend_int(columns, column);
 	}
 	return columns;
+}
+
+/* Raise 0A000 for INSERT ... ON CONFLICT. */
+void
+flex_modify_refuse_on_conflict(const char *table)
+{
+	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("ON CONFLICT is not supported for foreign table \"%s\"", table),
+					errdetail("The Flex API does not say what a new row conflicts with.")));
 }
 
 /* The plan of a command on a table: the columns that are sent, and whether the service's rows are wanted. */
@@ -177,9 +188,7 @@ flex_modify_plan(PlannerInfo *root, ModifyTable *plan, Index index, int subplan)
 
 	check_command(table, command);
 	if (plan->onConflictAction != ONCONFLICT_NONE)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("ON CONFLICT is not supported for foreign table \"%s\"", get_rel_name(table->relation)),
-						errdetail("The Flex API does not say what a new row conflicts with.")));
+		flex_modify_refuse_on_conflict(get_rel_name(table->relation));
 	if (command != CMD_INSERT)
 		check_names(table, table->operations[flex_operation_of_command(command)]);
 	return list_make2(columns_to_send(root, table, command, index),
@@ -193,7 +202,7 @@ flex_modify_plan_columns(const List *plan)
 	Bitmapset *columns = NULL;
 	ListCell *cell;
 
-	foreach (cell, linitial_node(List, plan))
+	foreach (cell, (List *) linitial(plan))
 		columns = bms_add_member(columns, lfirst_int(cell));
 	return columns;
 }

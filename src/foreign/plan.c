@@ -15,6 +15,7 @@
 #include <math.h>
 
 #include "access/sysattr.h"
+#include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
@@ -22,6 +23,7 @@
 #include "optimizer/paths.h"
 #include "optimizer/planmain.h"
 #include "optimizer/restrictinfo.h"
+#include "parser/parsetree.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/selfuncs.h"
@@ -48,7 +50,8 @@ enum
 	PLAN_EXPECTED_ROWS,
 	PLAN_COLUMNS,
 	PLAN_KEYS,
-	PLAN_NEEDED
+	PLAN_NEEDED,
+	PLAN_READS_FIRST
 };
 
 /* Note what is known of the table, and how many rows the query's own conditions leave. */
@@ -117,6 +120,7 @@ estimate_cost(PlannerInfo *root, RelOptInfo *rel, const Access *access, Cost *st
 	else
 	{
 		rows = access->keys != NULL ? flex_estimate_array_length(root, (Node *) access->keys->value) : 1;
+		rows = Max(rows, 1);
 		requests = ceil(rows / table->concurrency);
 		*total = *startup + (requests - 1) * REQUEST_COST + (rows - 1) * KEY_COST;
 	}
@@ -160,6 +164,12 @@ add_plain_paths(PlannerInfo *root, RelOptInfo *rel, const RemoteTable *table)
 
 	if (!has_list && !has_fetch)
 		refuse_to_read(table);
+	/* Where one of them does not take an argument that is asked for, it is the other that answers. */
+	if (has_list && has_fetch && list.is_partial != fetch.is_partial)
+	{
+		has_list = !list.is_partial;
+		has_fetch = !fetch.is_partial;
+	}
 	if (has_list)
 		add_access(root, rel, &list, rel->rows, rel->lateral_relids);
 	if (has_fetch && (fetch.missing == NULL || !has_list))
@@ -209,7 +219,7 @@ add_parameterized_paths(PlannerInfo *root, RelOptInfo *rel, const RemoteTable *t
 	List *conditions = flex_conditions_of_clauses(root, rel, table, clauses);
 	Access access;
 
-	if (flex_access_find(table, RESOURCE_FETCH, conditions, &access) && access.missing == NULL)
+	if (flex_access_find(table, RESOURCE_FETCH, conditions, &access) && access.missing == NULL && !access.is_partial)
 	{
 		if (access.keys == NULL)
 			info->ppi_rows = 1;
@@ -311,6 +321,26 @@ refuse_missing(const RemoteTable *table, const char *argument)
 					 quote_identifier(column))));
 }
 
+/*
+ * True when the statement writes a foreign table, or one that may have such partitions:
+ * what it creates and deletes must not move the pages that it still reads.
+ */
+static bool
+writes_foreign(PlannerInfo *root)
+{
+	for (; root != NULL; root = root->parent_root)
+	{
+		RangeTblEntry *entry;
+
+		if (root->parse->commandType == CMD_SELECT)
+			continue;
+		entry = rt_fetch(root->parse->resultRelation, root->parse->rtable);
+		if (entry->relkind == RELKIND_FOREIGN_TABLE || entry->relkind == RELKIND_PARTITIONED_TABLE || entry->inh)
+			return true;
+	}
+	return false;
+}
+
 /* Make the plan of a path that was chosen. */
 ForeignScan *
 flex_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relation, ForeignPath *path, List *tlist, List *clauses,
@@ -342,6 +372,7 @@ flex_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relation, ForeignPath *pa
 	private = list_make4(makeInteger(operation), makeInteger(page_size_of(table, expected)),
 						 makeFloat(psprintf(INT64_FORMAT, expected)), columns);
 	private = lappend(lappend(private, makeInteger(keys)), needed_columns(rel, table, clauses));
+	private = lappend(private, makeInteger(writes_foreign(root)));
 	return make_foreignscan(tlist, extract_actual_clauses(clauses, false), rel->relid, values, private, NIL, NIL,
 							outer_plan);
 }
@@ -370,12 +401,15 @@ flex_scan_plan(const ForeignScan *scan)
 		.columns = list_nth(private, PLAN_COLUMNS),
 		.keys = intVal(list_nth(private, PLAN_KEYS)),
 		.needed = list_nth(private, PLAN_NEEDED),
+		.reads_first = intVal(list_nth(private, PLAN_READS_FIRST)) != 0,
 	};
 }
 
-/* Have a scan read other columns, which are a set of pull_varattnos(). */
+/* Have a scan delete what it finds: it reads other columns, a set of pull_varattnos(). */
 void
 flex_scan_plan_need(ForeignScan *scan, const RemoteTable *table, const Bitmapset *columns)
 {
 	lfirst(list_nth_cell(scan->fdw_private, PLAN_NEEDED)) = list_columns(table, columns);
+	/* It is what keeps the rows itself. */
+	lfirst(list_nth_cell(scan->fdw_private, PLAN_READS_FIRST)) = makeInteger(false);
 }

@@ -19,6 +19,7 @@ typedef struct ScanPlan
 	List *columns;               /* int, of the conditions */
 	int keys;                    /* place of the one with ANY among them, or -1 */
 	List *needed;                /* int, columns to be read */
+	bool reads_first;            /* all rows, before it gives the first */
 } ScanPlan;
 
 extern ScanPlan flex_scan_plan(const ForeignScan *scan);

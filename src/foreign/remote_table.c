@@ -125,38 +125,50 @@ remote_name(Oid relation, AttrNumber number, const char *name)
 }
 
 /* Describe a column; raises HV004 for one of a type that no member is read into. */
-static RemoteColumn
-describe_column(Oid relation, Form_pg_attribute attribute, const List *known)
+static void
+describe_column(RemoteColumn *column, Oid relation, Form_pg_attribute attribute, const List *known)
 {
-	RemoteColumn column = {.type = attribute->atttypid};
 	const ResourceColumn *resource_column;
 
+	column->type = attribute->atttypid;
 	if (attribute->attisdropped)
-		return column;
-	column.name = remote_name(relation, attribute->attnum, NameStr(attribute->attname));
-	resource_column = find_column(known, column.name);
-	column.is_argument = resource_column != NULL && resource_column->is_argument;
-	if (!column.is_argument && !flex_decoder_has_type(column.type))
+		return;
+	column->name = remote_name(relation, attribute->attnum, NameStr(attribute->attname));
+	resource_column = find_column(known, column->name);
+	column->is_argument = resource_column != NULL && resource_column->is_argument;
+	if (!column->is_argument && !column->is_generated && !flex_decoder_has_type(column->type))
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
 				 errmsg("column \"%s\" of foreign table \"%s\" has type %s, which no member of an answer has",
-						NameStr(attribute->attname), get_rel_name(relation), format_type_be(column.type)),
+						NameStr(attribute->attname), get_rel_name(relation), format_type_be(column->type)),
 				 resource_column != NULL ? errhint("Give it the type %s.", format_type_be(resource_column->type))
 										 : errhint("The types are text, boolean, integer, bigint, double precision, "
 												   "timestamp with time zone and jsonb.")));
-	return column;
 }
 
-/* The resource of a table, which an option tells, or else its name. */
+/* The resource that a table is of: an option tells, or else its name. */
+static const char *
+resource_name(const ForeignTable *table)
+{
+	const char *name = flex_option_find(table->options, "resource");
+
+	return name != NULL ? name : get_rel_name(table->relid);
+}
+
+/* The resource of a foreign table; NULL where there is none of its name. */
+const Resource *
+flex_remote_table_resource(Oid relation)
+{
+	return flex_resource_find(resource_name(GetForeignTable(relation)));
+}
+
+/* The same, but raises HV00R. */
 static const Resource *
 resource_of_table(const ForeignTable *table)
 {
-	const char *name = flex_option_find(table->options, "resource");
-	const Resource *resource;
+	const char *name = resource_name(table);
+	const Resource *resource = flex_resource_find(name);
 
-	if (name == NULL)
-		name = get_rel_name(table->relid);
-	resource = flex_resource_find(name);
 	if (resource == NULL)
 		ereport(ERROR, (errcode(ERRCODE_FDW_TABLE_NOT_FOUND), errmsg("the Flex API has no resource \"%s\"", name),
 						errhint("Give the foreign table the option resource.")));
@@ -182,12 +194,14 @@ flex_remote_table_open(Oid relation_id)
 	table->concurrency = flex_option_integer(foreign->options, "concurrency", 0, concurrency);
 	table->rows = flex_option_number(foreign->options, "rows", DEFAULT_ROWS);
 	table->desc = CreateTupleDescCopy(RelationGetDescr(relation));
+	table->columns = palloc0(sizeof(RemoteColumn) * Max(table->desc->natts, 1));
+	for (int i = 0; i < table->desc->natts; i++)
+		table->columns[i].is_generated = TupleDescAttr(RelationGetDescr(relation), i)->attgenerated != '\0';
 	table_close(relation, NoLock);
 	find_operations(table->resource, table->operations);
 	known = columns_of_operations(table->operations);
-	table->columns = palloc0(sizeof(RemoteColumn) * Max(table->desc->natts, 1));
 	for (int i = 0; i < table->desc->natts; i++)
-		table->columns[i] = describe_column(relation_id, TupleDescAttr(table->desc, i), known);
+		describe_column(&table->columns[i], relation_id, TupleDescAttr(table->desc, i), known);
 	if (table->operations[RESOURCE_LIST] == NULL && table->resource->key == NULL)
 		table->rows = 1;
 	return table;

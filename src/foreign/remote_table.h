@@ -12,7 +12,8 @@ typedef struct RemoteColumn
 {
 	const char *name; /* of the member, and of the argument, if there are such; NULL: dropped */
 	Oid type;
-	bool is_argument; /* no answer has it: it reads as what was asked for */
+	bool is_argument;  /* no answer has it: it reads as what was asked for */
+	bool is_generated; /* by the server: it is not sent */
 } RemoteColumn;
 
 /* What a foreign table is when it is opened; lives in the context that was current. */
@@ -37,6 +38,7 @@ typedef struct ResourceColumn
 	bool is_argument;
 } ResourceColumn;
 
+extern const Resource *flex_remote_table_resource(Oid relation);
 extern RemoteTable *flex_remote_table_open(Oid relation);
 extern AttrNumber flex_remote_table_column(const RemoteTable *table, const char *name);
 extern RowDecoder *flex_remote_table_decoder(const RemoteTable *table, const Bitmapset *columns);

@@ -160,9 +160,9 @@ value_of_parameter(const RowWriter *writer, const Parameter *parameter)
 	return (NullableDatum){.value = PointerGetDatum(construct_array(&value, 1, TEXTOID, -1, false, TYPALIGN_INT))};
 }
 
-/* True when an operation takes a column. */
-static bool
-takes_column(const Signature *operation, const char *name)
+/* True when an operation has an argument of a column's name. */
+bool
+flex_row_sends_column(const Signature *operation, const char *name)
 {
 	for (int i = 0; i < operation->count; i++)
 	{
@@ -182,7 +182,8 @@ check_new_row(const RowWriter *writer)
 	{
 		const char *name = table->columns[column - 1].name;
 
-		if (name == NULL || writer->nulls[column - 1] || takes_column(writer->operation, name))
+		if (name == NULL || table->columns[column - 1].is_generated || writer->nulls[column - 1] ||
+			flex_row_sends_column(writer->operation, name))
 			continue;
 		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_COLUMN_NAME),
 						errmsg("column \"%s\" of foreign table \"%s\" cannot be inserted", column_name(table, column),

@@ -35,6 +35,7 @@ typedef struct RowsToWrite
 
 extern ResourceOperation flex_operation_of_command(CmdType command);
 extern bool flex_row_names_itself_by(const Signature *operation, const char *column);
+extern bool flex_row_sends_column(const Signature *operation, const char *column);
 extern RowWriter *
 flex_row_writer_create(RemoteTable *table, ResourceOperation operation, Bitmapset *columns, Oid user, bool wants_rows);
 extern void flex_row_writer_write(RowWriter *writer, const RowsToWrite *rows);

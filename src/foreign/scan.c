@@ -21,6 +21,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/tuplestore.h"
 
 #include "base/compat.h"
 #include "base/effective.h"
@@ -34,6 +35,7 @@
 typedef struct TableScan
 {
 	RemoteTable *table;
+	char *name; /* of the table, for an error's context */
 	ScanPlan plan;
 	RowDecoder *decoder;
 	Endpoint *endpoint;
@@ -51,6 +53,9 @@ typedef struct TableScan
 	int next_kept; /* of them to be given again */
 	int64 rows;    /* given since it was begun */
 
+	Tuplestorestate *store; /* of all rows, where all are read first; NULL: they are not there yet */
+	TupleTableSlot *stored; /* the one that it gave last */
+
 	bool is_waiting;    /* the last row that was asked for would have had to be waited for */
 	bool must_not_wait; /* asynchronous execution */
 } TableScan;
@@ -67,6 +72,7 @@ flex_scan_begin(ForeignScanState *node, int eflags)
 
 	node->fdw_state = scan;
 	scan->table = flex_remote_table_open(RelationGetRelid(node->ss.ss_currentRelation));
+	scan->name = pstrdup(RelationGetRelationName(node->ss.ss_currentRelation));
 	scan->plan = flex_scan_plan(plan);
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
@@ -78,7 +84,9 @@ flex_scan_begin(ForeignScanState *node, int eflags)
 	scan->decoder = flex_remote_table_decoder(scan->table, needed);
 	scan->values = flex_sent_values_prepare(scan->table, scan->plan, plan->fdw_exprs, &node->ss.ps);
 	scan->context = AllocSetContextCreate(CurrentMemoryContext, "flex_api scan", ALLOCSET_DEFAULT_SIZES);
-	scan->must_not_wait = node->ss.ps.async_capable;
+	scan->must_not_wait = node->ss.ps.async_capable && !scan->plan.reads_first;
+	if (scan->plan.reads_first)
+		scan->stored = MakeSingleTupleTableSlot(scan->table->desc, &TTSOpsMinimalTuple);
 }
 
 /* For the lookups: the request of an element. */
@@ -128,6 +136,9 @@ begin_pages(TableScan *scan)
 		.traffic = &scan->traffic,
 	};
 
+	/* What cannot be in a path is nobody's. */
+	if (!flex_sent_values_can_name(scan->values))
+		return;
 	scan->pages = flex_pages_begin(flex_sent_values_request(scan->values, NULL), &options);
 }
 
@@ -141,12 +152,17 @@ begin_reading(TableScan *scan, ForeignScanState *node)
 	scan->rows = 0;
 	scan->next_kept = 0;
 	if (flex_sent_values_evaluate(scan->values, node->ss.ps.ps_ExprContext, now) &&
-		(scan->pages != NULL || scan->is_keeping || scan->lookups == NULL))
+		(scan->store != NULL || scan->pages != NULL || scan->is_keeping || scan->lookups == NULL))
 	{
-		if (scan->pages != NULL)
+		if (scan->store != NULL)
+			tuplestore_rescan(scan->store);
+		else if (scan->pages != NULL)
 			flex_pages_rescan(scan->pages);
 		return;
 	}
+	if (scan->store != NULL)
+		tuplestore_end(scan->store);
+	scan->store = NULL;
 	MemoryContextReset(scan->context);
 	scan->pages = NULL;
 	scan->lookups = NULL;
@@ -214,6 +230,43 @@ next_row(TableScan *scan, Datum *values, bool *nulls)
 	return true;
 }
 
+/* Read all rows, before the first is given. */
+static void
+read_all(TableScan *scan)
+{
+	int natts = Max(scan->table->desc->natts, 1);
+	Datum *values = palloc(sizeof(Datum) * natts);
+	bool *nulls = palloc(sizeof(bool) * natts);
+	MemoryContext row = AllocSetContextCreate(scan->context, "flex_api row", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext before = MemoryContextSwitchTo(scan->context);
+
+	scan->store = tuplestore_begin_heap(false, false, work_mem);
+	tuplestore_set_eflags(scan->store, EXEC_FLAG_REWIND);
+	MemoryContextSwitchTo(row);
+	while (next_row(scan, values, nulls))
+	{
+		CHECK_FOR_INTERRUPTS();
+		tuplestore_putvalues(scan->store, scan->table->desc, values, nulls);
+		MemoryContextReset(row);
+	}
+	MemoryContextSwitchTo(before);
+	MemoryContextDelete(row);
+}
+
+/* The columns of the next row of those that were read first, which last until the one after it. */
+static bool
+next_stored_row(TableScan *scan, Datum *values, bool *nulls)
+{
+	if (scan->store == NULL)
+		read_all(scan);
+	if (!tuplestore_gettupleslot(scan->store, true, false, scan->stored))
+		return false;
+	slot_getallattrs(scan->stored);
+	memcpy(values, scan->stored->tts_values, sizeof(Datum) * scan->table->desc->natts);
+	memcpy(nulls, scan->stored->tts_isnull, sizeof(bool) * scan->table->desc->natts);
+	return true;
+}
+
 /* Do what the next row needs without waiting; false when that would have to be waited for. */
 static bool
 advance(TableScan *scan)
@@ -231,8 +284,7 @@ describe_scan(void *argument)
 {
 	const TableScan *scan = argument;
 
-	errcontext("scan of foreign table \"%s\", after " INT64_FORMAT " rows", get_rel_name(scan->table->relation),
-			   scan->rows);
+	errcontext("scan of foreign table \"%s\", after " INT64_FORMAT " rows", scan->name, scan->rows);
 }
 
 /* The next row, or an empty slot when there is none, or it would have to be waited for and must not be. */
@@ -253,7 +305,8 @@ flex_scan_next(ForeignScanState *node)
 		begin_reading(scan, node);
 	scan->is_to_rescan = false;
 	scan->is_waiting = scan->must_not_wait && !advance(scan);
-	if (!scan->is_waiting && next_row(scan, slot->tts_values, slot->tts_isnull))
+	if (!scan->is_waiting && (scan->plan.reads_first ? next_stored_row(scan, slot->tts_values, slot->tts_isnull)
+													 : next_row(scan, slot->tts_values, slot->tts_isnull)))
 	{
 		ExecStoreVirtualTuple(slot);
 		scan->rows++;
@@ -277,7 +330,13 @@ flex_scan_end(ForeignScanState *node)
 {
 	TableScan *scan = node->fdw_state;
 
-	if (scan != NULL && scan->context != NULL)
+	if (scan == NULL)
+		return;
+	if (scan->store != NULL)
+		tuplestore_end(scan->store);
+	if (scan->stored != NULL)
+		ExecDropSingleTupleTableSlot(scan->stored);
+	if (scan->context != NULL)
 		MemoryContextDelete(scan->context);
 }
 

@@ -284,7 +284,7 @@ origin_of_server(const ForeignServer *server)
 	const char *region = flex_option_find(server->options, "region");
 	const char *edge = flex_option_find(server->options, "edge");
 
-	if (url != NULL)
+	if (flex_setting_is_set(url))
 		return origin_of_url(url);
 	if (region == NULL && edge == NULL && flex_setting_is_set(flex_settings.base_url))
 		return origin_of_url(flex_settings.base_url);

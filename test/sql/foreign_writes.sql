@@ -91,6 +91,45 @@ SELECT count(*) < :all AS fewer, count(*) FILTER (WHERE right(sid, 1) < '8') AS 
 SELECT split_part(request, ' ', 1) AS method, count(*) > 0 AS some, min(status), max(status) FROM pg_temp.sent() GROUP BY 1 ORDER BY 1;
 DELETE FROM channels WHERE sid = 'CH00000000000000000000000000000bad';
 
+-- Its conditions see what those of a query see
+SELECT count(*) AS all FROM channels \gset
+DELETE FROM channels WHERE tableoid <> 'channels'::regclass;
+SELECT count(*) = :all AS none_is_deleted FROM channels;
+
+-- What a statement creates it does not read
+SELECT count(*) AS all FROM flows \gset
+ALTER FOREIGN TABLE flows OPTIONS (ADD page_size '2');
+INSERT INTO flows (friendly_name, chat_service_sid, channel_type)
+SELECT 'copy of ' || friendly_name, chat_service_sid, 'web' FROM flows RETURNING friendly_name IS NOT NULL AS is_copy;
+SELECT count(*) = 2 * :all AS each_once FROM flows;
+UPDATE flows SET friendly_name = friendly_name || '?' WHERE friendly_name LIKE 'copy of%';
+SELECT count(*) = :all AS each_once FROM flows WHERE friendly_name LIKE 'copy of%?';
+ALTER FOREIGN TABLE flows OPTIONS (DROP page_size);
+
+-- Columns that the server generates are its own
+CREATE FOREIGN TABLE generated (sid text, flex_flow_sid text, identity text, chat_friendly_name text,
+	chat_user_friendly_name text GENERATED ALWAYS AS (identity || '!') STORED) SERVER twilio OPTIONS (resource 'channels');
+INSERT INTO generated (flex_flow_sid, identity, chat_friendly_name) VALUES (:'flow', 'generated', 'a') RETURNING chat_user_friendly_name;
+DROP FOREIGN TABLE generated;
+
+-- A trigger that would change what is not sent
+CREATE FUNCTION pg_temp.change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.enabled := true; RETURN NEW; END $$;
+CREATE TRIGGER change BEFORE UPDATE ON flows FOR EACH ROW EXECUTE FUNCTION pg_temp.change();
+UPDATE flows SET friendly_name = 'x' WHERE sid = :'flow';
+DROP TRIGGER change ON flows;
+
+-- One partition among others
+CREATE TABLE parted (flex_flow_sid text, identity text, chat_friendly_name text, chat_user_friendly_name text) PARTITION BY LIST (chat_friendly_name);
+CREATE FOREIGN TABLE parted_a PARTITION OF parted FOR VALUES IN ('a') SERVER twilio OPTIONS (resource 'channels');
+INSERT INTO parted VALUES (:'flow', 'routed', 'a', 'b') RETURNING identity, tableoid::regclass;
+INSERT INTO parted VALUES (:'flow', 'routed', 'a', 'b') ON CONFLICT DO NOTHING;
+DROP TABLE parted;
+
+-- A table that is none breaks no list of tables
+CREATE FOREIGN TABLE nothing (sid point) SERVER twilio;
+SELECT is_insertable_into FROM information_schema.tables WHERE table_name = 'nothing';
+DROP FOREIGN TABLE nothing;
+
 -- Row by row, where somebody wants to see them
 SELECT min(sid) AS one FROM channels \gset
 DELETE FROM channels WHERE sid = :'one' RETURNING sid = :'one' AS is_it, date_created IS NOT NULL AS has_date;
