@@ -55,11 +55,13 @@ CREATE TABLE flex_outbox_requests (
 	sender_start timestamptz,
 	outcome text COLLATE "C",
 	callback_at timestamptz,
-	callback_attempts integer NOT NULL DEFAULT 0,
+	callback_attempts integer,
 	callback_error text,
 	sid text,
 	role_id integer NOT NULL,
-	enqueued_xid xid8 NOT NULL)
+	enqueued_xid xid8 NOT NULL,
+	on_success_owner oid,
+	on_failure_owner oid)
 -- Every request is three row versions: leave space in the pages, and clean up early.
 WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000,
 	autovacuum_vacuum_cost_delay = 0);
@@ -103,27 +105,74 @@ COMMENT ON COLUMN flex_outbox_requests.may_be_done IS
 finds nothing has succeeded.';
 COMMENT ON COLUMN flex_outbox_requests.sender_pid IS 'Process that claimed it, while it is being sent.';
 COMMENT ON COLUMN flex_outbox_requests.sender_start IS 'When that process began: tells it from a later one of the same number.';
-COMMENT ON COLUMN flex_outbox_requests.outcome IS 'The state that it takes together with its callback, while that has not run.';
-COMMENT ON COLUMN flex_outbox_requests.callback_at IS 'When its callback is to be tried; NULL: it has none, or it is done.';
-COMMENT ON COLUMN flex_outbox_requests.callback_attempts IS 'How many times its callback has failed.';
+COMMENT ON COLUMN flex_outbox_requests.outcome IS 'The state that it takes together with its callback, while that has not run. Computed by the view.';
+COMMENT ON COLUMN flex_outbox_requests.callback_at IS
+'When its callback is to be tried; NULL: it has none, or it is done. This and what follows is kept by flex_outbox_callbacks.';
+COMMENT ON COLUMN flex_outbox_requests.callback_attempts IS 'How many times its callback has failed, while it has not come to a good end.';
 COMMENT ON COLUMN flex_outbox_requests.callback_error IS 'How it failed the last time.';
 COMMENT ON COLUMN flex_outbox_requests.sid IS
 'SID that the good answer gave to what it tells of (its sid or, for web chats, users and Insights, the like
 conversation_sid), also where the rest of the answer could not be kept; NULL: it gave none.';
 COMMENT ON COLUMN flex_outbox_requests.role_id IS 'The role that enqueued, by its number in flex_outbox_roles: the request is this role''s.';
 COMMENT ON COLUMN flex_outbox_requests.enqueued_xid IS 'Transaction that enqueued: it is sent when that has committed.';
+COMMENT ON COLUMN flex_outbox_requests.on_success_owner IS
+'OID of the role that owned on_success when it was named: a function of that name that another owns is not called.';
+COMMENT ON COLUMN flex_outbox_requests.on_failure_owner IS 'The same of on_failure.';
 
 -- Each operation and priority is a lane of its own, so that one that is held
 -- back costs the others nothing, however many requests wait in it.
 CREATE INDEX flex_outbox_lanes ON flex_outbox_requests (operation, priority, run_at, id) WHERE state = 'pending';
 CREATE INDEX flex_outbox_sending ON flex_outbox_requests (sender_pid) WHERE state = 'sending' AND outcome IS NULL;
-CREATE INDEX flex_outbox_callbacks ON flex_outbox_requests (role_id, callback_at) WHERE callback_at IS NOT NULL;
-CREATE INDEX flex_outbox_finished ON flex_outbox_requests (finished_at) WHERE finished_at IS NOT NULL;
 CREATE UNIQUE INDEX flex_outbox_unique_key ON flex_outbox_requests (role_id, unique_key) WHERE unique_key IS NOT NULL;
+
+CREATE TABLE flex_outbox_callbacks (
+	id bigint PRIMARY KEY,
+	role_id integer NOT NULL,
+	due_at timestamptz,
+	attempts integer NOT NULL DEFAULT 0,
+	error text)
+-- Each callback is some row versions, and then gone.
+WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000,
+	autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX flex_outbox_callbacks_due ON flex_outbox_callbacks (role_id, due_at) WHERE due_at IS NOT NULL;
+COMMENT ON TABLE flex_outbox_callbacks IS
+'Callbacks of requests that have finished, until they have come to a good end. Not dumped: what runs runs in the original.';
+COMMENT ON COLUMN flex_outbox_callbacks.id IS 'The request.';
+COMMENT ON COLUMN flex_outbox_callbacks.role_id IS 'Its role, as in the request.';
+COMMENT ON COLUMN flex_outbox_callbacks.due_at IS 'When it is to be tried; NULL: not any more, unless flex_outbox_retry() says so.';
+COMMENT ON COLUMN flex_outbox_callbacks.attempts IS 'How many times it has begun, or failed.';
+COMMENT ON COLUMN flex_outbox_callbacks.error IS 'How it failed the last time; NULL: it has not failed yet.';
+
+CREATE TABLE flex_outbox_forgetting (
+	only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+	below bigint NOT NULL DEFAULT 0,
+	safe_below bigint NOT NULL DEFAULT 0,
+	noted_below bigint NOT NULL DEFAULT 0,
+	noted_xid xid8 NOT NULL DEFAULT '0');
+INSERT INTO flex_outbox_forgetting DEFAULT VALUES;
+COMMENT ON TABLE flex_outbox_forgetting IS
+'One row: how far requests that finished long ago have been deleted. They are looked at once, by id, and deleted or set
+aside in flex_outbox_leftovers.';
+COMMENT ON COLUMN flex_outbox_forgetting.only_row IS 'True: keeps the table to one row.';
+COMMENT ON COLUMN flex_outbox_forgetting.below IS 'All requests with a lower id were looked at.';
+COMMENT ON COLUMN flex_outbox_forgetting.safe_below IS 'No transaction that is open has put in a request with a lower id.';
+COMMENT ON COLUMN flex_outbox_forgetting.noted_below IS 'So will it be for this one, when the transactions before noted_xid have ended.';
+COMMENT ON COLUMN flex_outbox_forgetting.noted_xid IS 'The next transaction when noted_below was the next id.';
+
+CREATE TABLE flex_outbox_leftovers (
+	id bigint PRIMARY KEY,
+	again_at timestamptz NOT NULL,
+	tries integer NOT NULL DEFAULT 0);
+CREATE INDEX flex_outbox_leftovers_again ON flex_outbox_leftovers (again_at);
+COMMENT ON TABLE flex_outbox_leftovers IS
+'Requests that could not be deleted when they were looked at: those that had not finished, and those that others refer to.';
+COMMENT ON COLUMN flex_outbox_leftovers.id IS 'The request.';
+COMMENT ON COLUMN flex_outbox_leftovers.again_at IS 'When it is looked at again.';
+COMMENT ON COLUMN flex_outbox_leftovers.tries IS 'How many times it could not be deleted.';
 
 -- A restored copy must not send again what the original sends: a dump has the
 -- finished rows alone.
-SELECT pg_catalog.pg_extension_config_dump('flex_outbox_requests', 'WHERE finished_at IS NOT NULL AND callback_at IS NULL');
+SELECT pg_catalog.pg_extension_config_dump('flex_outbox_requests', 'WHERE finished_at IS NOT NULL');
 SELECT pg_catalog.pg_extension_config_dump('flex_outbox_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('flex_outbox_roles', '');
 SELECT pg_catalog.pg_extension_config_dump('flex_outbox_roles_id_seq', '');
@@ -136,7 +185,7 @@ SELECT
 	o.operation,
 	o.arguments,
 	o.context,
-	o.state,
+	CASE WHEN c.error IS NULL AND c.due_at IS NOT NULL THEN 'sending' ELSE o.state END AS state,
 	o.priority,
 	o.attempts,
 	o.max_attempts,
@@ -147,10 +196,10 @@ SELECT
 	o.account_sid,
 	o.enqueued_at,
 	o.enqueued_by,
-	(SELECT m.role FROM flex_outbox_role_oids AS m WHERE m.id = o.role_id) AS enqueued_role,
+	m.role AS enqueued_role,
 	o.enqueued_in,
 	o.started_at,
-	o.finished_at,
+	CASE WHEN c.error IS NULL AND c.due_at IS NOT NULL THEN NULL ELSE o.finished_at END AS finished_at,
 	o.http_status,
 	o.error_code,
 	o.error_message,
@@ -159,14 +208,18 @@ SELECT
 	o.may_be_done,
 	o.sender_pid,
 	o.sender_start,
-	o.outcome,
-	o.callback_at,
-	o.callback_attempts,
-	o.callback_error,
+	CASE WHEN c.error IS NULL AND c.due_at IS NOT NULL THEN o.state END AS outcome,
+	c.due_at AS callback_at,
+	coalesce(c.attempts, 0) AS callback_attempts,
+	c.error AS callback_error,
 	o.sid,
 	o.role_id,
-	o.enqueued_xid
-FROM flex_outbox_requests AS o;
+	o.enqueued_xid,
+	o.on_success_owner,
+	o.on_failure_owner
+FROM flex_outbox_requests AS o
+	LEFT JOIN flex_outbox_callbacks AS c ON c.id = o.id
+	LEFT JOIN flex_outbox_role_oids AS m ON m.id = o.role_id;
 COMMENT ON VIEW flex_outbox_all IS
 'The requests of all roles, as flex_outbox shows them: for views and functions of superusers, and for operators who are
 given SELECT on it.';
@@ -207,7 +260,9 @@ SELECT
 	o.callback_error,
 	o.sid,
 	o.role_id,
-	o.enqueued_xid
+	o.enqueued_xid,
+	o.on_success_owner,
+	o.on_failure_owner
 FROM flex_outbox_all AS o
 WHERE (SELECT r.rolsuper OR r.rolbypassrls OR pg_catalog.pg_has_role(c.relowner, 'USAGE')
 		FROM pg_catalog.pg_roles AS r, pg_catalog.pg_class AS c
@@ -285,6 +340,15 @@ ALTER TABLE flex_outbox_holds ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
 CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_activity
 	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
 ALTER TABLE flex_outbox_activity ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
+CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_forgetting
+	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
+ALTER TABLE flex_outbox_forgetting ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
+CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_leftovers
+	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
+ALTER TABLE flex_outbox_leftovers ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
+CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_callbacks
+	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
+ALTER TABLE flex_outbox_callbacks ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
 CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_roles
 	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
 ALTER TABLE flex_outbox_roles ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
@@ -413,8 +477,8 @@ FROM flex_outbox AS o
 GROUP BY o.operation;
 GRANT SELECT ON flex_outbox_summary, flex_outbox_holds, flex_outbox_activity TO PUBLIC;
 -- A database's owner can dump it.
-GRANT SELECT ON flex_outbox_requests, flex_outbox_id_seq, flex_outbox_roles, flex_outbox_roles_id_seq, flex_outbox_role_oids
-	TO pg_database_owner;
+GRANT SELECT ON flex_outbox_requests, flex_outbox_id_seq, flex_outbox_roles, flex_outbox_roles_id_seq, flex_outbox_role_oids,
+	flex_outbox_callbacks, flex_outbox_forgetting, flex_outbox_leftovers TO pg_database_owner;
 
 COMMENT ON VIEW flex_outbox_summary IS
 'The outbox by operation, of the requests that the current role may see: how many are in each state, how many of

@@ -133,26 +133,93 @@ END $$;
 
 -- In one pass over the table, which is written anew.  Where a column of somebody's is of its row
 -- type, that is refused: then row by row, without the triggers.
-DROP INDEX flex_outbox_unique_key, flex_outbox_callbacks;
-ALTER TABLE flex_outbox_requests ADD COLUMN role_id integer, ADD COLUMN enqueued_xid xid8;
+DROP INDEX flex_outbox_unique_key, flex_outbox_callbacks, flex_outbox_finished;
+ALTER TABLE flex_outbox_requests ADD COLUMN role_id integer, ADD COLUMN enqueued_xid xid8, ADD COLUMN on_success_owner oid,
+	ADD COLUMN on_failure_owner oid;
+ALTER TABLE flex_outbox_requests ALTER COLUMN callback_attempts DROP NOT NULL, ALTER COLUMN callback_attempts DROP DEFAULT;
+CREATE TABLE flex_outbox_callbacks (
+	id bigint PRIMARY KEY,
+	role_id integer NOT NULL,
+	due_at timestamptz,
+	attempts integer NOT NULL DEFAULT 0,
+	error text)
+-- Each callback is some row versions, and then gone.
+WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000,
+	autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX flex_outbox_callbacks_due ON flex_outbox_callbacks (role_id, due_at) WHERE due_at IS NOT NULL;
+COMMENT ON TABLE flex_outbox_callbacks IS
+'Callbacks of requests that have finished, until they have come to a good end. Not dumped: what runs runs in the original.';
+COMMENT ON COLUMN flex_outbox_callbacks.id IS 'The request.';
+COMMENT ON COLUMN flex_outbox_callbacks.role_id IS 'Its role, as in the request.';
+COMMENT ON COLUMN flex_outbox_callbacks.due_at IS 'When it is to be tried; NULL: not any more, unless flex_outbox_retry() says so.';
+COMMENT ON COLUMN flex_outbox_callbacks.attempts IS 'How many times it has begun, or failed.';
+COMMENT ON COLUMN flex_outbox_callbacks.error IS 'How it failed the last time; NULL: it has not failed yet.';
+
+CREATE TABLE flex_outbox_forgetting (
+	only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+	below bigint NOT NULL DEFAULT 0,
+	safe_below bigint NOT NULL DEFAULT 0,
+	noted_below bigint NOT NULL DEFAULT 0,
+	noted_xid xid8 NOT NULL DEFAULT '0');
+INSERT INTO flex_outbox_forgetting DEFAULT VALUES;
+COMMENT ON TABLE flex_outbox_forgetting IS
+'One row: how far requests that finished long ago have been deleted. They are looked at once, by id, and deleted or set
+aside in flex_outbox_leftovers.';
+COMMENT ON COLUMN flex_outbox_forgetting.only_row IS 'True: keeps the table to one row.';
+COMMENT ON COLUMN flex_outbox_forgetting.below IS 'All requests with a lower id were looked at.';
+COMMENT ON COLUMN flex_outbox_forgetting.safe_below IS 'No transaction that is open has put in a request with a lower id.';
+COMMENT ON COLUMN flex_outbox_forgetting.noted_below IS 'So will it be for this one, when the transactions before noted_xid have ended.';
+COMMENT ON COLUMN flex_outbox_forgetting.noted_xid IS 'The next transaction when noted_below was the next id.';
+
+CREATE TABLE flex_outbox_leftovers (
+	id bigint PRIMARY KEY,
+	again_at timestamptz NOT NULL,
+	tries integer NOT NULL DEFAULT 0);
+CREATE INDEX flex_outbox_leftovers_again ON flex_outbox_leftovers (again_at);
+COMMENT ON TABLE flex_outbox_leftovers IS
+'Requests that could not be deleted when they were looked at: those that had not finished, and those that others refer to.';
+COMMENT ON COLUMN flex_outbox_leftovers.id IS 'The request.';
+COMMENT ON COLUMN flex_outbox_leftovers.again_at IS 'When it is looked at again.';
+COMMENT ON COLUMN flex_outbox_leftovers.tries IS 'How many times it could not be deleted.';
+
+-- Callbacks' owners are those of now.
+CREATE TABLE flex_outbox_upgrade_callbacks AS
+SELECT pg_catalog.format('%I.%I', p.pronamespace::pg_catalog.regnamespace::text, p.proname) AS name, p.proowner AS owner
+FROM pg_catalog.pg_proc AS p
+WHERE p.pronargs OPERATOR(pg_catalog.=) 1
+	AND p.proargtypes[0] OPERATOR(pg_catalog.=) 'flex_outbox_requests'::pg_catalog.regtype;
+ALTER TABLE flex_outbox_requests DISABLE TRIGGER flex_outbox_refuse_replica;
 DO $$
 DECLARE
 	replication_role text := pg_catalog.current_setting('session_replication_role');
 BEGIN
-	ALTER TABLE @extschema@.flex_outbox_requests
-		ALTER COLUMN role_id TYPE integer USING @extschema@.flex_outbox_upgrade_owner(enqueued_role, enqueued_by, finished_at),
-		ALTER COLUMN enqueued_xid TYPE xid8 USING '3'::pg_catalog.xid8;
-EXCEPTION WHEN feature_not_supported THEN
-	ALTER TABLE @extschema@.flex_outbox_requests DISABLE TRIGGER flex_outbox_refuse_replica;
 	PERFORM pg_catalog.set_config('session_replication_role', 'replica', true);
-	UPDATE @extschema@.flex_outbox_requests
-	SET role_id = @extschema@.flex_outbox_upgrade_owner(enqueued_role, enqueued_by, finished_at), enqueued_xid = '3';
+	BEGIN
+		ALTER TABLE @extschema@.flex_outbox_requests
+			ALTER COLUMN role_id TYPE integer USING @extschema@.flex_outbox_upgrade_owner(enqueued_role, enqueued_by, finished_at),
+			ALTER COLUMN enqueued_xid TYPE xid8 USING '3'::pg_catalog.xid8;
+	EXCEPTION WHEN feature_not_supported THEN
+		UPDATE @extschema@.flex_outbox_requests
+		SET role_id = @extschema@.flex_outbox_upgrade_owner(enqueued_role, enqueued_by, finished_at), enqueued_xid = '3';
+	END;
+	-- Callbacks that have not come to a good end; their requests have finished.
+	INSERT INTO @extschema@.flex_outbox_callbacks (id, role_id, due_at, attempts, error)
+	SELECT r.id, r.role_id, r.callback_at, r.callback_attempts, r.callback_error FROM @extschema@.flex_outbox_requests AS r
+	WHERE r.callback_at IS NOT NULL OR r.callback_error IS NOT NULL;
+	UPDATE @extschema@.flex_outbox_requests AS r
+	SET state = coalesce(r.outcome, r.state), outcome = NULL, callback_at = NULL, callback_attempts = NULL, callback_error = NULL,
+		finished_at = CASE WHEN r.outcome IS NULL THEN r.finished_at ELSE coalesce(r.finished_at, pg_catalog.now()) END,
+		on_success_owner = (SELECT c.owner FROM @extschema@.flex_outbox_upgrade_callbacks AS c WHERE c.name OPERATOR(pg_catalog.=) r.on_success),
+		on_failure_owner = (SELECT c.owner FROM @extschema@.flex_outbox_upgrade_callbacks AS c WHERE c.name OPERATOR(pg_catalog.=) r.on_failure)
+	WHERE r.outcome IS NOT NULL OR r.callback_at IS NOT NULL OR r.callback_error IS NOT NULL
+		OR (r.finished_at IS NULL OR r.state OPERATOR(pg_catalog.<>) 'succeeded')
+			AND (r.on_success IS NOT NULL OR r.on_failure IS NOT NULL);
 	PERFORM pg_catalog.set_config('session_replication_role', replication_role, true);
-	ALTER TABLE @extschema@.flex_outbox_requests ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
 END $$;
+ALTER TABLE flex_outbox_requests ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
 ALTER TABLE flex_outbox_requests ALTER COLUMN role_id SET NOT NULL, ALTER COLUMN enqueued_xid SET NOT NULL,
 	ALTER COLUMN enqueued_role DROP NOT NULL;
-CREATE INDEX flex_outbox_callbacks ON flex_outbox_requests (role_id, callback_at) WHERE callback_at IS NOT NULL;
+DROP TABLE flex_outbox_upgrade_callbacks;
 CREATE UNIQUE INDEX flex_outbox_unique_key ON flex_outbox_requests (role_id, unique_key) WHERE unique_key IS NOT NULL;
 DROP FUNCTION flex_outbox_upgrade_owner(oid, name, timestamptz);
 DROP TABLE flex_outbox_upgrade_owners;
@@ -165,7 +232,14 @@ COMMENT ON COLUMN flex_outbox_requests.enqueued_role IS
 'The same role by its OID in this cluster: credentials and callbacks are this role''s. Kept by flex_outbox_role_oids.';
 COMMENT ON COLUMN flex_outbox_requests.role_id IS 'The role that enqueued, by its number in flex_outbox_roles: the request is this role''s.';
 COMMENT ON COLUMN flex_outbox_requests.enqueued_xid IS 'Transaction that enqueued: it is sent when that has committed.';
+COMMENT ON COLUMN flex_outbox_requests.on_success_owner IS
+'OID of the role that owned on_success when it was named: a function of that name that another owns is not called.';
+COMMENT ON COLUMN flex_outbox_requests.on_failure_owner IS 'The same of on_failure.';
 
+COMMENT ON COLUMN flex_outbox_requests.outcome IS 'The state that it takes together with its callback, while that has not run. Computed by the view.';
+COMMENT ON COLUMN flex_outbox_requests.callback_at IS
+'When its callback is to be tried; NULL: it has none, or it is done. This and what follows is kept by flex_outbox_callbacks.';
+COMMENT ON COLUMN flex_outbox_requests.callback_attempts IS 'How many times its callback has failed, while it has not come to a good end.';
 COMMENT ON COLUMN flex_outbox_requests.response IS
 'Body of the good answer; NULL where it could not be kept: then error_message says why, and sid what was made.';
 COMMENT ON COLUMN flex_outbox_requests.error_message IS
@@ -179,7 +253,7 @@ SELECT
 	o.operation,
 	o.arguments,
 	o.context,
-	o.state,
+	CASE WHEN c.error IS NULL AND c.due_at IS NOT NULL THEN 'sending' ELSE o.state END AS state,
 	o.priority,
 	o.attempts,
 	o.max_attempts,
@@ -190,10 +264,10 @@ SELECT
 	o.account_sid,
 	o.enqueued_at,
 	o.enqueued_by,
-	(SELECT m.role FROM flex_outbox_role_oids AS m WHERE m.id = o.role_id) AS enqueued_role,
+	m.role AS enqueued_role,
 	o.enqueued_in,
 	o.started_at,
-	o.finished_at,
+	CASE WHEN c.error IS NULL AND c.due_at IS NOT NULL THEN NULL ELSE o.finished_at END AS finished_at,
 	o.http_status,
 	o.error_code,
 	o.error_message,
@@ -202,14 +276,18 @@ SELECT
 	o.may_be_done,
 	o.sender_pid,
 	o.sender_start,
-	o.outcome,
-	o.callback_at,
-	o.callback_attempts,
-	o.callback_error,
+	CASE WHEN c.error IS NULL AND c.due_at IS NOT NULL THEN o.state END AS outcome,
+	c.due_at AS callback_at,
+	coalesce(c.attempts, 0) AS callback_attempts,
+	c.error AS callback_error,
 	o.sid,
 	o.role_id,
-	o.enqueued_xid
-FROM flex_outbox_requests AS o;
+	o.enqueued_xid,
+	o.on_success_owner,
+	o.on_failure_owner
+FROM flex_outbox_requests AS o
+	LEFT JOIN flex_outbox_callbacks AS c ON c.id = o.id
+	LEFT JOIN flex_outbox_role_oids AS m ON m.id = o.role_id;
 COMMENT ON VIEW flex_outbox_all IS
 'The requests of all roles, as flex_outbox shows them: for views and functions of superusers, and for operators who are
 given SELECT on it.';
@@ -250,7 +328,9 @@ SELECT
 	o.callback_error,
 	o.sid,
 	o.role_id,
-	o.enqueued_xid
+	o.enqueued_xid,
+	o.on_success_owner,
+	o.on_failure_owner
 FROM flex_outbox_all AS o
 WHERE (SELECT r.rolsuper OR r.rolbypassrls OR pg_catalog.pg_has_role(c.relowner, 'USAGE')
 		FROM pg_catalog.pg_roles AS r, pg_catalog.pg_class AS c
@@ -292,13 +372,21 @@ CREATE CAST (flex_outbox AS flex_outbox_requests) WITH FUNCTION flex_outbox_requ
 COMMENT ON CAST (flex_outbox AS flex_outbox_requests) IS 'By the columns'' names.';
 
 
+CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_forgetting
+	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
+ALTER TABLE flex_outbox_forgetting ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
+CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_leftovers
+	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
+ALTER TABLE flex_outbox_leftovers ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
+CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_callbacks
+	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
+ALTER TABLE flex_outbox_callbacks ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
 CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_roles
 	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
 ALTER TABLE flex_outbox_roles ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
 CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_role_oids
 	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
 ALTER TABLE flex_outbox_role_oids ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
-
 -- One that waits returns the view's row: its result is changed in place, so that rights stay.
 UPDATE pg_catalog.pg_proc AS p SET prorettype = 'flex_outbox'::pg_catalog.regtype
 WHERE p.oid OPERATOR(pg_catalog.=) 'flex_outbox_await(bigint, interval)'::pg_catalog.regprocedure;
@@ -349,10 +437,12 @@ SELECT
 FROM flex_outbox AS o
 GROUP BY o.operation;
 -- A database's owner can dump it.
-GRANT SELECT ON flex_outbox_requests, flex_outbox_id_seq, flex_outbox_roles, flex_outbox_roles_id_seq, flex_outbox_role_oids
-	TO pg_database_owner;
+GRANT SELECT ON flex_outbox_requests, flex_outbox_id_seq, flex_outbox_roles, flex_outbox_roles_id_seq, flex_outbox_role_oids,
+	flex_outbox_callbacks, flex_outbox_forgetting, flex_outbox_leftovers TO pg_database_owner;
 
 
+
+SELECT pg_catalog.pg_extension_config_dump('flex_outbox_requests', 'WHERE finished_at IS NOT NULL');
 SELECT pg_catalog.pg_extension_config_dump('flex_outbox_roles', '');
 SELECT pg_catalog.pg_extension_config_dump('flex_outbox_roles_id_seq', '');
 

@@ -22,6 +22,7 @@
 
 #include "base/clock.h"
 #include "base/compat.h"
+#include "base/errors.h"
 #include "delivery/callback_process.h"
 #include "delivery/callbacks.h"
 #include "delivery/guarded_call.h"
@@ -77,6 +78,46 @@ flex_callback_process_dismiss(const Helper *process)
 
 	pg_atomic_write_u32(&share->leave, 1);
 	flex_helper_wake(process);
+}
+
+/* Raise the error with which a process has ended. */
+static void
+raise_end(ErrorData *error)
+{
+	if (error == NULL)
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
+						errmsg("a background worker for callbacks of the Flex API outbox ended unexpectedly"),
+						errhint("The server's log may say why.")));
+	flex_error_throw(error);
+}
+
+/*
+ * The error with which a process has ended, in a context that lasts, or NULL.  A callback
+ * that ends its process is none, nor is a process that somebody has terminated or cancelled.
+ */
+ErrorData *
+flex_callback_process_failure(const Helper *process, MemoryContext context)
+{
+	const CallbackShare *share = flex_helper_share(process);
+	ErrorData *error = flex_helper_error(process);
+	MemoryContext before = CurrentMemoryContext;
+	ErrorData *volatile failure = NULL;
+
+	if (share->ended_in_callback ||
+		(error != NULL && (error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN || error->sqlerrcode == ERRCODE_QUERY_CANCELED)))
+		return NULL;
+	PG_TRY();
+	{
+		raise_end(error);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		failure = flex_error_take();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(before);
+	return failure;
 }
 
 /*

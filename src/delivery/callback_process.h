@@ -30,6 +30,7 @@ typedef struct CallbackShare
 extern Helper *flex_callback_process_start(Oid role);
 extern void flex_callback_process_ask(const Helper *process);
 extern bool flex_callback_process_is_busy(const Helper *process);
+extern ErrorData *flex_callback_process_failure(const Helper *process, MemoryContext context);
 extern void flex_callback_process_dismiss(const Helper *process);
 extern void flex_callback_process_run(CallbackShare *share, const Driver *driver);
 

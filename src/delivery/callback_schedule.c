@@ -56,6 +56,7 @@ struct CallbackSchedule
 	bool expected;       /* perhaps a callback is due */
 	TimestampTz next_at; /* when the next is due of roles without a process, for all we know; 0: there is none */
 	Oid last_role;       /* that had its turn */
+	ErrorData *failure;  /* of a drain's process, the first; NULL: none */
 	int64 warned_at;     /* flex_clock_ms(); 0: never */
 	CallbackPlace places[MOST_PROCESSES];
 };
@@ -124,23 +125,6 @@ processes_count(const CallbackSchedule *schedule)
 	return count;
 }
 
-/*
- * Raise the error of a drain's process.  A callback that ends its process is no error
- * of the drain's, nor is a process that somebody has terminated or cancelled.
- */
-static void
-raise_end(const CallbackShare *share, ErrorData *error)
-{
-	if (share->ended_in_callback ||
-		(error != NULL && (error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN || error->sqlerrcode == ERRCODE_QUERY_CANCELED)))
-		return;
-	if (error == NULL)
-		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
-						errmsg("a background worker for callbacks of the Flex API outbox ended unexpectedly"),
-						errhint("The server's log may say why.")));
-	flex_error_throw(error);
-}
-
 /* Let go of a place's process, which is ended if it has not ended. */
 static void
 end_process(CallbackPlace *place)
@@ -156,17 +140,21 @@ take_leave(CallbackSchedule *schedule, CallbackPlace *place)
 	CallbackShare *share = flex_helper_share(place->process);
 	bool was_stubborn = share->was_stubborn;
 	bool has_failed = !share->has_left && !was_stubborn;
+	int64 rests_until = flex_clock_ms() + REST_MS;
 	Callback callback = share->running;
 	Oid role = place->role;
 
 	schedule->expected = true;
-	if (has_failed && !schedule->is_worker)
-		raise_end(share, flex_helper_error(place->process));
+	/* A drain goes on to send, and raises the first error when all else is done. */
+	if (has_failed && !schedule->is_worker && schedule->failure == NULL)
+		schedule->failure = flex_callback_process_failure(place->process, schedule->context);
+	if (schedule->failure != NULL)
+		rests_until = PG_INT64_MAX;
 	end_process(place);
 	if (was_stubborn)
 		flex_callbacks_give_up(schedule->transaction, &callback);
 	if (has_failed)
-		*place = (CallbackPlace){.role = role, .rests_until = flex_clock_ms() + REST_MS};
+		*place = (CallbackPlace){.role = role, .rests_until = rests_until};
 }
 
 /* True when callbacks of a process have ended, or it has come to the end of all, since it was looked at. */
@@ -291,6 +279,9 @@ serve(CallbackSchedule *schedule, Oid role)
 		ask(schedule, place);
 		return true;
 	}
+	/* In a drain it has failed for good. */
+	if (place != NULL && place->rests_until == PG_INT64_MAX)
+		return true;
 	if (place != NULL && place->rests_until > flex_clock_ms())
 	{
 		place->is_awaited = true;
@@ -472,7 +463,10 @@ flex_callback_schedule_dismiss(CallbackSchedule *schedule)
 	return any_lives;
 }
 
-/* A drain ends well: let its processes go when they have come to the end of what they do. */
+/*
+ * A drain has sent all: let its processes go when they have come to the end of what they do.
+ * Raises the error of one that has failed.
+ */
 void
 flex_callback_schedule_finish(CallbackSchedule *schedule)
 {
@@ -486,6 +480,8 @@ flex_callback_schedule_finish(CallbackSchedule *schedule)
 		if (processes_count(schedule) > 0 && !flex_callback_schedule_has_news(schedule))
 			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, -1, flex_wait_event("FlexApiCallbackExit"));
 	}
+	if (schedule->failure != NULL)
+		flex_error_rethrow(schedule->failure);
 }
 
 /* A sender ends by an error: end its processes. */

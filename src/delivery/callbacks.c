@@ -3,11 +3,12 @@
  *		Runs callbacks, a transaction each.
  *
  * A callback is claimed first, and counted: one that kills its process must not
- * be the first again.  Then it runs in the transaction that settles its request,
- * so that both are done, or none.
+ * be the first again.  Then it runs in the transaction that records its end, so that
+ * both are done, or none.
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/timestamp.h"
 
 #include "base/backoff.h"
@@ -18,12 +19,31 @@
 #include "outbox/callback_rows.h"
 #include "outbox/settling.h"
 
-#define SHOWN_BYTES 1000 /* of its error */
+#define SHOWN_BYTES 1000   /* of its error */
+#define MOST_LOOKS 20      /* at a callback that is locked */
+#define LOOK_AGAIN_US 5000 /* between two of them */
 
 static const char *
 text_of(const ErrorData *error)
 {
 	return error->message != NULL ? error->message : "missing error text";
+}
+
+/*
+ * Begin with a callback that was claimed.  A process that looks for one to claim may have
+ * locked it for a moment; a role that keeps its own locked is not waited for.
+ */
+static bool
+begin(Callback *callback)
+{
+	for (int looks = 1; !flex_outbox_begin_callback(callback); looks++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (looks == MOST_LOOKS || !flex_outbox_callback_is_claimed(callback))
+			return false;
+		pg_usleep(LOOK_AGAIN_US);
+	}
+	return true;
 }
 
 /* Report a callback's error, and note when it is to be tried again. */
@@ -66,7 +86,7 @@ commit(Transaction *transaction, Callback *callback, const ErrorData *failure, b
 	if (error != NULL)
 	{
 		flex_transaction_begin(transaction);
-		if (flex_outbox_settle_callback(callback))
+		if (begin(callback))
 		{
 			fail(callback, said != NULL ? sqlerrcode : error->sqlerrcode, said != NULL ? said : text_of(error));
 			tell(callback, true);
@@ -79,7 +99,7 @@ commit(Transaction *transaction, Callback *callback, const ErrorData *failure, b
 }
 
 /*
- * Run a callback that was claimed, in the transaction that settles its request.  A
+ * Run a callback that was claimed, in the transaction that records its end.  A
  * cancel in the sender is meant for the sender, and raised.
  */
 void
@@ -88,7 +108,7 @@ flex_callbacks_run(Transaction *transaction, Callback *callback, bool is_in_send
 	ErrorData *error;
 
 	flex_transaction_begin(transaction);
-	if (!flex_outbox_settle_callback(callback))
+	if (!begin(callback))
 	{
 		flex_transaction_commit(transaction);
 		return;
@@ -100,16 +120,18 @@ flex_callbacks_run(Transaction *transaction, Callback *callback, bool is_in_send
 	flex_outbox_enter(&transaction->access);
 	if (error != NULL)
 		fail(callback, error->sqlerrcode, text_of(error));
+	else
+		flex_outbox_end_callback(callback);
 	tell(callback, error != NULL);
 	commit(transaction, callback, error, is_in_sender);
 }
 
-/* Settle the request of a callback that has run for so long that its process was ended: it has failed. */
+/* Record the end of a callback that has run for so long that its process was ended: it has failed. */
 void
 flex_callbacks_give_up(Transaction *transaction, Callback *callback)
 {
 	flex_transaction_begin(transaction);
-	if (flex_outbox_settle_callback(callback))
+	if (begin(callback))
 	{
 		fail(callback, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
 			 psprintf("callback %s ran longer than flex_api.callback_timeout, and went on when it was cancelled",

@@ -10,13 +10,14 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "commands/trigger.h"
+#include "catalog/pg_proc.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
-#include "nodes/parsenodes.h"
+#include "parser/parse_func.h"
 #include "postmaster/interrupt.h"
 #include "storage/latch.h"
+#include "storage/lmgr.h"
 #include "tcop/dest.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
@@ -33,6 +34,7 @@
 #include "base/settings.h"
 #include "delivery/guarded_call.h"
 #include "outbox/access.h"
+#include "outbox/callback_function.h"
 #include "shared/shutdown.h"
 
 #define CANCEL_AGAIN_MS 1000 /* for a callback that catches the first cancel */
@@ -130,22 +132,34 @@ start_timeouts(void)
 	enable_timeout_every(shutdown_check, TimestampTzPlusMilliseconds(now, CANCEL_AGAIN_MS), CANCEL_AGAIN_MS);
 }
 
-/* Check constraints at once, for the rest of the transaction. */
+/*
+ * The callback's function, of which *row_type is the argument.  It is locked, so that the
+ * one whose owner was looked at is the one that is called.
+ */
 static void
-make_constraints_immediate(void)
+find_function(const Callback *callback, Oid *row_type)
 {
-	ConstraintsSetStmt *statement = makeNode(ConstraintsSetStmt);
+	List *names = textToQualifiedNameList(cstring_to_text(callback->function));
+	Oid function = flex_callback_function_find(names, row_type);
+	Oid locked = InvalidOid;
 
-	statement->constraints = NIL;
-	statement->deferred = false;
-	AfterTriggerSetState(statement);
+	while (OidIsValid(function) && function != locked)
+	{
+		LockDatabaseObject(ProcedureRelationId, function, 0, AccessShareLock);
+		locked = function;
+		function = flex_callback_function_find(names, row_type);
+	}
+	if (!OidIsValid(function))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION),
+						errmsg("function %s does not exist", func_signature_string(names, 1, NIL, row_type))));
+	flex_callback_function_check_owner(callback->function, function, callback->owner, callback->role);
 }
 
 /* Call the function with the row.  What it returns, however large, is not kept. */
 static void
-call(const Callback *callback)
+call(const Callback *callback, Oid row_type)
 {
-	char *sql = psprintf("SELECT %s($1)", callback->function);
+	char *sql = psprintf("SELECT %s($1::%s)", callback->function, format_type_be_qualified(row_type));
 	ParamListInfo row = makeParamList(1);
 	SPIExecuteOptions options = {.params = row, .dest = None_Receiver};
 	int result;
@@ -186,6 +200,7 @@ static void
 run(const Callback *callback)
 {
 	Oid user;
+	Oid row_type;
 	int security;
 	int nest_level;
 
@@ -198,7 +213,7 @@ run(const Callback *callback)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("callback %s has never come to an end: the process ended each time", callback->function)));
-	make_constraints_immediate();
+	flex_transaction_check_at_once();
 	GetUserIdAndSecContext(&user, &security);
 	SetSessionAuthorization(callback->role, superuser_arg(callback->role));
 	/* The role that SET ROLE or the database's settings have given the sender is not the callback's. */
@@ -206,7 +221,8 @@ run(const Callback *callback)
 	SetUserIdAndSecContext(callback->role, security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	nest_level = NewGUCNestLevel();
 	set_search_path(callback->function);
-	call(callback);
+	find_function(callback, &row_type);
+	call(callback, row_type);
 	CHECK_FOR_INTERRUPTS();
 	/* It has caught the cancel, and then come to an end: the error is that of its time. */
 	if (timed_out)

@@ -1,6 +1,6 @@
 /*
  * housekeeping.c
- *		What senders that are gone have left, and what is too old.
+ *		What senders that are gone have left, and the roles' names.
  *
  * The caller stands in a transaction with the outbox's rights.
  */
@@ -10,15 +10,12 @@
 #include "pgstat.h"
 
 #include "base/compat.h"
-#include "base/settings.h"
 #include "delivery/housekeeping.h"
 #include "delivery/settlement.h"
 #include "outbox/roles.h"
-#include "outbox/rows.h"
 #include "outbox/settling.h"
 
 #define ORPHANS_AT_ONCE 1000
-#define EXPIRED_AT_ONCE 1000
 
 /*
  * True when nobody will settle what a process has claimed: it is gone, or it is this
@@ -70,7 +67,7 @@ take_over(bool with_own)
 }
 
 /*
- * Take over what is left behind, and delete what is too old.  with_own: this
+ * Take over what is left behind, and keep the roles' names.  with_own: this
  * process has nothing under way, so what is claimed in its name is left behind,
  * too.  False when there is more to do.
  */
@@ -78,11 +75,8 @@ bool
 flex_housekeeping_run(bool with_own)
 {
 	int taken = take_over(with_own);
-	int expired = 0;
 
-	flex_outbox_refresh_roles();
 	flex_outbox_flush();
-	if (flex_settings.outbox_retention >= 0)
-		expired = flex_outbox_expire(flex_settings.outbox_retention, EXPIRED_AT_ONCE);
-	return taken < ORPHANS_AT_ONCE && expired < EXPIRED_AT_ONCE;
+	flex_outbox_refresh_roles();
+	return taken < ORPHANS_AT_ONCE;
 }

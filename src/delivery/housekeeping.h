@@ -1,6 +1,6 @@
 /*
  * housekeeping.h
- *		What senders that are gone have left, and what is too old.
+ *		What senders that are gone have left, and the roles' names.
  */
 #ifndef FLEX_HOUSEKEEPING_H
 #define FLEX_HOUSEKEEPING_H

@@ -19,6 +19,7 @@
 #include "base/errors.h"
 #include "base/settings.h"
 #include "delivery/callback_schedule.h"
+#include "delivery/forgetter.h"
 #include "delivery/housekeeping.h"
 #include "delivery/in_flight.h"
 #include "delivery/lanes.h"
@@ -33,6 +34,7 @@
 #include "shared/shutdown.h"
 
 #define HOUSEKEEPING_MS 30000
+#define FORGET_AGAIN_MS 60000
 #define PREPARED_MS 1000    /* between two looks while prepared transactions may hold requests */
 #define MOST_BARRED_MS 2000 /* of flex_api.shutdown_grace */
 #define MISFIT_MS 60000     /* between two warnings that the tables are of another version */
@@ -49,6 +51,7 @@ struct Sender
 	bool tables_fit;  /* as far as they were looked at; else nothing is claimed */
 	int64 warned_at;  /* flex_clock_ms() of the last word on that; 0: never */
 	int64 cleaned_at; /* flex_clock_ms() of the last housekeeping; 0: never */
+	int64 forgets_at; /* flex_clock_ms() of the next look for what is to be deleted; 0: now */
 	int64 looked_at;  /* flex_clock_ms() of the last look for prepared transactions; 0: never */
 	Progress *progress;
 };
@@ -74,7 +77,7 @@ flex_sender_create(const Driver *driver, int64 max_requests, bool is_worker)
 	return sender;
 }
 
-/* Take over what is left behind, and delete what is too old. */
+/* Take over what is left behind. */
 static void
 clean_up(Sender *sender)
 {
@@ -209,6 +212,49 @@ attend_to_callbacks(Sender *sender)
 	check_stop(sender);
 }
 
+/*
+ * Delete a portion of what finished long ago, if it is time for that.  What fails there is
+ * no concern of the sending's: the log says so, and it is tried again after a while.
+ */
+static void
+forget(Sender *sender)
+{
+	volatile int64 pause = HOUSEKEEPING_MS;
+
+	if (!sender->tables_fit || flex_clock_ms() < sender->forgets_at)
+		return;
+	PG_TRY();
+	{
+		if (flex_forgetter_run(sender->transaction))
+			pause = 0;
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(sender->context);
+		error = flex_error_take();
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			flex_error_rethrow(error);
+		flex_transaction_roll_back(sender->transaction);
+		ereport(WARNING,
+				(errcode(error->sqlerrcode), errmsg("what is too old in the Flex API outbox stays for now"),
+				 errdetail_internal("%s", error->message), errhint("Sending goes on. It is tried again in a minute.")));
+		FreeErrorData(error);
+		pause = FORGET_AGAIN_MS;
+	}
+	PG_END_TRY();
+	sender->forgets_at = flex_clock_ms() + pause;
+	check_stop(sender);
+}
+
+/* True when there is more to delete at once. */
+static bool
+must_forget(const Sender *sender)
+{
+	return sender->tables_fit && sender->forgets_at <= flex_clock_ms();
+}
+
 /* True when a drain has to wait for callbacks; the worker is woken by their processes. */
 static bool
 must_wait_for_callbacks(const Sender *sender)
@@ -282,7 +328,9 @@ take_turn(Sender *sender)
 		settle_and_claim(sender);
 	flex_in_flight_start(sender->in_flight);
 	attend_to_callbacks(sender);
-	if (may_claim(sender) || may_run_callbacks(sender) || flex_in_flight_any_over(sender->in_flight))
+	forget(sender);
+	if (may_claim(sender) || must_forget(sender) || may_run_callbacks(sender) ||
+		flex_in_flight_any_over(sender->in_flight))
 		return true;
 	if (flex_in_flight_count(sender->in_flight) == 0 && !flex_lanes_waits_for_rate(sender->lanes) &&
 		!must_wait_for_callbacks(sender))

@@ -6,6 +6,8 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "commands/trigger.h"
+#include "nodes/parsenodes.h"
 #include "replication/syncrep.h"
 #include "replication/walsender.h"
 #include "replication/walsender_private.h"
@@ -28,16 +30,31 @@ flex_transaction_create(const Driver *driver)
 	return transaction;
 }
 
+/*
+ * Check constraints at once, for the rest of the transaction: what fails at its commit
+ * cannot be told from what else was done in it.
+ */
+void
+flex_transaction_check_at_once(void)
+{
+	ConstraintsSetStmt *statement = makeNode(ConstraintsSetStmt);
+
+	statement->constraints = NIL;
+	statement->deferred = false;
+	AfterTriggerSetState(statement);
+}
+
 /* Begin a transaction with the outbox's rights. */
 void
 flex_transaction_begin(Transaction *transaction)
 {
 	transaction->must_be_durable = false;
 	transaction->driver->begin();
-	flex_outbox_pin();
+	flex_outbox_lock_tables();
 	flex_outbox_enter(&transaction->access);
 	flex_outbox_discard();
 	MemoryContextSwitchTo(transaction->inside);
+	flex_transaction_check_at_once();
 }
 
 /* Nothing of it is left, and another may begin. */

@@ -29,6 +29,7 @@ typedef struct Transaction
 } Transaction;
 
 extern Transaction *flex_transaction_create(const Driver *driver);
+extern void flex_transaction_check_at_once(void);
 extern void flex_transaction_begin(Transaction *transaction);
 extern void flex_transaction_make_durable(Transaction *transaction);
 extern void flex_transaction_commit(Transaction *transaction);

@@ -32,6 +32,7 @@
 #include "entry/enqueue.h"
 #include "entry/wake.h"
 #include "outbox/access.h"
+#include "outbox/callback_function.h"
 #include "outbox/insertion.h"
 #include "outbox/roles.h"
 #include "outbox/rows.h"
@@ -167,9 +168,8 @@ refuse_callback(List *names, Oid row_type)
 static Oid
 find_callback(const char *argument, const char *name)
 {
-	Oid row_type = get_rel_type_id(get_relname_relid("flex_outbox", flex_outbox_schema(false)));
-	Oid table_type = get_rel_type_id(flex_outbox_table());
 	List *names;
+	Oid row_type;
 	Oid function;
 
 	if (strchr(name, '(') != NULL && strchr(name, '"') == NULL)
@@ -177,18 +177,15 @@ find_callback(const char *argument, const char *name)
 									   "the name of a function that takes one flex_outbox row",
 									   "Give the name alone, without parentheses and types.");
 	names = textToQualifiedNameList(cstring_to_text(name));
-	function = LookupFuncName(names, 1, &row_type, true);
-	/* In version 1.0.0 the row type was the table's: a row is cast to that. */
-	if (!OidIsValid(function))
-		function = LookupFuncName(names, 1, &table_type, true);
+	function = flex_callback_function_find(names, &row_type);
 	if (!OidIsValid(function))
 		refuse_callback(names, row_type);
 	return function;
 }
 
-/* The name of a callback, qualified; raises 42883 or 42501 for one that cannot be called. */
+/* The name of a callback, qualified, and its owner; raises 42883 or 42501 for one that cannot be called. */
 static char *
-callback_name(const char *argument, const char *name)
+callback_name(const char *argument, const char *name, Oid *owner)
 {
 	Oid function;
 
@@ -204,6 +201,7 @@ callback_name(const char *argument, const char *name)
 						errdetail("It is gone, or another one, when the request has been sent."),
 						errhint("Create it in a schema that is not temporary.")));
 	check_execute(function);
+	*owner = flex_callback_function_owner(function);
 	return quote_qualified_identifier(get_namespace_name(get_func_namespace(function)), get_func_name(function));
 }
 
@@ -411,8 +409,10 @@ flex_api_enqueue(PG_FUNCTION_ARGS)
 	request.arguments = PG_GETARG_JSONB_P(ARGUMENT_ARGUMENTS);
 	check_call(request.operation, request.arguments);
 	request.context = PG_ARGISNULL(ARGUMENT_CONTEXT) ? NULL : PG_GETARG_JSONB_P(ARGUMENT_CONTEXT);
-	request.on_success = callback_name("on_success", text_argument(fcinfo, ARGUMENT_ON_SUCCESS));
-	request.on_failure = callback_name("on_failure", text_argument(fcinfo, ARGUMENT_ON_FAILURE));
+	request.on_success =
+		callback_name("on_success", text_argument(fcinfo, ARGUMENT_ON_SUCCESS), &request.on_success_owner);
+	request.on_failure =
+		callback_name("on_failure", text_argument(fcinfo, ARGUMENT_ON_FAILURE), &request.on_failure_owner);
 	request.run_at = run_at_argument(fcinfo);
 	request.priority = priority_argument(fcinfo);
 	request.max_attempts = max_attempts_argument(fcinfo);

@@ -35,6 +35,12 @@
 /* The name of the table of requests, and that of the first version, whose readers had the table itself. */
 static const char *const table_names[] = {"flex_outbox_requests", "flex_outbox"};
 
+/* The other tables that are written, in the order in which they are locked. */
+static const char *const other_tables[] = {
+	"flex_outbox_callbacks", "flex_outbox_leftovers", "flex_outbox_forgetting", "flex_outbox_roles",
+	"flex_outbox_role_oids", "flex_outbox_holds",     "flex_outbox_activity",
+};
+
 /* The extension's row in the catalog. */
 typedef struct Extension
 {
@@ -185,29 +191,59 @@ flex_outbox_is_of_first_version(void)
 	return name != NULL && strcmp(name, table_names[0]) != 0;
 }
 
+/* Lock one of our tables, unless somebody has it; a table of this name need not be there. */
+static bool
+try_to_lock(const char *name, Oid *locked)
+{
+	*locked = get_relname_relid(name, known_schema);
+	return !OidIsValid(*locked) || ConditionalLockRelationOid(*locked, RowExclusiveLock);
+}
+
+/* Lock the table of requests, also when it has just been made anew. */
+static Oid
+lock_requests(void)
+{
+	Oid table;
+
+	do
+	{
+		table = flex_outbox_table();
+		LockRelationOid(table, RowExclusiveLock);
+	} while (table != flex_outbox_table());
+	return table;
+}
+
 /*
- * Keep the extension until the transaction ends.  DROP EXTENSION locks it first,
- * then table after table: a transaction that has locked one of those and wants
- * another would end in a deadlock with it.
- *
- * The one that we knew is locked first, even if it is gone: a transaction that
- * has dropped it, and made another, is seen a moment before the caches are told,
- * but lets go of its locks only after that.
+ * Lock the outbox's tables until the transaction ends, all or none: one that has locked
+ * some and waits for another would end in a deadlock with DROP EXTENSION, which locks
+ * table after table.  Decided against: a lock on the extension, which DROP takes first,
+ * for any role may hold that, by ALTER FUNCTION ... DEPENDS ON EXTENSION.
  */
 void
-flex_outbox_pin(void)
+flex_outbox_lock_tables(void)
 {
-	Oid pinned = InvalidOid;
-	Oid extension = OidIsValid(known_extension) ? known_extension : get_extension_oid("flex_api", true);
+	Oid locked[lengthof(other_tables) + 1];
+	size_t count = 0;
 
-	while (OidIsValid(extension) && extension != pinned)
+	locked[0] = lock_requests();
+	while (count < lengthof(other_tables))
 	{
-		LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
-		pinned = extension;
-		/* While we waited for the lock it may have been dropped, and made anew. */
-		extension = get_extension_oid("flex_api", true);
+		if (try_to_lock(other_tables[count], &locked[count + 1]))
+		{
+			count++;
+			continue;
+		}
+		/* Let go of all, wait for that one, and begin again. */
+		for (size_t i = 0; i <= count; i++)
+		{
+			if (OidIsValid(locked[i]))
+				UnlockRelationOid(locked[i], RowExclusiveLock);
+		}
+		LockRelationOid(locked[count + 1], RowExclusiveLock);
+		UnlockRelationOid(locked[count + 1], RowExclusiveLock);
+		locked[0] = lock_requests();
+		count = 0;
 	}
-	known_extension = extension;
 }
 
 /*

@@ -1,6 +1,10 @@
 /*
  * callback_rows.c
- *		Callbacks that are due, as the outbox's rows have them.
+ *		Callbacks that are due: the rows of flex_outbox_callbacks.
+ *
+ * A request has its last state before its callback has run, and its row is not
+ * written again for it.  A row that somebody has locked, as by flex_outbox_retry() in
+ * a transaction that stays open, is passed over.
  *
  * The caller has connected to SPI, and stands between flex_outbox_enter() and
  * flex_outbox_leave().
@@ -18,18 +22,17 @@
 
 static const ResultColumn claimed_columns[] = {
 	RESULT_COLUMN("id", INT8OID, Callback, id),
-	RESULT_COLUMN("callback_attempts", INT4OID, Callback, attempts),
-	RESULT_COLUMN("callback_at", TIMESTAMPTZOID, Callback, again_at),
+	RESULT_COLUMN("attempts", INT4OID, Callback, attempts),
+	RESULT_COLUMN("due_at", TIMESTAMPTZOID, Callback, again_at),
 };
 
 /* Counted and put off before it runs: one that kills its process must not be the first again. */
 static Statement claim_callback = {
-	.sql = "UPDATE $t.flex_outbox_requests SET callback_attempts = least(callback_attempts, 2147483646) + 1, "
-		   "callback_at = "
-		   "clock_timestamp() + least(power(2, least(callback_attempts, 20)), 3600) * interval '1 second' "
-		   "WHERE id = (SELECT id FROM $t.flex_outbox_requests WHERE role_id = " ID_OF_ROLE(
-			   "$1") " AND callback_at <= now() "
-					 "ORDER BY callback_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING $result",
+	.sql = "UPDATE $t.flex_outbox_callbacks SET attempts = least(attempts, 2147483646) + 1, due_at = "
+		   "clock_timestamp() + least(power(2, least(attempts, 20)), 3600) * interval '1 second' "
+		   "WHERE id = (SELECT id FROM $t.flex_outbox_callbacks WHERE role_id = " ID_OF_ROLE(
+			   "$1") " "
+					 "AND due_at <= now() ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING $result",
 	.types = {OIDOID},
 	.result = claimed_columns,
 	.result_count = lengthof(claimed_columns),
@@ -49,17 +52,20 @@ flex_outbox_claim_callback(Oid role, Callback *callback)
 }
 
 static const ResultColumn called_columns[] = {
-	RESULT_COLUMN(ROLE_OF_ID("o.role_id"), OIDOID, Callback, role),
+	RESULT_COLUMN(ROLE_OF_ID("b.role_id"), OIDOID, Callback, role),
 	RESULT_COLUMN("CASE WHEN o.state = 'succeeded' THEN o.on_success ELSE o.on_failure END", TEXTOID, Callback,
 				  function),
+	RESULT_COLUMN("CASE WHEN o.state = 'succeeded' THEN o.on_success_owner ELSE o.on_failure_owner END", OIDOID,
+				  Callback, owner),
 	RESULT_COLUMN("o.state", TEXTOID, Callback, state),
 };
 
-static Statement settle_callback = {
-	.sql = "UPDATE $t.flex_outbox_requests AS o SET state = coalesce(outcome, state), outcome = NULL, "
-		   "finished_at = coalesce(finished_at, clock_timestamp()), callback_at = NULL, callback_error = NULL, "
-		   "callback_attempts = callback_attempts - 1 WHERE id = $1 AND callback_attempts = $2 "
-		   "AND callback_at = $3 RETURNING $result",
+/* As if it had ended well: that is what it sees of its own request. */
+static Statement begin_callback = {
+	.sql = "WITH begun AS (UPDATE $t.flex_outbox_callbacks SET due_at = NULL, error = NULL, attempts = attempts - 1 "
+		   "WHERE id = (SELECT id FROM $t.flex_outbox_callbacks WHERE id = $1 AND attempts = $2 AND due_at = $3 "
+		   "FOR UPDATE SKIP LOCKED) RETURNING id, role_id) "
+		   "SELECT $result FROM begun AS b LEFT JOIN $t.flex_outbox_requests AS o ON o.id = b.id",
 	.types = {INT8OID, INT4OID, TIMESTAMPTZOID},
 	.result = called_columns,
 	.result_count = lengthof(called_columns),
@@ -71,30 +77,64 @@ static Statement read_row = {
 	.types = {INT8OID},
 };
 
+static Statement end_callback = {
+	.sql = "DELETE FROM $t.flex_outbox_callbacks WHERE id = $1",
+	.types = {INT8OID},
+};
+
+/* A callback has come to a good end. */
+void
+flex_outbox_end_callback(const Callback *callback)
+{
+	Datum values[] = {Int64GetDatum(callback->id)};
+
+	Assert(callback->id != 0);
+	(void) flex_statement_execute(&end_callback, values, NULL);
+}
+
 /*
- * Give the request of a callback that was claimed its last state, and learn how
- * to call.  False when somebody else has dealt with it in the meantime.
+ * Begin with a callback that was claimed, and learn how to call it.  False when
+ * somebody else has dealt with it in the meantime, or deals with it, or its request
+ * was deleted.
  */
 bool
-flex_outbox_settle_callback(Callback *callback)
+flex_outbox_begin_callback(Callback *callback)
 {
 	Datum values[] = {Int64GetDatum(callback->id), Int32GetDatum(callback->attempts),
 					  TimestampTzGetDatum(callback->again_at)};
 
 	Assert(callback->id != 0 && callback->attempts > 0);
-	if (flex_statement_execute(&settle_callback, values, NULL) == 0)
+	callback->state = NULL;
+	if (flex_statement_execute(&begin_callback, values, NULL) == 0)
 		return false;
-	flex_statement_read(&settle_callback, 0, callback);
-	if (flex_statement_execute(&read_row, values, NULL) == 0)
-		elog(ERROR, "request " INT64_FORMAT " is not in the outbox's view", callback->id);
+	flex_statement_read(&begin_callback, 0, callback);
+	if (callback->state == NULL || flex_statement_execute(&read_row, values, NULL) == 0)
+	{
+		flex_outbox_end_callback(callback);
+		return false;
+	}
 	callback->row = flex_statement_value(0, 1);
 	callback->row_type = SPI_gettypeid(SPI_tuptable->tupdesc, 1);
 	return true;
 }
 
+static Statement find_claimed = {
+	.sql = "SELECT FROM $t.flex_outbox_callbacks WHERE id = $1 AND attempts = $2 AND due_at = $3",
+	.types = {INT8OID, INT4OID, TIMESTAMPTZOID},
+};
+
+/* True when a callback that was claimed waits to begin, though somebody may have locked it. */
+bool
+flex_outbox_callback_is_claimed(const Callback *callback)
+{
+	Datum values[] = {Int64GetDatum(callback->id), Int32GetDatum(callback->attempts),
+					  TimestampTzGetDatum(callback->again_at)};
+
+	return flex_statement_execute(&find_claimed, values, NULL) > 0;
+}
+
 static Statement fail_callback = {
-	.sql = "UPDATE $t.flex_outbox_requests SET callback_attempts = $2, callback_error = $3, callback_at = $4 WHERE id "
-		   "= $1",
+	.sql = "UPDATE $t.flex_outbox_callbacks SET attempts = $2, error = $3, due_at = $4 WHERE id = $1",
 	.types = {INT8OID, INT4OID, TEXTOID, TIMESTAMPTZOID},
 };
 
@@ -110,9 +150,8 @@ flex_outbox_fail_callback(const Callback *callback, const char *error, Timestamp
 }
 
 static Statement next_callback = {
-	.sql = "SELECT callback_at FROM $t.flex_outbox_requests WHERE role_id = " ID_OF_ROLE(
-		"$1") " AND callback_at IS NOT NULL "
-			  "ORDER BY callback_at LIMIT 1",
+	.sql = "SELECT due_at FROM $t.flex_outbox_callbacks WHERE role_id = " ID_OF_ROLE("$1") " AND due_at IS NOT NULL "
+																						   "ORDER BY due_at LIMIT 1",
 	.types = {OIDOID},
 };
 
@@ -128,17 +167,17 @@ flex_outbox_next_callback(Oid role)
 
 static const ResultColumn role_columns[] = {
 	RESULT_COLUMN("m.role", OIDOID, CallbackRole, role),
-	RESULT_COLUMN("r.callback_at", TIMESTAMPTZOID, CallbackRole, due_at),
+	RESULT_COLUMN("r.due_at", TIMESTAMPTZOID, CallbackRole, due_at),
 };
 
 /* From role to role along the index. */
 static Statement list_roles = {
 	.sql = "WITH RECURSIVE roles AS ("
-		   "(SELECT role_id, callback_at FROM $t.flex_outbox_requests WHERE callback_at IS NOT NULL "
-		   "ORDER BY role_id, callback_at LIMIT 1) "
+		   "(SELECT role_id, due_at FROM $t.flex_outbox_callbacks WHERE due_at IS NOT NULL "
+		   "ORDER BY role_id, due_at LIMIT 1) "
 		   "UNION ALL SELECT next.* FROM roles AS r, LATERAL ("
-		   "SELECT role_id, callback_at FROM $t.flex_outbox_requests AS o WHERE callback_at IS NOT NULL "
-		   "AND o.role_id > r.role_id ORDER BY role_id, callback_at LIMIT 1) AS next) "
+		   "SELECT role_id, due_at FROM $t.flex_outbox_callbacks AS o WHERE due_at IS NOT NULL "
+		   "AND o.role_id > r.role_id ORDER BY role_id, due_at LIMIT 1) AS next) "
 		   "SELECT $result FROM roles AS r JOIN $t.flex_outbox_role_oids AS m ON m.id = r.role_id ORDER BY m.role",
 	.result = role_columns,
 	.result_count = lengthof(role_columns),

@@ -71,11 +71,13 @@
 	OTHER(sender_start, TIMESTAMPTZOID)                                                                                \
 	OTHER(outcome, TEXTOID)                                                                                            \
 	OTHER(callback_at, TIMESTAMPTZOID)                                                                                 \
-	GIVEN(callback_attempts, INT4OID)                                                                                  \
+	GIVEN_AT_FIRST(callback_attempts, INT4OID)                                                                         \
 	OTHER(callback_error, TEXTOID)                                                                                     \
 	OTHER(sid, TEXTOID)                                                                                                \
 	GIVEN_LATER(role_id, INT4OID)                                                                                      \
-	GIVEN_LATER(enqueued_xid, XID8OID)
+	GIVEN_LATER(enqueued_xid, XID8OID)                                                                                 \
+	GIVEN_LATER(on_success_owner, OIDOID)                                                                              \
+	GIVEN_LATER(on_failure_owner, OIDOID)
 
 #define NUMBER_OF(name, type) Anum_flex_outbox_##name,
 #define ALWAYS(name, type) {#name, type, COLUMN_GIVEN},
@@ -93,7 +95,7 @@ typedef enum ColumnNumber
 
 #define Natts_flex_outbox (Natts_flex_outbox_and_none - 1)
 
-#define INDEXES 6 /* that the extension makes */
+#define INDEXES 4 /* that the extension makes */
 
 typedef enum ColumnUse
 {
@@ -176,6 +178,14 @@ set_jsonb_column(NewRow *row, ColumnNumber column, const Jsonb *value)
 		set_column(row, column, JsonbPGetDatum(value));
 }
 
+/* InvalidOid stays NULL. */
+static void
+set_oid_column(NewRow *row, ColumnNumber column, Oid oid)
+{
+	if (OidIsValid(oid))
+		set_column(row, column, ObjectIdGetDatum(oid));
+}
+
 /* The row of a request. */
 static void
 fill_row(NewRow *row, const NewRequest *request, int64 id)
@@ -198,16 +208,18 @@ fill_row(NewRow *row, const NewRequest *request, int64 id)
 	set_text_column(row, Anum_flex_outbox_account_sid, request->account_sid);
 	set_column(row, Anum_flex_outbox_enqueued_at, TimestampTzGetDatum(GetCurrentTimestamp()));
 	set_column(row, Anum_flex_outbox_enqueued_by, NameGetDatum(&row->enqueued_by));
-	if (request->role_id == 0)
-		set_column(row, Anum_flex_outbox_enqueued_role, ObjectIdGetDatum(request->enqueued_role));
-	else
-	{
-		set_column(row, Anum_flex_outbox_role_id, Int32GetDatum(request->role_id));
-		set_column(row, Anum_flex_outbox_enqueued_xid, FullTransactionIdGetDatum(GetTopFullTransactionId()));
-	}
 	set_column(row, Anum_flex_outbox_enqueued_in, ObjectIdGetDatum(MyDatabaseId));
 	set_column(row, Anum_flex_outbox_may_be_done, BoolGetDatum(false));
-	set_column(row, Anum_flex_outbox_callback_attempts, Int32GetDatum(0));
+	if (request->role_id == 0)
+	{
+		set_column(row, Anum_flex_outbox_enqueued_role, ObjectIdGetDatum(request->enqueued_role));
+		set_column(row, Anum_flex_outbox_callback_attempts, Int32GetDatum(0));
+		return;
+	}
+	set_column(row, Anum_flex_outbox_role_id, Int32GetDatum(request->role_id));
+	set_column(row, Anum_flex_outbox_enqueued_xid, FullTransactionIdGetDatum(GetTopFullTransactionId()));
+	set_oid_column(row, Anum_flex_outbox_on_success_owner, request->on_success_owner);
+	set_oid_column(row, Anum_flex_outbox_on_failure_owner, request->on_failure_owner);
 }
 
 /* True when an INSERT would fire a trigger, or ask whether to: behind the row, only a statement can. */
@@ -419,9 +431,12 @@ int64
 flex_outbox_insert(const NewRequest *request)
 {
 	Relation table = open_outbox();
-	int64 id = next_id(table);
 	NewRow row;
+	int64 id;
 
+	/* The forgetting relies on it: an id is taken after its transaction's xid. */
+	(void) GetTopTransactionId();
+	id = next_id(table);
 	/* Between flex_outbox_enter_to_insert() and flex_outbox_leave() */
 	Assert(InLocalUserIdChange() && CheckRelationLockedByMe(table, RowExclusiveLock, true));
 	fill_row(&row, request, id);

@@ -18,6 +18,8 @@ typedef struct NewRequest
 	Jsonb *context;
 	const char *on_success;
 	const char *on_failure;
+	Oid on_success_owner; /* InvalidOid without such a callback */
+	Oid on_failure_owner;
 	const char *account_sid;
 	const char *unique_key;
 	TimestampTz run_at;

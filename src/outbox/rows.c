@@ -1,6 +1,6 @@
 /*
  * rows.c
- *		Single rows of the outbox: found, decided on, deleted.
+ *		Single rows of the outbox: found, decided on.
  *
  * The caller has connected to SPI, and stands between flex_outbox_enter() and
  * flex_outbox_leave().
@@ -36,23 +36,6 @@ flex_outbox_find_key(Oid role, int role_id, const char *unique_key)
 	if (flex_statement_execute(role_id != 0 ? &find_key : &find_key_at_first, values, NULL) == 0)
 		return 0;
 	return DatumGetInt64(flex_statement_value(0, 1));
-}
-
-static Statement expire = {
-	.sql = "DELETE FROM $t.flex_outbox_requests WHERE id = ANY (ARRAY(SELECT id FROM $t.flex_outbox_requests "
-		   "WHERE finished_at < now() - $1 * interval '1 minute' AND callback_at IS NULL "
-		   "AND state <> 'uncertain' ORDER BY finished_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
-	.types = {INT4OID, INT4OID},
-};
-
-/* Delete requests that finished so long ago; returns how many. */
-int
-flex_outbox_expire(int retention_minutes, int limit)
-{
-	Datum values[] = {Int32GetDatum(retention_minutes), Int32GetDatum(limit)};
-
-	Assert(retention_minutes >= 0 && limit > 0);
-	return (int) flex_statement_execute(&expire, values, NULL);
 }
 
 static Statement hurry_misconfigured = {
@@ -121,20 +104,28 @@ static Statement lock_request = {
 static Statement retry_request = {
 	.sql = "UPDATE $t.flex_outbox_requests SET state = 'pending', attempts = 0, "
 		   "run_at = CASE state WHEN 'pending' THEN LEAST(run_at, clock_timestamp()) ELSE clock_timestamp() END, "
-		   "finished_at = NULL, callback_at = NULL, callback_error = NULL, callback_attempts = 0 WHERE id = $1",
+		   "finished_at = NULL WHERE id = $1",
 	.types = {INT8OID},
 };
 
 static Statement retry_callback = {
-	.sql = "UPDATE $t.flex_outbox_requests SET callback_at = clock_timestamp(), callback_attempts = 0 "
-		   "WHERE id = $1 AND callback_error IS NOT NULL",
+	.sql = "UPDATE $t.flex_outbox_callbacks SET due_at = clock_timestamp(), attempts = 0 "
+		   "WHERE id = $1 AND error IS NOT NULL",
+	.types = {INT8OID},
+};
+
+static Statement find_callback = {
+	.sql = "SELECT FROM $t.flex_outbox_callbacks WHERE id = $1 AND due_at IS NOT NULL AND error IS NULL",
+	.types = {INT8OID},
+};
+
+static Statement forget_callback = {
+	.sql = "DELETE FROM $t.flex_outbox_callbacks WHERE id = $1",
 	.types = {INT8OID},
 };
 
 static Statement cancel_request = {
-	.sql =
-		"UPDATE $t.flex_outbox_requests SET state = 'cancelled', finished_at = clock_timestamp(), callback_at = NULL "
-		"WHERE id = $1",
+	.sql = "UPDATE $t.flex_outbox_requests SET state = 'cancelled', finished_at = clock_timestamp() WHERE id = $1",
 	.types = {INT8OID},
 };
 
@@ -160,10 +151,14 @@ flex_outbox_decide(int64 id, Oid role, const char *role_name, bool retry, char *
 	/* Of a request that has succeeded, only a callback that failed can be repeated. */
 	if (retry && strcmp(request.state, "succeeded") == 0 && flex_statement_execute(&retry_callback, values, NULL) > 0)
 		return NULL;
+	/* It is shown as being sent until its callback has run. */
+	if (flex_statement_execute(&find_callback, values, NULL) > 0)
+		request.state = "sending";
 	if (strcmp(request.state, "sending") == 0 || strcmp(request.state, "succeeded") == 0 ||
 		(!retry && strcmp(request.state, "cancelled") == 0))
 		return psprintf("Its state is \"%s\".", request.state);
 	flex_statement_execute(retry ? &retry_request : &cancel_request, values, NULL);
+	flex_statement_execute(&forget_callback, values, NULL);
 	if (retry)
 		*to_send = request.operation;
 	return NULL;

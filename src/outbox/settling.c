@@ -89,27 +89,28 @@ typedef struct Settled
 } Settled;
 
 static const ResultColumn settled_columns[] = {
-	RESULT_COLUMN("o.id", INT8OID, Settled, id),
+	RESULT_COLUMN("s.id", INT8OID, Settled, id),
 	RESULT_COLUMN("CASE WHEN s.state <> 'pending' AND NOT s.with_callback THEN s.state END", TEXTOID, Settled, state),
 };
 
 /*
- * With a callback the row takes its last state together with that.  The time of
+ * Its callback, if it has one, is due from then on.  The time of
  * the claim tells a row from another that has got its number, in an outbox that was
  * emptied or made anew.  The CASE at the end keeps the planner from the index of
  * all that is being sent: the primary key is the way.
  */
 #define SETTLE_FROM(list)                                                                                              \
-	"UPDATE $t.flex_outbox_requests AS o SET state = CASE WHEN s.with_callback THEN o.state ELSE s.state END, "        \
-	"outcome = CASE WHEN s.with_callback THEN s.state END, "                                                           \
-	"callback_at = CASE WHEN s.with_callback THEN clock_timestamp() END, "                                             \
-	"finished_at = CASE WHEN s.state <> 'pending' AND NOT s.with_callback THEN clock_timestamp() END, "                \
+	"WITH settled AS (UPDATE $t.flex_outbox_requests AS o SET state = s.state, "                                       \
+	"finished_at = CASE WHEN s.state <> 'pending' THEN clock_timestamp() END, "                                        \
 	"run_at = coalesce(s.run_at, o.run_at), attempts = o.attempts - s.uncounted, may_be_done = s.may_be_done, "        \
 	"http_status = s.http_status, error_code = s.error_code, error_message = s.error_message, "                        \
 	"request_id = s.request_id, response = s.response, sid = s.sid, sender_pid = NULL, sender_start = NULL "           \
 	"FROM " list " AS s ($names) "                                                                                     \
 	"WHERE o.id = s.id AND o.started_at = s.started_at AND o.sender_pid = $1 AND o.sender_start = $2 "                 \
-	"AND CASE WHEN o.outcome IS NULL THEN o.state = 'sending' END RETURNING $result"
+	"AND CASE WHEN o.outcome IS NULL THEN o.state = 'sending' END "                                                    \
+	"RETURNING o.id, o.role_id, s.state, s.with_callback), "                                                           \
+	"due AS (INSERT INTO $t.flex_outbox_callbacks (id, role_id, due_at) SELECT id, role_id, clock_timestamp() "        \
+	"FROM settled WHERE with_callback ON CONFLICT (id) DO NOTHING) SELECT $result FROM settled AS s"
 
 static Statement settle_many = {
 	.sql = SETTLE_FROM("unnest($values)"),

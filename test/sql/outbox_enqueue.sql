@@ -163,7 +163,7 @@ WHERE line = 1;
 -- Nothing was sent, and nothing stands there but what was good
 SELECT count(*) FROM pg_temp.sent();
 SELECT count(*) FROM flex_outbox;
-DELETE FROM flex_outbox;
+DELETE FROM flex_outbox_requests;
 
 -- What is stored: the defaults, and all that can be said
 CREATE SCHEMA "Odd Schema";
@@ -189,7 +189,7 @@ SELECT count(*) FROM flex_outbox AS o WHERE o::text LIKE '%s3cret%';
 -- all operations that are not lists can be enqueued with what a call of theirs needs: none is refused as unknown
 SELECT name FROM flex_operations(), pg_temp.attempt(format('SELECT flex_enqueue(%L, ''{"nothing": 1}'')', name)) WITH ORDINALITY AS a (outcome, line)
 WHERE line = 1 AND outcome <> format('22023: %s has no argument "nothing"', name) AND outcome !~ '^0A000: (a list|flex_insights_session_create) cannot be enqueued$';
-DELETE FROM flex_outbox;
+DELETE FROM flex_outbox_requests;
 
 -- unique_key: the id of the first, whatever the rest, in whatever state; a rolled back one is free again
 SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', unique_key => 'k') AS first \gset
@@ -213,7 +213,7 @@ SELECT unique_key, count(*) FROM flex_outbox GROUP BY 1 ORDER BY 1;
 -- one that no index can hold is an error, not another key
 SELECT left(outcome, 5) AS sqlstate FROM pg_temp.attempt($$SELECT flex_enqueue('flex_provisioning_status_fetch', '{}',
 	unique_key => (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 300) AS i))$$) WITH ORDINALITY AS a (outcome, line) WHERE line = 1;
-DELETE FROM flex_outbox;
+DELETE FROM flex_outbox_requests;
 
 -- Rolled back with its transaction, its savepoint, its exception block
 BEGIN;
@@ -243,7 +243,7 @@ BEGIN;
 SELECT count(flex_enqueue('flex_provisioning_status_fetch', '{}', '9'));
 ROLLBACK;
 SELECT context FROM flex_outbox ORDER BY id;
-DELETE FROM flex_outbox;
+DELETE FROM flex_outbox_requests;
 
 -- In a trigger with an exception block: the ticket stays, its request does not
 CREATE TABLE tickets (id integer PRIMARY KEY, channel text, trouble text);
@@ -266,7 +266,7 @@ SELECT * FROM tickets ORDER BY id;
 SELECT arguments, context FROM flex_outbox ORDER BY id;
 
 -- A session whose triggers are those of a replica may enqueue as well
-DELETE FROM flex_outbox;
+DELETE FROM flex_outbox_requests;
 SET session_replication_role = replica;
 SELECT count(flex_enqueue('flex_provisioning_status_fetch', '{}'));
 SELECT count(flex_enqueue('flex_provisioning_status_fetch', '{}', unique_key => 'replica'));

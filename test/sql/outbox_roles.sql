@@ -113,13 +113,13 @@ ALTER FUNCTION enqueue_as_owner() OWNER TO regress_flex_outbox_b;
 GRANT INSERT ON tickets TO regress_flex_outbox_a;
 CREATE TRIGGER one BEFORE INSERT ON tickets FOR EACH ROW EXECUTE FUNCTION enqueue_as_owner();
 CREATE TRIGGER two BEFORE INSERT ON tickets FOR EACH ROW EXECUTE FUNCTION enqueue_as_caller();
-DELETE FROM flex_outbox;
+DELETE FROM flex_outbox_requests;
 SET ROLE regress_flex_outbox_a;
 INSERT INTO tickets VALUES (1);
 SELECT context, enqueued_by FROM flex_outbox ORDER BY id;
 RESET ROLE;
 SELECT context, enqueued_by, enqueued_role::regrole FROM flex_outbox ORDER BY id;
-DELETE FROM flex_outbox;
+DELETE FROM flex_outbox_requests;
 
 -- SET SESSION AUTHORIZATION as SET ROLE
 SET SESSION AUTHORIZATION regress_flex_outbox_a;

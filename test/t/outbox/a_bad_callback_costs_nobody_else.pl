@@ -70,7 +70,7 @@ foreach my $name (sort keys %wrong)
 	is(scalar($simulator->requests), 2, '... each was sent once');
 	if ($name eq 'sets') { is(row($bad, 'callback_error'), '', '... it is no error'); }
 	else { isnt(row($bad, 'callback_error'), '', '... the error is noted'); }
-	$super->value("UPDATE flex_outbox_requests SET callback_at = NULL WHERE id = $bad");
+	$super->value("UPDATE flex_outbox_callbacks SET due_at = NULL WHERE id = $bad");
 }
 is($super->value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'flex_api outbox worker'"), $pid, 'it is the same worker all the time');
 is($super->value('SELECT count(*) FROM flex_outbox'), 1 + 2 * keys %wrong, 'no row was deleted');
@@ -92,7 +92,7 @@ foreach my $again_at ("now() + interval '1 hour'", 'NULL')
 	$super->value('DELETE FROM done');
 	$id = enqueue($plain, 'plain.raises', 'again');
 	ok(FlexApi::wait_until(sub { row($id, 'callback_error') eq 'no' }), 'a callback fails');
-	$super->value("UPDATE flex_outbox_requests SET callback_at = $again_at WHERE callback_at IS NOT NULL");
+	$super->value("UPDATE flex_outbox_callbacks SET due_at = $again_at WHERE due_at IS NOT NULL");
 	# the worker has looked, and sleeps
 	my $look = enqueue($super, 'notes_as_owner', 'look');
 	ok(FlexApi::wait_until(sub { row($look, 'state') eq 'succeeded' }), '... and is put off');
@@ -110,7 +110,7 @@ callback('locks', q{PERFORM pg_advisory_lock(4711); PERFORM pg_advisory_lock_sha
 	INSERT INTO done SELECT 'locks', current_user WHERE EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())});
 callback('locks_and_raises', q{PERFORM pg_advisory_lock(4713); RAISE EXCEPTION 'no'});
 callback('counts_locks', q{INSERT INTO done SELECT 'left: ' || count(*), current_user FROM pg_locks WHERE locktype = 'advisory'});
-$super->value('UPDATE flex_outbox_requests SET callback_at = NULL');
+$super->value('UPDATE flex_outbox_callbacks SET due_at = NULL');
 $super->value('DELETE FROM done');
 foreach my $name ('locks', 'locks_and_raises')
 {
@@ -118,15 +118,15 @@ foreach my $name ('locks', 'locks_and_raises')
 	ok(FlexApi::wait_until(sub { row($locking, 'state') eq 'succeeded' }), "$name: a callback takes advisory locks");
 	ok(FlexApi::wait_until(sub { $super->value(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'}) == 0 }, 5), '... which go with it')
 	  or diag explain $super->query(q{SELECT pid, objid FROM pg_locks WHERE locktype = 'advisory'})->{rows};
-	$super->value("UPDATE flex_outbox_requests SET callback_at = NULL WHERE id = $locking");
+	$super->value("UPDATE flex_outbox_callbacks SET due_at = NULL WHERE id = $locking");
 }
 is($super->value("SELECT count(*) FROM done WHERE what = 'locks'"), 1, 'it did hold them');
 # the next callback of the same turn does not find them either
 my @in_order = (enqueue($plain, 'plain.locks', 'first'), map { enqueue($plain, 'plain.counts_locks', "then$_") } 1 .. 3);
 ok(FlexApi::wait_until(sub { row($_, 'state') eq 'succeeded' }), 'a request with a callback') for @in_order;
 $super->value('DELETE FROM done');
-$super->value("UPDATE flex_outbox_requests SET callback_at = now() - interval '1 s' + (id - $in_order[0]) * interval '1 ms' WHERE id IN (" . join(', ', @in_order)
-	. '); SELECT flex_outbox_wake()');
+$super->value("INSERT INTO flex_outbox_callbacks (id, role_id, due_at) SELECT id, role_id, now() - interval '1 s' + (id - $in_order[0]) * interval '1 ms' "
+	. 'FROM flex_outbox_requests WHERE id IN (' . join(', ', @in_order) . ') ON CONFLICT (id) DO UPDATE SET due_at = excluded.due_at; SELECT flex_outbox_wake()');
 ok(FlexApi::wait_until(sub { $super->value("SELECT count(*) FROM done WHERE what LIKE 'left: %'") == 3 }), 'callbacks right after one that locks');
 is($super->value("SELECT string_agg(DISTINCT what, ', ') FROM done WHERE what LIKE 'left: %'"), 'left: 0', '... find none of its locks');
 is($super->value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'flex_api outbox worker'"), $pid, '... in the same worker');
@@ -148,7 +148,7 @@ $super->value('ALTER DATABASE postgres RESET search_path');
 
 # Told to stop while a callback runs that catches every cancel, as that of the signal is:
 # the worker ends soon, and nothing is doubled by the next one
-$super->value($_) for ("UPDATE flex_outbox_requests SET callback_at = NULL", "ALTER SYSTEM SET flex_api.callback_timeout = '5min'", 'SELECT pg_reload_conf()',
+$super->value($_) for ("UPDATE flex_outbox_callbacks SET due_at = NULL", "ALTER SYSTEM SET flex_api.callback_timeout = '5min'", 'SELECT pg_reload_conf()',
 	'CREATE SEQUENCE begun', 'GRANT USAGE ON begun TO plain', 'DELETE FROM done');
 callback('stays', q{INSERT INTO done VALUES (r.arguments ->> 'identity', current_user);
 	IF nextval('public.begun') < 3 THEN LOOP BEGIN PERFORM pg_sleep(1000); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END IF});

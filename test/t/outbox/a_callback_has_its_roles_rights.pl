@@ -193,7 +193,8 @@ my $done = enqueue('who');
 $plain->close;
 my $other = $super->value(q{SELECT flex_enqueue('flex_webchat_create', '{"address_sid": "IG00000000000000000000000000000001"}')});
 # one of them has had its answer, and its callback is still to come
-$super->value("UPDATE flex_outbox_requests SET state = 'sending', outcome = 'succeeded', callback_at = now() WHERE id = $done");
+$super->value("UPDATE flex_outbox_requests SET state = 'succeeded', finished_at = now() WHERE id = $done;
+	INSERT INTO flex_outbox_callbacks (id, role_id, due_at) SELECT id, role_id, now() FROM flex_outbox_requests WHERE id = $done");
 $super->value('DROP OWNED BY renamed CASCADE; DROP ROLE renamed');
 $simulator->clear_requests;
 is($super->query('CALL flex_outbox_drain()')->{error}, undef, 'a role that is dropped: the drain ends well');

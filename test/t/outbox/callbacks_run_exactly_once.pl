@@ -45,7 +45,7 @@ sub enqueue
 }
 
 sub drain { return $session->query('CALL flex_outbox_drain()'); }
-sub hurry { return $session->value('UPDATE flex_outbox_requests SET callback_at = now() WHERE callback_at IS NOT NULL'); }
+sub hurry { return $session->value('UPDATE flex_outbox_callbacks SET due_at = now() WHERE due_at IS NOT NULL'); }
 sub row { my ($id, $columns) = @_; return join '|', map { $_ // '' } @{ $session->query("SELECT $columns FROM flex_outbox WHERE id = $id")->{rows}->[0] // [] }; }
 sub ticket { my ($id, $columns) = @_; return join '|', map { $_ // '' } @{ $session->query("SELECT $columns FROM tickets WHERE id = $id")->{rows}->[0] // [] }; }
 sub came { return scalar $simulator->requests; }
@@ -53,15 +53,18 @@ sub came { return scalar $simulator->requests; }
 callback('note_chat', q{UPDATE tickets SET chat = r.response ->> 'conversation_sid', times = times + 1, as_role = current_user,
 	xid = pg_current_xact_id(), seen = to_jsonb(r) WHERE id = (r.context #>> '{}')::integer});
 
-# Success: once, with the last state, in the settling transaction
+# Success: once, with the last state, in the transaction that records its end
+$session->value('CREATE TABLE ended (id bigint, xid xid8 DEFAULT pg_current_xact_id())');
+$session->value('CREATE FUNCTION note_end() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.ended (id) VALUES (OLD.id); RETURN NULL; END $$');
+$session->value('CREATE TRIGGER notes_end AFTER DELETE ON flex_outbox_callbacks FOR EACH ROW EXECUTE FUNCTION note_end()');
 my $id = enqueue(1, "on_success => 'note_chat'");
 is(drain()->{error}, undef, 'the drain ends well');
 like(ticket(1, 'chat, times'), qr/^CH[0-9a-f]{32}\|1$/, 'the answer arrives in the ticket');
 is(ticket(1, "seen ->> 'state', seen ->> 'http_status', (seen ->> 'finished_at') IS NOT NULL, seen ->> 'outcome', seen ->> 'callback_at', seen -> 'context'"),
 	'succeeded|201|t|||1', 'the row that it gets has its last state');
 is(row($id, 'state, outcome, callback_at, callback_attempts, callback_error'), 'succeeded|||0|', '... as it then stands');
-is($session->value("SELECT (SELECT pg_xact_commit_timestamp(xmin) FROM flex_outbox_requests WHERE id = $id) = (SELECT pg_xact_commit_timestamp(xmin) FROM tickets)"),
-	't', 'both by one commit');
+is($session->value("SELECT (SELECT xid FROM ended WHERE id = $id) = (SELECT xid FROM tickets)"), 't', 'both by one commit');
+$session->value('DROP TRIGGER notes_end ON flex_outbox_callbacks');
 hurry();
 drain();
 is(ticket(1, 'times'), 1, 'not a second time');
@@ -137,10 +140,10 @@ is(came(), 1, 'the request was sent once');
 fresh();
 callback('raises', q{UPDATE tickets SET times = times + 1});
 $id = enqueue(1, "on_success => 'raises'");
-$session->value("CREATE FUNCTION wear_out() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.callback_attempts := 20; RETURN NEW; END'");
-$session->value("CREATE TRIGGER wears_out BEFORE UPDATE ON flex_outbox_requests FOR EACH ROW WHEN (NEW.outcome IS NOT NULL AND OLD.outcome IS NULL) EXECUTE FUNCTION wear_out()");
+$session->value("CREATE FUNCTION wear_out() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.attempts := 20; RETURN NEW; END'");
+$session->value("CREATE TRIGGER wears_out BEFORE INSERT ON flex_outbox_callbacks FOR EACH ROW EXECUTE FUNCTION wear_out()");
 drain();
-$session->value('DROP TRIGGER wears_out ON flex_outbox_requests');
+$session->value('DROP TRIGGER wears_out ON flex_outbox_callbacks');
 like(row($id, 'state, callback_at, callback_error'), qr/^succeeded\|\|.*never come to an end/, 'a callback that ended its process twenty times is given up');
 is(ticket(1, 'times'), 0, '... without another try');
 # one that takes the outbox away
@@ -164,7 +167,7 @@ fresh();
 callback('raises', q{RAISE EXCEPTION 'not yet'});
 $id = enqueue(1, "on_success => 'raises'");
 drain();
-$session->value("UPDATE flex_outbox_requests SET callback_at = now() + interval '1 hour'");
+$session->value("UPDATE flex_outbox_callbacks SET due_at = now() + interval '1 hour'");
 callback('raises', q{UPDATE tickets SET times = times + 1});
 drain();
 is(ticket(1, 'times'), 0, 'a callback that is to wait waits');
@@ -227,7 +230,7 @@ $result = drain();
 is($result->{error}, undef, 'one that catches it for ever does not end the drain');
 like(row($id, 'state, http_status, callback_attempts, callback_error'), qr/^succeeded\|201\|1\|callback .* ran longer than flex_api.callback_timeout, and went on/, '... has failed');
 is(row($stubborn, 'state') . ticket(3, 'times'), 'succeeded1', '... and the next of its role has run');
-$session->value("UPDATE flex_outbox_requests SET callback_at = NULL WHERE id = $id");
+$session->value("UPDATE flex_outbox_callbacks SET due_at = NULL WHERE id = $id");
 my $later = enqueue(2, "on_success => 'note_chat'");
 drain();
 is(row($later, 'state') . ticket(2, 'times'), 'succeeded1', '... and the next one runs');

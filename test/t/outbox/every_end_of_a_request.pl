@@ -328,7 +328,7 @@ is(row($id, 'state, finished_at IS NOT NULL') . came('POST'), 'cancelled|t0', 'w
 # Retention
 fresh();
 my %old = map { $_ => enqueue('GET') } qw(succeeded failed uncertain cancelled pending);
-$session->value("UPDATE flex_outbox_requests SET state = '$_', run_at = now() + interval '1 hour'"
+$session->value("UPDATE flex_outbox_requests SET state = '$_', run_at = now() + interval '1 hour', enqueued_at = now() - interval '62 min'"
 	  . ($_ eq 'pending' ? '' : ", finished_at = now() - interval '61 min'") . " WHERE id = $old{$_}") for keys %old;
 my $new = $session->value("INSERT INTO flex_outbox_requests (operation, arguments, state, max_attempts, run_at, finished_at, enqueued_by, role_id, enqueued_xid, enqueued_in)
 	SELECT operation, arguments, 'succeeded', 1, now(), now() - interval '59 min', enqueued_by, role_id, enqueued_xid, enqueued_in FROM flex_outbox LIMIT 1 RETURNING id");

@@ -51,14 +51,15 @@ $session->value('DROP TRIGGER mirror ON flex_outbox_requests');
 $session->value('CREATE ROLE mallory LOGIN');
 $session->value('GRANT CREATE ON SCHEMA public TO mallory');
 my $mallory = FlexApi::Session->new($node, user => 'mallory');
-my @tables = qw(flex_outbox_requests flex_outbox_role_oids flex_outbox_roles flex_outbox_holds flex_outbox_activity);
+my @tables = qw(flex_outbox_requests flex_outbox_role_oids flex_outbox_roles flex_outbox_callbacks flex_outbox_forgetting flex_outbox_leftovers flex_outbox_holds flex_outbox_activity);
 $session->value("CREATE TABLE my_$_ (LIKE $_ INCLUDING ALL); ALTER TABLE my_$_ OWNER TO mallory") foreach @tables;
 $mallory->value($_) foreach 'CREATE TABLE seen (who name)', 'GRANT ALL ON seen TO PUBLIC',
 	'CREATE FUNCTION called(my_flex_outbox_requests) RETURNS void LANGUAGE sql AS $$ INSERT INTO public.seen VALUES (current_user) $$',
 	'INSERT INTO my_flex_outbox_activity VALUES (true)', 'INSERT INTO my_flex_outbox_role_oids VALUES (10, 1)',
 	q{INSERT INTO my_flex_outbox_requests (operation, arguments, state, max_attempts, run_at, on_success, enqueued_by, role_id, enqueued_xid,
-		enqueued_in, outcome, callback_at) SELECT 'flex_provisioning_status_fetch', '{}', 'sending', 20, now(), 'public.called',
-		'postgres', 1, '3', oid, 'succeeded', now() FROM pg_database WHERE datname = current_database()};
+		enqueued_in) SELECT 'flex_provisioning_status_fetch', '{}', 'succeeded', 20, now(), 'public.called',
+		'postgres', 1, '3', oid FROM pg_database WHERE datname = current_database()},
+	'INSERT INTO my_flex_outbox_callbacks (id, role_id, due_at) SELECT id, 1, now() FROM my_flex_outbox_requests';
 my @behind = map { FlexApi::Session->new($node, user => 'mallory') } 1 .. 15;
 $_->send_query('SELECT pg_sleep(600)') foreach @behind;
 $mallory->value('CREATE TABLE unrelated (n integer)');

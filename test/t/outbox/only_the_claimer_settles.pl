@@ -321,7 +321,7 @@ SKIP:
 	ok(FlexApi::wait_until(sub { $control->value($sleeps) == 1 }), 'a callback runs that catches cancels');
 	$control->value("SELECT pg_terminate_backend($pid)");
 	ok($drainer->receive(10 * FlexApi::slowness())->{closed}, 'pg_terminate_backend ends its drain');
-	$control->value(q{UPDATE flex_outbox_requests SET callback_at = now(), context = '0'});
+	$control->value(q{UPDATE flex_outbox_callbacks SET due_at = now(); UPDATE flex_outbox_requests SET context = '0'});
 	is($control->sqlstate('CALL flex_outbox_drain()'), '00000', 'the next drain');
 	is(row($id, 'state, callback_at') . $control->value('SELECT count(*) FROM called'), 'succeeded|1', '... runs the callback, whose work is there once');
 	is(scalar($simulator->requests), 1, '... and the request was sent once');

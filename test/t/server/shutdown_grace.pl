@@ -116,7 +116,7 @@ cmp_ok($seconds, '<', 0.5 * FlexApi::slowness(), sprintf('... is broken off: %.0
 start(0, '60s');
 is($session->value("SELECT count(*) FROM done WHERE id = $id"), 0, '... with all it did');
 is($session->value("SELECT callback_at IS NOT NULL AND callback_error IS NULL FROM flex_outbox WHERE id = $id"), 't', '... and will run again');
-$session->value("UPDATE flex_outbox_requests SET callback_at = NULL");
+$session->value("UPDATE flex_outbox_callbacks SET due_at = NULL");
 
 # The drain of a role that is no superuser.
 $session->value($_) for 'CREATE ROLE drainer LOGIN', 'GRANT EXECUTE ON PROCEDURE flex_outbox_drain TO drainer';

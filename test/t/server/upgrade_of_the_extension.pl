@@ -130,7 +130,7 @@ SKIP:
 }
 
 # Words that differ from what the library looks for are told, not what is lacking.
-$there->value('ALTER TABLE flex_outbox_requests RENAME COLUMN callback_error TO otherwise');
+$there->value('ALTER TABLE flex_outbox_requests RENAME COLUMN enqueued_in TO otherwise');
 $there->value("UPDATE pg_extension SET extversion = '99.0' WHERE extname = 'flex_api'");
 my $retry = FlexApi::Session->new($node, database => 'waiting')->query("SELECT flex_outbox_retry($id)");
 is("$retry->{error}->{C} $retry->{error}->{M}", "55000 the tables of extension flex_api are of version 99.0, its library is of version $version",

@@ -89,13 +89,14 @@ my %nonsense = (
 	"state = 'sending', sender_pid = NULL, sender_start = NULL" => 'uncertain',
 	"state = 'sending', sender_pid = -1, sender_start = 'infinity'" => 'uncertain',
 	"state = 'sending', sender_pid = 1, sender_start = now(), arguments = '[]'" => 'uncertain',
-	"state = 'sending', outcome = 'succeeded', callback_at = '-infinity', on_success = 'nobody'" => 'succeeded');
+	"state = 'succeeded', finished_at = now(), on_success = 'nobody'" => 'succeeded');
 my (%id, @good);
 foreach my $nonsense (sort keys %nonsense)
 {
 	push @good, enqueue($session, 'good' . @good);
 	$id{$nonsense} = enqueue($session, 'bad' . @good);
 	$session->value("UPDATE flex_outbox_requests SET $nonsense WHERE id = $id{$nonsense}");
+	$session->value("INSERT INTO flex_outbox_callbacks (id, role_id, due_at) VALUES ($id{$nonsense}, 1, '-infinity')") if $nonsense =~ /'nobody'/;
 }
 push @good, enqueue($session, 'good' . @good);
 $drain = $session->query('CALL flex_outbox_drain()');

@@ -1,0 +1,290 @@
+/*
+ * forgetter.c
+ *		Deletes requests that finished long ago, a portion at a time.
+ *
+ * Each portion is a transaction of its own, apart from the sending's.  Others may hang
+ * anything on the table: foreign keys, triggers, rules, a publication.  A portion that
+ * cannot be deleted is tried by halves, down to the requests that are to blame; these
+ * are set aside for a while, and the log says why, once a minute per cause.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+
+#include "base/clock.h"
+#include "base/errors.h"
+#include "base/settings.h"
+#include "delivery/forgetter.h"
+#include "outbox/forgetting.h"
+
+#define AT_ONCE 1000
+#define MOST_FAILURES 20 /* in a portion: what is left of it is set aside without a try */
+#define LOCKED_MS 60000  /* until a request is looked at again that somebody has locked */
+#define WARNING_MS 60000 /* between two warnings of the same cause */
+#define CAUSES 8         /* that are kept in mind */
+
+/* A cause that was warned of. */
+typedef struct Cause
+{
+	int sqlerrcode;
+	NameData table;
+	int64 warned_at; /* flex_clock_ms(); 0: none */
+} Cause;
+
+/* Requests that stay, in a portion. */
+typedef struct Portion
+{
+	int64 put_off[AT_ONCE]; /* those that could not be deleted */
+	int put_off_count;
+	int failures;
+} Portion;
+
+/* True when this cause has not been told of for a while; from now on it has. */
+static bool
+may_warn(int sqlerrcode, const char *table)
+{
+	static Cause causes[CAUSES];
+	static int next;
+	int64 now = flex_clock_ms();
+
+	for (int i = 0; i < CAUSES; i++)
+	{
+		Cause *cause = &causes[i];
+
+		if (cause->warned_at == 0 || cause->sqlerrcode != sqlerrcode || strcmp(NameStr(cause->table), table) != 0)
+			continue;
+		if (now - cause->warned_at < WARNING_MS)
+			return false;
+		cause->warned_at = now;
+		return true;
+	}
+	causes[next].sqlerrcode = sqlerrcode;
+	namestrcpy(&causes[next].table, table);
+	causes[next].warned_at = now;
+	next = (next + 1) % CAUSES;
+	return true;
+}
+
+/* Say why requests stay.  error NULL: they are there still, and nothing was said. */
+static void
+warn(const ErrorData *error)
+{
+	const char *table = error != NULL && error->table_name != NULL ? error->table_name : "flex_outbox_requests";
+	int sqlerrcode = error != NULL ? error->sqlerrcode : ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+
+	if (!may_warn(sqlerrcode, table))
+		return;
+	ereport(WARNING,
+			(errcode(sqlerrcode), errmsg("finished requests of the Flex API outbox could not be deleted"),
+			 error != NULL ? errdetail("Table \"%s\": %s", table, error->message)
+						   : errdetail("Table \"%s\": a trigger or a rule has kept them.", table),
+			 sqlerrcode == ERRCODE_FOREIGN_KEY_VIOLATION
+				 ? errhint("Delete the rows that refer to them, or give the foreign key of \"%s\" ON DELETE CASCADE or "
+						   "SET NULL. They are tried again after a while.",
+						   table)
+				 : errhint("Look at the triggers, rules, constraints and publications of table \"%s\". They are tried "
+						   "again after a while.",
+						   table)));
+}
+
+/* Take ids out of others; returns how many are left. */
+static int
+subtract(int64 *from, int count, const int64 *ids, int ids_count)
+{
+	int left = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		bool found = false;
+
+		for (int j = 0; j < ids_count && !found; j++)
+			found = ids[j] == from[i];
+		if (!found)
+			from[left++] = from[i];
+	}
+	return left;
+}
+
+/* A copy of ids in the current context. */
+static int64 *
+copy_ids(const int64 *ids, int count)
+{
+	int64 *copy = palloc(sizeof(int64) * Max(count, 1));
+
+	memcpy(copy, ids, sizeof(int64) * count);
+	return copy;
+}
+
+/* Note that requests could not be deleted. */
+static void
+put_off(Portion *portion, const int64 *ids, int count)
+{
+	Assert(portion->put_off_count + count <= AT_ONCE);
+	memcpy(&portion->put_off[portion->put_off_count], ids, sizeof(int64) * count);
+	portion->put_off_count += count;
+}
+
+/* Delete requests in a subtransaction.  Returns NULL, or the error after undoing what was done. */
+static ErrorData *
+try_to_delete(const int64 *ids, int count, int *deleted)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		*deleted = flex_forgetting_delete(ids, count);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = flex_error_take();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	if (error != NULL && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		flex_error_rethrow(error);
+	return error;
+}
+
+/* Delete what can be deleted, and put the rest off. */
+static void
+delete_by_halves(Portion *portion, int64 *ids, int count)
+{
+	int deleted = 0;
+	ErrorData *error;
+
+	CHECK_FOR_INTERRUPTS();
+	if (count == 0)
+		return;
+	if (portion->failures >= MOST_FAILURES)
+	{
+		put_off(portion, ids, count);
+		return;
+	}
+	error = try_to_delete(ids, count, &deleted);
+	if (error == NULL && deleted == count)
+		flex_forgetting_delete_traces(ids, count);
+	else if (error == NULL)
+	{
+		int64 *kept = copy_ids(ids, count);
+		int kept_count = flex_forgetting_find(kept, count);
+
+		flex_forgetting_delete_traces(ids, subtract(ids, count, kept, kept_count));
+		put_off(portion, kept, kept_count);
+		if (kept_count > 0)
+			warn(NULL);
+	}
+	else if (count > 1)
+	{
+		delete_by_halves(portion, ids, count / 2);
+		delete_by_halves(portion, ids + count / 2, count - count / 2);
+	}
+	else
+	{
+		portion->failures++;
+		warn(error);
+		put_off(portion, ids, count);
+	}
+}
+
+/* Delete requests.  Those that somebody has locked are set aside, and traces of those that are gone deleted. */
+static void
+delete_requests(int64 *ids, int count)
+{
+	Portion *portion = palloc0(sizeof(Portion));
+	int64 *picked = copy_ids(ids, count);
+	int picked_count = flex_forgetting_pick(picked, count);
+
+	if (picked_count < count)
+	{
+		int64 *there = copy_ids(ids, count);
+		int there_count = flex_forgetting_find(there, count);
+		TimestampTz *again_at = palloc(sizeof(TimestampTz) * count);
+
+		flex_forgetting_delete_traces(ids, subtract(ids, count, there, there_count));
+		there_count = subtract(there, there_count, picked, picked_count);
+		for (int i = 0; i < there_count; i++)
+			again_at[i] = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOCKED_MS);
+		flex_forgetting_set_aside(there, again_at, there_count);
+	}
+	delete_by_halves(portion, picked, picked_count);
+	flex_forgetting_put_off(portion->put_off, portion->put_off_count);
+}
+
+/*
+ * Delete or set aside requests of a list, up to the first that is too young.  Returns how
+ * many were dealt with.
+ */
+static int
+deal_with(const OldRequest *list, int count)
+{
+	int64 *ids = palloc(sizeof(int64) * Max(count, 1));
+	int64 *later = palloc(sizeof(int64) * Max(count, 1));
+	TimestampTz *again_at = palloc(sizeof(TimestampTz) * Max(count, 1));
+	int ids_count = 0;
+	int later_count = 0;
+	int done;
+
+	for (done = 0; done < count && list[done].keeping != KEEP_YOUNG; done++)
+	{
+		if (list[done].keeping == KEEP_NOT)
+			ids[ids_count++] = list[done].id;
+		else
+		{
+			later[later_count] = list[done].id;
+			again_at[later_count++] = list[done].again_at;
+		}
+	}
+	flex_forgetting_set_aside(later, again_at, later_count);
+	if (ids_count > 0)
+		delete_requests(ids, ids_count);
+	return done;
+}
+
+/* Forget a portion of what was set aside, and one from the mark on; false when that was all. */
+static bool
+forget_portion(ForgettingMark *mark)
+{
+	int retention = flex_settings.outbox_retention;
+	int count;
+	int done;
+	OldRequest *list = flex_forgetting_left(retention, AT_ONCE, &count);
+	bool more = count == AT_ONCE;
+
+	(void) deal_with(list, count);
+	list = flex_forgetting_next(mark, retention, AT_ONCE, &count);
+	done = deal_with(list, count);
+	if (done > 0)
+		mark->below = list[done - 1].id + 1;
+	flex_forgetting_advance(mark);
+	return more || done == AT_ONCE;
+}
+
+/* Forget a portion, in a transaction of its own.  True when there is more to forget at once. */
+bool
+flex_forgetter_run(Transaction *transaction)
+{
+	ForgettingMark mark;
+	bool more = false;
+
+	if (flex_settings.outbox_retention < 0)
+		return false;
+	flex_transaction_begin(transaction);
+	if (flex_outbox_tables_fit(0) && flex_forgetting_look(&mark, flex_settings.outbox_retention) &&
+		flex_forgetting_lock(&mark))
+		more = forget_portion(&mark);
+	flex_transaction_commit(transaction);
+	return more;
+}
