@@ -303,6 +303,20 @@ were made when the two were one.';
 CREATE CAST (flex_outbox AS flex_outbox_requests) WITH FUNCTION flex_outbox_requests(flex_outbox) AS IMPLICIT;
 COMMENT ON CAST (flex_outbox AS flex_outbox_requests) IS 'By the columns'' names.';
 
+-- Estimates of queries tell nothing of others' rows.
+DO $$
+DECLARE
+	hidden record;
+BEGIN
+	FOR hidden IN
+		SELECT a.attrelid::pg_catalog.regclass AS relation, a.attname AS column FROM pg_catalog.pg_attribute AS a
+		WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped AND a.attrelid OPERATOR(pg_catalog.=) ANY (ARRAY[
+			'flex_outbox_requests', 'flex_outbox_callbacks', 'flex_outbox_roles', 'flex_outbox_role_oids']::pg_catalog.regclass[])
+	LOOP
+		EXECUTE pg_catalog.format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS 0', hidden.relation, hidden.column);
+	END LOOP;
+END $$;
+
 CREATE TABLE flex_outbox_holds (
 	operation text COLLATE "C" PRIMARY KEY,
 	held_until timestamptz NOT NULL);

@@ -387,6 +387,20 @@ ALTER TABLE flex_outbox_roles ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
 CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_role_oids
 	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
 ALTER TABLE flex_outbox_role_oids ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
+-- Estimates of queries tell nothing of others' rows.
+DO $$
+DECLARE
+	hidden record;
+BEGIN
+	FOR hidden IN
+		SELECT a.attrelid::pg_catalog.regclass AS relation, a.attname AS column FROM pg_catalog.pg_attribute AS a
+		WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped AND a.attrelid OPERATOR(pg_catalog.=) ANY (ARRAY[
+			'flex_outbox_requests', 'flex_outbox_callbacks', 'flex_outbox_roles', 'flex_outbox_role_oids']::pg_catalog.regclass[])
+	LOOP
+		EXECUTE pg_catalog.format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS 0', hidden.relation, hidden.column);
+	END LOOP;
+END $$;
+DELETE FROM pg_catalog.pg_statistic WHERE starelid OPERATOR(pg_catalog.=) 'flex_outbox_requests'::pg_catalog.regclass;
 -- One that waits returns the view's row: its result is changed in place, so that rights stay.
 UPDATE pg_catalog.pg_proc AS p SET prorettype = 'flex_outbox'::pg_catalog.regtype
 WHERE p.oid OPERATOR(pg_catalog.=) 'flex_outbox_await(bigint, interval)'::pg_catalog.regprocedure;

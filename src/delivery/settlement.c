@@ -12,6 +12,7 @@
 #include "utils/timestamp.h"
 
 #include "answer/decoder.h"
+#include "answer/jsonb_text.h"
 #include "base/backoff.h"
 #include "base/encoding.h"
 #include "delivery/mending.h"
@@ -68,6 +69,13 @@ read_response(const Outcome *outcome, Settlement *settlement)
 	PG_TRY();
 	{
 		settlement->response = flex_decode_jsonb(outcome->body, outcome->body_length);
+		if (flex_jsonb_text_exceeds(DatumGetJsonbP(settlement->response),
+									Max(FLEX_MOST_JSON_TEXT, outcome->body_length)))
+		{
+			settlement->response = (Datum) 0;
+			ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+							errmsg("the text of the answer's numbers is too long to be kept")));
+		}
 	}
 	PG_CATCH();
 	{
