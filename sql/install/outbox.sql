@@ -469,7 +469,7 @@ timeout: longest time to wait; after it, the row comes as it is then.
 Call it outside the transaction that enqueued, in READ COMMITTED.
 Errors: P0002 for an id that is not there, 55000 for a request whose transaction has not committed.';
 
-CREATE VIEW flex_outbox_summary WITH (security_invoker = true) AS
+CREATE VIEW flex_outbox_summary WITH (security_barrier) AS
 SELECT
 	o.operation,
 	pg_catalog.count(*) FILTER (WHERE o.state = 'pending') AS pending,
@@ -487,7 +487,17 @@ SELECT
 		FILTER (WHERE o.error_message IS NOT NULL))[1] AS last_error,
 	(SELECT a.worker_pid FROM flex_outbox_activity AS a
 		WHERE EXISTS (SELECT FROM pg_catalog.pg_stat_get_activity(a.worker_pid))) AS worker_pid
-FROM flex_outbox AS o
+FROM (
+	SELECT p.operation, p.state, p.run_at, p.callback_at, p.enqueued_at, p.started_at, p.finished_at, p.http_status, p.error_message
+	FROM flex_outbox AS p
+	WHERE NOT (SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') AND NOT r.rolsuper
+		FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user)
+	UNION ALL
+	-- A role that monitors counts the requests of all, and reads nothing of them.
+	SELECT a.operation, a.state, a.run_at, a.callback_at, a.enqueued_at, a.started_at, a.finished_at, a.http_status, NULL
+	FROM flex_outbox_all AS a
+	WHERE (SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') AND NOT r.rolsuper
+		FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user)) AS o
 GROUP BY o.operation;
 GRANT SELECT ON flex_outbox_summary, flex_outbox_holds, flex_outbox_activity TO PUBLIC;
 -- A database's owner can dump it.
@@ -495,9 +505,10 @@ GRANT SELECT ON flex_outbox_requests, flex_outbox_id_seq, flex_outbox_roles, fle
 	flex_outbox_callbacks, flex_outbox_forgetting, flex_outbox_leftovers TO pg_database_owner;
 
 COMMENT ON VIEW flex_outbox_summary IS
-'The outbox by operation, of the requests that the current role may see: how many are in each state, how many of
-the pending ones are due, callbacks still to run, age of the oldest pending one, how many finished in the last minute,
-until when the service asked us to hold back, the last error, and the background worker''s process (NULL: none runs).';
+'The outbox by operation, of the requests that the current role may see, and for pg_read_all_stats of all: how many are in
+each state, how many of the pending ones are due, callbacks still to run, age of the oldest pending one, how many finished in
+the last minute, until when the service asked us to hold back, the last error, and the
+background worker''s process (NULL: none runs).';
 COMMENT ON COLUMN flex_outbox_summary.operation IS 'Name of the operation''s function.';
 COMMENT ON COLUMN flex_outbox_summary.pending IS 'Requests that wait to be sent, now or later.';
 COMMENT ON COLUMN flex_outbox_summary.due IS 'Those of them whose run_at has passed.';
@@ -510,7 +521,7 @@ COMMENT ON COLUMN flex_outbox_summary.callbacks IS 'Callbacks that are still to 
 COMMENT ON COLUMN flex_outbox_summary.oldest_pending IS 'How long ago the oldest pending request was enqueued.';
 COMMENT ON COLUMN flex_outbox_summary.finished_last_minute IS 'How many requests reached their last state within a minute.';
 COMMENT ON COLUMN flex_outbox_summary.held_until IS 'Nothing is sent before this time, as the service has asked (Retry-After); NULL: no hold.';
-COMMENT ON COLUMN flex_outbox_summary.last_error IS 'Message of the request that was tried last among those with one.';
+COMMENT ON COLUMN flex_outbox_summary.last_error IS 'Message of the request that was tried last among those with one; NULL for a role that sees all by pg_read_all_stats.';
 COMMENT ON COLUMN flex_outbox_summary.worker_pid IS 'Process of the background worker; NULL: none runs.';
 
 CREATE FUNCTION flex_outbox_sender(

@@ -430,7 +430,7 @@ BEGIN
 	END LOOP;
 END $$;
 
-CREATE OR REPLACE VIEW flex_outbox_summary WITH (security_invoker = true) AS
+CREATE OR REPLACE VIEW flex_outbox_summary WITH (security_barrier) AS
 SELECT
 	o.operation,
 	pg_catalog.count(*) FILTER (WHERE o.state = 'pending') AS pending,
@@ -448,8 +448,24 @@ SELECT
 		FILTER (WHERE o.error_message IS NOT NULL))[1] AS last_error,
 	(SELECT a.worker_pid FROM flex_outbox_activity AS a
 		WHERE EXISTS (SELECT FROM pg_catalog.pg_stat_get_activity(a.worker_pid))) AS worker_pid
-FROM flex_outbox AS o
+FROM (
+	SELECT p.operation, p.state, p.run_at, p.callback_at, p.enqueued_at, p.started_at, p.finished_at, p.http_status, p.error_message
+	FROM flex_outbox AS p
+	WHERE NOT (SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') AND NOT r.rolsuper
+		FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user)
+	UNION ALL
+	-- A role that monitors counts the requests of all, and reads nothing of them.
+	SELECT a.operation, a.state, a.run_at, a.callback_at, a.enqueued_at, a.started_at, a.finished_at, a.http_status, NULL
+	FROM flex_outbox_all AS a
+	WHERE (SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') AND NOT r.rolsuper
+		FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user)) AS o
 GROUP BY o.operation;
+COMMENT ON VIEW flex_outbox_summary IS
+'The outbox by operation, of the requests that the current role may see, and for pg_read_all_stats of all: how many are in
+each state, how many of the pending ones are due, callbacks still to run, age of the oldest pending one, how many finished in
+the last minute, until when the service asked us to hold back, the last error, and the
+background worker''s process (NULL: none runs).';
+COMMENT ON COLUMN flex_outbox_summary.last_error IS 'Message of the request that was tried last among those with one; NULL for a role that sees all by pg_read_all_stats.';
 -- A database's owner can dump it.
 GRANT SELECT ON flex_outbox_requests, flex_outbox_id_seq, flex_outbox_roles, flex_outbox_roles_id_seq, flex_outbox_role_oids,
 	flex_outbox_callbacks, flex_outbox_forgetting, flex_outbox_leftovers TO pg_database_owner;

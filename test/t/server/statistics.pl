@@ -104,6 +104,12 @@ my %seen = map { $_ => FlexApi::Session->new($node, user => $_)->value('SELECT s
 is($seen{alice}, 'alice', 'a role sees its own');
 is($seen{nobody}, undef, '... and nobody else\'s');
 is($seen{watcher}, join(' ', sort 'alice', $me), 'pg_monitor sees all');
+{
+	my $summary = 'SELECT operation, succeeded, last_error FROM flex_outbox_summary';
+	is_deeply(FlexApi::Session->new($node, user => 'watcher')->query($summary)->{rows}, [ [ 'flex_webchat_create', 1, undef ] ], '... in the summary of the outbox, too');
+	is_deeply(FlexApi::Session->new($node, user => 'nobody')->query($summary)->{rows}, [], '... where others see nothing');
+	is(FlexApi::Session->new($node, user => 'watcher')->value('SELECT count(*) FROM flex_outbox'), 0, '... and pg_monitor reads no request');
+}
 is($alice->sqlstate('SELECT flex_stat_reset()'), '42501', 'not everybody may reset');
 is(FlexApi::Session->new($node, user => 'watcher')->sqlstate('SELECT flex_stat_reset()'), '42501', '... nor may pg_monitor');
 is($super->value(q{SELECT count(*) FROM flex_stat_operations AS s WHERE s::text ~ 'hush|AC0000|IG0000|CH9999|test-token'}), 0, 'no argument, account or secret is there');
