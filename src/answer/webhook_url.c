@@ -301,7 +301,8 @@ standard_form(const char *url)
 	initStringInfo(&result);
 	appendStringInfoString(&result, secure ? "https://" : "http://");
 	rest = user + strcspn(user, "/\\?#");
-	(void) split(psprintf("%s%.*s", result.data, (int) (rest - user), user), &parts);
+	if (!split(psprintf("%s%.*s", result.data, (int) (rest - user), user), &parts))
+		return NULL;
 	/* The copy has the same text between scheme and path. */
 	append_user(&result, user, Max(0, (rest - user) - (parts.rest - parts.host) - 1));
 	if (!append_host(&result, parts.host, parts.port - parts.host) ||

@@ -248,10 +248,12 @@ flex_in_flight_had_callbacks(InFlight *in_flight)
 static void
 make_request(Sending *sending, const Signature *signature)
 {
-	NullableDatum *values = palloc(sizeof(NullableDatum) * Max(signature->count, 1));
+	NullableDatum *values;
 	Oid user;
 	int security;
 
+	Assert(signature != NULL);
+	values = palloc(sizeof(NullableDatum) * Max(signature->count, 1));
 	flex_json_arguments_unpack(signature, sending->claim.arguments, values);
 	sending->request = flex_json_arguments_request(signature, values);
 	sending->request->way = WAY_OUTBOX;

@@ -96,6 +96,7 @@ flex_enqueue_signature(const Operation *operation)
 {
 	const Signature *signature;
 
+	Assert(operation != NULL);
 	if (operation->secret)
 		refuse_secret(operation->name);
 	signature = flex_signature_of_operation(operation, flex_outbox_schema(false));

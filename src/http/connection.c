@@ -94,7 +94,7 @@ local_port_of(pgsocket fd)
 		struct sockaddr_in v4;
 		struct sockaddr_in6 v6;
 		struct sockaddr_storage room;
-	} address;
+	} address = {0};
 	socklen_t length = sizeof(address);
 
 	if (connections[fd].port == 0 && getsockname(fd, &address.any, &length) == 0)

@@ -17,6 +17,7 @@
 #include "json_text.h"
 #include "options.h"
 #include "store.h"
+#include "text.h"
 
 static Account **accounts;
 static int account_count;
@@ -46,7 +47,7 @@ add_credential(Account *account, const char *user, const char *password, json_ob
 							   .secret = user ? encode_credentials(user, password) : must_copy(password),
 							   .account = account,
 							   .operations = json_object_get(operations)};
-	credentials = realloc(credentials, (credential_count + 1) * sizeof(Credential *));
+	credentials = must_resize(credentials, (credential_count + 1) * sizeof(Credential *));
 	credentials[credential_count++] = credential;
 }
 
@@ -83,7 +84,7 @@ add_account(const char *sid)
 
 	account->number = account_count;
 	account->sid = must_copy(sid);
-	accounts = realloc(accounts, (size_t) (account_count + 1) * sizeof(Account *));
+	accounts = must_resize(accounts, (size_t) (account_count + 1) * sizeof(Account *));
 	accounts[account_count++] = account;
 	store_open(account);
 	documents_reset(account);

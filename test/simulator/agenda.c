@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "scripts.h"
 #include "state_lock.h"
+#include "text.h"
 
 /* How long to sleep at most; a machine's clock may be set meanwhile. */
 #define LONGEST_SLEEP_US INT64_C(1000000)
@@ -63,7 +64,7 @@ agenda_add(const Resource *channel, int64_t due_us, json_object *steps, size_t s
 	if (count > room)
 	{
 		room = room ? room * 2 : 64;
-		heap = realloc(heap, room * sizeof(Appointment));
+		heap = must_resize(heap, room * sizeof(Appointment));
 	}
 	heap[i] = (Appointment){
 		.due_us = due_us, .account = channel->list->account, .steps = json_object_get(steps), .step = step};

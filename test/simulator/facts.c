@@ -5,6 +5,7 @@
  *	  stands in tables of the same form in folders of their own. The tables
  *	  stay in memory for good: everything points into their cells.
  */
+#include <assert.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,7 +77,7 @@ read_pattern(Pattern *pattern, const char *text)
 static void
 read_members(const Table *table)
 {
-	schemas = realloc(schemas, sizeof(Schema) * (size_t) (schema_count + table->rows + 1));
+	schemas = must_resize(schemas, sizeof(Schema) * (size_t) (schema_count + table->rows + 1));
 	for (int row = 0; row < table->rows; row++)
 	{
 		const char *name = table_cell(table, row, "schema");
@@ -86,7 +87,7 @@ read_members(const Table *table)
 		if (schema_count == 0 || strcmp(schemas[schema_count - 1].name, name) != 0)
 			schemas[schema_count++] = (Schema){.name = name};
 		schema = &schemas[schema_count - 1];
-		schema->members = realloc(schema->members, sizeof(Member) * (size_t) (schema->count + 1));
+		schema->members = must_resize(schema->members, sizeof(Member) * (size_t) (schema->count + 1));
 		member = &schema->members[schema->count++];
 		member->name = table_cell(table, row, "name");
 		member->type = (ValueType) word_number(table_cell(table, row, "type"), type_names);
@@ -128,7 +129,7 @@ read_parameters(Operation *operation, const Table *table)
 static bool
 read_operations(const Table *table, const Table *parameters)
 {
-	operations = realloc(operations, sizeof(Operation) * (size_t) (operation_count + table->rows + 1));
+	operations = must_resize(operations, sizeof(Operation) * (size_t) (operation_count + table->rows + 1));
 	for (int row = 0; row < table->rows; row++)
 	{
 		Operation *operation = &operations[operation_count];
@@ -200,8 +201,11 @@ make_routes(void)
 		Route *route = NULL;
 
 		for (int j = 0; j < route_count; j++)
+		{
+			assert(routes[j].path != NULL);
 			if (strcmp(routes[j].path, operations[i].path) == 0)
 				route = &routes[j];
+		}
 		if (route == NULL)
 		{
 			route = &routes[route_count++];

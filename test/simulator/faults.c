@@ -13,6 +13,7 @@
 #include "fault_names.h"
 #include "faults.h"
 #include "json_text.h"
+#include "text.h"
 
 typedef struct Fault
 {
@@ -51,7 +52,7 @@ faults_add(json_object *wish, Problem *problem)
 		return false;
 	fault = fault_expand(wish);
 	by_chance = json_member(fault, "chance") != NULL;
-	faults = realloc(faults, (count + 1) * sizeof(Fault));
+	faults = must_resize(faults, (count + 1) * sizeof(Fault));
 	faults[count++] = (Fault){.wish = fault,
 							  .skip = json_integer_member(fault, "skip", 0),
 							  .times = json_integer_member(fault, "times", by_chance ? -1 : 1),

@@ -71,7 +71,7 @@ List *
 fixture_list(Account *account, const char *path, Problem *problem)
 {
 	const char *values[MAX_SEGMENTS];
-	size_t lengths[MAX_SEGMENTS];
+	size_t lengths[MAX_SEGMENTS] = {0};
 	const Kind *kind = kinds_of_shape(path);
 	Resource *owner = NULL;
 

@@ -12,6 +12,7 @@
  * Whether there is a limit or not, each account and operation counts what was
  * accepted and refused in each of the last seconds of the wall clock.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -106,6 +107,7 @@ has_room(Window *window, double limit, int64_t now)
 	requests = requests_in_window(limit, &window_us);
 	if (window->room != requests)
 		resize_window(window, requests);
+	assert(window->times_us != NULL);
 	return window->times_us[window->next] == 0 || now - window->times_us[window->next] >= window_us;
 }
 

@@ -4,6 +4,7 @@
  *	  what --help says of it; what is wrong is told in one line.
  */
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <getopt.h>
 #include <libgen.h>
@@ -121,6 +122,7 @@ read_number(const char *text, int64_t least, int64_t most, int64_t *number)
 {
 	char *end;
 
+	assert(text != NULL);
 	errno = 0;
 	*number = strtoll(text, &end, 10);
 	return errno == 0 && end != text && *end == '\0' && *number >= least && *number <= most;

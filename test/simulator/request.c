@@ -18,6 +18,7 @@
 
 #include "options.h"
 #include "request.h"
+#include "text.h"
 
 /* Takes the Flex API's own name off the path; returns it, or "". */
 static const char *
@@ -158,7 +159,7 @@ cut_pairs(Request *request, const char *data, size_t length, bool query, char *p
 		if (stop > data)
 		{
 			if ((request->pair_count & (request->pair_count + 1)) == 0)
-				request->pairs = realloc(request->pairs, (request->pair_count * 2 + 1) * sizeof(Pair));
+				request->pairs = must_resize(request->pairs, (request->pair_count * 2 + 1) * sizeof(Pair));
 			pair = &request->pairs[request->pair_count++];
 			*pair = (Pair){.name = place, .query = query};
 			place += decode(place, data, (size_t) ((sign ? sign : stop) - data), true) + 1;

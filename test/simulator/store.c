@@ -164,7 +164,7 @@ store_add(List *list, const char *sid, const char *alias, json_object *members)
 	if (list->count == list->room)
 	{
 		list->room = list->room ? list->room * 2 : 4;
-		list->slots = realloc(list->slots, list->room * sizeof(Slot));
+		list->slots = must_resize(list->slots, list->room * sizeof(Slot));
 	}
 	list->slots[list->count++] = (Slot){resource->serial, resource};
 	if (++live > buckets)

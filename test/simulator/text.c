@@ -10,11 +10,11 @@
 
 #include "text.h"
 
-/* malloc that ends the program instead of returning NULL. */
+/* realloc that ends the program instead of returning NULL. */
 void *
-must_allocate(size_t size)
+must_resize(void *old, size_t size)
 {
-	void *memory = malloc(size ? size : 1);
+	void *memory = realloc(old, size ? size : 1);
 
 	if (memory == NULL)
 	{
@@ -22,6 +22,13 @@ must_allocate(size_t size)
 		abort();
 	}
 	return memory;
+}
+
+/* malloc that ends the program instead of returning NULL. */
+void *
+must_allocate(size_t size)
+{
+	return must_resize(NULL, size);
 }
 
 /* strdup that ends the program instead of returning NULL. */
@@ -44,12 +51,7 @@ text_reserve(Text *text, size_t more)
 		return;
 	while (room < needed)
 		room *= 2;
-	text->data = realloc(text->data, room);
-	if (text->data == NULL)
-	{
-		fputs("flex_simulator: out of memory\n", stderr);
-		abort();
-	}
+	text->data = must_resize(text->data, room);
 	text->room = room;
 	text->data[text->length] = '\0';
 }
@@ -164,7 +166,7 @@ text_add_with_base(Text *text, const char *data, size_t length, const char *base
 	const char *mark;
 
 	text_reserve(text, length + 2 * base_length);
-	while ((mark = memchr(data, BASE_URL_MARK, (size_t) (end - data))) != NULL)
+	while ((mark = memchr(data, (unsigned char) BASE_URL_MARK, (size_t) (end - data))) != NULL)
 	{
 		text_add(text, data, (size_t) (mark - data));
 		text_add(text, base, base_length);

@@ -23,6 +23,7 @@ typedef struct Text
 #define BASE_URL_MARK '\xff'
 
 extern void *must_allocate(size_t size);
+extern void *must_resize(void *old, size_t size);
 extern char *must_copy(const char *string);
 extern void text_reserve(Text *text, size_t more);
 extern void text_add(Text *text, const void *data, size_t length);

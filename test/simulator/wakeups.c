@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "identifiers.h"
+#include "text.h"
 #include "wakeups.h"
 
 typedef struct Wakeup
@@ -107,7 +108,7 @@ suspend_until(struct MHD_Connection *connection, int64_t time_us)
 		if (count == room)
 		{
 			room = room ? room * 2 : 16;
-			pending = realloc(pending, room * sizeof(Wakeup));
+			pending = must_resize(pending, room * sizeof(Wakeup));
 		}
 		MHD_suspend_connection(connection);
 		pending[count++] = (Wakeup){time_us, connection};

@@ -12,6 +12,7 @@
 #include "identifiers.h"
 #include "json_text.h"
 #include "signature.h"
+#include "text.h"
 #include "webhook_sender.h"
 #include "webhooks.h"
 
@@ -133,7 +134,7 @@ webhooks_add(json_object *wish, Text *made, Problem *problem)
 	sender = sender_new(url, problem);
 	if (sender == NULL)
 		return false;
-	webhooks = realloc(webhooks, (count + 1) * sizeof(Webhook));
+	webhooks = must_resize(webhooks, (count + 1) * sizeof(Webhook));
 	webhook = &webhooks[count++];
 	*webhook = (Webhook){.account = sid ? accounts_of_sid(sid) : accounts_get(0),
 						 .wish = json_object_get(wish),
