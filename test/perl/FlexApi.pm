@@ -420,17 +420,17 @@ use warnings;
 
 use File::Temp ();
 use IO::Select;
-use IO::Socket::INET;
+use IO::Socket::IP;
 use POSIX ();
 
 # serve is called with the connection and this object; when it returns, the
-# connection is closed.  The server ends with the object and with this process.
+# connection is closed.  The address is one of loopback.  The server ends with the object and with this process.
 sub new
 {
-	my ($class, $serve) = @_;
-	my $listener = IO::Socket::INET->new(Listen => 128, LocalAddr => '127.0.0.1', ReuseAddr => 1)
+	my ($class, $serve, $address) = @_;
+	my $listener = IO::Socket::IP->new(Listen => 128, LocalHost => $address // '127.0.0.1', LocalPort => 0, ReuseAddr => 1)
 	  or die "could not listen: $!";
-	my $self = bless { port => $listener->sockport, notes => File::Temp->new, owner => $$ }, $class;
+	my $self = bless { address => $address // '127.0.0.1', port => $listener->sockport, notes => File::Temp->new, owner => $$ }, $class;
 
 	pipe(my $life_read, my $life_write) or die "pipe: $!";
 	$self->{pid} = fork() // die "fork: $!";
@@ -475,7 +475,7 @@ sub _accept
 }
 
 sub port { return $_[0]->{port}; }
-sub url { return "http://127.0.0.1:$_[0]->{port}"; }
+sub url { my ($self) = @_; return 'http://' . ($self->{address} =~ /:/ ? "[$self->{address}]" : $self->{address}) . ":$self->{port}"; }
 
 # Note a line; from the serving function.
 sub note

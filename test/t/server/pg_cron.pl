@@ -1,4 +1,5 @@
-# pg_cron as Debian has it drains the outbox on a server where flex_api is not preloaded.
+# pg_cron as Debian has it drains the outbox on a server where flex_api is not preloaded, as a
+# role that is no superuser.
 # Behaviour: scheduled jobs enqueue (a sweep that deletes stale channels), drain each few
 # seconds, and report; both ways of pg_cron to run a job do: its own connection, and a
 # background worker.  Before its release 1.5 a job runs once a minute at most, so that
@@ -63,10 +64,10 @@ my $elsewhere = $node->safe_psql('app', q{SELECT flex_enqueue('flex_provisioning
 is($node->psql('postgres', $_), 0, 'the recipe: ' . (split /\n/)[0]) foreach blocks('sql/RECIPES.md', 'Scheduled jobs: sweep, drain, report');
 is($node->psql('postgres', $_), 0, "README: $_") foreach grep { /cron\.schedule/ } blocks('README.md');
 is($node->psql('postgres', $_), 0, "OPERATING: $_") foreach blocks('sql/OPERATING.md', 'pg_cron');
-$session->value(q{SELECT cron.unschedule(jobname) FROM cron.job WHERE jobname IN ('drain the outbox', 'report the outbox', 'sweep stale channels')});
+$session->value(q{SELECT cron.unschedule(jobid) FROM cron.job WHERE jobname IN ('drain the outbox', 'report the outbox', 'sweep stale channels')});
 is($session->sqlstate(q{SELECT cron.schedule('seconds', '5 seconds', 'SELECT')}), $has_seconds ? '00000' : '22023', 'seconds are known from 1.5 on')
   or diag(explain($session->query(q{SELECT cron.schedule('seconds', '5 seconds', 'SELECT')})->{error}));
-$session->value(q{SELECT cron.unschedule(jobname) FROM cron.job WHERE jobname = 'seconds'});
+$session->value(q{SELECT cron.unschedule(jobid) FROM cron.job WHERE jobname = 'seconds'});
 $session->value(q{SELECT cron.schedule('refused', '* * * * *', 'SELECT flex_outbox_cancel(0)')});
 
 my %jobs = (
@@ -74,7 +75,11 @@ my %jobs = (
 		FROM flex_channels_list() AS l JOIN stale USING (sid)},
 	drain => $has_seconds ? 'CALL flex_outbox_drain()' : "CALL drain_for('5 seconds')",
 	report => 'INSERT INTO reports (operation, pending, succeeded) SELECT operation, pending, succeeded FROM flex_outbox_summary');
-$session->value("SELECT cron.schedule('$_', '" . ($has_seconds ? '2 seconds' : '* * * * *') . "', \$job\$$jobs{$_}\$job\$)") foreach sort keys %jobs;
+# As on a managed server: the role that drains is no superuser, and has no other right.
+$session->value($_) foreach 'CREATE ROLE drainer LOGIN', 'GRANT USAGE ON SCHEMA cron TO drainer', 'GRANT EXECUTE ON PROCEDURE flex_outbox_drain TO drainer';
+my %sessions = (drain => FlexApi::Session->new($node, user => 'drainer'));
+($sessions{$_} // $session)->value("SELECT cron.schedule('$_', '" . ($has_seconds ? '2 seconds' : '* * * * *') . "', \$job\$$jobs{$_}\$job\$)") foreach sort keys %jobs;
+is($session->value("SELECT username || ' ' || rolsuper FROM cron.job JOIN pg_roles ON rolname = username WHERE jobname = 'drain'"), 'drainer false', 'the job that drains belongs to a plain role');
 my $mine = enqueue($session, 'mine');
 
 # The next minute.
@@ -98,7 +103,7 @@ like($session->value(run_of('refused', 'return_message')), qr/ERROR:.*request 0 
 
 # A connection that pg_hba.conf does not let in; the server's owner passes by its name.
 $session->value('CREATE ROLE sweeper LOGIN; GRANT USAGE ON SCHEMA cron TO sweeper; GRANT EXECUTE ON PROCEDURE flex_outbox_drain TO sweeper');
-$session->value('SELECT cron.unschedule(jobname) FROM cron.job');
+$session->value('SELECT cron.unschedule(jobid) FROM cron.job');
 $session->value("SELECT cron.schedule('of the owner', '\@reboot', 'CALL flex_outbox_drain()')");
 $session->value("SET ROLE sweeper; SELECT cron.schedule('of a role', '\@reboot', 'CALL flex_outbox_drain()'); RESET ROLE");
 PostgreSQL::Test::Utils::append_to_file($node->data_dir . '/pg_hba.conf.new', "local all all peer\n");

@@ -37,6 +37,7 @@ my $refusal = $replica->query('CALL flex_outbox_drain()');
 is($refusal->{error}->{C} // '', '25006', 'and nothing drained') or diag(explain($refusal));
 is(FlexApi::Session->new($standby, user => 'drainer')->sqlstate('CALL flex_outbox_drain()'), '25006', 'nor by a plain role');
 is(scalar $simulator->requests, 1, 'the service heard of none of that');
+is($replica->sqlstate('SELECT FROM flex_flows_list(max_rows => 1)'), '00000', 'a direct call needs no writing');
 
 # A synchronous standby has a claim before its request leaves.
 $primary->append_conf('postgresql.conf', "synchronous_standby_names = '*'");
