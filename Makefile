@@ -9,6 +9,8 @@
 #   make generate                            facts, reference and tables, from documents and definitions
 #   make demo                                the main job, step by step
 #   make bench                               speed, beside a raw libcurl program
+#   make analyze                             cppcheck, clang-tidy and scan-build
+#   make dist                                the archive for PGXN, in dist/
 #   make deb, make deb VERSION=17            Debian packages in dist/, of this release or of the one with that PostgreSQL
 #
 # PG_CONFIG chooses the PostgreSQL to build for.
@@ -49,7 +51,7 @@ PG_CFLAGS = $(WARNINGS) -fvisibility=hidden $(WERROR)
 PG_CONFIG ?= pg_config
 
 # These start where there may be no PostgreSQL yet: they install it, and work in a copy of the source.
-SANDBOXED = check test test-long test-on interop generate demo bench deb check-deb
+SANDBOXED = check test test-long test-on interop generate demo bench analyze deb check-deb dist
 ifneq ($(filter-out $(SANDBOXED),$(or $(MAKECMDGOALS),all)),)
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 ifeq ($(PGXS),)
@@ -107,6 +109,13 @@ demo:
 bench:
 	@test/tools/packages
 	@test/tools/sandbox test/bench/run
+
+analyze:
+	@test/tools/packages analyze
+	@test/tools/sandbox test/tools/analyze
+
+dist:
+	@test/package/make-dist
 
 # In FLEX_DIST, or dist/.
 deb:
