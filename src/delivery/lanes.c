@@ -325,7 +325,8 @@ claim_lane(Lanes *lanes, Lane *lane, Claim *claims, int room)
 	{
 		without = construct_array(grants.without, grants.without_count, TEXTOID, -1, false, TYPALIGN_INT);
 		claimed = claim_from_last(lane, grants.limit, PointerGetDatum(without), &count);
-		memcpy(claims, claimed, sizeof(Claim) * count);
+		for (int i = 0; i < count; i++)
+			claims[i] = claimed[i];
 		if (count == 0 && operation != NULL)
 			lanes->barren_until[flex_operation_index(operation)] = flex_clock_ms() + BARREN_MS;
 	}
