@@ -266,7 +266,7 @@ SELECT
 FROM flex_outbox_all AS o
 WHERE (SELECT r.rolsuper OR r.rolbypassrls OR pg_catalog.pg_has_role(c.relowner, 'USAGE')
 		FROM pg_catalog.pg_roles AS r, pg_catalog.pg_class AS c
-		WHERE r.rolname = current_user AND c.oid = 'flex_outbox_requests'::pg_catalog.regclass)
+		WHERE r.rolname = current_user AND c.oid OPERATOR(pg_catalog.=) 'flex_outbox_requests'::pg_catalog.regclass)
 	OR o.role_id = (SELECT coalesce(
 			(SELECT m.id FROM flex_outbox_role_oids AS m WHERE m.role = r.oid),
 			(SELECT pg_catalog.min(n.id) FROM flex_outbox_roles AS n WHERE n.name = r.rolname

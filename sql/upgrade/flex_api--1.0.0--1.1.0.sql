@@ -28,7 +28,8 @@ RETURNS SETOF record LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	)
 	SELECT CASE WHEN v.rulename <> '_RETURN' THEN 'rule' WHEN v.relkind = 'm' THEN 'materialized view' ELSE 'view' END,
 		v.relation, v.relation::regclass::text,
-		(o.rolsuper OR o.rolbypassrls) AND NOT coalesce('security_invoker=true' = ANY (v.reloptions), false),
+		(o.rolsuper OR o.rolbypassrls) AND NOT EXISTS (SELECT FROM pg_options_to_table(v.reloptions) AS s
+			WHERE s.option_name = 'security_invoker' AND s.option_value::boolean),
 		CASE v.rulename WHEN '_RETURN' THEN pg_get_viewdef(v.relation) ELSE pg_get_ruledef(v.oid) END,
 		coalesce(' WITH (' || array_to_string(v.reloptions, ', ') || ')', '')
 	FROM view_or_rule AS v JOIN pg_roles AS o ON o.oid = v.owner
@@ -38,7 +39,7 @@ RETURNS SETOF record LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	FROM reader AS d JOIN pg_policy AS p ON d.classid = 'pg_policy'::regclass AND p.oid = d.objid
 	WHERE p.polrelid <> relation
 	UNION ALL
-	SELECT 'function', p.oid, p.oid::regprocedure::text, p.prosecdef AND (o.rolsuper OR o.rolbypassrls), pg_get_function_sqlbody(p.oid), ''
+	SELECT 'function', p.oid, p.oid::regprocedure::text, p.prosecdef AND o.rolsuper, pg_get_function_sqlbody(p.oid), ''
 	FROM reader AS d JOIN pg_proc AS p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid JOIN pg_roles AS o ON o.oid = p.proowner
 $$;
 
@@ -77,9 +78,9 @@ DROP POLICY flex_outbox_own ON flex_outbox;
 ALTER TABLE flex_outbox DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;
 
 ALTER TABLE flex_outbox RENAME TO flex_outbox_all;
-CREATE TABLE flex_outbox_upgrade_readers AS SELECT * FROM flex_outbox_upgrade_readers('flex_outbox_all') AS r WHERE r.sees_all;
+CREATE TABLE flex_outbox_upgrade_readers AS SELECT * FROM flex_outbox_upgrade_readers('flex_outbox_all'::pg_catalog.regclass) AS r WHERE r.sees_all;
 ALTER TABLE flex_outbox_all RENAME TO flex_outbox;
-INSERT INTO flex_outbox_upgrade_readers SELECT * FROM flex_outbox_upgrade_readers('flex_outbox') AS r WHERE NOT r.sees_all;
+INSERT INTO flex_outbox_upgrade_readers SELECT * FROM flex_outbox_upgrade_readers('flex_outbox'::pg_catalog.regclass) AS r WHERE NOT r.sees_all;
 ALTER TABLE flex_outbox RENAME TO flex_outbox_requests;
 ALTER INDEX flex_outbox_pkey RENAME TO flex_outbox_requests_pkey;
 
@@ -115,7 +116,7 @@ COMMENT ON COLUMN flex_outbox_role_oids.id IS 'Its number in flex_outbox_roles.'
 CREATE TABLE flex_outbox_upgrade_owners AS
 SELECT pg_catalog.row_number() OVER (ORDER BY o.role, o.by)::integer AS id, o.role, o.by
 FROM (SELECT DISTINCT r.enqueued_role AS role,
-		CASE WHEN r.finished_at IS NOT NULL AND r.enqueued_by OPERATOR(pg_catalog.<>) coalesce(a.rolname, r.enqueued_by) THEN r.enqueued_by END AS by
+		CASE WHEN r.finished_at IS NOT NULL AND coalesce(r.enqueued_by OPERATOR(pg_catalog.<>) a.rolname, true) THEN r.enqueued_by END AS by
 	FROM flex_outbox_requests AS r LEFT JOIN pg_catalog.pg_roles AS a ON a.oid OPERATOR(pg_catalog.=) r.enqueued_role) AS o;
 INSERT INTO flex_outbox_roles (id, name) OVERRIDING SYSTEM VALUE
 SELECT o.id, CASE WHEN o.by IS NULL THEN a.rolname END
@@ -334,7 +335,7 @@ SELECT
 FROM flex_outbox_all AS o
 WHERE (SELECT r.rolsuper OR r.rolbypassrls OR pg_catalog.pg_has_role(c.relowner, 'USAGE')
 		FROM pg_catalog.pg_roles AS r, pg_catalog.pg_class AS c
-		WHERE r.rolname = current_user AND c.oid = 'flex_outbox_requests'::pg_catalog.regclass)
+		WHERE r.rolname = current_user AND c.oid OPERATOR(pg_catalog.=) 'flex_outbox_requests'::pg_catalog.regclass)
 	OR o.role_id = (SELECT coalesce(
 			(SELECT m.id FROM flex_outbox_role_oids AS m WHERE m.role = r.oid),
 			(SELECT pg_catalog.min(n.id) FROM flex_outbox_roles AS n WHERE n.name = r.rolname

@@ -18,6 +18,7 @@
 #include "http/endpoint.h"
 
 #define KEPT_MS 1000
+#define MOST_KNOWN 1000
 
 /* Whose requests they are, and for which account; two words, so that there is nothing between them. */
 typedef struct Source
@@ -82,6 +83,11 @@ flex_accounts_rate_key(Oid role, const char *account_sid, const Operation *opera
 	KnownAccount *account;
 	bool found;
 
+	if (known != NULL && hash_get_num_entries(known) >= MOST_KNOWN)
+	{
+		hash_destroy(known);
+		known = NULL;
+	}
 	if (known == NULL)
 		known = hash_create("flex_api accounts", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	account = hash_search(known, &source, HASH_ENTER, &found);

@@ -29,14 +29,19 @@
 #define LANES_MS 200   /* a more urgent lane is not seen for so long */
 #define BARREN_MS 1000 /* a role or account that is new in a lane is not seen for so long, while others have no turn */
 
+#define MOST_SOURCES 128
+#define KEPT_MS 10000  /* what a source is kept in mind for that has had nothing to send */
+#define RECENT_MS 2000 /* what it has to have had something for, so that its turn bounds the others' */
+
 /* A role, and the account that its requests name. */
 typedef struct Source
 {
 	Oid role;
 	char *account_sid; /* or NULL */
+	int64 seen_at;     /* flex_clock_ms() of its last request that was claimed */
 } Source;
 
-static List *sources; /* of Source *, all that this process has seen */
+static List *sources; /* of Source *, those that this process has seen lately */
 
 /* What an account may send now of what a lane has, and has of it. */
 typedef struct Grant
@@ -64,8 +69,6 @@ struct Lanes
 	int lanes_count;
 	int64 lanes_at; /* flex_clock_ms(); 0: unknown */
 	MemoryContext lanes_context;
-	List *sources; /* of Source *, all that were seen */
-	MemoryContext context;
 	int64 barren_until[MAX_OPERATIONS]; /* nobody but those without a turn had anything; flex_clock_ms() */
 };
 
@@ -213,6 +216,26 @@ find_grant(Grants *grants, RateKey rate, int wanted)
 	return grant;
 }
 
+/* Forget the sources that have had nothing to send for long. */
+static void
+forget_sources(void)
+{
+	int64 now = flex_clock_ms();
+	ListCell *cell;
+
+	foreach (cell, sources)
+	{
+		Source *source = lfirst(cell);
+
+		if (now - source->seen_at < KEPT_MS)
+			continue;
+		if (source->account_sid != NULL)
+			pfree(source->account_sid);
+		pfree(source);
+		sources = foreach_delete_current(sources, cell);
+	}
+}
+
 /* Take what the known accounts may send of an operation. */
 static Grants
 take_grants(const Operation *operation, int room)
@@ -224,12 +247,15 @@ take_grants(const Operation *operation, int room)
 	int wanted = grants.limit;
 	ListCell *cell;
 
+	forget_sources();
 	foreach (cell, sources)
 	{
 		const Source *source = lfirst(cell);
 		RateKey rate = flex_accounts_rate_key(source->role, source->account_sid, operation);
 		const Grant *grant = find_grant(&grants, rate, wanted);
 
+		if (grant->granted > 0 && flex_clock_ms() - source->seen_at >= RECENT_MS)
+			continue;
 		if (grant->granted > 0)
 			grants.limit = Min(grants.limit, grant->granted);
 		else
@@ -255,11 +281,18 @@ note_source(const Claim *claim)
 		account_sid = source->account_sid;
 		if (source->role == claim->role && (account_sid == NULL) == (claim->account_sid == NULL) &&
 			(account_sid == NULL || strcmp(account_sid, claim->account_sid) == 0))
+		{
+			source->seen_at = flex_clock_ms();
 			return;
+		}
 	}
+	/* What is not known, and has no turn, is put back. */
+	if (list_length(sources) >= MOST_SOURCES)
+		return;
 	before = MemoryContextSwitchTo(TopMemoryContext);
 	source = palloc(sizeof(Source));
 	source->role = claim->role;
+	source->seen_at = flex_clock_ms();
 	source->account_sid = claim->account_sid != NULL ? pstrdup(claim->account_sid) : NULL;
 	sources = lappend(sources, source);
 	MemoryContextSwitchTo(before);

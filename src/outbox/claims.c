@@ -84,8 +84,8 @@ static Statement claim_due = {
 		"started_at = clock_timestamp(), sender_pid = $1, sender_start = $2 "
 		"WHERE o.ctid = ANY (ARRAY(SELECT ctid FROM $t.flex_outbox_requests WHERE state = 'pending' AND operation = $4 "
 		"AND priority = $5 AND run_at >= $6 AND run_at <= $7 "
-		"AND ($9 = '{}' OR concat(" ROLE_OF_ID(
-			"role_id") ", ' ', account_sid) <> ALL ($9)) ORDER BY operation, priority, run_at, id "
+		"AND ($9 = '{}' OR concat(coalesce(" ROLE_OF_ID(
+			"role_id") ", 0), ' ', account_sid) <> ALL ($9)) ORDER BY operation, priority, run_at, id "
 					   "LIMIT $8 FOR UPDATE SKIP LOCKED)) RETURNING $result",
 	.types = {INT4OID, TIMESTAMPTZOID, OIDOID, TEXTOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, TEXTARRAYOID},
 	.result = claim_columns,

@@ -38,9 +38,11 @@ flex_outbox_find_key(Oid role, int role_id, const char *unique_key)
 	return DatumGetInt64(flex_statement_value(0, 1));
 }
 
+/* Somebody may hold one of them locked: it waits for its minute. */
 static Statement hurry_misconfigured = {
-	.sql = "UPDATE $t.flex_outbox_requests SET run_at = clock_timestamp() "
-		   "WHERE state = 'pending' AND error_code = '55000' AND run_at > clock_timestamp()",
+	.sql = "UPDATE $t.flex_outbox_requests SET run_at = clock_timestamp() WHERE ctid = ANY (ARRAY("
+		   "SELECT ctid FROM $t.flex_outbox_requests WHERE state = 'pending' AND error_code = '55000' "
+		   "AND run_at > clock_timestamp() FOR UPDATE SKIP LOCKED))",
 };
 
 /* Make what waits for settings due now; returns how many requests. */

@@ -33,6 +33,7 @@
 
 #define FIRST_PROBE (SECOND / 8)
 #define LAST_PROBE (5 * SECOND)
+#define FORGET_AFTER (60 * SECOND) /* of probes that nobody made */
 #define PROBE_FACTOR 1.5
 
 /* Count from here on what gets through now: what is older than a second is forgotten. */
@@ -89,10 +90,12 @@ seconds_since_fall(const Pace *pace, int64 at)
 double
 flex_pace_rate(const Pace *pace, int64 now)
 {
+	double rate;
+
 	if (pace->fell_at == 0)
 		return MOST_RATE;
-	return Min(pace->before + growth(pace) * pow(seconds_since_fall(pace, now) - seconds_to_before(pace), 3),
-			   MOST_RATE);
+	rate = pace->before + growth(pace) * pow(Max(seconds_since_fall(pace, now), 0) - seconds_to_before(pace), 3);
+	return Max(Min(rate, MOST_RATE), LEAST_RATE);
 }
 
 /* Requests that may be sent from one time to another, after the last fall: the integral of the rate. */
@@ -116,6 +119,8 @@ burst(double rate)
 static void
 fill(Pace *pace, int64 now)
 {
+	/* A process that had to wait for its processor comes with an old time. */
+	now = Max(now, pace->filled_at);
 	pace->tokens += requests_between(pace, pace->filled_at, now);
 	pace->tokens = Min(pace->tokens, burst(flex_pace_rate(pace, now)));
 	pace->filled_at = now;
@@ -199,6 +204,12 @@ flex_pace_take(Pace *pace, int wanted, int64 now)
 		return 0;
 	if (pace->fell_at == 0)
 		return wanted;
+	/* Nobody has probed for long: what was learnt is of another day. */
+	if (pace->probe_at != 0 && now - pace->probe_at >= FORGET_AFTER)
+	{
+		pace->probe_at = 0;
+		pace->fell_at = now;
+	}
 	if (pace->probe_at != 0)
 	{
 		if (now < pace->probe_at)

@@ -139,6 +139,8 @@ fill(Bucket *bucket, double limit, int64 now)
 {
 	double most = Max(1.0, limit / 10);
 
+	/* A process that had to wait for its processor comes with an old time. */
+	now = Max(now, bucket->filled_at);
 	if (bucket->filled_at == 0)
 		bucket->tokens = most;
 	else
