@@ -151,7 +151,7 @@ Returns the interaction, which is accepted but not yet at work:
 see flex_interaction_channels_list for its channel''s status. The task''s attributes are a string in it that holds JSON:
 (routing #>> ''{properties,attributes}'')::jsonb.
 Errors: 22023 for an argument that cannot be valid, TW400
-for one that the service refuses, TW429 over 20 per second.
+for one that the service refuses, TW429 when no turn comes in time (20 per second are allowed).
 Call it in FROM: SELECT (flex_interaction_create(...)).* calls it once per column.';
 
 CREATE FUNCTION flex_interaction_fetch(

@@ -45,5 +45,5 @@ the chat begins; JSON of at most 16 KB, sent as a string.
 identity: names the guest user, at most 256 characters: a pseudonym, no personal data such as an e-mail address.
 Returns the conversation''s SID and the guest''s identity.
 Errors: 22023 for an argument that cannot be valid; TW400 for one that the service
-refuses, such as an address that is not configured; TW429 over 5 per second.
+refuses, such as an address that is not configured; TW429 when no turn comes in time (5 per second are allowed).
 Call it in FROM: SELECT (flex_webchat_create(...)).* calls it once per column.';

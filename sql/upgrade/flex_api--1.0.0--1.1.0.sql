@@ -675,7 +675,7 @@ Returns the interaction, which is accepted but not yet at work:
 see flex_interaction_channels_list for its channel''s status. The task''s attributes are a string in it that holds JSON:
 (routing #>> ''{properties,attributes}'')::jsonb.
 Errors: 22023 for an argument that cannot be valid, TW400
-for one that the service refuses, TW429 over 20 per second.
+for one that the service refuses, TW429 when no turn comes in time (20 per second are allowed).
 Call it in FROM: SELECT (flex_interaction_create(...)).* calls it once per column.';
 COMMENT ON FUNCTION flex_interaction_invite_create(text, text, jsonb) IS
 'Invites an agent or a queue to a channel.
@@ -700,7 +700,7 @@ the chat begins; JSON of at most 16 KB, sent as a string.
 identity: names the guest user, at most 256 characters: a pseudonym, no personal data such as an e-mail address.
 Returns the conversation''s SID and the guest''s identity.
 Errors: 22023 for an argument that cannot be valid; TW400 for one that the service
-refuses, such as an address that is not configured; TW429 over 5 per second.
+refuses, such as an address that is not configured; TW429 when no turn comes in time (5 per second are allowed).
 Call it in FROM: SELECT (flex_webchat_create(...)).* calls it once per column.';
 COMMENT ON COLUMN flex_configuration.integrations IS
 'The integrations, each with its settings (array of objects); config of each is a string that holds JSON.';

@@ -195,29 +195,35 @@ $simulator->post('faults', { path => '/v2/WebChats', status => 429 });
 drain(1);
 is(row($id, 'state, http_status, error_code, attempts, started_at IS NOT NULL'), 'pending|429|20429|0|t', 'the row says that it was refused');
 
-# Retry-After holds the operation back, and no other one
+# Retry-After holds the operation back, and no other one: here one that is not used elsewhere,
+# for from PostgreSQL 17 on all sessions know of it
 fresh();
 $session->close;
 $session = FlexApi::Session->new($node);
 $session->query('SET client_min_messages = error');
-$simulator->post('faults', { path => '/v2/WebChats', status => 429, retry_after => '30' });
+$simulator->post('faults', { path => '/v1/Channels/*', method => 'GET', status => 429, retry_after => '30' });
 $session->query("SET flex_api.concurrency = 1");
-my @chats = map { enqueue('POST') } 1 .. 3;
+my @fetches = map { $session->value("SELECT flex_enqueue('flex_channel_fetch', '{\"sid\": \"CH" . $_ x 32 . "\"}')") } 1 .. 3;
+my $fetched = sub { return scalar grep { $_->{path} =~ m{^/v1/Channels/CH} } $simulator->requests; };
 my $status = enqueue('GET');
 drain();
-is(came('POST'), 1, 'after Retry-After the operation is left alone');
+is($fetched->(), 1, 'after Retry-After the operation is left alone');
 is(row($status, 'state'), 'succeeded', '... others are not');
-is(row($chats[0], "state, run_at BETWEEN now() + interval '25 s' AND now() + interval '30 s'"), 'pending|t', '... for so long');
+is(row($fetches[0], "state, run_at BETWEEN now() + interval '25 s' AND now() + interval '30 s'"), 'pending|t', '... for so long');
 is($session->value("SELECT count(*) FROM flex_outbox WHERE state = 'pending' AND started_at IS NULL"), 2, '... nor are they claimed');
-is($session->value("SELECT held_until BETWEEN now() + interval '25 s' AND now() + interval '30 s' FROM flex_outbox_summary WHERE operation = 'flex_webchat_create'"),
+is($session->value("SELECT held_until BETWEEN now() + interval '25 s' AND now() + interval '30 s' FROM flex_outbox_summary WHERE operation = 'flex_channel_fetch'"),
 	't', '... the summary says until when');
 drain();
-is(came('POST'), 1, '... nor by the next drain');
+is($fetched->(), 1, '... nor by the next drain');
 $session->close;
 $session = $first_session;
-drain();
-is(came('POST'), 3, 'a session that does not know of it sends them');
-is(row($chats[0], 'state'), 'pending', '... the one that was refused is due by its own time');
+SKIP:
+{
+	skip 'from 17 on all sessions know of it', 2 if $session->value('SHOW server_version_num') >= 170000;
+	drain();
+	is($fetched->(), 3, 'a session that does not know of it sends them');
+	is(row($fetches[0], 'state'), 'pending', '... the one that was refused is due by its own time');
+}
 
 # Refused connections
 fresh();
