@@ -27,7 +27,7 @@ sub new
 	quiet("pg_autoctl create monitor --pgctl $bin/pg_ctl --pgdata $monitor->{data} --pgport $monitor->{port} --auth trust --no-ssl --hostname localhost");
 	append("$monitor->{data}/postgresql.conf", "unix_socket_directories = '$directory'",
 		# It asks the nodes less often by default, and believes them for longer.
-		'pgautofailover.health_check_period = 1000', 'pgautofailover.node_considered_unhealthy_timeout = 3000',
+		'pgautofailover.health_check_period = 1000', 'pgautofailover.node_considered_unhealthy_timeout = 8000',
 		'pgautofailover.health_check_timeout = 1000', 'pgautofailover.health_check_retry_delay = 500',
 		'pgautofailover.primary_demote_timeout = 5000');
 	$self->_run($monitor);

@@ -137,6 +137,9 @@ sub try_tool
 		Neighbour::wait_until(sub { ($before, $old) = primary($tool, $directory) }, 60) or die "round $round: no primary";
 		my $uncertain = $before->value("SELECT count(*) FROM flex_outbox WHERE state = 'uncertain'");
 		sleep 1 + rand 1;
+		# The manager may have let the primary go on alone: a kill would then lose commits, which is not our affair.
+		my $sync = q{SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum') AND current_setting('synchronous_standby_names') <> ''};
+		Neighbour::wait_until(sub { (eval { $before->value($sync) } // 0) > 0 }, 120) or die "round $round: the standby is not synchronous";
 		my $begin = time;
 		if ($kind eq 'kill') { $tool->kill_primary($old); }
 		else { $tool->switch_over; }
