@@ -26,8 +26,9 @@ count_types(const Statement *statement)
 {
 	int count = 0;
 
-	while (OidIsValid(statement->types[count]))
+	while (count <= MAX_PARAMETERS && OidIsValid(statement->types[count]))
 		count++;
+	/* Else there is none behind the last. */
 	Assert(count <= MAX_PARAMETERS && statement->named_count <= MAX_NAMED_PARAMETERS);
 	return count;
 }

@@ -7,7 +7,7 @@
 
 #include "executor/spi.h"
 
-#define MAX_PARAMETERS 8
+#define MAX_PARAMETERS 12
 #define MAX_NAMED_PARAMETERS 32
 #define MAX_RESULT_COLUMNS 16
 

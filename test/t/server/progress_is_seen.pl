@@ -83,7 +83,7 @@ waits_for($worker, 'FlexApiAnswer');
 $watcher->value("SELECT pg_terminate_backend($worker)");
 ok(FlexApi::wait_until(sub { progress('pid') ne $worker }), 'one that is terminated leaves nothing');
 $simulator->clear_faults;
-$watcher->value('DELETE FROM flex_outbox');
+$watcher->value('DELETE FROM flex_outbox_requests');
 shows('*', '', '... and the next one shows nothing when nothing is left');
 $simulator->post('faults', { path => '/v1/FlexFlows', status => 429, retry_after => '300' });
 $session->send_query('SELECT * FROM flex_flows_list()');

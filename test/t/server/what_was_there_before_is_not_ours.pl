@@ -18,11 +18,12 @@ my $super = FlexApi::Session->new($node);
 $super->value($_) foreach 'DROP EXTENSION flex_api', 'CREATE ROLE mallory LOGIN', 'CREATE SCHEMA target AUTHORIZATION mallory';
 my $mallory = FlexApi::Session->new($node, user => 'mallory');
 
+# All members but those that mallory cannot make before: a wrapper, and casts and functions of types of the extension's own.
 sub members
 {
 	my $rows = $super->query(q{SELECT i.type, i.identity FROM pg_depend, pg_identify_object(classid, objid, 0) AS i
 		WHERE deptype = 'e' AND refclassid = 'pg_extension'::regclass AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'flex_api')
-		AND i.identity !~ '\[\]$' ORDER BY 2, 1})->{rows};
+		AND i.type NOT IN ('cast', 'foreign-data wrapper') AND i.identity NOT LIKE '%(target.%' AND i.identity !~ '\[\]$' ORDER BY 2, 1})->{rows};
 
 	return map { { type => $_->[0], identity => $_->[1] } } @$rows;
 }
