@@ -53,7 +53,10 @@ sub none_is_taken
 	{
 		my ($make, $remove) = imposter($member);
 
-		$mallory->value($make);
+		my $made = $mallory->sqlstate($make);
+		# An index of the version before has that name.
+		next if $made eq '42P07' && $version ne 'none';
+		die "$make: $made\n" if $made ne '00000';
 		my $state = $super->sqlstate($sql);
 		my $now = $super->value("SELECT string_agg(extversion, '') FROM pg_extension WHERE extname = 'flex_api'") // 'none';
 		push @taken, "$member->{type} $member->{identity}: $state, version $now" if $state eq '00000' || $now ne $version;
