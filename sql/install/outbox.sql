@@ -543,18 +543,21 @@ SELECT
 	s.delivery,
 	s.explanation,
 	s.credentials,
-	(SELECT pg_catalog.count(*) FROM flex_outbox AS o
-		WHERE o.state = 'pending' AND o.run_at <= pg_catalog.now()) AS due,
-	(SELECT pg_catalog.min(o.run_at) FROM flex_outbox AS o
-		WHERE o.state = 'pending' AND o.run_at <= pg_catalog.now()) AS oldest_due,
-	(SELECT pg_catalog.count(*) FROM flex_outbox AS o
-		WHERE o.state = 'pending' AND o.run_at > pg_catalog.now()) AS waiting,
-	(SELECT o.error_message FROM flex_outbox AS o
-		WHERE o.state = 'pending' AND o.error_message IS NOT NULL
-		ORDER BY o.started_at DESC NULLS LAST, o.id DESC LIMIT 1) AS waiting_for,
-	(SELECT pg_catalog.max(o.finished_at) FROM flex_outbox AS o WHERE o.state = 'succeeded') AS last_success,
-	(SELECT pg_catalog.max(o.finished_at) FROM flex_outbox AS o WHERE o.state IN ('failed', 'uncertain')) AS last_failure
-FROM flex_outbox_sender() AS s;
+	o.due,
+	o.oldest_due,
+	o.waiting,
+	o.waiting_for,
+	o.last_success,
+	o.last_failure
+FROM flex_outbox_sender() AS s, (SELECT
+		pg_catalog.count(*) FILTER (WHERE r.state = 'pending' AND r.run_at <= pg_catalog.now()) AS due,
+		pg_catalog.min(r.run_at) FILTER (WHERE r.state = 'pending' AND r.run_at <= pg_catalog.now()) AS oldest_due,
+		pg_catalog.count(*) FILTER (WHERE r.state = 'pending' AND r.run_at > pg_catalog.now()) AS waiting,
+		(pg_catalog.array_agg(r.error_message ORDER BY r.started_at DESC NULLS LAST, r.id DESC)
+			FILTER (WHERE r.state = 'pending' AND r.error_message IS NOT NULL))[1] AS waiting_for,
+		pg_catalog.max(r.finished_at) FILTER (WHERE r.state = 'succeeded') AS last_success,
+		pg_catalog.max(r.finished_at) FILTER (WHERE r.state IN ('failed', 'uncertain')) AS last_failure
+	FROM flex_outbox AS r) AS o;
 
 COMMENT ON VIEW flex_outbox_status IS
 'One row, always: whether the outbox''s requests are sent here, why not, as whom, and what waits, of the requests that the

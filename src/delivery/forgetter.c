@@ -12,6 +12,7 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
@@ -20,13 +21,15 @@
 #include "base/errors.h"
 #include "base/settings.h"
 #include "delivery/forgetter.h"
+#include "delivery/guarded_call.h"
 #include "outbox/forgetting.h"
 
 #define AT_ONCE 1000
-#define MOST_FAILURES 20 /* in a portion: what is left of it is set aside without a try */
-#define LOCKED_MS 60000  /* until a request is looked at again that somebody has locked */
-#define WARNING_MS 60000 /* between two warnings of the same cause */
-#define CAUSES 8         /* that are kept in mind */
+#define MOST_FAILURES 20    /* in a portion: what is left of it is set aside without a try */
+#define LOCK_TIMEOUT "50ms" /* that what others hang on the table may wait for a lock */
+#define LOCKED_MS 60000     /* until a request is looked at again that somebody has locked */
+#define WARNING_MS 60000    /* between two warnings of the same cause */
+#define CAUSES 8            /* that are kept in mind */
 
 /* A cause that was warned of. */
 typedef struct Cause
@@ -41,6 +44,8 @@ typedef struct Portion
 {
 	int64 put_off[AT_ONCE]; /* those that could not be deleted */
 	int put_off_count;
+	int64 untried[AT_ONCE]; /* those that were not tried, or that somebody has locked */
+	int untried_count;
 	int failures;
 } Portion;
 
@@ -84,9 +89,7 @@ warn(const ErrorData *error)
 			 error != NULL ? errdetail("Table \"%s\": %s", table, error->message)
 						   : errdetail("Table \"%s\": a trigger or a rule has kept them.", table),
 			 sqlerrcode == ERRCODE_FOREIGN_KEY_VIOLATION
-				 ? errhint("Delete the rows that refer to them, or give the foreign key of \"%s\" ON DELETE CASCADE or "
-						   "SET NULL. They are tried again after a while.",
-						   table)
+				 ? errhint("Delete the rows of \"%s\" that refer to them. They are tried again after a while.", table)
 				 : errhint("Look at the triggers, rules, constraints and publications of table \"%s\". They are tried "
 						   "again after a while.",
 						   table)));
@@ -129,6 +132,47 @@ put_off(Portion *portion, const int64 *ids, int count)
 	portion->put_off_count += count;
 }
 
+/* Note that requests were not tried. */
+static void
+leave_untried(Portion *portion, const int64 *ids, int count)
+{
+	Assert(portion->untried_count + count <= AT_ONCE);
+	memcpy(&portion->untried[portion->untried_count], ids, sizeof(int64) * count);
+	portion->untried_count += count;
+}
+
+/* Have requests looked at again in a while. */
+static void
+set_aside(const int64 *ids, int count)
+{
+	TimestampTz *again_at = palloc(sizeof(TimestampTz) * Max(count, 1));
+
+	for (int i = 0; i < count; i++)
+		again_at[i] = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOCKED_MS);
+	flex_forgetting_set_aside(ids, again_at, count);
+}
+
+/*
+ * Delete requests, and let what others hang on the table do no more than that: it gets no
+ * rights that outlast this, changes no setting, and holds nobody up for long.
+ */
+static int
+delete_guarded(const int64 *ids, int count)
+{
+	Oid user;
+	int security;
+	int nest_level = NewGUCNestLevel();
+	int deleted;
+
+	GetUserIdAndSecContext(&user, &security);
+	(void) set_config_option("lock_timeout", LOCK_TIMEOUT, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	SetUserIdAndSecContext(user, security | SECURITY_RESTRICTED_OPERATION);
+	deleted = flex_forgetting_delete(ids, count);
+	SetUserIdAndSecContext(user, security);
+	AtEOXact_GUC(false, nest_level);
+	return deleted;
+}
+
 /* Delete requests in a subtransaction.  Returns NULL, or the error after undoing what was done. */
 static ErrorData *
 try_to_delete(const int64 *ids, int count, int *deleted)
@@ -141,7 +185,7 @@ try_to_delete(const int64 *ids, int count, int *deleted)
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		*deleted = flex_forgetting_delete(ids, count);
+		*deleted = delete_guarded(ids, count);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -153,7 +197,7 @@ try_to_delete(const int64 *ids, int count, int *deleted)
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
-	if (error != NULL && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+	if (error != NULL && flex_guarded_call_was_cancelled(error))
 		flex_error_rethrow(error);
 	return error;
 }
@@ -170,7 +214,7 @@ delete_by_halves(Portion *portion, int64 *ids, int count)
 		return;
 	if (portion->failures >= MOST_FAILURES)
 	{
-		put_off(portion, ids, count);
+		leave_untried(portion, ids, count);
 		return;
 	}
 	error = try_to_delete(ids, count, &deleted);
@@ -194,8 +238,13 @@ delete_by_halves(Portion *portion, int64 *ids, int count)
 	else
 	{
 		portion->failures++;
-		warn(error);
-		put_off(portion, ids, count);
+		if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+			leave_untried(portion, ids, count);
+		else
+		{
+			warn(error);
+			put_off(portion, ids, count);
+		}
 	}
 }
 
@@ -206,20 +255,23 @@ delete_requests(int64 *ids, int count)
 	Portion *portion = palloc0(sizeof(Portion));
 	int64 *picked = copy_ids(ids, count);
 	int picked_count = flex_forgetting_pick(picked, count);
+	int64 *may_go;
+	int may_go_count;
 
 	if (picked_count < count)
 	{
 		int64 *there = copy_ids(ids, count);
 		int there_count = flex_forgetting_find(there, count);
-		TimestampTz *again_at = palloc(sizeof(TimestampTz) * count);
 
 		flex_forgetting_delete_traces(ids, subtract(ids, count, there, there_count));
 		there_count = subtract(there, there_count, picked, picked_count);
-		for (int i = 0; i < there_count; i++)
-			again_at[i] = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOCKED_MS);
-		flex_forgetting_set_aside(there, again_at, there_count);
+		set_aside(there, there_count);
 	}
-	delete_by_halves(portion, picked, picked_count);
+	may_go = copy_ids(picked, picked_count);
+	may_go_count = flex_forgetting_recheck(flex_settings.outbox_retention, may_go, picked_count);
+	set_aside(picked, subtract(picked, picked_count, may_go, may_go_count));
+	delete_by_halves(portion, may_go, may_go_count);
+	set_aside(portion->untried, portion->untried_count);
 	flex_forgetting_put_off(portion->put_off, portion->put_off_count);
 }
 
@@ -272,6 +324,25 @@ forget_portion(ForgettingMark *mark)
 	return more || done == AT_ONCE;
 }
 
+/* True when a deletion would run somebody's triggers with the rights of the outbox's owner: nothing is deleted then. */
+static bool
+is_unsafe(void)
+{
+	const char *table = flex_forgetting_find_acting_key();
+
+	if (table == NULL)
+		return false;
+	if (may_warn(ERRCODE_INSUFFICIENT_PRIVILEGE, table))
+		ereport(WARNING,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("finished requests of the Flex API outbox are not deleted"),
+				 errdetail("Table \"%s\" would be changed with them: its foreign key has an ON DELETE action, and its "
+						   "owner is no superuser.",
+						   table),
+				 errhint("Give the foreign key ON DELETE NO ACTION, or the table another owner.")));
+	return true;
+}
+
 /* Forget a portion, in a transaction of its own.  True when there is more to forget at once. */
 bool
 flex_forgetter_run(Transaction *transaction)
@@ -282,7 +353,7 @@ flex_forgetter_run(Transaction *transaction)
 	if (flex_settings.outbox_retention < 0)
 		return false;
 	flex_transaction_begin(transaction);
-	if (flex_outbox_tables_fit(0) && flex_forgetting_look(&mark, flex_settings.outbox_retention) &&
+	if (flex_outbox_tables_fit(0) && flex_forgetting_look(&mark, flex_settings.outbox_retention) && !is_unsafe() &&
 		flex_forgetting_lock(&mark))
 		more = forget_portion(&mark);
 	flex_transaction_commit(transaction);

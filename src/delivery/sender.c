@@ -20,6 +20,7 @@
 #include "base/settings.h"
 #include "delivery/callback_schedule.h"
 #include "delivery/forgetter.h"
+#include "delivery/guarded_call.h"
 #include "delivery/housekeeping.h"
 #include "delivery/in_flight.h"
 #include "delivery/lanes.h"
@@ -234,7 +235,7 @@ forget(Sender *sender)
 
 		MemoryContextSwitchTo(sender->context);
 		error = flex_error_take();
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		if (flex_guarded_call_was_cancelled(error))
 			flex_error_rethrow(error);
 		flex_transaction_roll_back(sender->transaction);
 		ereport(WARNING,

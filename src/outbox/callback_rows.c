@@ -52,7 +52,7 @@ flex_outbox_claim_callback(Oid role, Callback *callback)
 }
 
 static const ResultColumn called_columns[] = {
-	RESULT_COLUMN(ROLE_OF_ID("b.role_id"), OIDOID, Callback, role),
+	RESULT_COLUMN(ROLE_OF_ID("o.role_id"), OIDOID, Callback, role),
 	RESULT_COLUMN("CASE WHEN o.state = 'succeeded' THEN o.on_success ELSE o.on_failure END", TEXTOID, Callback,
 				  function),
 	RESULT_COLUMN("CASE WHEN o.state = 'succeeded' THEN o.on_success_owner ELSE o.on_failure_owner END", OIDOID,
@@ -65,7 +65,8 @@ static Statement begin_callback = {
 	.sql = "WITH begun AS (UPDATE $t.flex_outbox_callbacks SET due_at = NULL, error = NULL, attempts = attempts - 1 "
 		   "WHERE id = (SELECT id FROM $t.flex_outbox_callbacks WHERE id = $1 AND attempts = $2 AND due_at = $3 "
 		   "FOR UPDATE SKIP LOCKED) RETURNING id, role_id) "
-		   "SELECT $result FROM begun AS b LEFT JOIN $t.flex_outbox_requests AS o ON o.id = b.id",
+		   "SELECT $result FROM begun AS b LEFT JOIN $t.flex_outbox_requests AS o ON o.id = b.id "
+		   "AND o.role_id = b.role_id",
 	.types = {INT8OID, INT4OID, TIMESTAMPTZOID},
 	.result = called_columns,
 	.result_count = lengthof(called_columns),

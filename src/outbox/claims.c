@@ -86,7 +86,7 @@ static Statement claim_due = {
 		"AND priority = $5 AND run_at >= $6 AND run_at <= $7 "
 		"AND ($9 = '{}' OR concat(coalesce(" ROLE_OF_ID(
 			"role_id") ", 0), ' ', account_sid) <> ALL ($9)) ORDER BY operation, priority, run_at, id "
-					   "LIMIT $8 FOR UPDATE SKIP LOCKED)) RETURNING $result",
+					   "LIMIT $8 FOR NO KEY UPDATE SKIP LOCKED)) RETURNING $result",
 	.types = {INT4OID, TIMESTAMPTZOID, OIDOID, TEXTOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, TEXTARRAYOID},
 	.result = claim_columns,
 	.result_count = lengthof(claim_columns),
@@ -154,7 +154,7 @@ static Statement take_over = {
 		   "WHERE o.ctid = ANY (ARRAY(SELECT ctid FROM $t.flex_outbox_requests WHERE state = 'sending' AND outcome IS "
 		   "NULL "
 		   "AND coalesce(sender_pid, 0) = $4 AND coalesce(sender_start, '-infinity') = $5 "
-		   "LIMIT $6 FOR UPDATE SKIP LOCKED)) RETURNING $result",
+		   "LIMIT $6 FOR NO KEY UPDATE SKIP LOCKED)) RETURNING $result",
 	.types = {INT4OID, TIMESTAMPTZOID, OIDOID, INT4OID, TIMESTAMPTZOID, INT4OID},
 	.result = orphan_columns,
 	.result_count = lengthof(orphan_columns),

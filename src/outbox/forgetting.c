@@ -20,9 +20,13 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
+#include "outbox/access.h"
 #include "outbox/forgetting.h"
 #include "outbox/statements.h"
 
@@ -45,17 +49,17 @@ static Statement read_mark = {
 	.sql = "SELECT $result FROM (SELECT s.safe AS safe_below, CASE WHEN f.below > $1 THEN 0 "
 		   "WHEN s.safe > f.safe_below THEN least(f.below, f.safe_below) ELSE f.below END AS below "
 		   "FROM $t.flex_outbox_forgetting AS f, LATERAL (SELECT CASE "
-		   "WHEN pg_snapshot_xmin(now) = pg_snapshot_xmax(now) THEN $1 "
-		   "WHEN f.noted_xid <= pg_snapshot_xmin(now) THEN f.noted_below ELSE least(f.safe_below, $1) END AS safe "
+		   "WHEN f.noted_xid <= pg_snapshot_xmin(now) THEN least(f.noted_below, $1) ELSE least(f.safe_below, $1) END "
+		   "AS safe "
 		   "FROM pg_current_snapshot() AS now) AS s) AS f",
 	.types = {INT8OID},
 	.result = mark_columns,
 	.result_count = lengthof(mark_columns),
 };
 
+/* Our own number is above those of all that had taken an id by then: a snapshot leaves out the newest. */
 static Statement note_next_id = {
-	.sql = "UPDATE $t.flex_outbox_forgetting SET noted_below = $1, "
-		   "noted_xid = pg_snapshot_xmax(pg_current_snapshot()) WHERE only_row "
+	.sql = "UPDATE $t.flex_outbox_forgetting SET noted_below = $1, noted_xid = pg_current_xact_id() WHERE only_row "
 		   "AND noted_xid <= pg_snapshot_xmin(pg_current_snapshot())",
 	.types = {INT8OID},
 };
@@ -208,6 +212,50 @@ flex_forgetting_pick(int64 *ids, int count)
 	Datum values[] = {array_of(ids, INT8OID, count)};
 
 	return read_ids(flex_statement_execute(&pick, values, NULL), ids);
+}
+
+static Statement recheck = {
+	.sql = "SELECT o.id FROM $t.flex_outbox_requests AS o WHERE o.id = ANY ($3) AND (" MAY_GO ")",
+	.types = {INT4OID, INT4OID, INT8ARRAYOID},
+};
+
+/*
+ * Which of the requests that were picked may still go: one may have been retried before it
+ * was locked.  Returns how many, with their ids in ids[].
+ */
+int
+flex_forgetting_recheck(int retention, int64 *ids, int count)
+{
+	Datum values[] = {Int32GetDatum(retention), Int32GetDatum(YOUNG_MINUTES), array_of(ids, INT8OID, count)};
+
+	return read_ids(flex_statement_execute(&recheck, values, NULL), ids);
+}
+
+/* Foreign keys by which a deletion writes tables of others, also those that hang on these. */
+static Statement find_acting_key = {
+	.sql = "WITH RECURSIVE acting AS ("
+		   "SELECT k.conrelid FROM pg_constraint AS k WHERE k.confrelid = $1 AND k.contype = 'f' "
+		   "AND k.confdeltype IN ('c', 'n', 'd') "
+		   "UNION SELECT k.conrelid FROM acting AS a JOIN pg_constraint AS k ON k.confrelid = a.conrelid "
+		   "AND k.contype = 'f' AND k.confdeltype IN ('c', 'n', 'd')) "
+		   "SELECT a.conrelid::regclass::text FROM acting AS a JOIN pg_class AS c ON c.oid = a.conrelid "
+		   "JOIN pg_roles AS r ON r.oid = c.relowner WHERE NOT r.rolsuper AND c.relowner <> $2 LIMIT 1",
+	.types = {OIDOID, OIDOID},
+};
+
+/*
+ * A table of a role that is neither a superuser nor the outbox's owner, which a deletion would
+ * write: its triggers would run with the rights of the outbox's owner.  NULL: there is none.
+ */
+char *
+flex_forgetting_find_acting_key(void)
+{
+	Oid table = get_relname_relid("flex_outbox_requests", flex_outbox_schema(false));
+	Datum values[] = {ObjectIdGetDatum(table), ObjectIdGetDatum(GetUserId())};
+
+	if (flex_statement_execute(&find_acting_key, values, NULL) == 0)
+		return NULL;
+	return TextDatumGetCString(flex_statement_value(0, 1));
 }
 
 static Statement delete_requests = {

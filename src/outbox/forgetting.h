@@ -36,6 +36,8 @@ extern bool flex_forgetting_look(ForgettingMark *mark, int retention);
 extern bool flex_forgetting_lock(const ForgettingMark *mark);
 extern OldRequest *flex_forgetting_next(const ForgettingMark *mark, int retention, int limit, int *count);
 extern OldRequest *flex_forgetting_left(int retention, int limit, int *count);
+extern int flex_forgetting_recheck(int retention, int64 *ids, int count);
+extern char *flex_forgetting_find_acting_key(void);
 extern int flex_forgetting_pick(int64 *ids, int count);
 extern int flex_forgetting_delete(const int64 *ids, int count);
 extern void flex_forgetting_delete_traces(const int64 *ids, int count);

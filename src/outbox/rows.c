@@ -42,7 +42,7 @@ flex_outbox_find_key(Oid role, int role_id, const char *unique_key)
 static Statement hurry_misconfigured = {
 	.sql = "UPDATE $t.flex_outbox_requests SET run_at = clock_timestamp() WHERE ctid = ANY (ARRAY("
 		   "SELECT ctid FROM $t.flex_outbox_requests WHERE state = 'pending' AND error_code = '55000' "
-		   "AND run_at > clock_timestamp() FOR UPDATE SKIP LOCKED))",
+		   "AND run_at > clock_timestamp() FOR NO KEY UPDATE SKIP LOCKED))",
 };
 
 /* Make what waits for settings due now; returns how many requests. */

@@ -110,7 +110,8 @@ static const ResultColumn settled_columns[] = {
 	"AND CASE WHEN o.outcome IS NULL THEN o.state = 'sending' END "                                                    \
 	"RETURNING o.id, o.role_id, s.state, s.with_callback), "                                                           \
 	"due AS (INSERT INTO $t.flex_outbox_callbacks (id, role_id, due_at) SELECT id, role_id, clock_timestamp() "        \
-	"FROM settled WHERE with_callback ON CONFLICT (id) DO NOTHING) SELECT $result FROM settled AS s"
+	"FROM settled WHERE with_callback ON CONFLICT (id) DO UPDATE SET role_id = excluded.role_id, "                     \
+	"due_at = excluded.due_at, attempts = 0, error = NULL) SELECT $result FROM settled AS s"
 
 static Statement settle_many = {
 	.sql = SETTLE_FROM("unnest($values)"),

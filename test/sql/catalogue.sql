@@ -64,7 +64,7 @@ SELECT 'only in SQL', * FROM (TABLE declared_columns EXCEPT TABLE documented_col
 SELECT proname AS not_void_or_set FROM pg_proc JOIN operations ON function = proname
 WHERE (schema IS NULL) <> (prorettype = 'void'::regtype) OR (list_key IS NOT NULL) <> proretset;
 SELECT typname AS type_of_nothing FROM pg_depend JOIN pg_type ON pg_type.oid = objid AND classid = 'pg_type'::regclass
-WHERE deptype = 'e' AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'flex_api') AND typtype = 'c' AND typname !~ '^flex_(response|outbox)'
+WHERE deptype = 'e' AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'flex_api') AND typtype = 'c' AND typname !~ '^flex_(response|outbox|stat)'
 	AND pg_type.oid NOT IN (SELECT prorettype FROM pg_proc WHERE proname IN (SELECT name FROM flex_operations()));
 
 SET client_min_messages = warning;

@@ -28,9 +28,9 @@ $session->value($_) foreach 'SET client_min_messages = error', 'CREATE TABLE tol
 my $REFER = 'INSERT INTO refers SELECT min(id) FROM flex_outbox';
 my @hung = (
 	[ 'a foreign key', "$REFER; ALTER TABLE refers ADD CONSTRAINT k FOREIGN KEY (request) REFERENCES $TABLE (id)",
-		'ALTER TABLE refers DROP CONSTRAINT k; TRUNCATE refers', 1, qr/Table "refers": .*HINT:  Delete the rows that refer to them/s ],
+		'ALTER TABLE refers DROP CONSTRAINT k; TRUNCATE refers', 1, qr/Table "refers": .*HINT:  Delete the rows of "refers" that refer to them/s ],
 	[ 'a deferred foreign key', "$REFER; ALTER TABLE refers ADD CONSTRAINT k FOREIGN KEY (request) REFERENCES $TABLE (id) DEFERRABLE INITIALLY DEFERRED",
-		'ALTER TABLE refers DROP CONSTRAINT k; TRUNCATE refers', 1, qr/Table "refers": .*HINT:  Delete the rows that refer to them/s ],
+		'ALTER TABLE refers DROP CONSTRAINT k; TRUNCATE refers', 1, qr/Table "refers": .*HINT:  Delete the rows of "refers" that refer to them/s ],
 	[ 'a trigger that raises', "CREATE TRIGGER t BEFORE DELETE ON $TABLE FOR EACH ROW EXECUTE FUNCTION refuse()", "DROP TRIGGER t ON $TABLE",
 		5, qr/Table "$TABLE": it is needed here.*HINT:  Look at the triggers/s ],
 	[ 'a trigger that ignores', "CREATE TRIGGER t BEFORE DELETE ON $TABLE FOR EACH ROW WHEN (OLD.id % 2 = 0) EXECUTE FUNCTION ignore()", "DROP TRIGGER t ON $TABLE",
@@ -85,6 +85,36 @@ foreach my $case (@hung)
 	$drainer->close;
 }
 is($session->value('SELECT count(*) FROM flex_outbox_leftovers'), 0, 'nothing is set aside any more');
+
+# A plain role's table that a deletion would change: its triggers would run with the rights of the outbox's owner.
+$session->value($_) foreach 'CREATE ROLE bob', "GRANT REFERENCES, SELECT ON $TABLE TO bob", 'GRANT CREATE ON SCHEMA public TO bob', 'SET ROLE bob',
+	"CREATE TABLE child (request bigint REFERENCES $TABLE (id) ON DELETE CASCADE)", 'CREATE TABLE seen (by text)', 'GRANT ALL ON seen TO PUBLIC',
+	'CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.seen VALUES (current_user); RETURN NULL; END $$',
+	'CREATE TRIGGER t AFTER DELETE ON child FOR EACH ROW EXECUTE FUNCTION see()', 'RESET ROLE';
+my $bobs = old_requests();
+my $begin = -s $node->logfile;
+$session->value("INSERT INTO child SELECT id FROM $TABLE WHERE id IN ($bobs)");
+is($session->sqlstate('CALL flex_outbox_drain()'), '00000', 'a plain role\'s table is to be changed with the requests: the drain ends well');
+is(left($bobs), 5, '... they stay');
+is($session->value('SELECT count(*) FROM seen'), 0, '... and no trigger of the role runs');
+like(substr(slurp_file($node->logfile), $begin), qr/are not deleted.*Table "public.child" would be changed.*NO ACTION/s, '... which is said');
+$session->value('DROP TABLE child');
+$session->value('CALL flex_outbox_drain()');
+is(left($bobs), 0, '... without it they go');
+
+# Somebody locks a table that refers to them: nobody is waited for.
+$session->value("CREATE TABLE child (request bigint REFERENCES $TABLE (id))");
+my $locked = old_requests();
+my $locker = FlexApi::Session->new($node);
+$locker->value('BEGIN; LOCK TABLE child');
+is($session->sqlstate('CALL flex_outbox_drain()'), '00000', 'a table that refers to requests is locked: the drain ends');
+is(left($locked), 5, '... they stay');
+$locker->value('ROLLBACK');
+$session->value('UPDATE flex_outbox_leftovers SET again_at = now()');
+$session->value('CALL flex_outbox_drain()');
+is(left($locked), 0, '... and go when it is not');
+$session->value('DROP TABLE child');
+$locker->close;
 
 # What fails of the callbacks' own table is not the sending's.
 $session->value('CREATE TRIGGER t BEFORE UPDATE ON flex_outbox_callbacks FOR EACH ROW EXECUTE FUNCTION refuse()');
