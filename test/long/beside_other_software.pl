@@ -89,11 +89,11 @@ foreach my $order (join(',', @others, 'flex_api'), join(',', 'flex_api', @others
 		is($session->value("SELECT count(*) FROM pg_stat_statements WHERE query ~ 'test-(token|secret)'"), 0,
 			'no statement has a secret');
 	}
-	my $log = FlexApi::content($node->logfile);
+	$node->stop;
 	# pgaudit.log_parameter writes each parameter down, that of set_config, too: this is its purpose.
-	$log =~ s/^.*AUDIT: .*set_config.*$//mg;
-	like($log, qr/Query Text: /, 'plans are in the log') if $is_here{auto_explain};
-	like($log, qr/AUDIT: SESSION/, 'the audit is in the log') if $is_here{pgaudit};
+	my @log = grep { index($_, 'AUDIT: ') < 0 || index($_, 'set_config') < 0 } split(/\n/, FlexApi::content($node->logfile));
+	ok((grep { index($_, 'Query Text: ') >= 0 } @log), 'plans are in the log') if $is_here{auto_explain};
+	ok((grep { index($_, 'AUDIT: SESSION') >= 0 } @log), 'the audit is in the log') if $is_here{pgaudit};
 	my %must_not_be = (
 		'the token of the configuration' => qr/\Q$FlexApi::TOKEN\E/,
 		'the secret of a session' => qr/\Qsession-$FlexApi::SECRET\E/,
@@ -101,8 +101,7 @@ foreach my $order (join(',', @others, 'flex_api'), join(',', 'flex_api', @others
 		'the bad end of a process' => qr/PANIC|terminated by signal|TRAP/);
 	foreach my $what (sort keys %must_not_be)
 	{
-		is(join("\n", grep { /$must_not_be{$what}/ } split(/\n/, $log)), '', "in the log there is not $what");
+		is(join("\n", grep { /$must_not_be{$what}/ } @log), '', "in the log there is not $what");
 	}
-	$node->stop;
 }
 done_testing();
