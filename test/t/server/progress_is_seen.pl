@@ -85,7 +85,7 @@ ok(FlexApi::wait_until(sub { progress('pid') ne $worker }), 'one that is termina
 $simulator->clear_faults;
 $watcher->value('DELETE FROM flex_outbox_requests');
 shows('*', '', '... and the next one shows nothing when nothing is left');
-$simulator->post('faults', { path => '/v1/FlexFlows', status => 429, retry_after => '300' });
+$simulator->post('faults', { path => '/v1/FlexFlows', status => 503, retry_after => '300' });
 $session->send_query('SELECT * FROM flex_flows_list()');
 waits_for($session->pid, 'FlexApiRepeat');
 cancel($session);
