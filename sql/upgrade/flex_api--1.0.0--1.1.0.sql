@@ -1866,3 +1866,7 @@ REVOKE EXECUTE ON FUNCTION flex_stat_reset() FROM PUBLIC;
 -- What these show is one's own, and they send nothing.
 REVOKE EXECUTE ON FUNCTION flex_stat_get_operations(), flex_stat_get_progress() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION flex_stat_get_operations(), flex_stat_get_progress() TO PUBLIC;
+
+COMMENT ON TABLE flex_outbox_holds IS
+'Kept for what reads it: nothing is written here. What the service asks to leave alone for a while (Retry-After) is
+kept in memory, by account and operation, and the refused request''s run_at says until when.';

@@ -19,13 +19,15 @@ decoded_byte(const char *digits)
 
 /*
  * A path as the most lenient gateway may read it: decoded, in lower case, without its
- * query, doubled slashes and slashes at its end; palloc'd.
+ * query, what stands behind a semicolon in a part, doubled slashes and slashes at its end;
+ * palloc'd.
  */
 char *
 flex_path_read_leniently(const char *path)
 {
 	char *result = palloc(strlen(path) + 1);
 	char *to = result;
+	bool is_parameter = false;
 
 	while (*path != '\0' && *path != '?')
 	{
@@ -33,6 +35,11 @@ flex_path_read_leniently(const char *path)
 		char c = byte > 0 ? (char) byte : *path;
 
 		path += byte > 0 ? 3 : 1;
+		if (c == '?')
+			break;
+		is_parameter = c == ';' || (is_parameter && c != '/');
+		if (is_parameter)
+			continue;
 		if (c != '/' || to == result || to[-1] != '/')
 			*to++ = pg_ascii_tolower(c);
 	}
