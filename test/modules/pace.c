@@ -82,7 +82,7 @@ may_send(Sender *sender, int64 now)
 {
 	if (flex_pace_take(&sender->pace, 1, now) == 1)
 	{
-		if (sender->promised_at != 0 && Abs(now - sender->promised_at) > 2 * STEP)
+		if (sender->promised_at != 0 && llabs(now - sender->promised_at) > 2 * STEP)
 			elog(ERROR, "may send at " INT64_FORMAT ", and not at " INT64_FORMAT, now, sender->promised_at);
 		sender->promised_at = 0;
 		return true;
