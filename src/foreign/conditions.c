@@ -61,16 +61,25 @@ is_plain_equality(Oid comparison, Oid type, Oid collation)
 	return entry->eq_opr == comparison && (!OidIsValid(collation) || get_collation_isdeterministic(collation));
 }
 
-/* The number of a table's column that an expression is and that is sent, or InvalidAttrNumber. */
+/* The number of the table's column that an expression is, or InvalidAttrNumber. */
 static AttrNumber
-column_of(const RelOptInfo *rel, const RemoteTable *table, Node *node)
+own_column(const RelOptInfo *rel, const Node *node)
 {
-	Var *var = (Var *) node;
+	const Var *var = (const Var *) node;
 
 	if (node == NULL || !IsA(node, Var) || var->varno != (int) rel->relid || var->varlevelsup != 0 ||
 		var->varattno <= 0)
 		return InvalidAttrNumber;
-	return flex_column_is_sent(table, var->varattno) ? var->varattno : InvalidAttrNumber;
+	return var->varattno;
+}
+
+/* The same, of a column that is sent. */
+static AttrNumber
+column_of(const RelOptInfo *rel, const RemoteTable *table, const Node *node)
+{
+	AttrNumber column = own_column(rel, node);
+
+	return column != InvalidAttrNumber && flex_column_is_sent(table, column) ? column : InvalidAttrNumber;
 }
 
 /* True for an expression that has one value for the whole scan. */
@@ -163,6 +172,46 @@ flex_conditions_of_clauses(PlannerInfo *root, RelOptInfo *rel, const RemoteTable
 	return conditions;
 }
 
+/* What a clause compares: the operands of an operator, also of a NOT IN, or what is to be true, or false. */
+static List *
+compared_operands(Node *clause)
+{
+	if (is_notclause(clause))
+		clause = (Node *) get_notclausearg((Expr *) clause);
+	if (IsA(clause, SubPlan) && ((SubPlan *) clause)->testexpr != NULL)
+		clause = ((SubPlan *) clause)->testexpr;
+	if (IsA(clause, OpExpr))
+		return ((OpExpr *) clause)->args;
+	if (IsA(clause, ScalarArrayOpExpr))
+		return ((ScalarArrayOpExpr *) clause)->args;
+	return list_make1(clause);
+}
+
+/*
+ * The columns that no answer has and that clauses compare with anything, as a set of their
+ * numbers.  One that is not sent would be NULL there, and the clause find no row.
+ */
+Bitmapset *
+flex_compared_arguments(const RelOptInfo *rel, const RemoteTable *table, List *rinfos)
+{
+	Bitmapset *compared = NULL;
+	ListCell *cell;
+
+	foreach (cell, rinfos)
+	{
+		ListCell *operand;
+
+		foreach (operand, compared_operands((Node *) lfirst_node(RestrictInfo, cell)->clause))
+		{
+			AttrNumber column = own_column(rel, lfirst(operand));
+
+			if (column != InvalidAttrNumber && table->columns[column - 1].is_argument)
+				compared = bms_add_member(compared, column);
+		}
+	}
+	return compared;
+}
+
 /* The condition on a column: an equality, or where there is none and it may be, one with ANY. */
 static RemoteCondition *
 find_condition(const List *conditions, AttrNumber column, bool may_be_any)
@@ -183,33 +232,20 @@ find_condition(const List *conditions, AttrNumber column, bool may_be_any)
 	return may_be_any ? any : NULL;
 }
 
-/* True when a condition is on a column that no row has and that the operation does not take: it would find no row. */
-static bool
-leaves_argument_out(const RemoteTable *table, ResourceOperation operation, const List *conditions)
-{
-	ListCell *cell;
-
-	foreach (cell, conditions)
-	{
-		const RemoteCondition *condition = lfirst(cell);
-
-		if (table->columns[condition->column - 1].is_argument &&
-			parameter_of_column(table, operation, condition->column) == NULL)
-			return true;
-	}
-	return false;
-}
-
-/* How a table is read by an operation with these conditions; false: it has no such operation. */
+/*
+ * How a table is read by an operation with these conditions; false: it has no such operation.
+ * Compared are columns of flex_compared_arguments().
+ */
 bool
-flex_access_find(const RemoteTable *table, ResourceOperation operation, List *conditions, Access *access)
+flex_access_find(const RemoteTable *table, ResourceOperation operation, List *conditions, const Bitmapset *compared,
+				 Access *access)
 {
 	const Signature *signature = table->operations[operation];
+	Bitmapset *unsent = bms_copy(compared);
 
 	*access = (Access){.operation = operation};
 	if (signature == NULL)
 		return false;
-	access->is_partial = leaves_argument_out(table, operation, conditions);
 	for (int i = 0; i < signature->count; i++)
 	{
 		const Parameter *parameter = &signature->parameters[i];
@@ -224,8 +260,10 @@ flex_access_find(const RemoteTable *table, ResourceOperation operation, List *co
 		if (condition == NULL)
 			continue;
 		access->conditions = lappend(access->conditions, condition);
+		unsent = bms_del_member(unsent, column);
 		if (condition->is_any)
 			access->keys = condition;
 	}
+	access->unsent = Max(bms_next_member(unsent, -1), InvalidAttrNumber);
 	return true;
 }

@@ -24,13 +24,15 @@ typedef struct Access
 	List *conditions;            /* RemoteCondition *, of those that its requests have */
 	RemoteCondition *keys;       /* the one of them that is_any, or NULL */
 	const char *missing;         /* argument that no condition has, or NULL */
-	bool is_partial;             /* a condition is on a column that no row has, and is not sent */
+	AttrNumber unsent;           /* argument's column that is compared, and not sent; or 0 */
 } Access;
 
 extern RemoteCondition *
 flex_condition_of_clause(PlannerInfo *root, RelOptInfo *rel, const RemoteTable *table, RestrictInfo *rinfo);
 extern List *flex_conditions_of_clauses(PlannerInfo *root, RelOptInfo *rel, const RemoteTable *table, List *rinfos);
 extern bool flex_column_is_sent(const RemoteTable *table, AttrNumber column);
-extern bool flex_access_find(const RemoteTable *table, ResourceOperation operation, List *conditions, Access *access);
+extern Bitmapset *flex_compared_arguments(const RelOptInfo *rel, const RemoteTable *table, List *rinfos);
+extern bool flex_access_find(const RemoteTable *table, ResourceOperation operation, List *conditions,
+							 const Bitmapset *compared, Access *access);
 
 #endif /* FLEX_CONDITIONS_H */

@@ -36,12 +36,13 @@
 #define REQUEST_COST 100.0
 #define ROW_COST 6.0
 #define KEY_COST 10.0          /* of a further fetch that is under way beside others */
-#define IMPOSSIBLE_COST 1.0e10 /* the query gives no value for an argument that must be there */
+#define IMPOSSIBLE_COST 1.0e12 /* of a scan that lacks a value; more than what enable_nestloop = off adds */
 
 /* The members of fdw_private, of a path and of a plan. */
 enum
 {
-	PATH_OPERATION
+	PATH_OPERATION,
+	PATH_UNSENT
 };
 enum
 {
@@ -66,7 +67,7 @@ flex_plan_size(PlannerInfo *root, RelOptInfo *rel, Oid relation)
 	rel->tuples = table->rows;
 	set_baserel_size_estimates(root, rel);
 	/* A key's selectivity is known without statistics. */
-	if (flex_access_find(table, RESOURCE_FETCH, conditions, &access) && access.missing == NULL)
+	if (flex_access_find(table, RESOURCE_FETCH, conditions, NULL, &access) && access.missing == NULL)
 	{
 		double most = access.keys != NULL ? flex_estimate_array_length(root, (Node *) access.keys->value) : 1;
 
@@ -99,6 +100,13 @@ page_size_of(const RemoteTable *table, int64 rows)
 	return table->page_size > 0 ? table->page_size : flex_pages_best_size(rows);
 }
 
+/* True for a way to read that the query gives no value for: it is planned for want of another, and then refused. */
+static bool
+lacks_value(const Access *access)
+{
+	return access->missing != NULL || access->unsent != InvalidAttrNumber;
+}
+
 /* What it costs to read a table so. */
 static void
 estimate_cost(PlannerInfo *root, RelOptInfo *rel, const Access *access, Cost *startup, Cost *total)
@@ -108,7 +116,7 @@ estimate_cost(PlannerInfo *root, RelOptInfo *rel, const Access *access, Cost *st
 	double requests;
 
 	*startup = REQUEST_COST;
-	if (access->missing != NULL)
+	if (lacks_value(access))
 		*startup += IMPOSSIBLE_COST;
 	if (access->operation == RESOURCE_LIST)
 	{
@@ -137,8 +145,8 @@ add_access(PlannerInfo *root, RelOptInfo *rel, const Access *access, double rows
 	ForeignPath *path;
 
 	estimate_cost(root, rel, access, &startup, &total);
-	path = flex_create_foreignscan_path(root, rel, rows, access->missing != NULL ? 1 : 0, startup, total, outer,
-										list_make1(makeInteger(access->operation)));
+	path = flex_create_foreignscan_path(root, rel, rows, lacks_value(access) ? 1 : 0, startup, total, outer,
+										list_make2(makeInteger(access->operation), makeInteger(access->unsent)));
 	add_path(rel, (Path *) path);
 }
 
@@ -154,21 +162,21 @@ refuse_to_read(const RemoteTable *table)
 
 /* Add the paths of the query's own conditions. */
 static void
-add_plain_paths(PlannerInfo *root, RelOptInfo *rel, const RemoteTable *table)
+add_plain_paths(PlannerInfo *root, RelOptInfo *rel, const RemoteTable *table, const Bitmapset *compared)
 {
 	List *conditions = flex_conditions_of_clauses(root, rel, table, rel->baserestrictinfo);
 	Access list;
 	Access fetch;
-	bool has_list = flex_access_find(table, RESOURCE_LIST, conditions, &list);
-	bool has_fetch = flex_access_find(table, RESOURCE_FETCH, conditions, &fetch);
+	bool has_list = flex_access_find(table, RESOURCE_LIST, conditions, compared, &list);
+	bool has_fetch = flex_access_find(table, RESOURCE_FETCH, conditions, compared, &fetch);
 
 	if (!has_list && !has_fetch)
 		refuse_to_read(table);
 	/* Where one of them does not take an argument that is asked for, it is the other that answers. */
-	if (has_list && has_fetch && list.is_partial != fetch.is_partial)
+	if (has_list && has_fetch && (list.unsent == InvalidAttrNumber) != (fetch.unsent == InvalidAttrNumber))
 	{
-		has_list = !list.is_partial;
-		has_fetch = !fetch.is_partial;
+		has_list = list.unsent == InvalidAttrNumber;
+		has_fetch = fetch.unsent == InvalidAttrNumber;
 	}
 	if (has_list)
 		add_access(root, rel, &list, rel->rows, rel->lateral_relids);
@@ -186,23 +194,17 @@ is_wanted_column(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *class, Eq
 	return IsA(var, Var) && var->varno == (int) rel->relid && var->varattno == *column;
 }
 
-/* The conditions by which joins give values to columns that are sent: a list of RestrictInfo. */
+/* The query's clauses by which joins compare columns that are sent, or that no answer has: a list of RestrictInfo. */
 static List *
 join_clauses(PlannerInfo *root, RelOptInfo *rel, const RemoteTable *table)
 {
-	List *clauses = NIL;
-	ListCell *cell;
+	List *clauses = list_copy(rel->joininfo);
 
-	foreach (cell, rel->joininfo)
-	{
-		RestrictInfo *rinfo = lfirst_node(RestrictInfo, cell);
-
-		if (join_clause_is_movable_to(rinfo, rel) && flex_condition_of_clause(root, rel, table, rinfo) != NULL)
-			clauses = lappend(clauses, rinfo);
-	}
 	for (AttrNumber column = 1; rel->has_eclass_joins && column <= table->desc->natts; column++)
 	{
-		if (table->columns[column - 1].name == NULL || !flex_column_is_sent(table, column))
+		const RemoteColumn *remote = &table->columns[column - 1];
+
+		if (remote->name == NULL || (!remote->is_argument && !flex_column_is_sent(table, column)))
 			continue;
 		clauses = list_concat(clauses, generate_implied_equalities_for_column(root, rel, is_wanted_column, &column,
 																			  rel->lateral_referencers));
@@ -212,20 +214,21 @@ join_clauses(PlannerInfo *root, RelOptInfo *rel, const RemoteTable *table)
 
 /* Add the paths whose values come from these other tables of the query. */
 static void
-add_parameterized_paths(PlannerInfo *root, RelOptInfo *rel, const RemoteTable *table, Relids outer)
+add_parameterized_paths(PlannerInfo *root, RelOptInfo *rel, const RemoteTable *table, const Bitmapset *compared,
+						Relids outer)
 {
 	ParamPathInfo *info = get_baserel_parampathinfo(root, rel, outer);
 	List *clauses = list_concat_copy(rel->baserestrictinfo, info->ppi_clauses);
 	List *conditions = flex_conditions_of_clauses(root, rel, table, clauses);
 	Access access;
 
-	if (flex_access_find(table, RESOURCE_FETCH, conditions, &access) && access.missing == NULL && !access.is_partial)
+	if (flex_access_find(table, RESOURCE_FETCH, conditions, compared, &access) && !lacks_value(&access))
 	{
 		if (access.keys == NULL)
 			info->ppi_rows = 1;
 		add_access(root, rel, &access, info->ppi_rows, outer);
 	}
-	else if (flex_access_find(table, RESOURCE_LIST, conditions, &access) && access.missing == NULL)
+	else if (flex_access_find(table, RESOURCE_LIST, conditions, compared, &access) && !lacks_value(&access))
 		add_access(root, rel, &access, info->ppi_rows, outer);
 }
 
@@ -248,18 +251,20 @@ void
 flex_plan_paths(PlannerInfo *root, RelOptInfo *rel, Oid relation)
 {
 	const RemoteTable *table = rel->fdw_private;
+	List *joins = join_clauses(root, rel, table);
+	Bitmapset *compared = flex_compared_arguments(rel, table, list_concat_copy(rel->baserestrictinfo, joins));
 	List *considered = NIL;
 	Relids all = NULL;
 	ListCell *cell;
 
-	add_plain_paths(root, rel, table);
-	foreach (cell, join_clauses(root, rel, table))
+	add_plain_paths(root, rel, table, compared);
+	foreach (cell, joins)
 	{
 		RestrictInfo *rinfo = lfirst_node(RestrictInfo, cell);
-		Relids outer = bms_union(rinfo->clause_relids, rel->lateral_relids);
+		Relids outer = bms_del_member(bms_union(rinfo->clause_relids, rel->lateral_relids), rel->relid);
 
-		outer = bms_del_member(outer, rel->relid);
-		if (bms_is_empty(outer))
+		if (bms_is_empty(outer) || !join_clause_is_movable_to(rinfo, rel) ||
+			flex_condition_of_clause(root, rel, table, rinfo) == NULL)
 			continue;
 		considered = add_outer(considered, outer);
 		all = bms_add_members(all, outer);
@@ -268,7 +273,7 @@ flex_plan_paths(PlannerInfo *root, RelOptInfo *rel, Oid relation)
 	if (list_length(considered) > 1)
 		considered = add_outer(considered, all);
 	foreach (cell, considered)
-		add_parameterized_paths(root, rel, table, lfirst(cell));
+		add_parameterized_paths(root, rel, table, compared, lfirst(cell));
 }
 
 /* The numbers of a table's columns in a set of pull_varattnos(), as a list of int. */
@@ -321,6 +326,27 @@ refuse_missing(const RemoteTable *table, const char *argument)
 					 quote_identifier(column))));
 }
 
+/* Raise HV00L for a plan that compares a column that no answer has, and does not send it: it would find no row. */
+pg_noreturn static void
+refuse_unsent(const RemoteTable *table, AttrNumber column)
+{
+	const char *name = NameStr(TupleDescAttr(table->desc, column - 1)->attname);
+	bool can_be_sent = flex_column_is_sent(table, column);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_UNABLE_TO_CREATE_EXECUTION),
+			 errmsg("column \"%s\" of foreign table \"%s\" cannot be compared in this query", name,
+					get_rel_name(table->relation)),
+			 can_be_sent
+				 ? errdetail("No answer of the Flex API has it: it is what a request asks for, and the query gives no "
+							 "value for that.")
+				 : errdetail("No answer of the Flex API has it, and no request that reads %s sends it.",
+							 table->resource->name),
+			 can_be_sent
+				 ? errhint("Compare it by = with one value, or in an inner join with a table that has the values.")
+				 : errhint("It can be written, and not be looked for.")));
+}
+
 /*
  * True when the statement writes a foreign table, or one that may have such partitions:
  * what it creates and deletes must not move the pages that it still reads.
@@ -348,6 +374,7 @@ flex_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relation, ForeignPath *pa
 {
 	const RemoteTable *table = rel->fdw_private;
 	ResourceOperation operation = intVal(list_nth(path->fdw_private, PATH_OPERATION));
+	AttrNumber unsent = intVal(list_nth(path->fdw_private, PATH_UNSENT));
 	bool is_parameterized = path->path.param_info != NULL;
 	int64 expected = is_parameterized ? PG_INT64_MAX : expected_rows(root, rel);
 	List *values = NIL;
@@ -357,9 +384,11 @@ flex_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relation, ForeignPath *pa
 	List *private;
 	ListCell *cell;
 
-	(void) flex_access_find(table, operation, flex_conditions_of_clauses(root, rel, table, clauses), &access);
+	(void) flex_access_find(table, operation, flex_conditions_of_clauses(root, rel, table, clauses), NULL, &access);
 	if (access.missing != NULL)
 		refuse_missing(table, access.missing);
+	if (unsent != InvalidAttrNumber)
+		refuse_unsent(table, unsent);
 	foreach (cell, access.conditions)
 	{
 		RemoteCondition *condition = lfirst(cell);

@@ -8,11 +8,11 @@
 \i :connect
 CALL pg_temp.reset('{"channels": 2000, "flows": 7}');
 SET client_min_messages = warning;
-DROP TABLE IF EXISTS local_100, local_10000, copied, tickets CASCADE;
+DROP TABLE IF EXISTS local_100, local_10000, copied, tickets, flags CASCADE;
 RESET client_min_messages;
 CREATE SERVER plans FOREIGN DATA WRAPPER flex_api OPTIONS (account_sid 'AC00000000000000000000000000000000');
 CREATE USER MAPPING FOR PUBLIC SERVER plans OPTIONS (auth_token 'test-token');
-IMPORT FOREIGN SCHEMA flex LIMIT TO (channels, flows, interactions, interaction_channels, plugins, plugin_versions) FROM SERVER plans INTO public;
+IMPORT FOREIGN SCHEMA flex LIMIT TO (channels, flows, insights_questionnaires, interactions, interaction_channels, plugins, plugin_versions) FROM SERVER plans INTO public;
 ALTER FOREIGN TABLE channels OPTIONS (ADD rows '2000');
 CREATE TABLE copied AS SELECT * FROM channels;
 CREATE TABLE local_100 AS SELECT n, sid AS channel FROM (SELECT row_number() OVER (ORDER BY sid) AS n, sid FROM copied) AS s WHERE n <= 100;
@@ -56,6 +56,34 @@ SELECT id, (SELECT count(*) FROM interaction_channels WHERE interaction_sid = in
 SELECT t.id, c.type FROM tickets AS t, LATERAL (SELECT * FROM interaction_channels AS x WHERE x.interaction_sid = t.interaction LIMIT 1) AS c WHERE t.id < 3;
 -- A side of a join that cannot be looked up from the other
 SELECT count(*) FROM tickets AS t FULL JOIN interactions AS i ON i.sid = t.interaction;
+
+-- An argument that no answer has is sent by whatever join compares it, or the query is refused: unsent, it would be NULL, and equal to nothing
+SELECT name FROM generate_series(1, 2) AS n, flex_insights_questionnaire_create('questionnaire ' || n) ORDER BY 1;
+CREATE TABLE flags AS SELECT true AS flag UNION ALL SELECT false;
+ANALYZE flags;
+SET enable_nestloop = off;
+CALL pg_temp.forget();
+EXPLAIN (COSTS OFF) SELECT flag, include_inactive, name FROM flags JOIN insights_questionnaires ON include_inactive = flag;
+SELECT flag, include_inactive, name FROM flags JOIN insights_questionnaires ON include_inactive = flag ORDER BY 1, 3;
+SELECT request, parameters FROM pg_temp.sent();
+SELECT flag, count(name) FROM flags LEFT JOIN insights_questionnaires ON include_inactive = flag GROUP BY 1 ORDER BY 1;
+SELECT count(*) FROM insights_questionnaires WHERE include_inactive IN (SELECT flag FROM flags);
+SELECT count(*) FROM flags WHERE NOT EXISTS (SELECT FROM insights_questionnaires WHERE include_inactive = flag);
+SELECT count(*) FROM flags JOIN insights_questionnaires ON include_inactive = flag WHERE flag;
+RESET enable_nestloop;
+SELECT count(*) FROM flags FULL JOIN insights_questionnaires ON include_inactive = flag;
+SELECT count(*) FROM insights_questionnaires LEFT JOIN flags ON include_inactive = flag;
+SELECT count(*) FROM insights_questionnaires WHERE include_inactive NOT IN (SELECT flag FROM flags);
+SELECT count(*) FROM insights_questionnaires WHERE NOT EXISTS (SELECT FROM flags WHERE flag = include_inactive);
+SELECT count(*) FROM insights_questionnaires AS a JOIN insights_questionnaires AS b USING (include_inactive);
+SELECT count(*) FROM insights_questionnaires LEFT JOIN flags ON include_inactive = flag WHERE include_inactive;
+DELETE FROM insights_questionnaires USING flags WHERE include_inactive = flag AND name = 'questionnaire 1' AND flag;
+SELECT count(*) FROM insights_questionnaires WHERE include_inactive;
+SELECT count(*) FROM insights_questionnaires WHERE include_inactive = active;
+SELECT count(*) FROM insights_questionnaires WHERE include_inactive = active AND include_inactive;
+SELECT count(*) FROM insights_questionnaires WHERE include_inactive IS NULL;
+SELECT count(*) FROM channels WHERE identity = 'customer';
+SELECT count(*) FROM channels WHERE identity = ANY (ARRAY(SELECT channel FROM local_100));
 
 -- Rescans: what is there is not asked for again
 CALL pg_temp.forget();
@@ -120,5 +148,5 @@ EXPLAIN (COSTS OFF) SELECT count(*) FROM guarded WHERE tell(friendly_name) AND s
 SELECT flows IS NULL AS none, tableoid::regclass FROM flows LIMIT 1;
 SELECT (f).friendly_name FROM (SELECT flows AS f FROM flows) AS s ORDER BY 1 LIMIT 1;
 SELECT count(*) FROM flows;
-DROP TABLE local_100, local_10000, copied, tickets;
+DROP TABLE local_100, local_10000, copied, tickets, flags;
 DROP FUNCTION tell CASCADE;
