@@ -28,6 +28,9 @@ my $PAGE_KB = 420;
 my $KEYS = 100;
 my $KEYS_AT_ONCE = 50;
 my $KEY_MS = 50;
+my $NEW_ROWS = 1000;
+my $NEW_ROWS_AT_ONCE = 100;
+my $NEW_ROW_MS = 100;
 my @COLUMNS = qw(account_sid flex_flow_sid sid user_sid task_sid url date_created date_updated);
 
 my $missed = 0;
@@ -39,10 +42,11 @@ sub session
 	my ($servers, $simulator) = @_;
 	my $session = Session->new($servers);
 
-	$session->query("SET flex_api.base_url = '$simulator'; SET client_min_messages = error; DROP SERVER IF EXISTS bench CASCADE; " .
+	$session->query("SET flex_api.base_url = '$simulator'; SET flex_api.rate_limits = 'none'; SET client_min_messages = error; DROP SERVER IF EXISTS bench CASCADE; " .
 		"CREATE SERVER bench FOREIGN DATA WRAPPER flex_api OPTIONS (account_sid 'AC00000000000000000000000000000000', base_url '$simulator', concurrency '$KEYS_AT_ONCE'); " .
 		"CREATE USER MAPPING FOR PUBLIC SERVER bench OPTIONS (auth_token 'test-token'); " .
-		'IMPORT FOREIGN SCHEMA flex LIMIT TO (channels) FROM SERVER bench INTO public');
+		'IMPORT FOREIGN SCHEMA flex LIMIT TO (channels, webchats) FROM SERVER bench INTO public; ' .
+		"ALTER FOREIGN TABLE webchats OPTIONS (concurrency '$NEW_ROWS_AT_ONCE')");
 	return $session;
 }
 
@@ -133,6 +137,26 @@ sub keys_together
 	return;
 }
 
+sub rows_together
+{
+	my ($servers, $simulator, $session) = @_;
+	my $ideal = ceil($NEW_ROWS / $NEW_ROWS_AT_ONCE) * $NEW_ROW_MS;
+	my $statement = "INSERT INTO webchats (address_sid, identity) SELECT 'IG' || md5(n::text), 'customer+' || n FROM generate_series(1, $NEW_ROWS) AS n";
+
+	$session->query($statement);
+	$servers->control($simulator, 'POST', 'faults', { path => '/v2/WebChats', delay_ms => $NEW_ROW_MS, times => -1 });
+	my @times;
+	for (1 .. 7)
+	{
+		my $began = clock_gettime(CLOCK_MONOTONIC);
+		$session->query($statement);
+		push @times, (clock_gettime(CLOCK_MONOTONIC) - $began) * 1000;
+	}
+	$servers->control($simulator, 'DELETE', 'faults');
+	judge("INSERT of $NEW_ROWS rows of $NEW_ROW_MS ms, $NEW_ROWS_AT_ONCE at once, of the ideal $ideal ms", Rounds::median(@times) / $ideal, 1.15, 'times');
+	return;
+}
+
 my $servers = Servers->new($bin, $directory);
 Session->new($servers)->query('CREATE EXTENSION flex_api');
 my $simulator = $servers->simulator;
@@ -141,6 +165,7 @@ my $session = session($servers, $simulator);
 whole_list($servers, $simulator, $session);
 few_rows($servers, $simulator, $session);
 keys_together($servers, $simulator, $session);
+rows_together($servers, $simulator, $session);
 $servers->stop;
 printf "\n%s\n", $missed ? "$missed goals missed" : 'all goals reached';
 exit($missed ? 1 : 0);
