@@ -52,6 +52,7 @@ flex_error_sqlstate(FailureKind kind)
 		[FAILURE_NEVER_SENT] = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
 		[FAILURE_ANSWER_LOST] = ERRCODE_CONNECTION_FAILURE,
 		[FAILURE_OUTCOME_UNKNOWN] = ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN,
+		[FAILURE_WITHHELD] = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
 		[FAILURE_TOO_LARGE] = ERRCODE_PROTOCOL_VIOLATION,
 	};
 
@@ -81,6 +82,10 @@ flex_error_connection(FailureKind kind, const char *method, const char *path, co
 						 "%s %s was sent, but no complete answer came: the service may or may not have carried it out.",
 						 method, path),
 					 errhint("Look at what the service has before sending the request again.")));
+		case FAILURE_WITHHELD:
+			ereport(ERROR, (errcode(flex_error_sqlstate(kind)), errmsg("request was not sent: %s", reason),
+							errdetail("%s %s was not sent.", method, path),
+							errhint("Send it again when the service lets requests through.")));
 		case FAILURE_NONE:
 		case FAILURE_TOO_LARGE:
 			break;

@@ -33,6 +33,7 @@ typedef enum FailureKind
 	FAILURE_NEVER_SENT,      /* no byte of the request has left */
 	FAILURE_ANSWER_LOST,     /* sent, repeatable: no harm in asking again */
 	FAILURE_OUTCOME_UNKNOWN, /* sent, and may or may not be carried out */
+	FAILURE_WITHHELD,        /* it was not tried, for others had failed */
 	FAILURE_TOO_LARGE        /* the answer is over flex_api.max_response_size */
 } FailureKind;
 

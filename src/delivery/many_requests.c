@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "delivery/carried_out.h"
 #include "delivery/many_requests.h"
+#include "delivery/patience.h"
 #include "delivery/rate_limits.h"
 #include "http/backpressure.h"
 #include "http/crowd.h"
@@ -52,8 +53,8 @@ typedef struct Sending
 	dlist_head elements; /* that are under way */
 	int begun;           /* how many ever were */
 	int ended;
-	int64 patience_ms; /* of each, with its repeats */
-	RateKey rate;      /* that all of them count for */
+	Patience patience;
+	RateKey rate; /* that all of them count for */
 	CarriedOut *carried_out;
 	int failed;
 	Progress *progress;
@@ -105,9 +106,9 @@ begin_attempt(Sending *sending, Element *element)
 	MemoryContextSwitchTo(before);
 }
 
-/* Begin the next element. */
-static void
-begin_element(Sending *sending)
+/* The next element, whose request has been made. */
+static Element *
+add_element(Sending *sending)
 {
 	MemoryContext context = AllocSetContextCreate(sending->context, "flex_api element", ALLOCSET_SMALL_SIZES);
 	MemoryContext before = MemoryContextSwitchTo(context);
@@ -121,7 +122,14 @@ begin_element(Sending *sending)
 	MemoryContextSwitchTo(before);
 	dlist_push_tail(&sending->elements, &element->node);
 	sending->begun++;
-	begin_attempt(sending, element);
+	return element;
+}
+
+/* Begin the next element. */
+static void
+begin_element(Sending *sending)
+{
+	begin_attempt(sending, add_element(sending));
 	show_progress(sending);
 }
 
@@ -141,6 +149,35 @@ end_element(Sending *sending, Element *element, const Outcome *outcome)
 	show_progress(sending);
 	/* The attempt ends with its context. */
 	MemoryContextDelete(element->context);
+}
+
+/*
+ * The service lets nothing through: what waits for a repeat ends with what it came to, and
+ * what has not been begun ends unsent.
+ */
+static void
+give_up(Sending *sending)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &sending->elements)
+	{
+		Element *element = dlist_container(Element, node, iter.cur);
+
+		if (element->attempt != NULL)
+			continue;
+		MemoryContextSwitchTo(element->context);
+		end_element(sending, element, &element->outcome);
+	}
+	while (sending->begun < sending->many->count)
+	{
+		Element *element = add_element(sending);
+
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextSwitchTo(element->context);
+		element->outcome = flex_outcome_unsent(element->request, sending->patience.reason);
+		end_element(sending, element, &element->outcome);
+	}
 }
 
 /*
@@ -165,6 +202,8 @@ conclude_attempt(Sending *sending, Element *element)
 {
 	MemoryContextSwitchTo(element->context);
 	element->outcome = flex_attempt_outcome(element->attempt, element->repeats.was_maybe_done, NULL);
+	if (element->outcome.verdict != VERDICT_DEFERRED)
+		flex_patience_note(&sending->patience, &element->outcome, sending->context);
 	if (!flex_repeats_plan(&element->repeats, &element->outcome) && !defer_element(sending, element))
 	{
 		end_element(sending, element, &element->outcome);
@@ -195,17 +234,26 @@ take_ended(Sending *sending)
 
 /*
  * Take a token for a request.  Where nothing gets through for longer than somebody would
- * wait for a call, waiting for one is in vain: what the service says to each is its end.
+ * wait for a call, one is sent without: what the service says to it is known here, too, then.
  */
 static bool
 take_turn(Sending *sending)
 {
 	if (flex_rate_limits_take(sending->rate, 1) == 1)
 		return true;
-	if (!flex_rates_is_hopeless(sending->rate, sending->patience_ms))
+	if (sending->begun > sending->ended || !flex_rates_is_hopeless(sending->rate, sending->patience.ms))
 		return false;
 	flex_rates_spend(sending->rate);
 	return true;
+}
+
+/* True when a request may be begun, as far as patience allows. */
+static bool
+has_patience(const Sending *sending)
+{
+	if (!flex_patience_is_tried(&sending->patience))
+		return true;
+	return sending->begun == sending->ended && sending->patience.pause_until <= flex_clock_ms();
 }
 
 /*
@@ -249,13 +297,16 @@ send_due(Sending *sending)
 	int64 next = send_again(sending, &has_turn);
 
 	/* One at the least: what others hold may never be taken while this waits. */
-	while (has_turn && room_of(sending) > 0 && (sending->begun == sending->ended || !flex_backpressure_is_due()))
+	while (has_turn && room_of(sending) > 0 && has_patience(sending) &&
+		   (sending->begun == sending->ended || !flex_backpressure_is_due()))
 	{
 		CHECK_FOR_INTERRUPTS();
 		has_turn = take_turn(sending);
 		if (has_turn)
 			begin_element(sending);
 	}
+	if (sending->patience.pause_until > flex_clock_ms())
+		next = Min(next, sending->patience.pause_until - flex_clock_ms());
 	return has_turn ? next : Min(next, Max(flex_rate_limits_wait_ms(sending->rate), 1));
 }
 
@@ -347,10 +398,16 @@ raise_with_carried_out(Sending *sending)
 static void
 send_all(Sending *sending)
 {
-	while (sending->ended < sending->many->count)
+	while (true)
 	{
-		int64 next = send_due(sending);
+		int64 next;
 
+		if (flex_patience_is_over(&sending->patience, flex_rates_is_hopeless(sending->rate, sending->patience.ms)))
+			give_up(sending);
+		next = send_due(sending);
+		/* What is late, or given up, may have been the last. */
+		if (sending->ended == sending->many->count)
+			return;
 		next = Min(next, flex_crowd_advance(sending->crowd));
 		if (!take_ended(sending))
 			(void) flex_crowd_wait(sending->crowd, next, WAIT_FOR_RATE);
@@ -390,7 +447,8 @@ flex_many_requests_send(const ManyRequests *many)
 
 	Assert(sending_now == NULL && many->concurrency > 0);
 	dlist_init(&sending.elements);
-	sending.patience_ms = flex_repeats_begin(endpoint, sending.rate).deadline - flex_clock_ms();
+	sending.patience.ms = flex_repeats_begin(endpoint, sending.rate).deadline - flex_clock_ms();
+	sending.patience.at_once = many->concurrency;
 	if (many->carried_out == NULL)
 		flex_carried_out_begin(&own, many->operation->name);
 	sending.progress = flex_progress_begin(many->way, many->operation->name, many->count);

@@ -173,6 +173,21 @@ flex_outcome_reach(const HttpRequest *request, const Endpoint *endpoint, const T
 	return outcome;
 }
 
+/* What a request comes to that is not sent, in the current context, for that reason. */
+Outcome
+flex_outcome_unsent(const HttpRequest *request, const char *reason)
+{
+	return (Outcome){
+		.request = request,
+		.verdict = VERDICT_AGAIN,
+		.failure_kind = FAILURE_WITHHELD,
+		.failure = psprintf("the Flex API lets nothing through: %s", reason),
+		.answer.method = request->method,
+		.answer.path = flex_request_shown_path(request),
+		.answer.idempotent = request->idempotent,
+	};
+}
+
 /* True when the request was carried out, by this attempt or an earlier one. */
 bool
 flex_outcome_is_good(const Outcome *outcome)

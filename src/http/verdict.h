@@ -43,6 +43,7 @@ typedef struct Outcome
 
 extern Outcome flex_outcome_reach(const HttpRequest *request, const Endpoint *endpoint, const Transfer *transfer,
 								  bool was_maybe_done, const char *given_up);
+extern Outcome flex_outcome_unsent(const HttpRequest *request, const char *reason);
 extern Verdict flex_verdict_if_lost(const HttpRequest *request);
 extern FailureKind flex_failure_if_lost(const HttpRequest *request);
 extern bool flex_outcome_is_good(const Outcome *outcome);

@@ -140,8 +140,9 @@ is_deeply([ uniq(values %times_sent) ], [1], '... nothing was sent twice');
 my $closed = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die $!;
 my $nobody = 'http://127.0.0.1:' . $closed->sockport;
 close $closed;
-$session->value("SET flex_api.max_retries = 0; SET flex_api.base_url = '$nobody'");
+$session->value("SET flex_api.max_retries = 0; SET flex_api.timeout = '1s'; SET flex_api.base_url = '$nobody'");
 $result = $session->query('SELECT sqlstate, count(*) FROM flex_call_many(\'flex_webchat_create\', ' . chats(50) . ') GROUP BY 1');
+$session->value('RESET flex_api.timeout');
 is_deeply($result->{rows}, [ [ '08001', 50 ] ], 'a server that is not there: 08001 in each row');
 
 my $mortal = FlexApi::Server->new(sub {
@@ -168,6 +169,38 @@ is($ends{'00000'}, $answered, '... when it is killed, those are there');
 cmp_ok($ends{'08007'}, '>=', 10, '... those that it had are unknown');
 is($ends{'08007'} + ($ends{'08001'} // 0), 40 - $answered, '... the others were never sent');
 $session->value('RESET flex_api.max_retries; RESET flex_api.base_url');
+
+# A service that lets nothing through, whatever it says, is not asked for each element: single requests find out
+# whether that goes on, and when it has gone on for as long as one call would wait, the rest is not sent
+my $hopeless = FlexApi::Server->new(sub {
+	my ($connection, $server) = @_;
+	while (my $request = FlexApi::Server::read_request($connection))
+	{
+		my ($what) = $request->{path} =~ m{^/(\w+)/} or die "path $request->{path}";
+		$server->note("in $what");
+		my $passes = $what eq 'later' && $server->notes(qr/^in later$/) > 40;
+		print $connection FlexApi::Server::answer($passes ? '{}' : '{"message": "closed"}',
+			$passes ? '200 OK' : $what eq 'busy' ? '429 Too Many' : '503 Closed', $what eq 'asks' ? ('Retry-After: 1000') : ()) or return;
+	}
+});
+$session->value("SET flex_api.timeout = '1s'");
+foreach my $case ([ 'GET', 'closed', 'TW503' ], [ 'POST', 'closed', 'TW503' ], [ 'POST', 'busy', 'TW429' ], [ 'GET', 'asks', 'TW503' ])
+{
+	my ($method, $what, $sqlstate) = @$case;
+	$hopeless->clear_notes;
+	$session->value("SET flex_api.base_url = '" . $hopeless->url . "'; SET flex_api.account_sid = 'AC" . sprintf('%032x', length "$method$what") . "'");
+	$result = $session->query("SELECT sqlstate, count(*) FROM flex_call_many('flex_request', "
+		  . paths($method, map { "/$what/$_" } 1 .. 3000) . ", 10) GROUP BY sqlstate, error_message LIKE 'request was not sent: %'");
+	my %rows = map { @$_ } @{ $result->{rows} };
+	cmp_ok($rows{'08001'} // 0, '>', 2500, "$method, $what: most were not sent");
+	cmp_ok($rows{$sqlstate} // 0, '>', 0, '... others say what the service said');
+	is(List::Util::sum(values %rows), 3000, '... a row for each');
+	cmp_ok(scalar($hopeless->notes(qr/^in $what$/)), '<', 500, '... few requests were sent: ' . $hopeless->notes(qr/^in $what$/));
+}
+$session->value("SET flex_api.timeout = '60s'; SET flex_api.max_retries = 0; SET flex_api.account_sid = 'AC" . '9' x 32 . "'");
+is($session->value("SELECT count(*) FILTER (WHERE sqlstate IS NULL) > 2900 FROM flex_call_many('flex_request', " . paths('POST', map { "/later/$_" } 1 .. 3000) . ', 20)'),
+	't', 'one that comes back is asked for the rest');
+$session->value('RESET flex_api.max_retries; RESET flex_api.timeout; RESET flex_api.base_url; RESET flex_api.account_sid');
 
 # Rates hold; one of 0 is a pause
 $session->value("SET flex_api.rate_limits = 'flex_webchat_create=0'");
