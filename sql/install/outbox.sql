@@ -322,7 +322,7 @@ CREATE TABLE flex_outbox_holds (
 	held_until timestamptz NOT NULL);
 COMMENT ON TABLE flex_outbox_holds IS
 'Kept for what reads it: nothing is written here. What the service asks to leave alone for a while (Retry-After) is
-kept in memory, by account and operation, and the refused request''s run_at says until when.';
+kept in memory, by account and operation: flex_stat_rates shows until when.';
 COMMENT ON COLUMN flex_outbox_holds.operation IS 'Name of the operation''s function.';
 COMMENT ON COLUMN flex_outbox_holds.held_until IS 'When it may be called again.';
 

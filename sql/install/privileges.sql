@@ -33,4 +33,4 @@ END
 $privileges$;
 
 -- What these show is one's own, and they send nothing.
-GRANT EXECUTE ON FUNCTION flex_stat_get_operations(), flex_stat_get_progress() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION flex_stat_get_operations(), flex_stat_get_progress(), flex_stat_get_rates() TO PUBLIC;

@@ -1309,13 +1309,54 @@ COMMENT ON COLUMN flex_stat_progress.failed IS 'Those that ended without success
 COMMENT ON COLUMN flex_stat_progress.rows IS 'Rows that have come.';
 COMMENT ON COLUMN flex_stat_progress.started_at IS 'When it began.';
 
+CREATE FUNCTION flex_stat_get_rates(
+	OUT account text,
+	OUT operation text,
+	OUT configured_rate double precision,
+	OUT learned_rate double precision,
+	OUT tokens integer,
+	OUT held_until timestamptz,
+	OUT throttled bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'flex_api_stat_rates'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 100;
+COMMENT ON FUNCTION flex_stat_get_rates() IS
+'Internal. What the view flex_stat_rates shows. Sends nothing.';
+
+CREATE VIEW flex_stat_rates AS
+SELECT
+	s.account,
+	s.operation,
+	s.configured_rate,
+	s.learned_rate,
+	s.tokens,
+	s.held_until,
+	s.throttled
+FROM flex_stat_get_rates() AS s;
+
+COMMENT ON VIEW flex_stat_rates IS
+'How many requests may be sent, by account and operation, of those that were used lately: all for pg_read_all_stats; else
+those of the account as which the current role''s calls are made, where the session has not set it. Shared by all sessions
+and databases where the library is preloaded, and from PostgreSQL 17 on in any case; else each session has its own.';
+COMMENT ON COLUMN flex_stat_rates.account IS 'SID of the account or, where that is not known, of the API key; NULL: neither is.';
+COMMENT ON COLUMN flex_stat_rates.operation IS 'Name of the operation''s function; of those that share a rate, the first.';
+COMMENT ON COLUMN flex_stat_rates.configured_rate IS
+'Requests per second by flex_api.rate_limits, as this session has it; 0: paused; NULL: no limit.';
+COMMENT ON COLUMN flex_stat_rates.learned_rate IS
+'Requests per second that are sent now, as the service has refused more (429); NULL: that is not known, or long ago.';
+COMMENT ON COLUMN flex_stat_rates.tokens IS 'Requests that may be sent at once; NULL: any number.';
+COMMENT ON COLUMN flex_stat_rates.held_until IS
+'Nothing is sent before this time: as the service has asked (Retry-After, of which an hour at most counts), or, while it
+refuses everything, until a single request tries again. NULL: no hold.';
+COMMENT ON COLUMN flex_stat_rates.throttled IS 'Requests that were answered with 429, since the row is there.';
+
 CREATE FUNCTION flex_stat_reset() RETURNS void
 AS 'MODULE_PATHNAME', 'flex_api_stat_reset'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION flex_stat_reset() IS
 'Has flex_stat_operations count anew, for all roles and databases. Sends nothing.';
 
-GRANT SELECT ON flex_stat_operations, flex_stat_progress TO PUBLIC;
+GRANT SELECT ON flex_stat_operations, flex_stat_progress, flex_stat_rates TO PUBLIC;
 
 REVOKE EXECUTE ON FUNCTION flex_webhook_is_authentic(text, jsonb, text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_webhook_body_is_authentic(text, bytea, text) FROM PUBLIC;
@@ -1864,9 +1905,9 @@ REVOKE EXECUTE ON FUNCTION flex_instance_user_fetch(text, text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_user_deprovision(text, jsonb) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_stat_reset() FROM PUBLIC;
 -- What these show is one's own, and they send nothing.
-REVOKE EXECUTE ON FUNCTION flex_stat_get_operations(), flex_stat_get_progress() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION flex_stat_get_operations(), flex_stat_get_progress() TO PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_stat_get_operations(), flex_stat_get_progress(), flex_stat_get_rates() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION flex_stat_get_operations(), flex_stat_get_progress(), flex_stat_get_rates() TO PUBLIC;
 
 COMMENT ON TABLE flex_outbox_holds IS
 'Kept for what reads it: nothing is written here. What the service asks to leave alone for a while (Retry-After) is
-kept in memory, by account and operation, and the refused request''s run_at says until when.';
+kept in memory, by account and operation: flex_stat_rates shows until when.';

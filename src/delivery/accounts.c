@@ -30,7 +30,7 @@ typedef struct Source
 typedef struct KnownAccount
 {
 	Source source;
-	uint64 account; /* as in RateKey */
+	RateKey rate;   /* the account's, whatever the operation */
 	int64 found_at; /* flex_clock_ms() */
 } KnownAccount;
 
@@ -40,7 +40,7 @@ static HTAB *known; /* NULL: nothing yet */
  * The account that a role's requests are made as.  Without credentials it is the one that
  * they name: what cannot be sent uses up nobody else's rate.
  */
-static uint64
+static RateKey
 find_account(Oid role, const char *account_sid, const Operation *operation)
 {
 	MemoryContext before = CurrentMemoryContext;
@@ -68,7 +68,7 @@ find_account(Oid role, const char *account_sid, const Operation *operation)
 	SetUserIdAndSecContext(user, security);
 	MemoryContextSwitchTo(before);
 	MemoryContextDelete(context);
-	return key.account;
+	return key;
 }
 
 /* What a role's requests to an operation count for; account_sid NULL: they name no account. */
@@ -81,6 +81,7 @@ flex_accounts_rate_key(Oid role, const char *account_sid, const Operation *opera
 		.account_sid = flex_rates_key(account_sid != NULL ? account_sid : "", 0).account,
 	};
 	KnownAccount *account;
+	RateKey rate;
 	bool found;
 
 	if (known != NULL && hash_get_num_entries(known) >= MOST_KNOWN)
@@ -95,8 +96,10 @@ flex_accounts_rate_key(Oid role, const char *account_sid, const Operation *opera
 	{
 		/* Should that be cancelled, the entry has to be looked for again. */
 		account->found_at = flex_clock_ms() - KEPT_MS;
-		account->account = find_account(role, account_sid, operation);
+		account->rate = find_account(role, account_sid, operation);
 		account->found_at = flex_clock_ms();
 	}
-	return (RateKey){.account = account->account, .operation = flex_operation_rate_index(operation)};
+	rate = account->rate;
+	rate.operation = flex_operation_rate_index(operation);
+	return rate;
 }

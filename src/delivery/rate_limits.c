@@ -200,6 +200,17 @@ limit_of(RateKey key)
 	return limits->per_second[key.operation];
 }
 
+/* What is known of an account's use of an operation, with its limit per second; 0: none is sent, below: no limit. */
+bool
+flex_rate_limits_read(int index, RateRow *row, double *per_second)
+{
+	if (!flex_rates_read(index, limit_of, row))
+		return false;
+	*per_second = limit_of(row->key);
+	*per_second = *per_second == PAUSED ? 0 : *per_second == NO_RATE_LIMIT ? -1 : *per_second;
+	return true;
+}
+
 /* True when none of its requests is to be sent. */
 bool
 flex_rate_limits_is_paused(RateKey key)

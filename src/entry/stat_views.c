@@ -3,7 +3,9 @@
  *		SQL entry points behind the views flex_stat_*.
  *
  * A role sees what is its own, or of a role that it has the privileges of; with those of
- * pg_read_all_stats, all.  No account, argument or key stands there.
+ * pg_read_all_stats, all.  No argument or secret stands there, and accounts only where it is
+ * of them, in flex_stat_rates: there a role sees that as which its calls are made, as long
+ * as it has not set it itself.
  */
 #include "postgres.h"
 
@@ -20,16 +22,21 @@
 #include "utils/tuplestore.h"
 
 #include "base/compat.h"
+#include "base/effective.h"
+#include "delivery/rate_limits.h"
 #include "entry/declaration.h"
+#include "http/endpoint.h"
 #include "shared/progress.h"
 #include "shared/statistics.h"
 
 PG_FUNCTION_INFO_V1(flex_api_stat_operations);
 PG_FUNCTION_INFO_V1(flex_api_stat_progress);
 PG_FUNCTION_INFO_V1(flex_api_stat_reset);
+PG_FUNCTION_INFO_V1(flex_api_stat_rates);
 
 #define OPERATIONS_COLUMNS 24
 #define PROGRESS_COLUMNS 11
+#define RATES_COLUMNS 7
 
 /* True when the current role may see what is a role's. */
 static bool
@@ -157,4 +164,80 @@ flex_api_stat_reset(PG_FUNCTION_ARGS)
 	flex_declaration_check(fcinfo, &entry);
 	flex_statistics_reset();
 	PG_RETURN_VOID();
+}
+
+/* The name that the current role's account has among the rates, of what it has not set itself; NULL: none. */
+static const char *
+own_account(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	const char *volatile account = NULL;
+
+	if (flex_effective_is_of_session(&flex_settings.account_sid) ||
+		flex_effective_is_of_session(&flex_settings.api_key))
+		return NULL;
+	PG_TRY();
+	{
+		account = pstrdup(
+			flex_endpoint_rate_key(flex_endpoint_of_settings(GetUserId(), NULL, true), flex_operation_at(0)).name);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		if (geterrcode() == ERRCODE_QUERY_CANCELED)
+			PG_RE_THROW();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return account;
+}
+
+/* Put a row into a function's result; per_second is as of flex_rate_limits_read(). */
+static void
+store_rate(ReturnSetInfo *result, const RateRow *row, double per_second)
+{
+	const Operation *operation = flex_operation_at(row->key.operation);
+	TimestampTz held_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), row->held_ms);
+	bool nulls[RATES_COLUMNS] = {false};
+	Datum values[RATES_COLUMNS];
+
+	values[0] = CStringGetTextDatum(row->key.name);
+	nulls[0] = row->key.name[0] == '\0';
+	values[1] = CStringGetTextDatum(operation->name);
+	values[2] = Float8GetDatum(per_second);
+	nulls[2] = per_second < 0;
+	values[3] = Float8GetDatum(row->learned_rate);
+	nulls[3] = row->learned_rate == 0;
+	values[4] = Int32GetDatum(row->sendable);
+	nulls[4] = row->sendable == PG_INT32_MAX;
+	values[5] = TimestampTzGetDatum(held_until);
+	nulls[5] = row->held_ms == 0;
+	values[6] = Int64GetDatum(row->throttled);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/* flex_stat_get_rates(): one row per account and operation. */
+PGDLLEXPORT Datum
+flex_api_stat_rates(PG_FUNCTION_ARGS)
+{
+	static const EntryPoint entry = {.returns_set = true};
+	static const Oid types[RATES_COLUMNS] = {TEXTOID, TEXTOID, FLOAT8OID, FLOAT8OID, INT4OID, TIMESTAMPTZOID, INT8OID};
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	bool sees_all = has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
+	const char *own;
+
+	flex_declaration_check(fcinfo, &entry);
+	InitMaterializedSRF(fcinfo, 0);
+	flex_declaration_check_row(result->setDesc, types, RATES_COLUMNS);
+	own = sees_all ? NULL : own_account();
+	for (int i = 0; i < flex_rates_capacity(); i++)
+	{
+		RateRow row;
+		double per_second;
+
+		if (flex_rate_limits_read(i, &row, &per_second) &&
+			(sees_all || (own != NULL && strcmp(own, row.key.name) == 0)))
+			store_rate(result, &row, per_second);
+	}
+	PG_RETURN_NULL();
 }

@@ -26,7 +26,7 @@
 #include "http/transfer.h"
 
 #define SMALL_REQUEST_BYTES (16 * 1024) /* a host acknowledges them before its server reads */
-#define MOST_RETRY_AFTER 86400          /* seconds */
+#define MOST_RETRY_AFTER 3600           /* seconds: one wrong answer is not to stop an operation for a day */
 
 struct Transfer
 {

@@ -21,7 +21,6 @@
 
 #define SHARE_LEFT 0.75  /* of what got through, after a refusal */
 #define LEAST_RATE 0.125 /* per second */
-#define MOST_RATE 1e6    /* as good as none */
 #define BURST_SECONDS 0.1
 
 /* Requests per second, per second to the third power: a share of the rate, so that few are refused of few; but bounded. */
@@ -86,16 +85,16 @@ seconds_since_fall(const Pace *pace, int64 at)
 	return (double) (at - pace->fell_at) / SECOND;
 }
 
-/* Requests per second that may be sent now; MOST_RATE where nothing is known. */
+/* Requests per second that may be sent now; PACE_MOST_RATE where nothing is known. */
 double
 flex_pace_rate(const Pace *pace, int64 now)
 {
 	double rate;
 
 	if (pace->fell_at == 0)
-		return MOST_RATE;
+		return PACE_MOST_RATE;
 	rate = pace->before + growth(pace) * pow(Max(seconds_since_fall(pace, now), 0) - seconds_to_before(pace), 3);
-	return Max(Min(rate, MOST_RATE), LEAST_RATE);
+	return Max(Min(rate, PACE_MOST_RATE), LEAST_RATE);
 }
 
 /* Requests that may be sent from one time to another, after the last fall: the integral of the rate. */

@@ -10,6 +10,7 @@
 
 #define PACE_SLOTS 9 /* eight make a second; the ninth is the one that is being left */
 #define PACE_FEW 4
+#define PACE_MOST_RATE 1e6 /* per second: as good as no limit */
 
 /* All zeroes: nothing has been refused, and nothing is held back. */
 typedef struct Pace

@@ -34,6 +34,7 @@ typedef struct Bucket
 	double tokens; /* by the limit */
 	int64 filled_at;
 	double spent; /* of them, by calls that did not ask, since then */
+	int64 throttled;
 	Pace pace;
 } Bucket;
 
@@ -94,10 +95,13 @@ find_memory(void)
 RateKey
 flex_rates_key(const char *account, int operation)
 {
-	return (RateKey){
+	RateKey key = {
 		.account = hash_bytes_extended((const unsigned char *) account, strlen(account), 0),
 		.operation = operation,
 	};
+
+	strlcpy(key.name, account, sizeof(key.name));
+	return key;
 }
 
 /* The set that a key's bucket is in. */
@@ -151,18 +155,12 @@ fill(Bucket *bucket, double limit, int64 now)
 	bucket->filled_at = now;
 }
 
-/* How many of the wanted tokens there are, at a limit per second; they are taken. */
-int
-flex_rates_take(RateKey key, double limit, int wanted)
+/* Take of a bucket's tokens as many as are wanted, and are there. */
+static int
+take(Bucket *bucket, double limit, int wanted, int64 now)
 {
-	int64 now = flex_clock_us();
-	BucketSet *set = set_of(key);
-	Bucket *bucket;
 	int granted = wanted;
 
-	Assert(limit >= 0 && wanted >= 0);
-	SpinLockAcquire(&set->lock);
-	bucket = use_bucket(set, key, now);
 	if (limit != NO_RATE_LIMIT)
 	{
 		fill(bucket, limit, now);
@@ -171,6 +169,20 @@ flex_rates_take(RateKey key, double limit, int wanted)
 	granted = flex_pace_take(&bucket->pace, granted, now);
 	if (limit != NO_RATE_LIMIT)
 		bucket->tokens -= granted;
+	return granted;
+}
+
+/* How many of the wanted tokens there are, at a limit per second; they are taken. */
+int
+flex_rates_take(RateKey key, double limit, int wanted)
+{
+	int64 now = flex_clock_us();
+	BucketSet *set = set_of(key);
+	int granted;
+
+	Assert(limit >= 0 && wanted >= 0);
+	SpinLockAcquire(&set->lock);
+	granted = take(use_bucket(set, key, now), limit, wanted, now);
 	SpinLockRelease(&set->lock);
 	return granted;
 }
@@ -277,9 +289,12 @@ flex_rates_note_refused(RateKey key, int64 sent_at, int64 pause_ms)
 {
 	int64 now = flex_clock_us();
 	BucketSet *set = set_of(key);
+	Bucket *bucket;
 
 	SpinLockAcquire(&set->lock);
-	flex_pace_note_refused(&use_bucket(set, key, now)->pace, sent_at, pause_ms * US_PER_MS, now);
+	bucket = use_bucket(set, key, now);
+	bucket->throttled++;
+	flex_pace_note_refused(&bucket->pace, sent_at, pause_ms * US_PER_MS, now);
 	SpinLockRelease(&set->lock);
 }
 
@@ -310,4 +325,40 @@ flex_rates_is_hopeless(RateKey key, int64 patience_ms)
 				  pace->paused_until - now > patience_ms * US_PER_MS;
 	SpinLockRelease(&set->lock);
 	return is_hopeless;
+}
+
+/* How many rows there can be. */
+int
+flex_rates_capacity(void)
+{
+	return SETS * BUCKETS_PER_SET;
+}
+
+/* What is known of a key; false where there is none at that index. */
+bool
+flex_rates_read(int index, RateLimit limit, RateRow *row)
+{
+	int64 now = flex_clock_us();
+	BucketSet *set;
+	Bucket copy;
+	double rate;
+
+	Assert(index >= 0 && index < flex_rates_capacity());
+	if (rates == NULL)
+		find_memory();
+	set = &rates->sets[index / BUCKETS_PER_SET];
+	SpinLockAcquire(&set->lock);
+	copy = set->buckets[index % BUCKETS_PER_SET];
+	SpinLockRelease(&set->lock);
+	if (copy.used_at == 0)
+		return false;
+	rate = flex_pace_rate(&copy.pace, now);
+	*row = (RateRow){
+		.key = copy.key,
+		.learned_rate = rate < PACE_MOST_RATE ? rate : 0,
+		.held_ms = ms_until(Max(copy.pace.paused_until, copy.pace.probe_at), now),
+		.throttled = copy.throttled,
+	};
+	row->sendable = limit(copy.key) < 0 ? 0 : take(&copy, limit(copy.key), PG_INT32_MAX, now);
+	return true;
 }

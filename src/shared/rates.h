@@ -8,8 +8,9 @@
 /* What has a rate of its own: an account's use of an operation. */
 typedef struct RateKey
 {
-	uint64 account; /* a hash of its SID */
-	int operation;  /* its index in the catalogue, or that of another with which it shares a rate */
+	uint64 account;         /* a hash of its name */
+	char name[NAMEDATALEN]; /* its SID or, where that is not known, the API key; "": neither */
+	int operation;          /* its index in the catalogue, or that of another with which it shares a rate */
 } RateKey;
 
 #define NO_RATE_LIMIT 0.0
@@ -37,5 +38,21 @@ extern void flex_rates_note_passed(RateKey key, int64 sent_at);
 extern void flex_rates_note_refused(RateKey key, int64 sent_at, int64 pause_ms);
 extern void flex_rates_pause(RateKey key, int64 pause_ms);
 extern bool flex_rates_is_hopeless(RateKey key, int64 patience_ms);
+
+/* What is known of a key, for those that look at it. */
+typedef struct RateRow
+{
+	RateKey key;
+	double learned_rate; /* requests per second, by what was refused; 0: none is known */
+	int sendable;        /* requests that may be sent at once; PG_INT32_MAX: any number */
+	int64 held_ms;   /* nothing may be sent for so long, as was asked, or as everything is refused; 0: that is not so */
+	int64 throttled; /* requests that were answered with 429 */
+} RateRow;
+
+/* The limit per second that is set for a key. */
+typedef double (*RateLimit)(RateKey key);
+
+extern int flex_rates_capacity(void);
+extern bool flex_rates_read(int index, RateLimit limit, RateRow *row);
 
 #endif /* FLEX_RATES_H */

@@ -22,11 +22,12 @@ my %RELATIONS = (
 	flex_outbox_activity => 'all',
 	flex_stat_operations => 'own',
 	flex_stat_progress => 'own',
+	flex_stat_rates => 'of its account', # the one that server or database have for all
 );
 
 # Functions and procedures that everybody may call.
 our %ROUTINES = map { $_ => 1 } 'flex_outbox_requests',    # arranges the columns of a row that its caller has
-  qw(flex_stat_get_operations flex_stat_get_progress);    # show what is one's own
+  qw(flex_stat_get_operations flex_stat_get_progress flex_stat_get_rates);    # show what is one's own
 
 # Sequences that everybody may use.
 my %SEQUENCES = ();
