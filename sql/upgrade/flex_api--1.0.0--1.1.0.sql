@@ -483,6 +483,7 @@ DECLARE
 	path text := pg_catalog.current_setting('search_path');
 	reader @extschema@.flex_outbox_upgrade_readers;
 	statement text;
+	owner regrole;
 	failure text;
 BEGIN
 	PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
@@ -493,11 +494,16 @@ BEGIN
 			WHEN 'policy' THEN format('ALTER POLICY %s%s', reader.named, reader.body)
 			WHEN 'function' THEN replace(pg_get_functiondef(reader.object), pg_get_function_sqlbody(reader.object), reader.body)
 		END;
-		CONTINUE WHEN statement IS NULL AND reader.sees_all;
+		-- What reads the table with the rights of its owner, whom no policy binds.
+		owner := (SELECT c.relowner::regrole FROM pg_class AS c WHERE c.oid = reader.object AND reader.sees_all AND reader.kind <> 'function');
+		CONTINUE WHEN statement IS NULL AND (SELECT r.rolsuper FROM pg_roles AS r WHERE r.oid = owner);
 		failure := 'It can be changed by its owner alone.';
 		BEGIN
 			IF statement IS NOT NULL THEN
 				PERFORM @extschema@.flex_outbox_upgrade_others(statement);
+				IF NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.oid = owner) THEN
+					PERFORM @extschema@.flex_outbox_upgrade_others(format('GRANT SELECT ON @extschema@.flex_outbox_all TO %s', owner));
+				END IF;
 				CONTINUE;
 			END IF;
 		EXCEPTION WHEN OTHERS THEN

@@ -54,7 +54,7 @@ sub all_work
 	return;
 }
 
-# What users have made on the outbox's table: app, who sees its own requests, and the superuser, who sees all.
+# What users have made on the outbox's table: a role that no row security binds, app, who sees its own requests, and the superuser, who sees all.
 $session->value($_) foreach 'CREATE ROLE app LOGIN; CREATE ROLE other LOGIN; CREATE ROLE reader; CREATE ROLE gone; CREATE ROLE bystander',
 	'GRANT CREATE ON SCHEMA public TO app; GRANT EXECUTE ON FUNCTION flex_enqueue, flex_plugin_fetch, flex_outbox_await TO app, other';
 my %of = map { ($_ => FlexApi::Session->new($node, database => 'old', user => $_)) } 'app', 'other';
@@ -81,6 +81,12 @@ $of{app}->value($_) foreach 'CREATE TABLE notes (request bigint REFERENCES flex_
 	'CREATE FUNCTION waited(id bigint) RETURNS text LANGUAGE sql AS $$ SELECT (flex_outbox_await(id, interval \'0 s\')).state $$';
 $session->value($_) foreach 'CREATE VIEW everybodys AS SELECT context, enqueued_by FROM flex_outbox', 'GRANT SELECT ON everybodys TO reader',
 	'CREATE FUNCTION all_of_them() RETURNS bigint LANGUAGE sql SECURITY DEFINER BEGIN ATOMIC SELECT count(*) FROM flex_outbox; END',
+	'CREATE ROLE unbound BYPASSRLS LOGIN; GRANT CREATE ON SCHEMA public TO unbound',
+	'SET ROLE unbound; CREATE VIEW unbounds AS SELECT context FROM flex_outbox; CREATE VIEW invokers WITH (security_invoker) AS SELECT context FROM flex_outbox; '
+	  . 'GRANT SELECT ON unbounds, invokers TO reader, app; '
+	  . 'CREATE MATERIALIZED VIEW unbounds_kept AS SELECT context FROM flex_outbox; RESET ROLE',
+	'CREATE MATERIALIZED VIEW everybodys_kept AS SELECT context FROM flex_outbox',
+	'CREATE VIEW everything AS SELECT o FROM flex_outbox AS o; GRANT SELECT ON everything TO reader',
 	'CREATE POLICY for_readers ON flex_outbox FOR SELECT TO reader USING (true)',
 	'CREATE TABLE audited (id bigint); CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.audited VALUES (NEW.id); RETURN NULL; END $$',
 	'CREATE TRIGGER audit AFTER INSERT ON flex_outbox FOR EACH ROW EXECUTE FUNCTION audit()';
@@ -112,7 +118,10 @@ sub what_users_see
 
 		is($of{$role}->value($sql), $expected, "$when, for $role: $sql");
 	}
-	is($session->value('SET ROLE reader; SELECT count(*) FROM everybodys'), 2, "$when: who may read a superuser's view reads all");
+	is($session->value("SET ROLE reader; SELECT count(*) FROM $_"), 2, "$when: who may read $_, of a role that sees all, reads all")
+	  foreach 'everybodys', 'unbounds', 'everything';
+	is($session->value('SET ROLE unbound; SELECT count(*) FROM unbounds'), 2, "$when: and so does that role");
+	is($of{app}->value('SELECT count(*) FROM invokers'), 1, "$when: but what has the reader's rights shows the reader's own");
 	is($session->value('RESET ROLE; SELECT count(*) FROM flex_outbox'), 2, "$when: a superuser sees all");
 	is($of{app}->sqlstate('INSERT INTO notes VALUES (0)'), '23503', "$when: the foreign key holds");
 	is($of{app}->value(q{SELECT flex_enqueue('flex_plugin_fetch', '{"sid": "1"}', unique_key => 'k')}), $id, "$when: the key is taken, by the role's own");
@@ -126,7 +135,9 @@ my $update = $session->query('ALTER EXTENSION flex_api UPDATE');
 ok(!$update->{error}, 'the update') or diag(join ' ', %{ $update->{error} });
 my %warnings = map { ($_->{M} => $_) } grep { $_->{S} eq 'WARNING' } @{ $update->{notices} // [] };
 is(join("\n", sort keys %warnings), join("\n", 'materialized view public.kept still reads the table flex_outbox_requests',
-		'policy "for_readers" on flex_outbox has no effect any more', 'view public.whole still reads the table flex_outbox_requests'),
+		'materialized view public.unbounds_kept still reads the table flex_outbox_requests',
+		'policy "for_readers" on flex_outbox has no effect any more', 'view public.everything still reads the table flex_outbox_requests',
+		'view public.whole still reads the table flex_outbox_requests'),
 	'it says what it cannot keep');
 is($session->value("SELECT extversion FROM pg_extension WHERE extname = 'flex_api'"), $version, 'it is updated');
 all_work('after it');
@@ -150,7 +161,9 @@ foreach my $role ('app', 'other', 'reader', 'bystander', 'plain')
 is($session->value("SELECT has_table_privilege('app', 'flex_outbox_requests', 'REFERENCES')"), 't', 'who might refer to the table may');
 $session->value('REVOKE REFERENCES ON flex_outbox_requests FROM app; REVOKE SELECT ON flex_outbox FROM reader; DROP TRIGGER audit ON flex_outbox_requests; '
 	. 'DROP POLICY for_readers ON flex_outbox_requests');
-$session->value('SET client_min_messages = error; DROP OWNED BY app CASCADE; DROP VIEW everybodys; DROP FUNCTION all_of_them()');
+$session->value('SET client_min_messages = error; DROP OWNED BY app, unbound CASCADE; DROP VIEW everybodys, everything; DROP MATERIALIZED VIEW everybodys_kept; DROP FUNCTION all_of_them()');
+# The owner's own right, which it has anyway, is written down when another gets one.
+$session->value("UPDATE pg_class SET relacl = NULL WHERE oid = 'flex_outbox_all'::regclass AND relacl = ARRAY[relacl[1]]");
 $session->value('REVOKE EXECUTE ON FUNCTION flex_enqueue, flex_plugin_fetch, flex_outbox_await FROM other');
 
 # Rights that were given are the user's own, which a dump has.
