@@ -180,7 +180,10 @@ count_state(DeliveryCounts *counts, const char *state)
 DeliveryCounts
 flex_in_flight_counts(const InFlight *in_flight)
 {
-	return in_flight->counts;
+	DeliveryCounts counts = in_flight->counts;
+
+	counts.under_way = flex_in_flight_count(in_flight);
+	return counts;
 }
 
 /*

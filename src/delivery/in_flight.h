@@ -24,6 +24,7 @@ typedef struct DeliveryCounts
 	int64 uncertain;
 	int64 put_off; /* they will be tried again */
 	int64 other;   /* cancelled, for the database is a copy */
+	int64 under_way;
 } DeliveryCounts;
 
 typedef struct InFlight InFlight;

@@ -104,7 +104,7 @@ may_claim(const Sender *sender)
 	return flex_lanes_may_claim(sender->lanes, flex_in_flight_count(sender->in_flight)) && !flex_backpressure_is_due();
 }
 
-/* Raise when we have been told to stop. */
+/* Let the driver look how far it is; raises when we have been told to stop. */
 static void
 check_stop(const Sender *sender)
 {
@@ -145,7 +145,7 @@ show_progress(const Sender *sender)
 	flex_progress_show(sender->progress, &(ProgressCounts){
 											 .done = counts.succeeded + failed + counts.put_off + counts.other,
 											 .total = PROGRESS_UNKNOWN,
-											 .in_flight = flex_in_flight_count(sender->in_flight),
+											 .in_flight = counts.under_way,
 											 .failed = failed,
 										 });
 }
@@ -313,6 +313,8 @@ wait_for_something(Sender *sender)
 	}
 	late = Min(late, ms_until(flex_callback_schedule_next_at(sender->callbacks)));
 	late = Min(late, flex_mending_look_ms());
+	if (sender->driver->check_ms > 0)
+		late = Min(late, sender->driver->check_ms);
 	if (flex_in_flight_wait(sender->in_flight, Min(full ? HOUSEKEEPING_MS : ms_until_due(sender), late)) ||
 		ms_until_prepared(sender) == 0)
 		flex_lanes_look_now(sender->lanes);

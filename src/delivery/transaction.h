@@ -16,7 +16,8 @@ typedef struct Driver
 	void (*begin)(void);
 	void (*commit)(void);
 	void (*roll_back)(void); /* after an error, instead of commit */
-	void (*check)(void);     /* raises when the sender is to stop; NULL: nothing to check */
+	void (*check)(void);     /* called in each turn; raises when the sender is to stop; NULL: nothing to check */
+	long check_ms;           /* the longest wait between two checks; 0: any */
 } Driver;
 
 typedef struct Transaction

@@ -21,6 +21,7 @@
 #include "utils/resowner.h"
 #include "utils/wait_event.h"
 
+#include "base/clock.h"
 #include "base/compat.h"
 #include "base/effective.h"
 #include "base/errors.h"
@@ -30,6 +31,7 @@
 #include "request/arguments.h"
 #include "shared/helper.h"
 
+#define REPORT_MS 5000
 #define WORKER_EXIT_MS 60000 /* for a drain that was cancelled to settle what was under way */
 
 PG_FUNCTION_INFO_V1(flex_api_drain);
@@ -42,6 +44,9 @@ PG_FUNCTION_INFO_V1(flex_api_drain);
 static bool connected;
 static int level; /* of nesting, outside the subtransaction */
 static ResourceOwner owner;
+
+static Sender *own_sender; /* of this session, while it drains by itself */
+static int64 reports_at;   /* flex_clock_ms() of the next report */
 
 static void
 begin_transaction(void)
@@ -109,6 +114,40 @@ check_transaction(FunctionCallInfo fcinfo)
 						errhint("Set default_transaction_isolation to read committed.")));
 }
 
+/* Tell the client how far the drain is. */
+static void
+report_progress(const DeliveryCounts *counts)
+{
+	if (flex_clock_ms() < reports_at)
+		return;
+	reports_at = flex_clock_ms() + REPORT_MS;
+	ereport(NOTICE, (errmsg("draining the Flex API outbox: %lld succeeded, %lld failed, %lld uncertain, %lld put off, "
+							"%lld under way",
+							(long long) counts->succeeded, (long long) counts->failed, (long long) counts->uncertain,
+							(long long) counts->put_off, (long long) counts->under_way)));
+}
+
+/* Tell the client what the drain has done, if it has done anything. */
+static void
+report_end(const DeliveryCounts *counts)
+{
+	if (counts->succeeded + counts->failed + counts->uncertain + counts->put_off + counts->other > 0)
+		ereport(NOTICE,
+				(errmsg("drained the Flex API outbox: %lld succeeded, %lld failed, %lld uncertain, %lld put off, "
+						"%lld cancelled",
+						(long long) counts->succeeded, (long long) counts->failed, (long long) counts->uncertain,
+						(long long) counts->put_off, (long long) counts->other)));
+}
+
+/* For the sender in this session. */
+static void
+report_own_progress(void)
+{
+	DeliveryCounts counts = flex_sender_counts(own_sender);
+
+	report_progress(&counts);
+}
+
 /* Send from this session. */
 static void
 drain_here(int64 max_requests)
@@ -117,7 +156,10 @@ drain_here(int64 max_requests)
 		.begin = begin_transaction,
 		.commit = commit_transaction,
 		.roll_back = roll_back_transaction,
+		.check = report_own_progress,
+		.check_ms = REPORT_MS,
 	};
+	DeliveryCounts counts;
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "flex_api drain", ALLOCSET_DEFAULT_SIZES);
 
@@ -125,7 +167,9 @@ drain_here(int64 max_requests)
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		flex_sender_run(flex_sender_create(&driver, max_requests, false));
+		own_sender = flex_sender_create(&driver, max_requests, false);
+		flex_sender_run(own_sender);
+		counts = flex_sender_counts(own_sender);
 	}
 	PG_FINALLY();
 	{
@@ -133,6 +177,7 @@ drain_here(int64 max_requests)
 		MemoryContextDelete(context);
 	}
 	PG_END_TRY();
+	report_end(&counts);
 }
 
 /* Start a worker that drains; raises 53400 when no slot is free. */
@@ -155,22 +200,27 @@ start_worker(int64 max_requests)
 	return helper;
 }
 
-/* Wait until a worker has drained, and raise its error if it has not. */
+/* Wait until a worker has drained, tell what it has done, and raise its error if it has not. */
 static void
 wait_for_worker(Helper *worker)
 {
+	const DrainShare *share = flex_helper_share(worker);
+
 	while (!flex_helper_has_ended(worker))
 	{
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, -1, flex_wait_event("FlexApiDrain"));
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 (long) Max(reports_at - flex_clock_ms(), 0), flex_wait_event("FlexApiDrain"));
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
+		report_progress(&share->counts);
 	}
 	if (flex_helper_error(worker) != NULL)
 		flex_error_throw(flex_helper_error(worker));
-	if (!((DrainShare *) flex_helper_share(worker))->is_done)
+	if (!share->is_done)
 		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
 						errmsg("the background worker that drains the Flex API outbox ended unexpectedly"),
 						errhint("The server's log may say why.")));
+	report_end(&share->counts);
 }
 
 /*
@@ -208,6 +258,7 @@ flex_api_drain(PG_FUNCTION_ARGS)
 	max_requests = max_requests_argument(fcinfo);
 	check_transaction(fcinfo);
 	flex_effective_check_displaced();
+	reports_at = flex_clock_ms() + REPORT_MS;
 	if (!flex_settings.delivery)
 		ereport(NOTICE, (errmsg("nothing is sent: flex_api.delivery is off"),
 						 errhint("Set it to on for the server or the database.")));

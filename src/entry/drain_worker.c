@@ -23,12 +23,24 @@
 
 extern PGDLLEXPORT void flex_api_drain_main(Datum argument);
 
+static DrainShare *share;
+static Sender *sender;
+
+/* Show the session how far the drain has come, and raise when it has to stop. */
+static void
+show_and_check(void)
+{
+	share->counts = flex_sender_counts(sender);
+	flex_worker_driver.check();
+}
+
 /* Main function. */
 void
 flex_api_drain_main(Datum argument)
 {
-	DrainShare *share;
+	Driver driver = flex_worker_driver;
 
+	driver.check = show_and_check;
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGINT, StatementCancelHandler);
 	pqsignal(SIGTERM, flex_worker_handle_sigterm);
@@ -36,7 +48,9 @@ flex_api_drain_main(Datum argument)
 	MemoryContextSwitchTo(TopMemoryContext);
 	share = flex_helper_attach(argument);
 	flex_worker_connect(share->database, "flex_api: draining the outbox");
-	flex_sender_run(flex_sender_create(&flex_worker_driver, share->max_requests, false));
+	sender = flex_sender_create(&driver, share->max_requests, false);
+	flex_sender_run(sender);
+	share->counts = flex_sender_counts(sender);
 	share->is_done = true;
 	proc_exit(0);
 }

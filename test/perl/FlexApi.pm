@@ -338,6 +338,19 @@ sub receive
 	return $result;
 }
 
+# The next notice of a query that was sent and may go on: its fields.
+sub next_notice
+{
+	my ($self) = @_;
+
+	while (my ($type, $content) = $self->_message(time() + 120))
+	{
+		return _fields($content) if $type eq 'N';
+		die "the query ended without a notice\n" if $type eq 'Z';
+	}
+	die "the session ended without a notice\n";
+}
+
 # The fields of an error or a notice; those that are missing are empty.
 sub _fields
 {

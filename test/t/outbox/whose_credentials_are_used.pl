@@ -201,7 +201,7 @@ foreach my $why (sort keys %path_of)
 write_credentials("$first:alice:$first:half\0secret");
 $id = $alices->value($once);
 my $drained = $super->query('CALL flex_outbox_drain()');
-is_deeply([ $drained->{error}, $drained->{notices} ], [ undef, [] ], 'a credentials file with a null byte leaves no file open') or diag explain $drained;
+is_deeply([ $drained->{error}, grep { $_->{V} ne 'NOTICE' } @{ $drained->{notices} } ], [undef], 'a credentials file with a null byte leaves no file open') or diag explain $drained;
 is(state_of($id), 'pending|55000', '... and makes the request wait');
 write_credentials("$first:alice:$first:alices1", "$first:bob:$first:bobs");
 $super->value("UPDATE flex_outbox_requests SET run_at = now() WHERE id = $id");
