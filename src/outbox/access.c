@@ -35,10 +35,17 @@
 /* The name of the table of requests, and that of the first version, whose readers had the table itself. */
 static const char *const table_names[] = {"flex_outbox_requests", "flex_outbox"};
 
-/* The other tables that are written, in the order in which they are locked. */
-static const char *const other_tables[] = {
-	"flex_outbox_callbacks", "flex_outbox_leftovers", "flex_outbox_forgetting", "flex_outbox_roles",
-	"flex_outbox_role_oids", "flex_outbox_holds",     "flex_outbox_activity",
+/* The other tables that are written and the views that are read, in the order in which they are locked. */
+static const struct
+{
+	const char *name;
+	LOCKMODE mode;
+} others[] = {
+	{"flex_outbox_callbacks", RowExclusiveLock},  {"flex_outbox_leftovers", RowExclusiveLock},
+	{"flex_outbox_forgetting", RowExclusiveLock}, {"flex_outbox_roles", RowExclusiveLock},
+	{"flex_outbox_role_oids", RowExclusiveLock},  {"flex_outbox_holds", RowExclusiveLock},
+	{"flex_outbox_activity", RowExclusiveLock},   {"flex_outbox", AccessShareLock},
+	{"flex_outbox_all", AccessShareLock},
 };
 
 /* The extension's row in the catalog. */
@@ -191,12 +198,12 @@ flex_outbox_is_of_first_version(void)
 	return name != NULL && strcmp(name, table_names[0]) != 0;
 }
 
-/* Lock one of our tables, unless somebody has it; a table of this name need not be there. */
+/* Lock one of the others, unless somebody has it; a relation of this name need not be there. */
 static bool
-try_to_lock(const char *name, Oid *locked)
+try_to_lock(size_t other, Oid *locked)
 {
-	*locked = get_relname_relid(name, known_schema);
-	return !OidIsValid(*locked) || ConditionalLockRelationOid(*locked, RowExclusiveLock);
+	*locked = get_relname_relid(others[other].name, known_schema);
+	return !OidIsValid(*locked) || ConditionalLockRelationOid(*locked, others[other].mode);
 }
 
 /* Lock the table of requests, also when it has just been made anew. */
@@ -214,34 +221,36 @@ lock_requests(void)
 }
 
 /*
- * Lock the outbox's tables until the transaction ends, all or none: one that has locked
- * some and waits for another would end in a deadlock with DROP EXTENSION, which locks
- * table after table.  Decided against: a lock on the extension, which DROP takes first,
- * for any role may hold that, by ALTER FUNCTION ... DEPENDS ON EXTENSION.
+ * Lock the outbox's tables and views until the transaction ends, all or none: one that has
+ * locked some and waits for another would end in a deadlock with DROP EXTENSION, which locks
+ * one after another, in the order that pg_depend happens to have.  Decided against: a lock on
+ * the extension, which DROP takes first, for any role may hold that, by
+ * ALTER FUNCTION ... DEPENDS ON EXTENSION.
  */
 void
 flex_outbox_lock_tables(void)
 {
-	Oid locked[lengthof(other_tables) + 1];
+	Oid requests = lock_requests();
+	Oid locked[lengthof(others)];
 	size_t count = 0;
 
-	locked[0] = lock_requests();
-	while (count < lengthof(other_tables))
+	while (count < lengthof(others))
 	{
-		if (try_to_lock(other_tables[count], &locked[count + 1]))
+		if (try_to_lock(count, &locked[count]))
 		{
 			count++;
 			continue;
 		}
 		/* Let go of all, wait for that one, and begin again. */
-		for (size_t i = 0; i <= count; i++)
+		UnlockRelationOid(requests, RowExclusiveLock);
+		for (size_t i = 0; i < count; i++)
 		{
 			if (OidIsValid(locked[i]))
-				UnlockRelationOid(locked[i], RowExclusiveLock);
+				UnlockRelationOid(locked[i], others[i].mode);
 		}
-		LockRelationOid(locked[count + 1], RowExclusiveLock);
-		UnlockRelationOid(locked[count + 1], RowExclusiveLock);
-		locked[0] = lock_requests();
+		LockRelationOid(locked[count], others[count].mode);
+		UnlockRelationOid(locked[count], others[count].mode);
+		requests = lock_requests();
 		count = 0;
 	}
 }

@@ -107,6 +107,31 @@ is(complaints(), '', 'quietly');
 $first->value('CREATE EXTENSION flex_api SCHEMA elsewhere');
 $_->close foreach $blocker, $dropper;
 
+# DROP EXTENSION comes while a callback begins, which has the tables and then reads a view. Here DROP takes the views
+# first, as what pg_depend says of them stands where there was room before the tables: neither waits for what the other has.
+{
+	$session->value('CREATE DATABASE dropped');
+	my ($there, $pause, $dropper) = map { FlexApi::Session->new($node, database => 'dropped') } 1 .. 3;
+	$there->value($_) foreach 'SET client_min_messages = error', 'CREATE SCHEMA gone',
+		q{DO $$ BEGIN FOR i IN 1 .. 1000 LOOP EXECUTE format('CREATE TYPE gone.t%s AS ENUM ()', i); END LOOP; END $$},
+		'CREATE EXTENSION flex_api', 'DROP SCHEMA gone CASCADE', 'VACUUM pg_depend',
+		(map { ("ALTER EXTENSION flex_api DROP VIEW $_", "ALTER EXTENSION flex_api ADD VIEW $_") } 'flex_outbox_all', 'flex_outbox'),
+		'CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NEW; END $$',
+		'CREATE TRIGGER pause BEFORE UPDATE ON flex_outbox_callbacks FOR EACH ROW WHEN (NEW.due_at IS NULL) EXECUTE FUNCTION pause()',
+		'CREATE FUNCTION nothing(r flex_outbox) RETURNS void LANGUAGE sql AS $$ SELECT $$';
+	$pause->value('SELECT pg_advisory_lock(7)');
+	enqueue($there, 'dropped', q(on_success => 'nothing', on_failure => 'nothing'));
+	ok(FlexApi::wait_until(sub { $session->value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") == 1 }), 'a callback begins');
+	$dropper->send_query('DROP EXTENSION flex_api CASCADE');
+	my $waits = 'SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = ' . $dropper->pid;
+	ok(FlexApi::wait_until(sub { $session->value($waits) == 1 }), '... DROP EXTENSION waits for it');
+	$pause->value('SELECT pg_advisory_unlock(7)');
+	is($dropper->receive->{error}, undef, '... and comes to its end');
+	ok(FlexApi::wait_until(sub { !workers($session, 'dropped') }), '... the worker leaves');
+	is(complaints(), '', '... both without a complaint');
+	$_->close foreach $there, $pause, $dropper;
+}
+
 # A worker that looks while DROP and CREATE EXTENSION are being committed: the new extension can
 # be seen, and what the worker remembers of the old one has not been called out of date.
 my $folder = rel2abs(PostgreSQL::Test::Utils::tempdir);
