@@ -52,6 +52,7 @@ struct Transfer
 	const char *ended_by_us; /* why, if we have ended it; NULL: we have not */
 	char failure[CURL_ERROR_SIZE];
 };
+static int unsent; /* transfers that are running and have not been sent */
 
 /* libcurl wants a socket. */
 static curl_socket_t
@@ -122,6 +123,7 @@ before_request(void *data, char *remote_ip, char *local_ip, int remote_port, int
 	if (transfer->socket != PGINVALID_SOCKET)
 		flex_connection_join(transfer->socket);
 	transfer->was_sent = true;
+	unsent--;
 	return CURL_PREREQFUNC_OK;
 }
 
@@ -234,6 +236,7 @@ make_transfer(const HttpRequest *request)
 	transfer->request_bytes = request->content_type != NULL ? request->body.len : 0;
 	transfer->body.limit = limit;
 	transfer->started_at = flex_clock_us();
+	unsent++;
 	return transfer;
 }
 
@@ -363,6 +366,7 @@ flex_transfer_conclude(void *handle, int result)
 	if (transfer->is_stale && begin_again(transfer))
 		return false;
 	transfer->state = state_of_result(transfer, result);
+	unsent -= !transfer->was_sent;
 	if (transfer->socket != PGINVALID_SOCKET)
 		flex_connection_leave(transfer->socket, transfer->state == TRANSFER_BROKEN);
 	transfer->socket = PGINVALID_SOCKET;
@@ -379,6 +383,7 @@ flex_transfer_free(Transfer *transfer)
 {
 	if (transfer->socket != PGINVALID_SOCKET)
 		flex_connection_leave(transfer->socket, false);
+	unsent -= transfer->state == TRANSFER_RUNNING && !transfer->was_sent;
 	curl_easy_cleanup(transfer->easy);
 	for (struct curl_slist *header = transfer->headers; header != NULL; header = header->next)
 		explicit_bzero(header->data, strlen(header->data));
@@ -405,6 +410,13 @@ bool
 flex_transfer_was_sent(const Transfer *transfer)
 {
 	return transfer->was_sent;
+}
+
+/* True when there is a transfer that is running and has not been sent: it may still look up a name. */
+bool
+flex_transfer_any_unsent(void)
+{
+	return unsent > 0;
 }
 
 /* The bytes of the body that have come so far. */

@@ -57,6 +57,7 @@ extern void flex_transfer_free(Transfer *transfer);
 extern TransferState flex_transfer_state(const Transfer *transfer);
 extern uint64 flex_transfer_ending(const Transfer *transfer);
 extern bool flex_transfer_was_sent(const Transfer *transfer);
+extern bool flex_transfer_any_unsent(void);
 extern size_t flex_transfer_length(const Transfer *transfer);
 extern TransferResult flex_transfer_result(const Transfer *transfer);
 extern void flex_transfer_visit_headers(const Transfer *transfer, HeaderVisitor visit, void *state);

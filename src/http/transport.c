@@ -33,6 +33,10 @@ static int under_way;        /* transfers that have been started and not release
 static bool idle_must_go;    /* they have all the file descriptors that there are */
 static int64 timer_due = -1; /* when libcurl wants to be called; -1: never */
 
+static bool may_start_threads;     /* libcurl, for names that it looks up */
+static bool signals_are_blocked;   /* by us, while libcurl runs */
+static sigset_t signals_otherwise; /* what is blocked when they are not */
+
 /*
  * True for a handle that libcurl has for itself.  What it waits for with that,
  * sockets of connections apart, is open as long as the multi handle: since 8.20
@@ -59,6 +63,41 @@ socket_changed(CURL *easy, curl_socket_t fd, int what, void *unused, void *unuse
 	if (what != CURL_POLL_REMOVE && (what & CURL_POLL_OUT))
 		events |= WL_SOCKET_WRITEABLE;
 	return flex_poller_watch(fd, events, is_of_libcurl(easy)) ? 0 : -1;
+}
+
+/* A thread that looks up a name inherits the mask: signals are ours alone. */
+static void
+block_signals(void)
+{
+	sigset_t all;
+
+	if (signals_are_blocked)
+		return;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &signals_otherwise);
+	signals_are_blocked = true;
+}
+
+/* libcurl has come back. */
+static void
+unblock_signals(void)
+{
+	if (signals_are_blocked)
+		pthread_sigmask(SIG_SETMASK, &signals_otherwise, NULL);
+	signals_are_blocked = false;
+}
+
+/*
+ * libcurl is about to find an address.  From 8.20 on the thread that does so may also be
+ * started later, while the request has not been sent.  On kept connections no address is
+ * needed: there, to block the signals would be a third of a call's system calls.
+ */
+static int
+look_up_begins(void *unused, void *unused_too, void *unused_as_well)
+{
+	may_start_threads = true;
+	block_signals();
+	return 0;
 }
 
 /* libcurl wants to be called after that time. */
@@ -117,18 +156,15 @@ run_multi(curl_socket_t fd, int events)
 	int running;
 	int left;
 	CURLMsg *message;
-	sigset_t all;
-	sigset_t before;
 
 	Assert(multi != NULL && multi_owner == MyProcPid);
 	if (fd == CURL_SOCKET_TIMEOUT)
 		timer_due = -1;
-	/* A thread that looks up a name inherits the mask: signals are ours alone. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (may_start_threads)
+		block_signals();
 	flex_tls_begin();
 	curl_multi_socket_action(multi, fd, events, &running);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	unblock_signals();
 
 	while ((message = curl_multi_info_read(multi, &left)) != NULL)
 	{
@@ -148,11 +184,15 @@ Transfer *
 flex_transport_start(const HttpRequest *request, const Endpoint *endpoint, long timeout_ms)
 {
 	Transfer *transfer;
+	CURL *easy;
 
 	Assert(timeout_ms >= 0);
 	open_multi();
+	may_start_threads &= flex_transfer_any_unsent();
 	transfer = flex_transfer_prepare(request, endpoint, timeout_ms);
-	if (curl_multi_add_handle(multi, flex_transfer_handle(transfer)) != CURLM_OK)
+	easy = flex_transfer_handle(transfer);
+	if (curl_easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION, look_up_begins) != CURLE_OK ||
+		curl_multi_add_handle(multi, easy) != CURLM_OK)
 	{
 		flex_transfer_free(transfer);
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
