@@ -22,7 +22,8 @@ my $TRIES = 3;
 my $compiler = $ENV{CC} // 'cc';
 
 # A look-up of slow.invalid that never ends: the resolver's thread is not to be
-# woken by anything, as with a name server that does not answer.
+# woken by anything, as with a name server that does not answer.  Its name tells
+# that it is there: a thread that has only just been started blocks all signals.
 sub build_slow_resolver
 {
 	my $directory = tempdir(CLEANUP => 1);
@@ -32,13 +33,14 @@ sub build_slow_resolver
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <netdb.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result)
 {
 	int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) = dlsym(RTLD_NEXT, "getaddrinfo");
 	if (node && strcmp(node, "slow.invalid") == 0)
-		for (;;)
+		for (pthread_setname_np(pthread_self(), "looking up");;)
 			sleep(1000);
 	return real(node, service, hints, result);
 }
@@ -165,6 +167,9 @@ sub state_of { my ($pid) = @_; return (FlexApi::content("/proc/$pid/status") =~ 
 # Waits for a note of the server beyond those that were there.
 sub noted { my ($where, $pattern) = @_; return sub { $where->notes($pattern) > 0 }; }
 
+# How many threads of a process look up slow.invalid.
+sub count_look_ups { my ($pid) = @_; return scalar grep { FlexApi::content("$_/comm") eq "looking up\n" } glob("/proc/$pid/task/*"); }
+
 # Each stage: what is asked for, where, how one sees that it is reached, and
 # whether a POST may have been carried out by then.
 my @stages = (
@@ -172,7 +177,7 @@ my @stages = (
 		name => 'resolving',
 		base => 'https://slow.invalid',
 		sql => q{SELECT * FROM flex_request('POST', '/silent')},
-		reached => sub { my ($pid) = @_; scalar(() = glob("/proc/$pid/task/*")) > $_[1] },
+		reached => sub { my ($pid, $before) = @_; count_look_ups($pid) > $before },
 		skip => defined $shim ? undef : "no C compiler: $compiler",
 	},
 	{
@@ -235,13 +240,13 @@ sub session_at
 sub begin_call
 {
 	my ($session, $stage) = @_;
-	my $threads = () = glob('/proc/' . $session->pid . '/task/*');
+	my $look_ups = count_look_ups($session->pid);
 
 	$session->value("SET flex_api.base_url = '" . ($stage->{base} // $server->url) . "'");
 	$server->clear_notes;
 	$mute->clear_notes;
 	$session->send_query($stage->{sql});
-	FlexApi::wait_until(sub { $stage->{reached}->($session->pid, $threads) && is_waiting($session->pid) })
+	FlexApi::wait_until(sub { $stage->{reached}->($session->pid, $look_ups) && is_waiting($session->pid) })
 	  or die "$stage->{name} was not reached";
 	return;
 }
