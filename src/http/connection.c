@@ -180,6 +180,7 @@ flex_connection_join(pgsocket fd)
 {
 	Assert(connections[fd].is_open);
 	connections[fd].users++;
+	flex_poller_note_connected(fd);
 }
 
 /*

@@ -39,6 +39,7 @@ typedef struct Socket
 	int position;      /* in the set, or NOT_IN_SET */
 	bool noted;        /* in notes */
 	bool ours;         /* opened by flex_poller_open() */
+	bool connected;    /* ... and libcurl closes it by flex_poller_close() alone */
 	bool lasting;      /* not closed before the process ends */
 } Socket;
 
@@ -87,6 +88,7 @@ forget(pgsocket fd)
 	if (sockets[fd].ours)
 		ReleaseExternalFD();
 	sockets[fd].ours = false;
+	sockets[fd].connected = false;
 	sockets[fd].lasting = false;
 	sockets[fd].wanted = 0;
 	if (sockets[fd].position != NOT_IN_SET)
@@ -136,6 +138,21 @@ flex_poller_close(pgsocket fd)
 {
 	forget(fd);
 	return close(fd);
+}
+
+/* A connection stands on a socket of ours. */
+void
+flex_poller_note_connected(pgsocket fd)
+{
+	Assert(fd < sockets_size && sockets[fd].ours);
+	sockets[fd].connected = true;
+}
+
+/* True while a socket of ours is open, to be asked where libcurl may have closed it without a word. */
+static bool
+is_open(pgsocket fd)
+{
+	return sockets[fd].ours && (sockets[fd].connected || fcntl(fd, F_GETFD) >= 0);
 }
 
 /*
@@ -199,7 +216,7 @@ flex_poller_watch(pgsocket fd, uint32 events, bool lasting)
 	if (mirror >= 0)
 		mirror_is_whole &= show_in_mirror(fd, events);
 	sockets[fd].lasting = lasting && !sockets[fd].ours;
-	if (events == 0 && !sockets[fd].lasting && (!sockets[fd].ours || fcntl(fd, F_GETFD) < 0))
+	if (events == 0 && !sockets[fd].lasting && !is_open(fd))
 	{
 		forget(fd);
 		return true;

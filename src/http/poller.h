@@ -27,6 +27,7 @@ typedef enum WaitKind
 extern int flex_poller_capacity(void);
 extern pgsocket flex_poller_open(int family, int type, int protocol);
 extern int flex_poller_close(pgsocket fd);
+extern void flex_poller_note_connected(pgsocket fd);
 extern bool flex_poller_watch(pgsocket fd, uint32 events, bool lasting);
 extern void flex_poller_mirror(int epoll);
 extern bool flex_poller_mirror_is_whole(void);
