@@ -16,6 +16,8 @@
 #define IDLE_SECONDS 50L
 #define CA_CACHE_SECONDS 600L
 
+#define READ_BYTES (256L * 1024) /* at once, of an answer that need not be held back: half a page of a list */
+
 /* Raise unless an option was taken: a request without it would be another one. */
 void
 flex_curl_check(int result)
@@ -174,7 +176,9 @@ flex_curl_set_options(CURL *easy, const HttpRequest *request, const Endpoint *en
 	set_method(easy, request);
 	set_route(easy, request, endpoint);
 	FLEX_CURL_SET(easy, CURLOPT_TIMEOUT_MS, timeout_ms);
-	if (timeout_ms == 0)
+	if (timeout_ms > 0)
+		FLEX_CURL_SET(easy, CURLOPT_BUFFERSIZE, READ_BYTES);
+	else
 	{
 		/* A stream cannot be held back without its neighbours, nor what a few packed bytes become. */
 		FLEX_CURL_SET(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
