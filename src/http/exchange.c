@@ -92,6 +92,13 @@ flex_exchange_is_stale(const Exchange *exchange)
 	return flex_clock_ms() >= exchange->repeats.deadline;
 }
 
+/* True when something of an exchange may be on its way: its answer has not come, and it does not wait to be sent. */
+bool
+flex_exchange_is_under_way(const Exchange *exchange)
+{
+	return exchange->attempt != NULL && !flex_attempt_is_over(exchange->attempt);
+}
+
 /* Let go of an exchange before its context ends. */
 void
 flex_exchange_abandon(Exchange *exchange)

@@ -15,6 +15,7 @@ typedef struct Exchange Exchange;
 
 extern Exchange *flex_exchange_begin(const HttpRequest *request, const Endpoint *endpoint);
 extern void flex_exchange_count(Exchange *exchange, Traffic *traffic);
+extern bool flex_exchange_is_under_way(const Exchange *exchange);
 extern void flex_exchange_abandon(Exchange *exchange);
 extern bool flex_exchange_is_stale(const Exchange *exchange);
 extern const Outcome *flex_exchange_advance(Exchange *exchange);

@@ -22,9 +22,9 @@
 #include "http/transport.h"
 #include "shared/progress.h"
 
-#define ROWS_BETWEEN_PUMPS 64 /* keeps the next page's bytes moving */
-#define MOST_ROWS_A_PAGE 1000 /* as the service has it */
-#define MOST_KEPT (1 << 17)   /* 4 MB; with pages of 1000 rows a list of 65 million */
+#define ROWS_BETWEEN_PUMPS 512 /* keeps the next page's bytes moving */
+#define MOST_ROWS_A_PAGE 1000  /* as the service has it */
+#define MOST_KEPT (1 << 17)    /* 4 MB; with pages of 1000 rows a list of 65 million */
 
 /* The addresses, their paths and queries, of the pages that have been read. */
 typedef struct Trail
@@ -330,7 +330,8 @@ flex_pages_next_row(Pages *pages, RowDecoder *decoder, Datum *values, bool *null
 		elog(ERROR, "a page has fewer rows than were counted");
 	error_context_stack = context.previous;
 	pages->rows_left--;
-	if (pages->ahead != NULL && pages->rows_left % ROWS_BETWEEN_PUMPS == 0)
+	if (pages->rows_left % ROWS_BETWEEN_PUMPS == 0 && pages->ahead != NULL &&
+		flex_exchange_is_under_way(pages->ahead->exchange))
 		flex_transport_pump();
 	return true;
 }
