@@ -45,6 +45,7 @@ add_credential(Account *account, const char *user, const char *password, json_ob
 
 	*credential = (Credential){.user = user ? must_copy(user) : NULL,
 							   .secret = user ? encode_credentials(user, password) : must_copy(password),
+							   .password = must_copy(password),
 							   .account = account,
 							   .operations = json_object_get(operations)};
 	credentials = must_resize(credentials, (credential_count + 1) * sizeof(Credential *));
@@ -71,6 +72,7 @@ drop_credentials(const Account *account, const char *prefix)
 		json_object_put(credential->operations);
 		free(credential->user);
 		free(credential->secret);
+		free(credential->password);
 		free(credential);
 	}
 	credential_count = kept;
@@ -350,6 +352,16 @@ accounts_credential(const char *authorization, bool insights)
 	for (size_t i = 0; (basic || bearer) && i < credential_count; i++)
 		if ((credentials[i]->user != NULL) == basic &&
 			strcmp(credentials[i]->secret, authorization + (basic ? 6 : 7)) == 0)
+			return credentials[i];
+	return NULL;
+}
+
+/* An API key by its SID, or NULL. */
+const Credential *
+accounts_key(const char *sid)
+{
+	for (size_t i = 0; i < credential_count; i++)
+		if (credentials[i]->user != NULL && strncmp(sid, "SK", 2) == 0 && strcmp(credentials[i]->user, sid) == 0)
 			return credentials[i];
 	return NULL;
 }

@@ -29,6 +29,7 @@ typedef struct Credential
 {
 	char *user;   /* AC.. or SK..; NULL for an Insights token */
 	char *secret; /* base64 of user and password, or the token */
+	char *password;
 	Account *account;
 	json_object *operations; /* names of those that a restricted key allows; NULL for all */
 } Credential;
@@ -40,6 +41,7 @@ extern int accounts_count(void);
 extern Account *accounts_get(int number);
 extern Account *accounts_of_sid(const char *sid);
 extern const Credential *accounts_credential(const char *authorization, bool insights);
+extern const Credential *accounts_key(const char *sid);
 extern bool credential_allows(const Credential *credential, const char *operation);
 
 #endif

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "browsers.h"
 #include "checks.h"
 #include "json_text.h"
 
@@ -44,6 +45,8 @@ check_credentials(Request *request)
 {
 	bool insights = strncmp(request->path, "/v1/Insights", 12) == 0;
 
+	if (carries_token(request))
+		return check_token(request);
 	request->credential = accounts_credential(request_header(request, "Authorization"), insights);
 	request->account = request->credential ? request->credential->account : NULL;
 	if (request->account != NULL && !request->account->suspended)
@@ -311,5 +314,6 @@ bool
 check_request(Request *request)
 {
 	return check_credentials(request) && check_operation(request) && check_permission(request) &&
-		   check_media_type(request) && check_path(request) && check_parameters(request) && check_json(request);
+		   check_media_type(request) && check_path(request) && check_conversation(request) &&
+		   check_parameters(request) && check_json(request);
 }

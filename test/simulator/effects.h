@@ -37,6 +37,7 @@ extern bool describe_comment(Change *change);
 /* instance_effects.c: what a Flex instance has, and conversations */
 extern bool keep_events(Change *change);
 extern bool number_message(Change *change);
+extern bool tell_message(Change *change);
 extern bool count_member(Change *change);
 extern bool serve_provisioning(Request *request);
 

@@ -1,7 +1,8 @@
 /*
  * events.c
  *	  What happens to interactions, told to webhooks with the parameters that
- *	  Twilio's page "Register a webhook to receive Interactions events" lists.
+ *	  Twilio's page "Register a webhook to receive Interactions events" lists;
+ *	  and new messages of conversations, as its page "Conversations Webhooks" says.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +13,9 @@
 #include "json_text.h"
 #include "webhooks.h"
 
-const char *const event_types[] = {
-	"onInteractionCreated", "onChannelCreated",  "onChannelCreateFailed", "onChannelStatusUpdated",
-	"onParticipantJoined",  "onParticipantLeft", "onParticipantUpdated",  NULL};
+const char *const event_types[] = {"onInteractionCreated",   "onChannelCreated",    "onChannelCreateFailed",
+								   "onChannelStatusUpdated", "onParticipantJoined", "onParticipantLeft",
+								   "onParticipantUpdated",   MESSAGE_ADDED,         NULL};
 
 /* Whether there are such events. */
 bool
@@ -104,4 +105,40 @@ publish_event(const Event *event)
 	webhooks_send(account, event->type, json_text_member(interaction, "webhook_ttid"), parameters);
 	json_object_put(parameters);
 	json_object_put(interaction);
+}
+
+/* Tells a new message of a conversation; the client is the identity of a browser that wrote it, or NULL. */
+void
+publish_message(const Resource *message, const char *client)
+{
+	static const char *const told[][2] = {{"Body", "body"},
+										  {"Author", "author"},
+										  {"Attributes", "attributes"},
+										  {"DateCreated", "date_created"},
+										  {"ParticipantSid", "participant_sid"}};
+	Account *account = message->list->account;
+	json_object *parameters;
+	json_object *members;
+	json_object *configuration;
+
+	if (!webhooks_wanted(account))
+		return;
+	parameters = json_object_new_object();
+	members = store_members(message);
+	configuration = document_members(account, "/v1/Configuration");
+	add(parameters, "EventType", MESSAGE_ADDED);
+	add(parameters, "AccountSid", account->sid);
+	add(parameters, "ChatServiceSid", json_text_member(configuration, "chat_service_instance_sid"));
+	add(parameters, "ConversationSid", message->list->owner->sid);
+	add(parameters, "MessageSid", message->sid);
+	add(parameters, "Index", json_object_get_string(json_member(members, "index")));
+	for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++)
+		add(parameters, told[i][0], json_text_member(members, told[i][1]));
+	add(parameters, "Source", client ? "SDK" : "API");
+	add(parameters, "ClientIdentity", client);
+	add(parameters, "RetryCount", "0");
+	webhooks_send(account, MESSAGE_ADDED, NULL, parameters);
+	json_object_put(configuration);
+	json_object_put(members);
+	json_object_put(parameters);
 }

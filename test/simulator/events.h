@@ -1,6 +1,6 @@
 /*
  * events.h
- *	  What happens to interactions, told to webhooks.
+ *	  What happens to interactions, and in conversations, told to webhooks.
  */
 #ifndef SIMULATOR_EVENTS_H
 #define SIMULATOR_EVENTS_H
@@ -15,8 +15,12 @@ typedef struct Event
 	const char *status;    /* of the channel, where the event tells it */
 } Event;
 
+/* Of Conversations; all others are of interactions. */
+#define MESSAGE_ADDED "onMessageAdded"
+
 extern bool is_event_type(const char *type);
 extern const char *const event_types[]; /* NULL ends it */
 extern void publish_event(const Event *event);
+extern void publish_message(const Resource *message, const char *client);
 
 #endif

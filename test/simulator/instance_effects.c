@@ -9,6 +9,7 @@
 #include "checks.h"
 #include "clock.h"
 #include "effects.h"
+#include "events.h"
 #include "json_text.h"
 #include "resources.h"
 
@@ -35,13 +36,23 @@ keep_events(Change *change)
 	return true;
 }
 
-/* A message has the next place in its conversation. */
+/* A message has the next place in its conversation; what a browser writes has its identity as author. */
 bool
 number_message(Change *change)
 {
 	List *messages = store_list(change->request->account, change->kind, change->owner);
 
+	if (change->request->identity != NULL)
+		json_object_object_add(change->members, "author", json_object_new_string(change->request->identity));
 	json_object_object_add(change->members, "index", json_object_new_int64((int64_t) messages->count));
+	return true;
+}
+
+/* A new message is told. */
+bool
+tell_message(Change *change)
+{
+	publish_message(change->resource, change->request->identity);
 	return true;
 }
 

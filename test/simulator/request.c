@@ -65,6 +65,7 @@ request_free(Request *request)
 	free(request->path);
 	free(request->decoded);
 	free(request->pairs);
+	free(request->identity);
 	text_free(&request->body);
 	json_object_put(request->json);
 	answer_clear(&request->answer);

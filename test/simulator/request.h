@@ -43,6 +43,7 @@ typedef struct Request
 	const Operation *operation;
 	Account *account;             /* whose credentials it carries; NULL before they were checked */
 	const Credential *credential; /* of these */
+	char *identity;               /* of the access token that it carries instead; NULL otherwise */
 	char base[300];               /* scheme and host, for URLs in the answer */
 	char request_id[SID_LENGTH + 1];
 	int64_t started_us;

@@ -43,6 +43,7 @@ static const Rule rules[] = {
 		.shape = "/conversations/v1/Conversations/{}/Messages",
 		.fixed = "{\"author\":\"system\",\"attributes\":\"{}\"}",
 		.before_create = number_message,
+		.after_create = tell_message,
 	},
 	{
 		.shape = "/taskrouter/v1/Workspaces/{}/Tasks",

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "browsers.h"
 #include "control.h"
 #include "faults.h"
 #include "options.h"
@@ -125,8 +126,13 @@ answer_request(Request *request)
 		count_connection(request, false);
 		serve_page(request);
 	}
+	else if (is_preflight(request))
+		answer_preflight(request);
 	else
+	{
 		answer_api(request);
+		allow_origin(request);
+	}
 	pthread_mutex_unlock(&state_lock);
 	request->answered = true;
 }

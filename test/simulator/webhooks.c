@@ -1,17 +1,24 @@
 /*
  * webhooks.c
  *	  Webhooks: where an account's events are told, which ones, and how. They
- *	  are set by a control request, and say what Twilio's resource of the same
- *	  name says; one of type interaction is for interactions that name it.
+ *	  are registered by the API, or set by a control request, which says what
+ *	  the API's resource says; one of type interaction is for interactions that
+ *	  name it.
+ *
+ * Those of the API are the resources in the store: what has become of them is
+ * looked up whenever there is something to tell, so that it does not matter
+ * how they came there (a request, a state that was loaded) or went.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "deliveries.h"
 #include "events.h"
 #include "identifiers.h"
 #include "json_text.h"
 #include "signature.h"
+#include "store.h"
 #include "text.h"
 #include "webhook_sender.h"
 #include "webhooks.h"
@@ -25,7 +32,10 @@ typedef struct Webhook
 	bool get;
 	bool json;
 	bool for_interaction;
-	Sender *sender;
+	Sender *sender;   /* NULL where the URL leads where nothing is sent to */
+	char refusal[96]; /* why, then */
+	char *source;     /* JSON of the API's resource; NULL for one of a control request */
+	bool there;       /* the resource still is */
 } Webhook;
 
 static Webhook *webhooks;
@@ -119,56 +129,170 @@ write_webhook(Text *text, const Webhook *webhook)
 	text_add_string(text, "}");
 }
 
+/* Adds a webhook of an account, which is yet to be told what it is. */
+static Webhook *
+append(const Account *account, const char *ttid, Sender *sender)
+{
+	Webhook *webhook;
+
+	webhooks = must_resize(webhooks, (count + 1) * sizeof(Webhook));
+	webhook = &webhooks[count++];
+	*webhook = (Webhook){.account = account, .sender = sender};
+	snprintf(webhook->ttid, sizeof(webhook->ttid), "%s", ttid);
+	return webhook;
+}
+
+/* Where a webhook's JSON says that it is; a state that was loaded need not say. */
+static const char *
+url_of(json_object *wish)
+{
+	const char *url = json_text_member(wish, "webhook_url");
+
+	return url != NULL ? url : "";
+}
+
+/* Makes a webhook what its JSON says; who sends is the caller's to see to. */
+static void
+take_wish(Webhook *webhook, json_object *wish)
+{
+	json_object_put(webhook->wish);
+	free(webhook->url);
+	webhook->wish = json_object_get(wish);
+	webhook->url = must_copy(url_of(wish));
+	webhook->url[strcspn(webhook->url, "#")] = '\0';
+	webhook->get = says(wish, "webhook_method", "GET");
+	webhook->json = says(wish, "body", "json");
+	webhook->for_interaction = says(wish, "type", "interaction");
+}
+
 /* Adds a webhook, and writes it; false, with the problem, if it makes no sense. */
 bool
 webhooks_add(json_object *wish, Text *made, Problem *problem)
 {
 	const char *sid = json_text_member(wish, "account_sid");
-	const char *url = json_text_member(wish, "webhook_url");
 	char unique[SID_LENGTH + 1];
+	char ttid[64];
 	Webhook *webhook;
 	Sender *sender;
 
 	if (!check_webhook(wish, problem))
 		return false;
-	sender = sender_new(url, problem);
+	sender = sender_new(json_text_member(wish, "webhook_url"), problem);
 	if (sender == NULL)
 		return false;
-	webhooks = must_resize(webhooks, (count + 1) * sizeof(Webhook));
-	webhook = &webhooks[count++];
-	*webhook = (Webhook){.account = sid ? accounts_of_sid(sid) : accounts_get(0),
-						 .wish = json_object_get(wish),
-						 .url = must_copy(url),
-						 .get = says(wish, "webhook_method", "GET"),
-						 .json = says(wish, "body", "json"),
-						 .for_interaction = says(wish, "type", "interaction"),
-						 .sender = sender};
-	webhook->url[strcspn(url, "#")] = '\0';
 	make_sid("WH", unique);
-	snprintf(webhook->ttid, sizeof(webhook->ttid), "flex_interactionwebhook_%.26s", unique + 2);
+	snprintf(ttid, sizeof(ttid), "flex_interactionwebhook_%.26s", unique + 2);
+	webhook = append(sid ? accounts_of_sid(sid) : accounts_get(0), ttid, sender);
+	take_wish(webhook, wish);
 	write_webhook(made, webhook);
 	return true;
 }
 
-/* Forgets all webhooks; what was to be sent to them is not. */
+/* Frees what a webhook has; what was to be sent to it is not. */
+static void
+release(Webhook *webhook)
+{
+	if (webhook->sender != NULL)
+		sender_free(webhook->sender);
+	json_object_put(webhook->wish);
+	free(webhook->url);
+	free(webhook->source);
+}
+
+/* Forgets all webhooks. */
 void
 webhooks_clear(void)
 {
 	for (size_t i = 0; i < count; i++)
-	{
-		sender_free(webhooks[i].sender);
-		json_object_put(webhooks[i].wish);
-		free(webhooks[i].url);
-	}
+		release(&webhooks[i]);
 	free(webhooks);
 	webhooks = NULL;
 	count = 0;
+}
+
+/* The webhook that was made of a resource, or NULL. */
+static Webhook *
+find_registered(const Resource *resource)
+{
+	for (size_t i = 0; i < count; i++)
+		if (webhooks[i].source != NULL && webhooks[i].account == resource->list->account &&
+			strcmp(webhooks[i].ttid, resource->sid) == 0)
+			return &webhooks[i];
+	return NULL;
+}
+
+/* Makes a webhook of a resource, or makes it what the resource has become. */
+static void
+follow_resource(const Resource *resource)
+{
+	Webhook *webhook = find_registered(resource);
+	json_object *members;
+	const char *url;
+	Problem problem = {0};
+
+	if (webhook == NULL)
+		webhook = append(resource->list->account, resource->sid, NULL);
+	webhook->there = true;
+	if (webhook->source != NULL && strcmp(webhook->source, resource->text) == 0)
+		return;
+	members = store_members(resource);
+	json_object_object_del(members, "url"); /* whose base a request would say */
+	url = url_of(members);
+	/* With another URL it is another receiver; otherwise what waits to be sent still is. */
+	if (webhook->wish == NULL || strcmp(url_of(webhook->wish), url) != 0)
+	{
+		if (webhook->sender != NULL)
+			sender_free(webhook->sender);
+		webhook->sender = sender_new(url, &problem);
+		snprintf(webhook->refusal, sizeof(webhook->refusal), "%.95s", problem.what);
+	}
+	take_wish(webhook, members);
+	free(webhook->source);
+	webhook->source = must_copy(resource->text);
+	json_object_put(members);
+}
+
+/* Forgets the webhooks of an account whose resources are gone. */
+static void
+drop_deleted(const Account *account)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (webhooks[i].account == account && webhooks[i].source != NULL && !webhooks[i].there)
+			release(&webhooks[i]);
+		else
+			webhooks[kept++] = webhooks[i];
+	count = kept;
+}
+
+/* Brings an account's registered webhooks up to date: those of each of its instances. */
+static void
+follow_resources(Account *account)
+{
+	const Kind *kind = kinds_of_shape("/v1/Instances/{}/InteractionWebhooks");
+	const List *instances = store_list(account, kind->parent, NULL);
+
+	for (size_t i = 0; i < count; i++)
+		webhooks[i].there = false;
+	for (size_t i = 0; i < instances->count; i++)
+	{
+		const List *list =
+			instances->slots[i].resource ? store_list(account, kind, instances->slots[i].resource) : NULL;
+
+		for (size_t j = 0; list != NULL && j < list->count; j++)
+			if (list->slots[j].resource != NULL)
+				follow_resource(list->slots[j].resource);
+	}
+	drop_deleted(account);
 }
 
 /* Writes all webhooks as a JSON object. */
 void
 webhooks_write(Text *text)
 {
+	for (int i = 0; i < accounts_count(); i++)
+		follow_resources(accounts_get(i));
 	text_add_string(text, "{\"webhooks\":[");
 	for (size_t i = 0; i < count; i++)
 	{
@@ -180,8 +304,9 @@ webhooks_write(Text *text)
 
 /* Whether an account has any. */
 bool
-webhooks_wanted(const Account *account)
+webhooks_wanted(Account *account)
 {
+	follow_resources(account);
 	for (size_t i = 0; i < count; i++)
 		if (webhooks[i].account == account)
 			return true;
@@ -196,8 +321,11 @@ is_for(const Webhook *webhook, const Account *account, const char *event, const 
 
 	if (webhook->account != account || (webhook->for_interaction && (ttid == NULL || strcmp(ttid, webhook->ttid) != 0)))
 		return false;
-	if (events == NULL)
-		return true;
+	/* Conversations has webhooks of its own, which only a control request sets, by naming the event. */
+	if (strcmp(event, MESSAGE_ADDED) == 0 && webhook->source != NULL)
+		return false;
+	if (events == NULL || json_object_array_length(events) == 0)
+		return strcmp(event, MESSAGE_ADDED) != 0;
 	for (size_t i = 0; i < json_object_array_length(events); i++)
 		if (strcmp(json_object_get_string(json_object_array_get_idx(events, i)), event) == 0)
 			return true;
@@ -252,11 +380,24 @@ make_message(const Webhook *webhook, const char *event, json_object *parameters)
 	return message;
 }
 
+/* Notes that an event is not told, since its webhook's URL is not one to send to. */
+static void
+note_refusal(const Webhook *webhook, const char *event)
+{
+	deliveries_note(deliveries_begin(webhook->ttid, event), 0, webhook->refusal, true);
+}
+
 /* Tells an event of an account to the webhooks that it is for. */
 void
 webhooks_send(const Account *account, const char *event, const char *ttid, json_object *parameters)
 {
 	for (size_t i = 0; i < count; i++)
-		if (is_for(&webhooks[i], account, event, ttid))
+	{
+		if (!is_for(&webhooks[i], account, event, ttid))
+			continue;
+		if (webhooks[i].sender != NULL)
 			sender_send(webhooks[i].sender, make_message(&webhooks[i], event, parameters));
+		else
+			note_refusal(&webhooks[i], event);
+	}
 }

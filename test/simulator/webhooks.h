@@ -11,7 +11,7 @@
 extern bool webhooks_add(json_object *wish, Text *made, Problem *problem);
 extern void webhooks_clear(void);
 extern void webhooks_write(Text *text);
-extern bool webhooks_wanted(const Account *account);
+extern bool webhooks_wanted(Account *account);
 extern void webhooks_send(const Account *account, const char *event, const char *ttid, json_object *parameters);
 
 #endif

@@ -189,6 +189,6 @@ refuses('webhooks', {}, 'webhook_url: must be a URL, http or https');
 refuses('webhooks', { webhook_url => 'http://127.0.0.1:1/#rc=9' }, 'webhook_url: #rc takes a number from 0 to 5, not "9"');
 refuses('webhooks', { webhook_url => 'http://127.0.0.1:1/#rp=6xx' }, 'webhook_url: #rp takes ct, rt, 4xx, 5xx or all, not "6xx"');
 refuses('webhooks', { @hook, webhook_events => ['onSunset'] }, 'webhook_events[0]: no such event; there are onInteractionCreated, onChannelCreated, onChannelCreateFailed, '
-	  . 'onChannelStatusUpdated, onParticipantJoined, onParticipantLeft, onParticipantUpdated');
+	  . 'onChannelStatusUpdated, onParticipantJoined, onParticipantLeft, onParticipantUpdated, onMessageAdded');
 refuses('webhooks', { @hook, webhook_method => 'PUT' }, 'webhook_method: must be POST or GET');
 done_testing;

@@ -1,0 +1,100 @@
+/*
+ * browsers.c
+ *	  Requests of customers' browsers: in the place of Twilio's Conversations
+ *	  SDK, which speaks a protocol of its own, a page reads and writes the
+ *	  messages of its conversation by the REST API, with an access token in the
+ *	  header Authorization ("Bearer ..."), from whatever site it is of.
+ */
+#include <string.h>
+
+#include "access_token.h"
+#include "browsers.h"
+#include "checks.h"
+#include "json_text.h"
+#include "store.h"
+
+#define PREFIX "/conversations/"
+#define SCHEME "Bearer "
+
+/* Whether a request is for conversations, which pages of all sites may ask for: nothing there depends on cookies. */
+static bool
+is_for_conversations(const Request *request)
+{
+	return strncmp(request->path, PREFIX, strlen(PREFIX)) == 0;
+}
+
+/* Whether a browser asks what a page may do before it does it. */
+bool
+is_preflight(const Request *request)
+{
+	return strcmp(request->method, "OPTIONS") == 0 && is_for_conversations(request) &&
+		   request_header(request, "Access-Control-Request-Method") != NULL;
+}
+
+/* Tells a browser what a page may do. */
+void
+answer_preflight(Request *request)
+{
+	request->answer.status = 204;
+	request->answer.content_type = NULL;
+	text_add_string(&request->answer.headers,
+					"Access-Control-Allow-Origin: *\nAccess-Control-Allow-Methods: GET, POST\n"
+					"Access-Control-Allow-Headers: Authorization\n");
+}
+
+/* Lets the page of another site read the answer. */
+void
+allow_origin(Request *request)
+{
+	if (is_for_conversations(request) && request_header(request, "Origin") != NULL)
+		text_add_string(&request->answer.headers, "Access-Control-Allow-Origin: *\n");
+}
+
+/* Whether a request has an access token in the place of credentials. */
+bool
+carries_token(const Request *request)
+{
+	const char *authorization = request_header(request, "Authorization");
+
+	return is_for_conversations(request) && authorization != NULL &&
+		   strncmp(authorization, SCHEME, strlen(SCHEME)) == 0;
+}
+
+/* Takes account and identity from a request's token; false, with the request refused, if it is not good. */
+bool
+check_token(Request *request)
+{
+	TokenFault fault = token_check(request_header(request, "Authorization") + strlen(SCHEME), &request->credential,
+								   &request->identity);
+
+	if (fault == TOKEN_GOOD && !request->credential->account->suspended)
+	{
+		request->account = request->credential->account;
+		return true;
+	}
+	request->credential = NULL;
+	return answer_problem(&request->answer, SHAPE_TWILIO, request->path, 401, fault, NULL, "%s",
+						  fault == TOKEN_EXPIRED         ? "Access Token has expired"
+						  : fault == TOKEN_NOT_YET_VALID ? "Access Token is not valid yet"
+						  : fault == TOKEN_BADLY_SIGNED  ? "Invalid Access Token signature"
+														 : "Invalid Access Token");
+}
+
+/* With a token only the conversation is reached that a web chat has opened for its identity. */
+bool
+check_conversation(Request *request)
+{
+	Resource *chat;
+	json_object *members;
+	const char *identity;
+	bool own;
+
+	if (request->identity == NULL)
+		return true;
+	chat = store_find(store_list(request->account, kinds_of_shape("/v2/WebChats"), NULL), request->values[0]);
+	members = chat ? store_members(chat) : NULL;
+	identity = json_text_member(members, "identity");
+	own = identity != NULL && strcmp(identity, request->identity) == 0;
+	json_object_put(members);
+	return own || refuse(request, 403, 20403, NULL, "Forbidden");
+}
