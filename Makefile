@@ -102,7 +102,7 @@ generate:
 	@test/tools/packages
 	@made=$$(mktemp) && test/tools/sandbox test/tools/generate >$$made && tar -x -o --no-same-permissions -f $$made && rm -f $$made
 
-# KEEP=1 leaves server and simulator running, and says how to use and to stop them.
+# KEEP=1 leaves servers and simulator running, and says how to use and to stop them.
 demo:
 	@test/demo/run
 

@@ -41,4 +41,17 @@ BEGIN
 		PERFORM pg_sleep(0.01);
 	END LOOP;
 END $$;
+-- The same for whatever a query asks; it is true when it is time.
+CREATE FUNCTION demo.until(query text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	deadline timestamptz := clock_timestamp() + interval '30 seconds';
+	done     boolean := false;
+BEGIN
+	LOOP
+		EXECUTE query INTO done;
+		EXIT WHEN done;
+		PERFORM demo.expect(clock_timestamp() < deadline, query);
+		PERFORM pg_sleep(0.01);
+	END LOOP;
+END $$;
 \connect - support
