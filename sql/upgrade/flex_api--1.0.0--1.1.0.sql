@@ -361,6 +361,40 @@ BEGIN
 	END LOOP;
 END $$;
 
+-- A dump of 1.0.0 has its rows as those of flex_outbox, which was a table.
+CREATE FUNCTION flex_outbox_restore() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	number integer := coalesce(
+		(SELECT m.id FROM @extschema@.flex_outbox_role_oids AS m JOIN pg_roles AS r ON r.oid = m.role WHERE r.rolname = NEW.enqueued_by),
+		(SELECT min(n.id) FROM @extschema@.flex_outbox_roles AS n WHERE n.name = NEW.enqueued_by
+			AND NOT EXISTS (SELECT FROM @extschema@.flex_outbox_role_oids AS m WHERE m.id = n.id)));
+BEGIN
+	IF NEW.finished_at IS NULL THEN
+		RAISE EXCEPTION 'only finished requests can be put into view flex_outbox' USING
+			ERRCODE = 'object_not_in_prerequisite_state',
+			DETAIL = 'The view takes the rows of a dump of version 1.0.0.', HINT = 'Use flex_enqueue().';
+	END IF;
+	IF number IS NULL THEN
+		INSERT INTO @extschema@.flex_outbox_roles (name) VALUES (NEW.enqueued_by) RETURNING id INTO number;
+	END IF;
+	INSERT INTO @extschema@.flex_outbox_requests (
+		id, operation, arguments, context, state, priority, attempts, max_attempts, run_at, unique_key, on_success,
+		on_failure, account_sid, enqueued_at, enqueued_by, enqueued_in, started_at, finished_at, http_status,
+		error_code, error_message, response, request_id, may_be_done, role_id, enqueued_xid)
+	OVERRIDING SYSTEM VALUE VALUES (
+		NEW.id, NEW.operation, NEW.arguments, NEW.context, NEW.state, NEW.priority, NEW.attempts, NEW.max_attempts,
+		NEW.run_at, NEW.unique_key, NEW.on_success, NEW.on_failure, NEW.account_sid, NEW.enqueued_at,
+		NEW.enqueued_by, NEW.enqueued_in, NEW.started_at, NEW.finished_at, NEW.http_status, NEW.error_code,
+		NEW.error_message, NEW.response, NEW.request_id, NEW.may_be_done, number, '3');
+	RETURN NEW;
+END $$;
+COMMENT ON FUNCTION flex_outbox_restore() IS
+'Internal. Trigger of the view flex_outbox that takes the finished requests of a dump of version 1.0.0, where it was a table.';
+CREATE TRIGGER flex_outbox_restore INSTEAD OF INSERT ON flex_outbox
+	FOR EACH ROW EXECUTE FUNCTION flex_outbox_restore();
+
 -- A table or function of somebody's on the table's row type takes the view's row, too:
 -- until 1.1.0 the two were one.
 CREATE FUNCTION flex_outbox_requests(flex_outbox) RETURNS flex_outbox_requests
@@ -1909,6 +1943,7 @@ REVOKE EXECUTE ON FUNCTION flex_instance_users_list(text, integer, bigint) FROM 
 REVOKE EXECUTE ON FUNCTION flex_instance_users_named_list(text, text, integer, bigint) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_instance_user_fetch(text, text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_user_deprovision(text, jsonb) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_outbox_restore() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_stat_reset() FROM PUBLIC;
 -- What these show is one's own, and they send nothing.
 REVOKE EXECUTE ON FUNCTION flex_stat_get_operations(), flex_stat_get_progress(), flex_stat_get_rates() FROM PUBLIC;
