@@ -178,7 +178,7 @@ my $hopeless = FlexApi::Server->new(sub {
 	{
 		my ($what) = $request->{path} =~ m{^/(\w+)/} or die "path $request->{path}";
 		$server->note("in $what");
-		my $passes = $what eq 'later' && $server->notes(qr/^in later$/) > 40;
+		my $passes = $what eq 'later' && $server->notes(qr/^in later$/) > 25;
 		print $connection FlexApi::Server::answer($passes ? '{}' : '{"message": "closed"}',
 			$passes ? '200 OK' : $what eq 'busy' ? '429 Too Many' : '503 Closed', $what eq 'asks' ? ('Retry-After: 1000') : ()) or return;
 	}
@@ -190,15 +190,15 @@ foreach my $case ([ 'GET', 'closed', 'TW503' ], [ 'POST', 'closed', 'TW503' ], [
 	$hopeless->clear_notes;
 	$session->value("SET flex_api.base_url = '" . $hopeless->url . "'; SET flex_api.account_sid = 'AC" . sprintf('%032x', length "$method$what") . "'");
 	$result = $session->query("SELECT sqlstate, count(*) FROM flex_call_many('flex_request', "
-		  . paths($method, map { "/$what/$_" } 1 .. 3000) . ", 10) GROUP BY sqlstate, error_message LIKE 'request was not sent: %'");
+		  . paths($method, map { "/$what/$_" } 1 .. 1000) . ", 10) GROUP BY sqlstate, error_message LIKE 'request was not sent: %'");
 	my %rows = map { @$_ } @{ $result->{rows} };
-	cmp_ok($rows{'08001'} // 0, '>', 2500, "$method, $what: most were not sent");
+	cmp_ok($rows{'08001'} // 0, '>', 500, "$method, $what: most were not sent");
 	cmp_ok($rows{$sqlstate} // 0, '>', 0, '... others say what the service said');
-	is(List::Util::sum(values %rows), 3000, '... a row for each');
+	is(List::Util::sum(values %rows), 1000, '... a row for each');
 	cmp_ok(scalar($hopeless->notes(qr/^in $what$/)), '<', 500, '... few requests were sent: ' . $hopeless->notes(qr/^in $what$/));
 }
 $session->value("SET flex_api.timeout = '60s'; SET flex_api.max_retries = 0; SET flex_api.account_sid = 'AC" . '9' x 32 . "'");
-is($session->value("SELECT count(*) FILTER (WHERE sqlstate IS NULL) > 2900 FROM flex_call_many('flex_request', " . paths('POST', map { "/later/$_" } 1 .. 3000) . ', 20)'),
+is($session->value("SELECT count(*) FILTER (WHERE sqlstate IS NULL) > 900 FROM flex_call_many('flex_request', " . paths('POST', map { "/later/$_" } 1 .. 1000) . ', 20)'),
 	't', 'one that comes back is asked for the rest');
 $session->value('RESET flex_api.max_retries; RESET flex_api.timeout; RESET flex_api.base_url; RESET flex_api.account_sid');
 
