@@ -46,11 +46,12 @@ foreach (sort keys %queries)
 }
 is($values{flex_worker}[0]{up}, 1, 'the worker is up');
 is($values{flex_outbox}[0]{pending} . $values{flex_outbox}[0]{succeeded}, 11, 'the outbox of another role is counted');
+is(join(' ', map { "$_->{account} $_->{operation} $_->{configured_rate}" } @{ $values{flex_rates} }), "$FlexApi::ACCOUNT flex_webchat_create 5", 'its rate');
 is(join(' ', map { "$_->{usename} $_->{way} $_->{succeeded_total}" } @{ $values{flex_operations} }), 'alice outbox 1', 'and its requests');
 
 # The queries for pgwatch, which stand below their versions.
 my @others = map { s/^ {8}//mgr } slurp_file("$folder/pgwatch.yml") =~ /^      15: \|\n((?: {8}.*\n)+)/mg;
-is(scalar(@others), 4, 'there are queries for pgwatch');
+is(scalar(@others), 5, 'there are queries for pgwatch');
 is(join(' ', map { $exporter->sqlstate($_) } @others), join(' ', ('00000') x @others), '... that a role in pg_monitor can run');
 
 # What the alerts ask for is exported.
