@@ -53,6 +53,8 @@ typedef struct Sending
 	dlist_head elements; /* that are under way */
 	int begun;           /* how many ever were */
 	int ended;
+	int sent;     /* of those that were begun: all but what was given up before */
+	int answered; /* of those that have ended */
 	Patience patience;
 	RateKey rate; /* that all of them count for */
 	CarriedOut *carried_out;
@@ -102,6 +104,7 @@ begin_attempt(Sending *sending, Element *element)
 									  element->request->authorized ? many->without_identity : many->endpoint,
 									  element->repeats.deadline);
 	flex_attempt_set_owner(element->attempt, element);
+	sending->sent += element->repeats.attempts == 0 ? 1 : 0;
 	flex_attempt_set_number(element->attempt, ++element->repeats.attempts);
 	MemoryContextSwitchTo(before);
 }
@@ -145,6 +148,7 @@ end_element(Sending *sending, Element *element, const Outcome *outcome)
 	MemoryContextSwitchTo(sending->context);
 	dlist_delete(&element->node);
 	sending->ended++;
+	sending->answered += element->repeats.attempts > 0 ? 1 : 0;
 	sending->failed += flex_outcome_is_good(outcome) ? 0 : 1;
 	show_progress(sending);
 	/* The attempt ends with its context. */
@@ -171,9 +175,10 @@ give_up(Sending *sending)
 	}
 	while (sending->begun < sending->many->count)
 	{
-		Element *element = add_element(sending);
+		Element *element;
 
 		CHECK_FOR_INTERRUPTS();
+		element = add_element(sending);
 		MemoryContextSwitchTo(element->context);
 		element->outcome = flex_outcome_unsent(element->request, sending->patience.reason);
 		end_element(sending, element, &element->outcome);
@@ -315,7 +320,7 @@ static void
 describe_sending(void *argument)
 {
 	Sending *sending = argument;
-	int answered = sending->ended;
+	int answered = sending->answered;
 	int under_way = 0;
 	dlist_iter iter;
 
@@ -331,7 +336,7 @@ describe_sending(void *argument)
 			under_way++;
 	}
 	errcontext("Flex API requests of %s: %d of %d sent, %d answered, %d under way", sending->many->operation->name,
-			   sending->begun, sending->many->count, answered, under_way);
+			   sending->sent, sending->many->count, answered, under_way);
 }
 
 /*

@@ -17,7 +17,7 @@
 #define STATUS_TOO_MANY 429
 #define FEW 5
 
-/* True for the end of a request that may be the service's state, not that of the request. */
+/* True when the end of a request shows that the service lets requests through, if only to refuse this one. */
 static bool
 is_let_through(const Outcome *outcome)
 {

@@ -197,6 +197,13 @@ foreach my $case ([ 'GET', 'closed', 'TW503' ], [ 'POST', 'closed', 'TW503' ], [
 	is(List::Util::sum(values %rows), 1000, '... a row for each');
 	cmp_ok(scalar($hopeless->notes(qr/^in $what$/)), '<', 500, '... few requests were sent: ' . $hopeless->notes(qr/^in $what$/));
 }
+$hopeless->clear_notes;
+$session->value("SET temp_file_limit = '64kB'; SET work_mem = '64kB'; SET flex_api.account_sid = 'AC" . '8' x 32 . "'");
+$result = $session->query("SELECT * FROM flex_call_many('flex_request', " . paths('POST', ('/asks/1') x 20, ('/closed/1') x 5000) . ', 2)');
+is($result->{error}->{C}, '53400', 'a statement that fails while it gives up');
+my ($told_sent) = $result->{error}->{W} =~ /^Flex API requests of flex_request: (\d+) of 5020 sent, \1 answered, 0 under way$/m;
+is($told_sent, scalar($hopeless->notes(qr/^in /)), '... says what was sent, and no more');
+$session->value('RESET temp_file_limit; RESET work_mem');
 $session->value("SET flex_api.timeout = '60s'; SET flex_api.max_retries = 0; SET flex_api.account_sid = 'AC" . '9' x 32 . "'");
 is($session->value("SELECT count(*) FILTER (WHERE sqlstate IS NULL) > 900 FROM flex_call_many('flex_request', " . paths('POST', map { "/later/$_" } 1 .. 1000) . ', 20)'),
 	't', 'one that comes back is asked for the rest');
