@@ -404,7 +404,8 @@ flex_in_flight_start(InFlight *in_flight)
 		sending->attempt =
 			flex_crowd_add(in_flight->crowd, sending->request, sending->endpoint,
 						   flex_clock_ms() + (timeout != FLEX_AS_SETTINGS ? timeout : flex_settings.timeout));
-		flex_attempt_set_number(sending->attempt, sending->claim.attempts);
+		/* A refusal for its rate costs no attempt, and what is sent after it is a repeat all the same. */
+		flex_attempt_set_number(sending->attempt, Max(sending->claim.attempts, sending->claim.was_answered ? 2 : 1));
 		MemoryContextSwitchTo(before);
 	}
 }

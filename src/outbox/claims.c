@@ -70,6 +70,7 @@ flex_outbox_lanes(int *count)
 			RESULT_COLUMN("o.on_success IS NOT NULL", BOOLOID, Claim, on_success),                                     \
 			RESULT_COLUMN("o.on_failure IS NOT NULL", BOOLOID, Claim, on_failure),                                     \
 			RESULT_COLUMN("o.enqueued_in <> $3", BOOLOID, Claim, foreign),                                             \
+			RESULT_COLUMN("o.http_status IS NOT NULL", BOOLOID, Claim, was_answered),                                  \
 			RESULT_COLUMN("o.may_be_done", BOOLOID, Claim, may_be_done),                                               \
 			RESULT_COLUMN("o.run_at", TIMESTAMPTZOID, Claim, run_at),                                                  \
 			RESULT_COLUMN("o.started_at", TIMESTAMPTZOID, Claim, started_at),                                          \

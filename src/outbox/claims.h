@@ -29,7 +29,8 @@ typedef struct Claim
 	char *account_sid; /* or NULL */
 	bool on_success;   /* has such a callback */
 	bool on_failure;
-	bool may_be_done; /* by an earlier attempt, whose answer was lost */
+	bool was_answered; /* by the service, to an earlier attempt */
+	bool may_be_done;  /* by an earlier attempt, whose answer was lost */
 	TimestampTz run_at;
 	TimestampTz started_at; /* the time of the claim */
 	bool foreign;           /* comes from another database: must not be sent */

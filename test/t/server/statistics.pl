@@ -39,6 +39,12 @@ my $pages = int(($channels + 9) / 10);
 $super->value(q{SELECT count(*) FROM flex_request('GET', '/v1/Channels')});
 $super->value(q{SELECT count(*) FROM flex_request_list('/v1/Channels?PageSize=10', max_rows => 20)});
 $super->value(q{SELECT count(*) FROM flex_call_many('flex_webchat_create', ARRAY(SELECT '{"address_sid": "IG00000000000000000000000000000001"}'::jsonb FROM generate_series(1, 7)))});
+$super->value($_) foreach 'CREATE SERVER twilio FOREIGN DATA WRAPPER flex_api OPTIONS (account_sid ' . "'$FlexApi::ACCOUNT')",
+  "CREATE USER MAPPING FOR PUBLIC SERVER twilio OPTIONS (auth_token '$FlexApi::TOKEN')",
+  'IMPORT FOREIGN SCHEMA flex LIMIT TO (channels, webchats) FROM SERVER twilio INTO public';
+$super->value('SELECT count(*) FROM channels');
+$super->value('SELECT count(*) FROM channels WHERE sid = ANY (ARRAY(SELECT sid FROM channels LIMIT 3))');
+$super->value(q{INSERT INTO webchats (address_sid) SELECT 'IG00000000000000000000000000000001' FROM generate_series(1, 4)});
 my $alice = FlexApi::Session->new($node, user => 'alice');
 my $id = $alice->value(q{SELECT flex_enqueue('flex_webchat_create', '{"address_sid": "IG00000000000000000000000000000001"}')});
 is($alice->value("SELECT state FROM flex_outbox_await($id, '60 s')"), 'succeeded', 'the worker sends');
@@ -46,6 +52,9 @@ my $rows = $super->query(q{SELECT usename, datname, operation, way, requests, su
 my $me = $super->value('SELECT current_user');
 is_deeply([ map { join ' ', @$_ } @$rows ], [
 	"$me postgres flex_webchat_create call 1 1 0",
+	"$me postgres flex_channel_fetch foreign 3 3 0",
+	"$me postgres flex_channels_list foreign 2 2 " . ($channels + 3),
+	"$me postgres flex_webchat_create foreign 4 4 0",
 	"$me postgres flex_channels_list list $pages $pages $channels",
 	"$me postgres flex_webchat_create many 7 7 0",
 	"alice postgres flex_webchat_create outbox 1 1 0",
@@ -55,6 +64,13 @@ is_deeply([ map { join ' ', @$_ } @$rows ], [
 is($super->value('SELECT count(DISTINCT usesysid) FROM flex_stat_operations'), 2, 'the outbox counts for the role that has enqueued');
 cmp_ok($super->value(q{SELECT bytes_sent FROM flex_stat_operations WHERE way = 'call'}), '>', 20, 'bytes of bodies that were sent');
 cmp_ok($super->value(q{SELECT bytes_received FROM flex_stat_operations WHERE way = 'list'}), '>', 1000, '... and received');
+
+# What the service has refused with 429 is sent again by the outbox, too, without having cost an attempt
+$super->value('SELECT flex_stat_reset()');
+fault(status => 429, retry_after => '0', times => 2);
+$id = $alice->value(q{SELECT flex_enqueue('flex_webchat_create', '{"address_sid": "IG00000000000000000000000000000001"}')});
+is($alice->value("SELECT state || ' ' || attempts FROM flex_outbox_await($id, '120 s')"), 'succeeded 1', 'the outbox sends again after 429');
+is(counted(q{way = 'outbox'}, 'requests', 'throttled', 'repeats'), '3 2 2', '... which is counted');
 
 # Each end
 $super->value('SELECT flex_stat_reset()');
@@ -106,7 +122,7 @@ is($seen{nobody}, undef, '... and nobody else\'s');
 is($seen{watcher}, join(' ', sort 'alice', $me), 'pg_monitor sees all');
 {
 	my $summary = 'SELECT operation, succeeded, last_error FROM flex_outbox_summary';
-	is_deeply(FlexApi::Session->new($node, user => 'watcher')->query($summary)->{rows}, [ [ 'flex_webchat_create', 1, undef ] ], '... in the summary of the outbox, too');
+	is_deeply(FlexApi::Session->new($node, user => 'watcher')->query($summary)->{rows}, [ [ 'flex_webchat_create', 2, undef ] ], '... in the summary of the outbox, too');
 	is_deeply(FlexApi::Session->new($node, user => 'nobody')->query($summary)->{rows}, [], '... where others see nothing');
 	is(FlexApi::Session->new($node, user => 'watcher')->value('SELECT count(*) FROM flex_outbox'), 0, '... and pg_monitor reads no request');
 }
