@@ -58,6 +58,7 @@ typedef struct Sending
 	Patience patience;
 	RateKey rate; /* that all of them count for */
 	CarriedOut *carried_out;
+	Traffic *traffic;
 	int failed;
 	Progress *progress;
 } Sending;
@@ -106,6 +107,8 @@ begin_attempt(Sending *sending, Element *element)
 	flex_attempt_set_owner(element->attempt, element);
 	sending->sent += element->repeats.attempts == 0 ? 1 : 0;
 	flex_attempt_set_number(element->attempt, ++element->repeats.attempts);
+	sending->traffic->requests++;
+	sending->traffic->repeats += element->repeats.attempts > 1 ? 1 : 0;
 	MemoryContextSwitchTo(before);
 }
 
@@ -209,6 +212,7 @@ conclude_attempt(Sending *sending, Element *element)
 	element->outcome = flex_attempt_outcome(element->attempt, element->repeats.was_maybe_done, NULL);
 	if (element->outcome.verdict != VERDICT_DEFERRED)
 		flex_patience_note(&sending->patience, &element->outcome, sending->context);
+	flex_traffic_add_end(sending->traffic, &element->outcome);
 	if (!flex_repeats_plan(&element->repeats, &element->outcome) && !defer_element(sending, element))
 	{
 		end_element(sending, element, &element->outcome);
@@ -437,12 +441,14 @@ flex_many_requests_send(const ManyRequests *many)
 	static bool is_registered = false;
 	const Endpoint *endpoint = many->endpoint != NULL ? many->endpoint : many->without_identity;
 	CarriedOut own;
+	Traffic unasked = {0};
 	Sending sending = {
 		.many = many,
 		.context = CurrentMemoryContext,
 		.crowd = flex_crowd_create(CROWD_OF_MANY),
 		.rate = flex_many_requests_rate(many),
 		.carried_out = many->carried_out != NULL ? many->carried_out : &own,
+		.traffic = many->traffic != NULL ? many->traffic : &unasked,
 	};
 	ErrorContextCallback context = {
 		.previous = error_context_stack,

@@ -6,6 +6,7 @@
 #define FLEX_MANY_REQUESTS_H
 
 #include "delivery/carried_out.h"
+#include "http/traffic.h"
 #include "http/verdict.h"
 
 /* What a statement wants to be sent: elements, by their index from 0 on, of one operation. */
@@ -30,7 +31,8 @@ typedef struct ManyRequests
 
 	/* Of a statement that sends several times; NULL: this is all that it sends. */
 	CarriedOut *carried_out;
-	int sent_before; /* elements, which are counted on from there */
+	int sent_before;  /* elements, which are counted on from there */
+	Traffic *traffic; /* what they were on the wire is added to it; NULL: nobody asks */
 } ManyRequests;
 
 extern RateKey flex_many_requests_rate(const ManyRequests *many);

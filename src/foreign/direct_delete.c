@@ -155,6 +155,15 @@ flex_delete_report(ForeignScanState *node)
 	return report;
 }
 
+/* What the requests that delete were on the wire; NULL: none are sent. */
+const Traffic *
+flex_delete_traffic(const ForeignScanState *node)
+{
+	const DirectDelete *delete = node->fdw_state;
+
+	return delete->writer != NULL ? flex_row_writer_traffic(delete->writer) : NULL;
+}
+
 /* End it wherever it is. */
 void
 flex_delete_end(ForeignScanState *node)

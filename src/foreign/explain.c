@@ -52,6 +52,18 @@ explain_operation(const Operation *operation, const char *of_what, ExplainState 
 						explain);
 }
 
+/* Tell what the requests of a statement that has been executed were on the wire. */
+static void
+explain_traffic(const Traffic *traffic, const char *of_what, ExplainState *explain)
+{
+	ExplainPropertyInteger(psprintf("Flex %sRequests", of_what), NULL, traffic->requests, explain);
+	ExplainPropertyInteger(psprintf("Flex %sRepeats", of_what), NULL, traffic->repeats, explain);
+	ExplainPropertyInteger(psprintf("Flex %sBytes Sent", of_what), NULL, traffic->bytes_sent, explain);
+	ExplainPropertyInteger(psprintf("Flex %sBytes Received", of_what), NULL, traffic->bytes_received, explain);
+	if (explain->timing)
+		ExplainPropertyInteger(psprintf("Flex %sRequest Time", of_what), "ms", traffic->elapsed_us / 1000, explain);
+}
+
 /* Tell what a scan asks the service for and, when it has been executed, what that was on the wire. */
 static void
 explain_report(ForeignScanState *node, const ScanReport *report, ExplainState *explain)
@@ -63,14 +75,8 @@ explain_report(ForeignScanState *node, const ScanReport *report, ExplainState *e
 		ExplainPropertyInteger("Flex Page Size", NULL, report->plan.page_size, explain);
 	if (report->plan.keys >= 0)
 		ExplainPropertyInteger("Flex Concurrency", NULL, report->table->concurrency, explain);
-	if (!explain->analyze)
-		return;
-	ExplainPropertyInteger("Flex Requests", NULL, report->traffic.requests, explain);
-	ExplainPropertyInteger("Flex Repeats", NULL, report->traffic.repeats, explain);
-	ExplainPropertyInteger("Flex Bytes Sent", NULL, report->traffic.bytes_sent, explain);
-	ExplainPropertyInteger("Flex Bytes Received", NULL, report->traffic.bytes_received, explain);
-	if (explain->timing)
-		ExplainPropertyInteger("Flex Request Time", "ms", report->traffic.elapsed_us / 1000, explain);
+	if (explain->analyze)
+		explain_traffic(&report->traffic, "", explain);
 }
 
 /* A scan that reads. */
@@ -82,20 +88,24 @@ flex_explain_scan(ForeignScanState *node, ExplainState *explain)
 	explain_report(node, &report, explain);
 }
 
-/* What is called for each row that is written. */
+/* What is called for each row that is written and, when that has been executed, what it was on the wire. */
 static void
-explain_writing(const RemoteTable *table, CmdType command, const char *of_what, ExplainState *explain)
+explain_writing(const RemoteTable *table, CmdType command, const Traffic *traffic, const char *of_what,
+				ExplainState *explain)
 {
 	explain_operation(table->operations[flex_operation_of_command(command)]->operation, of_what, explain);
 	if (command != CMD_UPDATE)
 		ExplainPropertyInteger(psprintf("Flex %sConcurrency", of_what), NULL, table->concurrency, explain);
+	if (explain->analyze && traffic != NULL)
+		explain_traffic(traffic, of_what, explain);
 }
 
 /* INSERT, UPDATE or DELETE, beside the plan of what is written. */
 void
 flex_explain_modify(ModifyTableState *state, ResultRelInfo *info, List *plan, int subplan, ExplainState *explain)
 {
-	explain_writing(flex_remote_table_open(RelationGetRelid(info->ri_RelationDesc)), state->operation, "", explain);
+	explain_writing(flex_remote_table_open(RelationGetRelid(info->ri_RelationDesc)), state->operation,
+					flex_modify_traffic(info), "", explain);
 }
 
 /* A scan that deletes what it finds: how that is found, and then what is called for each row. */
@@ -105,5 +115,5 @@ flex_explain_delete(ForeignScanState *node, ExplainState *explain)
 	ScanReport report = flex_delete_report(node);
 
 	explain_report(node, &report, explain);
-	explain_writing(report.table, CMD_DELETE, "Delete ", explain);
+	explain_writing(report.table, CMD_DELETE, flex_delete_traffic(node), "Delete ", explain);
 }

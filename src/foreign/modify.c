@@ -209,6 +209,15 @@ flex_modify_rows_at_once(ResultRelInfo *info)
 	return Min(flex_row_writer_table(modification->writer)->concurrency * GOES, MOST_AT_ONCE);
 }
 
+/* What the statement's requests were on the wire; NULL: it is not executed. */
+const Traffic *
+flex_modify_traffic(const ResultRelInfo *info)
+{
+	const TableModification *modification = info->ri_FdwState;
+
+	return modification != NULL ? flex_row_writer_traffic(modification->writer) : NULL;
+}
+
 /* The statement has done all that it has to do to this table. */
 void
 flex_modify_end(EState *state, ResultRelInfo *info)

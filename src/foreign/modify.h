@@ -16,6 +16,7 @@ flex_modify_write_row(EState *state, ResultRelInfo *info, TupleTableSlot *slot, 
 extern TupleTableSlot **flex_modify_insert_rows(EState *state, ResultRelInfo *info, TupleTableSlot **slots,
 												TupleTableSlot **plan_slots, int *count);
 extern int flex_modify_rows_at_once(ResultRelInfo *info);
+extern const Traffic *flex_modify_traffic(const ResultRelInfo *info);
 extern void flex_modify_end(EState *state, ResultRelInfo *info);
 
 /* A DELETE that the scan does itself. */
@@ -23,5 +24,6 @@ extern void flex_delete_begin(ForeignScanState *node, int eflags);
 extern TupleTableSlot *flex_delete_all(ForeignScanState *node);
 extern void flex_delete_end(ForeignScanState *node);
 extern ScanReport flex_delete_report(ForeignScanState *node);
+extern const Traffic *flex_delete_traffic(const ForeignScanState *node);
 
 #endif /* FLEX_MODIFY_H */

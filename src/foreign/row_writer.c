@@ -38,6 +38,7 @@ struct RowWriter
 	RowDecoder *decoder; /* NULL: no row is wanted, or none comes */
 	Endpoint *endpoint;
 	CarriedOut carried_out;
+	Traffic traffic;
 	int written;           /* rows, by goes that are over */
 	MemoryContext context; /* of one go */
 	MemoryContextCallback at_end;
@@ -119,6 +120,13 @@ const RemoteTable *
 flex_row_writer_table(const RowWriter *writer)
 {
 	return writer->table;
+}
+
+/* What its requests were on the wire. */
+const Traffic *
+flex_row_writer_traffic(const RowWriter *writer)
+{
+	return &writer->traffic;
 }
 
 /* The name that a column has in SQL. */
@@ -334,6 +342,7 @@ flex_row_writer_write(RowWriter *writer, const RowsToWrite *rows)
 		.state = writer,
 		.carried_out = &writer->carried_out,
 		.sent_before = writer->written,
+		.traffic = &writer->traffic,
 	};
 	MemoryContext before;
 

@@ -9,6 +9,7 @@
 #include "nodes/nodes.h"
 
 #include "foreign/remote_table.h"
+#include "http/traffic.h"
 
 /*
  * Of one statement and one table.  It lives in the context that was current when it was
@@ -41,5 +42,6 @@ flex_row_writer_create(RemoteTable *table, ResourceOperation operation, Bitmapse
 extern void flex_row_writer_write(RowWriter *writer, const RowsToWrite *rows);
 extern void flex_row_writer_end(RowWriter *writer);
 extern const RemoteTable *flex_row_writer_table(const RowWriter *writer);
+extern const Traffic *flex_row_writer_traffic(const RowWriter *writer);
 
 #endif /* FLEX_ROW_WRITER_H */

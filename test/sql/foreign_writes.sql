@@ -67,6 +67,22 @@ EXCEPTION WHEN SQLSTATE 'TW400' THEN
 END $$;
 ALTER FOREIGN TABLE channels OPTIONS (DROP concurrency);
 
+-- EXPLAIN ANALYZE says what was sent
+CREATE FUNCTION pg_temp.explained(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	line text;
+BEGIN
+	FOR line IN EXECUTE 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF) ' || query LOOP
+		line := regexp_replace(line, '[A-Z]{2}[0-9a-f]{32}', 'SID');
+		RETURN NEXT regexp_replace(line, '(Bytes Received: |Bytes Sent: |rows=)[0-9.]+', '\1N');
+	END LOOP;
+END $$;
+CALL pg_temp.fault('{"path": "/v1/Channels", "status": 429, "times": 1}');
+SELECT * FROM pg_temp.explained(format($q$INSERT INTO channels (flex_flow_sid, identity, chat_friendly_name, chat_user_friendly_name)
+	SELECT %L, 'explained ' || g, 'a', 'b' FROM generate_series(1, 5) AS g$q$, :'flow'));
+SELECT * FROM pg_temp.explained(format($q$UPDATE flows SET friendly_name = 'explained' WHERE sid = %L RETURNING sid$q$, :'flow'));
+SELECT * FROM pg_temp.explained($q$DELETE FROM channels WHERE sid = 'CH00000000000000000000000000000bad'$q$);
+
 -- UPDATE sends what is set, and no more
 CALL pg_temp.forget();
 UPDATE flows SET friendly_name = 'renamed', enabled = false WHERE sid = :'flow' RETURNING friendly_name, enabled, sid = :'flow' AS is_it;
