@@ -91,6 +91,8 @@ check_conversation(Request *request)
 
 	if (request->identity == NULL)
 		return true;
+	if (request->route->kind != kinds_of_shape("/conversations/v1/Conversations/{}/Messages"))
+		return refuse(request, 403, 20403, NULL, "Forbidden");
 	chat = store_find(store_list(request->account, kinds_of_shape("/v2/WebChats"), NULL), request->values[0]);
 	members = chat ? store_members(chat) : NULL;
 	identity = json_text_member(members, "identity");

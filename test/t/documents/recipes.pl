@@ -1,13 +1,4 @@
-# sql/RECIPES.md works: each block of SQL is run, in order, as somebody would
-# paste it.  Between them the page has notes, in comments that readers do not
-# see, of what has to be there and what has to come out:
-#
-#   <!-- run: SQL -->      state that a reader would have already
-#   <!-- expect: SQL -->   has to return true
-#   <!-- seed: JSON -->    rows in the simulator
-#   <!-- fault: JSON -->   what goes wrong once
-#   <!-- wait: SQL -->     returns true before long
-#   <!-- cron: ... -->     from here to the end of the jobs pg_cron is needed
+# sql/RECIPES.md works: test/perl/FlexPage.pm says how.
 
 use strict;
 use warnings;
@@ -15,7 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../../perl";
 use FlexApi;
-use JSON::PP;
+use FlexPage;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -25,50 +16,7 @@ my ($share) = PostgreSQL::Test::Utils::run_command([ 'pg_config', '--sharedir' ]
 my $has_cron = -e "$share/extension/pg_cron.control";
 my $node = FlexApi::node('recipes', $simulator, 'flex_api.rate_limits = none', "flex_api.base_url = '" . $simulator->url . "/{service}'",
 	"shared_preload_libraries = 'flex_api" . ($has_cron ? ", pg_cron'" : "'"));
-my ($heading, $blocks, $expectations, $skipping) = ('', 0, 0, 0);
 
-# psql, as a reader has it; each statement is a transaction.
-sub run_sql
-{
-	my ($sql, $name) = @_;
-	my ($output, $errors);
-	my $status = $node->psql('postgres', $sql, stdout => \$output, stderr => \$errors, on_error_stop => 1);
-
-	ok($status == 0 && $errors eq '', $name) or diag $errors;
-	return $output;
-}
-
-my %notes = (
-	run => sub { run_sql($_[0], "$heading: run: " . substr $_[0], 0, 60); },
-	expect => sub { $expectations++; is(run_sql($_[0], "$heading: an expectation can be asked for"), 't', "$heading: expect: $_[0]"); },
-	wait => sub { $expectations++; ok($node->poll_query_until('postgres', $_[0]), "$heading: wait: $_[0]"); },
-	cron => sub { $has_cron ? $node->safe_psql('postgres', 'CREATE EXTENSION pg_cron') : ($skipping = 1); },
-	end => sub { $skipping = 0; },
-	seed => sub { $simulator->post('seed', JSON::PP->new->decode($_[0])); },
-	fault => sub { $simulator->post('faults', JSON::PP->new->decode($_[0])); });
-
-while ($page =~ /^(?:## (?<heading>[^\n]+)|```sql\n(?<sql>.*?)^```|<!-- (?<note>\w+): (?<value>[^\n]*?) -->)$/msg)
-{
-	my %found = %+;
-
-	next if $skipping && ($found{note} // '') ne 'end';
-	if (defined $found{heading}) { $heading = $found{heading}; }
-	elsif (defined $found{sql})
-	{
-		$blocks++;
-		run_sql($found{sql}, "$heading: block $blocks");
-		unlike($found{sql}, qr/SELECT\s*\(\s*flex_/i, "$heading: block $blocks: no call is expanded");
-	}
-	else { ($notes{ $found{note} } // sub { fail "no such note: $found{note}" })->($found{value}); }
-}
-cmp_ok($blocks, '>=', 10, 'there are blocks');
-cmp_ok($expectations, '>=', 10, 'and expectations');
-my @left = grep { $_->{times} != 0 } @{ $simulator->get('faults')->{faults} };
-is_deeply(\@left, [], 'each fault met its request');
-
-# The list at the head leads to all of its sections.
-my %anchors = map { s/[^a-z0-9 _-]//gr =~ tr/ /-/r => 1 } map { lc } $page =~ /^## (.+)$/mg;
-is_deeply([ sort $page =~ /\]\(#([^)]+)\)/g ], [ sort keys %anchors ], 'the list of sections');
-
+FlexPage::follow($page, $node, $simulator, $has_cron);
 $node->stop;
 done_testing;

@@ -50,6 +50,8 @@ is(code(ask(token(), $moe)), '403 20403', 'the conversation of another is none o
 is(code(ask(token(), $moe, { Body => 'Psst' })), '403 20403', '... to write in, either');
 is(code(ask(token(), $larry =~ s/CH..../CHffff/r)), '403 20403', '... nor one that is not there');
 
+is(code(ask(token(), '/conversations/v1/Configuration/Addresses')), '403 20403', '... nor anything else');
+
 my %bad = (
 	'20107 another secret' => { secret => 'guessed' },
 	'20104 it has expired' => { claims => { exp => time - 1 } },
