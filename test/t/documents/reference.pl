@@ -65,6 +65,7 @@ sub run_examples
 		$script .= "\\echo BEGIN $example->{name}\n$sql\\echo END $example->{name} :ROW_COUNT\n";
 	}
 	my $good = IPC::Run::run([ 'psql', '-XAt', '-d', $connection ], '<', \$script, '>', \$output, '2>', \$errors);
+	$errors =~ s/^.*NOTICE:  drained the Flex API outbox: .*\n//mg; # where it was not the worker that sent
 	is($errors, '', 'no example warns');
 	ok($good, 'the examples ran to their end');
 	return { $output =~ /^END (\S+) (\d+)$/mg };
