@@ -56,6 +56,22 @@ watch_connection(CURL *easy, void *ssl_context, void *unused)
 	return CURLE_OK;
 }
 
+/* Say once a session that libcurl was built with a TLS library other than OpenSSL. */
+static void
+warn_of_tls_library(const char *url)
+{
+	static bool has_warned = false;
+
+	if (has_warned || pg_strncasecmp(url, "https://", 8) != 0)
+		return;
+	has_warned = true;
+	ereport(WARNING,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("libcurl's TLS library is not supported: %s", curl_version_info(CURLVERSION_NOW)->ssl_version),
+			 errdetail("Over TLS, an answer that nobody asked for can be taken for that of the next request."),
+			 errhint("Build flex_api with a libcurl that uses OpenSSL, and restart the server.")));
+}
+
 /* Options that all requests have. */
 static void
 set_constant_options(CURL *easy)
@@ -80,12 +96,10 @@ set_constant_options(CURL *easy)
  * and only where a connection can be ended on which frames come without end.
  */
 static void
-set_method(CURL *easy, const HttpRequest *request)
+set_method(CURL *easy, const HttpRequest *request, bool is_watched)
 {
 	bool is_get = strcmp(request->method, "GET") == 0;
 	bool has_body = request->content_type != NULL;
-	bool is_watched =
-		flex_tls_is_known() && curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, watch_connection) == CURLE_OK;
 
 	if (has_body)
 	{
@@ -127,7 +141,7 @@ set_trust(CURL *easy, const char *ca_file, bool has_proxy)
 
 /* Where the request goes, and whom it trusts there. */
 static void
-set_route(CURL *easy, const HttpRequest *request, const Endpoint *endpoint)
+set_route(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, bool is_watched)
 {
 	char *origin;
 	char *url;
@@ -136,6 +150,8 @@ set_route(CURL *easy, const HttpRequest *request, const Endpoint *endpoint)
 	origin = flex_endpoint_origin(endpoint, request->service);
 	url = psprintf("%s%s", origin, request->target.data);
 	FLEX_CURL_SET(easy, CURLOPT_URL, url);
+	if (!is_watched)
+		warn_of_tls_library(url);
 	pfree(url);
 	pfree(origin);
 	/* An empty proxy keeps libcurl from those of the environment. */
@@ -172,9 +188,12 @@ append_header_value(struct curl_slist **headers, const char *name, const char *v
 void
 flex_curl_set_options(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, long timeout_ms)
 {
+	bool is_watched =
+		flex_tls_is_known() && curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, watch_connection) == CURLE_OK;
+
 	set_constant_options(easy);
-	set_method(easy, request);
-	set_route(easy, request, endpoint);
+	set_method(easy, request, is_watched);
+	set_route(easy, request, endpoint, is_watched);
 	FLEX_CURL_SET(easy, CURLOPT_TIMEOUT_MS, timeout_ms);
 	if (timeout_ms > 0)
 		FLEX_CURL_SET(easy, CURLOPT_BUFFERSIZE, READ_BYTES);
