@@ -320,10 +320,11 @@ bool
 flex_statistics_read(int index, StatisticsRow *row)
 {
 	Table *table = find_table();
-	Entry *entry = &table->entries[index];
+	Entry *entry;
 	bool is_used;
 
 	Assert(index >= 0 && index < table->capacity);
+	entry = &table->entries[index];
 	LWLockAcquire(&table->lock, LW_SHARED);
 	SpinLockAcquire(&entry->lock);
 	is_used = entry->id != 0;

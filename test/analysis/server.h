@@ -17,7 +17,7 @@
 #define PG_FINALLY() } {
 #define PG_END_TRY() }
 #define foreach(cell, list) for (ListCell * cell = list_head(list); cell != NULL; cell = lnext(list, cell))
-#define foreach_delete_current(list, cell) (list)
+#define foreach_delete_current(list, cell) list_delete_nth_cell(list, 0)
 #define StaticAssertDecl(condition, text) extern void static_assert_is_unused(void)
 #define PG_FUNCTION_INFO_V1(name) extern Datum name(PG_FUNCTION_ARGS)
 #define PG_FUNCTION_ARGS FunctionCallInfo fcinfo
