@@ -13,6 +13,7 @@ use FlexApi;
 use Outbox;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Rows;
 use Test::More;
 
 my $FIRST = '1.0.0';
@@ -46,25 +47,13 @@ cmp_ok($version, 'ne', $FIRST, 'this is another version');
 
 # Catalogs and rows.
 my $old = database_of_first('upgraded');
-$old->value(qq{
-	INSERT INTO flex_outbox (operation, arguments, context, state, priority, attempts, max_attempts, run_at, unique_key, account_sid,
-		enqueued_by, enqueued_role, enqueued_in, finished_at, http_status, error_code, error_message, response, request_id, sender_pid,
-		sender_start, outcome, callback_at, on_success)
-	SELECT 'flex_webchat_create', '{"address_sid": "IG"}', jsonb_build_object('n', n), state, n % 3, n % 4, 20, 'infinity', state || n,
-		'$FlexApi::ACCOUNT', current_user, current_user::regrole::oid, (SELECT oid FROM pg_database WHERE datname = current_database()),
-		CASE WHEN state IN ('pending', 'sending') THEN NULL ELSE clock_timestamp() END, 200, 'E' || n, 'message ' || n,
-		jsonb_build_object('sid', n), 'RQ' || n, CASE state WHEN 'sending' THEN 1 END, CASE state WHEN 'sending' THEN now() END,
-		CASE WHEN state = 'sending' AND n % 2 = 0 THEN 'succeeded' END, CASE WHEN state = 'sending' AND n % 2 = 0 THEN 'infinity'::timestamptz END,
-		CASE WHEN state = 'sending' THEN 'pg_temp.nothing' END
-	FROM generate_series(1, $EACH) AS n, unnest(ARRAY['pending', 'sending', 'succeeded', 'failed', 'uncertain', 'cancelled']) AS state;
-	INSERT INTO flex_outbox_holds VALUES ('flex_webchat_create', 'infinity');
-	CREATE TABLE before AS SELECT * FROM flex_outbox});
-my $names = $old->value("SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'before'::regclass AND attnum > 0");
-is($old->value('SELECT count(*) FROM before'), 6 * $EACH, 'rows in all states');
+Rows::insert($old, $EACH);
+$old->value("INSERT INTO flex_outbox_holds VALUES ('flex_webchat_create', 'infinity')");
+is($old->value('SELECT count(*) FROM before'), @Rows::STATES * $EACH, 'rows in all states');
 my $update = $old->query('BEGIN; ALTER EXTENSION flex_api UPDATE');
 ok(!$update->{error}, 'ALTER EXTENSION UPDATE') or diag("$update->{error}->{M} $update->{error}->{W}");
-is($old->value("SELECT count(*) FROM (SELECT $names FROM flex_outbox EXCEPT ALL TABLE before) AS changed"), 0, 'no row is another');
-is($old->value('SELECT count(*) FROM flex_outbox'), 6 * $EACH, 'all are there');
+is(Rows::changed($old), 0, 'no row is another');
+is($old->value('SELECT count(*) FROM flex_outbox'), @Rows::STATES * $EACH, 'all are there');
 is($old->value("SELECT held_until FROM flex_outbox_holds"), 'infinity', 'a hold is there');
 is($old->value("SELECT extversion FROM pg_extension WHERE extname = 'flex_api'"), $version, 'the version is this one');
 $old->value('COMMIT');
