@@ -5,6 +5,7 @@
 #   make test                                everything, on throw-away servers
 #   make test-long                           what takes longer: fuzzing, other versions, PostgreSQL's own tests
 #   make test-on VERSION=17                  the tests on another major version
+#   make check-upgrade FROM=15 VERSION=17  pg_upgrade with a full outbox
 #   make interop                             the official Node client, and the published examples
 #   make generate                            facts, reference and tables, from documents and definitions
 #   make demo                                the main job, step by step
@@ -51,7 +52,7 @@ PG_CFLAGS = $(WARNINGS) -fvisibility=hidden $(WERROR)
 PG_CONFIG ?= pg_config
 
 # These start where there may be no PostgreSQL yet: they install it, and work in a copy of the source.
-SANDBOXED = check test test-long test-on interop generate demo bench analyze deb check-deb dist
+SANDBOXED = check test test-long test-on interop generate demo bench analyze deb check-deb check-upgrade dist
 ifneq ($(filter-out $(SANDBOXED),$(or $(MAKECMDGOALS),all)),)
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 ifeq ($(PGXS),)
@@ -123,5 +124,9 @@ deb:
 
 check-deb:
 	@test/package/check-deb $(VERSION)
+
+# pg_upgrade from FROM to VERSION, in the Debian release that has the latter.
+check-upgrade:
+	@test/upgrade/between $(FROM) $(VERSION)
 
 .PHONY: simulator $(SANDBOXED)
