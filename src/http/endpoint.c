@@ -42,6 +42,7 @@ edge_of_region(const char *region)
 		{"us1", "ashburn"},
 	};
 
+	Assert(region != NULL);
 	for (size_t i = 0; i < lengthof(known); i++)
 	{
 		if (strcmp(region, known[i][0]) == 0)
