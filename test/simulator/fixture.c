@@ -7,6 +7,7 @@
  * Rows are checked against the documents' schemas. What a row does not say is
  * filled in as if the resource had just been made.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,6 +56,8 @@ find_owner(Account *account, const Kind *kind, const char **values, const size_t
 	{
 		char name[512];
 
+		/* The collection's path has a value for each that it is in. */
+		assert(values[value] != NULL);
 		if (lengths[value] >= sizeof(name))
 			return NULL;
 		memcpy(name, values[value], lengths[value]);
@@ -70,7 +73,7 @@ find_owner(Account *account, const Kind *kind, const char **values, const size_t
 List *
 fixture_list(Account *account, const char *path, Problem *problem)
 {
-	const char *values[MAX_SEGMENTS];
+	const char *values[MAX_SEGMENTS] = {NULL};
 	size_t lengths[MAX_SEGMENTS] = {0};
 	const Kind *kind = kinds_of_shape(path);
 	Resource *owner = NULL;
