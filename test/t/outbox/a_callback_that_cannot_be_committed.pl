@@ -76,11 +76,12 @@ $super->value($_) for (
 callback('good', 'notes', 'NULL');
 callback('mallory', 'silent', 'PERFORM * FROM mallory.silent_table');
 callback('mallory', $_, "INSERT INTO mallory.here VALUES ('$_')") foreach 'accepted', 'refused', 'unanswered';
+# How often one is tried is up to how long the drain takes.
 my %expected = (
 	accepted => qr/^succeeded\|0\|$/,
-	refused => qr/^succeeded\|1\|not at the commit$/,
-	silent => qr/^succeeded\|1\|callback mallory\.silent ran longer than flex_api\.callback_timeout$/,
-	unanswered => qr/^succeeded\|1\|callback mallory\.unanswered ran longer than flex_api\.callback_timeout$/,
+	refused => qr/^succeeded\|[1-9]\|not at the commit$/,
+	silent => qr/^succeeded\|[1-9]\|callback mallory\.silent ran longer than flex_api\.callback_timeout$/,
+	unanswered => qr/^succeeded\|[1-9]\|callback mallory\.unanswered ran longer than flex_api\.callback_timeout$/,
 );
 sub drains_well
 {
