@@ -224,6 +224,8 @@ flex_api_worker_main(Datum argument)
 		proc_exit(0);
 	MemoryContextSwitchTo(TopMemoryContext);
 	sender = flex_sender_create(&flex_worker_driver, PG_INT64_MAX, true);
+	/* A reload that came before the handler was there has been ignored: what we have may be old. */
+	ConfigReloadPending = true;
 	for (;;)
 	{
 		(void) flex_registry_was_woken(); /* we look now */
