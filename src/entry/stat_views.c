@@ -3,9 +3,9 @@
  *		SQL entry points behind the views flex_stat_*.
  *
  * A role sees what is its own, or of a role that it has the privileges of; with those of
- * pg_read_all_stats, all.  No argument or secret stands there, and accounts only where it is
- * of them, in flex_stat_rates: there a role sees that as which its calls are made, as long
- * as it has not set it itself.
+ * pg_read_all_stats, all.  The views show no argument and no secret.  flex_stat_rates alone
+ * shows accounts: to a role the one as which its calls are made, unless the session has set
+ * it, since then it could name any account and read its rates.
  */
 #include "postgres.h"
 

@@ -20,8 +20,8 @@ my $node = FlexApi::node('databases', $simulator, "shared_preload_libraries = 'f
 my $session = FlexApi::Session->new($node);
 my $AT_ONCE = 2 * FlexApi::slowness(); # what is not done at once waits for a request of 30 s
 
-# Errors and worse in the log since the last time. A process for callbacks that has just begun when its
-# worker ends it is in PostgreSQL's hands, which says so.
+# Errors and worse in the log since the last time. A process for callbacks that is neither waiting
+# nor in a callback when its worker ends it is ended as any background worker is, which PostgreSQL logs as FATAL.
 my $log_seen = 0;
 sub complaints
 {
