@@ -61,10 +61,12 @@ CREATE TABLE flex_outbox_requests (
 	role_id integer NOT NULL,
 	enqueued_xid xid8 NOT NULL,
 	on_success_owner oid,
-	on_failure_owner oid)
--- Every request is three row versions: leave space in the pages, and clean up early.
-WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000,
-	autovacuum_vacuum_cost_delay = 0);
+	on_failure_owner oid,
+	lane integer,
+	turn integer NOT NULL DEFAULT 0)
+-- Every request is two row versions, in one page: leave space there, and clean up early.
+WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0,
+	fillfactor = 40);
 
 COMMENT ON TABLE flex_outbox_requests IS
 'What the view flex_outbox shows: the requests of all roles. Written by flex_enqueue() and the senders alone; tables that
@@ -118,11 +120,13 @@ COMMENT ON COLUMN flex_outbox_requests.enqueued_xid IS 'Transaction that enqueue
 COMMENT ON COLUMN flex_outbox_requests.on_success_owner IS
 'OID of the role that owned on_success when it was named: a function of that name that another owns is not called.';
 COMMENT ON COLUMN flex_outbox_requests.on_failure_owner IS 'The same of on_failure.';
+COMMENT ON COLUMN flex_outbox_requests.lane IS
+'Lane in which it was enqueued (flex_outbox_lanes); NULL: it was to wait for a time.';
+COMMENT ON COLUMN flex_outbox_requests.turn IS 'How many times it was settled, or made pending anew.';
 
--- Each operation and priority is a lane of its own, so that one that is held
--- back costs the others nothing, however many requests wait in it.
-CREATE INDEX flex_outbox_lanes ON flex_outbox_requests (operation, priority, run_at, id) WHERE state = 'pending';
-CREATE INDEX flex_outbox_sending ON flex_outbox_requests (sender_pid) WHERE state = 'sending' AND outcome IS NULL;
+-- New requests are found by this.  Nothing that changes is in an index, so that settling a
+-- request leaves all of them alone.
+CREATE INDEX flex_outbox_fresh ON flex_outbox_requests (lane, enqueued_xid, id) WHERE lane IS NOT NULL;
 CREATE UNIQUE INDEX flex_outbox_unique_key ON flex_outbox_requests (role_id, unique_key) WHERE unique_key IS NOT NULL;
 
 CREATE TABLE flex_outbox_callbacks (
@@ -177,6 +181,75 @@ SELECT pg_catalog.pg_extension_config_dump('flex_outbox_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('flex_outbox_roles', '');
 SELECT pg_catalog.pg_extension_config_dump('flex_outbox_roles_id_seq', '');
 
+-- What the senders keep of the outbox's requests: in which lane each waits, which wait for a
+-- time, and which are being sent.  None of it is dumped: a copy sends nothing.
+
+-- The requests of a role, an account, an operation and a priority are a lane.  Two sessions
+-- that need a new one at the same time may make it twice, which costs nothing: to make them
+-- wait for each other would, for as long as a transaction lasts.
+CREATE TABLE flex_outbox_lanes (
+	id integer GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME flex_outbox_lanes_id_seq) PRIMARY KEY,
+	role_id integer NOT NULL,
+	account_sid text COLLATE "C",
+	operation text COLLATE "C" NOT NULL,
+	priority integer NOT NULL);
+COMMENT ON TABLE flex_outbox_lanes IS
+'Internal. The lanes of the outbox: its requests by role, account, operation and priority.';
+COMMENT ON COLUMN flex_outbox_lanes.id IS 'Number of the lane.';
+COMMENT ON COLUMN flex_outbox_lanes.role_id IS 'Role whose requests these are.';
+COMMENT ON COLUMN flex_outbox_lanes.account_sid IS 'Account that they are for; NULL: the sender''s.';
+COMMENT ON COLUMN flex_outbox_lanes.operation IS 'Name of the operation''s function.';
+COMMENT ON COLUMN flex_outbox_lanes.priority IS 'Their priority.';
+CREATE INDEX flex_outbox_lanes_key ON flex_outbox_lanes (role_id, operation, priority);
+
+CREATE TABLE flex_outbox_marks (
+	lane integer PRIMARY KEY,
+	xid xid8 NOT NULL DEFAULT '0',
+	id bigint NOT NULL DEFAULT 0,
+	holes xid8[] NOT NULL DEFAULT '{}')
+WITH (fillfactor = 50);
+COMMENT ON TABLE flex_outbox_marks IS
+'Internal. How far each lane has been read: what stands before the mark has been sent, or waits elsewhere.';
+COMMENT ON COLUMN flex_outbox_marks.lane IS 'Number of the lane.';
+COMMENT ON COLUMN flex_outbox_marks.xid IS 'Transaction that enqueued the last request before the mark.';
+COMMENT ON COLUMN flex_outbox_marks.id IS 'That request.';
+COMMENT ON COLUMN flex_outbox_marks.holes IS 'Transactions before the mark whose requests have not been read.';
+
+CREATE TABLE flex_outbox_later (
+	lane integer NOT NULL,
+	due_at timestamptz NOT NULL,
+	id bigint NOT NULL,
+	turn integer NOT NULL,
+	cause text COLLATE "C",
+	PRIMARY KEY (lane, due_at, id, turn));
+COMMENT ON TABLE flex_outbox_later IS
+'Internal. Pending requests that wait for a time: their run_at, or their next attempt.';
+COMMENT ON COLUMN flex_outbox_later.lane IS 'Number of the request''s lane.';
+COMMENT ON COLUMN flex_outbox_later.due_at IS 'Not sent before this time.';
+COMMENT ON COLUMN flex_outbox_later.id IS 'The request.';
+COMMENT ON COLUMN flex_outbox_later.turn IS 'Turn of the request that this is for: a row of an earlier one counts for nothing.';
+COMMENT ON COLUMN flex_outbox_later.cause IS 'SQLSTATE of what an operator has to mend; NULL: the time alone.';
+
+CREATE TABLE flex_outbox_claims (
+	id xid8 PRIMARY KEY,
+	sender_pid integer NOT NULL,
+	sender_start timestamptz NOT NULL,
+	claimed_at timestamptz,
+	requests bigint[] NOT NULL,
+	turns integer[] NOT NULL,
+	enqueued_xids xid8[] NOT NULL);
+COMMENT ON TABLE flex_outbox_claims IS
+'Internal. The requests that senders have claimed and not settled: one row for all that one transaction has claimed.';
+COMMENT ON COLUMN flex_outbox_claims.id IS 'The transaction.';
+COMMENT ON COLUMN flex_outbox_claims.sender_pid IS 'Process that sends them.';
+COMMENT ON COLUMN flex_outbox_claims.sender_start IS 'When that process began: tells it from a later one of the same number.';
+COMMENT ON COLUMN flex_outbox_claims.claimed_at IS 'When they were claimed; NULL: unknown.';
+COMMENT ON COLUMN flex_outbox_claims.requests IS 'The requests.';
+COMMENT ON COLUMN flex_outbox_claims.turns IS
+'The turn of each: it is settled when the request''s own has reached it.';
+COMMENT ON COLUMN flex_outbox_claims.enqueued_xids IS
+'The transaction that enqueued each: tells it from a later request of the same number.';
+
 -- What the requests are to their readers: the same columns as the table's, some of them
 -- computed.
 CREATE VIEW flex_outbox_all AS
@@ -185,9 +258,9 @@ SELECT
 	o.operation,
 	o.arguments,
 	o.context,
-	CASE WHEN c.error IS NULL AND c.due_at IS NOT NULL THEN 'sending' ELSE o.state END AS state,
+	CASE WHEN o.is_claimed OR (c.error IS NULL AND c.due_at IS NOT NULL) THEN 'sending' ELSE o.state END AS state,
 	o.priority,
-	o.attempts,
+	CASE WHEN o.is_claimed THEN least(o.attempts, 2147483646) + 1 ELSE o.attempts END AS attempts,
 	o.max_attempts,
 	o.run_at,
 	o.unique_key,
@@ -198,7 +271,10 @@ SELECT
 	o.enqueued_by,
 	m.role AS enqueued_role,
 	o.enqueued_in,
-	o.started_at,
+	CASE WHEN o.is_claimed THEN (SELECT k.claimed_at FROM flex_outbox_claims AS k
+		WHERE k.turns[pg_catalog.array_position(k.requests, o.id)] = o.turn + 1
+			AND k.enqueued_xids[pg_catalog.array_position(k.requests, o.id)] = o.enqueued_xid LIMIT 1)
+		ELSE o.started_at END AS started_at,
 	CASE WHEN c.error IS NULL AND c.due_at IS NOT NULL THEN NULL ELSE o.finished_at END AS finished_at,
 	o.http_status,
 	o.error_code,
@@ -206,8 +282,14 @@ SELECT
 	o.response,
 	o.request_id,
 	o.may_be_done,
-	o.sender_pid,
-	o.sender_start,
+	CASE WHEN o.is_claimed THEN (SELECT k.sender_pid FROM flex_outbox_claims AS k
+		WHERE k.turns[pg_catalog.array_position(k.requests, o.id)] = o.turn + 1
+			AND k.enqueued_xids[pg_catalog.array_position(k.requests, o.id)] = o.enqueued_xid LIMIT 1)
+		ELSE o.sender_pid END AS sender_pid,
+	CASE WHEN o.is_claimed THEN (SELECT k.sender_start FROM flex_outbox_claims AS k
+		WHERE k.turns[pg_catalog.array_position(k.requests, o.id)] = o.turn + 1
+			AND k.enqueued_xids[pg_catalog.array_position(k.requests, o.id)] = o.enqueued_xid LIMIT 1)
+		ELSE o.sender_start END AS sender_start,
 	CASE WHEN c.error IS NULL AND c.due_at IS NOT NULL THEN o.state END AS outcome,
 	c.due_at AS callback_at,
 	coalesce(c.attempts, 0) AS callback_attempts,
@@ -216,8 +298,12 @@ SELECT
 	o.role_id,
 	o.enqueued_xid,
 	o.on_success_owner,
-	o.on_failure_owner
-FROM flex_outbox_requests AS o
+	o.on_failure_owner,
+	o.lane,
+	o.turn
+FROM (SELECT r.*, r.state = 'pending' AND (r.id, r.turn + 1, r.enqueued_xid) IN (SELECT l.id, l.turn, l.xid
+		FROM flex_outbox_claims AS k, unnest(k.requests, k.turns, k.enqueued_xids) AS l(id, turn, xid)) AS is_claimed
+		FROM flex_outbox_requests AS r) AS o
 	LEFT JOIN flex_outbox_callbacks AS c ON c.id = o.id
 	LEFT JOIN flex_outbox_role_oids AS m ON m.id = o.role_id;
 COMMENT ON VIEW flex_outbox_all IS
@@ -262,7 +348,9 @@ SELECT
 	o.role_id,
 	o.enqueued_xid,
 	o.on_success_owner,
-	o.on_failure_owner
+	o.on_failure_owner,
+	o.lane,
+	o.turn
 FROM flex_outbox_all AS o
 WHERE (SELECT r.rolsuper OR r.rolbypassrls OR pg_catalog.pg_has_role(c.relowner, 'USAGE')
 		FROM pg_catalog.pg_roles AS r, pg_catalog.pg_class AS c
@@ -345,7 +433,8 @@ BEGIN
 	FOR hidden IN
 		SELECT a.attrelid::pg_catalog.regclass AS relation, a.attname AS column FROM pg_catalog.pg_attribute AS a
 		WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped AND a.attrelid OPERATOR(pg_catalog.=) ANY (ARRAY[
-			'flex_outbox_requests', 'flex_outbox_callbacks', 'flex_outbox_roles', 'flex_outbox_role_oids']::pg_catalog.regclass[])
+			'flex_outbox_requests', 'flex_outbox_callbacks', 'flex_outbox_claims', 'flex_outbox_roles',
+			'flex_outbox_role_oids']::pg_catalog.regclass[])
 	LOOP
 		EXECUTE pg_catalog.format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS 0', hidden.relation, hidden.column);
 	END LOOP;
@@ -367,7 +456,7 @@ CREATE TABLE flex_outbox_activity (
 INSERT INTO flex_outbox_activity (last_drain_at) VALUES (NULL);
 COMMENT ON TABLE flex_outbox_activity IS 'One row: the background worker and the last drain of this outbox.';
 COMMENT ON COLUMN flex_outbox_activity.only_row IS 'True: keeps the table to one row.';
-COMMENT ON COLUMN flex_outbox_activity.last_drain_at IS 'Start of the last drain, to the minute; NULL: never.';
+COMMENT ON COLUMN flex_outbox_activity.last_drain_at IS 'Start of the last drain, to the hour; NULL: never.';
 COMMENT ON COLUMN flex_outbox_activity.worker_pid IS 'Process of the background worker that began last.';
 
 -- Each database's outbox is its own: a subscriber of logical replication must
@@ -403,6 +492,18 @@ ALTER TABLE flex_outbox_roles ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
 CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_role_oids
 	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
 ALTER TABLE flex_outbox_role_oids ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
+CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_lanes
+	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
+ALTER TABLE flex_outbox_lanes ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
+CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_marks
+	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
+ALTER TABLE flex_outbox_marks ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
+CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_later
+	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
+ALTER TABLE flex_outbox_later ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
+CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_claims
+	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
+ALTER TABLE flex_outbox_claims ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
 
 CREATE FUNCTION flex_enqueue(
 	operation text,
@@ -536,7 +637,8 @@ GROUP BY o.operation;
 GRANT SELECT ON flex_outbox_summary, flex_outbox_holds, flex_outbox_activity TO PUBLIC;
 -- A database's owner can dump it.
 GRANT SELECT ON flex_outbox_requests, flex_outbox_id_seq, flex_outbox_roles, flex_outbox_roles_id_seq, flex_outbox_role_oids,
-	flex_outbox_callbacks, flex_outbox_forgetting, flex_outbox_leftovers TO pg_database_owner;
+	flex_outbox_callbacks, flex_outbox_forgetting, flex_outbox_leftovers, flex_outbox_lanes, flex_outbox_lanes_id_seq, flex_outbox_marks,
+	flex_outbox_later, flex_outbox_claims TO pg_database_owner;
 
 COMMENT ON VIEW flex_outbox_summary IS
 'The outbox by operation, of the requests that the current role may see, and for pg_read_all_stats of all: how many are in

@@ -134,9 +134,9 @@ END $$;
 
 -- In one pass over the table, which is written anew.  Where a column of somebody's is of its row
 -- type, that is refused: then row by row, without the triggers.
-DROP INDEX flex_outbox_unique_key, flex_outbox_callbacks, flex_outbox_finished;
+DROP INDEX flex_outbox_unique_key, flex_outbox_callbacks, flex_outbox_finished, flex_outbox_lanes, flex_outbox_sending;
 ALTER TABLE flex_outbox_requests ADD COLUMN role_id integer, ADD COLUMN enqueued_xid xid8, ADD COLUMN on_success_owner oid,
-	ADD COLUMN on_failure_owner oid;
+	ADD COLUMN on_failure_owner oid, ADD COLUMN lane integer, ADD COLUMN turn integer;
 ALTER TABLE flex_outbox_requests ALTER COLUMN callback_attempts DROP NOT NULL, ALTER COLUMN callback_attempts DROP DEFAULT;
 CREATE TABLE flex_outbox_callbacks (
 	id bigint PRIMARY KEY,
@@ -183,6 +183,75 @@ COMMENT ON COLUMN flex_outbox_leftovers.id IS 'The request.';
 COMMENT ON COLUMN flex_outbox_leftovers.again_at IS 'When it is looked at again.';
 COMMENT ON COLUMN flex_outbox_leftovers.tries IS 'How many times it could not be deleted.';
 
+-- What the senders keep of the outbox's requests: in which lane each waits, which wait for a
+-- time, and which are being sent.  None of it is dumped: a copy sends nothing.
+
+-- The requests of a role, an account, an operation and a priority are a lane.  Two sessions
+-- that need a new one at the same time may make it twice, which costs nothing: to make them
+-- wait for each other would, for as long as a transaction lasts.
+CREATE TABLE flex_outbox_lanes (
+	id integer GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME flex_outbox_lanes_id_seq) PRIMARY KEY,
+	role_id integer NOT NULL,
+	account_sid text COLLATE "C",
+	operation text COLLATE "C" NOT NULL,
+	priority integer NOT NULL);
+COMMENT ON TABLE flex_outbox_lanes IS
+'Internal. The lanes of the outbox: its requests by role, account, operation and priority.';
+COMMENT ON COLUMN flex_outbox_lanes.id IS 'Number of the lane.';
+COMMENT ON COLUMN flex_outbox_lanes.role_id IS 'Role whose requests these are.';
+COMMENT ON COLUMN flex_outbox_lanes.account_sid IS 'Account that they are for; NULL: the sender''s.';
+COMMENT ON COLUMN flex_outbox_lanes.operation IS 'Name of the operation''s function.';
+COMMENT ON COLUMN flex_outbox_lanes.priority IS 'Their priority.';
+CREATE INDEX flex_outbox_lanes_key ON flex_outbox_lanes (role_id, operation, priority);
+
+CREATE TABLE flex_outbox_marks (
+	lane integer PRIMARY KEY,
+	xid xid8 NOT NULL DEFAULT '0',
+	id bigint NOT NULL DEFAULT 0,
+	holes xid8[] NOT NULL DEFAULT '{}')
+WITH (fillfactor = 50);
+COMMENT ON TABLE flex_outbox_marks IS
+'Internal. How far each lane has been read: what stands before the mark has been sent, or waits elsewhere.';
+COMMENT ON COLUMN flex_outbox_marks.lane IS 'Number of the lane.';
+COMMENT ON COLUMN flex_outbox_marks.xid IS 'Transaction that enqueued the last request before the mark.';
+COMMENT ON COLUMN flex_outbox_marks.id IS 'That request.';
+COMMENT ON COLUMN flex_outbox_marks.holes IS 'Transactions before the mark whose requests have not been read.';
+
+CREATE TABLE flex_outbox_later (
+	lane integer NOT NULL,
+	due_at timestamptz NOT NULL,
+	id bigint NOT NULL,
+	turn integer NOT NULL,
+	cause text COLLATE "C",
+	PRIMARY KEY (lane, due_at, id, turn));
+COMMENT ON TABLE flex_outbox_later IS
+'Internal. Pending requests that wait for a time: their run_at, or their next attempt.';
+COMMENT ON COLUMN flex_outbox_later.lane IS 'Number of the request''s lane.';
+COMMENT ON COLUMN flex_outbox_later.due_at IS 'Not sent before this time.';
+COMMENT ON COLUMN flex_outbox_later.id IS 'The request.';
+COMMENT ON COLUMN flex_outbox_later.turn IS 'Turn of the request that this is for: a row of an earlier one counts for nothing.';
+COMMENT ON COLUMN flex_outbox_later.cause IS 'SQLSTATE of what an operator has to mend; NULL: the time alone.';
+
+CREATE TABLE flex_outbox_claims (
+	id xid8 PRIMARY KEY,
+	sender_pid integer NOT NULL,
+	sender_start timestamptz NOT NULL,
+	claimed_at timestamptz,
+	requests bigint[] NOT NULL,
+	turns integer[] NOT NULL,
+	enqueued_xids xid8[] NOT NULL);
+COMMENT ON TABLE flex_outbox_claims IS
+'Internal. The requests that senders have claimed and not settled: one row for all that one transaction has claimed.';
+COMMENT ON COLUMN flex_outbox_claims.id IS 'The transaction.';
+COMMENT ON COLUMN flex_outbox_claims.sender_pid IS 'Process that sends them.';
+COMMENT ON COLUMN flex_outbox_claims.sender_start IS 'When that process began: tells it from a later one of the same number.';
+COMMENT ON COLUMN flex_outbox_claims.claimed_at IS 'When they were claimed; NULL: unknown.';
+COMMENT ON COLUMN flex_outbox_claims.requests IS 'The requests.';
+COMMENT ON COLUMN flex_outbox_claims.turns IS
+'The turn of each: it is settled when the request''s own has reached it.';
+COMMENT ON COLUMN flex_outbox_claims.enqueued_xids IS
+'The transaction that enqueued each: tells it from a later request of the same number.';
+
 -- Callbacks' owners are those of now.
 CREATE TABLE flex_outbox_upgrade_callbacks AS
 SELECT pg_catalog.format('%I.%I', n.nspname, p.proname) AS name, p.proowner AS owner
@@ -198,10 +267,12 @@ BEGIN
 	BEGIN
 		ALTER TABLE @extschema@.flex_outbox_requests
 			ALTER COLUMN role_id TYPE integer USING @extschema@.flex_outbox_upgrade_owner(enqueued_role, enqueued_by, finished_at),
-			ALTER COLUMN enqueued_xid TYPE xid8 USING '3'::pg_catalog.xid8;
+			ALTER COLUMN enqueued_xid TYPE xid8 USING '3'::pg_catalog.xid8,
+			ALTER COLUMN turn TYPE integer USING 0;
 	EXCEPTION WHEN feature_not_supported THEN
 		UPDATE @extschema@.flex_outbox_requests
-		SET role_id = @extschema@.flex_outbox_upgrade_owner(enqueued_role, enqueued_by, finished_at), enqueued_xid = '3';
+		SET role_id = @extschema@.flex_outbox_upgrade_owner(enqueued_role, enqueued_by, finished_at), enqueued_xid = '3',
+			turn = 0;
 	END;
 	-- Callbacks that have not come to a good end; their requests have finished.
 	INSERT INTO @extschema@.flex_outbox_callbacks (id, role_id, due_at, attempts, error)
@@ -215,11 +286,33 @@ BEGIN
 	WHERE r.outcome IS NOT NULL OR r.callback_at IS NOT NULL OR r.callback_error IS NOT NULL
 		OR (r.finished_at IS NULL OR r.state OPERATOR(pg_catalog.<>) 'succeeded')
 			AND (r.on_success IS NOT NULL OR r.on_failure IS NOT NULL);
+	-- What is pending waits for its time; what a sender has is one claim per sender and time.
+	INSERT INTO @extschema@.flex_outbox_lanes (role_id, account_sid, operation, priority)
+	SELECT DISTINCT r.role_id, r.account_sid COLLATE "C", r.operation, r.priority FROM @extschema@.flex_outbox_requests AS r
+	WHERE r.state OPERATOR(pg_catalog.=) ANY (ARRAY['pending', 'sending']);
+	INSERT INTO @extschema@.flex_outbox_marks (lane) SELECT l.id FROM @extschema@.flex_outbox_lanes AS l;
+	INSERT INTO @extschema@.flex_outbox_later (lane, due_at, id, turn)
+	SELECT l.id, r.run_at, r.id, 0 FROM @extschema@.flex_outbox_requests AS r JOIN @extschema@.flex_outbox_lanes AS l
+		ON l.role_id OPERATOR(pg_catalog.=) r.role_id AND l.operation OPERATOR(pg_catalog.=) r.operation
+		AND l.priority OPERATOR(pg_catalog.=) r.priority AND l.account_sid IS NOT DISTINCT FROM r.account_sid COLLATE "C"
+	WHERE r.state OPERATOR(pg_catalog.=) 'pending';
+	INSERT INTO @extschema@.flex_outbox_claims (id, sender_pid, sender_start, claimed_at, requests, turns, enqueued_xids)
+	SELECT (pg_catalog.row_number() OVER () OPERATOR(pg_catalog.+) 2)::pg_catalog.text::pg_catalog.xid8,
+		coalesce(r.sender_pid, 0), coalesce(r.sender_start, '-infinity'), r.started_at,
+		pg_catalog.array_agg(r.id), pg_catalog.array_agg(1), pg_catalog.array_agg(r.enqueued_xid)
+	FROM @extschema@.flex_outbox_requests AS r WHERE r.state OPERATOR(pg_catalog.=) 'sending'
+	GROUP BY r.sender_pid, r.sender_start, r.started_at;
+	UPDATE @extschema@.flex_outbox_requests AS r
+	SET state = 'pending', attempts = greatest(r.attempts OPERATOR(pg_catalog.-) 1, 0), sender_pid = NULL, sender_start = NULL
+	WHERE r.state OPERATOR(pg_catalog.=) 'sending';
 	PERFORM pg_catalog.set_config('session_replication_role', replication_role, true);
 END $$;
 ALTER TABLE flex_outbox_requests ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
 ALTER TABLE flex_outbox_requests ALTER COLUMN role_id SET NOT NULL, ALTER COLUMN enqueued_xid SET NOT NULL,
+	ALTER COLUMN turn SET DEFAULT 0, ALTER COLUMN turn SET NOT NULL,
 	ALTER COLUMN enqueued_role DROP NOT NULL;
+ALTER TABLE flex_outbox_requests SET (fillfactor = 40);
+CREATE INDEX flex_outbox_fresh ON flex_outbox_requests (lane, enqueued_xid, id) WHERE lane IS NOT NULL;
 DROP TABLE flex_outbox_upgrade_callbacks;
 CREATE UNIQUE INDEX flex_outbox_unique_key ON flex_outbox_requests (role_id, unique_key) WHERE unique_key IS NOT NULL;
 DROP FUNCTION flex_outbox_upgrade_owner(oid, name, timestamptz);
@@ -236,6 +329,9 @@ COMMENT ON COLUMN flex_outbox_requests.enqueued_xid IS 'Transaction that enqueue
 COMMENT ON COLUMN flex_outbox_requests.on_success_owner IS
 'OID of the role that owned on_success when it was named: a function of that name that another owns is not called.';
 COMMENT ON COLUMN flex_outbox_requests.on_failure_owner IS 'The same of on_failure.';
+COMMENT ON COLUMN flex_outbox_requests.lane IS
+'Lane in which it was enqueued (flex_outbox_lanes); NULL: it was to wait for a time.';
+COMMENT ON COLUMN flex_outbox_requests.turn IS 'How many times it was settled, or made pending anew.';
 
 COMMENT ON COLUMN flex_outbox_requests.outcome IS 'The state that it takes together with its callback, while that has not run. Computed by the view.';
 COMMENT ON COLUMN flex_outbox_requests.callback_at IS
@@ -254,9 +350,9 @@ SELECT
 	o.operation,
 	o.arguments,
 	o.context,
-	CASE WHEN c.error IS NULL AND c.due_at IS NOT NULL THEN 'sending' ELSE o.state END AS state,
+	CASE WHEN o.is_claimed OR (c.error IS NULL AND c.due_at IS NOT NULL) THEN 'sending' ELSE o.state END AS state,
 	o.priority,
-	o.attempts,
+	CASE WHEN o.is_claimed THEN least(o.attempts, 2147483646) + 1 ELSE o.attempts END AS attempts,
 	o.max_attempts,
 	o.run_at,
 	o.unique_key,
@@ -267,7 +363,10 @@ SELECT
 	o.enqueued_by,
 	m.role AS enqueued_role,
 	o.enqueued_in,
-	o.started_at,
+	CASE WHEN o.is_claimed THEN (SELECT k.claimed_at FROM flex_outbox_claims AS k
+		WHERE k.turns[pg_catalog.array_position(k.requests, o.id)] = o.turn + 1
+			AND k.enqueued_xids[pg_catalog.array_position(k.requests, o.id)] = o.enqueued_xid LIMIT 1)
+		ELSE o.started_at END AS started_at,
 	CASE WHEN c.error IS NULL AND c.due_at IS NOT NULL THEN NULL ELSE o.finished_at END AS finished_at,
 	o.http_status,
 	o.error_code,
@@ -275,8 +374,14 @@ SELECT
 	o.response,
 	o.request_id,
 	o.may_be_done,
-	o.sender_pid,
-	o.sender_start,
+	CASE WHEN o.is_claimed THEN (SELECT k.sender_pid FROM flex_outbox_claims AS k
+		WHERE k.turns[pg_catalog.array_position(k.requests, o.id)] = o.turn + 1
+			AND k.enqueued_xids[pg_catalog.array_position(k.requests, o.id)] = o.enqueued_xid LIMIT 1)
+		ELSE o.sender_pid END AS sender_pid,
+	CASE WHEN o.is_claimed THEN (SELECT k.sender_start FROM flex_outbox_claims AS k
+		WHERE k.turns[pg_catalog.array_position(k.requests, o.id)] = o.turn + 1
+			AND k.enqueued_xids[pg_catalog.array_position(k.requests, o.id)] = o.enqueued_xid LIMIT 1)
+		ELSE o.sender_start END AS sender_start,
 	CASE WHEN c.error IS NULL AND c.due_at IS NOT NULL THEN o.state END AS outcome,
 	c.due_at AS callback_at,
 	coalesce(c.attempts, 0) AS callback_attempts,
@@ -285,8 +390,12 @@ SELECT
 	o.role_id,
 	o.enqueued_xid,
 	o.on_success_owner,
-	o.on_failure_owner
-FROM flex_outbox_requests AS o
+	o.on_failure_owner,
+	o.lane,
+	o.turn
+FROM (SELECT r.*, r.state = 'pending' AND (r.id, r.turn + 1, r.enqueued_xid) IN (SELECT l.id, l.turn, l.xid
+		FROM flex_outbox_claims AS k, unnest(k.requests, k.turns, k.enqueued_xids) AS l(id, turn, xid)) AS is_claimed
+		FROM flex_outbox_requests AS r) AS o
 	LEFT JOIN flex_outbox_callbacks AS c ON c.id = o.id
 	LEFT JOIN flex_outbox_role_oids AS m ON m.id = o.role_id;
 COMMENT ON VIEW flex_outbox_all IS
@@ -331,7 +440,9 @@ SELECT
 	o.role_id,
 	o.enqueued_xid,
 	o.on_success_owner,
-	o.on_failure_owner
+	o.on_failure_owner,
+	o.lane,
+	o.turn
 FROM flex_outbox_all AS o
 WHERE (SELECT r.rolsuper OR r.rolbypassrls OR pg_catalog.pg_has_role(c.relowner, 'USAGE')
 		FROM pg_catalog.pg_roles AS r, pg_catalog.pg_class AS c
@@ -422,6 +533,18 @@ ALTER TABLE flex_outbox_roles ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
 CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_role_oids
 	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
 ALTER TABLE flex_outbox_role_oids ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
+CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_lanes
+	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
+ALTER TABLE flex_outbox_lanes ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
+CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_marks
+	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
+ALTER TABLE flex_outbox_marks ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
+CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_later
+	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
+ALTER TABLE flex_outbox_later ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
+CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_claims
+	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
+ALTER TABLE flex_outbox_claims ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
 -- Estimates of queries tell nothing of others' rows.
 DO $$
 DECLARE
@@ -430,7 +553,8 @@ BEGIN
 	FOR hidden IN
 		SELECT a.attrelid::pg_catalog.regclass AS relation, a.attname AS column FROM pg_catalog.pg_attribute AS a
 		WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped AND a.attrelid OPERATOR(pg_catalog.=) ANY (ARRAY[
-			'flex_outbox_requests', 'flex_outbox_callbacks', 'flex_outbox_roles', 'flex_outbox_role_oids']::pg_catalog.regclass[])
+			'flex_outbox_requests', 'flex_outbox_callbacks', 'flex_outbox_claims', 'flex_outbox_roles',
+			'flex_outbox_role_oids']::pg_catalog.regclass[])
 	LOOP
 		EXECUTE pg_catalog.format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS 0', hidden.relation, hidden.column);
 	END LOOP;
@@ -503,7 +627,8 @@ background worker''s process (NULL: none runs).';
 COMMENT ON COLUMN flex_outbox_summary.last_error IS 'Message of the request that was tried last among those with one; NULL for a role that sees all by pg_read_all_stats.';
 -- A database's owner can dump it.
 GRANT SELECT ON flex_outbox_requests, flex_outbox_id_seq, flex_outbox_roles, flex_outbox_roles_id_seq, flex_outbox_role_oids,
-	flex_outbox_callbacks, flex_outbox_forgetting, flex_outbox_leftovers TO pg_database_owner;
+	flex_outbox_callbacks, flex_outbox_forgetting, flex_outbox_leftovers, flex_outbox_lanes, flex_outbox_lanes_id_seq, flex_outbox_marks,
+	flex_outbox_later, flex_outbox_claims TO pg_database_owner;
 
 
 
@@ -902,6 +1027,7 @@ page_size: rows per request, 1 to 1000; NULL chooses. max_rows: stop after so ma
 Returns one row per channel.
 Legacy: Programmable Chat ended for Flex UI 1.x on 2026-06-01; current accounts use flex_webchat_create.';
 
+COMMENT ON COLUMN flex_outbox_activity.last_drain_at IS 'Start of the last drain, to the hour; NULL: never.';
 COMMENT ON TABLE flex_outbox_activity IS 'One row: the background worker and the last drain of this outbox.';
 
 -- Rates and shares are told by "per" wherever a comment has not been given anew above.

@@ -29,6 +29,8 @@
 #define LOCK_TIMEOUT "50ms" /* that what others hang on the table may wait for a lock */
 #define LOCKED_MS 60000     /* until a request is looked at again that somebody has locked */
 #define WARNING_MS 60000    /* between two warnings of the same cause */
+#define PAUSE_MS 30000      /* when nothing is left to forget */
+#define FAILED_MS 60000     /* when that has failed */
 #define CAUSES 8            /* that are kept in mind */
 
 /* A cause that was warned of. */
@@ -344,18 +346,52 @@ is_unsafe(void)
 }
 
 /* Forget a portion, in a transaction of its own.  True when there is more to forget at once. */
-bool
-flex_forgetter_run(Transaction *transaction)
+static bool
+forget(Transaction *transaction)
 {
 	ForgettingMark mark;
 	bool more = false;
 
-	if (flex_settings.outbox_retention < 0)
-		return false;
 	flex_transaction_begin(transaction);
 	if (flex_outbox_tables_fit(0) && flex_forgetting_look(&mark, flex_settings.outbox_retention) && !is_unsafe() &&
 		flex_forgetting_lock(&mark))
 		more = forget_portion(&mark);
 	flex_transaction_commit(transaction);
 	return more;
+}
+
+/*
+ * Forget a portion.  What fails there is no concern of the sending's: the log says so.
+ * Returns after how many milliseconds to go on.
+ */
+int64
+flex_forgetter_run(Transaction *transaction)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	volatile int64 pause = PAUSE_MS;
+
+	if (flex_settings.outbox_retention < 0)
+		return PAUSE_MS;
+	PG_TRY();
+	{
+		if (forget(transaction))
+			pause = 0;
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(caller);
+		error = flex_error_take();
+		if (flex_guarded_call_was_cancelled(error))
+			flex_error_rethrow(error);
+		flex_transaction_roll_back(transaction);
+		ereport(WARNING,
+				(errcode(error->sqlerrcode), errmsg("what is too old in the Flex API outbox stays for now"),
+				 errdetail_internal("%s", error->message), errhint("Sending goes on. It is tried again in a minute.")));
+		FreeErrorData(error);
+		pause = FAILED_MS;
+	}
+	PG_END_TRY();
+	return pause;
 }

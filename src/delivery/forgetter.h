@@ -7,6 +7,6 @@
 
 #include "delivery/transaction.h"
 
-extern bool flex_forgetter_run(Transaction *transaction);
+extern int64 flex_forgetter_run(Transaction *transaction);
 
 #endif /* FLEX_FORGETTER_H */

@@ -34,7 +34,8 @@ is_gone(const SenderProcess *process, bool with_own)
 		const LocalPgBackendStatus *entry = flex_local_backend_entry(i);
 
 		if (entry != NULL && entry->backendStatus.st_procpid == process->pid &&
-			entry->backendStatus.st_proc_start_timestamp == process->start)
+			entry->backendStatus.st_proc_start_timestamp == process->start &&
+			entry->backendStatus.st_databaseid == MyDatabaseId)
 			return false;
 	}
 	return true;
@@ -42,25 +43,27 @@ is_gone(const SenderProcess *process, bool with_own)
 
 /* Take over what senders that are gone have left; returns how many requests. */
 static int
-take_over(bool with_own)
+take_over(bool with_own, uint64 claims_from)
 {
-	int senders_count;
-	SenderProcess *senders = flex_outbox_senders(&senders_count);
+	int rows_count;
+	ClaimRow *rows = flex_claim_rows(claims_from, &rows_count);
 	int taken = 0;
 
 	/* A process that began after an earlier look must not be taken for dead. */
 	pgstat_clear_backend_activity_snapshot();
 
-	for (int i = 0; i < senders_count && taken < ORPHANS_AT_ONCE; i++)
+	for (int i = 0; i < rows_count && taken < ORPHANS_AT_ONCE; i++)
 	{
 		int count;
 		Claim *orphans;
 
-		if (!is_gone(&senders[i], with_own))
+		if (!is_gone(&rows[i].sender, with_own))
 			continue;
-		orphans = flex_outbox_take_over(&senders[i], ORPHANS_AT_ONCE - taken, &count);
+		orphans = flex_claims_take_over(&rows[i], &count);
 		for (int j = 0; j < count; j++)
 			flex_settle_orphan(&orphans[j]);
+		flex_outbox_flush();
+		flex_claims_end(&rows[i].id, 1);
 		taken += count;
 	}
 	return taken;
@@ -69,14 +72,14 @@ take_over(bool with_own)
 /*
  * Take over what is left behind, and keep the roles' names.  with_own: this
  * process has nothing under way, so what is claimed in its name is left behind,
- * too.  False when there is more to do.
+ * too.  No claim of a transaction before claims_from is live.  False when there is more
+ * to do.
  */
 bool
-flex_housekeeping_run(bool with_own)
+flex_housekeeping_run(bool with_own, uint64 claims_from)
 {
-	int taken = take_over(with_own);
+	int taken = take_over(with_own, claims_from);
 
-	flex_outbox_flush();
 	flex_outbox_refresh_roles();
 	return taken < ORPHANS_AT_ONCE;
 }

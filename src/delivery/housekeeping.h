@@ -5,6 +5,6 @@
 #ifndef FLEX_HOUSEKEEPING_H
 #define FLEX_HOUSEKEEPING_H
 
-extern bool flex_housekeeping_run(bool with_own);
+extern bool flex_housekeeping_run(bool with_own, uint64 claims_from);
 
 #endif /* FLEX_HOUSEKEEPING_H */

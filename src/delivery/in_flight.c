@@ -23,6 +23,7 @@
 #include "delivery/settlement.h"
 #include "http/crowd.h"
 #include "outbox/access.h"
+#include "outbox/settling.h"
 #include "request/json_arguments.h"
 #include "request/signature.h"
 
@@ -115,6 +116,50 @@ is_in_scope(const Attempt *attempt, SettleScope scope)
 	return scope != SETTLE_UNSENT || attempt == NULL || !flex_attempt_awaits_answer(attempt);
 }
 
+/* True when a claim's requests are all settled. */
+static bool
+is_claim_over(const InFlight *in_flight, uint64 claimed_in)
+{
+	dlist_iter iter;
+
+	dlist_foreach(iter, (dlist_head *) &in_flight->sendings)
+	{
+		const Sending *sending = dlist_container(Sending, node, iter.cur);
+
+		if (sending->claim.claimed_in == claimed_in && !sending->is_settled)
+			return false;
+	}
+	return true;
+}
+
+/* Forget the claims whose last requests are settled in this transaction. */
+static void
+end_claims(const InFlight *in_flight)
+{
+	uint64 *over = palloc(sizeof(uint64) * Max(in_flight->count, 1));
+	int count = 0;
+	dlist_iter iter;
+
+	dlist_foreach(iter, (dlist_head *) &in_flight->sendings)
+	{
+		const Sending *sending = dlist_container(Sending, node, iter.cur);
+		bool is_noted = count > 0 && over[count - 1] == sending->claim.claimed_in;
+
+		if (sending->is_settled && !is_noted && is_claim_over(in_flight, sending->claim.claimed_in))
+			over[count++] = sending->claim.claimed_in;
+	}
+	if (count > 0)
+		flex_claims_end(over, count);
+}
+
+/* Write what has been settled in this transaction. */
+void
+flex_in_flight_write(InFlight *in_flight)
+{
+	flex_outbox_flush();
+	end_claims(in_flight);
+}
+
 /*
  * Settle requests, but only so many that the bodies of their answers have
  * PORTION_BYTES together, or one that has more: the rest is for the next
@@ -146,6 +191,7 @@ flex_in_flight_settle(InFlight *in_flight, SettleScope scope)
 		read += fits ? length : 0;
 		settled++;
 	}
+	flex_in_flight_write(in_flight);
 	return settled;
 }
 
@@ -294,12 +340,12 @@ check_claim(const Claim *claim, const Signature *signature)
  * one, and no other.  Only checks and look-ups are guarded, which leave nothing
  * behind that a subtransaction would have to clean up.
  */
-static bool
+static Preparation
 try_to_prepare(Sending *sending, const Signature *signature)
 {
 	Oid user;
 	int security;
-	volatile bool good = true;
+	volatile Preparation preparation = PREPARED;
 
 	GetUserIdAndSecContext(&user, &security);
 	MemoryContextSwitchTo(sending->context);
@@ -319,10 +365,10 @@ try_to_prepare(Sending *sending, const Signature *signature)
 			PG_RE_THROW();
 		FlushErrorState();
 		sending->state = flex_settle_unsent(&sending->claim, error);
-		good = false;
+		preparation = strcmp(sending->state, "pending") == 0 ? BLOCKED : REFUSED;
 	}
 	PG_END_TRY();
-	return good;
+	return preparation;
 }
 
 /* A copy of a claim in the current context. */
@@ -338,9 +384,12 @@ copy_claim(const Claim *claim)
 	return copy;
 }
 
-/* Add a claimed request, ready to be sent; or settle it, when it cannot be. */
-static void
-add_claim(InFlight *in_flight, const Claim *claim)
+/*
+ * Add a claimed request, of which a copy is made, ready to be sent; or settle it, where
+ * it cannot be: then flex_in_flight_write() has to follow.
+ */
+Preparation
+flex_in_flight_add(InFlight *in_flight, const Claim *claim)
 {
 	const Operation *operation = flex_operation_find(claim->operation);
 	/* For each anew: somebody's trigger may have made new ones, when one that cannot be sent was settled. */
@@ -349,27 +398,16 @@ add_claim(InFlight *in_flight, const Claim *claim)
 	MemoryContext context = AllocSetContextCreate(in_flight->context, "flex_api request", ALLOCSET_SMALL_SIZES);
 	MemoryContext before = MemoryContextSwitchTo(context);
 	Sending *sending = palloc0(sizeof(Sending));
-	bool is_ready;
+	Preparation preparation;
 
 	sending->context = context;
 	sending->claim = copy_claim(claim);
 	dlist_push_tail(&in_flight->sendings, &sending->node);
 	in_flight->count++;
-	is_ready = try_to_prepare(sending, signature);
+	preparation = try_to_prepare(sending, signature);
 	MemoryContextSwitchTo(before);
-	if (!is_ready)
-	{
-		count_state(&in_flight->counts, sending->state);
-		end_sending(in_flight, sending);
-	}
-}
-
-/* Add claimed requests; they are copied. */
-void
-flex_in_flight_add(InFlight *in_flight, const Claim *claims, int count)
-{
-	for (int i = 0; i < count; i++)
-		add_claim(in_flight, &claims[i]);
+	sending->is_settled = preparation != PREPARED;
+	return preparation;
 }
 
 /* The claims have been committed: they are ours to settle. */

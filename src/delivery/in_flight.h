@@ -27,12 +27,21 @@ typedef struct DeliveryCounts
 	int64 under_way;
 } DeliveryCounts;
 
+/* Whether a claimed request can be sent. */
+typedef enum Preparation
+{
+	PREPARED,
+	REFUSED, /* it cannot, and never can */
+	BLOCKED  /* it cannot, until an operator has mended something, and so it is with others of its lane */
+} Preparation;
+
 typedef struct InFlight InFlight;
 
 extern InFlight *flex_in_flight_create(void);
 extern int flex_in_flight_count(const InFlight *in_flight);
 extern DeliveryCounts flex_in_flight_counts(const InFlight *in_flight);
-extern void flex_in_flight_add(InFlight *in_flight, const Claim *claims, int count);
+extern Preparation flex_in_flight_add(InFlight *in_flight, const Claim *claim);
+extern void flex_in_flight_write(InFlight *in_flight);
 extern void flex_in_flight_confirm(InFlight *in_flight);
 extern void flex_in_flight_start(InFlight *in_flight);
 extern long flex_in_flight_receive(InFlight *in_flight);

@@ -2,74 +2,37 @@
  * lanes.c
  *		Which of the outbox's requests are sent next, and when.
  *
- * A lane is what waits of one operation at one priority.  They are looked up by
- * one statement, the most urgent first, and then claimed from, as far as there is
- * room and the rates allow, which each account has for itself.  Whose requests are in a
- * lane shows only when they have been claimed: those of roles and accounts that were seen
- * before and have no turn are left out, and of others no more is claimed at once than
- * anybody may send.
+ * A lane is what waits of one role, account, operation and priority.  As long as there
+ * is room, they take turns (shares.c), each for one request, as far as the rates allow;
+ * what has been chosen so is then claimed, all at once.
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
-#include "utils/array.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "base/clock.h"
 #include "base/settings.h"
 #include "delivery/accounts.h"
+#include "delivery/backlog.h"
+#include "delivery/claiming.h"
 #include "delivery/lanes.h"
 #include "delivery/rate_limits.h"
-#include "delivery/settlement.h"
+#include "delivery/sendable.h"
 #include "http/poller.h"
-#include "request/catalogue.h"
+#include "outbox/settling.h"
 
-#define LANES_MS 200   /* a more urgent lane is not seen for so long */
-#define BARREN_MS 1000 /* a role or account that is new in a lane is not seen for so long, while others have no turn */
-
-#define MOST_SOURCES 128
-#define KEPT_MS 10000  /* what a source is kept in mind for that has had nothing to send */
-#define RECENT_MS 2000 /* what it has to have had something for, so that its turn bounds the others' */
-
-/* A role, and the account that its requests name. */
-typedef struct Source
-{
-	Oid role;
-	char *account_sid; /* or NULL */
-	int64 seen_at;     /* flex_clock_ms() of its last request that was claimed */
-} Source;
-
-static List *sources; /* of Source *, those that this process has seen lately */
-
-/* What an account may send now of what a lane has, and has of it. */
-typedef struct Grant
-{
-	RateKey rate;
-	int granted;
-	int claimed;
-} Grant;
-
-/* What may be claimed of a lane. */
-typedef struct Grants
-{
-	List *list;     /* of Grant * */
-	int limit;      /* requests that may be claimed, whosever they are */
-	Datum *without; /* text: sources that have no turn */
-	int without_count;
-} Grants;
+#define PROBE_MS 5000   /* until one request is tried of a lane that an operator has to mend something for */
+#define PASSED_BUSY 500 /* requests of a lane, before its mark is written */
+#define PASSED_IDLE 20  /* the same, when there is nothing to do */
 
 struct Lanes
 {
 	int64 requests_left;   /* that may still be claimed */
 	TimestampTz due_at;    /* of the next request; 0: there is none */
 	TimestampTz tokens_at; /* when the rate allows a request that is due; 0: none waits for it */
-	Lane *lanes;           /* as they were at lanes_at */
-	int lanes_count;
-	int64 lanes_at; /* flex_clock_ms(); 0: unknown */
-	MemoryContext lanes_context;
-	int64 barren_until[MAX_OPERATIONS]; /* nobody but those without a turn had anything; flex_clock_ms() */
+	Backlog *backlog;
+	Claiming claiming;
 };
 
 /* Lanes from which so many requests may be claimed; they live in the current context. */
@@ -79,7 +42,8 @@ flex_lanes_create(int64 max_requests)
 	Lanes *lanes = palloc0(sizeof(Lanes));
 
 	lanes->requests_left = max_requests;
-	lanes->lanes_context = AllocSetContextCreate(CurrentMemoryContext, "flex_api lanes", ALLOCSET_DEFAULT_SIZES);
+	lanes->backlog = flex_backlog_create();
+	lanes->claiming.backlog = lanes->backlog;
 	return lanes;
 }
 
@@ -97,10 +61,11 @@ note_due(Lanes *lanes, TimestampTz due_at)
 	lanes->due_at = earlier(lanes->due_at, due_at);
 }
 
-/* There may be something to claim. */
+/* There may be something to claim; at_once: also of what waits for a time, which else is looked at now and then. */
 void
-flex_lanes_look_now(Lanes *lanes)
+flex_lanes_look_now(Lanes *lanes, bool at_once)
 {
+	flex_backlog_expect_later(lanes->backlog, at_once);
 	note_due(lanes, GetCurrentTimestamp());
 }
 
@@ -117,7 +82,69 @@ flex_lanes_put_off(Lanes *lanes, int64 ms)
 void
 flex_lanes_forget(Lanes *lanes)
 {
-	lanes->lanes_at = 0;
+	flex_backlog_forget(lanes->backlog);
+	lanes->claiming.claims_from = 0;
+}
+
+/* What this process has just settled so that it waits for a time is to be claimed then. */
+void
+flex_lanes_note_settled(Lanes *lanes)
+{
+	int count;
+	const LaterKey *later = flex_outbox_later(&count);
+
+	for (int i = 0; i < count; i++)
+	{
+		flex_backlog_note_later(lanes->backlog, later[i].lane, later[i].due_at);
+		note_due(lanes, Max(later[i].due_at, GetCurrentTimestamp()));
+	}
+	/* There may be more of them than are told. */
+	if (count == LATER_KEPT)
+		flex_lanes_look_now(lanes, true);
+}
+
+/* A request that was claimed is not sent. */
+void
+flex_lanes_give_back(Lanes *lanes, const Claim *claim)
+{
+	const Operation *operation = flex_operation_find(claim->operation);
+
+	if (operation != NULL)
+		flex_rate_limits_give_back(flex_accounts_rate_key(claim->role, claim->account_sid, operation), 1);
+}
+
+/*
+ * A request of a lane could be made or, is_blocked, could not for a reason that is an
+ * operator's to mend, and holds for all of the lane: they take no turns, but for one
+ * that is tried now and then.
+ */
+void
+flex_lanes_note_block(Lanes *lanes, int lane_id, bool is_blocked)
+{
+	Lane *lane = flex_backlog_lane(lanes->backlog, lane_id);
+
+	if (lane == NULL)
+		return;
+	/* What is wrong may be wrong with that one alone. */
+	is_blocked = is_blocked && !flex_is_sendable(lane->role_oid, lane->account->account_sid);
+	lane->must_release |= !is_blocked && lane->blocked_ms != 0;
+	lane->is_proved = !is_blocked;
+	lane->blocked_ms = is_blocked ? flex_clock_ms() + PROBE_MS : 0;
+}
+
+/* An operator may have mended something: no lane is blocked any more, for all we know. */
+void
+flex_lanes_unblock(Lanes *lanes)
+{
+	int count;
+	Lane *const *all = flex_backlog_lanes(lanes->backlog, &count);
+
+	for (int i = 0; i < count; i++)
+	{
+		all[i]->blocked_ms = 0;
+		all[i]->is_proved = false;
+	}
+	flex_lanes_look_now(lanes, true);
 }
 
 /* How many requests may be under way at once: more than there are sockets for would only wait. */
@@ -160,247 +187,130 @@ flex_lanes_next_at(const Lanes *lanes)
 	return flex_settings.delivery && lanes->requests_left > 0 ? earlier(lanes->due_at, lanes->tokens_at) : 0;
 }
 
-/*
- * Claim requests of a lane, from where the last claim ended: before that, the
- * index has the entries of what was sent, until the next vacuum.  Only when there
- * is nothing more behind, all of it is looked at.
- */
-static Claim *
-claim_from_last(Lane *lane, int limit, Datum without, int *count)
+/* Whose rate a lane's requests take, of an operation that there is. */
+static RateKey
+rate_of(const Lane *lane)
 {
-	Claim *claims = flex_outbox_claim(lane, limit, without, count);
+	Assert(lane->operation != NULL);
+	return flex_accounts_rate_key(lane->role_oid, lane->account->account_sid, lane->operation);
+}
 
-	if (*count == 0 && lane->claim_from != DT_NOBEGIN)
+/* True when requests of a lane may be sent now, for all but the rate; otherwise it is noted when. */
+static bool
+is_open(Lanes *lanes, const Lane *lane)
+{
+	if (flex_lane_waiting(lane) == 0 || (lane->operation != NULL && flex_rate_limits_is_paused(rate_of(lane))))
+		return false;
+	if (lane->blocked_ms <= flex_clock_ms())
+		return true;
+	note_due(lanes, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), lane->blocked_ms - flex_clock_ms()));
+	return false;
+}
+
+/* The lanes whose requests may be sent now. */
+static Lane **
+open_lanes(Lanes *lanes, int *count)
+{
+	int all_count;
+	Lane *const *all = flex_backlog_lanes(lanes->backlog, &all_count);
+	Lane **open = palloc(sizeof(Lane *) * Max(all_count, 1));
+
+	*count = 0;
+	for (int i = 0; i < all_count; i++)
 	{
-		lane->claim_from = DT_NOBEGIN;
-		claims = flex_outbox_claim(lane, limit, without, count);
+		if (is_open(lanes, all[i]))
+			open[(*count)++] = all[i];
 	}
-	Assert(*count <= limit);
-	for (int i = 0; i < *count; i++)
-		lane->claim_from = Max(lane->claim_from, claims[i].run_at);
-	return claims;
+	return open;
+}
+
+/* True when it is lane a's turn before lane b's. */
+static bool
+is_before(const Lane *a, const Lane *b)
+{
+	if (a->role != b->role)
+		return a->role->served < b->role->served;
+	if (a->priority != b->priority)
+		return a->priority > b->priority;
+	if (a->account != b->account)
+		return a->account->served < b->account->served;
+	return a->own.served < b->own.served;
 }
 
 /* A request waits for its turn; but a drain does not wait for a service that lets nothing through. */
 static void
 note_turn(Lanes *lanes, RateKey rate)
 {
-	TimestampTz turn_at;
+	TimestampTz turn_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), flex_rate_limits_wait_ms(rate));
 
-	if (flex_rate_limits_is_paused(rate))
-		return;
-	turn_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), flex_rate_limits_wait_ms(rate));
 	if (flex_rates_is_hopeless(rate, flex_settings.timeout))
 		note_due(lanes, turn_at);
 	else
 		lanes->tokens_at = earlier(lanes->tokens_at, turn_at);
 }
 
-/* The grant of an account, made if need be; it takes what may be sent of so many requests. */
-static Grant *
-find_grant(Grants *grants, RateKey rate, int wanted)
-{
-	Grant *grant;
-	ListCell *cell;
-
-	foreach (cell, grants->list)
-	{
-		grant = lfirst(cell);
-		if (grant->rate.account == rate.account)
-			return grant;
-	}
-	grant = palloc0(sizeof(Grant));
-	grant->rate = rate;
-	grant->granted = flex_rate_limits_is_paused(rate) ? 0 : flex_rate_limits_take(rate, wanted);
-	grants->list = lappend(grants->list, grant);
-	return grant;
-}
-
-/* Forget the sources that have had nothing to send for long. */
-static void
-forget_sources(void)
-{
-	int64 now = flex_clock_ms();
-	ListCell *cell;
-
-	foreach (cell, sources)
-	{
-		Source *source = lfirst(cell);
-
-		if (now - source->seen_at < KEPT_MS)
-			continue;
-		if (source->account_sid != NULL)
-			pfree(source->account_sid);
-		pfree(source);
-		sources = foreach_delete_current(sources, cell);
-	}
-}
-
-/* Take what the known accounts may send of an operation. */
-static Grants
-take_grants(const Operation *operation, int room)
-{
-	Grants grants = {
-		.limit = Min(room, flex_rate_limits_burst(operation)),
-		.without = palloc(sizeof(Datum) * Max(list_length(sources), 1)),
-	};
-	int wanted = grants.limit;
-	ListCell *cell;
-
-	forget_sources();
-	foreach (cell, sources)
-	{
-		const Source *source = lfirst(cell);
-		RateKey rate = flex_accounts_rate_key(source->role, source->account_sid, operation);
-		const Grant *grant = find_grant(&grants, rate, wanted);
-
-		if (grant->granted > 0 && flex_clock_ms() - source->seen_at >= RECENT_MS)
-			continue;
-		if (grant->granted > 0)
-			grants.limit = Min(grants.limit, grant->granted);
-		else
-			grants.without[grants.without_count++] =
-				CStringGetTextDatum(flex_outbox_source(source->role, source->account_sid));
-	}
-	return grants;
-}
-
-/* Know from now on that there are such requests. */
-static void
-note_source(const Claim *claim)
-{
-	MemoryContext before;
-	Source *source;
-	ListCell *cell;
-
-	foreach (cell, sources)
-	{
-		const char *account_sid;
-
-		source = lfirst(cell);
-		account_sid = source->account_sid;
-		if (source->role == claim->role && (account_sid == NULL) == (claim->account_sid == NULL) &&
-			(account_sid == NULL || strcmp(account_sid, claim->account_sid) == 0))
-		{
-			source->seen_at = flex_clock_ms();
-			return;
-		}
-	}
-	/* What is not known, and has no turn, is put back. */
-	if (list_length(sources) >= MOST_SOURCES)
-		return;
-	before = MemoryContextSwitchTo(TopMemoryContext);
-	source = palloc(sizeof(Source));
-	source->role = claim->role;
-	source->seen_at = flex_clock_ms();
-	source->account_sid = claim->account_sid != NULL ? pstrdup(claim->account_sid) : NULL;
-	sources = lappend(sources, source);
-	MemoryContextSwitchTo(before);
-}
-
-/*
- * Use up the grants by what was claimed, give back the rest, and note when those without a
- * turn have one.  What was claimed of an account that was not known, and has no turn, is as
- * it was before.  Returns how many of the claims are to be sent; they are the first.
- */
-static int
-use_grants(Lanes *lanes, const Operation *operation, Grants *grants, Claim *claims, int count)
-{
-	int kept = 0;
-	ListCell *cell;
-
-	for (int i = 0; i < count; i++)
-	{
-		RateKey rate = flex_accounts_rate_key(claims[i].role, claims[i].account_sid, operation);
-		Grant *grant = find_grant(grants, rate, count - i);
-
-		note_source(&claims[i]);
-		if (grant->claimed == grant->granted)
-		{
-			flex_settle_unstarted(&claims[i]);
-			continue;
-		}
-		grant->claimed++;
-		claims[kept++] = claims[i];
-	}
-	foreach (cell, grants->list)
-	{
-		const Grant *grant = lfirst(cell);
-
-		flex_rate_limits_give_back(grant->rate, grant->granted - grant->claimed);
-		if (grant->granted == 0)
-			note_turn(lanes, grant->rate);
-	}
-	return kept;
-}
-
-/* True when nothing is to be expected of a lane but the requests of those that have no turn. */
+/* Take the token for a request of a lane; where there is none, note when there is. */
 static bool
-is_barren(const Lanes *lanes, const Operation *operation, const Grants *grants)
+take_token(Lanes *lanes, const Lane *lane)
 {
-	return grants->limit == 0 || (grants->without_count > 0 && grants->without_count == list_length(sources) &&
-								  flex_clock_ms() < lanes->barren_until[flex_operation_index(operation)]);
+	if (lane->operation == NULL || flex_rate_limits_take(rate_of(lane), 1) == 1)
+		return true;
+	note_turn(lanes, rate_of(lane));
+	return false;
 }
 
-/* Claim what may be sent of a lane, into claims, which have room for so many.  Returns how many were. */
+/* The number of the open lane whose turn it is. */
 static int
-claim_lane(Lanes *lanes, Lane *lane, Claim *claims, int room)
+next_open(Lane *const *open, int count)
 {
-	const Operation *operation = flex_operation_find(lane->operation);
-	Grants grants = {.limit = room};
-	ArrayType *without;
+	int best = 0;
+
+	for (int i = 1; i < count; i++)
+	{
+		if (is_before(open[i], open[best]))
+			best = i;
+	}
+	return best;
+}
+
+/* Choose the requests that are claimed next, in turns; returns how many. */
+static int
+choose(Lanes *lanes, Chosen *chosen, int room)
+{
+	int open_count;
+	Lane **open = open_lanes(lanes, &open_count);
 	int count = 0;
-	const Claim *claimed;
 
-	if (operation != NULL)
-		grants = take_grants(operation, room);
-	if (operation == NULL || !is_barren(lanes, operation, &grants))
+	while (count < room && open_count > 0)
 	{
-		without = construct_array(grants.without, grants.without_count, TEXTOID, -1, false, TYPALIGN_INT);
-		claimed = claim_from_last(lane, grants.limit, PointerGetDatum(without), &count);
-		for (int i = 0; i < count; i++)
-			claims[i] = claimed[i];
-		if (count == 0 && operation != NULL)
-			lanes->barren_until[flex_operation_index(operation)] = flex_clock_ms() + BARREN_MS;
+		int number = next_open(open, open_count);
+		Lane *lane = open[number];
+
+		if (take_token(lanes, lane))
+		{
+			chosen[count++] = (Chosen){lane, flex_lane_take(lane)};
+			lane->role->served = lane->account->served = lane->own.served = flex_backlog_take_turn(lanes->backlog);
+			/* Of one that cannot be sent, one is enough, whose row says why. */
+			if (!lane->is_proved)
+				lane->is_proved = flex_is_sendable(lane->role_oid, lane->account->account_sid);
+			if (lane->is_proved && flex_lane_waiting(lane) > 0)
+				continue;
+		}
+		open[number] = open[--open_count];
 	}
-	/* There may be more of it. */
-	if (count > 0)
-		flex_lanes_look_now(lanes);
-	return operation != NULL ? use_grants(lanes, operation, &grants, claims, count) : count;
+	return count;
 }
 
-/* Look which lanes there are, unless that was done a moment ago. */
+/* When to look again, if nobody tells us to before. */
 static void
-look_at_lanes(Lanes *lanes)
+plan_next_look(Lanes *lanes, bool is_full, bool has_claimed)
 {
-	MemoryContext before;
+	int count;
 
-	if (lanes->lanes_at != 0 && flex_clock_ms() - lanes->lanes_at < LANES_MS)
-		return;
-	MemoryContextReset(lanes->lanes_context);
-	before = MemoryContextSwitchTo(lanes->lanes_context);
-	lanes->lanes = flex_outbox_lanes(&lanes->lanes_count);
-	MemoryContextSwitchTo(before);
-	lanes->lanes_at = flex_clock_ms();
-}
-
-/* Claim of all lanes what is due, as long as there is room; returns how many requests. */
-static int
-claim_lanes(Lanes *lanes, Claim *claims, int room)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	int claimed = 0;
-
-	lanes->due_at = 0;
-	lanes->tokens_at = 0;
-	for (int i = 0; i < lanes->lanes_count; i++)
-	{
-		if (lanes->lanes[i].due_at <= now && room > claimed)
-			claimed += claim_lane(lanes, &lanes->lanes[i], claims + claimed, room - claimed);
-		else
-			note_due(lanes, lanes->lanes[i].due_at);
-	}
-	return claimed;
+	(void) open_lanes(lanes, &count);
+	note_due(lanes, flex_backlog_next_at(lanes->backlog));
+	if (has_claimed || (is_full && count > 0) || flex_backlog_may_have_more(lanes->backlog))
+		note_due(lanes, GetCurrentTimestamp());
 }
 
 /*
@@ -411,21 +321,46 @@ Claim *
 flex_lanes_claim(Lanes *lanes, int under_way, int *count)
 {
 	int room = (int) Min((int64) (concurrency() - under_way), lanes->requests_left);
-	bool were_known = lanes->lanes_at != 0;
+	Chosen *chosen;
 	Claim *claims;
+	int chosen_count;
 
 	*count = 0;
-	if (lanes->requests_left == 0 || !flex_settings.delivery)
+	if (lanes->requests_left == 0 || !flex_settings.delivery || room <= 0)
 		return NULL;
-	look_at_lanes(lanes);
-	claims = palloc(sizeof(Claim) * Max(room, 1));
-	*count = claim_lanes(lanes, claims, room);
+	lanes->due_at = 0;
+	lanes->tokens_at = 0;
+	flex_backlog_look(lanes->backlog, room);
+	flex_claiming_note_ended(&lanes->claiming);
+	chosen = palloc(sizeof(Chosen) * room);
+	claims = palloc(sizeof(Claim) * room);
+	chosen_count = choose(lanes, chosen, room);
+	if (chosen_count > 0)
+		*count = flex_claiming_claim(&lanes->claiming, chosen, chosen_count, claims);
 	lanes->requests_left -= *count;
-	if (*count > 0)
-		return claims;
-	/* What was known of the lanes is used up: look again, at once if it was not new. */
-	flex_lanes_forget(lanes);
-	if (were_known)
-		flex_lanes_look_now(lanes);
+	if (flex_backlog_must_write_marks(lanes->backlog, PASSED_BUSY))
+		flex_backlog_write_marks(lanes->backlog, PASSED_BUSY);
+	plan_next_look(lanes, chosen_count == room, chosen_count > 0);
 	return claims;
+}
+
+/* The transaction before which nothing has been claimed that is not settled, for all we know; 0: we do not. */
+uint64
+flex_lanes_claims_from(const Lanes *lanes)
+{
+	return lanes->claiming.claims_from;
+}
+
+/* True when marks are worth being written before there is nothing to do for a while. */
+bool
+flex_lanes_must_rest(const Lanes *lanes)
+{
+	return flex_backlog_must_write_marks(lanes->backlog, PASSED_IDLE);
+}
+
+/* Write how far the lanes have been read: there is nothing to do for a while. */
+void
+flex_lanes_rest(Lanes *lanes)
+{
+	flex_backlog_write_marks(lanes->backlog, PASSED_IDLE);
 }

@@ -20,7 +20,6 @@
 #include "base/settings.h"
 #include "delivery/callback_schedule.h"
 #include "delivery/forgetter.h"
-#include "delivery/guarded_call.h"
 #include "delivery/housekeeping.h"
 #include "delivery/in_flight.h"
 #include "delivery/lanes.h"
@@ -35,7 +34,6 @@
 #include "shared/shutdown.h"
 
 #define HOUSEKEEPING_MS 30000
-#define FORGET_AGAIN_MS 60000
 #define PREPARED_MS 1000    /* between two looks while prepared transactions may hold requests */
 #define MOST_BARRED_MS 2000 /* of flex_api.shutdown_grace */
 #define MISFIT_MS 60000     /* between two warnings that the tables are of another version */
@@ -82,7 +80,8 @@ flex_sender_create(const Driver *driver, int64 max_requests, bool is_worker)
 static void
 clean_up(Sender *sender)
 {
-	bool is_done = flex_housekeeping_run(flex_in_flight_count(sender->in_flight) == 0);
+	bool is_done =
+		flex_housekeeping_run(flex_in_flight_count(sender->in_flight) == 0, flex_lanes_claims_from(sender->lanes));
 
 	flex_outbox_note_drain(sender->is_worker);
 	flex_callback_schedule_expect(sender->callbacks);
@@ -150,6 +149,25 @@ show_progress(const Sender *sender)
 										 });
 }
 
+/* Get claimed requests ready to be sent, or settle those that cannot be. */
+static void
+prepare(Sender *sender, const Claim *claims, int count)
+{
+	bool all_prepared = true;
+
+	for (int i = 0; i < count; i++)
+	{
+		Preparation preparation = flex_in_flight_add(sender->in_flight, &claims[i]);
+
+		if (preparation != PREPARED)
+			flex_lanes_give_back(sender->lanes, &claims[i]);
+		flex_lanes_note_block(sender->lanes, claims[i].lane, preparation == BLOCKED);
+		all_prepared &= preparation == PREPARED;
+	}
+	if (!all_prepared)
+		flex_in_flight_write(sender->in_flight);
+}
+
 /* One transaction: settle what is over, claim what is due. */
 static void
 settle_and_claim(Sender *sender)
@@ -164,33 +182,25 @@ settle_and_claim(Sender *sender)
 	if (sender->tables_fit && must_clean_up(sender))
 		clean_up(sender);
 	if (sender->tables_fit && flex_mending_take_notice() && flex_outbox_hurry_misconfigured() > 0)
-		flex_lanes_look_now(sender->lanes);
+		flex_lanes_unblock(sender->lanes);
 	settled = flex_in_flight_settle(in_flight, SETTLE_OVER);
-	flex_outbox_flush();
 	if (sender->is_worker && flex_outbox_awaits_prepared())
 		sender->looked_at = flex_clock_ms();
 	if (sender->tables_fit)
 	{
 		claims = flex_lanes_claim(sender->lanes, flex_in_flight_count(in_flight) - settled, &claimed);
-		flex_in_flight_add(in_flight, claims, claimed);
+		prepare(sender, claims, claimed);
 	}
 	if (claimed > 0)
 		flex_transaction_make_durable(sender->transaction);
 	flex_transaction_commit(sender->transaction);
 	flex_in_flight_confirm(in_flight);
 	flex_in_flight_end_settled(in_flight);
+	flex_lanes_note_settled(sender->lanes);
 	show_progress(sender);
 	if (claimed > 0)
 		flex_transaction_check_replicated();
 	check_stop(sender);
-}
-
-/* Something may have been left to be sent by a callback. */
-static void
-look_behind_callbacks(Sender *sender)
-{
-	flex_lanes_forget(sender->lanes);
-	flex_lanes_look_now(sender->lanes);
 }
 
 /* True when a callback may be due that nobody runs yet. */
@@ -206,46 +216,23 @@ may_run_callbacks(Sender *sender)
 static void
 attend_to_callbacks(Sender *sender)
 {
-	if (flex_callback_schedule_attend(sender->callbacks))
-		look_behind_callbacks(sender);
+	bool any = flex_callback_schedule_attend(sender->callbacks);
+
 	if (may_run_callbacks(sender) && flex_callback_schedule_run(sender->callbacks))
-		look_behind_callbacks(sender);
+		any = true;
+	/* They may have left something to be sent. */
+	if (any)
+		flex_lanes_look_now(sender->lanes, true);
 	check_stop(sender);
 }
 
-/*
- * Delete a portion of what finished long ago, if it is time for that.  What fails there is
- * no concern of the sending's: the log says so, and it is tried again after a while.
- */
+/* Delete a portion of what finished long ago, if it is time for that. */
 static void
 forget(Sender *sender)
 {
-	volatile int64 pause = HOUSEKEEPING_MS;
-
 	if (!sender->tables_fit || flex_clock_ms() < sender->forgets_at)
 		return;
-	PG_TRY();
-	{
-		if (flex_forgetter_run(sender->transaction))
-			pause = 0;
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		MemoryContextSwitchTo(sender->context);
-		error = flex_error_take();
-		if (flex_guarded_call_was_cancelled(error))
-			flex_error_rethrow(error);
-		flex_transaction_roll_back(sender->transaction);
-		ereport(WARNING,
-				(errcode(error->sqlerrcode), errmsg("what is too old in the Flex API outbox stays for now"),
-				 errdetail_internal("%s", error->message), errhint("Sending goes on. It is tried again in a minute.")));
-		FreeErrorData(error);
-		pause = FORGET_AGAIN_MS;
-	}
-	PG_END_TRY();
-	sender->forgets_at = flex_clock_ms() + pause;
+	sender->forgets_at = flex_forgetter_run(sender->transaction) + flex_clock_ms();
 	check_stop(sender);
 }
 
@@ -308,7 +295,7 @@ wait_for_something(Sender *sender)
 		return;
 	if (sender->is_worker && flex_registry_was_woken())
 	{
-		flex_lanes_look_now(sender->lanes);
+		flex_lanes_look_now(sender->lanes, false);
 		return;
 	}
 	late = Min(late, ms_until(flex_callback_schedule_next_at(sender->callbacks)));
@@ -317,7 +304,18 @@ wait_for_something(Sender *sender)
 		late = Min(late, sender->driver->check_ms);
 	if (flex_in_flight_wait(sender->in_flight, Min(full ? HOUSEKEEPING_MS : ms_until_due(sender), late)) ||
 		ms_until_prepared(sender) == 0)
-		flex_lanes_look_now(sender->lanes);
+		flex_lanes_look_now(sender->lanes, false);
+}
+
+/* Before there is nothing to do for a while: write how far the lanes have been read, where that is worth it. */
+static void
+rest(Sender *sender)
+{
+	if (!sender->tables_fit || !flex_lanes_must_rest(sender->lanes))
+		return;
+	flex_transaction_begin(sender->transaction);
+	flex_lanes_rest(sender->lanes);
+	flex_transaction_commit(sender->transaction);
 }
 
 /* One turn; false when there is nothing left to do now. */
@@ -470,7 +468,7 @@ flex_sender_run(Sender *sender)
 
 	sender->progress = flex_progress_begin(WAY_OUTBOX, NULL, PROGRESS_UNKNOWN);
 	MemoryContextSwitchTo(before);
-	flex_lanes_look_now(sender->lanes);
+	flex_lanes_look_now(sender->lanes, !sender->is_worker);
 	sender->tables_fit = true;
 	/* We may have been woken for a callback that failed: flex_outbox_retry(). */
 	flex_callback_schedule_expect(sender->callbacks);
@@ -478,6 +476,7 @@ flex_sender_run(Sender *sender)
 	{
 		while (take_turn(sender))
 			CHECK_FOR_INTERRUPTS();
+		rest(sender);
 		if (!sender->is_worker)
 			flex_callback_schedule_finish(sender->callbacks);
 	}
@@ -487,6 +486,7 @@ flex_sender_run(Sender *sender)
 
 		MemoryContextSwitchTo(sender->context);
 		error = flex_error_take();
+		flex_lanes_forget(sender->lanes);
 		wind_up_after_error(sender, error->sqlerrcode);
 		flex_callback_schedule_stop(sender->callbacks);
 		flex_progress_end(sender->progress);

@@ -222,13 +222,15 @@ flex_settle_unsent(const Claim *claim, const ErrorData *error)
 		.error_code = unpack_sql_state(error->sqlerrcode),
 		.error_message = error->message != NULL ? flex_text_clip(error->message, SHOWN_BYTES) : NULL,
 	};
+	bool can_be_mended = !claim->foreign && is_operators(error->sqlerrcode);
 
 	if (claim->foreign)
 		settlement.state = state_cancelled;
-	else if (is_operators(error->sqlerrcode))
+	else if (can_be_mended)
 	{
 		flex_mending_await(error);
 		settlement.uncounted = true;
+		settlement.cause = settlement.error_code;
 		plan_next_attempt(claim, &settlement, MISCONFIGURED_MS);
 	}
 	else

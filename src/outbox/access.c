@@ -41,6 +41,8 @@ static const struct
 	const char *name;
 	LOCKMODE mode;
 } others[] = {
+	{"flex_outbox_later", RowExclusiveLock},      {"flex_outbox_claims", RowExclusiveLock},
+	{"flex_outbox_marks", RowExclusiveLock},      {"flex_outbox_lanes", RowExclusiveLock},
 	{"flex_outbox_callbacks", RowExclusiveLock},  {"flex_outbox_leftovers", RowExclusiveLock},
 	{"flex_outbox_forgetting", RowExclusiveLock}, {"flex_outbox_roles", RowExclusiveLock},
 	{"flex_outbox_role_oids", RowExclusiveLock},  {"flex_outbox_holds", RowExclusiveLock},

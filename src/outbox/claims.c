@@ -1,16 +1,24 @@
 /*
  * claims.c
- *		Requests of the outbox that a sender has claimed, or may claim.
+ *		Requests of the outbox that senders have claimed.
+ *
+ * A claim changes no request: one row lists all that a transaction has claimed, each
+ * with its turn.  The request's own turn reaches that number when it is settled, so
+ * that a turn is claimed once, whoever looks.  The claimer locks the requests, and
+ * then asks, with a snapshot of that time, whether somebody else had claimed them:
+ * who did has committed before it let go of the lock.  A claim has the
+ * transaction that enqueued, too, so that a later request of the same number is not
+ * taken for the one that was claimed.
  *
  * The caller has connected to SPI, and stands between flex_outbox_enter() and
  * flex_outbox_leave().
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "outbox/claims.h"
@@ -28,148 +36,229 @@ read_rows(const Statement *statement, uint64 count, size_t size)
 	return rows;
 }
 
-static const ResultColumn lane_columns[] = {
-	RESULT_COLUMN("l.operation", TEXTOID, Lane, operation),
-	RESULT_COLUMN("l.priority", INT4OID, Lane, priority),
-	RESULT_COLUMN("l.run_at AS due_at", TIMESTAMPTZOID, Lane, due_at),
-	RESULT_COLUMN("timestamptz '-infinity'", TIMESTAMPTZOID, Lane, claim_from),
-};
-
-/* From lane to lane along the index, however many requests are in each. */
-static Statement list_lanes = {
-	.sql = "WITH RECURSIVE lanes AS ("
-		   "(SELECT operation, priority, run_at FROM $t.flex_outbox_requests WHERE state = 'pending' "
-		   "ORDER BY operation, priority, run_at, id LIMIT 1) "
-		   "UNION ALL SELECT next.* FROM lanes AS l, LATERAL ("
-		   "SELECT operation, priority, run_at FROM $t.flex_outbox_requests AS o WHERE state = 'pending' "
-		   "AND (o.operation, o.priority) > (l.operation, l.priority) "
-		   "ORDER BY operation, priority, run_at, id LIMIT 1) AS next) "
-		   "SELECT $result FROM lanes AS l "
-		   "ORDER BY l.priority DESC, due_at",
-	.result = lane_columns,
-	.result_count = lengthof(lane_columns),
-};
-
-/* All lanes that have requests, the most urgent first. */
-Lane *
-flex_outbox_lanes(int *count)
-{
-	*count = (int) flex_statement_execute(&list_lanes, NULL, NULL);
-	return read_rows(&list_lanes, *count, sizeof(Lane));
-}
-
-/* What a claim tells of its row; $3 is this database. */
+/* What a claim tells of its request; $2 is this database. */
 #define CLAIM_COLUMNS(arguments_of_row)                                                                                \
-	{                                                                                                                  \
-		RESULT_COLUMN("o.id", INT8OID, Claim, id), RESULT_COLUMN("o.operation", TEXTOID, Claim, operation),            \
-			RESULT_COLUMN(arguments_of_row, JSONBOID, Claim, arguments),                                               \
-			RESULT_COLUMN("o.attempts", INT4OID, Claim, attempts),                                                     \
-			RESULT_COLUMN("o.max_attempts", INT4OID, Claim, max_attempts),                                             \
-			RESULT_COLUMN(ROLE_OF_ID("o.role_id"), OIDOID, Claim, role),                                               \
-			RESULT_COLUMN("o.account_sid", TEXTOID, Claim, account_sid),                                               \
-			RESULT_COLUMN("o.on_success IS NOT NULL", BOOLOID, Claim, on_success),                                     \
-			RESULT_COLUMN("o.on_failure IS NOT NULL", BOOLOID, Claim, on_failure),                                     \
-			RESULT_COLUMN("o.enqueued_in <> $3", BOOLOID, Claim, foreign),                                             \
-			RESULT_COLUMN("o.http_status IS NOT NULL", BOOLOID, Claim, was_answered),                                  \
-			RESULT_COLUMN("o.may_be_done", BOOLOID, Claim, may_be_done),                                               \
-			RESULT_COLUMN("o.run_at", TIMESTAMPTZOID, Claim, run_at),                                                  \
-			RESULT_COLUMN("o.started_at", TIMESTAMPTZOID, Claim, started_at),                                          \
-	}
+	RESULT_COLUMN("o.id", INT8OID, Claim, id), RESULT_COLUMN("o.operation", TEXTOID, Claim, operation),                \
+		RESULT_COLUMN(arguments_of_row, JSONBOID, Claim, arguments),                                                   \
+		RESULT_COLUMN("least(o.attempts, 2147483646) + 1", INT4OID, Claim, attempts),                                  \
+		RESULT_COLUMN("o.max_attempts", INT4OID, Claim, max_attempts),                                                 \
+		RESULT_COLUMN(ROLE_OF_ID("o.role_id"), OIDOID, Claim, role),                                                   \
+		RESULT_COLUMN("o.account_sid", TEXTOID, Claim, account_sid),                                                   \
+		RESULT_COLUMN("o.on_success IS NOT NULL", BOOLOID, Claim, on_success),                                         \
+		RESULT_COLUMN("o.on_failure IS NOT NULL", BOOLOID, Claim, on_failure),                                         \
+		RESULT_COLUMN("o.enqueued_in <> $2", BOOLOID, Claim, foreign),                                                 \
+		RESULT_COLUMN("o.http_status IS NOT NULL", BOOLOID, Claim, was_answered),                                      \
+		RESULT_COLUMN("o.may_be_done", BOOLOID, Claim, may_be_done),                                                   \
+		RESULT_COLUMN("o.turn + 1", INT4OID, Claim, turn),                                                             \
+		RESULT_COLUMN("o.enqueued_xid", XID8OID, Claim, enqueued_xid)
 
-static const ResultColumn claim_columns[] = CLAIM_COLUMNS("o.arguments");
+static const ResultColumn claim_columns[] = {CLAIM_COLUMNS("o.arguments")};
 
-/* By ctid, which is good as long as the rows are locked: no second look into an index. */
-static Statement claim_due = {
-	.sql =
-		"UPDATE $t.flex_outbox_requests AS o SET state = 'sending', attempts = least(o.attempts, 2147483646) + 1, "
-		"started_at = clock_timestamp(), sender_pid = $1, sender_start = $2 "
-		"WHERE o.ctid = ANY (ARRAY(SELECT ctid FROM $t.flex_outbox_requests WHERE state = 'pending' AND operation = $4 "
-		"AND priority = $5 AND run_at >= $6 AND run_at <= $7 "
-		"AND ($9 = '{}' OR concat(coalesce(" ROLE_OF_ID(
-			"role_id") ", 0), ' ', account_sid) <> ALL ($9)) ORDER BY operation, priority, run_at, id "
-					   "LIMIT $8 FOR NO KEY UPDATE SKIP LOCKED)) RETURNING $result",
-	.types = {INT4OID, TIMESTAMPTZOID, OIDOID, TEXTOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, TEXTARRAYOID},
+static Statement lock_requests = {
+	.sql = "SELECT $result FROM $t.flex_outbox_requests AS o WHERE o.id = ANY ($1) AND o.state = 'pending' "
+		   "FOR NO KEY UPDATE SKIP LOCKED",
+	.types = {INT8ARRAYOID, OIDOID},
 	.result = claim_columns,
 	.result_count = lengthof(claim_columns),
 };
 
-/* A role's requests for an account (NULL: they name none), as flex_outbox_claim() knows them. */
-char *
-flex_outbox_source(Oid role, const char *account_sid)
-{
-	return psprintf("%u %s", role, account_sid != NULL ? account_sid : "");
-}
-
 /*
- * Claim requests that are due, from run_at on, for this process to send, but none of
- * those sources (text[]).  They may be sent once the transaction has been committed, to
- * disk.
+ * Lock requests, those that are pending and nobody else has locked, until the
+ * transaction ends.  In the current context, in no order, and without a lane.
  */
 Claim *
-flex_outbox_claim(const Lane *lane, int limit, Datum without, int *count)
+flex_claims_lock(Datum *requests, int request_count, int *count)
 {
+	Datum values[] = {flex_statement_array(INT8OID, requests, request_count), ObjectIdGetDatum(MyDatabaseId)};
+
+	*count = (int) flex_statement_execute(&lock_requests, values, NULL);
+	Assert(*count <= request_count);
+	return read_rows(&lock_requests, *count, sizeof(Claim));
+}
+
+static Statement find_pending = {
+	.sql = "SELECT o.id FROM $t.flex_outbox_requests AS o WHERE o.id = ANY ($1) AND o.state = 'pending'",
+	.types = {INT8ARRAYOID},
+};
+
+/* Those of some requests that are pending, although they could not be locked. */
+int64 *
+flex_claims_unlocked(Datum *requests, int request_count, int *count)
+{
+	Datum values[] = {flex_statement_array(INT8OID, requests, request_count)};
+	int64 *pending;
+
+	*count = (int) flex_statement_execute(&find_pending, values, NULL);
+	pending = palloc(sizeof(int64) * Max(*count, 1));
+	for (int i = 0; i < *count; i++)
+		pending[i] = DatumGetInt64(flex_statement_value(i, 1));
+	return pending;
+}
+
+static const ResultColumn live_columns[] = {
+	RESULT_COLUMN("c.id", XID8OID, LiveClaim, claimed_in),
+	RESULT_COLUMN("r.request", INT8OID, LiveClaim, request),
+	RESULT_COLUMN("r.turn", INT4OID, LiveClaim, turn),
+	RESULT_COLUMN("r.xid", XID8OID, LiveClaim, enqueued_xid),
+};
+
+static Statement list_live = {
+	.sql = "SELECT $result FROM (SELECT * FROM $t.flex_outbox_claims WHERE id >= $1 "
+		   "UNION ALL SELECT * FROM $t.flex_outbox_claims WHERE id = ANY ($2) AND id < $1) AS c, "
+		   "unnest(c.requests, c.turns, c.enqueued_xids) AS r(request, turn, xid)",
+	.types = {XID8OID, XID8ARRAYOID},
+	.result = live_columns,
+	.result_count = lengthof(live_columns),
+};
+
+/* What senders have claimed in transactions from one on, and in others that are named. */
+LiveClaim *
+flex_claims_live(uint64 from, const uint64 *others, int others_count, int *count)
+{
+	Datum *named = palloc(sizeof(Datum) * Max(others_count, 1));
+	Datum values[] = {Int64GetDatum((int64) from), (Datum) 0};
+
+	for (int i = 0; i < others_count; i++)
+		named[i] = Int64GetDatum((int64) others[i]);
+	values[1] = flex_statement_array(XID8OID, named, others_count);
+	*count = (int) flex_statement_execute(&list_live, values, NULL);
+	return read_rows(&list_live, *count, sizeof(LiveClaim));
+}
+
+static Statement make_claim = {
+	.sql = "INSERT INTO $t.flex_outbox_claims (id, sender_pid, sender_start, claimed_at, requests, turns, "
+		   "enqueued_xids) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+	.types = {XID8OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8ARRAYOID, INT4ARRAYOID, XID8ARRAYOID},
+};
+
+/*
+ * Claim requests that were locked, for this process to send, once in a transaction.
+ * They may be sent when that has been committed, to disk.
+ */
+void
+flex_claims_make(Claim *claims, int count)
+{
+	uint64 transaction = U64FromFullTransactionId(GetTopFullTransactionId());
+	TimestampTz now = GetCurrentTimestamp();
+	Datum *requests = palloc(sizeof(Datum) * count);
+	Datum *turns = palloc(sizeof(Datum) * count);
+	Datum *xids = palloc(sizeof(Datum) * count);
 	Datum values[] = {
+		Int64GetDatum((int64) transaction),
 		Int32GetDatum(MyProcPid),
 		TimestampTzGetDatum(MyStartTimestamp),
-		ObjectIdGetDatum(MyDatabaseId),
-		CStringGetTextDatum(lane->operation),
-		Int32GetDatum(lane->priority),
-		TimestampTzGetDatum(lane->claim_from),
-		TimestampTzGetDatum(GetCurrentTimestamp()),
-		Int32GetDatum(limit),
-		without,
+		TimestampTzGetDatum(now),
+		(Datum) 0,
+		(Datum) 0,
+		(Datum) 0,
 	};
 
-	*count = (int) flex_statement_execute(&claim_due, values, NULL);
-	Assert(*count <= limit);
-	return read_rows(&claim_due, *count, sizeof(Claim));
+	Assert(count > 0);
+	for (int i = 0; i < count; i++)
+	{
+		claims[i].claimed_in = transaction;
+		claims[i].started_at = now;
+		requests[i] = Int64GetDatum(claims[i].id);
+		turns[i] = Int32GetDatum(claims[i].turn);
+		xids[i] = Int64GetDatum((int64) claims[i].enqueued_xid);
+	}
+	values[4] = flex_statement_array(INT8OID, requests, count);
+	values[5] = flex_statement_array(INT4OID, turns, count);
+	values[6] = flex_statement_array(XID8OID, xids, count);
+	flex_statement_execute(&make_claim, values, NULL);
 }
 
-static const ResultColumn sender_columns[] = {
-	RESULT_COLUMN("coalesce(sender_pid, 0)", INT4OID, SenderProcess, pid),
-	RESULT_COLUMN("coalesce(sender_start, '-infinity')", TIMESTAMPTZOID, SenderProcess, start),
+/* A request that somebody's trigger has kept from being settled stays claimed, for the housekeeping to find. */
+static Statement end_claims = {
+	.sql = "DELETE FROM $t.flex_outbox_claims AS c WHERE c.id = ANY ($1) AND c.sender_pid = $2 AND c.sender_start = $3 "
+		   "AND NOT EXISTS (SELECT FROM unnest(c.requests, c.turns, c.enqueued_xids) AS r(id, turn, xid), "
+		   "$t.flex_outbox_requests AS o "
+		   "WHERE o.id = r.id AND o.turn < r.turn AND o.state = 'pending' AND o.enqueued_xid = r.xid)",
+	.types = {XID8ARRAYOID, INT4OID, TIMESTAMPTZOID},
 };
 
-static Statement list_senders = {
-	.sql = "SELECT DISTINCT $result FROM $t.flex_outbox_requests WHERE state = 'sending' AND outcome IS NULL",
-	.result = sender_columns,
-	.result_count = lengthof(sender_columns),
-};
-
-/* Processes that have claimed requests and not settled them. */
-SenderProcess *
-flex_outbox_senders(int *count)
+/* Forget claims of this process whose requests have been settled. */
+void
+flex_claims_end(const uint64 *transactions, int count)
 {
-	*count = (int) flex_statement_execute(&list_senders, NULL, NULL);
-	return read_rows(&list_senders, *count, sizeof(SenderProcess));
+	Datum *ids = palloc(sizeof(Datum) * count);
+	Datum values[] = {(Datum) 0, Int32GetDatum(MyProcPid), TimestampTzGetDatum(MyStartTimestamp)};
+
+	for (int i = 0; i < count; i++)
+		ids[i] = Int64GetDatum((int64) transactions[i]);
+	values[0] = flex_statement_array(XID8OID, ids, count);
+	flex_statement_execute(&end_claims, values, NULL);
 }
+
+static const ResultColumn row_columns[] = {
+	RESULT_COLUMN("id", XID8OID, ClaimRow, id),
+	RESULT_COLUMN("sender_pid", INT4OID, ClaimRow, sender.pid),
+	RESULT_COLUMN("sender_start", TIMESTAMPTZOID, ClaimRow, sender.start),
+};
+
+static Statement list_rows = {
+	.sql = "SELECT $result FROM $t.flex_outbox_claims WHERE id >= $1 ORDER BY id",
+	.types = {XID8OID},
+	.result = row_columns,
+	.result_count = lengthof(row_columns),
+};
+
+/* What has been claimed in transactions from one on. */
+ClaimRow *
+flex_claim_rows(uint64 from, int *count)
+{
+	Datum values[] = {Int64GetDatum((int64) from)};
+
+	*count = (int) flex_statement_execute(&list_rows, values, NULL);
+	return read_rows(&list_rows, *count, sizeof(ClaimRow));
+}
+
+/* Nobody waits for another who does the same, and only the process that has claimed a request settles it. */
+static Statement take_over = {
+	.sql = "UPDATE $t.flex_outbox_claims SET sender_pid = $2, sender_start = $3 WHERE id = ("
+		   "SELECT id FROM $t.flex_outbox_claims WHERE id = $1 AND sender_pid = $4 AND sender_start = $5 "
+		   "FOR UPDATE SKIP LOCKED)",
+	.types = {XID8OID, INT4OID, TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID},
+};
 
 /* Without the arguments, but for the method of a flex_request(), which tells whether it may be sent again. */
-static const ResultColumn orphan_columns[] = CLAIM_COLUMNS("CASE WHEN o.operation = 'flex_request' THEN "
-														   "jsonb_build_object('method', o.arguments -> 'method') END");
+static const ResultColumn orphan_columns[] = {
+	CLAIM_COLUMNS("CASE WHEN o.operation = 'flex_request' THEN "
+				  "jsonb_build_object('method', o.arguments -> 'method') END"),
+	RESULT_COLUMN("coalesce(l.id, o.lane, 0)", INT4OID, Claim, lane),
+	RESULT_COLUMN("c.id", XID8OID, Claim, claimed_in),
+	RESULT_COLUMN("coalesce(c.claimed_at, clock_timestamp())", TIMESTAMPTZOID, Claim, started_at),
+};
 
-/* They become ours: only the process that has claimed a request settles it, and by the time of the claim. */
-static Statement take_over = {
-	.sql = "UPDATE $t.flex_outbox_requests AS o SET sender_pid = $1, sender_start = $2, "
-		   "started_at = coalesce(o.started_at, clock_timestamp()) "
-		   "WHERE o.ctid = ANY (ARRAY(SELECT ctid FROM $t.flex_outbox_requests WHERE state = 'sending' AND outcome IS "
-		   "NULL "
-		   "AND coalesce(sender_pid, 0) = $4 AND coalesce(sender_start, '-infinity') = $5 "
-		   "LIMIT $6 FOR NO KEY UPDATE SKIP LOCKED)) RETURNING $result",
-	.types = {INT4OID, TIMESTAMPTZOID, OIDOID, INT4OID, TIMESTAMPTZOID, INT4OID},
+/* The lane may be another than the one that the request has, which came from a dump; any of its key is right. */
+static Statement list_orphans = {
+	.sql = "SELECT $result FROM $t.flex_outbox_claims AS c, unnest(c.requests, c.turns, c.enqueued_xids) AS r(id, "
+		   "turn, xid), "
+		   "$t.flex_outbox_requests AS o LEFT JOIN LATERAL (SELECT l.id FROM $t.flex_outbox_lanes AS l WHERE l.role_id "
+		   "= o.role_id "
+		   "AND l.operation = o.operation AND l.priority = o.priority "
+		   "AND l.account_sid IS NOT DISTINCT FROM o.account_sid ORDER BY l.id LIMIT 1) AS l "
+		   "ON true WHERE c.id = $1 AND o.id = r.id AND o.turn = r.turn - 1 AND o.state = 'pending' "
+		   "AND o.enqueued_xid = r.xid",
+	.types = {XID8OID, OIDOID},
 	.result = orphan_columns,
 	.result_count = lengthof(orphan_columns),
 };
 
-/* Make requests that a sender which is gone had claimed this process's. */
+/* Make a claim of a sender that is gone this process's; returns the requests that were not settled. */
 Claim *
-flex_outbox_take_over(const SenderProcess *sender, int limit, int *count)
+flex_claims_take_over(const ClaimRow *row, int *count)
 {
 	Datum values[] = {
-		Int32GetDatum(MyProcPid),   TimestampTzGetDatum(MyStartTimestamp), ObjectIdGetDatum(MyDatabaseId),
-		Int32GetDatum(sender->pid), TimestampTzGetDatum(sender->start),    Int32GetDatum(limit),
+		Int64GetDatum((int64) row->id),         Int32GetDatum(MyProcPid),
+		TimestampTzGetDatum(MyStartTimestamp),  Int32GetDatum(row->sender.pid),
+		TimestampTzGetDatum(row->sender.start),
 	};
 
-	*count = (int) flex_statement_execute(&take_over, values, NULL);
-	return read_rows(&take_over, *count, sizeof(Claim));
+	*count = 0;
+	if (flex_statement_execute(&take_over, values, NULL) == 0)
+		return NULL;
+	values[1] = ObjectIdGetDatum(MyDatabaseId);
+	*count = (int) flex_statement_execute(&list_orphans, values, NULL);
+	return read_rows(&list_orphans, *count, sizeof(Claim));
 }

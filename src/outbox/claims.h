@@ -1,6 +1,6 @@
 /*
  * claims.h
- *		Requests of the outbox that a sender has claimed, or may claim.
+ *		Requests of the outbox that senders have claimed.
  */
 #ifndef FLEX_CLAIMS_H
 #define FLEX_CLAIMS_H
@@ -8,19 +8,11 @@
 #include "datatype/timestamp.h"
 #include "utils/jsonb.h"
 
-/* The requests of one operation and priority that wait. */
-typedef struct Lane
-{
-	char *operation;
-	int priority;
-	TimestampTz due_at;     /* of the first of them */
-	TimestampTz claim_from; /* run_at of the last one claimed: those before are gone, mostly */
-} Lane;
-
 /* A request that this process has claimed. */
 typedef struct Claim
 {
 	int64 id;
+	int lane;
 	char *operation;
 	Jsonb *arguments;
 	int attempts; /* this one included */
@@ -29,12 +21,23 @@ typedef struct Claim
 	char *account_sid; /* or NULL */
 	bool on_success;   /* has such a callback */
 	bool on_failure;
-	bool was_answered; /* by the service, to an earlier attempt */
-	bool may_be_done;  /* by an earlier attempt, whose answer was lost */
-	TimestampTz run_at;
+	bool was_answered;      /* by the service, to an earlier attempt */
+	bool may_be_done;       /* by an earlier attempt, whose answer was lost */
+	int turn;               /* that this claim is; the request's own is the one before, until it is settled */
+	uint64 enqueued_xid;    /* the transaction that enqueued it */
+	uint64 claimed_in;      /* the transaction, which names the claim's row */
 	TimestampTz started_at; /* the time of the claim */
 	bool foreign;           /* comes from another database: must not be sent */
 } Claim;
+
+/* A request that some sender has claimed; it is settled when the request's turn is no longer before this one. */
+typedef struct LiveClaim
+{
+	uint64 claimed_in;
+	int64 request;
+	int turn;
+	uint64 enqueued_xid;
+} LiveClaim;
 
 /* A process that claims requests: no later one has the same number and start. */
 typedef struct SenderProcess
@@ -43,10 +46,19 @@ typedef struct SenderProcess
 	TimestampTz start;
 } SenderProcess;
 
-extern Lane *flex_outbox_lanes(int *count);
-extern char *flex_outbox_source(Oid role, const char *account_sid);
-extern Claim *flex_outbox_claim(const Lane *lane, int limit, Datum without, int *count);
-extern SenderProcess *flex_outbox_senders(int *count);
-extern Claim *flex_outbox_take_over(const SenderProcess *sender, int limit, int *count);
+/* All that one transaction has claimed. */
+typedef struct ClaimRow
+{
+	uint64 id;
+	SenderProcess sender;
+} ClaimRow;
+
+extern Claim *flex_claims_lock(Datum *requests, int request_count, int *count);
+extern LiveClaim *flex_claims_live(uint64 from, const uint64 *others, int others_count, int *count);
+extern int64 *flex_claims_unlocked(Datum *requests, int request_count, int *count);
+extern void flex_claims_make(Claim *claims, int count);
+extern void flex_claims_end(const uint64 *transactions, int count);
+extern ClaimRow *flex_claim_rows(uint64 from, int *count);
+extern Claim *flex_claims_take_over(const ClaimRow *row, int *count);
 
 #endif /* FLEX_CLAIMS_H */

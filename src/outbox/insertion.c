@@ -34,7 +34,9 @@
 #include "base/compat.h"
 #include "outbox/access.h"
 #include "outbox/insertion.h"
+#include "outbox/lane_rows.h"
 #include "outbox/statements.h"
+#include "outbox/waiting_rows.h"
 
 /*
  * The columns of flex_outbox_requests, in their order.  New rows have a value in those
@@ -77,7 +79,9 @@
 	GIVEN_LATER(role_id, INT4OID)                                                                                      \
 	GIVEN_LATER(enqueued_xid, XID8OID)                                                                                 \
 	GIVEN_LATER(on_success_owner, OIDOID)                                                                              \
-	GIVEN_LATER(on_failure_owner, OIDOID)
+	GIVEN_LATER(on_failure_owner, OIDOID)                                                                              \
+	GIVEN_LATER(lane, INT4OID)                                                                                         \
+	GIVEN_LATER(turn, INT4OID)
 
 #define NUMBER_OF(name, type) Anum_flex_outbox_##name,
 #define ALWAYS(name, type) {#name, type, COLUMN_GIVEN},
@@ -95,7 +99,7 @@ typedef enum ColumnNumber
 
 #define Natts_flex_outbox (Natts_flex_outbox_and_none - 1)
 
-#define INDEXES 4 /* that the extension makes */
+#define INDEXES 3 /* that the extension makes */
 
 typedef enum ColumnUse
 {
@@ -186,9 +190,9 @@ set_oid_column(NewRow *row, ColumnNumber column, Oid oid)
 		set_column(row, column, ObjectIdGetDatum(oid));
 }
 
-/* The row of a request. */
+/* The row of a request; one that is not due waits in no lane, but for its time. */
 static void
-fill_row(NewRow *row, const NewRequest *request, int64 id)
+fill_row(NewRow *row, const NewRequest *request, int64 id, int lane, bool is_due)
 {
 	memset(row->values, 0, sizeof(row->values));
 	memset(row->nulls, true, sizeof(row->nulls));
@@ -220,6 +224,9 @@ fill_row(NewRow *row, const NewRequest *request, int64 id)
 	set_column(row, Anum_flex_outbox_enqueued_xid, FullTransactionIdGetDatum(GetTopFullTransactionId()));
 	set_oid_column(row, Anum_flex_outbox_on_success_owner, request->on_success_owner);
 	set_oid_column(row, Anum_flex_outbox_on_failure_owner, request->on_failure_owner);
+	set_column(row, Anum_flex_outbox_turn, Int32GetDatum(0));
+	if (is_due)
+		set_column(row, Anum_flex_outbox_lane, Int32GetDatum(lane));
 }
 
 /* True when an INSERT would fire a trigger, or ask whether to: behind the row, only a statement can. */
@@ -430,6 +437,9 @@ next_id(Relation table)
 int64
 flex_outbox_insert(const NewRequest *request)
 {
+	LaneKey key = {request->role_id, request->account_sid, request->operation, request->priority};
+	bool is_due = request->run_at <= GetCurrentTimestamp();
+	int lane = request->role_id != 0 ? flex_lane_of_request(&key) : 0;
 	Relation table = open_outbox();
 	NewRow row;
 	int64 id;
@@ -439,11 +449,13 @@ flex_outbox_insert(const NewRequest *request)
 	id = next_id(table);
 	/* Between flex_outbox_enter_to_insert() and flex_outbox_leave() */
 	Assert(InLocalUserIdChange() && CheckRelationLockedByMe(table, RowExclusiveLock, true));
-	fill_row(&row, request, id);
+	fill_row(&row, request, id, lane, is_due);
 	if (!is_plain(table))
 		id = insert_by_statement(RelationGetNamespace(table), &row);
 	else if (!insert_directly(table, &row))
 		id = 0;
 	relation_close(table, NoLock);
+	if (id != 0 && lane != 0 && !is_due)
+		flex_later_add(lane, request->run_at, id, 0);
 	return id;
 }

@@ -11,10 +11,13 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
+#include "outbox/lane_rows.h"
 #include "outbox/roles.h"
 #include "outbox/rows.h"
 #include "outbox/statements.h"
+#include "outbox/waiting_rows.h"
 
 static Statement find_key = {
 	.sql = "SELECT id FROM $t.flex_outbox_requests WHERE role_id = $1 AND unique_key = $2",
@@ -40,9 +43,9 @@ flex_outbox_find_key(Oid role, int role_id, const char *unique_key)
 
 /* Somebody may hold one of them locked: it waits for its minute. */
 static Statement hurry_misconfigured = {
-	.sql = "UPDATE $t.flex_outbox_requests SET run_at = clock_timestamp() WHERE ctid = ANY (ARRAY("
-		   "SELECT ctid FROM $t.flex_outbox_requests WHERE state = 'pending' AND error_code = '55000' "
-		   "AND run_at > clock_timestamp() FOR NO KEY UPDATE SKIP LOCKED))",
+	.sql = "UPDATE $t.flex_outbox_later SET due_at = clock_timestamp(), cause = NULL WHERE ctid = ANY (ARRAY("
+		   "SELECT ctid FROM $t.flex_outbox_later WHERE cause = '55000' AND due_at > clock_timestamp() "
+		   "FOR UPDATE SKIP LOCKED))",
 };
 
 /* Make what waits for settings due now; returns how many requests. */
@@ -52,20 +55,21 @@ flex_outbox_hurry_misconfigured(void)
 	return (int) flex_statement_execute(&hurry_misconfigured, NULL, NULL);
 }
 
+/* Not each time: an outbox with nothing to send writes nothing. */
 static Statement note_drain = {
-	.sql = "UPDATE $t.flex_outbox_activity SET last_drain_at = now() "
-		   "WHERE only_row AND (last_drain_at IS NULL OR last_drain_at < now() - interval '1 minute')",
-};
-
-static Statement note_worker = {
-	.sql = "UPDATE $t.flex_outbox_activity SET last_drain_at = now(), worker_pid = pg_backend_pid() WHERE only_row",
+	.sql = "UPDATE $t.flex_outbox_activity SET last_drain_at = now(), worker_pid = coalesce($1, worker_pid) "
+		   "WHERE only_row AND (last_drain_at IS NULL OR last_drain_at < now() - interval '1 hour' OR worker_pid <> $1 "
+		   "OR ($1 IS NOT NULL AND worker_pid IS NULL))",
+	.types = {INT4OID},
 };
 
 /* Note that somebody looks for requests to send. */
 void
 flex_outbox_note_drain(bool is_worker)
 {
-	(void) flex_statement_execute(is_worker ? &note_worker : &note_drain, NULL, NULL);
+	Datum values[] = {Int32GetDatum(MyProcPid)};
+
+	(void) flex_statement_execute(&note_drain, values, is_worker ? NULL : "n");
 }
 
 static Statement was_drained = {
@@ -85,12 +89,22 @@ typedef struct LockedRequest
 	char *state;
 	char *operation;
 	bool foreign; /* comes from another database */
+	int turn;
+	uint64 enqueued_xid;
+	int role_id;
+	char *account_sid;
+	int priority;
 } LockedRequest;
 
 static const ResultColumn locked_columns[] = {
 	RESULT_COLUMN("state", TEXTOID, LockedRequest, state),
 	RESULT_COLUMN("operation", TEXTOID, LockedRequest, operation),
 	RESULT_COLUMN("enqueued_in <> $3", BOOLOID, LockedRequest, foreign),
+	RESULT_COLUMN("turn", INT4OID, LockedRequest, turn),
+	RESULT_COLUMN("enqueued_xid", XID8OID, LockedRequest, enqueued_xid),
+	RESULT_COLUMN("role_id", INT4OID, LockedRequest, role_id),
+	RESULT_COLUMN("account_sid", TEXTOID, LockedRequest, account_sid),
+	RESULT_COLUMN("priority", INT4OID, LockedRequest, priority),
 };
 
 /* No role: anybody's. */
@@ -102,12 +116,22 @@ static Statement lock_request = {
 	.result_count = lengthof(locked_columns),
 };
 
-/* One that waits keeps its place if it is due already. */
+/* Asked when the request is locked, of a snapshot taken then: a sender lets go of the lock when its claim is committed. */
+static Statement find_claim = {
+	.sql = "SELECT FROM $t.flex_outbox_claims AS c, unnest(c.requests, c.turns, c.enqueued_xids) AS r(id, turn, xid) "
+		   "WHERE r.id = $1 AND r.turn > $2 AND r.xid = $3",
+	.types = {INT8OID, INT4OID, XID8OID},
+};
+
+/*
+ * A turn of its own, so that nothing that was planned for the one before counts any more.  One
+ * that waits keeps its place if it is due already.
+ */
 static Statement retry_request = {
-	.sql = "UPDATE $t.flex_outbox_requests SET state = 'pending', attempts = 0, "
-		   "run_at = CASE state WHEN 'pending' THEN LEAST(run_at, clock_timestamp()) ELSE clock_timestamp() END, "
-		   "finished_at = NULL WHERE id = $1",
-	.types = {INT8OID},
+	.sql = "UPDATE $t.flex_outbox_requests SET state = 'pending', attempts = 0, turn = turn + 1, "
+		   "run_at = CASE state WHEN 'pending' THEN LEAST(run_at, $2) ELSE $2 END, finished_at = NULL WHERE id = $1 "
+		   "RETURNING run_at",
+	.types = {INT8OID, TIMESTAMPTZOID},
 };
 
 static Statement retry_callback = {
@@ -131,6 +155,30 @@ static Statement cancel_request = {
 	.types = {INT8OID},
 };
 
+/* True when a sender has the request. */
+static bool
+is_claimed(int64 id, const LockedRequest *request)
+{
+	Datum values[] = {Int64GetDatum(id), Int32GetDatum(request->turn), Int64GetDatum((int64) request->enqueued_xid)};
+
+	return strcmp(request->state, "pending") == 0 && flex_statement_execute(&find_claim, values, NULL) > 0;
+}
+
+/* Make a request pending again, which is due then. */
+static void
+make_pending(int64 id, const LockedRequest *request)
+{
+	LaneKey key = {request->role_id, request->account_sid, request->operation, request->priority};
+	Datum values[] = {Int64GetDatum(id), TimestampTzGetDatum(GetCurrentTimestamp())};
+
+	if (flex_statement_execute(&retry_request, values, NULL) > 0)
+	{
+		TimestampTz run_at = DatumGetTimestampTz(flex_statement_value(0, 1));
+
+		flex_later_add(flex_lane_of_request(&key), run_at, id, request->turn + 1);
+	}
+}
+
 /*
  * Make a request pending again, and due, or cancel it; role InvalidOid for anybody's.
  * Returns NULL, or a sentence that says why not, or "" when there is no such
@@ -143,6 +191,7 @@ flex_outbox_decide(int64 id, Oid role, const char *role_name, bool retry, char *
 	int role_id = OidIsValid(role) ? flex_outbox_find_role(role, role_name) : 0;
 	Datum values[] = {Int64GetDatum(id), Int32GetDatum(role_id), ObjectIdGetDatum(MyDatabaseId)};
 	LockedRequest request = {0};
+	const char *state;
 
 	*to_send = NULL;
 	if (flex_statement_execute(&lock_request, values, OidIsValid(role) ? NULL : " n ") == 0)
@@ -153,13 +202,16 @@ flex_outbox_decide(int64 id, Oid role, const char *role_name, bool retry, char *
 	/* Of a request that has succeeded, only a callback that failed can be repeated. */
 	if (retry && strcmp(request.state, "succeeded") == 0 && flex_statement_execute(&retry_callback, values, NULL) > 0)
 		return NULL;
+	state = request.state;
 	/* It is shown as being sent until its callback has run. */
-	if (flex_statement_execute(&find_callback, values, NULL) > 0)
-		request.state = "sending";
-	if (strcmp(request.state, "sending") == 0 || strcmp(request.state, "succeeded") == 0 ||
-		(!retry && strcmp(request.state, "cancelled") == 0))
-		return psprintf("Its state is \"%s\".", request.state);
-	flex_statement_execute(retry ? &retry_request : &cancel_request, values, NULL);
+	if (is_claimed(id, &request) || flex_statement_execute(&find_callback, values, NULL) > 0)
+		state = "sending";
+	if (strcmp(state, "sending") == 0 || strcmp(state, "succeeded") == 0 || (!retry && strcmp(state, "cancelled") == 0))
+		return psprintf("Its state is \"%s\".", state);
+	if (retry)
+		make_pending(id, &request);
+	else
+		flex_statement_execute(&cancel_request, values, NULL);
 	flex_statement_execute(&forget_callback, values, NULL);
 	if (retry)
 		*to_send = request.operation;

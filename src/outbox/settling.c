@@ -54,6 +54,11 @@ flex_outbox_notify(int64 id, const char *state)
 /* The columns of a settlement: the parameters of both statements, and what they call "s". */
 #define SETTLEMENT_COLUMNS(COLUMN)                                                                                     \
 	COLUMN(id, INT8OID)                                                                                                \
+	COLUMN(turn, INT4OID)                                                                                              \
+	COLUMN(enqueued_xid, XID8OID)                                                                                      \
+	COLUMN(claimed_in, XID8OID)                                                                                        \
+	COLUMN(lane, INT4OID)                                                                                              \
+	COLUMN(cause, TEXTOID)                                                                                             \
 	COLUMN(started_at, TIMESTAMPTZOID)                                                                                 \
 	COLUMN(state, TEXTOID)                                                                                             \
 	COLUMN(with_callback, BOOLOID)                                                                                     \
@@ -94,24 +99,26 @@ static const ResultColumn settled_columns[] = {
 };
 
 /*
- * Its callback, if it has one, is due from then on.  The time of
- * the claim tells a row from another that has got its number, in an outbox that was
- * emptied or made anew.  The CASE at the end keeps the planner from the index of
- * all that is being sent: the primary key is the way.
+ * Its callback, if it has one, is due from then on.  The claim's row tells a request
+ * from another that has got its number, in an outbox that was emptied or made anew.
+ * What is to be sent again waits for its time in a row of its own.
  */
 #define SETTLE_FROM(list)                                                                                              \
 	"WITH settled AS (UPDATE $t.flex_outbox_requests AS o SET state = s.state, "                                       \
 	"finished_at = CASE WHEN s.state <> 'pending' THEN clock_timestamp() END, "                                        \
-	"run_at = coalesce(s.run_at, o.run_at), attempts = o.attempts - s.uncounted, may_be_done = s.may_be_done, "        \
+	"run_at = coalesce(s.run_at, o.run_at), turn = s.turn, started_at = s.started_at, "                                \
+	"attempts = least(o.attempts, 2147483646) + 1 - s.uncounted, may_be_done = s.may_be_done, "                        \
 	"http_status = s.http_status, error_code = s.error_code, error_message = s.error_message, "                        \
-	"request_id = s.request_id, response = s.response, sid = s.sid, sender_pid = NULL, sender_start = NULL "           \
-	"FROM " list " AS s ($names) "                                                                                     \
-	"WHERE o.id = s.id AND o.started_at = s.started_at AND o.sender_pid = $1 AND o.sender_start = $2 "                 \
-	"AND CASE WHEN o.outcome IS NULL THEN o.state = 'sending' END "                                                    \
-	"RETURNING o.id, o.role_id, s.state, s.with_callback), "                                                           \
+	"request_id = s.request_id, response = s.response, sid = s.sid FROM " list " AS s ($names) "                       \
+	"WHERE o.id = s.id AND o.enqueued_xid = s.enqueued_xid AND o.turn = s.turn - 1 AND o.state = 'pending' AND "       \
+	"EXISTS (SELECT FROM $t.flex_outbox_claims AS c "                                                                  \
+	"WHERE c.id = s.claimed_in AND c.sender_pid = $1 AND c.sender_start = $2) "                                        \
+	"RETURNING o.id, o.role_id, o.run_at, s.state, s.with_callback, s.turn, s.lane, s.cause), "                        \
 	"due AS (INSERT INTO $t.flex_outbox_callbacks (id, role_id, due_at) SELECT id, role_id, clock_timestamp() "        \
 	"FROM settled WHERE with_callback ON CONFLICT (id) DO UPDATE SET role_id = excluded.role_id, "                     \
-	"due_at = excluded.due_at, attempts = 0, error = NULL) SELECT $result FROM settled AS s"
+	"due_at = excluded.due_at, attempts = 0, error = NULL), "                                                          \
+	"waiting AS (INSERT INTO $t.flex_outbox_later (lane, due_at, id, turn, cause) "                                    \
+	"SELECT lane, run_at, id, turn, cause FROM settled WHERE state = 'pending') SELECT $result FROM settled AS s"
 
 static Statement settle_many = {
 	.sql = SETTLE_FROM("unnest($values)"),
@@ -159,6 +166,11 @@ static void
 fill_settlement(SettlementValues *to, const Claim *claim, const Settlement *settlement)
 {
 	set_settled_value(to, SETTLEMENT_id, Int64GetDatum(claim->id), false);
+	set_settled_value(to, SETTLEMENT_turn, Int32GetDatum(claim->turn), false);
+	set_settled_value(to, SETTLEMENT_enqueued_xid, Int64GetDatum((int64) claim->enqueued_xid), false);
+	set_settled_value(to, SETTLEMENT_claimed_in, Int64GetDatum((int64) claim->claimed_in), false);
+	set_settled_value(to, SETTLEMENT_lane, Int32GetDatum(claim->lane), false);
+	set_settled_text(to, SETTLEMENT_cause, settlement->cause);
 	set_settled_value(to, SETTLEMENT_started_at, TimestampTzGetDatum(claim->started_at), false);
 	set_settled_text(to, SETTLEMENT_state, settlement->state);
 	set_settled_value(to, SETTLEMENT_with_callback, BoolGetDatum(settlement->with_callback), false);
@@ -223,11 +235,43 @@ collect(const Claim *claim, const Settlement *settlement)
 	collected++;
 }
 
+/* What this transaction has settled so that it waits for a time. */
+static LaterKey later[LATER_KEPT];
+static int later_count;
+
+/* What the last transaction has settled so that it waits for a time; of very many only some. */
+const LaterKey *
+flex_outbox_later(int *count)
+{
+	*count = later_count;
+	return later;
+}
+
+/* Note that a request waits for a time, which may be the one that it waited for before. */
+static void
+note_later(const Claim *claim, const Settlement *settlement)
+{
+	TimestampTz due_at = settlement->run_at != 0 ? settlement->run_at : DT_NOBEGIN;
+
+	for (int i = 0; i < later_count; i++)
+	{
+		if (later[i].lane == claim->lane)
+		{
+			later[i].due_at = Min(later[i].due_at, due_at);
+			return;
+		}
+	}
+	if (later_count < LATER_KEPT)
+		later[later_count++] = (LaterKey){claim->lane, due_at, claim->id};
+}
+
 /* Record what became of a claimed request; flex_outbox_flush() writes it, at the latest. */
 void
 flex_outbox_settle(const Claim *claim, const Settlement *settlement)
 {
 	Assert(settlement->state != NULL && collected_context != NULL);
+	if (strcmp(settlement->state, "pending") == 0)
+		note_later(claim, settlement);
 	if (settlement->response != (Datum) 0 && VARSIZE_ANY(DatumGetPointer(settlement->response)) > LARGE_RESPONSE)
 	{
 		Datum values[SENDER_PARAMETERS + Natts_settlement];
@@ -285,4 +329,5 @@ flex_outbox_discard(void)
 	if (collected_context == NULL)
 		collected_context = AllocSetContextCreate(TopMemoryContext, "flex_api settlements", ALLOCSET_DEFAULT_SIZES);
 	forget_collected();
+	later_count = 0;
 }

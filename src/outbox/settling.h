@@ -6,13 +6,17 @@
 #define FLEX_SETTLING_H
 
 #include "outbox/claims.h"
+#include "outbox/waiting_rows.h"
 #include "request/catalogue.h"
+
+#define LATER_KEPT 1024 /* lanes in which requests that were settled wait for a time; of more some are not told */
 
 /* What became of a claimed request. */
 typedef struct Settlement
 {
 	const char *state;
 	TimestampTz run_at; /* of state pending */
+	const char *cause;  /* of state pending: what an operator has to mend, or NULL */
 	bool with_callback;
 	bool uncounted;   /* the attempt was none */
 	bool may_be_done; /* by this attempt or an earlier one */
@@ -26,6 +30,7 @@ typedef struct Settlement
 
 extern void flex_outbox_discard(void);
 extern void flex_outbox_settle(const Claim *claim, const Settlement *settlement);
+extern const LaterKey *flex_outbox_later(int *count);
 extern void flex_outbox_flush(void);
 extern void flex_outbox_notify(int64 id, const char *state);
 

@@ -12,6 +12,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
@@ -222,6 +223,7 @@ assign_member(char *member, size_t size, Oid type, Datum datum)
 			*(Oid *) member = DatumGetObjectId(datum);
 			break;
 		case INT8OID:
+		case XID8OID:
 			Assert(size == sizeof(int64));
 			*(int64 *) member = DatumGetInt64(datum);
 			break;
@@ -275,4 +277,16 @@ flex_statement_value(uint64 row, int number)
 
 	Assert(!is_null);
 	return datum;
+}
+
+/* An array, in the current context, of values none of which is NULL. */
+Datum
+flex_statement_array(Oid type, Datum *values, int count)
+{
+	int16 length;
+	bool by_value;
+	char alignment;
+
+	get_typlenbyvalalign(type, &length, &by_value, &alignment);
+	return PointerGetDatum(construct_array(values, count, type, length, by_value, alignment));
 }

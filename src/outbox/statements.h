@@ -57,5 +57,6 @@ typedef struct Statement
 extern uint64 flex_statement_execute(Statement *statement, Datum *values, const char *nulls);
 extern void flex_statement_read(const Statement *statement, uint64 row, void *target);
 extern Datum flex_statement_value(uint64 row, int number);
+extern Datum flex_statement_array(Oid type, Datum *values, int count);
 
 #endif /* FLEX_STATEMENTS_H */

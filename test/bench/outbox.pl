@@ -248,10 +248,17 @@ sub multiply
 {
 	my ($session, $count, $after, $operation) = @_;
 
-	$session->query("INSERT INTO flex_outbox_requests (operation, arguments, max_attempts, run_at, enqueued_by, role_id, enqueued_xid, " .
-		  "enqueued_in) SELECT $operation, arguments, max_attempts, clock_timestamp() + interval '$after', enqueued_by, " .
-		  "role_id, enqueued_xid, enqueued_in FROM flex_outbox AS o, generate_series(1, $count) g " .
-		  'WHERE o.id = (SELECT min(id) FROM flex_outbox)');
+	$session->query("WITH one AS MATERIALIZED (SELECT * FROM flex_outbox_requests ORDER BY id LIMIT 1), " .
+		  "lane AS (INSERT INTO flex_outbox_lanes (role_id, account_sid, operation, priority) SELECT DISTINCT role_id, account_sid, " .
+		  "$operation, priority FROM one, generate_series(1, least($count, 70)) g RETURNING id, operation), " .
+		  'mark AS (INSERT INTO flex_outbox_marks (lane) SELECT id FROM lane), ' .
+		  'put AS (INSERT INTO flex_outbox_requests (operation, arguments, max_attempts, run_at, account_sid, enqueued_by, role_id, ' .
+		  "enqueued_xid, enqueued_in, lane) SELECT l.operation, arguments, max_attempts, clock_timestamp() + interval '$after', " .
+		  'account_sid, enqueued_by, role_id, pg_current_xact_id(), enqueued_in, ' .
+		  "CASE WHEN interval '$after' = interval '0' THEN l.id END FROM one, generate_series(1, $count) g " .
+		  "JOIN lane AS l ON l.operation = $operation RETURNING id, run_at, operation, lane) " .
+		  'INSERT INTO flex_outbox_later (lane, due_at, id, turn) SELECT l.id, p.run_at, p.id, 0 ' .
+		  'FROM put AS p JOIN lane AS l USING (operation) WHERE p.lane IS NULL');
 }
 
 # A database for one case of waiting: an outbox with what multiply() puts into it.

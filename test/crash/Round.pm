@@ -196,7 +196,7 @@ sub _finish
 			. "AND (state = 'sending' OR callback_at IS NOT NULL OR state = 'pending' AND run_at < now() + '1 day')");
 		return if !$left || time() > $begin + $PATIENCE;
 		$session->value('DELETE FROM flex_outbox_holds');
-		$session->value("UPDATE flex_outbox_requests SET run_at = now() WHERE state = 'pending' AND run_at > now() AND run_at < now() + '1 day'");
+		$session->value("UPDATE flex_outbox_later SET due_at = now() WHERE due_at > now() AND due_at < now() + '1 day'");
 		# A worker that did not see the sender die finds its requests after half a minute; a drain at once.
 		if ($self->{node_name} eq 'plain' || $self->{drainers_wanted} || time() > $begin + 5)
 		{

@@ -51,7 +51,7 @@ sub check
 	my ($name) = @_;
 	like(states(), qr/^uncertain 08007, pending 0800[67]$/, "$name: what was sent is uncertain, or waits");
 	$simulator->clear_faults;
-	$super->value("UPDATE flex_outbox_requests SET run_at = now() WHERE state = 'pending'");
+	$super->value("UPDATE flex_outbox_later SET due_at = now()");
 	my $drainer = FlexApi::Session->new($node, user => 'drainer');
 	is($drainer->sqlstate('CALL flex_outbox_drain()'), '00000', '... the next drain works');
 	is($super->value("SELECT string_agg(state, ', ' ORDER BY id) FROM flex_outbox"), 'uncertain, succeeded', '... and sends what may be sent again');

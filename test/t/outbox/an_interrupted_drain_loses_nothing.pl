@@ -47,7 +47,7 @@ sub check
 
 	is(states(), $expected, "$name: POSTs are uncertain, GETs wait");
 	$simulator->clear_faults;
-	$control->value("UPDATE flex_outbox_requests SET run_at = now() WHERE state = 'pending'");
+	$control->value("UPDATE flex_outbox_later SET due_at = now()");
 	is($session->sqlstate('CALL flex_outbox_drain()'), '00000', '... the next drain works');
 	is($control->value("SELECT string_agg(state, ', ' ORDER BY id) FROM flex_outbox"), 'uncertain, uncertain, succeeded, succeeded',
 		'... and sends the GETs');
@@ -107,7 +107,7 @@ foreach my $round (1 .. 200)
 }
 # what was not sent waits for its back-off
 ok(FlexApi::wait_until(sub {
-	$control->value("UPDATE flex_outbox_requests SET run_at = now() WHERE state = 'pending'");
+	$control->value("UPDATE flex_outbox_later SET due_at = now()");
 	$drainer->value('CALL flex_outbox_drain()');
 	return $control->value("SELECT count(*) FROM flex_outbox WHERE state = 'pending'") == 0;
 }), 'cancelled again and again, it comes to an end');

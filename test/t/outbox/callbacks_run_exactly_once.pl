@@ -76,7 +76,7 @@ $session->value('SET flex_api.concurrency = 1');
 enqueue(1, "on_success => 'note_chat', on_failure => 'note_state'");
 enqueue(2, "on_success => 'note_chat', on_failure => 'note_state'");
 enqueue(3, "on_success => 'note_chat', on_failure => 'note_state'");
-enqueue(4, "on_success => 'note_chat'");
+enqueue(4, "on_success => 'note_chat', run_at => now() + interval '1 hour'");
 enqueue(5, "on_failure => 'note_state'");
 $simulator->post('faults', [ { method => 'POST', status => 400, skip => 0 }, { method => 'POST', cut_at => 0, after => JSON::PP::true },
 	{ method => 'POST', status => 429, times => 0 + 1 }, { method => 'POST', status => 503 } ]);
@@ -85,14 +85,14 @@ is(ticket(1, 'times, seen'), '1|"failed"', 'on_failure for one that failed');
 is(ticket(2, 'times, seen'), '1|"uncertain"', '... and for one that is uncertain');
 $session->value('CALL flex_outbox_drain(1)');
 is(ticket(3, 'times'), 0, 'none for one that is to be sent again');
-$session->value("UPDATE flex_outbox_requests SET run_at = now() WHERE state = 'pending'");
+$session->value("UPDATE flex_outbox_later SET due_at = now()");
 $simulator->clear_faults;
-$session->value("UPDATE flex_outbox_requests SET run_at = now() + interval '1 hour' WHERE context = '4'");
+$session->value("UPDATE flex_outbox_later SET due_at = now() + interval '1 hour' WHERE id IN (SELECT id FROM flex_outbox WHERE context = '4')");
 drain();
 like(ticket(3, "times, seen ->> 'state'"), qr/^1\|succeeded$/, 'one in the end');
 is(ticket(5, 'times'), 0, 'on_failure is not for a success');
 $simulator->post('faults', { method => 'POST', status => 400 });
-$session->value("UPDATE flex_outbox_requests SET run_at = now() WHERE context = '4'");
+$session->value("UPDATE flex_outbox_later SET due_at = now() WHERE id IN (SELECT id FROM flex_outbox WHERE context = '4')");
 drain();
 is(ticket(4, 'times'), 0, 'on_success is not for a failure');
 $session->value('RESET flex_api.concurrency');
@@ -291,7 +291,7 @@ callback('retries', q{PERFORM flex_outbox_retry(r.id); UPDATE tickets SET times 
 $id = enqueue(1, "on_failure => 'retries'");
 $simulator->post('faults', { status => 400, times => 2 });
 is(drain()->{error}, undef, 'one that has its own request sent again');
-$session->value('UPDATE flex_outbox_requests SET run_at = now()');
+$session->value('UPDATE flex_outbox_later SET due_at = now()');
 drain();
 is(row($id, 'state') . ticket(1, 'times') . came(), 'succeeded23', '... until it succeeds');
 

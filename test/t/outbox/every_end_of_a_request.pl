@@ -58,7 +58,7 @@ sub row
 sub drain { my ($arguments) = @_; return $session->query('CALL flex_outbox_drain(' . ($arguments // '') . ')'); }
 
 # Have what waits for its back-off sent at once.
-sub hurry { return $session->value("UPDATE flex_outbox_requests SET run_at = now() WHERE state = 'pending'; DELETE FROM flex_outbox_holds"); }
+sub hurry { return $session->value("UPDATE flex_outbox_later SET due_at = now(); DELETE FROM flex_outbox_holds"); }
 
 # How many requests of a method came.
 sub came { my ($method) = @_; return scalar grep { $_->{method} eq $method && $_->{path} !~ m{/v1/Channels\?} } $simulator->requests; }
@@ -264,7 +264,7 @@ foreach my $attempts (1, 3, 6, 15)
 	my @some;
 	foreach (1 .. 8)
 	{
-		$session->value("UPDATE flex_outbox_requests SET attempts = $attempts - 1, run_at = now() WHERE id = $id");
+		$session->value("UPDATE flex_outbox_requests SET attempts = $attempts - 1 WHERE id = $id; UPDATE flex_outbox_later SET due_at = now()");
 		drain(1);
 		push @some, row($id, 'extract(epoch FROM run_at - clock_timestamp())');
 	}
@@ -341,9 +341,10 @@ is(row($id, 'state, finished_at IS NOT NULL') . came('POST'), 'cancelled|t0', 'w
 
 # Retention
 fresh();
-my %old = map { $_ => enqueue('GET') } qw(succeeded failed uncertain cancelled pending);
-$session->value("UPDATE flex_outbox_requests SET state = '$_', run_at = now() + interval '1 hour', enqueued_at = now() - interval '62 min'"
-	  . ($_ eq 'pending' ? '' : ", finished_at = now() - interval '61 min'") . " WHERE id = $old{$_}") for keys %old;
+my @ended = qw(succeeded failed uncertain cancelled);
+my %old = (pending => enqueue('GET', "run_at => now() + interval '1 hour'"), map { $_ => enqueue('GET') } @ended);
+$session->value("UPDATE flex_outbox_requests SET state = '$_', enqueued_at = now() - interval '62 min', finished_at = now() - interval '61 min' WHERE id = $old{$_}") for @ended;
+$session->value("UPDATE flex_outbox_requests SET enqueued_at = now() - interval '62 min' WHERE id = $old{pending}");
 my $new = $session->value("INSERT INTO flex_outbox_requests (operation, arguments, state, max_attempts, run_at, finished_at, enqueued_by, role_id, enqueued_xid, enqueued_in)
 	SELECT operation, arguments, 'succeeded', 1, now(), now() - interval '59 min', enqueued_by, role_id, enqueued_xid, enqueued_in FROM flex_outbox LIMIT 1 RETURNING id");
 FlexApi::Session->new($node)->query("SET flex_api.outbox_retention = -1; CALL flex_outbox_drain()");

@@ -24,7 +24,7 @@ sub drain { return $super->sqlstate('CALL flex_outbox_drain()'); }
 sub row { my ($id, $columns) = @_; return $super->value("SELECT concat_ws('|', $columns) FROM flex_outbox WHERE id = $id"); }
 sub revoke { return $super->value('REVOKE EXECUTE ON FUNCTION flex_webchat_create FROM alice'); }
 sub grant { return $super->value('GRANT EXECUTE ON FUNCTION flex_webchat_create TO alice'); }
-sub make_due { my ($id) = @_; return $super->value("UPDATE flex_outbox_requests SET run_at = now() WHERE id = $id"); }
+sub make_due { my ($id) = @_; return $super->value("UPDATE flex_outbox_later SET due_at = now() WHERE id = $id"); }
 
 # When it is sent
 my $id = $alice->value("SELECT flex_enqueue($CHAT, max_attempts => 1)");

@@ -107,7 +107,7 @@ foreach my $case ([ 'dense', 15 ], [ 'long', 45 ])
 	$locker->value('BEGIN');
 	$drainer->value("SET flex_api.timeout = '3s'");
 	$control->value(q{CREATE FUNCTION waits() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-		IF old.state = 'sending' THEN PERFORM pg_advisory_xact_lock(1); END IF; RETURN new; END $$;
+		IF new.turn > old.turn THEN PERFORM pg_advisory_xact_lock(1); END IF; RETURN new; END $$;
 		CREATE TRIGGER waits BEFORE UPDATE ON flex_outbox_requests FOR EACH ROW WHEN (old.arguments->>'identity' LIKE 'long%') EXECUTE FUNCTION waits()});
 	$locker->value('SELECT pg_advisory_xact_lock(1)');
 	$drainer->send_query('CALL flex_outbox_drain()');
@@ -170,7 +170,7 @@ foreach my $case ([ 'dense', 15 ], [ 'long', 45 ])
 		q{CREATE FUNCTION waits_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 			IF nextval('public.times_held') = 1 THEN PERFORM pg_advisory_lock(1); END IF; RETURN new; END $$},
 		q{CREATE TRIGGER waits_once BEFORE UPDATE ON flex_outbox_requests FOR EACH ROW
-			WHEN (old.state = 'sending' AND old.arguments->>'identity' LIKE 'long%') EXECUTE FUNCTION waits_once()};
+			WHEN (new.turn > old.turn AND old.arguments->>'identity' LIKE 'long%') EXECUTE FUNCTION waits_once()};
 	$server->clear_notes;
 	enqueue($control, 'long', $count);
 	$locker->value('SELECT pg_advisory_lock(1)');

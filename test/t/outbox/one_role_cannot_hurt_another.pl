@@ -37,7 +37,7 @@ is(state_of($other), 'succeeded', '... and the next one is sent');
 $session->value(q{CREATE FUNCTION mirror() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 	PERFORM public.flex_provisioning_status_fetch(); RETURN NULL; END $$});
 $session->value(q{CREATE TRIGGER mirror AFTER UPDATE ON flex_outbox_requests FOR EACH ROW
-	WHEN (OLD.state = 'sending' AND NEW.state = 'succeeded') EXECUTE FUNCTION mirror()});
+	WHEN (OLD.state = 'pending' AND NEW.state = 'succeeded') EXECUTE FUNCTION mirror()});
 $simulator->post('faults', { path => '/v2/WebChats', delay_ms => 500, skip => 1, times => 1 });
 $simulator->post('faults', { path => '/v1/account/provision/status', delay_ms => 1500, times => 1 });
 $session->value('BEGIN');

@@ -87,12 +87,16 @@ sub is_waiting_for_answer { my ($session) = @_; return FlexApi::is_at_rest($cont
 	my $first = drainer($gated->url);
 	my $second = drainer($gated->url);
 	my $post = chat('taken');
-	my $kept = chat('kept');
+	chat('early');
 	$first->send_query('CALL flex_outbox_drain()');
-	ok(has_come('taken') && has_come('kept'), 'two requests are in flight');
+	ok(has_come('taken') && has_come('early'), 'two requests are in flight');
+	# What is claimed later is another claim.
+	my $kept = chat('kept');
+	open_gate('early', '201 Created');
+	ok(has_come('kept'), '... and a third, when one has been answered');
 	my $pid = $second->pid;
-	$control->value("UPDATE flex_outbox_requests SET (sender_pid, sender_start) =
-		(SELECT pid, backend_start FROM pg_stat_activity WHERE pid = $pid) WHERE id = $post");
+	$control->value("UPDATE flex_outbox_claims SET (sender_pid, sender_start) =
+		(SELECT pid, backend_start FROM pg_stat_activity WHERE pid = $pid) WHERE $post = ANY (requests)");
 	open_gate($_, '201 Created') for 'taken', 'kept';
 	is($first->receive(60)->{error}, undef, 'the drain that had sent them ends');
 	is(row($kept, 'state, http_status'), 'succeeded|201', '... what was still its own is settled');
@@ -145,10 +149,10 @@ sub is_waiting_for_answer { my ($session) = @_; return FlexApi::is_at_rest($cont
 	$control->value($_) for (
 		'CREATE SEQUENCE times_held',
 		"CREATE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN
-			IF pg_backend_pid() = $pid AND new.context = '\"fails\"' THEN RAISE EXCEPTION 'not you'; END IF; RETURN new; END \$\$",
+			IF pg_backend_pid() = $pid AND EXISTS (SELECT FROM public.flex_outbox_requests WHERE id = ANY (new.requests) AND context = '\"fails\"') THEN RAISE EXCEPTION 'not you'; END IF; RETURN new; END \$\$",
 		"CREATE FUNCTION holds_up() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN
 			IF pg_backend_pid() = $pid AND nextval('public.times_held') = 2 THEN PERFORM pg_advisory_xact_lock(1); END IF; RETURN new; END \$\$",
-		'CREATE TRIGGER fails BEFORE UPDATE ON flex_outbox_requests FOR EACH ROW EXECUTE FUNCTION fails()',
+		'CREATE TRIGGER fails BEFORE INSERT ON flex_outbox_claims FOR EACH ROW EXECUTE FUNCTION fails()',
 		'CREATE TRIGGER holds_up BEFORE UPDATE ON flex_outbox_requests FOR EACH ROW WHEN (new.http_status = 429) EXECUTE FUNCTION holds_up()',
 		'SELECT pg_advisory_lock(1)');
 	my $busy = channel('b' x 32);
@@ -210,7 +214,7 @@ sub is_waiting_for_answer { my ($session) = @_; return FlexApi::is_at_rest($cont
 	is($second->receive(60)->{error}, undef, "the other drain ends well, $cancels cancels of the one beside it");
 	is($cancels, $wanted, '... which were enough');
 	ok(FlexApi::wait_until(sub {
-		$control->value("UPDATE flex_outbox_requests SET run_at = now() WHERE state = 'pending'");
+		$control->value("UPDATE flex_outbox_later SET due_at = now()");
 		$second->value('CALL flex_outbox_drain()');
 		return $control->value("SELECT count(*) FROM flex_outbox WHERE state = 'pending'") == 0;
 	}), '... all is sent in the end');

@@ -43,7 +43,8 @@ works('after DISCARD ALL');
 
 # The tables' owner is a plain role, the drainers are others
 $session->value($_) for 'CREATE ROLE owner', 'GRANT ALL ON SCHEMA one TO owner', map { "ALTER TABLE $_ OWNER TO owner" }
-  qw(flex_outbox_requests flex_outbox_roles flex_outbox_role_oids flex_outbox_callbacks flex_outbox_forgetting flex_outbox_leftovers flex_outbox_holds flex_outbox_activity);
+  qw(flex_outbox_requests flex_outbox_roles flex_outbox_role_oids flex_outbox_callbacks flex_outbox_forgetting flex_outbox_leftovers
+	flex_outbox_lanes flex_outbox_marks flex_outbox_later flex_outbox_claims flex_outbox_holds flex_outbox_activity);
 works('another owner');
 $session->value('DELETE FROM flex_outbox_requests');
 $simulator->clear_requests;

@@ -21,12 +21,12 @@ $session->value('CREATE TABLE plain (LIKE flex_outbox_requests INCLUDING ALL)');
 my $arguments = q('{"address_sid": "IG00000000000000000000000000000001", "identity": "larry", "pre_engagement_data": {"ticket": 5}}');
 my %statement = (
 	enqueue => "SELECT count(flex_enqueue('flex_webchat_create', $arguments, to_jsonb(g), unique_key => 'k' || g)) FROM generate_series(1, 5000) AS g",
-	insert => "INSERT INTO plain (operation, arguments, context, unique_key, max_attempts, run_at, enqueued_by, role_id, enqueued_xid, enqueued_in)
-		SELECT 'flex_webchat_create', $arguments, to_jsonb(g), 'k' || g, 20, clock_timestamp(), current_user, 10, pg_current_xact_id(), 5 FROM generate_series(1, 5000) AS g",
+	insert => "INSERT INTO plain (operation, arguments, context, unique_key, max_attempts, run_at, enqueued_by, role_id, enqueued_xid, lane, enqueued_in)
+		SELECT 'flex_webchat_create', $arguments, to_jsonb(g), 'k' || g, 20, clock_timestamp(), current_user, 10, pg_current_xact_id(), 1, 5 FROM generate_series(1, 5000) AS g",
 	# one statement a row, as a trigger does it
 	enqueue_each => "DO \$\$ BEGIN FOR i IN 1 .. 5000 LOOP PERFORM flex_enqueue('flex_webchat_create', $arguments, to_jsonb(i), unique_key => 'k' || i); END LOOP; END \$\$",
-	insert_each => "DO \$\$ BEGIN FOR i IN 1 .. 5000 LOOP INSERT INTO plain (operation, arguments, context, unique_key, max_attempts, run_at, enqueued_by, role_id, enqueued_xid, enqueued_in)
-		VALUES ('flex_webchat_create', $arguments, to_jsonb(i), 'k' || i, 20, clock_timestamp(), current_user, 10, pg_current_xact_id(), 5); END LOOP; END \$\$");
+	insert_each => "DO \$\$ BEGIN FOR i IN 1 .. 5000 LOOP INSERT INTO plain (operation, arguments, context, unique_key, max_attempts, run_at, enqueued_by, role_id, enqueued_xid, lane, enqueued_in)
+		VALUES ('flex_webchat_create', $arguments, to_jsonb(i), 'k' || i, 20, clock_timestamp(), current_user, 10, pg_current_xact_id(), 1, 5); END LOOP; END \$\$");
 
 sub measure
 {

@@ -123,7 +123,7 @@ is($super->value("SELECT account_sid IS NULL FROM flex_outbox WHERE id = $id"), 
 $bobs->value("SET flex_api.account_sid = '$second'");
 is($bobs->sqlstate('CALL flex_outbox_drain()'), '00000', '... a drain by a plain role that has set one');
 is(scalar($server->notes), 0, '... which does not choose among the enqueuer\'s');
-$super->value("UPDATE flex_outbox_requests SET run_at = now() WHERE state = 'pending'");
+$super->value("UPDATE flex_outbox_later SET due_at = now()");
 $super->value("ALTER DATABASE postgres SET flex_api.account_sid = '$first'");
 $bobs = FlexApi::Session->new($node, user => 'bob');
 is($bobs->sqlstate('CALL flex_outbox_drain()'), '00000', '... a drain in a database that has one');
@@ -192,7 +192,7 @@ foreach my $why (sort keys %path_of)
 		'pending|55000|0|t', '... makes the request wait');
 	like($super->value("SELECT error_message FROM flex_outbox WHERE id = $id"), qr/could not (open|read) credentials file|not a regular file/, '... and says so');
 	$super->value('RESET flex_api.credentials_file');
-	$super->value("UPDATE flex_outbox_requests SET run_at = now() WHERE id = $id");
+	$super->value("UPDATE flex_outbox_later SET due_at = now() WHERE id = $id");
 	is($super->sqlstate('CALL flex_outbox_drain()'), '00000', '... one that is good');
 	is(state_of($id) . '|' . join(' ', $server->notes), "succeeded|once $first:alices1", '... has it sent, by its only attempt');
 }
@@ -204,7 +204,7 @@ my $drained = $super->query('CALL flex_outbox_drain()');
 is_deeply([ $drained->{error}, grep { $_->{V} ne 'NOTICE' } @{ $drained->{notices} } ], [undef], 'a credentials file with a null byte leaves no file open') or diag explain $drained;
 is(state_of($id), 'pending|55000', '... and makes the request wait');
 write_credentials("$first:alice:$first:alices1", "$first:bob:$first:bobs");
-$super->value("UPDATE flex_outbox_requests SET run_at = now() WHERE id = $id");
+$super->value("UPDATE flex_outbox_later SET due_at = now() WHERE id = $id");
 is($super->sqlstate('CALL flex_outbox_drain()'), '00000', '... until it has none');
 is(state_of($id), 'succeeded', '... and then it is sent');
 
@@ -231,7 +231,7 @@ SKIP:
 		'pending|53200|0|t', '... makes the request wait');
 	is(scalar($server->notes), 1, '... unsent');
 	system('prlimit', '--pid', $short->pid, '--data=unlimited:') == 0 or die 'prlimit';
-	$super->value("UPDATE flex_outbox_requests SET run_at = now() WHERE id = $id");
+	$super->value("UPDATE flex_outbox_later SET due_at = now() WHERE id = $id");
 	is($short->sqlstate('CALL flex_outbox_drain()'), '00000', '... until it has');
 	is($super->value("SELECT concat_ws('|', state, attempts) FROM flex_outbox WHERE id = $id"), 'succeeded|1', '... and then it is sent');
 }

@@ -170,7 +170,7 @@ is(state_of($origin, $busy), 'uncertain', 'the request that was under way is not
 is(state_of($origin, $later), 'pending', 'what waited waits');
 my $mine = enqueue($copy, 'copy-mine');
 ok(reaches($copy, $mine, 'succeeded'), 'the copy sends its own');
-$_->value("SET session_replication_role = origin; UPDATE flex_outbox_requests SET run_at = now() WHERE state = 'pending'; SELECT flex_outbox_wake()")
+$_->value("SET session_replication_role = origin; UPDATE flex_outbox_later SET due_at = now(); SELECT flex_outbox_wake()")
   foreach $copy, $origin;
 ok(reaches($origin, $later, 'succeeded'), 'the original sends what waited');
 ok(reaches($copy, $later, 'cancelled'), 'the copy cancels it');

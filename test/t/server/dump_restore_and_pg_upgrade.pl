@@ -81,7 +81,7 @@ $new->append_conf('postgresql.conf', join("\n", @PRELOADED, "flex_api.base_url =
 	"flex_api.account_sid = '$FlexApi::ACCOUNT'", "flex_api.auth_token = '$FlexApi::TOKEN'", ''));
 my $due = enqueue($session, 'due', "run_at => now() + '1 hour'");
 $rows = $node->safe_psql('postgres', $ROWS);
-$session->value("UPDATE flex_outbox_requests SET run_at = now() WHERE id = $due"); # which wakes nobody
+$session->value("UPDATE flex_outbox_later SET due_at = now() WHERE id = $due"); # which wakes nobody
 is(state_of($session, $due), 'pending', 'a request is due when the old server stops');
 $old->stop('immediate');
 # pg_upgrade wants a clean shutdown; the worker must have had no time to send.

@@ -53,6 +53,8 @@ $node->append_conf('postgresql.conf', join("\n", "shared_preload_libraries = 'fl
 	"flex_api.auth_token = '$FlexApi::TOKEN'", 'autovacuum = off', 'min_wal_size = 2MB', 'wal_recycle = off', ''));
 my $session = start($node);
 $session->value('CREATE EXTENSION flex_api');
+# So that what is settled needs another page.
+$session->value('ALTER TABLE flex_outbox_requests SET (fillfactor = 100)');
 
 # The disk of the tables.
 my $MANY = q{SELECT count(flex_enqueue('flex_webchat_create',

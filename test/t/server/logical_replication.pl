@@ -41,7 +41,7 @@ ok(FlexApi::wait_until(sub {
 # New requests, sent here while that runs there.
 my @ids = map { enqueue($here, "here$_") } 1 .. 5;
 ok(reaches($here, $ids[4], 'succeeded'), 'the publisher goes on');
-$here->value("UPDATE flex_outbox_requests SET run_at = now() WHERE id = $later");
+$here->value("UPDATE flex_outbox_later SET due_at = now() WHERE id = $later");
 $here->value('SELECT flex_outbox_wake()');
 ok(reaches($here, $later, 'succeeded'), 'and sends what waited');
 $here->value('INSERT INTO tickets VALUES (2)');
@@ -50,7 +50,7 @@ is(state_of($there, $mine), 'pending', 'the subscriber\'s request is still its o
 is($there->value("SELECT arguments->>'identity' FROM flex_outbox WHERE id = $mine"), 'mine', 'with its arguments');
 is($there->value("SELECT count(*) FROM flex_outbox WHERE state IN ('pending', 'sending') AND arguments->>'identity' <> 'mine'"), 0,
 	'it has none of the publisher\'s that wait');
-$there->value("UPDATE flex_outbox_requests SET run_at = now() WHERE id = $mine");
+$there->value("UPDATE flex_outbox_later SET due_at = now() WHERE id = $mine");
 $there->value('SELECT flex_outbox_wake()');
 ok(reaches($there, $mine, 'succeeded'), 'and sends its own when it is due');
 is_deeply([ map { sent($simulator, $_) } qw(mine later here1 here5) ], [ 1, 1, 1, 1 ], 'each was sent once');

@@ -76,7 +76,7 @@ sub claim
 		is($drainer->receive->{error}->{C}, '57014', '... a cancel ends it');
 		is(posts(), 0, '... and nothing is sent');
 		is($session->value("SELECT state FROM flex_outbox WHERE id = $id"), 'pending', '... the request waits');
-		$session->value("UPDATE flex_outbox_requests SET run_at = now() WHERE id = $id");
+		$session->value("UPDATE flex_outbox_later SET due_at = now() WHERE id = $id");
 	}
 	standby('');
 	is($drainer->query('CALL flex_outbox_drain()')->{error}, undef, 'when nobody needs the standby');

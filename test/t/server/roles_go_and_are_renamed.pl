@@ -18,7 +18,7 @@ my $session = FlexApi::Session->new($node);
 # Make waiting requests due.
 sub due_now
 {
-	$session->value("UPDATE flex_outbox_requests SET run_at = now() WHERE state = 'pending'");
+	$session->value("UPDATE flex_outbox_later SET due_at = now()");
 	$session->value('SELECT flex_outbox_wake()');
 	return;
 }

@@ -86,10 +86,9 @@ my %nonsense = (
 	'priority = -2147483648' => 'succeeded',
 	'max_attempts = 1, attempts = 2147483646' => 'succeeded',
 	"context = '[[[[]]]]'" => 'succeeded',
-	"state = 'sending', sender_pid = NULL, sender_start = NULL" => 'uncertain',
-	"state = 'sending', sender_pid = -1, sender_start = 'infinity'" => 'uncertain',
-	"state = 'sending', sender_pid = 1, sender_start = now(), arguments = '[]'" => 'uncertain',
 	"state = 'succeeded', finished_at = now(), on_success = 'nobody'" => 'succeeded');
+# Claims of senders that are not there.
+my %claims = ("0, '-infinity'" => "context = '1'", "-1, 'infinity'" => "context = '2'", '1, now()' => "arguments = '[]'");
 my (%id, @good);
 foreach my $nonsense (sort keys %nonsense)
 {
@@ -97,6 +96,14 @@ foreach my $nonsense (sort keys %nonsense)
 	$id{$nonsense} = enqueue($session, 'bad' . @good);
 	$session->value("UPDATE flex_outbox_requests SET $nonsense WHERE id = $id{$nonsense}");
 	$session->value("INSERT INTO flex_outbox_callbacks (id, role_id, due_at) VALUES ($id{$nonsense}, 1, '-infinity')") if $nonsense =~ /'nobody'/;
+}
+foreach my $claim (sort keys %claims)
+{
+	push @good, enqueue($session, 'good' . @good);
+	$id{$claim} = enqueue($session, 'bad' . @good);
+	$nonsense{$claim} = 'uncertain';
+	$session->value("UPDATE flex_outbox_requests SET $claims{$claim} WHERE id = $id{$claim}");
+	$session->value("INSERT INTO flex_outbox_claims SELECT pg_current_xact_id(), $claim, NULL, ARRAY[id], ARRAY[1], ARRAY[enqueued_xid] FROM flex_outbox_requests WHERE id = $id{$claim}");
 }
 push @good, enqueue($session, 'good' . @good);
 $drain = $session->query('CALL flex_outbox_drain()');

@@ -1,0 +1,417 @@
+/*
+ * backlog.c
+ *		What waits in all lanes of the outbox, as far as a sender has read it.
+ *
+ * One look reads of many lanes at once: what is new, what was left by transactions that
+ * took long, and what is due by now.  How far a lane was read is written now and then
+ * (flex_outbox_marks), for the sender that comes next.  After an error all here is void:
+ * then that is read again.
+ *
+ * The caller stands in a transaction with the outbox's rights.
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "base/clock.h"
+#include "delivery/backlog.h"
+#include "outbox/access.h"
+
+#define LANES_AT_ONCE 500 /* that one look reads of */
+#define PUT_OFF_MS 100    /* until a request that somebody has locked is looked at again */
+#define LOOK_BACK_MS 1000 /* between two looks for what was due before the last one */
+
+/* Requests of a lane that somebody has locked. */
+typedef struct PutOff
+{
+	Lane *lane;
+	Candidate candidate;
+	int64 again_ms;
+} PutOff;
+
+struct Backlog
+{
+	MemoryContext context;
+	bool is_known;
+	uint64 generation; /* flex_outbox_generation() that this is of */
+
+	LaneList list;
+	int lanes_next; /* the next look begins with this one */
+	int unvisited;  /* so many lanes have not been read since we were told to look */
+	Horizon horizon;
+
+	PutOff *put_off;
+	int put_off_count;
+	int put_off_room;
+
+	bool must_look_back; /* what waits for a time may have been due before */
+	int64 looked_back_at;
+};
+
+/* Nothing that is known counts any more. */
+void
+flex_backlog_forget(Backlog *backlog)
+{
+	MemoryContext context = backlog->context;
+
+	MemoryContextReset(context);
+	memset(backlog, 0, sizeof(Backlog));
+	backlog->context = context;
+	backlog->list.context = context;
+	backlog->list.shares.context = context;
+	backlog->horizon.context = context;
+}
+
+/* A backlog of which nothing is known, in the current context. */
+Backlog *
+flex_backlog_create(void)
+{
+	Backlog *backlog = palloc0(sizeof(Backlog));
+
+	backlog->context = AllocSetContextCreate(CurrentMemoryContext, "flex_api backlog", ALLOCSET_DEFAULT_SIZES);
+	flex_backlog_forget(backlog);
+	return backlog;
+}
+
+/* Somebody else may have put in what waits for a time that is over: look for it, now and then or at_once. */
+void
+flex_backlog_expect_later(Backlog *backlog, bool at_once)
+{
+	if (at_once)
+		backlog->looked_back_at = 0;
+	backlog->must_look_back = true;
+	backlog->unvisited = backlog->list.count;
+}
+
+/* This process has a request of a lane wait for a time. */
+void
+flex_backlog_note_later(Backlog *backlog, int lane_id, TimestampTz due_at)
+{
+	Lane *lane = flex_lane_list_find(&backlog->list, lane_id);
+
+	if (lane == NULL)
+		return;
+	lane->later_from = Min(lane->later_from, due_at);
+	lane->later_due = Min(lane->later_due, due_at);
+}
+
+/* Give those that were locked another try. */
+static void
+try_put_off(Backlog *backlog)
+{
+	int64 now = flex_clock_ms();
+	int left = 0;
+
+	for (int i = 0; i < backlog->put_off_count; i++)
+	{
+		if (backlog->put_off[i].again_ms > now)
+			backlog->put_off[left++] = backlog->put_off[i];
+		else
+			flex_lane_add(backlog->put_off[i].lane, &backlog->put_off[i].candidate);
+	}
+	backlog->put_off_count = left;
+}
+
+/* Somebody has locked a new request that was to be claimed: it is looked at again after a while. */
+void
+flex_backlog_put_off(Backlog *backlog, Lane *lane, const Candidate *candidate)
+{
+	if (backlog->put_off_count == backlog->put_off_room)
+	{
+		backlog->put_off_room = Max(backlog->put_off_room * 2, 16);
+		backlog->put_off = backlog->put_off == NULL
+							   ? MemoryContextAlloc(backlog->context, sizeof(PutOff) * backlog->put_off_room)
+							   : repalloc(backlog->put_off, sizeof(PutOff) * backlog->put_off_room);
+	}
+	backlog->put_off[backlog->put_off_count++] =
+		(PutOff){.lane = lane, .candidate = *candidate, .again_ms = flex_clock_ms() + PUT_OFF_MS};
+}
+
+/* A stretch that is asked for, and whose it is. */
+typedef struct Asked
+{
+	Lane *lane;
+	int hole; /* -1: the lane's own */
+} Asked;
+
+/* Ask for a stretch of a lane, and for its holes. */
+static int
+ask_of_lane(const Backlog *backlog, Lane *lane, int want, Stretch *stretches, Asked *asked)
+{
+	int count = 0;
+
+	stretches[count] = flex_lane_stretch(lane, &backlog->horizon, want);
+	asked[count++] = (Asked){lane, -1};
+	for (int i = 0; i < lane->holes_count; i++)
+	{
+		stretches[count] = flex_lane_hole_stretch(lane, i, want);
+		asked[count++] = (Asked){lane, i};
+	}
+	return count;
+}
+
+/* How many stretches a look asks for at most. */
+static int
+most_stretches(const Backlog *backlog, int lanes)
+{
+	int count = 0;
+
+	for (int i = 0; i < lanes; i++)
+		count += 1 + backlog->list.lanes[(backlog->lanes_next + i) % backlog->list.count]->holes_count;
+	return count;
+}
+
+/* Hand the rows of stretches to their lanes. */
+static void
+take_fresh(const Backlog *backlog, const Asked *asked, int asked_count, int want, const FreshRow *rows, int rows_count)
+{
+	int first = 0;
+
+	for (int i = 0; i < asked_count; i++)
+	{
+		int count = 0;
+
+		while (first + count < rows_count && rows[first + count].stretch == i)
+			count++;
+		if (asked[i].hole < 0)
+			flex_lane_read(asked[i].lane, &backlog->horizon, want, rows + first, count);
+		else
+			flex_lane_read_hole(asked[i].lane, asked[i].hole, want, rows + first, count);
+		first += count;
+	}
+	Assert(first == rows_count);
+	for (int i = 0; i < asked_count; i++)
+		flex_lane_close_holes(asked[i].lane);
+}
+
+/* Read what is new in the next lanes of those of which not enough is known. */
+static void
+read_fresh(Backlog *backlog, int want)
+{
+	int lanes = Min(backlog->list.count, LANES_AT_ONCE);
+	Stretch *stretches = palloc(sizeof(Stretch) * Max(most_stretches(backlog, lanes), 1));
+	Asked *asked = palloc(sizeof(Asked) * Max(most_stretches(backlog, lanes), 1));
+	int asked_count = 0;
+	FreshRow *rows;
+	int rows_count;
+
+	for (int i = 0; i < lanes; i++)
+	{
+		Lane *lane = backlog->list.lanes[(backlog->lanes_next + i) % backlog->list.count];
+
+		if (flex_lane_waiting(lane) < want)
+			asked_count += ask_of_lane(backlog, lane, want, stretches + asked_count, asked + asked_count);
+	}
+	backlog->unvisited = Max(backlog->unvisited - lanes, 0);
+	if (lanes > 0)
+		backlog->lanes_next = (backlog->lanes_next + lanes) % backlog->list.count;
+	if (asked_count == 0)
+		return;
+	rows = flex_fresh_rows(stretches, asked_count, &rows_count);
+	take_fresh(backlog, asked, asked_count, want, rows, rows_count);
+}
+
+/* Look again for what was due before the last look: others put that in, when they commit late. */
+static void
+look_back(Backlog *backlog)
+{
+	int64 now = flex_clock_ms();
+
+	if (!backlog->must_look_back || (backlog->looked_back_at != 0 && now - backlog->looked_back_at < LOOK_BACK_MS))
+		return;
+	for (int i = 0; i < backlog->list.count; i++)
+	{
+		backlog->list.lanes[i]->later_from = DT_NOBEGIN;
+		backlog->list.lanes[i]->later_due = DT_NOBEGIN;
+	}
+	backlog->must_look_back = false;
+	backlog->looked_back_at = now;
+}
+
+/* Have those be due that have waited for an operator, who has mended something. */
+static void
+release_mended(Backlog *backlog)
+{
+	for (int i = 0; i < backlog->list.count; i++)
+	{
+		Lane *lane = backlog->list.lanes[i];
+
+		if (!lane->must_release)
+			continue;
+		flex_later_release(lane->id);
+		lane->must_release = false;
+		lane->later_from = DT_NOBEGIN;
+		lane->later_due = DT_NOBEGIN;
+	}
+}
+
+/* Read what has waited for a time that is over. */
+static void
+read_later(Backlog *backlog, int want)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	LaterStretch *stretches = palloc(sizeof(LaterStretch) * Max(backlog->list.count, 1));
+	Lane **asked = palloc(sizeof(Lane *) * Max(backlog->list.count, 1));
+	int asked_count = 0;
+	LaterRow *rows;
+	int rows_count;
+	int first = 0;
+
+	for (int i = 0; i < backlog->list.count; i++)
+	{
+		Lane *lane = backlog->list.lanes[i];
+
+		if (lane->later_due > now || lane->waiting_later > 0)
+			continue;
+		stretches[asked_count] = (LaterStretch){lane->id, lane->later_from, want};
+		asked[asked_count++] = lane;
+	}
+	if (asked_count == 0)
+		return;
+	rows = flex_later_rows(stretches, asked_count, &rows_count);
+	for (int i = 0; i < asked_count; i++)
+	{
+		int count = 0;
+
+		while (first + count < rows_count && rows[first + count].stretch == i)
+			count++;
+		flex_lane_read_later(asked[i], want, rows + first, count);
+		first += count;
+	}
+}
+
+/* Look what waits, until so many requests of each lane are known. */
+void
+flex_backlog_look(Backlog *backlog, int want)
+{
+	if (backlog->is_known && backlog->generation != flex_outbox_generation())
+		flex_backlog_forget(backlog);
+	backlog->is_known = true;
+	backlog->generation = flex_outbox_generation();
+	/* What is in progress first: what has ended by then is seen by all that is read after it. */
+	flex_horizon_look(&backlog->horizon);
+	flex_lane_list_read(&backlog->list, &backlog->horizon);
+	for (int i = 0; i < backlog->horizon.ended_count; i++)
+	{
+		for (int j = 0; j < backlog->list.count; j++)
+			flex_lane_open_hole(backlog->list.lanes[j], backlog->horizon.ended[i]);
+	}
+	try_put_off(backlog);
+	read_fresh(backlog, want);
+	look_back(backlog);
+	release_mended(backlog);
+	read_later(backlog, want);
+}
+
+/* The lane of a number, or NULL. */
+Lane *
+flex_backlog_lane(const Backlog *backlog, int id)
+{
+	return flex_lane_list_find(&backlog->list, id);
+}
+
+/* The lanes, by number. */
+Lane *const *
+flex_backlog_lanes(const Backlog *backlog, int *count)
+{
+	*count = backlog->list.count;
+	return backlog->list.lanes;
+}
+
+/* The transactions that were in progress at the last look. */
+const Horizon *
+flex_backlog_horizon(const Backlog *backlog)
+{
+	return &backlog->horizon;
+}
+
+/* The number of the next turn. */
+uint64
+flex_backlog_take_turn(Backlog *backlog)
+{
+	return ++backlog->list.shares.turns;
+}
+
+/* True when another look may find requests where none are known. */
+bool
+flex_backlog_may_have_more(const Backlog *backlog)
+{
+	for (int i = 0; i < backlog->list.count; i++)
+	{
+		const Lane *lane = backlog->list.lanes[i];
+
+		if (flex_lane_waiting(lane) == 0 && (lane->has_more || lane->holes_count > 0))
+			return true;
+	}
+	return backlog->unvisited > 0;
+}
+
+/* When something that is known of becomes due, or can be tried again; 0: nothing is. */
+TimestampTz
+flex_backlog_next_at(const Backlog *backlog)
+{
+	TimestampTz next_at = DT_NOEND;
+	TimestampTz now = GetCurrentTimestamp();
+
+	for (int i = 0; i < backlog->list.count; i++)
+	{
+		/* Of a lane of which some are known more are read when those have been claimed. */
+		if (backlog->list.lanes[i]->waiting_later == 0)
+			next_at = Min(next_at, backlog->list.lanes[i]->later_due);
+	}
+	for (int i = 0; i < backlog->put_off_count; i++)
+		next_at = Min(next_at, TimestampTzPlusMilliseconds(now, backlog->put_off[i].again_ms - flex_clock_ms()));
+	if (backlog->must_look_back)
+		next_at =
+			Min(next_at,
+				TimestampTzPlusMilliseconds(now, Max(backlog->looked_back_at + LOOK_BACK_MS - flex_clock_ms(), 0)));
+	return next_at == DT_NOEND ? 0 : Max(next_at, 1);
+}
+
+/* True when any lane has been read so much further than its mark says. */
+bool
+flex_backlog_must_write_marks(const Backlog *backlog, int least_passed)
+{
+	for (int i = 0; i < backlog->list.count; i++)
+	{
+		if (backlog->list.lanes[i]->passed >= least_passed)
+			return true;
+	}
+	return false;
+}
+
+/* The requests of a lane that were put off, in the current context. */
+static Candidate *
+put_off_of(const Backlog *backlog, const Lane *lane, int *count)
+{
+	Candidate *candidates = palloc(sizeof(Candidate) * Max(backlog->put_off_count, 1));
+
+	*count = 0;
+	for (int i = 0; i < backlog->put_off_count; i++)
+	{
+		if (backlog->put_off[i].lane == lane && backlog->put_off[i].candidate.xid != 0)
+			candidates[(*count)++] = backlog->put_off[i].candidate;
+	}
+	return candidates;
+}
+
+/* Write how far those lanes have been read that were read so much further. */
+void
+flex_backlog_write_marks(Backlog *backlog, int least_passed)
+{
+	for (int i = 0; i < backlog->list.count; i++)
+	{
+		Lane *lane = backlog->list.lanes[i];
+		Candidate *put_off;
+		int put_off_count;
+		Mark mark;
+
+		if (lane->passed < least_passed)
+			continue;
+		put_off = put_off_of(backlog, lane, &put_off_count);
+		mark = flex_lane_mark(lane, &backlog->horizon, put_off, put_off_count);
+		flex_lane_write_mark(lane->id, &mark);
+		lane->passed = 0;
+	}
+}

@@ -1,0 +1,27 @@
+/*
+ * backlog.h
+ *		What waits in all lanes of the outbox, as far as a sender has read it.
+ */
+#ifndef FLEX_BACKLOG_H
+#define FLEX_BACKLOG_H
+
+#include "delivery/lane_list.h"
+
+typedef struct Backlog Backlog;
+
+extern Backlog *flex_backlog_create(void);
+extern void flex_backlog_forget(Backlog *backlog);
+extern void flex_backlog_expect_later(Backlog *backlog, bool at_once);
+extern void flex_backlog_note_later(Backlog *backlog, int lane, TimestampTz due_at);
+extern void flex_backlog_look(Backlog *backlog, int want);
+extern Lane *flex_backlog_lane(const Backlog *backlog, int id);
+extern Lane *const *flex_backlog_lanes(const Backlog *backlog, int *count);
+extern const Horizon *flex_backlog_horizon(const Backlog *backlog);
+extern uint64 flex_backlog_take_turn(Backlog *backlog);
+extern void flex_backlog_put_off(Backlog *backlog, Lane *lane, const Candidate *candidate);
+extern bool flex_backlog_may_have_more(const Backlog *backlog);
+extern TimestampTz flex_backlog_next_at(const Backlog *backlog);
+extern bool flex_backlog_must_write_marks(const Backlog *backlog, int least_passed);
+extern void flex_backlog_write_marks(Backlog *backlog, int least_passed);
+
+#endif /* FLEX_BACKLOG_H */

@@ -1,0 +1,171 @@
+/*
+ * claiming.c
+ *		Claims requests that were chosen, as far as they can be.
+ *
+ * What was chosen may have been cancelled since it was read, be another sender's, or be
+ * locked by somebody.
+ *
+ * The caller stands in a transaction with the outbox's rights.
+ */
+#include "postgres.h"
+
+#include "utils/timestamp.h"
+
+#include "delivery/accounts.h"
+#include "delivery/claiming.h"
+#include "delivery/rate_limits.h"
+
+#define LOCKED_MS 100 /* until requests that somebody has locked are tried again */
+
+/* A request was chosen and is not sent. */
+static void
+give_token_back(const Lane *lane)
+{
+	if (lane->operation != NULL)
+		flex_rate_limits_give_back(flex_accounts_rate_key(lane->role_oid, lane->account->account_sid, lane->operation),
+								   1);
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	int64 left = DatumGetInt64(*(const Datum *) a);
+	int64 right = DatumGetInt64(*(const Datum *) b);
+
+	return left < right ? -1 : left > right;
+}
+
+/* The ids of what was chosen, ascending. */
+static Datum *
+ids_of(const Chosen *chosen, int count)
+{
+	Datum *ids = palloc(sizeof(Datum) * Max(count, 1));
+
+	for (int i = 0; i < count; i++)
+		ids[i] = Int64GetDatum(chosen[i].candidate.id);
+	qsort(ids, count, sizeof(Datum), compare_ids);
+	return ids;
+}
+
+/* Claims that are live, of which some may be of requests that were chosen. */
+typedef struct Live
+{
+	LiveClaim *claims;
+	int count;
+} Live;
+
+/* A transaction that has taken long may have been a sender's: what it has claimed is live since it ended. */
+void
+flex_claiming_note_ended(Claiming *claiming)
+{
+	const Horizon *horizon = flex_backlog_horizon(claiming->backlog);
+
+	for (int i = 0; i < horizon->ended_count; i++)
+		claiming->claims_from = Min(claiming->claims_from, horizon->ended[i]);
+}
+
+/* Look which requests senders have, and how far back that has to be looked for the next time. */
+static Live
+look_at_claims(Claiming *claiming)
+{
+	const Horizon *horizon = flex_backlog_horizon(claiming->backlog);
+	Live live;
+
+	live.claims = flex_claims_live(claiming->claims_from, horizon->holes, horizon->holes_count, &live.count);
+	claiming->claims_from = horizon->oldest;
+	for (int i = 0; i < live.count; i++)
+		claiming->claims_from = Min(claiming->claims_from, live.claims[i].claimed_in);
+	return live;
+}
+
+/* True when some sender has a request that was to be claimed, in this turn of it or in a later one. */
+static bool
+is_live(const Live *live, const Claim *claim)
+{
+	for (int i = 0; i < live->count; i++)
+	{
+		const LiveClaim *other = &live->claims[i];
+
+		if (other->request == claim->id && other->turn >= claim->turn && other->enqueued_xid == claim->enqueued_xid)
+			return true;
+	}
+	return false;
+}
+
+/* The locked request of an id, which is taken from the others; NULL: it is not there. */
+static Claim *
+take_locked(Claim *locked, int count, int64 id)
+{
+	for (int i = 0; i < count; i++)
+	{
+		if (locked[i].id == id && locked[i].lane == 0)
+			return &locked[i];
+	}
+	return NULL;
+}
+
+static bool
+is_among(const int64 *ids, int count, int64 id)
+{
+	for (int i = 0; i < count; i++)
+	{
+		if (ids[i] == id)
+			return true;
+	}
+	return false;
+}
+
+/* Somebody has locked a request that was to be claimed. */
+static void
+put_off(const Claiming *claiming, const Chosen *chosen)
+{
+	if (chosen->candidate.xid != 0)
+		flex_backlog_put_off(claiming->backlog, chosen->lane, &chosen->candidate);
+	else
+		/* It is read again then. */
+		chosen->lane->later_due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOCKED_MS);
+}
+
+/*
+ * Claim what was chosen, as far as it can be claimed: it may have been cancelled, be
+ * another sender's, or be locked by somebody.  Returns how many requests were.
+ */
+int
+flex_claiming_claim(Claiming *claiming, const Chosen *chosen, int count, Claim *claims)
+{
+	Datum *ids = ids_of(chosen, count);
+	int locked_count;
+	Claim *locked = flex_claims_lock(ids, count, &locked_count);
+	int64 *unlocked = NULL;
+	int unlocked_count = 0;
+	Live live = look_at_claims(claiming);
+	LaterKey *over = palloc(sizeof(LaterKey) * count);
+	int over_count = 0;
+	int claimed = 0;
+
+	if (locked_count < count)
+		unlocked = flex_claims_unlocked(ids, count, &unlocked_count);
+	for (int i = 0; i < count; i++)
+	{
+		const Candidate *candidate = &chosen[i].candidate;
+		Claim *claim = take_locked(locked, locked_count, candidate->id);
+		bool is_good = claim != NULL && claim->turn == candidate->turn + 1 && !is_live(&live, claim);
+
+		if (is_good)
+		{
+			claim->lane = chosen[i].lane->id;
+			claims[claimed++] = *claim;
+		}
+		else
+			give_token_back(chosen[i].lane);
+		if (claim == NULL && is_among(unlocked, unlocked_count, candidate->id))
+			put_off(claiming, &chosen[i]);
+		else if (candidate->xid == 0)
+			over[over_count++] = (LaterKey){chosen[i].lane->id, candidate->due_at, candidate->id};
+	}
+	if (claimed > 0)
+		flex_claims_make(claims, claimed);
+	if (over_count > 0)
+		flex_later_delete(over, over_count);
+	return claimed;
+}

@@ -1,0 +1,27 @@
+/*
+ * claiming.h
+ *		Claims requests that were chosen, as far as they can be.
+ */
+#ifndef FLEX_CLAIMING_H
+#define FLEX_CLAIMING_H
+
+#include "delivery/backlog.h"
+#include "outbox/claims.h"
+
+/* A request that is to be claimed, for which a token has been taken. */
+typedef struct Chosen
+{
+	Lane *lane;
+	Candidate candidate;
+} Chosen;
+
+typedef struct Claiming
+{
+	Backlog *backlog;
+	uint64 claims_from; /* no live claim is of an earlier transaction, but for those in progress */
+} Claiming;
+
+extern void flex_claiming_note_ended(Claiming *claiming);
+extern int flex_claiming_claim(Claiming *claiming, const Chosen *chosen, int count, Claim *claims);
+
+#endif /* FLEX_CLAIMING_H */

@@ -1,0 +1,112 @@
+/*
+ * lane_list.c
+ *		The lanes of the outbox that a sender knows.
+ *
+ * New ones are looked for again and again, among the numbers up to which not all lanes
+ * are known to have been seen.
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+
+#include "delivery/lane_list.h"
+
+/* The lane of a number, or NULL. */
+Lane *
+flex_lane_list_find(const LaneList *list, int id)
+{
+	int low = 0;
+	int high = list->count;
+
+	while (low < high)
+	{
+		int middle = (low + high) / 2;
+
+		if (list->lanes[middle]->id == id)
+			return list->lanes[middle];
+		if (list->lanes[middle]->id < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+/* Keep the lanes in the order of their numbers. */
+static void
+insert_lane(LaneList *list, Lane *lane)
+{
+	int place = list->count;
+
+	if (list->count == list->room)
+	{
+		list->room = Max(list->room * 2, 16);
+		list->lanes = list->lanes == NULL ? MemoryContextAlloc(list->context, sizeof(Lane *) * list->room)
+										  : repalloc(list->lanes, sizeof(Lane *) * list->room);
+	}
+	while (place > 0 && list->lanes[place - 1]->id > lane->id)
+	{
+		list->lanes[place] = list->lanes[place - 1];
+		place--;
+	}
+	list->lanes[place] = lane;
+	list->count++;
+}
+
+/* Read the lanes that are not known yet. */
+static void
+read_new(LaneList *list, Horizon *horizon)
+{
+	int count;
+	LaneRow *rows = flex_lane_rows(list->all_known, &count);
+
+	for (int i = 0; i < count; i++)
+	{
+		Lane *lane;
+
+		if (flex_lane_list_find(list, rows[i].id) != NULL)
+			continue;
+		lane = flex_lane_create(&rows[i], list->context);
+		lane->role = flex_shares_of_role(&list->shares, rows[i].role_id);
+		lane->account = flex_shares_of_account(&list->shares, rows[i].role_id, rows[i].account_sid);
+		insert_lane(list, lane);
+		for (int j = 0; j < rows[i].mark.holes_count; j++)
+		{
+			uint64 hole = rows[i].mark.holes[j];
+
+			if (flex_horizon_is_running(horizon, hole))
+				flex_horizon_add_hole(horizon, hole);
+			else
+				flex_lane_open_hole(lane, hole);
+		}
+	}
+}
+
+/*
+ * Up to which number all lanes are known: up to the greatest of an earlier look, when
+ * the transactions that were in progress then have ended.  A lane's number is taken
+ * by a transaction that has its own already.
+ */
+static void
+note_known(LaneList *list, const Horizon *horizon)
+{
+	if (list->last_known_before != 0 && horizon->oldest >= list->last_known_before && horizon->holes_count == 0)
+	{
+		list->all_known = list->last_known;
+		list->last_known_before = 0;
+	}
+	if (list->last_known_before == 0 && list->count > 0)
+	{
+		list->last_known = list->lanes[list->count - 1]->id;
+		/* Not where the snapshot ends: transactions behind that may have made lanes with smaller numbers. */
+		list->last_known_before = U64FromFullTransactionId(ReadNextFullTransactionId());
+	}
+}
+
+/* Read the lanes that have been made since the last look. */
+void
+flex_lane_list_read(LaneList *list, Horizon *horizon)
+{
+	read_new(list, horizon);
+	note_known(list, horizon);
+}

@@ -1,0 +1,283 @@
+/*
+ * lane_rows.c
+ *		The lanes of the outbox, and how far each has been read.
+ *
+ * Each session that enqueues remembers the lanes that it has used.  What it learned in
+ * a transaction that is rolled back is forgotten, for the lane may have been its own.
+ *
+ * The caller stands between flex_outbox_enter() and flex_outbox_leave(), connected to
+ * SPI; flex_lane_of_request() needs neither.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "executor/spi.h"
+#include "lib/ilist.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "base/compat.h"
+#include "outbox/access.h"
+#include "outbox/lane_rows.h"
+#include "outbox/roles.h"
+#include "outbox/statements.h"
+
+#define MOST_KNOWN 1000 /* lanes; a session that uses more begins to learn anew */
+#define CHAINS 64
+
+/* A lane that this session has used. */
+typedef struct KnownLane
+{
+	slist_node node;
+	LaneKey key;
+	uint32 hash;
+	int id;
+	bool is_new; /* learned in this transaction */
+} KnownLane;
+
+static MemoryContext known_context;
+static slist_head known[CHAINS];
+static int known_count;
+static uint64 known_generation; /* flex_outbox_generation() that they are of */
+
+static void
+forget_known(void)
+{
+	MemoryContextReset(known_context);
+	memset(known, 0, sizeof(known));
+	known_count = 0;
+}
+
+/* The transaction ends, or is prepared: then another process decides what becomes of it. */
+static void
+keep_or_forget(XactEvent event, void *argument)
+{
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+	{
+		forget_known();
+		return;
+	}
+	if (event != XACT_EVENT_COMMIT)
+		return;
+	for (int i = 0; i < CHAINS; i++)
+	{
+		slist_iter iter;
+
+		slist_foreach(iter, &known[i])
+		{
+			slist_container(KnownLane, node, iter.cur)->is_new = false;
+		}
+	}
+}
+
+/* A part of the transaction is rolled back, perhaps the one that has made a lane. */
+static void
+forget_new(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *argument)
+{
+	if (event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	for (int i = 0; i < CHAINS; i++)
+	{
+		slist_mutable_iter iter;
+
+		slist_foreach_modify(iter, &known[i])
+		{
+			if (slist_container(KnownLane, node, iter.cur)->is_new)
+				slist_delete_current(&iter);
+		}
+	}
+}
+
+/* Begin to remember, and forget lanes of an outbox that was there before. */
+static void
+prepare_known(void)
+{
+	if (known_context == NULL)
+	{
+		known_context = AllocSetContextCreate(TopMemoryContext, "flex_api lanes", ALLOCSET_SMALL_SIZES);
+		RegisterXactCallback(keep_or_forget, NULL);
+		RegisterSubXactCallback(forget_new, NULL);
+	}
+	if (known_generation != flex_outbox_generation() || known_count >= MOST_KNOWN)
+		forget_known();
+	known_generation = flex_outbox_generation();
+}
+
+static uint32
+hash_of(const LaneKey *key)
+{
+	uint32 hash = hash_combine(murmurhash32((uint32) key->role_id), murmurhash32((uint32) key->priority));
+
+	hash = hash_combine(hash, hash_bytes((const unsigned char *) key->operation, (int) strlen(key->operation)));
+	if (key->account_sid != NULL)
+		hash = hash_combine(hash, hash_bytes((const unsigned char *) key->account_sid, (int) strlen(key->account_sid)));
+	return hash;
+}
+
+static bool
+same_account(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* The lane of a key that this session knows, or NULL. */
+static const KnownLane *
+find_known(const LaneKey *key, uint32 hash)
+{
+	slist_iter iter;
+
+	slist_foreach(iter, &known[hash % CHAINS])
+	{
+		const KnownLane *lane = slist_container(KnownLane, node, iter.cur);
+
+		if (lane->hash == hash && lane->key.role_id == key->role_id && lane->key.priority == key->priority &&
+			strcmp(lane->key.operation, key->operation) == 0 && same_account(lane->key.account_sid, key->account_sid))
+			return lane;
+	}
+	return NULL;
+}
+
+static void
+remember(const LaneKey *key, uint32 hash, int id)
+{
+	MemoryContext before = MemoryContextSwitchTo(known_context);
+	KnownLane *lane = palloc0(sizeof(KnownLane));
+
+	lane->key = *key;
+	lane->key.operation = pstrdup(key->operation);
+	lane->key.account_sid = key->account_sid != NULL ? pstrdup(key->account_sid) : NULL;
+	lane->hash = hash;
+	lane->id = id;
+	lane->is_new = true;
+	slist_push_head(&known[hash % CHAINS], &lane->node);
+	known_count++;
+	MemoryContextSwitchTo(before);
+}
+
+static Statement find_lane = {
+	.sql = "SELECT id FROM $t.flex_outbox_lanes WHERE role_id = $1 AND operation = $2 AND priority = $3 "
+		   "AND account_sid IS NOT DISTINCT FROM $4 ORDER BY id LIMIT 1",
+	.types = {INT4OID, TEXTOID, INT4OID, TEXTOID},
+};
+
+static Statement make_lane = {
+	.sql = "WITH made AS (INSERT INTO $t.flex_outbox_lanes (role_id, operation, priority, account_sid) "
+		   "VALUES ($1, $2, $3, $4) RETURNING id) "
+		   "INSERT INTO $t.flex_outbox_marks (lane) SELECT id FROM made RETURNING lane",
+	.types = {INT4OID, TEXTOID, INT4OID, TEXTOID},
+};
+
+/* The lane of a key, from the table. */
+static int
+find_or_make(const LaneKey *key)
+{
+	Datum values[] = {
+		Int32GetDatum(key->role_id),
+		CStringGetTextDatum(key->operation),
+		Int32GetDatum(key->priority),
+		key->account_sid != NULL ? CStringGetTextDatum(key->account_sid) : (Datum) 0,
+	};
+	const char *nulls = key->account_sid != NULL ? NULL : "   n";
+
+	if (flex_statement_execute(&find_lane, values, nulls) == 0 &&
+		flex_statement_execute(&make_lane, values, nulls) == 0)
+		elog(ERROR, "could not make a lane of the outbox");
+	return DatumGetInt32(flex_statement_value(0, 1));
+}
+
+/* The lane that a request of this key waits in. */
+int
+flex_lane_of_request(const LaneKey *key)
+{
+	const KnownLane *lane;
+	OutboxAccess access;
+	uint32 hash = hash_of(key);
+	int id;
+
+	prepare_known();
+	lane = find_known(key, hash);
+	if (lane != NULL)
+		return lane->id;
+	/* Readers know all lanes up to a number when the transactions that were there before it have ended. */
+	(void) GetTopTransactionId();
+	SPI_connect();
+	flex_outbox_enter(&access);
+	id = find_or_make(key);
+	flex_outbox_leave(&access);
+	SPI_finish();
+	remember(key, hash, id);
+	return id;
+}
+
+/* What comes of a lane's row but its holes. */
+static const ResultColumn row_columns[] = {
+	RESULT_COLUMN("l.id", INT4OID, LaneRow, id),
+	RESULT_COLUMN("l.role_id", INT4OID, LaneRow, role_id),
+	RESULT_COLUMN(ROLE_OF_ID("l.role_id"), OIDOID, LaneRow, role),
+	RESULT_COLUMN("l.account_sid", TEXTOID, LaneRow, account_sid),
+	RESULT_COLUMN("l.operation", TEXTOID, LaneRow, operation),
+	RESULT_COLUMN("l.priority", INT4OID, LaneRow, priority),
+	RESULT_COLUMN("m.xid", XID8OID, LaneRow, mark.at.xid),
+	RESULT_COLUMN("m.id", INT8OID, LaneRow, mark.at.id),
+};
+
+static Statement list_lanes = {
+	.sql = "SELECT $result, m.holes FROM $t.flex_outbox_lanes AS l JOIN $t.flex_outbox_marks AS m "
+		   "ON m.lane = l.id WHERE l.id > $1 ORDER BY l.id",
+	.types = {INT4OID},
+	.result = row_columns,
+	.result_count = lengthof(row_columns),
+};
+
+/* The holes of a mark, as the column behind the others has them. */
+static void
+read_holes(uint64 row, Mark *mark)
+{
+	Datum *holes;
+
+	deconstruct_array(DatumGetArrayTypeP(flex_statement_value(row, lengthof(row_columns) + 1)), XID8OID, sizeof(uint64),
+					  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &holes, NULL, &mark->holes_count);
+	mark->holes = palloc(sizeof(uint64) * Max(mark->holes_count, 1));
+	for (int i = 0; i < mark->holes_count; i++)
+		mark->holes[i] = (uint64) DatumGetInt64(holes[i]);
+}
+
+/* The lanes whose number is greater than another, in the current context. */
+LaneRow *
+flex_lane_rows(int behind, int *count)
+{
+	Datum values[] = {Int32GetDatum(behind)};
+	LaneRow *rows;
+
+	*count = (int) flex_statement_execute(&list_lanes, values, NULL);
+	rows = palloc0(sizeof(LaneRow) * Max(*count, 1));
+	for (int i = 0; i < *count; i++)
+	{
+		flex_statement_read(&list_lanes, i, &rows[i]);
+		read_holes(i, &rows[i].mark);
+	}
+	return rows;
+}
+
+/* Somebody else's mark that is further on stays; nobody waits for another who writes one. */
+static Statement write_mark = {
+	.sql = "UPDATE $t.flex_outbox_marks SET xid = $2, id = $3, holes = $4 WHERE lane = ("
+		   "SELECT lane FROM $t.flex_outbox_marks WHERE lane = $1 AND (xid, id) <= ($2, $3) FOR UPDATE SKIP LOCKED)",
+	.types = {INT4OID, XID8OID, INT8OID, XID8ARRAYOID},
+};
+
+/* Write how far a lane has been read. */
+void
+flex_lane_write_mark(int lane, const Mark *mark)
+{
+	Datum *holes = palloc(sizeof(Datum) * Max(mark->holes_count, 1));
+	Datum values[] = {Int32GetDatum(lane), Int64GetDatum((int64) mark->at.xid), Int64GetDatum(mark->at.id), (Datum) 0};
+
+	for (int i = 0; i < mark->holes_count; i++)
+		holes[i] = Int64GetDatum((int64) mark->holes[i]);
+	values[3] = flex_statement_array(XID8OID, holes, mark->holes_count);
+	flex_statement_execute(&write_mark, values, NULL);
+}

@@ -1,0 +1,203 @@
+/*
+ * waiting_rows.c
+ *		Requests that wait: those that are new, and those that wait for a time.
+ *
+ * New ones are found in the order of the transactions that enqueued them, behind the
+ * place that the caller remembers.  Nothing that changes is in the index, so that
+ * what has been sent, and what an old snapshot still keeps of it, costs nothing.
+ *
+ * The caller has connected to SPI, and stands between flex_outbox_enter() and
+ * flex_outbox_leave().
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+
+#include "utils/timestamp.h"
+
+#include "outbox/access.h"
+#include "outbox/statements.h"
+#include "outbox/waiting_rows.h"
+
+/* One snapshot for all; ours is in progress, too, but no snapshot of our own says so. */
+static Statement list_running = {
+	.sql = "SELECT pg_snapshot_xmax(pg_current_snapshot()) UNION ALL SELECT pg_snapshot_xip(pg_current_snapshot()) "
+		   "UNION ALL SELECT x FROM pg_current_xact_id_if_assigned() AS x WHERE x IS NOT NULL",
+};
+
+static int
+compare_xids(const void *a, const void *b)
+{
+	uint64 left = *(const uint64 *) a;
+	uint64 right = *(const uint64 *) b;
+
+	return left < right ? -1 : left > right;
+}
+
+/* The transactions in progress: what all others have enqueued is seen by later statements. */
+RunningTransactions
+flex_running_transactions(void)
+{
+	int count = (int) flex_statement_execute(&list_running, NULL, NULL) - 1;
+	RunningTransactions running = {.count = count, .xids = palloc(sizeof(uint64) * Max(count, 1))};
+
+	Assert(count >= 0);
+	running.next = (uint64) DatumGetInt64(flex_statement_value(0, 1));
+	for (int i = 0; i < count; i++)
+		running.xids[i] = (uint64) DatumGetInt64(flex_statement_value(i + 1, 1));
+	qsort(running.xids, count, sizeof(uint64), compare_xids);
+	return running;
+}
+
+static const ResultColumn fresh_columns[] = {
+	RESULT_COLUMN("s.number::integer - 1", INT4OID, FreshRow, stretch),
+	RESULT_COLUMN("r.enqueued_xid", XID8OID, FreshRow, at.xid),
+	RESULT_COLUMN("r.id", INT8OID, FreshRow, at.id),
+	RESULT_COLUMN("r.state = 'pending'", BOOLOID, FreshRow, is_pending),
+};
+
+static Statement read_fresh = {
+	.sql = "SELECT $result FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY AS s(lane, xid, id, before, most, number), "
+		   "LATERAL (SELECT o.enqueued_xid, o.id, o.state FROM $t.flex_outbox_requests AS o WHERE o.lane = s.lane "
+		   "AND (o.enqueued_xid, o.id) > (s.xid, s.id) AND o.enqueued_xid < s.before "
+		   "ORDER BY o.enqueued_xid, o.id LIMIT s.most) AS r",
+	.types = {INT4ARRAYOID, XID8ARRAYOID, INT8ARRAYOID, XID8ARRAYOID, INT4ARRAYOID},
+	.result = fresh_columns,
+	.result_count = lengthof(fresh_columns),
+};
+
+/* The requests of stretches, in their order, in the current context. */
+FreshRow *
+flex_fresh_rows(const Stretch *stretches, int stretch_count, int *count)
+{
+	Datum *columns[5];
+	Datum values[5];
+	FreshRow *rows;
+
+	for (int i = 0; i < 5; i++)
+		columns[i] = palloc(sizeof(Datum) * Max(stretch_count, 1));
+	for (int i = 0; i < stretch_count; i++)
+	{
+		columns[0][i] = Int32GetDatum(stretches[i].lane);
+		columns[1][i] = Int64GetDatum((int64) stretches[i].behind.xid);
+		columns[2][i] = Int64GetDatum(stretches[i].behind.id);
+		columns[3][i] = Int64GetDatum((int64) stretches[i].end);
+		columns[4][i] = Int32GetDatum(stretches[i].most);
+	}
+	values[0] = flex_statement_array(INT4OID, columns[0], stretch_count);
+	values[1] = flex_statement_array(XID8OID, columns[1], stretch_count);
+	values[2] = flex_statement_array(INT8OID, columns[2], stretch_count);
+	values[3] = flex_statement_array(XID8OID, columns[3], stretch_count);
+	values[4] = flex_statement_array(INT4OID, columns[4], stretch_count);
+	*count = (int) flex_statement_execute(&read_fresh, values, NULL);
+	rows = palloc0(sizeof(FreshRow) * Max(*count, 1));
+	for (int i = 0; i < *count; i++)
+		flex_statement_read(&read_fresh, i, &rows[i]);
+	return rows;
+}
+
+static const ResultColumn later_columns[] = {
+	RESULT_COLUMN("s.number::integer - 1", INT4OID, LaterRow, stretch),
+	RESULT_COLUMN("r.id", INT8OID, LaterRow, id),
+	RESULT_COLUMN("r.turn", INT4OID, LaterRow, turn),
+	RESULT_COLUMN("r.due_at", TIMESTAMPTZOID, LaterRow, due_at),
+};
+
+static Statement read_later = {
+	.sql = "SELECT $result FROM unnest($1, $2, $3) WITH ORDINALITY AS s(lane, due_from, most, number), "
+		   "LATERAL (SELECT l.id, l.turn, l.due_at FROM $t.flex_outbox_later AS l WHERE l.lane = s.lane "
+		   "AND l.due_at >= s.due_from ORDER BY l.due_at, l.id LIMIT s.most) AS r",
+	.types = {INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID},
+	.result = later_columns,
+	.result_count = lengthof(later_columns),
+};
+
+/* The first requests of lanes that wait for a time, which may be to come, in the current context. */
+LaterRow *
+flex_later_rows(const LaterStretch *stretches, int stretch_count, int *count)
+{
+	Datum *columns[3];
+	Datum values[3];
+	LaterRow *rows;
+
+	for (int i = 0; i < 3; i++)
+		columns[i] = palloc(sizeof(Datum) * Max(stretch_count, 1));
+	for (int i = 0; i < stretch_count; i++)
+	{
+		columns[0][i] = Int32GetDatum(stretches[i].lane);
+		columns[1][i] = TimestampTzGetDatum(stretches[i].from);
+		columns[2][i] = Int32GetDatum(stretches[i].most);
+	}
+	values[0] = flex_statement_array(INT4OID, columns[0], stretch_count);
+	values[1] = flex_statement_array(TIMESTAMPTZOID, columns[1], stretch_count);
+	values[2] = flex_statement_array(INT4OID, columns[2], stretch_count);
+	*count = (int) flex_statement_execute(&read_later, values, NULL);
+	rows = palloc0(sizeof(LaterRow) * Max(*count, 1));
+	for (int i = 0; i < *count; i++)
+		flex_statement_read(&read_later, i, &rows[i]);
+	return rows;
+}
+
+static Statement add_later = {
+	.sql = "INSERT INTO $t.flex_outbox_later (lane, due_at, id, turn) VALUES ($1, $2, $3, $4)",
+	.types = {INT4OID, TIMESTAMPTZOID, INT8OID, INT4OID},
+};
+
+/* Have a pending request wait for a time, in one of its turns.  Needs neither SPI nor the outbox's rights. */
+void
+flex_later_add(int lane, TimestampTz due_at, int64 id, int turn)
+{
+	Datum values[] = {Int32GetDatum(lane), TimestampTzGetDatum(due_at), Int64GetDatum(id), Int32GetDatum(turn)};
+	OutboxAccess access;
+
+	SPI_connect();
+	flex_outbox_enter(&access);
+	flex_statement_execute(&add_later, values, NULL);
+	flex_outbox_leave(&access);
+	SPI_finish();
+}
+
+static Statement release_later = {
+	.sql = "UPDATE $t.flex_outbox_later SET due_at = clock_timestamp(), cause = NULL WHERE ctid = ANY (ARRAY("
+		   "SELECT ctid FROM $t.flex_outbox_later WHERE lane = $1 AND cause IS NOT NULL FOR UPDATE SKIP LOCKED))",
+	.types = {INT4OID},
+};
+
+/* Have the requests of a lane be due that have waited for an operator. */
+void
+flex_later_release(int lane)
+{
+	Datum values[] = {Int32GetDatum(lane)};
+
+	flex_statement_execute(&release_later, values, NULL);
+}
+
+/* What another has locked is its to delete. */
+static Statement delete_later = {
+	.sql = "DELETE FROM $t.flex_outbox_later WHERE ctid = ANY (ARRAY(SELECT l.ctid "
+		   "FROM unnest($1, $2, $3) AS s(lane, due_at, id), $t.flex_outbox_later AS l "
+		   "WHERE l.lane = s.lane AND l.due_at = s.due_at AND l.id = s.id FOR UPDATE OF l SKIP LOCKED))",
+	.types = {INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID},
+};
+
+/* Requests no longer wait for a time: they are claimed, or have been sent or cancelled. */
+void
+flex_later_delete(const LaterKey *keys, int count)
+{
+	Datum *columns[3];
+	Datum values[3];
+
+	for (int i = 0; i < 3; i++)
+		columns[i] = palloc(sizeof(Datum) * Max(count, 1));
+	for (int i = 0; i < count; i++)
+	{
+		columns[0][i] = Int32GetDatum(keys[i].lane);
+		columns[1][i] = TimestampTzGetDatum(keys[i].due_at);
+		columns[2][i] = Int64GetDatum(keys[i].id);
+	}
+	values[0] = flex_statement_array(INT4OID, columns[0], count);
+	values[1] = flex_statement_array(TIMESTAMPTZOID, columns[1], count);
+	values[2] = flex_statement_array(INT8OID, columns[2], count);
+	flex_statement_execute(&delete_later, values, NULL);
+}
