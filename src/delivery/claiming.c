@@ -161,7 +161,7 @@ flex_claiming_claim(Claiming *claiming, const Chosen *chosen, int count, Claim *
 		if (claim == NULL && is_among(unlocked, unlocked_count, candidate->id))
 			put_off(claiming, &chosen[i]);
 		else if (candidate->xid == 0)
-			over[over_count++] = (LaterKey){chosen[i].lane->id, candidate->due_at, candidate->id};
+			over[over_count++] = (LaterKey){chosen[i].lane->id, candidate->due_at, candidate->id, candidate->turn};
 	}
 	if (claimed > 0)
 		flex_claims_make(claims, claimed);

@@ -262,7 +262,7 @@ note_later(const Claim *claim, const Settlement *settlement)
 		}
 	}
 	if (later_count < LATER_KEPT)
-		later[later_count++] = (LaterKey){claim->lane, due_at, claim->id};
+		later[later_count++] = (LaterKey){claim->lane, due_at, claim->id, claim->turn};
 }
 
 /* Record what became of a claimed request; flex_outbox_flush() writes it, at the latest. */

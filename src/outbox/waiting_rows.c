@@ -173,31 +173,37 @@ flex_later_release(int lane)
 	flex_statement_execute(&release_later, values, NULL);
 }
 
-/* What another has locked is its to delete. */
+/*
+ * What another has locked is its to delete.  A row of a later turn, which may have the same
+ * time, is all that tells of that turn, and stays.
+ */
 static Statement delete_later = {
 	.sql = "DELETE FROM $t.flex_outbox_later WHERE ctid = ANY (ARRAY(SELECT l.ctid "
-		   "FROM unnest($1, $2, $3) AS s(lane, due_at, id), $t.flex_outbox_later AS l "
-		   "WHERE l.lane = s.lane AND l.due_at = s.due_at AND l.id = s.id FOR UPDATE OF l SKIP LOCKED))",
-	.types = {INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID},
+		   "FROM unnest($1, $2, $3, $4) AS s(lane, due_at, id, turn), $t.flex_outbox_later AS l "
+		   "WHERE l.lane = s.lane AND l.due_at = s.due_at AND l.id = s.id AND l.turn <= s.turn "
+		   "FOR UPDATE OF l SKIP LOCKED))",
+	.types = {INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT4ARRAYOID},
 };
 
-/* Requests no longer wait for a time: they are claimed, or have been sent or cancelled. */
+/* Requests no longer wait for a time, in their turns: they are claimed, or have been sent or cancelled. */
 void
 flex_later_delete(const LaterKey *keys, int count)
 {
-	Datum *columns[3];
-	Datum values[3];
+	Datum *columns[4];
+	Datum values[4];
 
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 4; i++)
 		columns[i] = palloc(sizeof(Datum) * Max(count, 1));
 	for (int i = 0; i < count; i++)
 	{
 		columns[0][i] = Int32GetDatum(keys[i].lane);
 		columns[1][i] = TimestampTzGetDatum(keys[i].due_at);
 		columns[2][i] = Int64GetDatum(keys[i].id);
+		columns[3][i] = Int32GetDatum(keys[i].turn);
 	}
 	values[0] = flex_statement_array(INT4OID, columns[0], count);
 	values[1] = flex_statement_array(TIMESTAMPTZOID, columns[1], count);
 	values[2] = flex_statement_array(INT8OID, columns[2], count);
+	values[3] = flex_statement_array(INT4OID, columns[3], count);
 	flex_statement_execute(&delete_later, values, NULL);
 }

@@ -57,6 +57,7 @@ typedef struct LaterKey
 	int lane;
 	TimestampTz due_at;
 	int64 id;
+	int turn;
 } LaterKey;
 
 extern RunningTransactions flex_running_transactions(void);
