@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -116,7 +117,7 @@ static Statement lock_request = {
 	.result_count = lengthof(locked_columns),
 };
 
-/* Asked when the request is locked, of a snapshot taken then: a sender lets go of the lock when its claim is committed. */
+/* Asked when the request is locked: a sender lets go of the lock when its claim is committed. */
 static Statement find_claim = {
 	.sql = "SELECT FROM $t.flex_outbox_claims AS c, unnest(c.requests, c.turns, c.enqueued_xids) AS r(id, turn, xid) "
 		   "WHERE r.id = $1 AND r.turn > $2 AND r.xid = $3",
@@ -155,13 +156,22 @@ static Statement cancel_request = {
 	.types = {INT8OID},
 };
 
-/* True when a sender has the request. */
+/*
+ * True when a sender has the request.  It has changed nothing in the request's row, so that
+ * a transaction whose snapshot is older got the lock, and does not see the claim.
+ */
 static bool
 is_claimed(int64 id, const LockedRequest *request)
 {
 	Datum values[] = {Int64GetDatum(id), Int32GetDatum(request->turn), Int64GetDatum((int64) request->enqueued_xid)};
 
-	return strcmp(request->state, "pending") == 0 && flex_statement_execute(&find_claim, values, NULL) > 0;
+	if (strcmp(request->state, "pending") != 0 || flex_statement_execute_latest(&find_claim, values, NULL) == 0)
+		return false;
+	if (IsolationUsesXactSnapshot() && flex_statement_execute(&find_claim, values, NULL) == 0)
+		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						errmsg("could not serialize access due to concurrent update"),
+						errdetail("A sender has claimed request " INT64_FORMAT " since the transaction began.", id)));
+	return true;
 }
 
 /* Make a request pending again, which is due then. */

@@ -16,6 +16,7 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "outbox/access.h"
@@ -163,16 +164,19 @@ plan_of(Statement *statement)
 	return statement->plan;
 }
 
-/* Execute a plan, and know that it is being executed. */
+/* Execute a plan, and know that it is being executed; a snapshot is for one that only reads. */
 static pg_noinline int
-execute_plan(Statement *statement, SPIPlanPtr plan, Datum *values, const char *nulls)
+execute_plan(Statement *statement, SPIPlanPtr plan, Datum *values, const char *nulls, Snapshot snapshot)
 {
 	int result;
 
 	statement->depth++;
 	PG_TRY();
 	{
-		result = SPI_execute_plan(plan, values, nulls, false, 0);
+		if (snapshot != InvalidSnapshot)
+			result = SPI_execute_snapshot(plan, values, nulls, snapshot, InvalidSnapshot, true, true, 0);
+		else
+			result = SPI_execute_plan(plan, values, nulls, false, 0);
 	}
 	PG_CATCH();
 	{
@@ -184,6 +188,23 @@ execute_plan(Statement *statement, SPIPlanPtr plan, Datum *values, const char *n
 	return result;
 }
 
+/* Execute a statement, with the transaction's snapshot unless one is given. */
+static uint64
+execute_statement(Statement *statement, Datum *values, const char *nulls, Snapshot snapshot)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	int result;
+
+	/* Between flex_outbox_enter() and flex_outbox_leave() */
+	Assert(InLocalUserIdChange());
+	result = execute_plan(statement, plan_of(statement), values, nulls, snapshot);
+	/* SPI leaves its own context behind, which ends with the transaction. */
+	MemoryContextSwitchTo(caller);
+	if (result < 0)
+		elog(ERROR, "a statement of the outbox failed: %s", SPI_result_code_string(result));
+	return SPI_processed;
+}
+
 /*
  * Execute a statement; a NULL's place in nulls has 'n'.  Returns how many rows
  * came, or were changed.
@@ -191,17 +212,18 @@ execute_plan(Statement *statement, SPIPlanPtr plan, Datum *values, const char *n
 uint64
 flex_statement_execute(Statement *statement, Datum *values, const char *nulls)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	int result;
+	return execute_statement(statement, values, nulls, InvalidSnapshot);
+}
 
-	/* Between flex_outbox_enter() and flex_outbox_leave() */
-	Assert(InLocalUserIdChange());
-	result = execute_plan(statement, plan_of(statement), values, nulls);
-	/* SPI leaves its own context behind, which ends with the transaction. */
-	MemoryContextSwitchTo(caller);
-	if (result < 0)
-		elog(ERROR, "a statement of the outbox failed: %s", SPI_result_code_string(result));
-	return SPI_processed;
+/* The same of one that only reads: it sees what has been committed until now, also where the transaction does not. */
+uint64
+flex_statement_execute_latest(Statement *statement, Datum *values, const char *nulls)
+{
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+	uint64 count = execute_statement(statement, values, nulls, snapshot);
+
+	UnregisterSnapshot(snapshot);
+	return count;
 }
 
 /* Give a member of a struct a value that is not NULL, in the current context. */
