@@ -45,6 +45,8 @@ struct Backlog
 	int put_off_count;
 	int put_off_room;
 
+	uint64 claims_from; /* no live claim is of an earlier transaction, but for the horizon's holes; 0: unknown */
+
 	bool must_look_back; /* what waits for a time may have been due before */
 	int64 looked_back_at;
 };
@@ -297,6 +299,9 @@ flex_backlog_look(Backlog *backlog, int want)
 		for (int j = 0; j < backlog->list.count; j++)
 			flex_lane_open_hole(backlog->list.lanes[j], backlog->horizon.ended[i]);
 	}
+	/* One that has taken long may have been a sender's: what it has claimed is live since it ended. */
+	for (int i = 0; i < backlog->horizon.ended_count; i++)
+		backlog->claims_from = Min(backlog->claims_from, backlog->horizon.ended[i]);
 	try_put_off(backlog);
 	read_fresh(backlog, want);
 	look_back(backlog);
@@ -324,6 +329,23 @@ const Horizon *
 flex_backlog_horizon(const Backlog *backlog)
 {
 	return &backlog->horizon;
+}
+
+/*
+ * The transaction before which nothing has been claimed that is not settled, but for the
+ * horizon's holes, which it is known with; 0: it is not known.
+ */
+uint64
+flex_backlog_claims_from(const Backlog *backlog)
+{
+	return backlog->claims_from;
+}
+
+/* All claims that are live have been looked at; the earliest is that transaction's. */
+void
+flex_backlog_note_claims(Backlog *backlog, uint64 claims_from)
+{
+	backlog->claims_from = claims_from;
 }
 
 /* The number of the next turn. */

@@ -54,27 +54,19 @@ typedef struct Live
 	int count;
 } Live;
 
-/* A transaction that has taken long may have been a sender's: what it has claimed is live since it ended. */
-void
-flex_claiming_note_ended(Claiming *claiming)
-{
-	const Horizon *horizon = flex_backlog_horizon(claiming->backlog);
-
-	for (int i = 0; i < horizon->ended_count; i++)
-		claiming->claims_from = Min(claiming->claims_from, horizon->ended[i]);
-}
-
 /* Look which requests senders have, and how far back that has to be looked for the next time. */
 static Live
-look_at_claims(Claiming *claiming)
+look_at_claims(Backlog *backlog)
 {
-	const Horizon *horizon = flex_backlog_horizon(claiming->backlog);
+	const Horizon *horizon = flex_backlog_horizon(backlog);
+	uint64 from = horizon->oldest;
 	Live live;
 
-	live.claims = flex_claims_live(claiming->claims_from, horizon->holes, horizon->holes_count, &live.count);
-	claiming->claims_from = horizon->oldest;
+	live.claims =
+		flex_claims_live(flex_backlog_claims_from(backlog), horizon->holes, horizon->holes_count, &live.count);
 	for (int i = 0; i < live.count; i++)
-		claiming->claims_from = Min(claiming->claims_from, live.claims[i].claimed_in);
+		from = Min(from, live.claims[i].claimed_in);
+	flex_backlog_note_claims(backlog, from);
 	return live;
 }
 
@@ -117,10 +109,10 @@ is_among(const int64 *ids, int count, int64 id)
 
 /* Somebody has locked a request that was to be claimed. */
 static void
-put_off(const Claiming *claiming, const Chosen *chosen)
+put_off(Backlog *backlog, const Chosen *chosen)
 {
 	if (chosen->candidate.xid != 0)
-		flex_backlog_put_off(claiming->backlog, chosen->lane, &chosen->candidate);
+		flex_backlog_put_off(backlog, chosen->lane, &chosen->candidate);
 	else
 		/* It is read again then. */
 		chosen->lane->later_due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOCKED_MS);
@@ -131,14 +123,14 @@ put_off(const Claiming *claiming, const Chosen *chosen)
  * another sender's, or be locked by somebody.  Returns how many requests were.
  */
 int
-flex_claiming_claim(Claiming *claiming, const Chosen *chosen, int count, Claim *claims)
+flex_claiming_claim(Backlog *backlog, const Chosen *chosen, int count, Claim *claims)
 {
 	Datum *ids = ids_of(chosen, count);
 	int locked_count;
 	Claim *locked = flex_claims_lock(ids, count, &locked_count);
 	int64 *unlocked = NULL;
 	int unlocked_count = 0;
-	Live live = look_at_claims(claiming);
+	Live live = look_at_claims(backlog);
 	LaterKey *over = palloc(sizeof(LaterKey) * count);
 	int over_count = 0;
 	int claimed = 0;
@@ -159,7 +151,7 @@ flex_claiming_claim(Claiming *claiming, const Chosen *chosen, int count, Claim *
 		else
 			give_token_back(chosen[i].lane);
 		if (claim == NULL && is_among(unlocked, unlocked_count, candidate->id))
-			put_off(claiming, &chosen[i]);
+			put_off(backlog, &chosen[i]);
 		else if (candidate->xid == 0)
 			over[over_count++] = (LaterKey){chosen[i].lane->id, candidate->due_at, candidate->id, candidate->turn};
 	}

@@ -15,13 +15,6 @@ typedef struct Chosen
 	Candidate candidate;
 } Chosen;
 
-typedef struct Claiming
-{
-	Backlog *backlog;
-	uint64 claims_from; /* no live claim is of an earlier transaction, but for those in progress */
-} Claiming;
-
-extern void flex_claiming_note_ended(Claiming *claiming);
-extern int flex_claiming_claim(Claiming *claiming, const Chosen *chosen, int count, Claim *claims);
+extern int flex_claiming_claim(Backlog *backlog, const Chosen *chosen, int count, Claim *claims);
 
 #endif /* FLEX_CLAIMING_H */

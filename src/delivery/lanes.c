@@ -32,7 +32,6 @@ struct Lanes
 	TimestampTz due_at;    /* of the next request; 0: there is none */
 	TimestampTz tokens_at; /* when the rate allows a request that is due; 0: none waits for it */
 	Backlog *backlog;
-	Claiming claiming;
 };
 
 /* Lanes from which so many requests may be claimed; they live in the current context. */
@@ -43,7 +42,6 @@ flex_lanes_create(int64 max_requests)
 
 	lanes->requests_left = max_requests;
 	lanes->backlog = flex_backlog_create();
-	lanes->claiming.backlog = lanes->backlog;
 	return lanes;
 }
 
@@ -83,7 +81,6 @@ void
 flex_lanes_forget(Lanes *lanes)
 {
 	flex_backlog_forget(lanes->backlog);
-	lanes->claiming.claims_from = 0;
 }
 
 /* What this process has just settled so that it waits for a time is to be claimed then. */
@@ -331,12 +328,11 @@ flex_lanes_claim(Lanes *lanes, int under_way, int *count)
 	lanes->due_at = 0;
 	lanes->tokens_at = 0;
 	flex_backlog_look(lanes->backlog, room);
-	flex_claiming_note_ended(&lanes->claiming);
 	chosen = palloc(sizeof(Chosen) * room);
 	claims = palloc(sizeof(Claim) * room);
 	chosen_count = choose(lanes, chosen, room);
 	if (chosen_count > 0)
-		*count = flex_claiming_claim(&lanes->claiming, chosen, chosen_count, claims);
+		*count = flex_claiming_claim(lanes->backlog, chosen, chosen_count, claims);
 	lanes->requests_left -= *count;
 	if (flex_backlog_must_write_marks(lanes->backlog, PASSED_BUSY))
 		flex_backlog_write_marks(lanes->backlog, PASSED_BUSY);
@@ -348,7 +344,7 @@ flex_lanes_claim(Lanes *lanes, int under_way, int *count)
 uint64
 flex_lanes_claims_from(const Lanes *lanes)
 {
-	return lanes->claiming.claims_from;
+	return flex_backlog_claims_from(lanes->backlog);
 }
 
 /* True when marks are worth being written before there is nothing to do for a while. */

@@ -56,11 +56,12 @@ flex_outbox_hurry_misconfigured(void)
 	return (int) flex_statement_execute(&hurry_misconfigured, NULL, NULL);
 }
 
-/* Not each time: an outbox with nothing to send writes nothing. */
+/* Not each time: an outbox with nothing to send writes nothing.  Nobody waits for another who does the same. */
 static Statement note_drain = {
 	.sql = "UPDATE $t.flex_outbox_activity SET last_drain_at = now(), worker_pid = coalesce($1, worker_pid) "
-		   "WHERE only_row AND (last_drain_at IS NULL OR last_drain_at < now() - interval '1 hour' OR worker_pid <> $1 "
-		   "OR ($1 IS NOT NULL AND worker_pid IS NULL))",
+		   "WHERE only_row = (SELECT only_row FROM $t.flex_outbox_activity WHERE only_row "
+		   "AND (last_drain_at IS NULL OR last_drain_at < now() - interval '1 hour' OR worker_pid <> $1 "
+		   "OR ($1 IS NOT NULL AND worker_pid IS NULL)) FOR NO KEY UPDATE SKIP LOCKED)",
 	.types = {INT4OID},
 };
 
