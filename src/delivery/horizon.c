@@ -42,10 +42,12 @@ flex_horizon_add_hole(Horizon *horizon, uint64 xid)
 	horizon->holes = holes;
 }
 
-/* True when a transaction was in progress at the last look. */
+/* True when a transaction had not ended at the last look; what had not begun had not ended. */
 bool
 flex_horizon_is_running(const Horizon *horizon, uint64 xid)
 {
+	if (xid >= horizon->next)
+		return true;
 	for (int i = 0; i < horizon->running_count; i++)
 	{
 		if (horizon->running[i].xid == xid)
@@ -69,6 +71,9 @@ running_since(const Horizon *horizon, uint64 xid, int64 now)
 static bool
 is_running(const RunningTransactions *running, uint64 xid)
 {
+	/* Another sender's mark may name one that was not there yet when our snapshot was taken. */
+	if (xid >= running->next)
+		return true;
 	for (int i = 0; i < running->count; i++)
 	{
 		if (running->xids[i] == xid)
