@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -174,6 +175,7 @@ take_fresh(const Backlog *backlog, const Asked *asked, int asked_count, int want
 	{
 		int count = 0;
 
+		CHECK_FOR_INTERRUPTS();
 		while (first + count < rows_count && rows[first + count].stretch == i)
 			count++;
 		if (asked[i].hole < 0)
@@ -276,6 +278,7 @@ read_later(Backlog *backlog, int want)
 	{
 		int count = 0;
 
+		CHECK_FOR_INTERRUPTS();
 		while (first + count < rows_count && rows[first + count].stretch == i)
 			count++;
 		flex_lane_read_later(asked[i], want, rows + first, count);
@@ -296,6 +299,7 @@ flex_backlog_look(Backlog *backlog, int want)
 	flex_lane_list_read(&backlog->list, &backlog->horizon);
 	for (int i = 0; i < backlog->horizon.ended_count; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		for (int j = 0; j < backlog->list.count; j++)
 			flex_lane_open_hole(backlog->list.lanes[j], backlog->horizon.ended[i]);
 	}
@@ -429,6 +433,7 @@ flex_backlog_write_marks(Backlog *backlog, int least_passed)
 		int put_off_count;
 		Mark mark;
 
+		CHECK_FOR_INTERRUPTS();
 		if (lane->passed < least_passed)
 			continue;
 		put_off = put_off_of(backlog, lane, &put_off_count);

@@ -22,8 +22,8 @@ static void
 give_token_back(const Lane *lane)
 {
 	if (lane->operation != NULL)
-		flex_rate_limits_give_back(flex_accounts_rate_key(lane->role_oid, lane->account->account_sid, lane->operation),
-								   1);
+		flex_rate_limits_give_back(
+			flex_accounts_rate_key(lane->role_oid, lane->account->key.account_sid, lane->operation), 1);
 }
 
 static int

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/transam.h"
+#include "miscadmin.h"
 
 #include "delivery/lane_list.h"
 
@@ -64,6 +65,7 @@ read_new(LaneList *list, Horizon *horizon)
 	{
 		Lane *lane;
 
+		CHECK_FOR_INTERRUPTS();
 		if (flex_lane_list_find(list, rows[i].id) != NULL)
 			continue;
 		lane = flex_lane_create(&rows[i], list->context);

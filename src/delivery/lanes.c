@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -123,7 +124,7 @@ flex_lanes_note_block(Lanes *lanes, int lane_id, bool is_blocked)
 	if (lane == NULL)
 		return;
 	/* What is wrong may be wrong with that one alone. */
-	is_blocked = is_blocked && !flex_is_sendable(lane->role_oid, lane->account->account_sid);
+	is_blocked = is_blocked && !flex_is_sendable(lane->role_oid, lane->account->key.account_sid);
 	lane->must_release |= !is_blocked && lane->blocked_ms != 0;
 	lane->is_proved = !is_blocked;
 	lane->blocked_ms = is_blocked ? flex_clock_ms() + PROBE_MS : 0;
@@ -189,7 +190,7 @@ static RateKey
 rate_of(const Lane *lane)
 {
 	Assert(lane->operation != NULL);
-	return flex_accounts_rate_key(lane->role_oid, lane->account->account_sid, lane->operation);
+	return flex_accounts_rate_key(lane->role_oid, lane->account->key.account_sid, lane->operation);
 }
 
 /* True when requests of a lane may be sent now, for all but the rate; otherwise it is noted when. */
@@ -283,13 +284,14 @@ choose(Lanes *lanes, Chosen *chosen, int room)
 		int number = next_open(open, open_count);
 		Lane *lane = open[number];
 
+		CHECK_FOR_INTERRUPTS();
 		if (take_token(lanes, lane))
 		{
 			chosen[count++] = (Chosen){lane, flex_lane_take(lane)};
 			lane->role->served = lane->account->served = lane->own.served = flex_backlog_take_turn(lanes->backlog);
 			/* Of one that cannot be sent, one is enough, whose row says why. */
 			if (!lane->is_proved)
-				lane->is_proved = flex_is_sendable(lane->role_oid, lane->account->account_sid);
+				lane->is_proved = flex_is_sendable(lane->role_oid, lane->account->key.account_sid);
 			if (lane->is_proved && flex_lane_waiting(lane) > 0)
 				continue;
 		}

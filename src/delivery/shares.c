@@ -10,29 +10,66 @@
  */
 #include "postgres.h"
 
+#include "common/hashfn.h"
+#include "utils/memutils.h"
+
 #include "delivery/shares.h"
 
-static bool
-same_account(const char *a, const char *b)
+static uint32
+hash_share(const void *key, Size size)
 {
-	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+	const ShareKey *share = key;
+	uint32 hash = hash_combine(murmurhash32((uint32) share->role_id), share->is_account);
+
+	if (share->account_sid != NULL)
+		hash = hash_combine(hash, string_hash(share->account_sid, strlen(share->account_sid) + 1));
+	return hash;
 }
 
-/* Add a share to a list. */
-static Share *
-add_share(MemoryContext context, Share ***list, int *count, int *room, int role_id, const char *account_sid)
+/* 0 when two keys are the same. */
+static int
+compare_shares(const void *a, const void *b, Size size)
 {
-	Share *share = MemoryContextAllocZero(context, sizeof(Share));
+	const ShareKey *left = a;
+	const ShareKey *right = b;
 
-	if (*count == *room)
-	{
-		*room = Max(*room * 2, 8);
-		*list = *list == NULL ? MemoryContextAlloc(context, sizeof(Share *) * *room)
-							  : repalloc(*list, sizeof(Share *) * *room);
-	}
-	share->role_id = role_id;
-	share->account_sid = account_sid != NULL ? MemoryContextStrdup(context, account_sid) : NULL;
-	(*list)[(*count)++] = share;
+	if (left->role_id != right->role_id || left->is_account != right->is_account)
+		return 1;
+	if (left->account_sid == NULL || right->account_sid == NULL)
+		return left->account_sid != right->account_sid;
+	return strcmp(left->account_sid, right->account_sid);
+}
+
+static HTAB *
+create_table(MemoryContext context)
+{
+	HASHCTL control = {
+		.keysize = sizeof(ShareKey),
+		.entrysize = sizeof(Share),
+		.hash = hash_share,
+		.match = compare_shares,
+		.hcxt = context,
+	};
+
+	return hash_create("flex_api shares", 64, &control, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+}
+
+/* The share of a key, which stays where it is; the key's text is copied. */
+static Share *
+find_or_add(Shares *shares, const ShareKey *key)
+{
+	ShareKey copy = *key;
+	Share *share;
+
+	if (shares->all == NULL)
+		shares->all = create_table(shares->context);
+	share = hash_search(shares->all, key, HASH_FIND, NULL);
+	if (share != NULL)
+		return share;
+	/* Before it is put in: there must be no share whose text is the caller's. */
+	copy.account_sid = key->account_sid != NULL ? MemoryContextStrdup(shares->context, key->account_sid) : NULL;
+	share = hash_search(shares->all, &copy, HASH_ENTER, NULL);
+	share->served = 0;
 	return share;
 }
 
@@ -40,23 +77,12 @@ add_share(MemoryContext context, Share ***list, int *count, int *room, int role_
 Share *
 flex_shares_of_role(Shares *shares, int role_id)
 {
-	for (int i = 0; i < shares->roles_count; i++)
-	{
-		if (shares->roles[i]->role_id == role_id)
-			return shares->roles[i];
-	}
-	return add_share(shares->context, &shares->roles, &shares->roles_count, &shares->roles_room, role_id, NULL);
+	return find_or_add(shares, &(ShareKey){.role_id = role_id});
 }
 
 /* The share of an account within its role's. */
 Share *
 flex_shares_of_account(Shares *shares, int role_id, const char *account_sid)
 {
-	for (int i = 0; i < shares->accounts_count; i++)
-	{
-		if (shares->accounts[i]->role_id == role_id && same_account(shares->accounts[i]->account_sid, account_sid))
-			return shares->accounts[i];
-	}
-	return add_share(shares->context, &shares->accounts, &shares->accounts_count, &shares->accounts_room, role_id,
-					 account_sid);
+	return find_or_add(shares, &(ShareKey){.role_id = role_id, .is_account = true, .account_sid = account_sid});
 }

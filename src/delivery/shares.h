@@ -5,23 +5,27 @@
 #ifndef FLEX_SHARES_H
 #define FLEX_SHARES_H
 
+#include "utils/hsearch.h"
+
+/* Whose share it is. */
+typedef struct ShareKey
+{
+	int role_id;
+	bool is_account;         /* of the role; else it is the role's own */
+	const char *account_sid; /* or NULL */
+} ShareKey;
+
 /* What takes turns with others of its kind: a role, an account of a role, or a lane of an account. */
 typedef struct Share
 {
-	int role_id;
-	const char *account_sid; /* NULL in the share of a role */
-	uint64 served;           /* the number of its last turn */
+	ShareKey key;
+	uint64 served; /* the number of its last turn */
 } Share;
 
 typedef struct Shares
 {
 	MemoryContext context;
-	Share **roles;
-	int roles_count;
-	int roles_room;
-	Share **accounts;
-	int accounts_count;
-	int accounts_room;
+	HTAB *all;    /* NULL: there are none yet */
 	uint64 turns; /* so many have been taken */
 } Shares;
 
