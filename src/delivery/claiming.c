@@ -11,11 +11,14 @@
 
 #include "utils/timestamp.h"
 
+#include "base/clock.h"
+#include "base/settings.h"
 #include "delivery/accounts.h"
 #include "delivery/claiming.h"
 #include "delivery/rate_limits.h"
 
 #define LOCKED_MS 100 /* until requests that somebody has locked are tried again */
+#define RATE_MS 200   /* until a mixed lane is looked at in which there was no token for a request */
 
 /* A request was chosen and is not sent. */
 static void
@@ -24,6 +27,30 @@ give_token_back(const Lane *lane)
 	if (lane->operation != NULL)
 		flex_rate_limits_give_back(
 			flex_accounts_rate_key(lane->role_oid, lane->account->key.account_sid, lane->operation), 1);
+}
+
+/*
+ * Take the token for a request of a mixed lane, of which only now is known whose it is.  Where
+ * there is none the request waits behind the others of the lane, and the lane for a moment.
+ */
+static bool
+take_token(const Chosen *chosen, const Claim *claim)
+{
+	const Operation *operation = flex_operation_find(claim->operation);
+	Lane *lane = chosen->lane;
+	RateKey rate;
+	bool is_paused;
+
+	if (!lane->is_mixed || operation == NULL)
+		return true;
+	rate = flex_accounts_rate_key(claim->role, claim->account_sid, operation);
+	is_paused = flex_rate_limits_is_paused(rate);
+	if (!is_paused && flex_rate_limits_take(rate, 1) == 1)
+		return true;
+	flex_lane_add(lane, &chosen->candidate);
+	lane->token_ms = flex_clock_ms() + RATE_MS;
+	lane->waits_for_rate = !is_paused && !flex_rates_is_hopeless(rate, flex_settings.timeout);
+	return false;
 }
 
 static int
@@ -143,6 +170,8 @@ flex_claiming_claim(Backlog *backlog, const Chosen *chosen, int count, Claim *cl
 		Claim *claim = take_locked(locked, locked_count, candidate->id);
 		bool is_good = claim != NULL && claim->turn == candidate->turn + 1 && !is_live(&live, claim);
 
+		if (is_good && !take_token(&chosen[i], claim))
+			continue;
 		if (is_good)
 		{
 			claim->lane = chosen[i].lane->id;

@@ -25,7 +25,8 @@ flex_lane_create(const LaneRow *row, MemoryContext context)
 	lane->id = row->id;
 	lane->role_oid = row->role;
 	lane->operation_name = MemoryContextStrdup(context, row->operation);
-	lane->operation = flex_operation_find(row->operation);
+	lane->is_mixed = strcmp(row->operation, MIXED_LANE) == 0;
+	lane->operation = lane->is_mixed ? NULL : flex_operation_find(row->operation);
 	lane->priority = row->priority;
 	lane->read = row->mark.at;
 	lane->has_more = true;

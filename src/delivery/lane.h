@@ -34,7 +34,8 @@ typedef struct Lane
 	int id;
 	Oid role_oid;
 	const char *operation_name;
-	const Operation *operation; /* NULL: there is none of that name */
+	const Operation *operation; /* NULL: there is none of that name, or it is mixed */
+	bool is_mixed;              /* its requests are of several operations, accounts and priorities */
 	int priority;
 	Share *role;
 	Share *account;
@@ -61,6 +62,9 @@ typedef struct Lane
 	bool is_proved;    /* the last of its requests that was claimed could be sent: no operator has to mend anything */
 	bool must_release; /* those that have waited for a mend can be sent now */
 	int64 blocked_ms;  /* flex_clock_ms() before which none can be sent, for all we know */
+
+	int64 token_ms;      /* of a mixed lane: flex_clock_ms() before which no token is asked for */
+	bool waits_for_rate; /* until then, and it is worth waiting */
 
 	int passed; /* new requests read since the mark was written */
 } Lane;

@@ -123,8 +123,8 @@ flex_lanes_note_block(Lanes *lanes, int lane_id, bool is_blocked)
 
 	if (lane == NULL)
 		return;
-	/* What is wrong may be wrong with that one alone. */
-	is_blocked = is_blocked && !flex_is_sendable(lane->role_oid, lane->account->key.account_sid);
+	/* What is wrong may be wrong with that one alone, and is, for all we know, where they have different accounts. */
+	is_blocked = is_blocked && !lane->is_mixed && !flex_is_sendable(lane->role_oid, lane->account->key.account_sid);
 	lane->must_release |= !is_blocked && lane->blocked_ms != 0;
 	lane->is_proved = !is_blocked;
 	lane->blocked_ms = is_blocked ? flex_clock_ms() + PROBE_MS : 0;
@@ -197,11 +197,19 @@ rate_of(const Lane *lane)
 static bool
 is_open(Lanes *lanes, const Lane *lane)
 {
+	int64 at_ms;
+	TimestampTz open_at;
+
 	if (flex_lane_waiting(lane) == 0 || (lane->operation != NULL && flex_rate_limits_is_paused(rate_of(lane))))
 		return false;
-	if (lane->blocked_ms <= flex_clock_ms())
+	at_ms = Max(lane->blocked_ms, lane->token_ms);
+	if (at_ms <= flex_clock_ms())
 		return true;
-	note_due(lanes, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), lane->blocked_ms - flex_clock_ms()));
+	open_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), at_ms - flex_clock_ms());
+	if (lane->waits_for_rate && at_ms == lane->token_ms)
+		lanes->tokens_at = earlier(lanes->tokens_at, open_at);
+	else
+		note_due(lanes, open_at);
 	return false;
 }
 
@@ -247,7 +255,10 @@ note_turn(Lanes *lanes, RateKey rate)
 		lanes->tokens_at = earlier(lanes->tokens_at, turn_at);
 }
 
-/* Take the token for a request of a lane; where there is none, note when there is. */
+/*
+ * Take the token for a request of a lane; where there is none, note when there is.  Whose
+ * token a mixed lane's request needs is seen when that is claimed.
+ */
 static bool
 take_token(Lanes *lanes, const Lane *lane)
 {
@@ -291,7 +302,7 @@ choose(Lanes *lanes, Chosen *chosen, int room)
 			lane->role->served = lane->account->served = lane->own.served = flex_backlog_take_turn(lanes->backlog);
 			/* Of one that cannot be sent, one is enough, whose row says why. */
 			if (!lane->is_proved)
-				lane->is_proved = flex_is_sendable(lane->role_oid, lane->account->key.account_sid);
+				lane->is_proved = lane->is_mixed || flex_is_sendable(lane->role_oid, lane->account->key.account_sid);
 			if (lane->is_proved && flex_lane_waiting(lane) > 0)
 				continue;
 		}

@@ -22,6 +22,7 @@
 #include "utils/timestamp.h"
 
 #include "outbox/claims.h"
+#include "outbox/lane_rows.h"
 #include "outbox/roles.h"
 #include "outbox/statements.h"
 
@@ -225,12 +226,17 @@ static Statement take_over = {
 static const ResultColumn orphan_columns[] = {
 	CLAIM_COLUMNS("CASE WHEN o.operation = 'flex_request' THEN "
 				  "jsonb_build_object('method', o.arguments -> 'method') END"),
-	RESULT_COLUMN("coalesce(l.id, o.lane, 0)", INT4OID, Claim, lane),
+	RESULT_COLUMN("coalesce(l.id, 0)", INT4OID, Claim, lane),
+	RESULT_COLUMN("o.role_id", INT4OID, Claim, role_id),
+	RESULT_COLUMN("o.priority", INT4OID, Claim, priority),
 	RESULT_COLUMN("c.id", XID8OID, Claim, claimed_in),
 	RESULT_COLUMN("coalesce(c.claimed_at, clock_timestamp())", TIMESTAMPTZOID, Claim, started_at),
 };
 
-/* The lane may be another than the one that the request has, which came from a dump; any of its key is right. */
+/*
+ * The lane may be another than the one that the request has, which came from a dump; any of its
+ * key is right.  Where there is none, flex_lane_of_request() knows which one it is.
+ */
 static Statement list_orphans = {
 	.sql = "SELECT $result FROM $t.flex_outbox_claims AS c, unnest(c.requests, c.turns, c.enqueued_xids) AS r(id, "
 		   "turn, xid), "
@@ -245,6 +251,16 @@ static Statement list_orphans = {
 	.result_count = lengthof(orphan_columns),
 };
 
+/* See to it that a request that is taken over has a lane to go back to. */
+static void
+provide_lane(Claim *claim)
+{
+	LaneKey key = {claim->role_id, claim->account_sid, claim->operation, claim->priority};
+
+	if (claim->lane == 0)
+		claim->lane = flex_lane_of_request(&key);
+}
+
 /* Make a claim of a sender that is gone this process's; returns the requests that were not settled. */
 Claim *
 flex_claims_take_over(const ClaimRow *row, int *count)
@@ -254,11 +270,15 @@ flex_claims_take_over(const ClaimRow *row, int *count)
 		TimestampTzGetDatum(MyStartTimestamp),  Int32GetDatum(row->sender.pid),
 		TimestampTzGetDatum(row->sender.start),
 	};
+	Claim *orphans;
 
 	*count = 0;
 	if (flex_statement_execute(&take_over, values, NULL) == 0)
 		return NULL;
 	values[1] = ObjectIdGetDatum(MyDatabaseId);
 	*count = (int) flex_statement_execute(&list_orphans, values, NULL);
-	return read_rows(&list_orphans, *count, sizeof(Claim));
+	orphans = read_rows(&list_orphans, *count, sizeof(Claim));
+	for (int i = 0; i < *count; i++)
+		provide_lane(&orphans[i]);
+	return orphans;
 }

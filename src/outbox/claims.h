@@ -28,6 +28,8 @@ typedef struct Claim
 	uint64 claimed_in;      /* the transaction, which names the claim's row */
 	TimestampTz started_at; /* the time of the claim */
 	bool foreign;           /* comes from another database: must not be sent */
+	int role_id;            /* of one that is taken over: with the priority, what its lane is found by */
+	int priority;
 } Claim;
 
 /* A request that some sender has claimed; it is settled when the request's turn is no longer before this one. */

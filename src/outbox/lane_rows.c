@@ -2,6 +2,10 @@
  * lane_rows.c
  *		The lanes of the outbox, and how far each has been read.
  *
+ * A role chooses how many lanes it has, by accounts and priorities, and senders look at
+ * each: so it has only so many, and one more, without an account and an operation of its
+ * own, for all other requests of the role.
+ *
  * Each session that enqueues remembers the lanes that it has used.  What it learned in
  * a transaction that is rolled back is forgotten, for the lane may have been its own.
  *
@@ -26,6 +30,7 @@
 #include "outbox/statements.h"
 
 #define MOST_KNOWN 1000 /* lanes; a session that uses more begins to learn anew */
+#define MOST_LANES 1000 /* of a role; what would need more waits in one for all of it */
 #define CHAINS 64
 
 /* A lane that this session has used. */
@@ -170,9 +175,14 @@ static Statement make_lane = {
 	.types = {INT4OID, TEXTOID, INT4OID, TEXTOID},
 };
 
-/* The lane of a key, from the table. */
+static Statement count_lanes = {
+	.sql = "SELECT count(*)::integer FROM $t.flex_outbox_lanes WHERE role_id = $1",
+	.types = {INT4OID},
+};
+
+/* The lane of a key, from the table; 0: there is none, and it is not to be made. */
 static int
-find_or_make(const LaneKey *key)
+find_or_make(const LaneKey *key, bool make)
 {
 	Datum values[] = {
 		Int32GetDatum(key->role_id),
@@ -182,10 +192,39 @@ find_or_make(const LaneKey *key)
 	};
 	const char *nulls = key->account_sid != NULL ? NULL : "   n";
 
-	if (flex_statement_execute(&find_lane, values, nulls) == 0 &&
-		flex_statement_execute(&make_lane, values, nulls) == 0)
-		elog(ERROR, "could not make a lane of the outbox");
+	if (flex_statement_execute(&find_lane, values, nulls) == 0)
+	{
+		if (!make)
+			return 0;
+		if (flex_statement_execute(&make_lane, values, nulls) == 0)
+			elog(ERROR, "could not make a lane of the outbox");
+	}
 	return DatumGetInt32(flex_statement_value(0, 1));
+}
+
+/* True when a role has as many lanes as it may. */
+static bool
+has_most_lanes(int role_id)
+{
+	Datum values[] = {Int32GetDatum(role_id)};
+
+	(void) flex_statement_execute(&count_lanes, values, NULL);
+	return DatumGetInt32(flex_statement_value(0, 1)) >= MOST_LANES;
+}
+
+/* The lane of a key, or the one for all that its role has no other lane for. */
+static int
+find_or_choose(const LaneKey *key)
+{
+	LaneKey mixed = {.role_id = key->role_id, .operation = MIXED_LANE};
+	int id = find_or_make(key, false);
+
+	if (id == 0)
+		id = find_or_make(&mixed, false);
+	/* Once it is there it is used: to count would cost each new key a little. */
+	if (id == 0)
+		id = find_or_make(has_most_lanes(key->role_id) ? &mixed : key, true);
+	return id;
 }
 
 /* The lane that a request of this key waits in. */
@@ -205,7 +244,7 @@ flex_lane_of_request(const LaneKey *key)
 	(void) GetTopTransactionId();
 	SPI_connect();
 	flex_outbox_enter(&access);
-	id = find_or_make(key);
+	id = find_or_choose(key);
 	flex_outbox_leave(&access);
 	SPI_finish();
 	remember(key, hash, id);

@@ -5,6 +5,9 @@
 #ifndef FLEX_LANE_ROWS_H
 #define FLEX_LANE_ROWS_H
 
+/* Instead of an operation: the lane for all requests of a role that have none of their own. */
+#define MIXED_LANE ""
+
 /* What the requests of a lane have in common. */
 typedef struct LaneKey
 {

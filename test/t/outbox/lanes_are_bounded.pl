@@ -1,0 +1,57 @@
+# A role's requests of very many priorities and accounts need no more than a bounded number of
+# lanes: what would need more waits in one.  All is sent, when its rate allows it.
+
+use strict;
+use warnings;
+
+use lib 'test/perl';
+use FlexApi;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $LIMIT = 1000;
+my $COUNT = 1100;
+my $simulator = FlexApi::Simulator->new;
+my $node = FlexApi::node('lanes', $simulator, 'fsync = off', "flex_api.rate_limits = 'flex_flow_fetch=0, flex_webchat_create=20'");
+my $session = FlexApi::Session->new($node);
+
+sub states { return $session->value("SELECT string_agg(operation || ' ' || state || ' ' || n, ', ' ORDER BY operation, state) FROM (SELECT operation, state, count(*) AS n FROM flex_outbox GROUP BY 1, 2) AS s"); }
+sub mixed { return $session->value("SELECT count(*) FROM flex_outbox_requests WHERE lane = (SELECT id FROM flex_outbox_lanes WHERE operation = '')"); }
+
+$session->value('SET client_min_messages = error');
+$session->value("SELECT count(flex_enqueue('flex_provisioning_status_fetch', '{}', priority => g - 1000)) FROM generate_series(1, $COUNT) AS g");
+is($session->value('SELECT count(*) FROM flex_outbox_lanes'), $LIMIT + 1, 'lanes are bounded');
+is(mixed(), $COUNT - $LIMIT, '... and what needs more waits in one');
+# In it: one that is retried, one whose operation is paused, and some that have a rate.
+my $chat = q{SELECT count(flex_enqueue('flex_webchat_create', '{"address_sid": "IG00000000000000000000000000000001"}')) FROM generate_series(1, 30)};
+$session->value($chat);
+$session->value(q{SELECT flex_enqueue('flex_flow_fetch', '{"sid": "FO00000000000000000000000000000001"}')});
+my $retried = $session->value("SELECT max(id) FROM flex_outbox WHERE operation = 'flex_provisioning_status_fetch'");
+$session->value("SELECT flex_outbox_retry($retried)");
+is($session->value("SELECT l.operation FROM flex_outbox_later AS w JOIN flex_outbox_lanes AS l ON l.id = w.lane WHERE w.id = $retried"), '', 'a retry waits there, too');
+is($session->value('SELECT count(*) FROM flex_outbox_lanes'), $LIMIT + 1, '... and no lane is made');
+$simulator->clear_requests;
+my $result = $session->query('CALL flex_outbox_drain()', 300);
+is($result->{error}, undef, 'a drain');
+is(states(), "flex_flow_fetch pending 1, flex_provisioning_status_fetch succeeded $COUNT, flex_webchat_create succeeded 30", '... sends all but what is paused');
+is($session->value("SELECT count(*) FROM flex_outbox WHERE state = 'succeeded' AND attempts <> 1"), 0, '... each once');
+cmp_ok($result->{seconds}, '>=', 0.75 * (30 - 2) / 20, '... at its rate');
+# Another role has lanes of its own.
+$session->value($_) foreach 'CREATE ROLE other', 'GRANT EXECUTE ON FUNCTION flex_enqueue, flex_provisioning_status_fetch TO other', 'SET ROLE other',
+	"SELECT flex_enqueue('flex_provisioning_status_fetch', '{}')", 'RESET ROLE';
+is($session->value('SELECT count(*) FROM flex_outbox_lanes'), $LIMIT + 2, 'another role has a lane of its own');
+
+# What a sender that is gone has left goes back to a lane, also where there is none any more.
+$session->value(q{INSERT INTO flex_outbox_claims SELECT '5', 2147483647, now(), now(), array_agg(id), array_agg(turn + 1), array_agg(enqueued_xid)
+	FROM flex_outbox_requests WHERE state = 'pending' AND operation IN ('flex_flow_fetch', 'flex_provisioning_status_fetch')});
+$session->value("DELETE FROM flex_outbox_lanes WHERE operation = 'flex_provisioning_status_fetch' AND priority = 0 AND role_id = (SELECT max(role_id) FROM flex_outbox_lanes)");
+# This one remembers no lanes.
+$session = FlexApi::Session->new($node);
+$session->value('SET client_min_messages = error');
+is($session->sqlstate('CALL flex_outbox_drain()', 60), '00000', 'another drain');
+is(states(), "flex_flow_fetch pending 1, flex_provisioning_status_fetch succeeded @{[ $COUNT + 1 ]}, flex_webchat_create succeeded 30", '... takes over what another one has left');
+is($session->value("SELECT l.operation FROM flex_outbox_later AS w JOIN flex_outbox_lanes AS l ON l.id = w.lane"), '', '... in the lane that it had');
+
+$node->stop('fast');
+done_testing;
