@@ -60,6 +60,7 @@ read_new(LaneList *list, Horizon *horizon)
 {
 	int count;
 	LaneRow *rows = flex_lane_rows(list->all_known, &count);
+	uint64 next = U64FromFullTransactionId(ReadNextFullTransactionId());
 
 	for (int i = 0; i < count; i++)
 	{
@@ -68,6 +69,9 @@ read_new(LaneList *list, Horizon *horizon)
 		CHECK_FOR_INTERRUPTS();
 		if (flex_lane_list_find(list, rows[i].id) != NULL)
 			continue;
+		/* Of another numbering of transactions, as after pg_resetwal: what it says cannot be known. */
+		if (rows[i].mark.at.xid >= next)
+			rows[i].mark = (Mark){0};
 		lane = flex_lane_create(&rows[i], list->context);
 		lane->role = flex_shares_of_role(&list->shares, rows[i].role_id);
 		lane->account = flex_shares_of_account(&list->shares, rows[i].role_id, rows[i].account_sid);

@@ -14,6 +14,7 @@
  */
 #include "postgres.h"
 
+#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
@@ -301,11 +302,15 @@ flex_lane_rows(int behind, int *count)
 	return rows;
 }
 
-/* Somebody else's mark that is further on stays; nobody waits for another who writes one. */
+/*
+ * Somebody else's mark that is further on stays, but for one that cannot be: no transaction has
+ * that number yet.  Nobody waits for another who writes one.
+ */
 static Statement write_mark = {
 	.sql = "UPDATE $t.flex_outbox_marks SET xid = $2, id = $3, holes = $4 WHERE lane = ("
-		   "SELECT lane FROM $t.flex_outbox_marks WHERE lane = $1 AND (xid, id) <= ($2, $3) FOR UPDATE SKIP LOCKED)",
-	.types = {INT4OID, XID8OID, INT8OID, XID8ARRAYOID},
+		   "SELECT lane FROM $t.flex_outbox_marks WHERE lane = $1 AND ((xid, id) <= ($2, $3) OR xid >= $5) "
+		   "FOR UPDATE SKIP LOCKED)",
+	.types = {INT4OID, XID8OID, INT8OID, XID8ARRAYOID, XID8OID},
 };
 
 /* Write how far a lane has been read. */
@@ -313,7 +318,11 @@ void
 flex_lane_write_mark(int lane, const Mark *mark)
 {
 	Datum *holes = palloc(sizeof(Datum) * Max(mark->holes_count, 1));
-	Datum values[] = {Int32GetDatum(lane), Int64GetDatum((int64) mark->at.xid), Int64GetDatum(mark->at.id), (Datum) 0};
+	uint64 next = U64FromFullTransactionId(ReadNextFullTransactionId());
+	Datum values[] = {
+		Int32GetDatum(lane), Int64GetDatum((int64) mark->at.xid), Int64GetDatum(mark->at.id),
+		(Datum) 0,           Int64GetDatum((int64) next),
+	};
 
 	for (int i = 0; i < mark->holes_count; i++)
 		holes[i] = Int64GetDatum((int64) mark->holes[i]);
