@@ -198,7 +198,8 @@ COMMENT ON TABLE flex_outbox_lanes IS
 COMMENT ON COLUMN flex_outbox_lanes.id IS 'Number of the lane.';
 COMMENT ON COLUMN flex_outbox_lanes.role_id IS 'Role whose requests these are.';
 COMMENT ON COLUMN flex_outbox_lanes.account_sid IS 'Account that they are for; NULL: the sender''s.';
-COMMENT ON COLUMN flex_outbox_lanes.operation IS 'Name of the operation''s function.';
+COMMENT ON COLUMN flex_outbox_lanes.operation IS
+'Name of the operation''s function; empty: any for which the role has no lane of its own.';
 COMMENT ON COLUMN flex_outbox_lanes.priority IS 'Their priority.';
 CREATE INDEX flex_outbox_lanes_key ON flex_outbox_lanes (role_id, operation, priority);
 
@@ -559,7 +560,8 @@ COMMENT ON FUNCTION flex_outbox_retry(bigint) IS
 'Makes a failed, uncertain or cancelled request pending again, with all its attempts before it; one that is pending is due now.
 An uncertain request may have been carried out: look before.
 id: number of a request that the current role has enqueued; a superuser may retry anybody''s.
-Errors: P0002 for an id that is not there, 55000 for a request in another state.
+Errors: P0002 for an id that is not there, 55000 for a request in another state,
+40001 if a sender has claimed it since the transaction''s snapshot.
 Of a request that has succeeded, it repeats the callback, if that failed.';
 
 CREATE FUNCTION flex_outbox_cancel(id bigint) RETURNS void
@@ -569,7 +571,8 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT;
 COMMENT ON FUNCTION flex_outbox_cancel(bigint) IS
 'Cancels a pending, failed or uncertain request: it will not be sent, and no callback is called.
 id: number of a request that the current role has enqueued; a superuser may cancel anybody''s.
-Errors: P0002 for an id that is not there, 55000 for a request that is being sent or has succeeded.';
+Errors: P0002 for an id that is not there, 55000 for a request that is being sent or has succeeded,
+40001 if a sender has claimed it since the transaction''s snapshot.';
 
 CREATE FUNCTION flex_outbox_await(id bigint, timeout interval DEFAULT '30 seconds') RETURNS flex_outbox
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp

@@ -200,7 +200,8 @@ COMMENT ON TABLE flex_outbox_lanes IS
 COMMENT ON COLUMN flex_outbox_lanes.id IS 'Number of the lane.';
 COMMENT ON COLUMN flex_outbox_lanes.role_id IS 'Role whose requests these are.';
 COMMENT ON COLUMN flex_outbox_lanes.account_sid IS 'Account that they are for; NULL: the sender''s.';
-COMMENT ON COLUMN flex_outbox_lanes.operation IS 'Name of the operation''s function.';
+COMMENT ON COLUMN flex_outbox_lanes.operation IS
+'Name of the operation''s function; empty: any for which the role has no lane of its own.';
 COMMENT ON COLUMN flex_outbox_lanes.priority IS 'Their priority.';
 CREATE INDEX flex_outbox_lanes_key ON flex_outbox_lanes (role_id, operation, priority);
 
@@ -1200,8 +1201,15 @@ COMMENT ON FUNCTION flex_outbox_retry(bigint) IS
 'Makes a failed, uncertain or cancelled request pending again, with all its attempts before it; one that is pending is due now.
 An uncertain request may have been carried out: look before.
 id: number of a request that the current role has enqueued; a superuser may retry anybody''s.
-Errors: P0002 for an id that is not there, 55000 for a request in another state.
+Errors: P0002 for an id that is not there, 55000 for a request in another state,
+40001 if a sender has claimed it since the transaction''s snapshot.
 Of a request that has succeeded, it repeats the callback, if that failed.';
+
+COMMENT ON FUNCTION flex_outbox_cancel(bigint) IS
+'Cancels a pending, failed or uncertain request: it will not be sent, and no callback is called.
+id: number of a request that the current role has enqueued; a superuser may cancel anybody''s.
+Errors: P0002 for an id that is not there, 55000 for a request that is being sent or has succeeded,
+40001 if a sender has claimed it since the transaction''s snapshot.';
 
 CREATE FUNCTION flex_outbox_sender(
 	OUT worker_pid integer,
