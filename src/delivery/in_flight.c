@@ -9,17 +9,14 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/pg_proc.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
-#include "utils/acl.h"
 #include "utils/memutils.h"
-#include "utils/syscache.h"
 
 #include "base/clock.h"
-#include "base/compat.h"
 #include "base/settings.h"
 #include "delivery/in_flight.h"
+#include "delivery/sendable.h"
 #include "delivery/settlement.h"
 #include "http/crowd.h"
 #include "outbox/access.h"
@@ -28,6 +25,7 @@
 #include "request/signature.h"
 
 #define PORTION_BYTES (16 * 1024 * 1024) /* of answers that one transaction settles */
+#define HELD_MS 100                      /* until a request is settled again whose row somebody has locked */
 #define BYTES_AT_ONCE (2 * 1024 * 1024)  /* of answers that are read and written within a tenth of a second */
 
 /* A claimed request, in a context of its own. */
@@ -42,6 +40,7 @@ typedef struct Sending
 	bool is_claimed;   /* its claim has been committed */
 	bool is_settled;   /* in the last transaction */
 	const char *state; /* as which; NULL: it was not sent */
+	int64 again_ms;    /* flex_clock_ms() before which it cannot be settled, for its row is locked */
 } Sending;
 
 struct InFlight
@@ -73,11 +72,29 @@ flex_in_flight_count(const InFlight *in_flight)
 	return in_flight->count;
 }
 
-/* True when any of the requests has been answered, has failed, or is late. */
+/* True when a request is to be settled. */
+static bool
+is_in_scope(const Sending *sending, SettleScope scope)
+{
+	const Attempt *attempt = sending->attempt;
+
+	if (scope == SETTLE_OVER)
+		return attempt != NULL && flex_attempt_is_over(attempt) && sending->again_ms <= flex_clock_ms();
+	return scope != SETTLE_UNSENT || attempt == NULL || !flex_attempt_awaits_answer(attempt);
+}
+
+/* True when any of the requests has been answered, has failed, or is late, and can be settled. */
 bool
 flex_in_flight_any_over(const InFlight *in_flight)
 {
-	return flex_crowd_next_finished(in_flight->crowd) != NULL;
+	dlist_iter iter;
+
+	dlist_foreach(iter, (dlist_head *) &in_flight->sendings)
+	{
+		if (is_in_scope(dlist_container(Sending, node, iter.cur), SETTLE_OVER))
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -105,15 +122,6 @@ settle_sending(Sending *sending, bool read)
 	sending->state = flex_settle_attempt(&sending->claim, &outcome, read);
 	MemoryContextSwitchTo(before);
 	MemoryContextDelete(context);
-}
-
-/* True when a request is to be settled. */
-static bool
-is_in_scope(const Attempt *attempt, SettleScope scope)
-{
-	if (scope == SETTLE_OVER)
-		return attempt != NULL && flex_attempt_is_over(attempt);
-	return scope != SETTLE_UNSENT || attempt == NULL || !flex_attempt_awaits_answer(attempt);
 }
 
 /* True when a claim's requests are all settled. */
@@ -160,6 +168,41 @@ flex_in_flight_write(InFlight *in_flight)
 	end_claims(in_flight);
 }
 
+/* Keep those for another turn whose rows somebody has locked; what is not kept is the next sender's. */
+static void
+keep_held(InFlight *in_flight)
+{
+	dlist_iter iter;
+
+	dlist_foreach(iter, &in_flight->sendings)
+	{
+		Sending *sending = dlist_container(Sending, node, iter.cur);
+
+		if (!sending->is_settled || !flex_outbox_is_held(sending->claim.id))
+			continue;
+		sending->is_settled = false;
+		sending->again_ms = flex_clock_ms() + HELD_MS;
+	}
+}
+
+/* Milliseconds until a request can be settled again whose row was locked. */
+long
+flex_in_flight_held_ms(const InFlight *in_flight)
+{
+	int64 now = flex_clock_ms();
+	int64 left = PG_INT32_MAX;
+	dlist_iter iter;
+
+	dlist_foreach(iter, (dlist_head *) &in_flight->sendings)
+	{
+		const Sending *sending = dlist_container(Sending, node, iter.cur);
+
+		if (sending->again_ms > now)
+			left = Min(left, sending->again_ms - now);
+	}
+	return (long) left;
+}
+
 /*
  * Settle requests, but only so many that the bodies of their answers have
  * PORTION_BYTES together, or one that has more: the rest is for the next
@@ -182,16 +225,19 @@ flex_in_flight_settle(InFlight *in_flight, SettleScope scope)
 		/* What is given up is not read. */
 		size_t length = attempt != NULL ? flex_attempt_answer_length(attempt) : 0;
 		bool fits = read + length <= most || (read == 0 && scope != SETTLE_AT_ONCE);
-		bool is_due = is_in_scope(attempt, scope);
+		bool is_due = is_in_scope(sending, scope);
 
 		sending->is_settled = is_due && (fits || scope == SETTLE_AT_ONCE);
 		if (!sending->is_settled)
 			continue;
 		settle_sending(sending, fits);
 		read += fits ? length : 0;
-		settled++;
 	}
-	flex_in_flight_write(in_flight);
+	flex_outbox_flush();
+	if (scope == SETTLE_OVER || scope == SETTLE_UNSENT)
+		keep_held(in_flight);
+	end_claims(in_flight);
+	dlist_foreach(iter, &in_flight->sendings) settled += dlist_container(Sending, node, iter.cur)->is_settled;
 	return settled;
 }
 
@@ -315,26 +361,6 @@ make_request(Sending *sending, const Signature *signature)
 	SetUserIdAndSecContext(user, security);
 }
 
-/* Raise when a claim cannot be sent, by anybody or for its role. */
-static void
-check_claim(const Claim *claim, const Signature *signature)
-{
-	AclResult result;
-
-	if (claim->foreign)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("the request was enqueued in another database, of which this is a copy")));
-	if (signature == NULL)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function %s does not exist", claim->operation)));
-	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(claim->role)))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("the role that enqueued the request does not exist")));
-	/* It may have been revoked since then. */
-	result = flex_function_aclcheck(signature->function, claim->role);
-	if (result != ACLCHECK_OK)
-		aclcheck_error(result, OBJECT_FUNCTION, claim->operation);
-}
-
 /*
  * Get a claimed request ready to be sent.  What is wrong with one settles that
  * one, and no other.  Only checks and look-ups are guarded, which leave nothing
@@ -351,7 +377,7 @@ try_to_prepare(Sending *sending, const Signature *signature)
 	MemoryContextSwitchTo(sending->context);
 	PG_TRY();
 	{
-		check_claim(&sending->claim, signature);
+		flex_sendable_check(&sending->claim, signature);
 		make_request(sending, signature);
 	}
 	PG_CATCH();

@@ -46,6 +46,7 @@ extern void flex_in_flight_confirm(InFlight *in_flight);
 extern void flex_in_flight_start(InFlight *in_flight);
 extern long flex_in_flight_receive(InFlight *in_flight);
 extern bool flex_in_flight_wait(InFlight *in_flight, long timeout_ms);
+extern long flex_in_flight_held_ms(const InFlight *in_flight);
 extern bool flex_in_flight_any_over(const InFlight *in_flight);
 extern int flex_in_flight_settle(InFlight *in_flight, SettleScope scope);
 extern void flex_in_flight_end_settled(InFlight *in_flight);

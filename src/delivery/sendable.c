@@ -3,13 +3,18 @@
  *		Whether requests of a role and an account can be made at all.
  *
  * Asked before a lane's requests are claimed: where credentials are missing one is
- * claimed all the same, so that its row says what is wrong, but not all of them.
+ * claimed all the same, so that its row says what is wrong, but not all of them.  Of one
+ * that has been claimed the rights of its role are asked, too.
  */
 #include "postgres.h"
 
+#include "catalog/pg_proc.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 
+#include "base/compat.h"
 #include "delivery/sendable.h"
 #include "http/endpoint.h"
 
@@ -44,4 +49,24 @@ flex_is_sendable(Oid role, const char *account_sid)
 	}
 	PG_END_TRY();
 	return is_sendable;
+}
+
+/* Raise when a claim cannot be sent, by anybody or for its role. */
+void
+flex_sendable_check(const Claim *claim, const Signature *signature)
+{
+	AclResult result;
+
+	if (claim->foreign)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("the request was enqueued in another database, of which this is a copy")));
+	if (signature == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function %s does not exist", claim->operation)));
+	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(claim->role)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("the role that enqueued the request does not exist")));
+	/* It may have been revoked since then. */
+	result = flex_function_aclcheck(signature->function, claim->role);
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_FUNCTION, claim->operation);
 }

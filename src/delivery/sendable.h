@@ -5,6 +5,10 @@
 #ifndef FLEX_SENDABLE_H
 #define FLEX_SENDABLE_H
 
+#include "outbox/claims.h"
+#include "request/signature.h"
+
 extern bool flex_is_sendable(Oid role, const char *account_sid);
+extern void flex_sendable_check(const Claim *claim, const Signature *signature);
 
 #endif /* FLEX_SENDABLE_H */

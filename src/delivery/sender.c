@@ -300,6 +300,7 @@ wait_for_something(Sender *sender)
 	}
 	late = Min(late, ms_until(flex_callback_schedule_next_at(sender->callbacks)));
 	late = Min(late, flex_mending_look_ms());
+	late = Min(late, flex_in_flight_held_ms(sender->in_flight));
 	if (sender->driver->check_ms > 0)
 		late = Min(late, sender->driver->check_ms);
 	if (flex_in_flight_wait(sender->in_flight, Min(full ? HOUSEKEEPING_MS : ms_until_due(sender), late)) ||
@@ -384,7 +385,8 @@ await_ends(Sender *sender)
 		if (flex_in_flight_any_over(sender->in_flight))
 			settle_portion(sender, SETTLE_OVER);
 		else
-			(void) flex_in_flight_wait(sender->in_flight, Min(left, late));
+			(void) flex_in_flight_wait(sender->in_flight,
+									   Min(Min(left, late), flex_in_flight_held_ms(sender->in_flight)));
 	}
 }
 

@@ -72,7 +72,7 @@ flex_outbox_notify(int64 id, const char *state)
 	COLUMN(response, JSONBOID)                                                                                         \
 	COLUMN(sid, TEXTOID)
 
-#define SENDER_PARAMETERS 2 /* before the columns: this process, by number and start */
+#define SENDER_PARAMETERS 2 /* before the columns: this process, by number and start; the first column is $3 */
 
 #define NUMBER_OF_COLUMN(name, type) SETTLEMENT_##name,
 #define NAME_OF_COLUMN(name, type) {#name, type},
@@ -86,31 +86,37 @@ static const NamedParameter settlement_columns[] = {SETTLEMENT_COLUMNS(NAME_OF_C
 
 StaticAssertDecl(lengthof(settlement_columns) == Natts_settlement, "each column of a settlement is a parameter");
 
-/* What is returned of a request that is settled; state is NULL where it is not the last one. */
+/* What is returned of a request; state is NULL where it is not the last one. */
 typedef struct Settled
 {
 	int64 id;
 	char *state;
+	bool is_held; /* somebody has its row locked, and it was not settled */
 } Settled;
 
 static const ResultColumn settled_columns[] = {
 	RESULT_COLUMN("s.id", INT8OID, Settled, id),
 	RESULT_COLUMN("CASE WHEN s.state <> 'pending' AND NOT s.with_callback THEN s.state END", TEXTOID, Settled, state),
+	RESULT_COLUMN("false", BOOLOID, Settled, is_held),
 };
 
 /*
  * Its callback, if it has one, is due from then on.  The claim's row tells a request
  * from another that has got its number, in an outbox that was emptied or made anew.
- * What is to be sent again waits for its time in a row of its own.
+ * What is to be sent again waits for its time in a row of its own.  A row that somebody has
+ * locked is left, and told of.
  */
-#define SETTLE_FROM(list)                                                                                              \
-	"WITH settled AS (UPDATE $t.flex_outbox_requests AS o SET state = s.state, "                                       \
+#define SETTLE_FROM(list, keys, is_one)                                                                                \
+	"WITH free AS (SELECT f.id FROM $t.flex_outbox_requests AS f WHERE f.id " is_one " AND f.state = 'pending' "       \
+	"FOR NO KEY UPDATE SKIP LOCKED), "                                                                                 \
+	"settled AS (UPDATE $t.flex_outbox_requests AS o SET state = s.state, "                                            \
 	"finished_at = CASE WHEN s.state <> 'pending' THEN clock_timestamp() END, "                                        \
 	"run_at = coalesce(s.run_at, o.run_at), turn = s.turn, started_at = s.started_at, "                                \
 	"attempts = least(o.attempts, 2147483646) + 1 - s.uncounted, may_be_done = s.may_be_done, "                        \
 	"http_status = s.http_status, error_code = s.error_code, error_message = s.error_message, "                        \
 	"request_id = s.request_id, response = s.response, sid = s.sid FROM " list " AS s ($names) "                       \
-	"WHERE o.id = s.id AND o.enqueued_xid = s.enqueued_xid AND o.turn = s.turn - 1 AND o.state = 'pending' AND "       \
+	"WHERE s.id = ANY (ARRAY(SELECT id FROM free)) AND "                                                               \
+	"o.id = s.id AND o.enqueued_xid = s.enqueued_xid AND o.turn = s.turn - 1 AND o.state = 'pending' AND "             \
 	"EXISTS (SELECT FROM $t.flex_outbox_claims AS c "                                                                  \
 	"WHERE c.id = s.claimed_in AND c.sender_pid = $1 AND c.sender_start = $2) "                                        \
 	"RETURNING o.id, o.role_id, o.run_at, s.state, s.with_callback, s.turn, s.lane, s.cause), "                        \
@@ -118,10 +124,15 @@ static const ResultColumn settled_columns[] = {
 	"FROM settled WHERE with_callback ON CONFLICT (id) DO UPDATE SET role_id = excluded.role_id, "                     \
 	"due_at = excluded.due_at, attempts = 0, error = NULL), "                                                          \
 	"waiting AS (INSERT INTO $t.flex_outbox_later (lane, due_at, id, turn, cause) "                                    \
-	"SELECT lane, run_at, id, turn, cause FROM settled WHERE state = 'pending') SELECT $result FROM settled AS s"
+	"SELECT lane, run_at, id, turn, cause FROM settled WHERE state = 'pending') SELECT $result FROM settled AS s "     \
+	"UNION ALL SELECT o.id, NULL, true FROM " keys " AS s (id, turn, enqueued_xid, claimed_in), "                      \
+	"$t.flex_outbox_requests AS o WHERE s.id <> ALL (ARRAY(SELECT id FROM free)) AND "                                 \
+	"o.id = s.id AND o.enqueued_xid = s.enqueued_xid AND o.turn = s.turn - 1 AND o.state = 'pending' AND "             \
+	"EXISTS (SELECT FROM $t.flex_outbox_claims AS c "                                                                  \
+	"WHERE c.id = s.claimed_in AND c.sender_pid = $1 AND c.sender_start = $2)"
 
 static Statement settle_many = {
-	.sql = SETTLE_FROM("unnest($values)"),
+	.sql = SETTLE_FROM("unnest($values)", "unnest($3, $4, $5, $6)", "= ANY ($3)"),
 	.types = {INT4OID, TIMESTAMPTZOID},
 	.named = settlement_columns,
 	.named_count = Natts_settlement,
@@ -132,7 +143,7 @@ static Statement settle_many = {
 
 /* One with a large response, of which a plan of its own would have copies. */
 static Statement settle_one = {
-	.sql = SETTLE_FROM("(VALUES ($values))"),
+	.sql = SETTLE_FROM("(VALUES ($values))", "(VALUES ($3, $4, $5, $6))", "= $3"),
 	.types = {INT4OID, TIMESTAMPTZOID},
 	.named = settlement_columns,
 	.named_count = Natts_settlement,
@@ -185,6 +196,35 @@ fill_settlement(SettlementValues *to, const Claim *claim, const Settlement *sett
 	set_settled_text(to, SETTLEMENT_sid, settlement->sid);
 }
 
+/* Requests that this transaction could not settle, for somebody has their rows locked. */
+static int64 *held;
+static int held_count;
+static int held_room;
+
+static void
+note_held(int64 id)
+{
+	if (held_count == held_room)
+	{
+		held_room = Max(held_room * 2, 64);
+		held = held == NULL ? MemoryContextAlloc(TopMemoryContext, sizeof(int64) * held_room)
+							: repalloc(held, sizeof(int64) * held_room);
+	}
+	held[held_count++] = id;
+}
+
+/* True when a request was not settled in this transaction, for somebody has its row locked. */
+bool
+flex_outbox_is_held(int64 id)
+{
+	for (int i = 0; i < held_count; i++)
+	{
+		if (held[i] == id)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Write settlements of requests that this process has claimed, and tell of those
  * that have a last state.  values has the columns behind the sender's parameters.
@@ -193,18 +233,20 @@ static void
 write_settlements(Statement *statement, Datum *values, const char *nulls)
 {
 	uint64 count;
+	bool tells;
 
 	values[0] = Int32GetDatum(MyProcPid);
 	values[1] = TimestampTzGetDatum(MyStartTimestamp);
 	count = flex_statement_execute(statement, values, nulls);
-	if (count == 0 || !may_notify())
-		return;
+	tells = count > 0 && may_notify();
 	for (uint64 i = 0; i < count; i++)
 	{
 		Settled settled = {0};
 
 		flex_statement_read(statement, i, &settled);
-		if (settled.state != NULL)
+		if (settled.is_held)
+			note_held(settled.id);
+		else if (tells && settled.state != NULL)
 			Async_Notify(CHANNEL, psprintf(INT64_FORMAT " %s", settled.id, settled.state));
 	}
 }
@@ -330,4 +372,5 @@ flex_outbox_discard(void)
 		collected_context = AllocSetContextCreate(TopMemoryContext, "flex_api settlements", ALLOCSET_DEFAULT_SIZES);
 	forget_collected();
 	later_count = 0;
+	held_count = 0;
 }

@@ -1,0 +1,81 @@
+# The row of a request that is being sent is locked when its answer comes: the sender settles the
+# others, sends what is due, and settles that one when it is free.  A sender that has to end
+# before does not wait for it.
+
+use strict;
+use warnings;
+
+use lib 'test/perl';
+use FlexApi;
+use File::Temp qw(tempdir);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $directory = tempdir(CLEANUP => 1);
+my $simulator = FlexApi::Simulator->new;
+my $node = FlexApi::node('held', $simulator, "flex_api.rate_limits = 'none'", 'fsync = off', "flex_api.shutdown_grace = 0");
+my ($control, $holder, $drain) = map { FlexApi::Session->new($node) } 1 .. 3;
+
+# Answers a chat when its gate, a file of its name, is open; a long answer is one of 20 kB.
+my $server = FlexApi::Server->new(sub {
+	my ($connection, $server) = @_;
+	while (my $request = FlexApi::Server::read_request($connection))
+	{
+		my ($name) = $request->{body} =~ /Identity=(\w+)/;
+		$server->note("came $name");
+		FlexApi::wait_until(sub { -e "$directory/$name" }, 120);
+		print $connection FlexApi::Server::answer(sprintf('{"conversation_sid": "CH1", "identity": "%s"}', 'x' x ($name =~ /long/ ? 20000 : 1)), '201 Created') or return;
+	}
+});
+
+sub came { my ($name) = @_; return scalar $server->notes(qr/^came $name$/); }
+sub open_gate { my ($name) = @_; append_to_file("$directory/$name", ''); return; }
+sub row { my ($id) = @_; return join ' ', @{ $control->query("SELECT state, attempts FROM flex_outbox WHERE id = $id")->{rows}->[0] }; }
+sub reaches { my ($id, $row) = @_; return FlexApi::wait_until(sub { row($id) eq $row }, 60); }
+sub chat
+{
+	my ($name) = @_;
+	return $control->value(sprintf(q{SELECT flex_enqueue('flex_webchat_create', '{"address_sid": "IG%s", "identity": "%s"}')}, 'a' x 32, $name));
+}
+
+$control->value('SET client_min_messages = error');
+$drain->value($_) foreach 'SET client_min_messages = error', "SET flex_api.base_url = '" . $server->url . "'";
+my $drain_pid = $drain->pid;
+
+my %ids = map { $_ => chat($_) } qw(held heldlong free freelong);
+$drain->send_query('CALL flex_outbox_drain()');
+ok(FlexApi::wait_until(sub { $server->notes(qr/^came/) == 4 }), 'four are sent');
+$holder->value('BEGIN');
+$holder->value("SELECT count(*) FROM (SELECT FROM flex_outbox_requests WHERE id IN ($ids{held}, $ids{heldlong}) FOR UPDATE) AS r");
+open_gate('held');
+open_gate('heldlong');
+ok(FlexApi::is_at_rest($control, $drain_pid), 'two are answered whose rows are locked, and the sender rests');
+is(row($ids{$_}), 'sending 1', "... $_ waits") foreach 'held', 'heldlong';
+$ids{new} = chat('new');
+open_gate($_) foreach 'new', 'free', 'freelong';
+ok(reaches($ids{$_}, 'succeeded 1'), "... $_ is settled") foreach 'free', 'freelong', 'new';
+is(row($ids{held}), 'sending 1', '... while the others wait');
+$holder->value('ROLLBACK');
+is($drain->receive(60)->{error}, undef, 'when they are free, the drain ends');
+is(row($ids{$_}), 'succeeded 1', "... $_ has succeeded") foreach 'held', 'heldlong';
+is(came($_), 1, "... $_ was sent once") foreach sort keys %ids;
+is($control->value('SELECT count(*) FROM flex_outbox_claims'), 0, '... and nothing is claimed');
+
+# A sender that has to end
+$ids{last} = chat('last');
+$drain->send_query('CALL flex_outbox_drain()');
+ok(FlexApi::wait_until(sub { came('last') == 1 }), 'another is sent');
+$holder->value('BEGIN');
+$holder->value("SELECT id FROM flex_outbox_requests WHERE id = $ids{last} FOR UPDATE");
+open_gate('last');
+ok(FlexApi::is_at_rest($control, $drain_pid), '... and answered');
+$control->value("SELECT pg_cancel_backend($drain_pid)");
+is($drain->receive(60)->{error}->{C}, '57014', '... its sender is cancelled, and ends');
+$holder->value('ROLLBACK');
+is($drain->sqlstate('CALL flex_outbox_drain()', 60), '00000', 'another drain');
+is(row($ids{last}), 'uncertain 1', '... tells that it is not known what has become of it');
+is(came('last'), 1, '... which was sent once');
+
+$node->stop('fast');
+done_testing;
