@@ -30,16 +30,13 @@ has_hole(const Horizon *horizon, uint64 xid)
 void
 flex_horizon_add_hole(Horizon *horizon, uint64 xid)
 {
-	uint64 *holes;
+	size_t size = sizeof(uint64) * (horizon->holes_count + 1);
 
 	if (has_hole(horizon, xid))
 		return;
-	holes = MemoryContextAlloc(horizon->context, sizeof(uint64) * (horizon->holes_count + 1));
-	memcpy(holes, horizon->holes, sizeof(uint64) * horizon->holes_count);
-	holes[horizon->holes_count++] = xid;
-	if (horizon->holes != NULL)
-		pfree(horizon->holes);
-	horizon->holes = holes;
+	horizon->holes =
+		horizon->holes == NULL ? MemoryContextAlloc(horizon->context, size) : repalloc(horizon->holes, size);
+	horizon->holes[horizon->holes_count++] = xid;
 }
 
 /* True when a transaction had not ended at the last look; what had not begun had not ended. */

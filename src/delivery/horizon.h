@@ -17,7 +17,7 @@ typedef struct Horizon
 	MemoryContext context;
 	RunningTransaction *running; /* ascending */
 	int running_count;
-	uint64 *holes; /* those of them that take long, ascending */
+	uint64 *holes; /* those of them that take long */
 	int holes_count;
 	uint64 *ended; /* holes that have ended since the last look */
 	int ended_count;
