@@ -187,6 +187,14 @@ flex_error_take(void)
 	return error;
 }
 
+/* True when an error is a cancel that was meant for us, and not a callback's own. */
+bool
+flex_error_is_cancel(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_QUERY_CANCELED && error->funcname != NULL &&
+		   strcmp(error->funcname, "ProcessInterrupts") == 0;
+}
+
 /*
  * Raise an error again of which a copy was made.  ReThrowError() alone leaves some
  * strings where the copy has them, which may be gone before the error is told.

@@ -44,6 +44,7 @@ pg_noreturn extern void flex_error_too_large(const Problem *answer, const char *
 extern int flex_error_sqlstate(FailureKind kind);
 extern void flex_error_add_answer(ErrorData *error, const Problem *answer);
 extern ErrorData *flex_error_take(void);
+extern bool flex_error_is_cancel(const ErrorData *error);
 pg_noreturn extern void flex_error_rethrow(ErrorData *error);
 pg_noreturn extern void flex_error_throw(ErrorData *error);
 pg_noreturn extern void flex_error_answer(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -17,7 +17,7 @@
 #include "delivery/callbacks.h"
 #include "delivery/guarded_call.h"
 #include "outbox/callback_rows.h"
-#include "outbox/settling.h"
+#include "outbox/settled_rows.h"
 
 #define SHOWN_BYTES 1000   /* of its error */
 #define MOST_LOOKS 20      /* at a callback that is locked */
@@ -81,7 +81,7 @@ commit(Transaction *transaction, Callback *callback, const ErrorData *failure, b
 	char *said = failure != NULL ? MemoryContextStrdup(transaction->outside, text_of(failure)) : NULL;
 	ErrorData *error = flex_guarded_commit(transaction, callback);
 
-	if (error != NULL && is_in_sender && flex_guarded_call_was_cancelled(error))
+	if (error != NULL && is_in_sender && flex_error_is_cancel(error))
 		flex_error_rethrow(error);
 	if (error != NULL)
 	{
@@ -115,7 +115,7 @@ flex_callbacks_run(Transaction *transaction, Callback *callback, bool is_in_send
 	}
 	flex_outbox_leave(&transaction->access);
 	error = flex_guarded_call(callback);
-	if (error != NULL && is_in_sender && flex_guarded_call_was_cancelled(error))
+	if (error != NULL && is_in_sender && flex_error_is_cancel(error))
 		flex_error_rethrow(error);
 	flex_outbox_enter(&transaction->access);
 	if (error != NULL)

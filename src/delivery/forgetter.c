@@ -9,37 +9,25 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "base/clock.h"
 #include "base/errors.h"
 #include "base/settings.h"
 #include "delivery/forgetter.h"
-#include "delivery/guarded_call.h"
 #include "outbox/forgetting.h"
+#include "outbox/refusals.h"
 
 #define AT_ONCE 1000
 #define MOST_FAILURES 20    /* in a portion: what is left of it is set aside without a try */
 #define LOCK_TIMEOUT "50ms" /* that what others hang on the table may wait for a lock */
 #define LOCKED_MS 60000     /* until a request is looked at again that somebody has locked */
-#define WARNING_MS 60000    /* between two warnings of the same cause */
 #define PAUSE_MS 30000      /* when nothing is left to forget */
 #define FAILED_MS 60000     /* when that has failed */
-#define CAUSES 8            /* that are kept in mind */
-
-/* A cause that was warned of. */
-typedef struct Cause
-{
-	int sqlerrcode;
-	NameData table;
-	int64 warned_at; /* flex_clock_ms(); 0: none */
-} Cause;
 
 /* Requests that stay, in a portion. */
 typedef struct Portion
@@ -51,32 +39,6 @@ typedef struct Portion
 	int failures;
 } Portion;
 
-/* True when this cause has not been told of for a while; from now on it has. */
-static bool
-may_warn(int sqlerrcode, const char *table)
-{
-	static Cause causes[CAUSES];
-	static int next;
-	int64 now = flex_clock_ms();
-
-	for (int i = 0; i < CAUSES; i++)
-	{
-		Cause *cause = &causes[i];
-
-		if (cause->warned_at == 0 || cause->sqlerrcode != sqlerrcode || strcmp(NameStr(cause->table), table) != 0)
-			continue;
-		if (now - cause->warned_at < WARNING_MS)
-			return false;
-		cause->warned_at = now;
-		return true;
-	}
-	causes[next].sqlerrcode = sqlerrcode;
-	namestrcpy(&causes[next].table, table);
-	causes[next].warned_at = now;
-	next = (next + 1) % CAUSES;
-	return true;
-}
-
 /* Say why requests stay.  error NULL: they are there still, and nothing was said. */
 static void
 warn(const ErrorData *error)
@@ -84,7 +46,7 @@ warn(const ErrorData *error)
 	const char *table = error != NULL && error->table_name != NULL ? error->table_name : "flex_outbox_requests";
 	int sqlerrcode = error != NULL ? error->sqlerrcode : ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
 
-	if (!may_warn(sqlerrcode, table))
+	if (!flex_refusals_may_warn(sqlerrcode, table))
 		return;
 	ereport(WARNING,
 			(errcode(sqlerrcode), errmsg("finished requests of the Flex API outbox could not be deleted"),
@@ -154,61 +116,39 @@ set_aside(const int64 *ids, int count)
 	flex_forgetting_set_aside(ids, again_at, count);
 }
 
+/* Requests that are to be deleted, and how many were. */
+typedef struct Deletion
+{
+	const int64 *ids;
+	int count;
+	int deleted;
+} Deletion;
+
 /*
  * Delete requests, and let what others hang on the table do no more than that: it gets no
  * rights that outlast this, changes no setting, and holds nobody up for long.
  */
-static int
-delete_guarded(const int64 *ids, int count)
+static void
+delete_guarded(void *argument)
 {
+	Deletion *deletion = argument;
 	Oid user;
 	int security;
 	int nest_level = NewGUCNestLevel();
-	int deleted;
 
 	GetUserIdAndSecContext(&user, &security);
 	(void) set_config_option("lock_timeout", LOCK_TIMEOUT, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	SetUserIdAndSecContext(user, security | SECURITY_RESTRICTED_OPERATION);
-	deleted = flex_forgetting_delete(ids, count);
+	deletion->deleted = flex_forgetting_delete(deletion->ids, deletion->count);
 	SetUserIdAndSecContext(user, security);
 	AtEOXact_GUC(false, nest_level);
-	return deleted;
-}
-
-/* Delete requests in a subtransaction.  Returns NULL, or the error after undoing what was done. */
-static ErrorData *
-try_to_delete(const int64 *ids, int count, int *deleted)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData *volatile error = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		*deleted = delete_guarded(ids, count);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = flex_error_take();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	if (error != NULL && flex_guarded_call_was_cancelled(error))
-		flex_error_rethrow(error);
-	return error;
 }
 
 /* Delete what can be deleted, and put the rest off. */
 static void
 delete_by_halves(Portion *portion, int64 *ids, int count)
 {
-	int deleted = 0;
+	Deletion deletion = {.ids = ids, .count = count};
 	ErrorData *error;
 
 	CHECK_FOR_INTERRUPTS();
@@ -219,8 +159,8 @@ delete_by_halves(Portion *portion, int64 *ids, int count)
 		leave_untried(portion, ids, count);
 		return;
 	}
-	error = try_to_delete(ids, count, &deleted);
-	if (error == NULL && deleted == count)
+	error = flex_refusals_try(delete_guarded, &deletion);
+	if (error == NULL && deletion.deleted == count)
 		flex_forgetting_delete_traces(ids, count);
 	else if (error == NULL)
 	{
@@ -334,7 +274,7 @@ is_unsafe(void)
 
 	if (table == NULL)
 		return false;
-	if (may_warn(ERRCODE_INSUFFICIENT_PRIVILEGE, table))
+	if (flex_refusals_may_warn(ERRCODE_INSUFFICIENT_PRIVILEGE, table))
 		ereport(WARNING,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("finished requests of the Flex API outbox are not deleted"),
@@ -383,7 +323,7 @@ flex_forgetter_run(Transaction *transaction)
 
 		MemoryContextSwitchTo(caller);
 		error = flex_error_take();
-		if (flex_guarded_call_was_cancelled(error))
+		if (flex_error_is_cancel(error))
 			flex_error_rethrow(error);
 		flex_transaction_roll_back(transaction);
 		ereport(WARNING,

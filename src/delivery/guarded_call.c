@@ -256,14 +256,6 @@ flex_guarded_call_was_stubborn(void)
 	return timed_out && cancels >= MOST_CANCELS;
 }
 
-/* True when an error is a cancel that was meant for us, and not a callback's own. */
-bool
-flex_guarded_call_was_cancelled(const ErrorData *error)
-{
-	return error->sqlerrcode == ERRCODE_QUERY_CANCELED && error->funcname != NULL &&
-		   strcmp(error->funcname, "ProcessInterrupts") == 0;
-}
-
 /* Run a callback in a subtransaction.  Returns NULL, or its error after undoing what it did. */
 static ErrorData *
 call_in_subtransaction(const Callback *callback)

@@ -16,6 +16,5 @@ extern ErrorData *flex_guarded_commit(Transaction *transaction, const Callback *
 extern bool flex_guarded_call_timed_out(void);
 extern bool flex_guarded_call_is_running(void);
 extern bool flex_guarded_call_was_stubborn(void);
-extern bool flex_guarded_call_was_cancelled(const ErrorData *error);
 
 #endif /* FLEX_GUARDED_CALL_H */

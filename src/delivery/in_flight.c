@@ -20,12 +20,14 @@
 #include "delivery/settlement.h"
 #include "http/crowd.h"
 #include "outbox/access.h"
+#include "outbox/settled_rows.h"
 #include "outbox/settling.h"
 #include "request/json_arguments.h"
 #include "request/signature.h"
 
 #define PORTION_BYTES (16 * 1024 * 1024) /* of answers that one transaction settles */
-#define HELD_MS 100                      /* until a request is settled again whose row somebody has locked */
+#define LOCKED_MS 100                    /* until a request is settled again whose row somebody has locked */
+#define REFUSED_MS 5000                  /* the same of one whose settlement was refused */
 #define BYTES_AT_ONCE (2 * 1024 * 1024)  /* of answers that are read and written within a tenth of a second */
 
 /* A claimed request, in a context of its own. */
@@ -37,10 +39,12 @@ typedef struct Sending
 	HttpRequest *request;
 	const Endpoint *endpoint;
 	Attempt *attempt;  /* NULL: not sent yet */
+	ErrorData *error;  /* why it cannot be sent, and that could not be recorded yet; or NULL */
 	bool is_claimed;   /* its claim has been committed */
 	bool is_settled;   /* in the last transaction */
 	const char *state; /* as which; NULL: it was not sent */
-	int64 again_ms;    /* flex_clock_ms() before which it cannot be settled, for its row is locked */
+	Obstacle obstacle; /* why it was not settled when it was to be */
+	int64 again_ms;    /* flex_clock_ms() before which it is not tried again */
 } Sending;
 
 struct InFlight
@@ -79,7 +83,8 @@ is_in_scope(const Sending *sending, SettleScope scope)
 	const Attempt *attempt = sending->attempt;
 
 	if (scope == SETTLE_OVER)
-		return attempt != NULL && flex_attempt_is_over(attempt) && sending->again_ms <= flex_clock_ms();
+		return (attempt != NULL ? flex_attempt_is_over(attempt) : sending->error != NULL) &&
+			   sending->again_ms <= flex_clock_ms();
 	return scope != SETTLE_UNSENT || attempt == NULL || !flex_attempt_awaits_answer(attempt);
 }
 
@@ -110,6 +115,11 @@ settle_sending(Sending *sending, bool read)
 	Outcome outcome;
 
 	Assert(sending->is_claimed);
+	if (sending->error != NULL)
+	{
+		sending->state = flex_settle_unsent(&sending->claim, sending->error);
+		return;
+	}
 	if (sending->attempt == NULL)
 	{
 		flex_settle_unstarted(&sending->claim);
@@ -160,17 +170,9 @@ end_claims(const InFlight *in_flight)
 		flex_claims_end(over, count);
 }
 
-/* Write what has been settled in this transaction. */
-void
-flex_in_flight_write(InFlight *in_flight)
-{
-	flex_outbox_flush();
-	end_claims(in_flight);
-}
-
-/* Keep those for another turn whose rows somebody has locked; what is not kept is the next sender's. */
+/* Keep those for another turn that could not be settled; what is not kept is the next sender's. */
 static void
-keep_held(InFlight *in_flight)
+keep_unsettled(InFlight *in_flight)
 {
 	dlist_iter iter;
 
@@ -178,16 +180,26 @@ keep_held(InFlight *in_flight)
 	{
 		Sending *sending = dlist_container(Sending, node, iter.cur);
 
-		if (!sending->is_settled || !flex_outbox_is_held(sending->claim.id))
+		if (!sending->is_settled)
 			continue;
-		sending->is_settled = false;
-		sending->again_ms = flex_clock_ms() + HELD_MS;
+		sending->obstacle = flex_settled_rows_obstacle(sending->claim.id);
+		sending->is_settled = sending->obstacle == OBSTACLE_NONE;
+		sending->again_ms = flex_clock_ms() + (sending->obstacle == OBSTACLE_LOCK ? LOCKED_MS : REFUSED_MS);
 	}
 }
 
-/* Milliseconds until a request can be settled again whose row was locked. */
+/* Write what has been settled in this transaction. */
+void
+flex_in_flight_write(InFlight *in_flight)
+{
+	flex_outbox_flush();
+	keep_unsettled(in_flight);
+	end_claims(in_flight);
+}
+
+/* Milliseconds until a request is to be settled again that could not be. */
 long
-flex_in_flight_held_ms(const InFlight *in_flight)
+flex_in_flight_unsettled_ms(const InFlight *in_flight)
 {
 	int64 now = flex_clock_ms();
 	int64 left = PG_INT32_MAX;
@@ -201,6 +213,20 @@ flex_in_flight_held_ms(const InFlight *in_flight)
 			left = Min(left, sending->again_ms - now);
 	}
 	return (long) left;
+}
+
+/* True when all that is under way has come to its end, and could not be recorded as it was refused. */
+bool
+flex_in_flight_is_refused(const InFlight *in_flight)
+{
+	dlist_iter iter;
+
+	dlist_foreach(iter, (dlist_head *) &in_flight->sendings)
+	{
+		if (dlist_container(Sending, node, iter.cur)->obstacle != OBSTACLE_REFUSAL)
+			return false;
+	}
+	return in_flight->count > 0;
 }
 
 /*
@@ -235,7 +261,7 @@ flex_in_flight_settle(InFlight *in_flight, SettleScope scope)
 	}
 	flex_outbox_flush();
 	if (scope == SETTLE_OVER || scope == SETTLE_UNSENT)
-		keep_held(in_flight);
+		keep_unsettled(in_flight);
 	end_claims(in_flight);
 	dlist_foreach(iter, &in_flight->sendings) settled += dlist_container(Sending, node, iter.cur)->is_settled;
 	return settled;
@@ -250,22 +276,6 @@ end_sending(InFlight *in_flight, Sending *sending)
 	dlist_delete(&sending->node);
 	/* The attempt ends with its context. */
 	MemoryContextDelete(sending->context);
-}
-
-/* Count what has become of a request. */
-static void
-count_state(DeliveryCounts *counts, const char *state)
-{
-	if (strcmp(state, "succeeded") == 0)
-		counts->succeeded++;
-	else if (strcmp(state, "failed") == 0)
-		counts->failed++;
-	else if (strcmp(state, "uncertain") == 0)
-		counts->uncertain++;
-	else if (strcmp(state, "pending") == 0)
-		counts->put_off++;
-	else
-		counts->other++;
 }
 
 /* What has become of requests since the beginning. */
@@ -294,7 +304,7 @@ flex_in_flight_end_settled(InFlight *in_flight)
 		if (!sending->is_settled)
 			continue;
 		if (sending->state != NULL)
-			count_state(&in_flight->counts, sending->state);
+			flex_delivery_counts_add(&in_flight->counts, sending->state);
 		end_sending(in_flight, sending);
 	}
 }
@@ -390,6 +400,7 @@ try_to_prepare(Sending *sending, const Signature *signature)
 		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 			PG_RE_THROW();
 		FlushErrorState();
+		sending->error = error;
 		sending->state = flex_settle_unsent(&sending->claim, error);
 		preparation = strcmp(sending->state, "pending") == 0 ? BLOCKED : REFUSED;
 	}
@@ -460,7 +471,7 @@ flex_in_flight_start(InFlight *in_flight)
 		MemoryContext before;
 		int timeout;
 
-		if (sending->attempt != NULL)
+		if (sending->attempt != NULL || sending->error != NULL)
 			continue;
 		Assert(sending->is_claimed);
 		timeout = sending->endpoint->timeout;

@@ -5,6 +5,7 @@
 #ifndef FLEX_IN_FLIGHT_H
 #define FLEX_IN_FLIGHT_H
 
+#include "delivery/delivery_counts.h"
 #include "outbox/claims.h"
 
 /* Which of the requests under way are settled. */
@@ -15,17 +16,6 @@ typedef enum SettleScope
 	SETTLE_ALL,    /* also those under way, which are given up */
 	SETTLE_AT_ONCE /* all, in a moment: answers that take longer are not read */
 } SettleScope;
-
-/* What became of requests. */
-typedef struct DeliveryCounts
-{
-	int64 succeeded;
-	int64 failed;
-	int64 uncertain;
-	int64 put_off; /* they will be tried again */
-	int64 other;   /* cancelled, for the database is a copy */
-	int64 under_way;
-} DeliveryCounts;
 
 /* Whether a claimed request can be sent. */
 typedef enum Preparation
@@ -46,7 +36,8 @@ extern void flex_in_flight_confirm(InFlight *in_flight);
 extern void flex_in_flight_start(InFlight *in_flight);
 extern long flex_in_flight_receive(InFlight *in_flight);
 extern bool flex_in_flight_wait(InFlight *in_flight, long timeout_ms);
-extern long flex_in_flight_held_ms(const InFlight *in_flight);
+extern long flex_in_flight_unsettled_ms(const InFlight *in_flight);
+extern bool flex_in_flight_is_refused(const InFlight *in_flight);
 extern bool flex_in_flight_any_over(const InFlight *in_flight);
 extern int flex_in_flight_settle(InFlight *in_flight, SettleScope scope);
 extern void flex_in_flight_end_settled(InFlight *in_flight);

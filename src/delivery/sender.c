@@ -2,11 +2,10 @@
  * sender.c
  *		Sends what is due in the outbox: the engine of worker and drain.
  *
- * In turns: one transaction settles the requests that have been answered and
- * claims others; after its commit the claimed ones are sent; then callbacks that are
- * due are given to processes of their own; then it waits, in no transaction.  A sender
- * that is killed leaves claims behind, which the next one finds by the dead process's
- * number; one that is cancelled settles them before it ends.
+ * In turns: one transaction settles the requests that have been answered and claims
+ * others; after its commit these are sent; then callbacks that are due are given to
+ * processes of their own; then it waits, in no transaction.  A sender that is killed leaves
+ * claims behind, which the next one finds; one that is cancelled settles them before it ends.
  */
 #include "postgres.h"
 
@@ -134,21 +133,6 @@ flex_sender_counts(const Sender *sender)
 	return flex_in_flight_counts(sender->in_flight);
 }
 
-/* Show other sessions what is under way. */
-static void
-show_progress(const Sender *sender)
-{
-	DeliveryCounts counts = flex_sender_counts(sender);
-	int64 failed = counts.failed + counts.uncertain;
-
-	flex_progress_show(sender->progress, &(ProgressCounts){
-											 .done = counts.succeeded + failed + counts.put_off + counts.other,
-											 .total = PROGRESS_UNKNOWN,
-											 .in_flight = counts.under_way,
-											 .failed = failed,
-										 });
-}
-
 /* Get claimed requests ready to be sent, or settle those that cannot be. */
 static void
 prepare(Sender *sender, const Claim *claims, int count)
@@ -173,9 +157,8 @@ static void
 settle_and_claim(Sender *sender)
 {
 	InFlight *in_flight = sender->in_flight;
-	int settled;
 	int claimed = 0;
-	const Claim *claims;
+	int settled;
 
 	flex_transaction_begin(sender->transaction);
 	check_tables(sender);
@@ -188,7 +171,8 @@ settle_and_claim(Sender *sender)
 		sender->looked_at = flex_clock_ms();
 	if (sender->tables_fit)
 	{
-		claims = flex_lanes_claim(sender->lanes, flex_in_flight_count(in_flight) - settled, &claimed);
+		const Claim *claims = flex_lanes_claim(sender->lanes, flex_in_flight_count(in_flight) - settled, &claimed);
+
 		prepare(sender, claims, claimed);
 	}
 	if (claimed > 0)
@@ -197,7 +181,7 @@ settle_and_claim(Sender *sender)
 	flex_in_flight_confirm(in_flight);
 	flex_in_flight_end_settled(in_flight);
 	flex_lanes_note_settled(sender->lanes);
-	show_progress(sender);
+	flex_delivery_counts_show(flex_sender_counts(sender), sender->progress);
 	if (claimed > 0)
 		flex_transaction_check_replicated();
 	check_stop(sender);
@@ -226,21 +210,21 @@ attend_to_callbacks(Sender *sender)
 	check_stop(sender);
 }
 
-/* Delete a portion of what finished long ago, if it is time for that. */
-static void
-forget(Sender *sender)
-{
-	if (!sender->tables_fit || flex_clock_ms() < sender->forgets_at)
-		return;
-	sender->forgets_at = flex_forgetter_run(sender->transaction) + flex_clock_ms();
-	check_stop(sender);
-}
-
-/* True when there is more to delete at once. */
+/* True when it is time to look for what is to be deleted. */
 static bool
 must_forget(const Sender *sender)
 {
 	return sender->tables_fit && sender->forgets_at <= flex_clock_ms();
+}
+
+/* Delete a portion of what finished long ago, if it is time for that. */
+static void
+forget(Sender *sender)
+{
+	if (!must_forget(sender))
+		return;
+	sender->forgets_at = flex_forgetter_run(sender->transaction) + flex_clock_ms();
+	check_stop(sender);
 }
 
 /* True when a drain has to wait for callbacks; the worker is woken by their processes. */
@@ -300,7 +284,7 @@ wait_for_something(Sender *sender)
 	}
 	late = Min(late, ms_until(flex_callback_schedule_next_at(sender->callbacks)));
 	late = Min(late, flex_mending_look_ms());
-	late = Min(late, flex_in_flight_held_ms(sender->in_flight));
+	late = Min(late, flex_in_flight_unsettled_ms(sender->in_flight));
 	if (sender->driver->check_ms > 0)
 		late = Min(late, sender->driver->check_ms);
 	if (flex_in_flight_wait(sender->in_flight, Min(full ? HOUSEKEEPING_MS : ms_until_due(sender), late)) ||
@@ -317,6 +301,21 @@ rest(Sender *sender)
 	flex_transaction_begin(sender->transaction);
 	flex_lanes_rest(sender->lanes);
 	flex_transaction_commit(sender->transaction);
+}
+
+/* A worker keeps what could not be recorded until it can be; a drain ends, and says so. */
+static void
+check_recorded(const Sender *sender)
+{
+	if (sender->is_worker || !flex_in_flight_is_refused(sender->in_flight))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("what became of requests of the Flex API outbox could not be recorded"),
+			 errdetail("Table \"flex_outbox_requests\" has refused it for all that are left (%d).",
+					   flex_in_flight_count(sender->in_flight)),
+			 errhint("Look at its triggers, rules, constraints and policies. The next drain takes the requests over: "
+					 "those that must not be sent twice become uncertain.")));
 }
 
 /* One turn; false when there is nothing left to do now. */
@@ -337,6 +336,7 @@ take_turn(Sender *sender)
 	if (flex_in_flight_count(sender->in_flight) == 0 && !flex_lanes_waits_for_rate(sender->lanes) &&
 		!must_wait_for_callbacks(sender))
 		return false;
+	check_recorded(sender);
 	wait_for_something(sender);
 	return true;
 }
@@ -386,7 +386,7 @@ await_ends(Sender *sender)
 			settle_portion(sender, SETTLE_OVER);
 		else
 			(void) flex_in_flight_wait(sender->in_flight,
-									   Min(Min(left, late), flex_in_flight_held_ms(sender->in_flight)));
+									   Min(Min(left, late), flex_in_flight_unsettled_ms(sender->in_flight)));
 	}
 }
 

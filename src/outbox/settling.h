@@ -32,7 +32,5 @@ extern void flex_outbox_discard(void);
 extern void flex_outbox_settle(const Claim *claim, const Settlement *settlement);
 extern const LaterKey *flex_outbox_later(int *count);
 extern void flex_outbox_flush(void);
-extern bool flex_outbox_is_held(int64 id);
-extern void flex_outbox_notify(int64 id, const char *state);
 
 #endif /* FLEX_SETTLING_H */

@@ -1,0 +1,273 @@
+/*
+ * settled_rows.c
+ *		The rows of settled requests: written, or refused.
+ *
+ * One statement settles one request, or many.  Those whose rows somebody has locked are
+ * left out.  What others hang on the tables (triggers, constraints, policies) may refuse it:
+ * it is written in a subtransaction, so that the caller can write the others.
+ *
+ * The caller has connected to SPI, and stands between flex_outbox_enter() and
+ * flex_outbox_leave().
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "commands/async.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "base/errors.h"
+#include "outbox/refusals.h"
+#include "outbox/settled_rows.h"
+#include "outbox/statements.h"
+
+#define CHANNEL "flex_api"
+#define MOST_QUEUE_USAGE 0.75 /* of the server's queue of notifications */
+
+/*
+ * True when the server's queue of notifications has room.  A session that listens
+ * and does not read fills it, which anybody can do; then a commit that notifies
+ * fails, and with it the answers that it records.  So nobody is told, meanwhile.
+ */
+static bool
+may_notify(void)
+{
+	return DatumGetFloat8(DirectFunctionCall1(pg_notification_queue_usage, (Datum) 0)) < MOST_QUEUE_USAGE;
+}
+
+/* Tell sessions that listen that a request has reached its last state. */
+void
+flex_outbox_notify(int64 id, const char *state)
+{
+	if (may_notify())
+		Async_Notify(CHANNEL, psprintf(INT64_FORMAT " %s", id, state));
+}
+
+#define NAME_OF_COLUMN(name, type) {#name, type},
+
+static const NamedParameter settlement_columns[] = {SETTLEMENT_COLUMNS(NAME_OF_COLUMN)};
+
+StaticAssertDecl(lengthof(settlement_columns) == Natts_settlement, "each column of a settlement is a parameter");
+
+/* What is returned of a request; state is NULL where it is not the last one. */
+typedef struct Settled
+{
+	int64 id;
+	char *state;
+	bool is_locked; /* by somebody, and it was not settled */
+	bool is_kept;   /* from being settled, by a trigger that says nothing */
+} Settled;
+
+static const ResultColumn settled_columns[] = {
+	RESULT_COLUMN("s.id", INT8OID, Settled, id),
+	RESULT_COLUMN("CASE WHEN s.state <> 'pending' AND NOT s.with_callback THEN s.state END", TEXTOID, Settled, state),
+	RESULT_COLUMN("false", BOOLOID, Settled, is_locked),
+	RESULT_COLUMN("false", BOOLOID, Settled, is_kept),
+};
+
+/*
+ * Its callback, if it has one, is due from then on.  The claim's row tells a request
+ * from another that has got its number, in an outbox that was emptied or made anew.
+ * What is to be sent again waits for its time in a row of its own.  A row that somebody has
+ * locked is left, and told of, as is one that a trigger has kept as it was.
+ */
+#define SETTLE_FROM(list, keys, is_one)                                                                                \
+	"WITH free AS (SELECT f.id FROM $t.flex_outbox_requests AS f WHERE f.id " is_one " AND f.state = 'pending' "       \
+	"FOR NO KEY UPDATE SKIP LOCKED), "                                                                                 \
+	"settled AS (UPDATE $t.flex_outbox_requests AS o SET state = s.state, "                                            \
+	"finished_at = CASE WHEN s.state <> 'pending' THEN clock_timestamp() END, "                                        \
+	"run_at = coalesce(s.run_at, o.run_at), turn = s.turn, started_at = s.started_at, "                                \
+	"attempts = least(o.attempts, 2147483646) + 1 - s.uncounted, may_be_done = s.may_be_done, "                        \
+	"http_status = s.http_status, error_code = s.error_code, error_message = s.error_message, "                        \
+	"request_id = s.request_id, response = s.response, sid = s.sid FROM " list " AS s ($names) "                       \
+	"WHERE s.id = ANY (ARRAY(SELECT id FROM free)) AND "                                                               \
+	"o.id = s.id AND o.enqueued_xid = s.enqueued_xid AND o.turn = s.turn - 1 AND o.state = 'pending' AND "             \
+	"EXISTS (SELECT FROM $t.flex_outbox_claims AS c "                                                                  \
+	"WHERE c.id = s.claimed_in AND c.sender_pid = $1 AND c.sender_start = $2) "                                        \
+	"RETURNING o.id, o.role_id, o.run_at, s.state, s.with_callback, s.turn, s.lane, s.cause), "                        \
+	"due AS (INSERT INTO $t.flex_outbox_callbacks (id, role_id, due_at) SELECT id, role_id, clock_timestamp() "        \
+	"FROM settled WHERE with_callback ON CONFLICT (id) DO UPDATE SET role_id = excluded.role_id, "                     \
+	"due_at = excluded.due_at, attempts = 0, error = NULL), "                                                          \
+	"waiting AS (INSERT INTO $t.flex_outbox_later (lane, due_at, id, turn, cause) "                                    \
+	"SELECT lane, run_at, id, turn, cause FROM settled WHERE state = 'pending') SELECT $result FROM settled AS s "     \
+	"UNION ALL SELECT o.id, NULL, s.id <> ALL (ARRAY(SELECT id FROM free)), s.id = ANY (ARRAY(SELECT id FROM free)) "  \
+	"FROM " keys " AS s (id, turn, enqueued_xid, claimed_in), "                                                        \
+	"$t.flex_outbox_requests AS o WHERE s.id <> ALL (ARRAY(SELECT id FROM settled)) AND "                              \
+	"o.id = s.id AND o.enqueued_xid = s.enqueued_xid AND o.turn = s.turn - 1 AND o.state = 'pending' AND "             \
+	"EXISTS (SELECT FROM $t.flex_outbox_claims AS c "                                                                  \
+	"WHERE c.id = s.claimed_in AND c.sender_pid = $1 AND c.sender_start = $2)"
+
+static Statement settle_many = {
+	.sql = SETTLE_FROM("unnest($values)", "unnest($3, $4, $5, $6)", "= ANY ($3)"),
+	.types = {INT4OID, TIMESTAMPTZOID},
+	.named = settlement_columns,
+	.named_count = Natts_settlement,
+	.named_are_arrays = true,
+	.result = settled_columns,
+	.result_count = lengthof(settled_columns),
+};
+
+/* One with a large response, of which a plan of its own would have copies. */
+static Statement settle_one = {
+	.sql = SETTLE_FROM("(VALUES ($values))", "(VALUES ($3, $4, $5, $6))", "= $3"),
+	.types = {INT4OID, TIMESTAMPTZOID},
+	.named = settlement_columns,
+	.named_count = Natts_settlement,
+	.result = settled_columns,
+	.result_count = lengthof(settled_columns),
+	.options = CURSOR_OPT_GENERIC_PLAN,
+};
+
+/* The type of a settlement's column. */
+Oid
+flex_settled_rows_type(SettlementColumn column)
+{
+	return settlement_columns[column].type;
+}
+
+/* A request that this transaction could not settle. */
+typedef struct Unsettled
+{
+	int64 id;
+	Obstacle obstacle;
+} Unsettled;
+
+static Unsettled *unsettled;
+static int unsettled_count;
+static int unsettled_room;
+
+static void
+note_unsettled(int64 id, Obstacle obstacle)
+{
+	if (unsettled_count == unsettled_room)
+	{
+		unsettled_room = Max(unsettled_room * 2, 64);
+		unsettled = unsettled == NULL ? MemoryContextAlloc(TopMemoryContext, sizeof(Unsettled) * unsettled_room)
+									  : repalloc(unsettled, sizeof(Unsettled) * unsettled_room);
+	}
+	unsettled[unsettled_count++] = (Unsettled){id, obstacle};
+}
+
+/* Why a request could not be settled in this transaction. */
+Obstacle
+flex_settled_rows_obstacle(int64 id)
+{
+	for (int i = 0; i < unsettled_count; i++)
+	{
+		if (unsettled[i].id == id)
+			return unsettled[i].obstacle;
+	}
+	return OBSTACLE_NONE;
+}
+
+/* At the beginning of a transaction. */
+void
+flex_settled_rows_begin(void)
+{
+	unsettled_count = 0;
+}
+
+/*
+ * What others hang on the tables has refused a settlement: say so.  error NULL: the row is
+ * as it was, and nothing was said.
+ */
+static void
+warn_of_refusal(int64 id, const ErrorData *error)
+{
+	const char *table = error != NULL && error->table_name != NULL ? error->table_name : "flex_outbox_requests";
+	int sqlerrcode = error != NULL ? error->sqlerrcode : ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+
+	if (!flex_refusals_may_warn(sqlerrcode, table))
+		return;
+	ereport(WARNING,
+			(errcode(sqlerrcode), errmsg("what became of a request of the Flex API outbox could not be recorded"),
+			 error != NULL
+				 ? errdetail("Request " INT64_FORMAT ", table \"%s\": %s", id, table, error->message)
+				 : errdetail("Request " INT64_FORMAT ", table \"%s\": a trigger has kept it as it was.", id, table),
+			 errhint("Look at the triggers, rules, constraints and policies of table \"%s\". The request counts as "
+					 "being sent until it can be recorded; that is tried again and again.",
+					 table)));
+}
+
+/* Settlements that are written by one statement. */
+typedef struct Writing
+{
+	Statement *statement;
+	Datum *values; /* with the columns behind the sender's parameters */
+	const char *nulls;
+} Writing;
+
+/*
+ * Write settlements of requests that this process has claimed, and tell of those
+ * that have a last state.
+ */
+static void
+write_settlements(void *argument)
+{
+	const Writing *writing = argument;
+	uint64 count;
+	bool tells;
+
+	writing->values[0] = Int32GetDatum(MyProcPid);
+	writing->values[1] = TimestampTzGetDatum(MyStartTimestamp);
+	count = flex_statement_execute(writing->statement, writing->values, writing->nulls);
+	tells = count > 0 && may_notify();
+	for (uint64 i = 0; i < count; i++)
+	{
+		Settled settled = {0};
+
+		flex_statement_read(writing->statement, i, &settled);
+		if (settled.is_kept)
+			warn_of_refusal(settled.id, NULL);
+		if (settled.is_locked || settled.is_kept)
+			note_unsettled(settled.id, settled.is_locked ? OBSTACLE_LOCK : OBSTACLE_REFUSAL);
+		else if (tells && settled.state != NULL)
+			Async_Notify(CHANNEL, psprintf(INT64_FORMAT " %s", settled.id, settled.state));
+	}
+}
+
+/* True for an error that is not a row's, but the transaction's or the server's: it ends the turn. */
+static bool
+is_of_the_turn(const ErrorData *error)
+{
+	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
+	{
+		case ERRCODE_TRANSACTION_ROLLBACK:
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_SYSTEM_ERROR:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/*
+ * Write one settlement, or many as arrays; values has the columns behind the sender's
+ * parameters.  Returns NULL, or why they were refused: then nothing was written.
+ */
+ErrorData *
+flex_settled_rows_write(bool many, Datum *values, const char *nulls)
+{
+	Writing writing = {many ? &settle_many : &settle_one, values, nulls};
+	int before = unsettled_count;
+	ErrorData *error = flex_refusals_try(write_settlements, &writing);
+
+	if (error == NULL)
+		return NULL;
+	unsettled_count = before;
+	if (is_of_the_turn(error))
+		flex_error_rethrow(error);
+	return error;
+}
+
+/* A settlement was refused by itself, and has to be made anew. */
+void
+flex_settled_rows_note_refusal(int64 id, const ErrorData *error)
+{
+	warn_of_refusal(id, error);
+	note_unsettled(id, OBSTACLE_REFUSAL);
+}

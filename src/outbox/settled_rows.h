@@ -1,0 +1,53 @@
+/*
+ * settled_rows.h
+ *		The rows of settled requests: written, or refused.
+ */
+#ifndef FLEX_SETTLED_ROWS_H
+#define FLEX_SETTLED_ROWS_H
+
+/* The columns of a settlement: the parameters of both statements, and what they call "s". */
+#define SETTLEMENT_COLUMNS(COLUMN)                                                                                     \
+	COLUMN(id, INT8OID)                                                                                                \
+	COLUMN(turn, INT4OID)                                                                                              \
+	COLUMN(enqueued_xid, XID8OID)                                                                                      \
+	COLUMN(claimed_in, XID8OID)                                                                                        \
+	COLUMN(lane, INT4OID)                                                                                              \
+	COLUMN(cause, TEXTOID)                                                                                             \
+	COLUMN(started_at, TIMESTAMPTZOID)                                                                                 \
+	COLUMN(state, TEXTOID)                                                                                             \
+	COLUMN(with_callback, BOOLOID)                                                                                     \
+	COLUMN(run_at, TIMESTAMPTZOID)                                                                                     \
+	COLUMN(uncounted, INT4OID)                                                                                         \
+	COLUMN(may_be_done, BOOLOID)                                                                                       \
+	COLUMN(http_status, INT4OID)                                                                                       \
+	COLUMN(error_code, TEXTOID)                                                                                        \
+	COLUMN(error_message, TEXTOID)                                                                                     \
+	COLUMN(request_id, TEXTOID)                                                                                        \
+	COLUMN(response, JSONBOID)                                                                                         \
+	COLUMN(sid, TEXTOID)
+
+#define NUMBER_OF_COLUMN(name, type) SETTLEMENT_##name,
+
+typedef enum SettlementColumn
+{
+	SETTLEMENT_COLUMNS(NUMBER_OF_COLUMN) Natts_settlement
+} SettlementColumn;
+
+#define SENDER_PARAMETERS 2 /* before the columns: this process, by number and start; the first column is $3 */
+
+/* Why a request was not settled. */
+typedef enum Obstacle
+{
+	OBSTACLE_NONE,
+	OBSTACLE_LOCK,   /* somebody has its row locked */
+	OBSTACLE_REFUSAL /* what others hang on the tables has refused it */
+} Obstacle;
+
+extern Oid flex_settled_rows_type(SettlementColumn column);
+extern ErrorData *flex_settled_rows_write(bool many, Datum *values, const char *nulls);
+extern void flex_settled_rows_note_refusal(int64 id, const ErrorData *error);
+extern Obstacle flex_settled_rows_obstacle(int64 id);
+extern void flex_settled_rows_begin(void);
+extern void flex_outbox_notify(int64 id, const char *state);
+
+#endif /* FLEX_SETTLED_ROWS_H */
