@@ -136,7 +136,8 @@ END $$;
 -- type, that is refused: then row by row, without the triggers.
 DROP INDEX flex_outbox_unique_key, flex_outbox_callbacks, flex_outbox_finished, flex_outbox_lanes, flex_outbox_sending;
 ALTER TABLE flex_outbox_requests ADD COLUMN role_id integer, ADD COLUMN enqueued_xid xid8, ADD COLUMN on_success_owner oid,
-	ADD COLUMN on_failure_owner oid, ADD COLUMN lane integer, ADD COLUMN turn integer;
+	ADD COLUMN on_failure_owner oid, ADD COLUMN lane integer, ADD COLUMN turn integer,
+	ADD COLUMN server text COLLATE "C";
 ALTER TABLE flex_outbox_requests ALTER COLUMN callback_attempts DROP NOT NULL, ALTER COLUMN callback_attempts DROP DEFAULT;
 CREATE TABLE flex_outbox_callbacks (
 	id bigint PRIMARY KEY,
@@ -186,7 +187,7 @@ COMMENT ON COLUMN flex_outbox_leftovers.tries IS 'How many times it could not be
 -- What the senders keep of the outbox's requests: in which lane each waits, which wait for a
 -- time, and which are being sent.  None of it is dumped: a copy sends nothing.
 
--- The requests of a role, an account, an operation and a priority are a lane.  Two sessions
+-- The requests of a role, a server, an account, an operation and a priority are a lane.  Two sessions
 -- that need a new one at the same time may make it twice, which costs nothing: to make them
 -- wait for each other would, for as long as a transaction lasts.
 CREATE TABLE flex_outbox_lanes (
@@ -194,15 +195,17 @@ CREATE TABLE flex_outbox_lanes (
 	role_id integer NOT NULL,
 	account_sid text COLLATE "C",
 	operation text COLLATE "C" NOT NULL,
-	priority integer NOT NULL);
+	priority integer NOT NULL,
+	server text COLLATE "C");
 COMMENT ON TABLE flex_outbox_lanes IS
-'Internal. The lanes of the outbox: its requests by role, account, operation and priority.';
+'Internal. The lanes of the outbox: its requests by role, server, account, operation and priority.';
 COMMENT ON COLUMN flex_outbox_lanes.id IS 'Number of the lane.';
 COMMENT ON COLUMN flex_outbox_lanes.role_id IS 'Role whose requests these are.';
 COMMENT ON COLUMN flex_outbox_lanes.account_sid IS 'Account that they are for; NULL: the sender''s.';
 COMMENT ON COLUMN flex_outbox_lanes.operation IS
 'Name of the operation''s function; empty: any for which the role has no lane of its own.';
 COMMENT ON COLUMN flex_outbox_lanes.priority IS 'Their priority.';
+COMMENT ON COLUMN flex_outbox_lanes.server IS 'Foreign server that they are for; empty: none; NULL: the sender''s.';
 CREATE INDEX flex_outbox_lanes_key ON flex_outbox_lanes (role_id, operation, priority);
 
 CREATE TABLE flex_outbox_marks (
@@ -333,6 +336,9 @@ COMMENT ON COLUMN flex_outbox_requests.on_failure_owner IS 'The same of on_failu
 COMMENT ON COLUMN flex_outbox_requests.lane IS
 'Lane in which it was enqueued (flex_outbox_lanes); NULL: it was to wait for a time.';
 COMMENT ON COLUMN flex_outbox_requests.turn IS 'How many times it was settled, or made pending anew.';
+COMMENT ON COLUMN flex_outbox_requests.server IS
+'flex_api.server of the session that enqueued: the foreign server that it is sent to, with its role''s user mapping; empty:
+none, which the session has chosen; NULL: the sender''s.';
 
 COMMENT ON COLUMN flex_outbox_requests.outcome IS 'The state that it takes together with its callback, while that has not run. Computed by the view.';
 COMMENT ON COLUMN flex_outbox_requests.callback_at IS
@@ -393,7 +399,8 @@ SELECT
 	o.on_success_owner,
 	o.on_failure_owner,
 	o.lane,
-	o.turn
+	o.turn,
+	o.server
 FROM (SELECT r.*, r.state = 'pending' AND (r.id, r.turn + 1, r.enqueued_xid) IN (SELECT l.id, l.turn, l.xid
 		FROM flex_outbox_claims AS k, unnest(k.requests, k.turns, k.enqueued_xids) AS l(id, turn, xid)) AS is_claimed
 		FROM flex_outbox_requests AS r) AS o
@@ -443,7 +450,8 @@ SELECT
 	o.on_success_owner,
 	o.on_failure_owner,
 	o.lane,
-	o.turn
+	o.turn,
+	o.server
 FROM flex_outbox_all AS o
 WHERE (SELECT r.rolsuper OR r.rolbypassrls OR pg_catalog.pg_has_role(c.relowner, 'USAGE')
 		FROM pg_catalog.pg_roles AS r, pg_catalog.pg_class AS c

@@ -3,7 +3,7 @@
  *		Which account a role's requests are made as, for the rate that they have.
  *
  * Before a request is claimed it has to be known whether its account has a turn.  Where it
- * names no account, the role's credentials say; to look for them costs a look at a file, so
+ * names no account, its server or the role's credentials say; to look for them costs a look at a file, so
  * what was found is kept for a second.
  */
 #include "postgres.h"
@@ -20,11 +20,13 @@
 #define KEPT_MS 1000
 #define MOST_KNOWN 1000
 
-/* Whose requests they are, and for which account; two words, so that there is nothing between them. */
+/* An identity; words, so that there is nothing between them. */
 typedef struct Source
 {
 	uint64 role;
-	uint64 account_sid; /* a hash; of the empty text, where none is named */
+	uint64 has_server;  /* where it is named, which may be the empty one */
+	uint64 server;      /* a hash; of the empty text, where none is named */
+	uint64 account_sid; /* the same */
 } Source;
 
 typedef struct KnownAccount
@@ -41,11 +43,11 @@ static HTAB *known; /* NULL: nothing yet */
  * they name: what cannot be sent uses up nobody else's rate.
  */
 static RateKey
-find_account(Oid role, const char *account_sid, const Operation *operation)
+find_account(const Identity *identity, const Operation *operation)
 {
 	MemoryContext before = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(before, "flex_api account", ALLOCSET_SMALL_SIZES);
-	RateKey volatile key = flex_rates_key(account_sid != NULL ? account_sid : "", 0);
+	RateKey volatile key = flex_rates_key(identity->account_sid != NULL ? identity->account_sid : "", 0);
 	Oid user;
 	int security;
 
@@ -54,7 +56,7 @@ find_account(Oid role, const char *account_sid, const Operation *operation)
 	PG_TRY();
 	{
 		SetUserIdAndSecContext(GetOuterUserId(), security);
-		key = flex_endpoint_rate_key(flex_endpoint_of_settings(role, account_sid, true), operation);
+		key = flex_endpoint_rate_key(flex_endpoint_of_identity(identity, true), operation);
 	}
 	PG_CATCH();
 	{
@@ -71,14 +73,23 @@ find_account(Oid role, const char *account_sid, const Operation *operation)
 	return key;
 }
 
-/* What a role's requests to an operation count for; account_sid NULL: they name no account. */
+/* A text as a number; NULL as the empty one. */
+static uint64
+hash_of(const char *text)
+{
+	return flex_rates_key(text != NULL ? text : "", 0).account;
+}
+
+/* What an identity's requests to an operation count for. */
 RateKey
-flex_accounts_rate_key(Oid role, const char *account_sid, const Operation *operation)
+flex_accounts_rate_key(const Identity *identity, const Operation *operation)
 {
 	HASHCTL control = {.keysize = sizeof(Source), .entrysize = sizeof(KnownAccount), .hcxt = TopMemoryContext};
 	Source source = {
-		.role = role,
-		.account_sid = flex_rates_key(account_sid != NULL ? account_sid : "", 0).account,
+		.role = identity->role,
+		.has_server = identity->server != NULL,
+		.server = hash_of(identity->server),
+		.account_sid = hash_of(identity->account_sid),
 	};
 	KnownAccount *account;
 	RateKey rate;
@@ -96,7 +107,7 @@ flex_accounts_rate_key(Oid role, const char *account_sid, const Operation *opera
 	{
 		/* Should that be cancelled, the entry has to be looked for again. */
 		account->found_at = flex_clock_ms() - KEPT_MS;
-		account->rate = find_account(role, account_sid, operation);
+		account->rate = find_account(identity, operation);
 		account->found_at = flex_clock_ms();
 	}
 	rate = account->rate;

@@ -5,9 +5,10 @@
 #ifndef FLEX_ACCOUNTS_H
 #define FLEX_ACCOUNTS_H
 
+#include "http/endpoint.h"
 #include "request/catalogue.h"
 #include "shared/rates.h"
 
-extern RateKey flex_accounts_rate_key(Oid role, const char *account_sid, const Operation *operation);
+extern RateKey flex_accounts_rate_key(const Identity *identity, const Operation *operation);
 
 #endif /* FLEX_ACCOUNTS_H */

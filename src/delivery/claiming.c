@@ -16,6 +16,7 @@
 #include "delivery/accounts.h"
 #include "delivery/claiming.h"
 #include "delivery/rate_limits.h"
+#include "delivery/sendable.h"
 
 #define LOCKED_MS 100 /* until requests that somebody has locked are tried again */
 #define RATE_MS 200   /* until a mixed lane is looked at in which there was no token for a request */
@@ -25,8 +26,7 @@ static void
 give_token_back(const Lane *lane)
 {
 	if (lane->operation != NULL)
-		flex_rate_limits_give_back(
-			flex_accounts_rate_key(lane->role_oid, lane->account->key.account_sid, lane->operation), 1);
+		flex_rate_limits_give_back(flex_accounts_rate_key(&lane->identity, lane->operation), 1);
 }
 
 /*
@@ -38,12 +38,13 @@ take_token(const Chosen *chosen, const Claim *claim)
 {
 	const Operation *operation = flex_operation_find(claim->operation);
 	Lane *lane = chosen->lane;
+	Identity identity = flex_claim_identity(claim);
 	RateKey rate;
 	bool is_paused;
 
 	if (!lane->is_mixed || operation == NULL)
 		return true;
-	rate = flex_accounts_rate_key(claim->role, claim->account_sid, operation);
+	rate = flex_accounts_rate_key(&identity, operation);
 	is_paused = flex_rate_limits_is_paused(rate);
 	if (!is_paused && flex_rate_limits_take(rate, 1) == 1)
 		return true;

@@ -347,12 +347,13 @@ flex_in_flight_had_callbacks(InFlight *in_flight)
 }
 
 /*
- * Make the request and find its credentials: those of the role that enqueued it.
- * The settings are the sender's, which has the rights of the outbox's owner here.
+ * Make the request and find its credentials: those of the role that enqueued it, for the
+ * server that it names.  The settings are the sender's, which has the rights of the outbox's owner here.
  */
 static void
 make_request(Sending *sending, const Signature *signature)
 {
+	Identity identity = flex_claim_identity(&sending->claim);
 	NullableDatum *values;
 	Oid user;
 	int security;
@@ -364,8 +365,7 @@ make_request(Sending *sending, const Signature *signature)
 	sending->request->way = WAY_OUTBOX;
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(GetOuterUserId(), security);
-	sending->endpoint =
-		flex_endpoint_of_settings(sending->claim.role, sending->claim.account_sid, !sending->request->authorized);
+	sending->endpoint = flex_endpoint_of_identity(&identity, !sending->request->authorized);
 	/* For what it refuses: later that would be an error of the turn. */
 	(void) flex_endpoint_origin(sending->endpoint, sending->request->service);
 	SetUserIdAndSecContext(user, security);
@@ -416,6 +416,7 @@ copy_claim(const Claim *claim)
 
 	copy.operation = pstrdup(claim->operation);
 	copy.account_sid = claim->account_sid ? pstrdup(claim->account_sid) : NULL;
+	copy.server = claim->server ? pstrdup(claim->server) : NULL;
 	copy.arguments = palloc(VARSIZE(claim->arguments));
 	memcpy(copy.arguments, claim->arguments, VARSIZE(claim->arguments));
 	return copy;

@@ -23,7 +23,9 @@ flex_lane_create(const LaneRow *row, MemoryContext context)
 
 	lane->context = context;
 	lane->id = row->id;
-	lane->role_oid = row->role;
+	lane->identity.role = row->role;
+	lane->identity.server = row->server != NULL ? MemoryContextStrdup(context, row->server) : NULL;
+	lane->identity.account_sid = row->account_sid != NULL ? MemoryContextStrdup(context, row->account_sid) : NULL;
 	lane->operation_name = MemoryContextStrdup(context, row->operation);
 	lane->is_mixed = strcmp(row->operation, MIXED_LANE) == 0;
 	lane->operation = lane->is_mixed ? NULL : flex_operation_find(row->operation);

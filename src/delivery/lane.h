@@ -7,6 +7,7 @@
 
 #include "delivery/horizon.h"
 #include "delivery/shares.h"
+#include "http/endpoint.h"
 #include "outbox/lane_rows.h"
 #include "outbox/waiting_rows.h"
 #include "request/catalogue.h"
@@ -32,10 +33,10 @@ typedef struct Lane
 {
 	MemoryContext context;
 	int id;
-	Oid role_oid;
+	Identity identity; /* of its requests, but for those of a mixed one */
 	const char *operation_name;
 	const Operation *operation; /* NULL: there is none of that name, or it is mixed */
-	bool is_mixed;              /* its requests are of several operations, accounts and priorities */
+	bool is_mixed;              /* its requests are of several operations, servers, accounts and priorities */
 	int priority;
 	Share *role;
 	Share *account;

@@ -74,7 +74,7 @@ read_new(LaneList *list, Horizon *horizon)
 			rows[i].mark = (Mark){0};
 		lane = flex_lane_create(&rows[i], list->context);
 		lane->role = flex_shares_of_role(&list->shares, rows[i].role_id);
-		lane->account = flex_shares_of_account(&list->shares, rows[i].role_id, rows[i].account_sid);
+		lane->account = flex_shares_of_account(&list->shares, rows[i].role_id, rows[i].server, rows[i].account_sid);
 		insert_lane(list, lane);
 		for (int j = 0; j < rows[i].mark.holes_count; j++)
 		{

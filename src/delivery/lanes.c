@@ -2,7 +2,7 @@
  * lanes.c
  *		Which of the outbox's requests are sent next, and when.
  *
- * A lane is what waits of one role, account, operation and priority.  As long as there
+ * A lane is what waits of one role, server, account, operation and priority.  As long as there
  * is room, they take turns (shares.c), each for one request, as far as the rates allow;
  * what has been chosen so is then claimed, all at once.
  */
@@ -106,9 +106,10 @@ void
 flex_lanes_give_back(Lanes *lanes, const Claim *claim)
 {
 	const Operation *operation = flex_operation_find(claim->operation);
+	Identity identity = flex_claim_identity(claim);
 
 	if (operation != NULL)
-		flex_rate_limits_give_back(flex_accounts_rate_key(claim->role, claim->account_sid, operation), 1);
+		flex_rate_limits_give_back(flex_accounts_rate_key(&identity, operation), 1);
 }
 
 /*
@@ -124,7 +125,7 @@ flex_lanes_note_block(Lanes *lanes, int lane_id, bool is_blocked)
 	if (lane == NULL)
 		return;
 	/* What is wrong may be wrong with that one alone, and is, for all we know, where they have different accounts. */
-	is_blocked = is_blocked && !lane->is_mixed && !flex_is_sendable(lane->role_oid, lane->account->key.account_sid);
+	is_blocked = is_blocked && !lane->is_mixed && !flex_is_sendable(&lane->identity);
 	lane->must_release |= !is_blocked && lane->blocked_ms != 0;
 	lane->is_proved = !is_blocked;
 	lane->blocked_ms = is_blocked ? flex_clock_ms() + PROBE_MS : 0;
@@ -190,7 +191,7 @@ static RateKey
 rate_of(const Lane *lane)
 {
 	Assert(lane->operation != NULL);
-	return flex_accounts_rate_key(lane->role_oid, lane->account->key.account_sid, lane->operation);
+	return flex_accounts_rate_key(&lane->identity, lane->operation);
 }
 
 /* True when requests of a lane may be sent now, for all but the rate; otherwise it is noted when. */
@@ -302,7 +303,7 @@ choose(Lanes *lanes, Chosen *chosen, int room)
 			lane->role->served = lane->account->served = lane->own.served = flex_backlog_take_turn(lanes->backlog);
 			/* Of one that cannot be sent, one is enough, whose row says why. */
 			if (!lane->is_proved)
-				lane->is_proved = lane->is_mixed || flex_is_sendable(lane->role_oid, lane->account->key.account_sid);
+				lane->is_proved = lane->is_mixed || flex_is_sendable(&lane->identity);
 			if (lane->is_proved && flex_lane_waiting(lane) > 0)
 				continue;
 		}

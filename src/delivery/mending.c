@@ -3,12 +3,17 @@
  *		Notices that an operator may have mended what keeps requests from being made.
  *
  * Missing credentials and settings that contradict each other are mended by a reload
- * of the configuration or by a new credentials file.  The first is told to the process;
- * the file is looked at once a second while a request of this process waits.  What an
+ * of the configuration, by a new credentials file, or by what is done to foreign servers,
+ * user mappings and the rights on them.  The first is told to the process; the file and
+ * the catalog are looked at once a second while a request of this process waits.  What an
  * operator has to do is said once a minute.
  */
 #include "postgres.h"
 
+#include "access/xact.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "base/clock.h"
@@ -22,17 +27,57 @@ static bool awaits;             /* a request has not been made since the last no
 static bool noticed;            /* nobody has acted on the notice yet */
 static TimestampTz reloaded_at; /* PgReloadTime that was seen last */
 static uint64 file_version;     /* of the credentials file, the same */
+static uint64 catalog_version;  /* goes up with each change of a server, a mapping or a membership */
+static uint64 catalog_seen;     /* the one that was seen last */
 static int64 looked_at;         /* flex_clock_ms() of the last look */
 static int64 warned_at;         /* the same of the last warning; 0: never */
+
+/* The catalog has changed: callback of the system cache, which must do little. */
+static void
+note_catalog_change(Datum argument, int cache, uint32 hash)
+{
+	catalog_version++;
+}
+
+/* Have changes of the catalog noted, once. */
+static void
+watch_catalog(void)
+{
+	static const int caches[] = {FOREIGNSERVEROID, USERMAPPINGOID, AUTHMEMROLEMEM};
+	static bool is_watched = false;
+
+	for (size_t i = 0; !is_watched && i < lengthof(caches); i++)
+		CacheRegisterSyscacheCallback(caches[i], note_catalog_change, (Datum) 0);
+	is_watched = true;
+}
+
+/* Take notice of what other sessions have committed to the catalog. */
+static void
+look_at_catalog(void)
+{
+	MemoryContext before = CurrentMemoryContext;
+
+	if (IsTransactionState())
+		AcceptInvalidationMessages();
+	else
+	{
+		/* Its beginning does. */
+		StartTransactionCommand();
+		CommitTransactionCommand();
+		MemoryContextSwitchTo(before);
+	}
+}
 
 /* From now on changes count. */
 void
 flex_mending_begin(void)
 {
+	watch_catalog();
 	awaits = false;
 	noticed = false;
 	reloaded_at = PgReloadTime;
 	file_version = flex_credentials_file_version();
+	catalog_seen = catalog_version;
 }
 
 /* A request could not be made for a reason that an operator can mend. */
@@ -60,14 +105,18 @@ bool
 flex_mending_is_noticed(void)
 {
 	if (!awaits)
+	{
 		reloaded_at = PgReloadTime;
+		catalog_seen = catalog_version;
+	}
 	if (!awaits || noticed)
 		return noticed;
 	noticed = reloaded_at != PgReloadTime;
 	if (flex_mending_look_ms() == 0)
 	{
 		looked_at = flex_clock_ms();
-		noticed |= file_version != flex_credentials_file_version();
+		look_at_catalog();
+		noticed |= file_version != flex_credentials_file_version() || catalog_seen != catalog_version;
 	}
 	return noticed;
 }

@@ -18,12 +18,19 @@
 #include "delivery/sendable.h"
 #include "http/endpoint.h"
 
+/* As whom, and where, a claimed request is to be made; its texts are the claim's. */
+Identity
+flex_claim_identity(const Claim *claim)
+{
+	return (Identity){.role = claim->role, .server = claim->server, .account_sid = claim->account_sid};
+}
+
 /*
- * True when there are credentials for an account of a role.  Only look-ups are guarded,
+ * True when there are credentials for requests of an identity.  Only look-ups are guarded,
  * which leave nothing behind that a subtransaction would have to clean up.
  */
 bool
-flex_is_sendable(Oid role, const char *account_sid)
+flex_is_sendable(const Identity *identity)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	Oid user;
@@ -35,7 +42,7 @@ flex_is_sendable(Oid role, const char *account_sid)
 	{
 		/* The settings are the sender's, which has the rights of the outbox's owner here. */
 		SetUserIdAndSecContext(GetOuterUserId(), security);
-		(void) flex_endpoint_of_settings(role, account_sid, true);
+		(void) flex_endpoint_of_identity(identity, true);
 		SetUserIdAndSecContext(user, security);
 	}
 	PG_CATCH();

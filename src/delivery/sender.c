@@ -164,7 +164,7 @@ settle_and_claim(Sender *sender)
 	check_tables(sender);
 	if (sender->tables_fit && must_clean_up(sender))
 		clean_up(sender);
-	if (sender->tables_fit && flex_mending_take_notice() && flex_outbox_hurry_misconfigured() > 0)
+	if (sender->tables_fit && flex_mending_take_notice() && flex_outbox_hurry_mended() > 0)
 		flex_lanes_unblock(sender->lanes);
 	settled = flex_in_flight_settle(in_flight, SETTLE_OVER);
 	if (sender->is_worker && flex_outbox_awaits_prepared())

@@ -218,12 +218,16 @@ is_operators(int sqlerrcode)
 const char *
 flex_settle_unsent(const Claim *claim, const ErrorData *error)
 {
+	bool can_be_mended = !claim->foreign && is_operators(error->sqlerrcode);
 	Settlement settlement = {
 		.error_code = unpack_sql_state(error->sqlerrcode),
-		.error_message = error->message != NULL ? flex_text_clip(error->message, SHOWN_BYTES) : NULL,
+		.error_message = error->message,
 	};
-	bool can_be_mended = !claim->foreign && is_operators(error->sqlerrcode);
 
+	if (error->message != NULL && error->hint != NULL && can_be_mended)
+		settlement.error_message = psprintf("%s. %s", error->message, error->hint);
+	if (settlement.error_message != NULL)
+		settlement.error_message = flex_text_clip(settlement.error_message, SHOWN_BYTES);
 	if (claim->foreign)
 		settlement.state = state_cancelled;
 	else if (can_be_mended)

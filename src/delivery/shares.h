@@ -12,6 +12,7 @@ typedef struct ShareKey
 {
 	int role_id;
 	bool is_account;         /* of the role; else it is the role's own */
+	const char *server;      /* or NULL */
 	const char *account_sid; /* or NULL */
 } ShareKey;
 
@@ -30,6 +31,6 @@ typedef struct Shares
 } Shares;
 
 extern Share *flex_shares_of_role(Shares *shares, int role_id);
-extern Share *flex_shares_of_account(Shares *shares, int role_id, const char *account_sid);
+extern Share *flex_shares_of_account(Shares *shares, int role_id, const char *server, const char *account_sid);
 
 #endif /* FLEX_SHARES_H */

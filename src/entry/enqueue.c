@@ -32,6 +32,7 @@
 #include "entry/declaration.h"
 #include "entry/enqueue.h"
 #include "entry/wake.h"
+#include "http/endpoint.h"
 #include "outbox/access.h"
 #include "outbox/callback_function.h"
 #include "outbox/insertion.h"
@@ -323,6 +324,15 @@ number_of_role(Oid role, const char *name)
 	return id;
 }
 
+/* Raise 55000: tables of the first version have no place for a server's name. */
+pg_noreturn static void
+refuse_server(const char *server)
+{
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("the outbox's tables are of a version that knows no servers"),
+					errdetail("flex_api.server is \"%s\".", server), errhint("Use ALTER EXTENSION flex_api UPDATE.")));
+}
+
 /* Put the request in, or find the one that has its unique key. */
 static int64
 insert_or_find(NewRequest *request)
@@ -332,6 +342,8 @@ insert_or_find(NewRequest *request)
 
 	warn_if_unattended();
 	request->role_id = number_of_role(request->enqueued_role, request->enqueued_by);
+	if (request->role_id == 0 && request->server != NULL && request->server[0] != '\0')
+		refuse_server(request->server);
 	/* The other one can be deleted or rolled back between the two looks. */
 	do
 	{
@@ -387,17 +399,15 @@ run_at_argument(FunctionCallInfo fcinfo)
 	return run_at;
 }
 
-/* Raise 55000 where the sender, which knows nothing of the session's server, would send to another. */
+/* Note where the request is to be sent: to a server, or to an account, which a server has of its own. */
 static void
-check_server(void)
+set_destination(NewRequest *request)
 {
-	const char *server = flex_effective_string(&flex_settings.server);
+	const char *account = flex_effective_string(&flex_settings.account_sid);
 
-	if (flex_setting_is_set(server) && flex_effective_is_of_session(&flex_settings.server))
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("the outbox does not send to a server that a session has named"),
-						errdetail("flex_api.server is \"%s\" in this session alone.", server),
-						errhint("Use ALTER DATABASE ... SET flex_api.server, which counts for the worker, too.")));
+	request->server = flex_endpoint_server_to_keep(request->enqueued_role);
+	if (flex_setting_is_set(account) && (request->server == NULL || request->server[0] == '\0'))
+		request->account_sid = pstrdup(account);
 }
 
 /* flex_enqueue(); see the file's head. */
@@ -410,7 +420,6 @@ flex_api_enqueue(PG_FUNCTION_ARGS)
 		.types = {TEXTOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID},
 	};
 	NewRequest request = {.enqueued_role = GetUserId()};
-	const char *account;
 
 	flex_declaration_check(fcinfo, &entry);
 	PreventCommandIfReadOnly("flex_enqueue()");
@@ -437,11 +446,7 @@ flex_api_enqueue(PG_FUNCTION_ARGS)
 		flex_argument_refuse(FUNCTION, "unique_key", request.unique_key, false,
 							 psprintf("a text of %d bytes at the most", MOST_KEY_BYTES));
 	request.enqueued_by = GetUserNameFromId(request.enqueued_role, false);
-	check_server();
-	account = flex_effective_string(&flex_settings.account_sid);
-	/* A server says itself which account it is of. */
-	if (flex_setting_is_set(account) && !flex_setting_is_set(flex_effective_string(&flex_settings.server)))
-		request.account_sid = pstrdup(account);
+	set_destination(&request);
 	flex_wake_at_commit();
 	PG_RETURN_INT64(insert_or_find(&request));
 }

@@ -27,60 +27,9 @@
 #include "base/url.h"
 #include "http/credentials_file.h"
 #include "http/endpoint.h"
+#include "http/origin.h"
 #include "request/arguments.h"
 #include "request/services.h"
-
-#define DOMAIN "twilio.com"
-
-/* The edge that a region implies, or NULL for a region we know nothing of. */
-static const char *
-edge_of_region(const char *region)
-{
-	static const char *const known[][2] = {
-		{"au1", "sydney"},
-		{"ie1", "dublin"},
-		{"us1", "ashburn"},
-	};
-
-	Assert(region != NULL);
-	for (size_t i = 0; i < lengthof(known); i++)
-	{
-		if (strcmp(region, known[i][0]) == 0)
-			return known[i][1];
-	}
-	return NULL;
-}
-
-/* A base URL, which may have one slash at its end, as an origin. */
-static char *
-origin_of_url(const char *url)
-{
-	char *origin = pstrdup(url);
-
-	if (origin[strlen(origin) - 1] == '/')
-		origin[strlen(origin) - 1] = '\0';
-	return origin;
-}
-
-/*
- * Scheme and host, with {service}, of a region and an edge, each of which may be empty.  Raises for a
- * region whose edge is not known; where names what they were set by.
- */
-static char *
-origin_of_region(const char *region, const char *edge, int code, const char *where)
-{
-	if (!flex_setting_is_set(edge) && !flex_setting_is_set(region))
-		return pstrdup("https://{service}." DOMAIN);
-	if (!flex_setting_is_set(region))
-		region = "us1";
-	if (!flex_setting_is_set(edge))
-		edge = edge_of_region(region);
-	if (edge == NULL)
-		ereport(ERROR, (errcode(code), errmsg("no edge is known for region \"%s\"", region),
-						errdetail("The regions that are known are au1, ie1 and us1."),
-						errhint("Set %sregion to one of them, or set %sedge, too.", where, where)));
-	return psprintf("https://{service}.%s.%s." DOMAIN, edge, region);
-}
 
 /*
  * Scheme, host, port and path that are put before the path of each request,
@@ -94,8 +43,8 @@ origin_of_settings(void)
 	const char *edge = flex_effective_string(&flex_settings.edge);
 
 	if (flex_setting_is_set(flex_settings.base_url))
-		return origin_of_url(flex_settings.base_url);
-	return origin_of_region(region, edge, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "flex_api.");
+		return flex_origin_of_url(flex_settings.base_url);
+	return flex_origin_of_region(region, edge, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "flex_api.");
 }
 
 /*
@@ -286,10 +235,10 @@ origin_of_server(const ForeignServer *server)
 	const char *edge = flex_option_find(server->options, "edge");
 
 	if (flex_setting_is_set(url))
-		return origin_of_url(url);
+		return flex_origin_of_url(url);
 	if (region == NULL && edge == NULL && flex_setting_is_set(flex_settings.base_url))
-		return origin_of_url(flex_settings.base_url);
-	return origin_of_region(region, edge, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, "the server's options ");
+		return flex_origin_of_url(flex_settings.base_url);
+	return flex_origin_of_region(region, edge, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, "the server's options ");
 }
 
 /* Raise HV00N for a server or a mapping whose options do not make a credential. */
@@ -379,9 +328,24 @@ has_own_credential(void)
 }
 
 /*
+ * The server of a name, for a role's requests.  Raises 55000 for one that is not there or
+ * another wrapper's, 42501 without USAGE on it.
+ */
+static ForeignServer *
+find_server(const char *name, Oid role, const char *hint)
+{
+	ForeignServer *server = GetForeignServerByName(name, true);
+
+	if (server == NULL || strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, "flex_api") != 0)
+		raise_settings(psprintf("there is no server \"%s\" of the foreign-data wrapper flex_api", name), hint);
+	if (flex_server_aclcheck(server->serverid, role) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_SERVER, server->servername);
+	return server;
+}
+
+/*
  * The server that flex_api.server names for a call of this role, to that account (NULL:
- * any), or NULL.  Raises 55000 for one that is not there or another wrapper's, 42501
- * without USAGE on it.
+ * any), or NULL.  Raises what find_server() raises.
  */
 static ForeignServer *
 server_of_settings(Oid role, const char *account)
@@ -392,12 +356,7 @@ server_of_settings(Oid role, const char *account)
 
 	if (!flex_setting_is_set(name) || has_own_credential())
 		return NULL;
-	server = GetForeignServerByName(name, true);
-	if (server == NULL || strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, "flex_api") != 0)
-		raise_settings(psprintf("there is no server \"%s\" of the foreign-data wrapper flex_api", name),
-					   "Set flex_api.server to one that is there.");
-	if (flex_server_aclcheck(server->serverid, role) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_SERVER, server->servername);
+	server = find_server(name, role, "Set flex_api.server to one that is there.");
 	own_account = flex_option_find(server->options, "account_sid");
 	if (account != NULL && account[0] != '\0' && own_account != NULL && strcmp(account, own_account) != 0)
 		return NULL;
@@ -412,20 +371,15 @@ mapping_of_call(const ForeignServer *server, Oid role)
 		!SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(InvalidOid), ObjectIdGetDatum(server->serverid)))
 		raise_settings(psprintf("server \"%s\" has no user mapping for \"%s\"", server->servername,
 								GetUserNameFromId(role, false)),
-					   "Create one, or leave flex_api.server empty.");
+					   "Use CREATE USER MAPPING, or flex_user_mapping_set().");
 	return GetUserMapping(role, server->serverid);
 }
 
-/*
- * The endpoint of a role's request, as the settings have it that count for a call of
- * the current role, or the server that they name.  account NULL means the one that they name.  Raises 55000 when
- * they do not say enough, or contradict each other.
- */
-Endpoint *
-flex_endpoint_of_settings(Oid role, const char *account, bool with_authorization)
+/* The endpoint of a server, or that of the other settings where there is none. */
+static Endpoint *
+endpoint_of_call(const ForeignServer *server, Oid role, const char *account, bool with_authorization)
 {
 	const char *wanted = account != NULL ? account : flex_effective_string(&flex_settings.account_sid);
-	ForeignServer *server = server_of_settings(role, account);
 	Endpoint *endpoint;
 
 	if (server != NULL)
@@ -443,6 +397,45 @@ flex_endpoint_of_settings(Oid role, const char *account, bool with_authorization
 		set_credential(endpoint, &credential);
 	}
 	return endpoint;
+}
+
+/*
+ * The endpoint of a role's request, as the settings have it that count for a call of
+ * the current role, or the server that they name.  account NULL means the one that they
+ * name.  Raises 55000 when they do not say enough, or contradict each other.
+ */
+Endpoint *
+flex_endpoint_of_settings(Oid role, const char *account, bool with_authorization)
+{
+	return endpoint_of_call(server_of_settings(role, account), role, account, with_authorization);
+}
+
+/*
+ * The server that a request has to keep which the current role enqueues for a role, as
+ * Identity has it: a direct call would go there.  Raises what find_server() raises.
+ */
+const char *
+flex_endpoint_server_to_keep(Oid role)
+{
+	const char *name = flex_effective_string(&flex_settings.server);
+	bool is_named = flex_setting_is_set(name);
+
+	if (is_named && !has_own_credential())
+		return pstrdup(find_server(name, role, "Set flex_api.server to one that is there.")->servername);
+	return is_named || flex_effective_is_of_session(&flex_settings.server) ? "" : NULL;
+}
+
+/* The endpoint of a request that was enqueued; raises what flex_endpoint_of_settings() raises, and HV00N. */
+Endpoint *
+flex_endpoint_of_identity(const Identity *identity, bool with_authorization)
+{
+	const ForeignServer *server = NULL;
+
+	if (identity->server == NULL)
+		server = server_of_settings(identity->role, identity->account_sid);
+	else if (identity->server[0] != '\0')
+		server = find_server(identity->server, identity->role, "Create it, or cancel the requests that name it.");
+	return endpoint_of_call(server, identity->role, identity->account_sid, with_authorization);
 }
 
 /*

@@ -27,9 +27,19 @@ typedef struct Endpoint
 	MemoryContextCallback erase;
 } Endpoint;
 
+/* As whom, and where, a request of the outbox is to be made. */
+typedef struct Identity
+{
+	Oid role;
+	const char *server;      /* a foreign server's name; "": none; NULL: the one that the settings name */
+	const char *account_sid; /* or NULL */
+} Identity;
+
 extern char *flex_endpoint_origin(const Endpoint *endpoint, const char *service);
 extern RateKey flex_endpoint_rate_key(const Endpoint *endpoint, const Operation *operation);
 extern Endpoint *flex_endpoint_of_settings(Oid role, const char *account, bool with_authorization);
+extern const char *flex_endpoint_server_to_keep(Oid role);
+extern Endpoint *flex_endpoint_of_identity(const Identity *identity, bool with_authorization);
 extern Endpoint *flex_endpoint_of_server(Oid server_id, Oid role);
 
 #endif /* FLEX_ENDPOINT_H */

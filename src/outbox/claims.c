@@ -45,6 +45,7 @@ read_rows(const Statement *statement, uint64 count, size_t size)
 		RESULT_COLUMN("o.max_attempts", INT4OID, Claim, max_attempts),                                                 \
 		RESULT_COLUMN(ROLE_OF_ID("o.role_id"), OIDOID, Claim, role),                                                   \
 		RESULT_COLUMN("o.account_sid", TEXTOID, Claim, account_sid),                                                   \
+		RESULT_COLUMN("o.server", TEXTOID, Claim, server),                                                             \
 		RESULT_COLUMN("o.on_success IS NOT NULL", BOOLOID, Claim, on_success),                                         \
 		RESULT_COLUMN("o.on_failure IS NOT NULL", BOOLOID, Claim, on_failure),                                         \
 		RESULT_COLUMN("o.enqueued_in <> $2", BOOLOID, Claim, foreign),                                                 \
@@ -243,7 +244,8 @@ static Statement list_orphans = {
 		   "$t.flex_outbox_requests AS o LEFT JOIN LATERAL (SELECT l.id FROM $t.flex_outbox_lanes AS l WHERE l.role_id "
 		   "= o.role_id "
 		   "AND l.operation = o.operation AND l.priority = o.priority "
-		   "AND l.account_sid IS NOT DISTINCT FROM o.account_sid ORDER BY l.id LIMIT 1) AS l "
+		   "AND l.account_sid IS NOT DISTINCT FROM o.account_sid AND l.server IS NOT DISTINCT FROM o.server "
+		   "ORDER BY l.id LIMIT 1) AS l "
 		   "ON true WHERE c.id = $1 AND o.id = r.id AND o.turn = r.turn - 1 AND o.state = 'pending' "
 		   "AND o.enqueued_xid = r.xid",
 	.types = {XID8OID, OIDOID},
@@ -255,7 +257,13 @@ static Statement list_orphans = {
 static void
 provide_lane(Claim *claim)
 {
-	LaneKey key = {claim->role_id, claim->account_sid, claim->operation, claim->priority};
+	LaneKey key = {
+		.role_id = claim->role_id,
+		.account_sid = claim->account_sid,
+		.server = claim->server,
+		.operation = claim->operation,
+		.priority = claim->priority,
+	};
 
 	if (claim->lane == 0)
 		claim->lane = flex_lane_of_request(&key);

@@ -19,6 +19,7 @@ typedef struct Claim
 	int max_attempts;
 	Oid role;
 	char *account_sid; /* or NULL */
+	char *server;      /* "": none; NULL: this process's */
 	bool on_success;   /* has such a callback */
 	bool on_failure;
 	bool was_answered;      /* by the service, to an earlier attempt */

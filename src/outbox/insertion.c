@@ -81,7 +81,8 @@
 	GIVEN_LATER(on_success_owner, OIDOID)                                                                              \
 	GIVEN_LATER(on_failure_owner, OIDOID)                                                                              \
 	GIVEN_LATER(lane, INT4OID)                                                                                         \
-	GIVEN_LATER(turn, INT4OID)
+	GIVEN_LATER(turn, INT4OID)                                                                                         \
+	GIVEN_LATER(server, TEXTOID)
 
 #define NUMBER_OF(name, type) Anum_flex_outbox_##name,
 #define ALWAYS(name, type) {#name, type, COLUMN_GIVEN},
@@ -225,6 +226,7 @@ fill_row(NewRow *row, const NewRequest *request, int64 id, int lane, bool is_due
 	set_oid_column(row, Anum_flex_outbox_on_success_owner, request->on_success_owner);
 	set_oid_column(row, Anum_flex_outbox_on_failure_owner, request->on_failure_owner);
 	set_column(row, Anum_flex_outbox_turn, Int32GetDatum(0));
+	set_text_column(row, Anum_flex_outbox_server, request->server);
 	if (is_due)
 		set_column(row, Anum_flex_outbox_lane, Int32GetDatum(lane));
 }
@@ -437,7 +439,13 @@ next_id(Relation table)
 int64
 flex_outbox_insert(const NewRequest *request)
 {
-	LaneKey key = {request->role_id, request->account_sid, request->operation, request->priority};
+	LaneKey key = {
+		.role_id = request->role_id,
+		.account_sid = request->account_sid,
+		.server = request->server,
+		.operation = request->operation,
+		.priority = request->priority,
+	};
 	bool is_due = request->run_at <= GetCurrentTimestamp();
 	int lane = request->role_id != 0 ? flex_lane_of_request(&key) : 0;
 	Relation table = open_outbox();

@@ -21,6 +21,7 @@ typedef struct NewRequest
 	Oid on_success_owner; /* InvalidOid without such a callback */
 	Oid on_failure_owner;
 	const char *account_sid;
+	const char *server; /* a foreign server's name; "": none; NULL: the sender's */
 	const char *unique_key;
 	TimestampTz run_at;
 	int priority;

@@ -2,7 +2,7 @@
  * lane_rows.c
  *		The lanes of the outbox, and how far each has been read.
  *
- * A role chooses how many lanes it has, by accounts and priorities, and senders look at
+ * A role chooses how many lanes it has, by accounts, servers and priorities, and senders look at
  * each: so it has only so many, and one more, without an account and an operation of its
  * own, for all other requests of the role.
  *
@@ -120,11 +120,14 @@ hash_of(const LaneKey *key)
 	hash = hash_combine(hash, hash_bytes((const unsigned char *) key->operation, (int) strlen(key->operation)));
 	if (key->account_sid != NULL)
 		hash = hash_combine(hash, hash_bytes((const unsigned char *) key->account_sid, (int) strlen(key->account_sid)));
+	if (key->server != NULL)
+		hash = hash_combine(hash, hash_bytes((const unsigned char *) key->server, (int) strlen(key->server)));
 	return hash;
 }
 
+/* True for the same text, and for NULL and NULL. */
 static bool
-same_account(const char *a, const char *b)
+is_same(const char *a, const char *b)
 {
 	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
@@ -140,7 +143,8 @@ find_known(const LaneKey *key, uint32 hash)
 		const KnownLane *lane = slist_container(KnownLane, node, iter.cur);
 
 		if (lane->hash == hash && lane->key.role_id == key->role_id && lane->key.priority == key->priority &&
-			strcmp(lane->key.operation, key->operation) == 0 && same_account(lane->key.account_sid, key->account_sid))
+			strcmp(lane->key.operation, key->operation) == 0 && is_same(lane->key.account_sid, key->account_sid) &&
+			is_same(lane->key.server, key->server))
 			return lane;
 	}
 	return NULL;
@@ -155,6 +159,7 @@ remember(const LaneKey *key, uint32 hash, int id)
 	lane->key = *key;
 	lane->key.operation = pstrdup(key->operation);
 	lane->key.account_sid = key->account_sid != NULL ? pstrdup(key->account_sid) : NULL;
+	lane->key.server = key->server != NULL ? pstrdup(key->server) : NULL;
 	lane->hash = hash;
 	lane->id = id;
 	lane->is_new = true;
@@ -165,15 +170,15 @@ remember(const LaneKey *key, uint32 hash, int id)
 
 static Statement find_lane = {
 	.sql = "SELECT id FROM $t.flex_outbox_lanes WHERE role_id = $1 AND operation = $2 AND priority = $3 "
-		   "AND account_sid IS NOT DISTINCT FROM $4 ORDER BY id LIMIT 1",
-	.types = {INT4OID, TEXTOID, INT4OID, TEXTOID},
+		   "AND account_sid IS NOT DISTINCT FROM $4 AND server IS NOT DISTINCT FROM $5 ORDER BY id LIMIT 1",
+	.types = {INT4OID, TEXTOID, INT4OID, TEXTOID, TEXTOID},
 };
 
 static Statement make_lane = {
-	.sql = "WITH made AS (INSERT INTO $t.flex_outbox_lanes (role_id, operation, priority, account_sid) "
-		   "VALUES ($1, $2, $3, $4) RETURNING id) "
+	.sql = "WITH made AS (INSERT INTO $t.flex_outbox_lanes (role_id, operation, priority, account_sid, server) "
+		   "VALUES ($1, $2, $3, $4, $5) RETURNING id) "
 		   "INSERT INTO $t.flex_outbox_marks (lane) SELECT id FROM made RETURNING lane",
-	.types = {INT4OID, TEXTOID, INT4OID, TEXTOID},
+	.types = {INT4OID, TEXTOID, INT4OID, TEXTOID, TEXTOID},
 };
 
 static Statement count_lanes = {
@@ -190,8 +195,9 @@ find_or_make(const LaneKey *key, bool make)
 		CStringGetTextDatum(key->operation),
 		Int32GetDatum(key->priority),
 		key->account_sid != NULL ? CStringGetTextDatum(key->account_sid) : (Datum) 0,
+		key->server != NULL ? CStringGetTextDatum(key->server) : (Datum) 0,
 	};
-	const char *nulls = key->account_sid != NULL ? NULL : "   n";
+	const char nulls[] = {' ', ' ', ' ', key->account_sid != NULL ? ' ' : 'n', key->server != NULL ? ' ' : 'n', '\0'};
 
 	if (flex_statement_execute(&find_lane, values, nulls) == 0)
 	{
@@ -258,6 +264,7 @@ static const ResultColumn row_columns[] = {
 	RESULT_COLUMN("l.role_id", INT4OID, LaneRow, role_id),
 	RESULT_COLUMN(ROLE_OF_ID("l.role_id"), OIDOID, LaneRow, role),
 	RESULT_COLUMN("l.account_sid", TEXTOID, LaneRow, account_sid),
+	RESULT_COLUMN("l.server", TEXTOID, LaneRow, server),
 	RESULT_COLUMN("l.operation", TEXTOID, LaneRow, operation),
 	RESULT_COLUMN("l.priority", INT4OID, LaneRow, priority),
 	RESULT_COLUMN("m.xid", XID8OID, LaneRow, mark.at.xid),

@@ -13,6 +13,7 @@ typedef struct LaneKey
 {
 	int role_id;
 	const char *account_sid; /* or NULL */
+	const char *server;      /* "": none; NULL: the sender's */
 	const char *operation;
 	int priority;
 } LaneKey;
@@ -39,6 +40,7 @@ typedef struct LaneRow
 	int role_id;
 	Oid role;          /* InvalidOid: this cluster has none of that number */
 	char *account_sid; /* or NULL */
+	char *server;      /* "": none; NULL: the sender's */
 	char *operation;
 	int priority;
 	Mark mark;

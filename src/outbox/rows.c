@@ -43,17 +43,17 @@ flex_outbox_find_key(Oid role, int role_id, const char *unique_key)
 }
 
 /* Somebody may hold one of them locked: it waits for its minute. */
-static Statement hurry_misconfigured = {
+static Statement hurry_mended = {
 	.sql = "UPDATE $t.flex_outbox_later SET due_at = clock_timestamp(), cause = NULL WHERE ctid = ANY (ARRAY("
-		   "SELECT ctid FROM $t.flex_outbox_later WHERE cause = '55000' AND due_at > clock_timestamp() "
+		   "SELECT ctid FROM $t.flex_outbox_later WHERE cause IS NOT NULL AND due_at > clock_timestamp() "
 		   "FOR UPDATE SKIP LOCKED))",
 };
 
-/* Make what waits for settings due now; returns how many requests. */
+/* Make what waits for an operator due now; returns how many requests. */
 int
-flex_outbox_hurry_misconfigured(void)
+flex_outbox_hurry_mended(void)
 {
-	return (int) flex_statement_execute(&hurry_misconfigured, NULL, NULL);
+	return (int) flex_statement_execute(&hurry_mended, NULL, NULL);
 }
 
 /* Not each time: an outbox with nothing to send writes nothing.  Nobody waits for another who does the same. */
@@ -95,6 +95,7 @@ typedef struct LockedRequest
 	uint64 enqueued_xid;
 	int role_id;
 	char *account_sid;
+	char *server;
 	int priority;
 } LockedRequest;
 
@@ -106,6 +107,7 @@ static const ResultColumn locked_columns[] = {
 	RESULT_COLUMN("enqueued_xid", XID8OID, LockedRequest, enqueued_xid),
 	RESULT_COLUMN("role_id", INT4OID, LockedRequest, role_id),
 	RESULT_COLUMN("account_sid", TEXTOID, LockedRequest, account_sid),
+	RESULT_COLUMN("server", TEXTOID, LockedRequest, server),
 	RESULT_COLUMN("priority", INT4OID, LockedRequest, priority),
 };
 
@@ -179,7 +181,13 @@ is_claimed(int64 id, const LockedRequest *request)
 static void
 make_pending(int64 id, const LockedRequest *request)
 {
-	LaneKey key = {request->role_id, request->account_sid, request->operation, request->priority};
+	LaneKey key = {
+		.role_id = request->role_id,
+		.account_sid = request->account_sid,
+		.server = request->server,
+		.operation = request->operation,
+		.priority = request->priority,
+	};
 	Datum values[] = {Int64GetDatum(id), TimestampTzGetDatum(GetCurrentTimestamp())};
 
 	if (flex_statement_execute(&retry_request, values, NULL) > 0)

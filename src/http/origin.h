@@ -1,0 +1,11 @@
+/*
+ * origin.h
+ *		Scheme, host and path of the service.
+ */
+#ifndef FLEX_ORIGIN_H
+#define FLEX_ORIGIN_H
+
+extern char *flex_origin_of_url(const char *url);
+extern char *flex_origin_of_region(const char *region, const char *edge, int code, const char *where);
+
+#endif /* FLEX_ORIGIN_H */
