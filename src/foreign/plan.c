@@ -16,6 +16,7 @@
 
 #include "access/sysattr.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
@@ -332,6 +333,7 @@ refuse_unsent(const RemoteTable *table, AttrNumber column)
 {
 	const char *name = NameStr(TupleDescAttr(table->desc, column - 1)->attname);
 	bool can_be_sent = flex_column_is_sent(table, column);
+	bool is_array = table->columns[column - 1].type == TEXTARRAYOID;
 
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_UNABLE_TO_CREATE_EXECUTION),
@@ -342,7 +344,8 @@ refuse_unsent(const RemoteTable *table, AttrNumber column)
 							 "value for that.")
 				 : errdetail("No answer of the Flex API has it, and no request that reads %s sends it.",
 							 table->resource->name),
-			 can_be_sent
+			 can_be_sent && is_array ? errhint("Compare it by = with the array of all values that are looked for.")
+			 : can_be_sent
 				 ? errhint("Compare it by = with one value, or in an inner join with a table that has the values.")
 				 : errhint("It can be written, and not be looked for.")));
 }

@@ -12,7 +12,7 @@ DROP TABLE IF EXISTS local_100, local_10000, copied, tickets, flags CASCADE;
 RESET client_min_messages;
 CREATE SERVER plans FOREIGN DATA WRAPPER flex_api OPTIONS (account_sid 'AC00000000000000000000000000000000');
 CREATE USER MAPPING FOR PUBLIC SERVER plans OPTIONS (auth_token 'test-token');
-IMPORT FOREIGN SCHEMA flex LIMIT TO (channels, flows, insights_questionnaires, interactions, interaction_channels, plugins, plugin_versions) FROM SERVER plans INTO public;
+IMPORT FOREIGN SCHEMA flex LIMIT TO (channels, flows, insights_questionnaires, insights_questions, insights_segments, interactions, interaction_channels, plugins, plugin_versions) FROM SERVER plans INTO public;
 ALTER FOREIGN TABLE channels OPTIONS (ADD rows '2000');
 CREATE TABLE copied AS SELECT * FROM channels;
 CREATE TABLE local_100 AS SELECT n, sid AS channel FROM (SELECT row_number() OVER (ORDER BY sid) AS n, sid FROM copied) AS s WHERE n <= 100;
@@ -84,6 +84,16 @@ SELECT count(*) FROM insights_questionnaires WHERE include_inactive = active AND
 SELECT count(*) FROM insights_questionnaires WHERE include_inactive IS NULL;
 SELECT count(*) FROM channels WHERE identity = 'customer';
 SELECT count(*) FROM channels WHERE identity = ANY (ARRAY(SELECT channel FROM local_100));
+
+-- A list may take several values of an argument at once, but no row tells by which it was found: one each, or the array
+SELECT count(*) FROM insights_questions WHERE category_sid = ANY ('{GI1,GI2}');
+EXPLAIN (COSTS OFF) SELECT count(*) FROM unnest('{GI1,GI2}'::text[]) AS wanted JOIN insights_questions ON category_sid = wanted;
+EXPLAIN (COSTS OFF) SELECT * FROM insights_segments WHERE reservation_id = '{WR1,WR2}';
+SELECT count(*) FROM insights_segments WHERE 'WR1' = ANY (reservation_id);
+CREATE FOREIGN TABLE by_reservation (segment_id text, reservation_id text) SERVER plans OPTIONS (resource 'insights_segments');
+EXPLAIN (COSTS OFF) SELECT * FROM by_reservation WHERE reservation_id = 'WR1';
+SELECT count(*) FROM by_reservation WHERE reservation_id = ANY ('{WR1,WR2}');
+SELECT count(*) FROM by_reservation WHERE reservation_id IN ('WR1', 'WR2');
 
 -- Rescans: what is there is not asked for again
 CALL pg_temp.forget();
