@@ -2,11 +2,7 @@
  * many_requests.c
  *		The requests of one statement, many at once.
  *
- * A crowd of attempts, each of which belongs to an element in a memory context of its
- * own: from the moment in which its request is made until what it came to has been
- * taken.  So memory is that of the elements under way, of which there are as many as
- * concurrency says; one that waits for its repeat is counted, so that a service that
- * refuses is not asked for more.
+ * As many are under way as concurrency and the rate of the account allow.
  *
  * The end of the context in which this is called, as an ERROR brings it, closes all
  * connections that still wait for an answer.  An error tells what the service has
@@ -14,7 +10,6 @@
  */
 #include "postgres.h"
 
-#include "lib/ilist.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
@@ -25,40 +20,20 @@
 #include "delivery/patience.h"
 #include "delivery/rate_limits.h"
 #include "http/backpressure.h"
-#include "http/crowd.h"
+#include "http/elements.h"
 #include "http/poller.h"
-#include "http/repeats.h"
 #include "shared/progress.h"
-
-#define DEFERRED_MS 100 /* until there may be a file descriptor again */
-
-/* An element under way, in a context of its own. */
-typedef struct Element
-{
-	dlist_node node;
-	MemoryContext context;
-	int index;
-	HttpRequest *request;
-	Attempt *attempt; /* NULL: it waits for its repeat */
-	Repeats repeats;
-	Outcome outcome; /* of its last attempt, while it waits; without the body */
-	bool is_noted;   /* what it came to, among what was carried out */
-} Element;
 
 typedef struct Sending
 {
 	const ManyRequests *many;
 	MemoryContext context;
-	Crowd *crowd;
-	dlist_head elements; /* that are under way */
-	int begun;           /* how many ever were */
-	int ended;
+	Elements elements;
 	int sent;     /* of those that were begun: all but what was given up before */
 	int answered; /* of those that have ended */
 	Patience patience;
 	RateKey rate; /* that all of them count for */
 	CarriedOut *carried_out;
-	Traffic *traffic;
 	int failed;
 	Progress *progress;
 } Sending;
@@ -70,11 +45,11 @@ static void
 show_progress(const Sending *sending)
 {
 	flex_progress_show(sending->progress, &(ProgressCounts){
-											  .done = sending->ended,
+											  .done = sending->elements.ended,
 											  .total = sending->many->count,
-											  .in_flight = sending->begun - sending->ended,
+											  .in_flight = flex_elements_under_way(&sending->elements),
 											  .failed = sending->failed,
-											  .rows = sending->ended,
+											  .rows = sending->elements.ended,
 										  });
 }
 
@@ -91,43 +66,26 @@ room_of(const Sending *sending)
 {
 	int most = Min(sending->many->concurrency, flex_poller_capacity());
 
-	return Min(most - (sending->begun - sending->ended), sending->many->count - sending->begun);
+	return Min(most - flex_elements_under_way(&sending->elements), sending->many->count - sending->elements.begun);
 }
 
 /* Send the request of an element, for the first time or again. */
 static void
 begin_attempt(Sending *sending, Element *element)
 {
-	const ManyRequests *many = sending->many;
-	MemoryContext before = MemoryContextSwitchTo(element->context);
-
-	element->attempt = flex_crowd_add(sending->crowd, element->request,
-									  element->request->authorized ? many->without_identity : many->endpoint,
-									  element->repeats.deadline);
-	flex_attempt_set_owner(element->attempt, element);
 	sending->sent += element->repeats.attempts == 0 ? 1 : 0;
-	flex_attempt_set_number(element->attempt, ++element->repeats.attempts);
-	sending->traffic->requests++;
-	sending->traffic->repeats += element->repeats.attempts > 1 ? 1 : 0;
-	MemoryContextSwitchTo(before);
+	flex_element_send(&sending->elements, element);
 }
 
 /* The next element, whose request has been made. */
 static Element *
 add_element(Sending *sending)
 {
-	MemoryContext context = AllocSetContextCreate(sending->context, "flex_api element", ALLOCSET_SMALL_SIZES);
-	MemoryContext before = MemoryContextSwitchTo(context);
-	Element *element = palloc0(sizeof(Element));
+	const ManyRequests *many = sending->many;
+	Element *element = flex_elements_add(&sending->elements, many->make, many->state);
 
-	element->context = context;
-	element->index = sending->begun;
-	element->request = sending->many->make(sending->many->state, element->index);
-	element->repeats = flex_repeats_begin(
-		element->request->authorized ? sending->many->without_identity : sending->many->endpoint, sending->rate);
-	MemoryContextSwitchTo(before);
-	dlist_push_tail(&sending->elements, &element->node);
-	sending->begun++;
+	element->endpoint = element->request->authorized ? many->without_identity : many->endpoint;
+	element->repeats = flex_repeats_begin(element->endpoint, sending->rate);
 	return element;
 }
 
@@ -139,23 +97,22 @@ begin_element(Sending *sending)
 	show_progress(sending);
 }
 
-/* Hand on what an element came to, and forget it.  The element's context is current. */
+/* Hand on what an element came to, and forget it. */
 static void
-end_element(Sending *sending, Element *element, const Outcome *outcome)
+end_element(Sending *sending, Element *element)
 {
-	Assert(CurrentMemoryContext == element->context);
+	const Outcome *outcome = &element->outcome;
+
+	MemoryContextSwitchTo(element->context);
 	/* That first, so that nothing is lost if the rest fails. */
 	flex_carried_out_note(sending->carried_out, number_of(sending, element), outcome);
 	element->is_noted = true;
 	sending->many->take(sending->many->state, element->index, outcome);
 	MemoryContextSwitchTo(sending->context);
-	dlist_delete(&element->node);
-	sending->ended++;
 	sending->answered += element->repeats.attempts > 0 ? 1 : 0;
 	sending->failed += flex_outcome_is_good(outcome) ? 0 : 1;
+	flex_element_end(&sending->elements, element);
 	show_progress(sending);
-	/* The attempt ends with its context. */
-	MemoryContextDelete(element->context);
 }
 
 /*
@@ -167,16 +124,14 @@ give_up(Sending *sending)
 {
 	dlist_mutable_iter iter;
 
-	dlist_foreach_modify(iter, &sending->elements)
+	dlist_foreach_modify(iter, &sending->elements.under_way)
 	{
 		Element *element = dlist_container(Element, node, iter.cur);
 
-		if (element->attempt != NULL)
-			continue;
-		MemoryContextSwitchTo(element->context);
-		end_element(sending, element, &element->outcome);
+		if (element->attempt == NULL)
+			end_element(sending, element);
 	}
-	while (sending->begun < sending->many->count)
+	while (sending->elements.begun < sending->many->count)
 	{
 		Element *element;
 
@@ -184,45 +139,23 @@ give_up(Sending *sending)
 		element = add_element(sending);
 		MemoryContextSwitchTo(element->context);
 		element->outcome = flex_outcome_unsent(element->request, sending->patience.reason);
-		end_element(sending, element, &element->outcome);
+		end_element(sending, element);
 	}
-}
-
-/*
- * Have an element wait whose request was not even tried, for this process has no file
- * descriptor left; others that end will give theirs back.  False when it has no time.
- */
-static bool
-defer_element(Sending *sending, Element *element)
-{
-	int64 resume_at = flex_clock_ms() + DEFERRED_MS;
-
-	if (element->outcome.verdict != VERDICT_DEFERRED || resume_at >= element->repeats.deadline)
-		return false;
-	flex_rate_limits_give_back(sending->rate, 1);
-	element->repeats.resume_at = resume_at;
-	return true;
 }
 
 /* An attempt is over: have the element wait for its repeat, or end it. */
 static void
 conclude_attempt(Sending *sending, Element *element)
 {
-	MemoryContextSwitchTo(element->context);
-	element->outcome = flex_attempt_outcome(element->attempt, element->repeats.was_maybe_done, NULL);
-	if (element->outcome.verdict != VERDICT_DEFERRED)
+	bool waits = flex_element_conclude(&sending->elements, element);
+	bool was_deferred = element->outcome.verdict == VERDICT_DEFERRED;
+
+	if (!was_deferred)
 		flex_patience_note(&sending->patience, &element->outcome, sending->context);
-	flex_traffic_add_end(sending->traffic, &element->outcome);
-	if (!flex_repeats_plan(&element->repeats, &element->outcome) && !defer_element(sending, element))
-	{
-		end_element(sending, element, &element->outcome);
-		return;
-	}
-	flex_attempt_end(element->attempt);
-	element->attempt = NULL;
-	element->outcome.body = NULL;
-	element->outcome.body_length = 0;
-	MemoryContextSwitchTo(sending->context);
+	if (!waits)
+		end_element(sending, element);
+	else if (was_deferred)
+		flex_rate_limits_give_back(sending->rate, 1);
 }
 
 /* Take what has ended, in that order; false when nothing has. */
@@ -232,7 +165,7 @@ take_ended(Sending *sending)
 	bool any_ended = false;
 	Attempt *attempt;
 
-	while ((attempt = flex_crowd_next_finished(sending->crowd)) != NULL)
+	while ((attempt = flex_crowd_next_finished(sending->elements.crowd)) != NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
 		conclude_attempt(sending, flex_attempt_owner(attempt));
@@ -250,7 +183,7 @@ take_turn(Sending *sending)
 {
 	if (flex_rate_limits_take(sending->rate, 1) == 1)
 		return true;
-	if (sending->begun > sending->ended || !flex_rates_is_hopeless(sending->rate, sending->patience.ms))
+	if (flex_elements_under_way(&sending->elements) > 0 || !flex_rates_is_hopeless(sending->rate, sending->patience.ms))
 		return false;
 	flex_rates_spend(sending->rate);
 	return true;
@@ -262,7 +195,7 @@ has_patience(const Sending *sending)
 {
 	if (!flex_patience_is_tried(&sending->patience))
 		return true;
-	return sending->begun == sending->ended && sending->patience.pause_until <= flex_clock_ms();
+	return flex_elements_under_way(&sending->elements) == 0 && sending->patience.pause_until <= flex_clock_ms();
 }
 
 /*
@@ -276,7 +209,7 @@ send_again(Sending *sending, bool *has_turn)
 	int64 now = flex_clock_ms();
 	dlist_mutable_iter iter;
 
-	dlist_foreach_modify(iter, &sending->elements)
+	dlist_foreach_modify(iter, &sending->elements.under_way)
 	{
 		Element *element = dlist_container(Element, node, iter.cur);
 
@@ -285,11 +218,8 @@ send_again(Sending *sending, bool *has_turn)
 		if (element->repeats.resume_at > now)
 			next = Min(next, element->repeats.resume_at - now);
 		else if (element->repeats.deadline <= now)
-		{
 			/* The rate has left no time for the repeat. */
-			MemoryContextSwitchTo(element->context);
-			end_element(sending, element, &element->outcome);
-		}
+			end_element(sending, element);
 		else if (*has_turn && (*has_turn = take_turn(sending)))
 			begin_attempt(sending, element);
 		else
@@ -307,7 +237,7 @@ send_due(Sending *sending)
 
 	/* One at the least: what others hold may never be taken while this waits. */
 	while (has_turn && room_of(sending) > 0 && has_patience(sending) &&
-		   (sending->begun == sending->ended || !flex_backpressure_is_due()))
+		   (flex_elements_under_way(&sending->elements) == 0 || !flex_backpressure_is_due()))
 	{
 		CHECK_FOR_INTERRUPTS();
 		has_turn = take_turn(sending);
@@ -328,7 +258,7 @@ describe_sending(void *argument)
 	int under_way = 0;
 	dlist_iter iter;
 
-	dlist_foreach(iter, &sending->elements)
+	dlist_foreach(iter, &sending->elements.under_way)
 	{
 		const Element *element = dlist_container(Element, node, iter.cur);
 
@@ -353,7 +283,7 @@ note_under_way(Sending *sending)
 	dlist_iter iter;
 
 	HOLD_INTERRUPTS();
-	dlist_foreach(iter, &sending->elements)
+	dlist_foreach(iter, &sending->elements.under_way)
 	{
 		Element *element = dlist_container(Element, node, iter.cur);
 		Outcome outcome;
@@ -415,11 +345,11 @@ send_all(Sending *sending)
 			give_up(sending);
 		next = send_due(sending);
 		/* What is late, or given up, may have been the last. */
-		if (sending->ended == sending->many->count)
+		if (sending->elements.ended == sending->many->count)
 			return;
-		next = Min(next, flex_crowd_advance(sending->crowd));
+		next = Min(next, flex_crowd_advance(sending->elements.crowd));
 		if (!take_ended(sending))
-			(void) flex_crowd_wait(sending->crowd, next, WAIT_FOR_RATE);
+			(void) flex_crowd_wait(sending->elements.crowd, next, WAIT_FOR_RATE);
 	}
 }
 
@@ -445,10 +375,8 @@ flex_many_requests_send(const ManyRequests *many)
 	Sending sending = {
 		.many = many,
 		.context = CurrentMemoryContext,
-		.crowd = flex_crowd_create(CROWD_OF_MANY),
 		.rate = flex_many_requests_rate(many),
 		.carried_out = many->carried_out != NULL ? many->carried_out : &own,
-		.traffic = many->traffic != NULL ? many->traffic : &unasked,
 	};
 	ErrorContextCallback context = {
 		.previous = error_context_stack,
@@ -457,7 +385,7 @@ flex_many_requests_send(const ManyRequests *many)
 	};
 
 	Assert(sending_now == NULL && many->concurrency > 0);
-	dlist_init(&sending.elements);
+	flex_elements_begin(&sending.elements, many->traffic != NULL ? many->traffic : &unasked);
 	sending.patience.ms = flex_repeats_begin(endpoint, sending.rate).deadline - flex_clock_ms();
 	sending.patience.at_once = many->concurrency;
 	if (many->carried_out == NULL)

@@ -2,47 +2,27 @@
  * lookups.c
  *		Fetches of single rows, several at once; lookups.h has the contract.
  *
- * An element has a memory context of its own, from the moment in which its request is
- * made until its row has been taken: memory is that of the elements under way.  One that
- * waits for its repeat counts as under way, so that a service that refuses is not asked
- * for more.
+ * They go when a direct call would go: their rate has to allow it only after a refusal.
  */
 #include "postgres.h"
 
-#include "lib/ilist.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "base/clock.h"
 #include "foreign/lookups.h"
 #include "http/backpressure.h"
-#include "http/crowd.h"
+#include "http/elements.h"
 #include "http/poller.h"
-#include "http/repeats.h"
 #include "shared/progress.h"
 
 #define STATUS_NOT_FOUND 404
-#define DEFERRED_MS 100 /* until there may be a file descriptor again */
-
-typedef struct Element
-{
-	dlist_node node;
-	MemoryContext context;
-	HttpRequest *request;
-	Attempt *attempt; /* NULL: it waits for its turn or its repeat */
-	bool was_sent;    /* there was one */
-	Repeats repeats;
-	Outcome outcome; /* of its last attempt */
-} Element;
 
 struct Lookups
 {
 	LookupsOptions options;
 	MemoryContext context;
-	Crowd *crowd;
-	dlist_head elements; /* under way */
-	int under_way;
-	int begun; /* how many ever were */
+	Elements elements;
 	int64 rows;
 	Progress *progress; /* NULL: none has begun */
 	Element *current;   /* has been answered with a row that has not been taken; or NULL */
@@ -59,23 +39,9 @@ flex_lookups_begin(const LookupsOptions *options)
 	lookups->options = *options;
 	lookups->context = AllocSetContextCreate(CurrentMemoryContext, "flex_api lookups", ALLOCSET_DEFAULT_SIZES);
 	before = MemoryContextSwitchTo(lookups->context);
-	lookups->crowd = flex_crowd_create(CROWD_OF_MANY);
+	flex_elements_begin(&lookups->elements, options->traffic);
 	MemoryContextSwitchTo(before);
-	dlist_init(&lookups->elements);
 	return lookups;
-}
-
-/* Send the request of an element, for the first time or again.  Its context is current. */
-static void
-send_request(Lookups *lookups, Element *element)
-{
-	element->attempt =
-		flex_crowd_add(lookups->crowd, element->request, lookups->options.endpoint, element->repeats.deadline);
-	flex_attempt_set_owner(element->attempt, element);
-	flex_attempt_set_number(element->attempt, ++element->repeats.attempts);
-	lookups->options.traffic->requests++;
-	lookups->options.traffic->repeats += element->was_sent ? 1 : 0;
-	element->was_sent = true;
 }
 
 /*
@@ -86,12 +52,12 @@ static void
 send_if_due(Lookups *lookups, Element *element)
 {
 	MemoryContext before = MemoryContextSwitchTo(element->context);
-	Turn turn = flex_repeats_look(&element->repeats, element->was_sent ? &element->outcome : NULL);
+	Turn turn = flex_repeats_look(&element->repeats, element->repeats.attempts > 0 ? &element->outcome : NULL);
 
 	if (turn == TURN_NEVER)
 		flex_outcome_raise(&element->outcome);
 	if (turn == TURN_NOW)
-		send_request(lookups, element);
+		flex_element_send(&lookups->elements, element);
 	MemoryContextSwitchTo(before);
 }
 
@@ -100,9 +66,9 @@ static void
 show_progress(const Lookups *lookups)
 {
 	flex_progress_show(lookups->progress, &(ProgressCounts){
-											  .done = lookups->begun - lookups->under_way,
+											  .done = lookups->elements.ended,
 											  .total = lookups->options.count,
-											  .in_flight = lookups->under_way,
+											  .in_flight = flex_elements_under_way(&lookups->elements),
 											  .rows = lookups->rows,
 										  });
 }
@@ -111,21 +77,16 @@ show_progress(const Lookups *lookups)
 static void
 begin_element(Lookups *lookups)
 {
-	MemoryContext context = AllocSetContextCreate(lookups->context, "flex_api lookup", ALLOCSET_SMALL_SIZES);
-	MemoryContext before = MemoryContextSwitchTo(context);
-	Element *element = palloc0(sizeof(Element));
+	const LookupsOptions *options = &lookups->options;
+	Element *element = flex_elements_add(&lookups->elements, options->make, options->state);
+	MemoryContext before;
 
-	element->context = context;
-	element->request = lookups->options.make(lookups->options.state, lookups->begun);
-	element->repeats = flex_repeats_begin(
-		lookups->options.endpoint, flex_endpoint_rate_key(lookups->options.endpoint, element->request->counts_as));
-	lookups->begun++;
-	lookups->under_way++;
-	dlist_push_tail(&lookups->elements, &element->node);
-	MemoryContextSwitchTo(lookups->context);
+	element->endpoint = options->endpoint;
+	element->repeats =
+		flex_repeats_begin(options->endpoint, flex_endpoint_rate_key(options->endpoint, element->request->counts_as));
+	before = MemoryContextSwitchTo(lookups->context);
 	if (lookups->progress == NULL)
-		lookups->progress =
-			flex_progress_begin(element->request->way, element->request->operation, lookups->options.count);
+		lookups->progress = flex_progress_begin(element->request->way, element->request->operation, options->count);
 	show_progress(lookups);
 	MemoryContextSwitchTo(before);
 	send_if_due(lookups, element);
@@ -135,22 +96,20 @@ begin_element(Lookups *lookups)
 static void
 end_element(Lookups *lookups, Element *element)
 {
-	dlist_delete(&element->node);
-	lookups->under_way--;
+	flex_element_end(&lookups->elements, element);
 	show_progress(lookups);
-	/* The attempt ends with its context. */
-	MemoryContextDelete(element->context);
 }
 
 /* Send what may be sent now.  Returns the milliseconds until more may be, if no answer comes before. */
 static int64
 send_due(Lookups *lookups)
 {
+	Elements *elements = &lookups->elements;
 	int most = Min(lookups->options.concurrency, flex_poller_capacity());
 	int64 next = PG_INT32_MAX;
 	dlist_iter iter;
 
-	dlist_foreach(iter, &lookups->elements)
+	dlist_foreach(iter, &lookups->elements.under_way)
 	{
 		Element *element = dlist_container(Element, node, iter.cur);
 
@@ -158,13 +117,14 @@ send_due(Lookups *lookups)
 			send_if_due(lookups, element);
 	}
 	/* One at the least: what others hold may never be taken while this waits. */
-	while (lookups->begun < lookups->options.count && (lookups->under_way == 0 || lookups->under_way < most) &&
-		   (lookups->under_way == 0 || !flex_backpressure_is_due()))
+	while (elements->begun < lookups->options.count &&
+		   (flex_elements_under_way(elements) == 0 ||
+			(flex_elements_under_way(elements) < most && !flex_backpressure_is_due())))
 	{
 		CHECK_FOR_INTERRUPTS();
 		begin_element(lookups);
 	}
-	dlist_foreach(iter, &lookups->elements)
+	dlist_foreach(iter, &lookups->elements.under_way)
 	{
 		const Element *element = dlist_container(Element, node, iter.cur);
 
@@ -174,43 +134,27 @@ send_due(Lookups *lookups)
 	return next;
 }
 
-/* Plan another attempt, where that is safe and in time, or where this process had no file descriptor left. */
-static bool
-is_to_be_repeated(Element *element)
-{
-	int64 resume_at = flex_clock_ms() + DEFERRED_MS;
-
-	if (flex_repeats_plan(&element->repeats, &element->outcome))
-		return true;
-	if (element->outcome.verdict != VERDICT_DEFERRED || resume_at >= element->repeats.deadline)
-		return false;
-	element->repeats.resume_at = resume_at;
-	return true;
-}
-
 /* An attempt is over: have the element wait for its repeat, forget it, or make it the current one. */
 static void
 conclude_attempt(Lookups *lookups, Element *element)
 {
 	const Outcome *outcome = &element->outcome;
 
-	MemoryContextSwitchTo(element->context);
-	element->outcome = flex_attempt_outcome(element->attempt, element->repeats.was_maybe_done, NULL);
-	flex_traffic_add_end(lookups->options.traffic, outcome);
-	if (is_to_be_repeated(element))
-	{
-		flex_attempt_end(element->attempt);
-		element->attempt = NULL;
-		element->outcome.body = NULL;
-		element->outcome.body_length = 0;
-	}
-	else if (flex_outcome_is_good(outcome))
+	if (flex_element_conclude(&lookups->elements, element))
+		return;
+	if (flex_outcome_is_good(outcome))
 		lookups->current = element;
 	else if (outcome->failure_kind != FAILURE_NONE || outcome->answer.http_status != STATUS_NOT_FOUND)
 		flex_outcome_raise(outcome);
-	MemoryContextSwitchTo(lookups->context);
-	if (lookups->current != element && element->attempt != NULL)
+	else
 		end_element(lookups, element);
+}
+
+/* True when all have been fetched. */
+static bool
+is_over(const Lookups *lookups)
+{
+	return lookups->elements.ended == lookups->options.count;
 }
 
 /*
@@ -222,22 +166,22 @@ go_on(Lookups *lookups, bool may_wait)
 {
 	MemoryContext before = MemoryContextSwitchTo(lookups->context);
 
-	while (lookups->current == NULL && (lookups->under_way > 0 || lookups->begun < lookups->options.count))
+	while (lookups->current == NULL && !is_over(lookups))
 	{
 		int64 next = send_due(lookups);
 		Attempt *attempt;
 
-		next = Min(next, flex_crowd_advance(lookups->crowd));
-		attempt = flex_crowd_next_finished(lookups->crowd);
+		next = Min(next, flex_crowd_advance(lookups->elements.crowd));
+		attempt = flex_crowd_next_finished(lookups->elements.crowd);
 		if (attempt != NULL)
 			conclude_attempt(lookups, flex_attempt_owner(attempt));
 		else if (!may_wait)
 			break;
 		else
-			(void) flex_crowd_wait(lookups->crowd, next, WAIT_FOR_RATE);
+			(void) flex_crowd_wait(lookups->elements.crowd, next, WAIT_FOR_RATE);
 	}
 	MemoryContextSwitchTo(before);
-	return lookups->current != NULL || (lookups->under_way == 0 && lookups->begun == lookups->options.count);
+	return lookups->current != NULL || is_over(lookups);
 }
 
 /* Tell, in an error's context, which row was being made. */
@@ -284,14 +228,14 @@ flex_lookups_descriptor(Lookups *lookups)
 	int64 wake_at = PG_INT64_MAX;
 	dlist_iter iter;
 
-	dlist_foreach(iter, &lookups->elements)
+	dlist_foreach(iter, &lookups->elements.under_way)
 	{
 		const Element *element = dlist_container(Element, node, iter.cur);
 
 		if (element->attempt == NULL)
 			wake_at = Min(wake_at, element->repeats.resume_at);
 	}
-	return flex_crowd_descriptor(lookups->crowd, wake_at);
+	return flex_crowd_descriptor(lookups->elements.crowd, wake_at);
 }
 
 /* End the fetching, wherever it is. */

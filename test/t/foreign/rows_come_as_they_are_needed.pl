@@ -23,7 +23,7 @@ $session->value($_) foreach "CREATE SERVER twilio FOREIGN DATA WRAPPER flex_api 
 
 sub requests { return scalar $simulator->requests; }
 sub forget { $simulator->clear_faults; $simulator->clear_requests; return; }
-sub contexts { return $session->value(q{SELECT count(*) FROM pg_backend_memory_contexts WHERE name LIKE 'flex_api page%' OR name LIKE 'flex_api lookup%' OR name = 'flex_api scan'}); }
+sub contexts { return $session->value(q{SELECT count(*) FROM pg_backend_memory_contexts WHERE name LIKE 'flex_api page%' OR name LIKE 'flex_api lookup%' OR name = 'flex_api element' OR name = 'flex_api scan'}); }
 sub cancel { return $other->value('SELECT pg_cancel_backend(' . $session->pid . ')'); }
 
 # As rows are needed
