@@ -354,12 +354,10 @@ static void
 make_request(Sending *sending, const Signature *signature)
 {
 	Identity identity = flex_claim_identity(&sending->claim);
-	NullableDatum *values;
+	NullableDatum *values = palloc(sizeof(NullableDatum) * Max(signature->count, 1));
 	Oid user;
 	int security;
 
-	Assert(signature != NULL);
-	values = palloc(sizeof(NullableDatum) * Max(signature->count, 1));
 	flex_json_arguments_unpack(signature, sending->claim.arguments, values);
 	sending->request = flex_json_arguments_request(signature, values);
 	sending->request->way = WAY_OUTBOX;
