@@ -103,6 +103,7 @@ generate:
 	@test/tools/packages
 	@made=$$(mktemp) && test/tools/sandbox test/tools/generate >$$made && tar -x -o --no-same-permissions -f $$made && rm -f $$made
 
+# The report stands in FLEX_DIST, or dist/.
 # KEEP=1 leaves servers and simulator running, and says how to use and to stop them.
 demo:
 	@test/demo/run
