@@ -41,7 +41,7 @@ is_gone(const SenderProcess *process, bool with_own)
 	return true;
 }
 
-/* Take over what senders that are gone have left; returns how many requests. */
+/* Take over what senders that are gone have left; returns how many requests, without those that could not be settled. */
 static int
 take_over(bool with_own, uint64 claims_from)
 {
@@ -63,8 +63,7 @@ take_over(bool with_own, uint64 claims_from)
 		for (int j = 0; j < count; j++)
 			flex_settle_orphan(&orphans[j]);
 		flex_outbox_flush();
-		flex_claims_end(&rows[i].id, 1);
-		taken += count;
+		taken += count - flex_claims_end(&rows[i].id, 1);
 	}
 	return taken;
 }

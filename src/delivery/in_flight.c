@@ -167,7 +167,7 @@ end_claims(const InFlight *in_flight)
 			over[count++] = sending->claim.claimed_in;
 	}
 	if (count > 0)
-		flex_claims_end(over, count);
+		(void) flex_claims_end(over, count);
 }
 
 /* Keep those for another turn that could not be settled; what is not kept is the next sender's. */

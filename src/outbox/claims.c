@@ -170,26 +170,46 @@ flex_claims_make(Claim *claims, int count)
 	flex_statement_execute(&make_claim, values, NULL);
 }
 
-/* A request that somebody's trigger has kept from being settled stays claimed, for the housekeeping to find. */
+/* Those of a claim's requests that were not settled: somebody has their rows locked, or keeps them by a trigger. */
+#define UNSETTLED                                                                                                      \
+	"FROM unnest(c.requests, c.turns, c.enqueued_xids) AS r(id, turn, xid), $t.flex_outbox_requests AS o "             \
+	"WHERE o.id = r.id AND o.turn < r.turn AND o.state = 'pending' AND o.enqueued_xid = r.xid"
+
 static Statement end_claims = {
 	.sql = "DELETE FROM $t.flex_outbox_claims AS c WHERE c.id = ANY ($1) AND c.sender_pid = $2 AND c.sender_start = $3 "
-		   "AND NOT EXISTS (SELECT FROM unnest(c.requests, c.turns, c.enqueued_xids) AS r(id, turn, xid), "
-		   "$t.flex_outbox_requests AS o "
-		   "WHERE o.id = r.id AND o.turn < r.turn AND o.state = 'pending' AND o.enqueued_xid = r.xid)",
+		   "AND NOT EXISTS (SELECT " UNSETTLED ")",
 	.types = {XID8ARRAYOID, INT4OID, TIMESTAMPTZOID},
 };
 
-/* Forget claims of this process whose requests have been settled. */
-void
+/* No process has that number. */
+static Statement disown = {
+	.sql = "UPDATE $t.flex_outbox_claims AS c SET sender_pid = 0, sender_start = '-infinity' WHERE c.id = ANY ($1) "
+		   "AND c.sender_pid = $2 AND c.sender_start = $3 RETURNING (SELECT count(*)::integer " UNSETTLED ")",
+	.types = {XID8ARRAYOID, INT4OID, TIMESTAMPTZOID},
+};
+
+/*
+ * Forget claims of this process, which does no more for their requests.  A claim with some
+ * that were not settled is nobody's from now on: the next housekeeping, of any sender, takes
+ * it over.  Returns how many requests these are.
+ */
+int
 flex_claims_end(const uint64 *transactions, int count)
 {
 	Datum *ids = palloc(sizeof(Datum) * count);
 	Datum values[] = {(Datum) 0, Int32GetDatum(MyProcPid), TimestampTzGetDatum(MyStartTimestamp)};
+	int unsettled = 0;
+	uint64 left;
 
 	for (int i = 0; i < count; i++)
 		ids[i] = Int64GetDatum((int64) transactions[i]);
 	values[0] = flex_statement_array(XID8OID, ids, count);
-	flex_statement_execute(&end_claims, values, NULL);
+	if (flex_statement_execute(&end_claims, values, NULL) == (uint64) count)
+		return 0;
+	left = flex_statement_execute(&disown, values, NULL);
+	for (uint64 i = 0; i < left; i++)
+		unsettled += DatumGetInt32(flex_statement_value(i, 1));
+	return unsettled;
 }
 
 static const ResultColumn row_columns[] = {

@@ -15,7 +15,7 @@ use Test::More;
 my $directory = tempdir(CLEANUP => 1);
 my $simulator = FlexApi::Simulator->new;
 my $node = FlexApi::node('held', $simulator, "flex_api.rate_limits = 'none'", 'fsync = off', "flex_api.shutdown_grace = 0");
-my ($control, $holder, $drain) = map { FlexApi::Session->new($node) } 1 .. 3;
+my ($control, $holder, $drain, $other) = map { FlexApi::Session->new($node) } 1 .. 4;
 
 # Answers a chat when its gate, a file of its name, is open; a long answer is one of 20 kB.
 my $server = FlexApi::Server->new(sub {
@@ -40,7 +40,10 @@ sub chat
 }
 
 $control->value('SET client_min_messages = error');
-$drain->value($_) foreach 'SET client_min_messages = error', "SET flex_api.base_url = '" . $server->url . "'";
+foreach my $session ($drain, $other)
+{
+	$session->value($_) foreach 'SET client_min_messages = error', "SET flex_api.base_url = '" . $server->url . "'";
+}
 my $drain_pid = $drain->pid;
 
 my %ids = map { $_ => chat($_) } qw(held heldlong free freelong);
@@ -62,7 +65,7 @@ is(row($ids{$_}), 'succeeded 1', "... $_ has succeeded") foreach 'held', 'heldlo
 is(came($_), 1, "... $_ was sent once") foreach sort keys %ids;
 is($control->value('SELECT count(*) FROM flex_outbox_claims'), 0, '... and nothing is claimed');
 
-# A sender that has to end
+# A sender that has to end; its session lives on
 $ids{last} = chat('last');
 $drain->send_query('CALL flex_outbox_drain()');
 ok(FlexApi::wait_until(sub { came('last') == 1 }), 'another is sent');
@@ -73,9 +76,24 @@ ok(FlexApi::is_at_rest($control, $drain_pid), '... and answered');
 $control->value("SELECT pg_cancel_backend($drain_pid)");
 is($drain->receive(60)->{error}->{C}, '57014', '... its sender is cancelled, and ends');
 $holder->value('ROLLBACK');
-is($drain->sqlstate('CALL flex_outbox_drain()', 60), '00000', 'another drain');
+is($other->sqlstate('CALL flex_outbox_drain()', 60), '00000', "another session's drain");
 is(row($ids{last}), 'uncertain 1', '... tells that it is not known what has become of it');
 is(came('last'), 1, '... which was sent once');
+
+# A sender that is gone, and one that would settle what it left, and lives on
+$ids{orphan} = chat('orphan');
+$drain->send_query('CALL flex_outbox_drain()');
+ok(FlexApi::wait_until(sub { came('orphan') == 1 }), 'another is sent');
+$control->value("SELECT pg_terminate_backend($drain_pid)");
+ok(FlexApi::wait_until(sub { !$control->value("SELECT count(*) FROM pg_stat_activity WHERE pid = $drain_pid") }, 60), '... its sender is gone');
+$holder->value('BEGIN');
+$holder->value("SELECT id FROM flex_outbox_requests WHERE id = $ids{orphan} FOR UPDATE");
+is($other->sqlstate('CALL flex_outbox_drain()', 60), '00000', '... a drain that cannot settle it ends');
+is(row($ids{orphan}), 'sending 1', '... without it');
+$holder->value('ROLLBACK');
+is($control->sqlstate('CALL flex_outbox_drain()', 60), '00000', 'another drain');
+is(row($ids{orphan}), 'uncertain 1', '... settles it');
+is($control->value('SELECT count(*) FROM flex_outbox_claims'), 0, '... and nothing is claimed');
 
 $node->stop('fast');
 done_testing;
