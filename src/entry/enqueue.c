@@ -341,6 +341,8 @@ insert_or_find(NewRequest *request)
 	int looks = 0;
 
 	warn_if_unattended();
+	/* Before any number of it is looked up: while we wait, another outbox may take the place of the one that we know. */
+	(void) flex_outbox_lock_requests();
 	request->role_id = number_of_role(request->enqueued_role, request->enqueued_by);
 	if (request->role_id == 0 && request->server != NULL && request->server[0] != '\0')
 		refuse_server(request->server);

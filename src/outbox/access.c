@@ -208,9 +208,12 @@ try_to_lock(size_t other, Oid *locked)
 	return !OidIsValid(*locked) || ConditionalLockRelationOid(*locked, others[other].mode);
 }
 
-/* Lock the table of requests, also when it has just been made anew. */
-static Oid
-lock_requests(void)
+/*
+ * Lock the table of requests until the transaction ends, also when it has just been made
+ * anew.  What is known of the outbox afterwards, by its generation, is of this table.
+ */
+Oid
+flex_outbox_lock_requests(void)
 {
 	Oid table;
 
@@ -232,7 +235,7 @@ lock_requests(void)
 void
 flex_outbox_lock_tables(void)
 {
-	Oid requests = lock_requests();
+	Oid requests = flex_outbox_lock_requests();
 	Oid locked[lengthof(others)];
 	size_t count = 0;
 
@@ -252,7 +255,7 @@ flex_outbox_lock_tables(void)
 		}
 		LockRelationOid(locked[count], others[count].mode);
 		UnlockRelationOid(locked[count], others[count].mode);
-		requests = lock_requests();
+		requests = flex_outbox_lock_requests();
 		count = 0;
 	}
 }

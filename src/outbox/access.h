@@ -21,6 +21,7 @@ extern Oid flex_outbox_schema(bool missing_ok);
 extern Oid flex_outbox_table(void);
 extern bool flex_outbox_is_of_first_version(void);
 extern uint64 flex_outbox_generation(void);
+extern Oid flex_outbox_lock_requests(void);
 extern void flex_outbox_lock_tables(void);
 extern bool flex_outbox_tables_fit(int level);
 extern bool flex_outbox_tables_are_known(void);

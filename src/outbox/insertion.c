@@ -406,19 +406,6 @@ flex_outbox_refuse_row(void)
 			 errhint("Drop it, or let it return the row.")));
 }
 
-/* The outbox's table, locked until the transaction ends, also when it has just been made anew. */
-static Relation
-open_outbox(void)
-{
-	Relation table;
-
-	do
-	{
-		table = try_relation_open(flex_outbox_table(), RowExclusiveLock);
-	} while (table == NULL);
-	return table;
-}
-
 /* The next id. */
 static int64
 next_id(Relation table)
@@ -433,7 +420,8 @@ next_id(Relation table)
 }
 
 /*
- * Put a request in, with the rights that flex_outbox_enter_to_insert() gives.
+ * Put a request in, with the rights that flex_outbox_enter_to_insert() gives, into the table
+ * that the caller has locked: its role's number is of that outbox, and so is its lane.
  * Returns its id, or 0 when its unique key is there already.
  */
 int64
@@ -448,7 +436,7 @@ flex_outbox_insert(const NewRequest *request)
 	};
 	bool is_due = request->run_at <= GetCurrentTimestamp();
 	int lane = request->role_id != 0 ? flex_lane_of_request(&key) : 0;
-	Relation table = open_outbox();
+	Relation table = relation_open(flex_outbox_table(), NoLock);
 	NewRow row;
 	int64 id;
 

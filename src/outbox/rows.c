@@ -14,6 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "outbox/access.h"
 #include "outbox/lane_rows.h"
 #include "outbox/roles.h"
 #include "outbox/rows.h"
@@ -207,12 +208,15 @@ make_pending(int64 id, const LockedRequest *request)
 const char *
 flex_outbox_decide(int64 id, Oid role, const char *role_name, bool retry, char **to_send)
 {
-	int role_id = OidIsValid(role) ? flex_outbox_find_role(role, role_name) : 0;
-	Datum values[] = {Int64GetDatum(id), Int32GetDatum(role_id), ObjectIdGetDatum(MyDatabaseId)};
+	Datum values[] = {Int64GetDatum(id), (Datum) 0, ObjectIdGetDatum(MyDatabaseId)};
 	LockedRequest request = {0};
 	const char *state;
 
 	*to_send = NULL;
+	/* Before the role's number is looked up, which is another in an outbox that has just been made anew. */
+	(void) flex_outbox_lock_requests();
+	if (OidIsValid(role))
+		values[1] = Int32GetDatum(flex_outbox_find_role(role, role_name));
 	if (flex_statement_execute(&lock_request, values, OidIsValid(role) ? NULL : " n ") == 0)
 		return "";
 	flex_statement_read(&lock_request, 0, &request);

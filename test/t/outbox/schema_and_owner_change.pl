@@ -41,6 +41,22 @@ $session->value('DISCARD ALL');
 $session->value('SET client_min_messages = error');
 works('after DISCARD ALL');
 
+# Another outbox takes the place of the one that the session knows, while it waits to enqueue
+my $other = FlexApi::Session->new($node);
+$other->value($_) foreach 'SET client_min_messages = error', 'CREATE ROLE stranger', 'GRANT USAGE ON SCHEMA one TO stranger';
+is($session->sqlstate($chat), '00000', 'the session knows an outbox');
+$other->value($_) foreach 'BEGIN', 'DROP EXTENSION flex_api', 'CREATE EXTENSION flex_api SCHEMA one', 'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA one TO stranger',
+  'SET LOCAL ROLE stranger', $chat;
+$session->send_query($chat);
+my $waits = sprintf q{SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND pid = %d}, $session->pid;
+ok(FlexApi::wait_until(sub { $node->safe_psql('postgres', $waits) }), '... and waits while somebody makes another, and is the first there');
+$other->value('COMMIT');
+is($session->receive(60)->{error}, undef, '... then it enqueues');
+is($session->value('SELECT string_agg(enqueued_role::regrole::text, $$ $$ ORDER BY id) FROM flex_outbox'),
+	'stranger ' . $session->value('SELECT current_user::regrole'), '... as its own role');
+works('another outbox');
+$session->value($_) foreach 'REVOKE ALL ON ALL FUNCTIONS IN SCHEMA one FROM stranger', 'REVOKE ALL ON SCHEMA one FROM stranger';
+
 # The tables' owner is a plain role, the drainers are others
 $session->value($_) for 'CREATE ROLE owner', 'GRANT ALL ON SCHEMA one TO owner', map { "ALTER TABLE $_ OWNER TO owner" }
   qw(flex_outbox_requests flex_outbox_roles flex_outbox_role_oids flex_outbox_callbacks flex_outbox_forgetting flex_outbox_leftovers
