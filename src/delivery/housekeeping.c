@@ -1,6 +1,6 @@
 /*
  * housekeeping.c
- *		What senders that are gone have left, and the roles' names.
+ *		What senders that are gone have left, the roles' names, and what waits in vain.
  *
  * The caller stands in a transaction with the outbox's rights.
  */
@@ -14,6 +14,7 @@
 #include "delivery/settlement.h"
 #include "outbox/roles.h"
 #include "outbox/settling.h"
+#include "outbox/waiting_rows.h"
 
 #define ORPHANS_AT_ONCE 1000
 
@@ -69,8 +70,8 @@ take_over(bool with_own, uint64 claims_from)
 }
 
 /*
- * Take over what is left behind, and keep the roles' names.  with_own: this
- * process has nothing under way, so what is claimed in its name is left behind,
+ * Take over what is left behind, keep the roles' names, and look for rows that wait for
+ * nothing any more.  with_own: this process has nothing under way, so what is claimed in its name is left behind,
  * too.  No claim of a transaction before claims_from is live.  False when there is more
  * to do.
  */
@@ -80,5 +81,6 @@ flex_housekeeping_run(bool with_own, uint64 claims_from)
 	int taken = take_over(with_own, claims_from);
 
 	flex_outbox_refresh_roles();
+	flex_later_sweep();
 	return taken < ORPHANS_AT_ONCE;
 }

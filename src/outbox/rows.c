@@ -98,6 +98,7 @@ typedef struct LockedRequest
 	char *account_sid;
 	char *server;
 	int priority;
+	TimestampTz run_at;
 } LockedRequest;
 
 static const ResultColumn locked_columns[] = {
@@ -110,6 +111,7 @@ static const ResultColumn locked_columns[] = {
 	RESULT_COLUMN("account_sid", TEXTOID, LockedRequest, account_sid),
 	RESULT_COLUMN("server", TEXTOID, LockedRequest, server),
 	RESULT_COLUMN("priority", INT4OID, LockedRequest, priority),
+	RESULT_COLUMN("run_at", TIMESTAMPTZOID, LockedRequest, run_at),
 };
 
 /* No role: anybody's. */
@@ -178,9 +180,9 @@ is_claimed(int64 id, const LockedRequest *request)
 	return true;
 }
 
-/* Make a request pending again, which is due then. */
-static void
-make_pending(int64 id, const LockedRequest *request)
+/* The lane of a request that somebody decides on. */
+static int
+lane_of(const LockedRequest *request)
 {
 	LaneKey key = {
 		.role_id = request->role_id,
@@ -189,13 +191,33 @@ make_pending(int64 id, const LockedRequest *request)
 		.operation = request->operation,
 		.priority = request->priority,
 	};
+
+	return flex_lane_of_request(&key);
+}
+
+/* What a request has waited for counts no more; where that is not found, flex_later_sweep() finds it. */
+static void
+end_wait(int64 id, const LockedRequest *request)
+{
+	LaterKey key = {.due_at = request->run_at, .id = id, .turn = request->turn};
+
+	if (strcmp(request->state, "pending") != 0)
+		return;
+	key.lane = lane_of(request);
+	flex_later_delete(&key, 1);
+}
+
+/* Make a request pending again, which is due then. */
+static void
+make_pending(int64 id, const LockedRequest *request)
+{
 	Datum values[] = {Int64GetDatum(id), TimestampTzGetDatum(GetCurrentTimestamp())};
 
 	if (flex_statement_execute(&retry_request, values, NULL) > 0)
 	{
 		TimestampTz run_at = DatumGetTimestampTz(flex_statement_value(0, 1));
 
-		flex_later_add(flex_lane_of_request(&key), run_at, id, request->turn + 1);
+		flex_later_add(lane_of(request), run_at, id, request->turn + 1);
 	}
 }
 
@@ -231,6 +253,7 @@ flex_outbox_decide(int64 id, Oid role, const char *role_name, bool retry, char *
 		state = "sending";
 	if (strcmp(state, "sending") == 0 || strcmp(state, "succeeded") == 0 || (!retry && strcmp(state, "cancelled") == 0))
 		return psprintf("Its state is \"%s\".", state);
+	end_wait(id, &request);
 	if (retry)
 		make_pending(id, &request);
 	else

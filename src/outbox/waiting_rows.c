@@ -11,14 +11,20 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
 #include "catalog/pg_type.h"
+#include "common/pg_prng.h"
 #include "executor/spi.h"
-
+#include "storage/bufmgr.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #include "outbox/access.h"
 #include "outbox/statements.h"
 #include "outbox/waiting_rows.h"
+
+#define PAGES_SWEPT 16 /* at once */
 
 /* One snapshot for all; ours is in progress, too, but no snapshot of our own says so. */
 static Statement list_running = {
@@ -171,6 +177,34 @@ flex_later_release(int lane)
 	Datum values[] = {Int32GetDatum(lane)};
 
 	flex_statement_execute(&release_later, values, NULL);
+}
+
+static Statement sweep_later = {
+	.sql = "DELETE FROM $t.flex_outbox_later WHERE ctid = ANY (ARRAY(SELECT l.ctid FROM $t.flex_outbox_later AS l "
+		   "WHERE l.ctid >= $1 AND l.ctid < $2 AND NOT EXISTS (SELECT FROM $t.flex_outbox_requests AS o "
+		   "WHERE o.id = l.id AND o.state = 'pending' AND o.turn <= l.turn) FOR UPDATE OF l SKIP LOCKED))",
+	.types = {TIDOID, TIDOID},
+};
+
+/*
+ * Delete rows of requests that are gone, have ended, or are in a later turn: of some pages of
+ * the table, chosen at random, so that senders that live for a moment come to see all of it.
+ */
+void
+flex_later_sweep(void)
+{
+	Relation table = table_open(get_relname_relid("flex_outbox_later", flex_outbox_schema(false)), RowExclusiveLock);
+	BlockNumber pages = RelationGetNumberOfBlocks(table);
+	BlockNumber first = 0;
+	ItemPointerData bounds[2];
+	Datum values[] = {PointerGetDatum(&bounds[0]), PointerGetDatum(&bounds[1])};
+
+	table_close(table, NoLock);
+	if (pages > PAGES_SWEPT)
+		first = (BlockNumber) pg_prng_uint64_range(&pg_global_prng_state, 0, pages - PAGES_SWEPT);
+	ItemPointerSet(&bounds[0], first, 0);
+	ItemPointerSet(&bounds[1], first + PAGES_SWEPT, 0);
+	flex_statement_execute(&sweep_later, values, NULL);
 }
 
 /*
