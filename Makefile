@@ -11,6 +11,7 @@
 #   make demo                                the main job, step by step
 #   make bench                               speed, beside a raw libcurl program
 #   make analyze                             cppcheck, clang-tidy and scan-build
+#   make check-valgrind                      the tests in SQL and a part of the fuzzing under Valgrind, on a server that helps it
 #   make dist                                the archive for PGXN, in dist/
 #   make deb, make deb VERSION=17            Debian packages in dist/, of this release or of the one with that PostgreSQL
 #
@@ -52,7 +53,7 @@ PG_CFLAGS = $(WARNINGS) -fvisibility=hidden $(WERROR)
 PG_CONFIG ?= pg_config
 
 # These start where there may be no PostgreSQL yet: they install it, and work in a copy of the source.
-SANDBOXED = check test test-long test-on interop generate demo bench analyze deb check-deb check-upgrade dist
+SANDBOXED = check test test-long test-on interop generate demo bench analyze deb check-deb check-upgrade check-valgrind dist
 ifneq ($(filter-out $(SANDBOXED),$(or $(MAKECMDGOALS),all)),)
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 ifeq ($(PGXS),)
@@ -115,6 +116,10 @@ bench:
 analyze:
 	@test/tools/packages analyze
 	@test/tools/sandbox test/tools/analyze
+
+# TEST="test/t/FOLDER/NAME.pl ..." chooses.
+check-valgrind:
+	@test/tools/check-valgrind $(TEST)
 
 dist:
 	@test/package/make-dist

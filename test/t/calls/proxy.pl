@@ -135,6 +135,7 @@ SKIP:
 	is(scalar $proxy->notes(qr/Authorization:|^passed/), 0, 'the proxy sees no credential');
 	check_tinyproxy($secure, $directory);
 	check_https_proxy($directory);
+	check_decrypting_proxy($directory);
 	$session->value('RESET flex_api.ca_file');
 }
 
@@ -167,6 +168,49 @@ sub check_https_proxy
 		$session->value("SET flex_api.ca_file = ''");
 		is($session->sqlstate($GET), '08001', 'without flex_api.ca_file the proxy is not trusted');
 		$session->value("SET flex_api.ca_file = '$trusted'");
+	}
+	return;
+}
+
+# A proxy that decrypts, as companies have: it shows a certificate of its own authority for the
+# service's name, reads what is sent, and sends it on.
+sub check_decrypting_proxy
+{
+	my ($folder) = @_;
+
+  SKIP:
+	{
+		skip 'no IO::Socket::SSL', 6 unless eval { require IO::Socket::SSL; 1 };
+		my $decrypting = FlexApi::Server->new(sub {
+			my ($connection, $server) = @_;
+			my $request = FlexApi::Server::read_request($connection) or return;
+
+			$server->note("CONNECT $request->{path}");
+			print $connection "HTTP/1.1 200 Connection established\r\n\r\n";
+			IO::Socket::SSL->start_SSL($connection, SSL_server => 1, SSL_cert_file => "$folder/service.pem", SSL_key_file => "$folder/service.key")
+			  or return;
+			while ($request = FlexApi::Server::read_request($connection))
+			{
+				my $service = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $simulator->port) or return;
+
+				$server->note($_) foreach split /\r\n/, $request->{head};
+				print $service "$request->{head}\r\nConnection: close\r\n\r\n$request->{body}";
+				print $connection do { local $/; <$service> };
+			}
+		});
+		my $authority = $session->value('SHOW flex_api.ca_file');
+
+		$session->value("SET flex_api.base_url = ''");
+		$session->value("SET flex_api.proxy = 'http://127.0.0.1:" . $decrypting->port . "'");
+		$session->value("SET flex_api.ca_file = ''");
+		my $refused = $session->query($GET)->{error};
+		is($refused->{C}, '08001', 'a proxy that decrypts is not trusted') or note explain $refused;
+		is(scalar $decrypting->notes(qr/^Authorization:/i), 0, '... and sees no credential');
+		$session->value("SET flex_api.ca_file = '$authority'");
+		is($session->sqlstate($GET), '00000', 'with its authority in flex_api.ca_file it is');
+		is($session->sqlstate(q{SELECT conversation_sid FROM flex_webchat_create('IG' || repeat('a', 32))}), '00000', '... for a POST too');
+		is(join(' ', $decrypting->notes(qr/^CONNECT/)), join(' ', ('CONNECT flex-api.twilio.com:443') x 2), '... through one tunnel');
+		cmp_ok(scalar $decrypting->notes(qr/^Authorization: Basic \Q$BASIC\E$/i), '>', 1, '... and it reads the credentials, as OPERATING.md says');
 	}
 	return;
 }
