@@ -104,7 +104,9 @@ flex_modify_begin_insert(ModifyTableState *state, ResultRelInfo *info)
 	/* Of an UPDATE that moves a row, too: the row that it leaves would have to be deleted with the same statement. */
 	if (state->operation == CMD_UPDATE)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("a row cannot be moved into foreign table \"%s\"", RelationGetRelationName(relation))));
+						errmsg("a row cannot be moved into foreign table \"%s\"", RelationGetRelationName(relation)),
+						errdetail("What the Flex API has created stays where the statement fails."),
+						errhint("Use INSERT, and then DELETE.")));
 	if (plan != NULL && plan->onConflictAction != ONCONFLICT_NONE)
 		flex_modify_refuse_on_conflict(RelationGetRelationName(relation));
 	info->ri_FdwState =

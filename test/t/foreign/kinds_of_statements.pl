@@ -6,7 +6,7 @@
 # LIMIT and OFFSET in remote queries, extensions whose functions are shippable, use_remote_estimate,
 # remote triggers and constraints, application_name, keep_connections and
 # postgres_fdw_get_connections(), SCRAM pass-through, remote transactions and their isolation,
-# parallel commit.  How tables are written is shown elsewhere.
+# parallel commit.  kinds_of_writes.pl has those for writing.
 use strict;
 use warnings;
 
