@@ -541,8 +541,9 @@ priority: higher goes first; -1000 to 1000.
 max_attempts: attempts before the request has failed; 20 take about an hour.
 unique_key: when a request of the current role has this key already, nothing is enqueued, and its id is returned.
 Returns the id in flex_outbox. Callbacks run as the current role, in the transaction that settles the request.
+The foreign server that flex_api.server names is kept with the request, and is where it is sent to.
 Errors: 22023 and 22004 for what cannot be valid, 0A000 for a list, 42883 for a callback that is not there,
-42501 without EXECUTE on the operation or on a callback.';
+42501 without EXECUTE on the operation or on a callback, or USAGE on the server, 55000 for one that is not there.';
 
 CREATE PROCEDURE flex_outbox_drain(max_requests bigint DEFAULT NULL)
 AS 'MODULE_PATHNAME', 'flex_api_drain'

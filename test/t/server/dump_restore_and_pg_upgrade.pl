@@ -35,6 +35,10 @@ ok(reaches($session, $failed, 'failed'), 'one fails');
 my $later = enqueue($session, 'later', "run_at => now() + '1 hour'");
 my $cancelled = enqueue($session, 'cancelled', "run_at => now() + '1 hour'");
 $session->value("SELECT flex_outbox_cancel($cancelled)");
+$session->value($_) foreach "CREATE SERVER twilio FOREIGN DATA WRAPPER flex_api OPTIONS (account_sid '$FlexApi::ACCOUNT')",
+	"CREATE USER MAPPING FOR PUBLIC SERVER twilio OPTIONS (auth_token '$FlexApi::TOKEN')", 'CREATE SCHEMA twilio', 'IMPORT FOREIGN SCHEMA flex FROM SERVER twilio INTO twilio';
+$simulator->clear_faults;
+$simulator->post('seed', { flows => 3 });
 my $rows = $node->safe_psql('postgres', $ROWS);
 my $requests = $simulator->requests;
 
@@ -65,6 +69,7 @@ foreach ([ $node, 'restored' ], [ $other, 'postgres' ])
 	$there->close;
 }
 is(scalar $simulator->requests, $requests + 2, 'the service has heard of nothing else');
+is($_->[0]->safe_psql($_->[1], 'SELECT count(*) FROM twilio.flows'), 3, "$_->[1]: foreign tables are read as before") foreach [ $node, 'restored' ], [ $other, 'postgres' ];
 command_ok([ 'pg_dump', '--schema-only', '-f', "$folder/schema", '-d', $other->connstr('postgres') ], 'the copy can be dumped');
 unlike(slurp_file("$folder/schema"), qr/flex_outbox/, 'where the objects are the extension\'s');
 my $dump = sub { (slurp_file($_[0]) =~ /^COPY public\.flex_outbox_requests .*?^\\\.$/ms)[0] };
@@ -79,7 +84,9 @@ my $new = PostgreSQL::Test::Cluster->new('upgraded');
 $new->init;
 $new->append_conf('postgresql.conf', join("\n", @PRELOADED, "flex_api.base_url = '" . $simulator->url . "'",
 	"flex_api.account_sid = '$FlexApi::ACCOUNT'", "flex_api.auth_token = '$FlexApi::TOKEN'", ''));
+$session->value(q{SET flex_api.server = 'twilio'});
 my $due = enqueue($session, 'due', "run_at => now() + '1 hour'");
+$session->value('RESET flex_api.server');
 $rows = $node->safe_psql('postgres', $ROWS);
 $session->value("UPDATE flex_outbox_later SET due_at = now() WHERE id = $due"); # which wakes nobody
 is(state_of($session, $due), 'pending', 'a request is due when the old server stops');
@@ -105,6 +112,8 @@ is($new->safe_psql('postgres', $ROWS =~ s/WHERE/WHERE id <> $due AND/r), $rows, 
 my $upgraded = FlexApi::Session->new($new);
 ok(reaches($upgraded, $due, 'succeeded'), 'what waited is sent by the new server');
 is(sent($simulator, 'due'), 1, 'once');
+is($upgraded->value("SELECT server FROM flex_outbox WHERE id = $due"), 'twilio', '... to the server that it was enqueued for');
+is($upgraded->value('SELECT count(*) FROM twilio.flows'), 3, 'foreign tables are read as before');
 is(state_of($upgraded, $later), 'pending', 'what was not due waits on');
 $new->stop;
 done_testing();
