@@ -17,14 +17,14 @@ GRANT USAGE ON SCHEMA demo TO monitor;
 \! test/demo/service limit '{"operations": {"flex_webchat_create": 40}}'
 \! test/demo/service fault '{"operation": "flex_interaction_create", "delay_ms": 150, "chance": 0.2}'
 \connect - support
-\echo '   All at once, 160 customers open a ticket: 160 chats, and as many interactions that ask for an agent.'
+\echo '   All at once, 120 customers open a ticket: 120 chats, and as many interactions that ask for an agent.'
 \echo
 \set ECHO queries
 INSERT INTO support_tickets (customer, subject)
-SELECT 'Customer ' || n, 'Where is my order?' FROM generate_series(1, 160) AS n;
+SELECT 'Customer ' || n, 'Where is my order?' FROM generate_series(1, 120) AS n;
 
 \set ECHO none
-SELECT demo.until($$SELECT count(interaction) = 160 FROM support_tickets WHERE customer LIKE 'Customer %'$$) \g /dev/null
+SELECT demo.until($$SELECT count(interaction) = 120 FROM support_tickets WHERE customer LIKE 'Customer %'$$) \g /dev/null
 \echo
 \echo '   Then all of the interactions are read in one statement, while one in ten answers is a 503:'
 \echo
