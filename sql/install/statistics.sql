@@ -159,6 +159,7 @@ CREATE FUNCTION flex_stat_get_rates(
 	OUT learned_rate double precision,
 	OUT tokens integer,
 	OUT held_until timestamptz,
+	OUT held_because text,
 	OUT throttled bigint)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'flex_api_stat_rates'
@@ -174,6 +175,7 @@ SELECT
 	s.learned_rate,
 	s.tokens,
 	s.held_until,
+	s.held_because,
 	s.throttled
 FROM flex_stat_get_rates() AS s;
 
@@ -188,9 +190,10 @@ COMMENT ON COLUMN flex_stat_rates.configured_rate IS
 COMMENT ON COLUMN flex_stat_rates.learned_rate IS
 'Requests per second that are sent now, as the service has refused more (429); NULL: that is not known, or long ago.';
 COMMENT ON COLUMN flex_stat_rates.tokens IS 'Requests that may be sent at once; NULL: any number.';
-COMMENT ON COLUMN flex_stat_rates.held_until IS
-'Nothing is sent before this time: as the service has asked (Retry-After, of which an hour at most counts), or, while it
-refuses everything, until a single request tries again. NULL: no hold.';
+COMMENT ON COLUMN flex_stat_rates.held_until IS 'Nothing is sent before this time; NULL: no hold.';
+COMMENT ON COLUMN flex_stat_rates.held_because IS
+'asked: the service has named the time (Retry-After, of which an hour at most counts); refused: it refuses everything, and a
+single request tries again then; NULL: no hold.';
 COMMENT ON COLUMN flex_stat_rates.throttled IS 'Requests that were answered with 429, since the row is there.';
 
 CREATE FUNCTION flex_stat_reset() RETURNS void

@@ -1273,6 +1273,37 @@ COMMENT ON COLUMN flex_outbox_status.waiting_for IS
 COMMENT ON COLUMN flex_outbox_status.last_success IS 'When a request succeeded last, as long as it is kept.';
 COMMENT ON COLUMN flex_outbox_status.last_failure IS 'When one failed last, or became uncertain, as long as it is kept.';
 
+CREATE VIEW flex_outbox_causes WITH (security_barrier) AS
+SELECT
+	o.operation,
+	o.state,
+	o.error_code AS cause,
+	pg_catalog.count(*) AS requests,
+	pg_catalog.now() - pg_catalog.min(o.enqueued_at) AS oldest
+FROM (
+	SELECT p.operation, p.state, p.error_code, p.enqueued_at
+	FROM flex_outbox AS p
+	WHERE NOT (SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') AND NOT r.rolsuper
+		FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user)
+	UNION ALL
+	-- A role that monitors counts the requests of all, and reads nothing of them.
+	SELECT a.operation, a.state, a.error_code, a.enqueued_at
+	FROM flex_outbox_all AS a
+	WHERE (SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') AND NOT r.rolsuper
+		FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user)) AS o
+WHERE o.error_code IS NOT NULL
+GROUP BY o.operation, o.state, o.error_code;
+GRANT SELECT ON flex_outbox_causes TO PUBLIC;
+
+COMMENT ON VIEW flex_outbox_causes IS
+'What keeps requests of the outbox from being sent, and how others have ended: by operation, state and error code, of the
+requests that the current role may see, and for pg_read_all_stats of all.';
+COMMENT ON COLUMN flex_outbox_causes.operation IS 'Name of the operation''s function.';
+COMMENT ON COLUMN flex_outbox_causes.state IS 'State of the requests; of pending ones the last attempt came to this.';
+COMMENT ON COLUMN flex_outbox_causes.cause IS 'The service''s error code, or the SQLSTATE of what went wrong here.';
+COMMENT ON COLUMN flex_outbox_causes.requests IS 'How many requests, finished ones as long as they are kept.';
+COMMENT ON COLUMN flex_outbox_causes.oldest IS 'How long ago the oldest of them was enqueued.';
+
 CREATE FUNCTION flex_call_many(
 	operation text,
 	arguments jsonb[],
@@ -1499,6 +1530,7 @@ CREATE FUNCTION flex_stat_get_rates(
 	OUT learned_rate double precision,
 	OUT tokens integer,
 	OUT held_until timestamptz,
+	OUT held_because text,
 	OUT throttled bigint)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'flex_api_stat_rates'
@@ -1514,6 +1546,7 @@ SELECT
 	s.learned_rate,
 	s.tokens,
 	s.held_until,
+	s.held_because,
 	s.throttled
 FROM flex_stat_get_rates() AS s;
 
@@ -1528,9 +1561,10 @@ COMMENT ON COLUMN flex_stat_rates.configured_rate IS
 COMMENT ON COLUMN flex_stat_rates.learned_rate IS
 'Requests per second that are sent now, as the service has refused more (429); NULL: that is not known, or long ago.';
 COMMENT ON COLUMN flex_stat_rates.tokens IS 'Requests that may be sent at once; NULL: any number.';
-COMMENT ON COLUMN flex_stat_rates.held_until IS
-'Nothing is sent before this time: as the service has asked (Retry-After, of which an hour at most counts), or, while it
-refuses everything, until a single request tries again. NULL: no hold.';
+COMMENT ON COLUMN flex_stat_rates.held_until IS 'Nothing is sent before this time; NULL: no hold.';
+COMMENT ON COLUMN flex_stat_rates.held_because IS
+'asked: the service has named the time (Retry-After, of which an hour at most counts); refused: it refuses everything, and a
+single request tries again then; NULL: no hold.';
 COMMENT ON COLUMN flex_stat_rates.throttled IS 'Requests that were answered with 429, since the row is there.';
 
 CREATE FUNCTION flex_stat_reset() RETURNS void

@@ -36,7 +36,7 @@ PG_FUNCTION_INFO_V1(flex_api_stat_rates);
 
 #define OPERATIONS_COLUMNS 24
 #define PROGRESS_COLUMNS 11
-#define RATES_COLUMNS 7
+#define RATES_COLUMNS 8
 
 /* True when the current role may see what is a role's. */
 static bool
@@ -212,7 +212,9 @@ store_rate(ReturnSetInfo *result, const RateRow *row, double per_second)
 	nulls[4] = row->sendable == PG_INT32_MAX;
 	values[5] = TimestampTzGetDatum(held_until);
 	nulls[5] = row->held_ms == 0;
-	values[6] = Int64GetDatum(row->throttled);
+	values[6] = CStringGetTextDatum(row->is_asked_to ? "asked" : "refused");
+	nulls[6] = row->held_ms == 0;
+	values[7] = Int64GetDatum(row->throttled);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
@@ -221,7 +223,8 @@ PGDLLEXPORT Datum
 flex_api_stat_rates(PG_FUNCTION_ARGS)
 {
 	static const EntryPoint entry = {.returns_set = true};
-	static const Oid types[RATES_COLUMNS] = {TEXTOID, TEXTOID, FLOAT8OID, FLOAT8OID, INT4OID, TIMESTAMPTZOID, INT8OID};
+	static const Oid types[RATES_COLUMNS] = {TEXTOID, TEXTOID,        FLOAT8OID, FLOAT8OID,
+											 INT4OID, TIMESTAMPTZOID, TEXTOID,   INT8OID};
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	bool sees_all = has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
 	const char *own;

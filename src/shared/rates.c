@@ -357,6 +357,7 @@ flex_rates_read(int index, RateLimit limit, RateRow *row)
 		.key = copy.key,
 		.learned_rate = rate < PACE_MOST_RATE ? rate : 0,
 		.held_ms = ms_until(Max(copy.pace.paused_until, copy.pace.probe_at), now),
+		.is_asked_to = copy.pace.paused_until >= copy.pace.probe_at,
 		.throttled = copy.throttled,
 	};
 	row->sendable = limit(copy.key) < 0 ? 0 : take(&copy, limit(copy.key), PG_INT32_MAX, now);

@@ -45,8 +45,9 @@ typedef struct RateRow
 	RateKey key;
 	double learned_rate; /* requests per second, by what was refused; 0: none is known */
 	int sendable;        /* requests that may be sent at once; PG_INT32_MAX: any number */
-	int64 held_ms;   /* nothing may be sent for so long, as was asked, or as everything is refused; 0: that is not so */
-	int64 throttled; /* requests that were answered with 429 */
+	int64 held_ms;       /* nothing may be sent for so long; 0: that is not so */
+	bool is_asked_to;    /* ... as the service has asked, and not because it refuses everything */
+	int64 throttled;     /* requests that were answered with 429 */
 } RateRow;
 
 /* The limit per second that is set for a key. */

@@ -18,10 +18,13 @@ my $simulator = FlexApi::Simulator->new;
 my $node = FlexApi::node('metrics', $simulator, "shared_preload_libraries = 'flex_api'", 'fsync = off');
 my $session = FlexApi::Session->new($node);
 
-$session->value('CREATE ROLE exporter LOGIN; GRANT pg_monitor TO exporter; CREATE ROLE alice LOGIN; GRANT EXECUTE ON FUNCTION flex_enqueue, flex_webchat_create, flex_outbox_await TO alice');
+$session->value('CREATE ROLE exporter LOGIN; GRANT pg_monitor TO exporter; CREATE ROLE alice LOGIN; GRANT EXECUTE ON FUNCTION flex_enqueue, flex_webchat_create, flex_flow_fetch, flex_outbox_await TO alice');
 my $alice = FlexApi::Session->new($node, user => 'alice');
 my $id = $alice->value(q{SELECT flex_enqueue('flex_webchat_create', '{"address_sid": "IG00000000000000000000000000000001"}')});
 is($alice->value("SELECT state FROM flex_outbox_await($id, '60 s')"), 'succeeded', 'there is something to count');
+$simulator->post('faults', { operation => 'flex_flow_fetch', status => 404, code => 20404 });
+$id = $alice->value(q{SELECT flex_enqueue('flex_flow_fetch', '{"sid": "FO00000000000000000000000000000001"}')});
+is($alice->value("SELECT state FROM flex_outbox_await($id, '60 s')"), 'failed', '... also of what has failed');
 $alice->value(q{SELECT flex_enqueue('flex_webchat_create', '{"address_sid": "IG00000000000000000000000000000001"}', run_at => now() + interval '1 day')});
 
 # Namespaces of the file: the query and the columns that are described.
@@ -45,13 +48,15 @@ foreach (sort keys %queries)
 	$values{$_} = \@rows;
 }
 is($values{flex_worker}[0]{up}, 1, 'the worker is up');
-is($values{flex_outbox}[0]{pending} . $values{flex_outbox}[0]{succeeded}, 11, 'the outbox of another role is counted');
-is(join(' ', map { "$_->{account} $_->{operation} $_->{configured_rate}" } @{ $values{flex_rates} }), "$FlexApi::ACCOUNT flex_webchat_create 5", 'its rate');
-is(join(' ', map { "$_->{usename} $_->{way} $_->{succeeded_total}" } @{ $values{flex_operations} }), 'alice outbox 1', 'and its requests');
+sub shown { my ($space, @columns) = @_; return join '; ', sort map { my $row = $_; join ' ', map { $row->{$_} } @columns } @{ $values{$space} }; }
+is(shown('flex_outbox', qw(operation pending succeeded failed)), 'flex_flow_fetch 0 0 1; flex_webchat_create 1 1 0', 'the outbox of another role is counted');
+is(shown('flex_outbox_causes', qw(operation state cause requests)), 'flex_flow_fetch failed 20404 1', 'what has kept a request from success');
+is(shown('flex_rates', qw(account operation configured_rate)), "$FlexApi::ACCOUNT flex_flow_fetch Infinity; $FlexApi::ACCOUNT flex_webchat_create 5", 'its rate');
+is(shown('flex_operations', qw(usename operation way succeeded_total refused_total)), 'alice flex_flow_fetch outbox 0 1; alice flex_webchat_create outbox 1 0', 'and its requests');
 
 # The queries for pgwatch, which stand below their versions.
 my @others = map { s/^ {8}//mgr } slurp_file("$folder/pgwatch.yml") =~ /^      15: \|\n((?: {8}.*\n)+)/mg;
-is(scalar(@others), 5, 'there are queries for pgwatch');
+is(scalar(@others), 6, 'there are queries for pgwatch');
 is(join(' ', map { $exporter->sqlstate($_) } @others), join(' ', ('00000') x @others), '... that a role in pg_monitor can run');
 
 # What the alerts ask for is exported.

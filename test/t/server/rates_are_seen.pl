@@ -1,6 +1,6 @@
 # flex_stat_rates: what may be sent of each account and operation, what was learned from
-# refusals, and until when the service has asked to be left alone, which counts for an
-# hour at most; and which roles see it.
+# refusals, until when nothing is sent and why (as the service has asked, which counts for an hour
+# at most, or as it refuses everything); and which roles see it.
 
 use strict;
 use warnings;
@@ -24,7 +24,7 @@ sub rate
 # Nothing is known before something was sent; then the published limit, and no more than that
 is_deeply(rate('flex_webchat_create', 'operation'), [], 'an operation that was not called has no row');
 is($session->value("SELECT count(*) FROM flex_call_many('flex_webchat_create', ARRAY['{\"address_sid\": \"IG00000000000000000000000000000001\"}'::jsonb]) WHERE sqlstate IS NULL"), 1, 'a web chat');
-is_deeply(rate('flex_webchat_create', 'configured_rate, learned_rate, tokens BETWEEN 0 AND 1, held_until, throttled'), [ [ 5, undef, 't', undef, 0 ] ], 'its rate');
+is_deeply(rate('flex_webchat_create', 'configured_rate, learned_rate, tokens BETWEEN 0 AND 1, held_until, held_because, throttled'), [ [ 5, undef, 't', undef, undef, 0 ] ], 'its rate');
 $session->value("SET flex_api.rate_limits = 'flex_webchat_create=0'");
 is_deeply(rate('flex_webchat_create', 'configured_rate, tokens'), [ [ 0, 0 ] ], '... as this session has it: paused');
 $session->value("SET flex_api.rate_limits = 'none'");
@@ -40,9 +40,15 @@ is_deeply(rate('flex_flows_list', 'throttled, learned_rate > 0'), [ [ 2, 't' ] ]
 $simulator->post('faults', { operation => 'flex_channel_fetch', status => 503, retry_after => '86400' });
 my $id = $session->value("SELECT flex_enqueue('flex_channel_fetch', '{\"sid\": \"CH00000000000000000000000000000001\"}')");
 ok(FlexApi::wait_until(sub { @{ rate('flex_channel_fetch', '1') } && $session->value("SELECT attempts = 1 AND state = 'pending' FROM flex_outbox WHERE id = $id") eq 't' }), 'a request is to wait for a day');
-is_deeply(rate('flex_channel_fetch', "held_until BETWEEN now() + interval '30 minutes' AND now() + interval '1 hour', tokens"), [ [ 't', 0 ] ], '... for an hour, it is seen');
+is_deeply(rate('flex_channel_fetch', "held_until BETWEEN now() + interval '30 minutes' AND now() + interval '1 hour', held_because, tokens"), [ [ 't', 'asked', 0 ] ], '... for an hour, it is seen');
 is($session->value("SELECT run_at <= now() + interval '1 hour' FROM flex_outbox WHERE id = $id"), 't', '... and so is it sent again then');
 is_deeply(rate('flex_flows_list', 'held_until'), [ [undef] ], '... other operations are not held');
+
+# A service that refuses all, without a word on how long
+$simulator->post('faults', { operation => 'flex_flow_fetch', status => 429, times => -1 });
+$session->value("SELECT flex_enqueue('flex_flow_fetch', '{\"sid\": \"FO00000000000000000000000000000001\"}')");
+ok(FlexApi::wait_until(sub { (rate('flex_flow_fetch', 'held_because')->[0][0] // '') eq 'refused' }), 'everything is refused, and nothing sent for a while');
+$simulator->clear_faults;
 
 # Another account
 my $other = FlexApi::Session->new($node);

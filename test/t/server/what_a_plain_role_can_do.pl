@@ -18,6 +18,7 @@ use Test::More;
 my %RELATIONS = (
 	flex_outbox => 'own',
 	flex_outbox_summary => 'own',
+	flex_outbox_causes => 'own',
 	flex_outbox_holds => 'all',
 	flex_outbox_activity => 'all',
 	flex_stat_operations => 'own',
