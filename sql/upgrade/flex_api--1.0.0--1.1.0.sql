@@ -266,6 +266,8 @@ ALTER TABLE flex_outbox_requests DISABLE TRIGGER flex_outbox_refuse_replica;
 DO $$
 DECLARE
 	replication_role text := pg_catalog.current_setting('session_replication_role');
+	nestloop text := pg_catalog.current_setting('enable_nestloop');
+	mergejoin text := pg_catalog.current_setting('enable_mergejoin');
 BEGIN
 	PERFORM pg_catalog.set_config('session_replication_role', 'replica', true);
 	BEGIN
@@ -290,22 +292,34 @@ BEGIN
 	WHERE r.outcome IS NOT NULL OR r.callback_at IS NOT NULL OR r.callback_error IS NOT NULL
 		OR (r.finished_at IS NULL OR r.state OPERATOR(pg_catalog.<>) 'succeeded')
 			AND (r.on_success IS NOT NULL OR r.on_failure IS NOT NULL);
-	-- What is pending waits for its time; what a sender has is one claim per sender and time.
+	-- What is pending waits for its time, in a lane of its own or, behind the thousandth of its role,
+	-- in the one for all others.
 	INSERT INTO @extschema@.flex_outbox_lanes (role_id, account_sid, operation, priority)
-	SELECT DISTINCT r.role_id, r.account_sid COLLATE "C", r.operation, r.priority FROM @extschema@.flex_outbox_requests AS r
-	WHERE r.state OPERATOR(pg_catalog.=) ANY (ARRAY['pending', 'sending']);
+	SELECT DISTINCT k.role_id, CASE WHEN k.is_own THEN k.account_sid END, CASE WHEN k.is_own THEN k.operation ELSE '' END,
+		CASE WHEN k.is_own THEN k.priority ELSE 0 END
+	FROM (SELECT r.role_id, r.account_sid COLLATE "C" AS account_sid, r.operation, r.priority,
+			pg_catalog.row_number() OVER (PARTITION BY r.role_id ORDER BY pg_catalog.min(r.id)) OPERATOR(pg_catalog.<=) 1000 AS is_own
+		FROM @extschema@.flex_outbox_requests AS r WHERE r.state OPERATOR(pg_catalog.=) ANY (ARRAY['pending', 'sending'])
+		GROUP BY r.role_id, r.account_sid COLLATE "C", r.operation, r.priority) AS k;
 	INSERT INTO @extschema@.flex_outbox_marks (lane) SELECT l.id FROM @extschema@.flex_outbox_lanes AS l;
+	-- There are no statistics yet: each request would be compared with each of its role's lanes.
+	PERFORM pg_catalog.set_config('enable_nestloop', 'off', true), pg_catalog.set_config('enable_mergejoin', 'off', true);
 	INSERT INTO @extschema@.flex_outbox_later (lane, due_at, id, turn)
-	SELECT l.id, r.run_at, r.id, 0 FROM @extschema@.flex_outbox_requests AS r JOIN @extschema@.flex_outbox_lanes AS l
+	SELECT coalesce(l.id, m.id), r.run_at, r.id, 0 FROM @extschema@.flex_outbox_requests AS r LEFT JOIN @extschema@.flex_outbox_lanes AS l
 		ON l.role_id OPERATOR(pg_catalog.=) r.role_id AND l.operation OPERATOR(pg_catalog.=) r.operation
 		AND l.priority OPERATOR(pg_catalog.=) r.priority AND l.account_sid IS NOT DISTINCT FROM r.account_sid COLLATE "C"
+		-- This can be hashed, what stands before it cannot.
+		AND coalesce(l.account_sid, '') OPERATOR(pg_catalog.=) coalesce(r.account_sid COLLATE "C", '')
+		LEFT JOIN @extschema@.flex_outbox_lanes AS m ON m.role_id OPERATOR(pg_catalog.=) r.role_id AND m.operation OPERATOR(pg_catalog.=) ''
 	WHERE r.state OPERATOR(pg_catalog.=) 'pending';
+	PERFORM pg_catalog.set_config('enable_nestloop', nestloop, true), pg_catalog.set_config('enable_mergejoin', mergejoin, true);
+	-- What a sender has is one claim, under a number that no transaction has.
 	INSERT INTO @extschema@.flex_outbox_claims (id, sender_pid, sender_start, claimed_at, requests, turns, enqueued_xids)
 	SELECT (pg_catalog.row_number() OVER () OPERATOR(pg_catalog.+) 2)::pg_catalog.text::pg_catalog.xid8,
-		coalesce(r.sender_pid, 0), coalesce(r.sender_start, '-infinity'), r.started_at,
+		coalesce(r.sender_pid, 0), coalesce(r.sender_start, '-infinity'), pg_catalog.max(r.started_at),
 		pg_catalog.array_agg(r.id), pg_catalog.array_agg(1), pg_catalog.array_agg(r.enqueued_xid)
 	FROM @extschema@.flex_outbox_requests AS r WHERE r.state OPERATOR(pg_catalog.=) 'sending'
-	GROUP BY r.sender_pid, r.sender_start, r.started_at;
+	GROUP BY r.sender_pid, r.sender_start;
 	UPDATE @extschema@.flex_outbox_requests AS r
 	SET state = 'pending', attempts = greatest(r.attempts OPERATOR(pg_catalog.-) 1, 0), sender_pid = NULL, sender_start = NULL
 	WHERE r.state OPERATOR(pg_catalog.=) 'sending';

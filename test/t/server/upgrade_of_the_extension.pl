@@ -65,6 +65,24 @@ like($seen, qr/^only a fresh install has: column public\.flex_outbox\.id:/m, 'a 
 like($seen, qr/^only an update has: member function public\.flex_operations/m, '... and a right that is one too many');
 $session->value('DROP DATABASE upgraded WITH (FORCE)');
 
+# More accounts than a role has lanes, and a sender that was sending at several times.
+my $many = database_of_first('many');
+$many->value(qq{INSERT INTO flex_outbox (operation, arguments, state, max_attempts, run_at, account_sid, enqueued_by, enqueued_role, enqueued_in,
+		started_at, sender_pid, sender_start)
+	SELECT 'flex_webchat_create', '{}', s.state, 20, 'infinity', nullif('AC' || n, 'AC1'), current_user, current_user::regrole::oid,
+		(SELECT oid FROM pg_database WHERE datname = current_database()), s.at, s.pid, s.at - n * interval '1 s'
+	FROM generate_series(1, 1100) AS n, LATERAL (VALUES ('pending', NULL, NULL), ('sending', now() + n * interval '1 s', 1)) AS s (state, at, pid)
+	WHERE s.state = 'pending' OR n <= 5});
+$many->value($_) foreach 'BEGIN', 'ALTER EXTENSION flex_api UPDATE';
+is($many->value('SELECT count(*) FROM flex_outbox_lanes'), 1001, 'a role has its lanes, and one for all others');
+is($many->value('SELECT count(*) FROM flex_outbox_marks'), 1001, '... each with a mark');
+is($many->value(q{SELECT count(*) || ' ' || count(*) FILTER (WHERE l.account_sid IS NOT DISTINCT FROM r.account_sid) || ' ' || count(*) FILTER (WHERE l.operation = '')
+	FROM flex_outbox_requests AS r JOIN flex_outbox_later AS w ON w.id = r.id JOIN flex_outbox_lanes AS l ON l.id = w.lane WHERE r.state = 'pending'}),
+	'1100 1000 100', 'each request waits in its lane');
+is($many->value('SELECT count(*) || $$ $$ || max(cardinality(requests)) FROM flex_outbox_claims'), '1 5', 'what a sender has is one claim');
+$many->value('ROLLBACK');
+$many->close;
+
 # The library is newer than the tables, as after the package's upgrade.
 my $OLD = qr/the tables of extension flex_api are of version \Q$FIRST\E, its library is of version \Q$version\E/;
 my $start = -s $node->logfile;
