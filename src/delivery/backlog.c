@@ -34,8 +34,7 @@ typedef struct PutOff
 struct Backlog
 {
 	MemoryContext context;
-	bool is_known;
-	uint64 generation; /* flex_outbox_generation() that this is of */
+	Oid table; /* flex_outbox_table() that this is of; InvalidOid: nothing is known */
 
 	LaneList list;
 	int lanes_next; /* the next look begins with this one */
@@ -290,10 +289,10 @@ read_later(Backlog *backlog, int want)
 void
 flex_backlog_look(Backlog *backlog, int want)
 {
-	if (backlog->is_known && backlog->generation != flex_outbox_generation())
+	/* Not whenever its schema may have another name: anybody's DDL would have us read all again. */
+	if (backlog->table != flex_outbox_table())
 		flex_backlog_forget(backlog);
-	backlog->is_known = true;
-	backlog->generation = flex_outbox_generation();
+	backlog->table = flex_outbox_table();
 	/* What is in progress first: what has ended by then is seen by all that is read after it. */
 	flex_horizon_look(&backlog->horizon);
 	flex_lane_list_read(&backlog->list, &backlog->horizon);
