@@ -20,7 +20,9 @@
 #include "outbox/access.h"
 
 #define LANES_AT_ONCE 500 /* that one look reads of */
-#define PUT_OFF_MS 100    /* until a request that somebody has locked is looked at again */
+#define PUT_OFF_MS 100    /* until a request that somebody has locked is looked at again, each time twice as long */
+#define MOST_PUT_OFF_MS 5000
+#define MOST_PUT_OFF 200  /* of a lane: then no more of it are read */
 #define LOOK_BACK_MS 1000 /* between two looks for what was due before the last one */
 
 /* Requests of a lane that somebody has locked. */
@@ -107,10 +109,15 @@ try_put_off(Backlog *backlog)
 
 	for (int i = 0; i < backlog->put_off_count; i++)
 	{
-		if (backlog->put_off[i].again_ms > now)
-			backlog->put_off[left++] = backlog->put_off[i];
-		else
-			flex_lane_add(backlog->put_off[i].lane, &backlog->put_off[i].candidate);
+		PutOff *put_off = &backlog->put_off[i];
+
+		if (put_off->again_ms > now)
+		{
+			backlog->put_off[left++] = *put_off;
+			continue;
+		}
+		flex_lane_add(put_off->lane, &put_off->candidate);
+		put_off->lane->put_off--;
 	}
 	backlog->put_off_count = left;
 }
@@ -119,6 +126,8 @@ try_put_off(Backlog *backlog)
 void
 flex_backlog_put_off(Backlog *backlog, Lane *lane, const Candidate *candidate)
 {
+	PutOff *put_off;
+
 	if (backlog->put_off_count == backlog->put_off_room)
 	{
 		backlog->put_off_room = Max(backlog->put_off_room * 2, 16);
@@ -126,8 +135,11 @@ flex_backlog_put_off(Backlog *backlog, Lane *lane, const Candidate *candidate)
 							   ? MemoryContextAlloc(backlog->context, sizeof(PutOff) * backlog->put_off_room)
 							   : repalloc(backlog->put_off, sizeof(PutOff) * backlog->put_off_room);
 	}
-	backlog->put_off[backlog->put_off_count++] =
-		(PutOff){.lane = lane, .candidate = *candidate, .again_ms = flex_clock_ms() + PUT_OFF_MS};
+	put_off = &backlog->put_off[backlog->put_off_count++];
+	*put_off = (PutOff){.lane = lane, .candidate = *candidate, .again_ms = flex_clock_ms()};
+	put_off->again_ms += Min(PUT_OFF_MS << Min(candidate->put_off, 10), MOST_PUT_OFF_MS);
+	put_off->candidate.put_off++;
+	lane->put_off++;
 }
 
 /* A stretch that is asked for, and whose it is. */
@@ -203,7 +215,7 @@ read_fresh(Backlog *backlog, int want)
 	{
 		Lane *lane = backlog->list.lanes[(backlog->lanes_next + i) % backlog->list.count];
 
-		if (flex_lane_waiting(lane) < want)
+		if (flex_lane_waiting(lane) < want && lane->put_off < MOST_PUT_OFF)
 			asked_count += ask_of_lane(backlog, lane, want, stretches + asked_count, asked + asked_count);
 	}
 	backlog->unvisited = Max(backlog->unvisited - lanes, 0);
@@ -366,7 +378,7 @@ flex_backlog_may_have_more(const Backlog *backlog)
 	{
 		const Lane *lane = backlog->list.lanes[i];
 
-		if (flex_lane_waiting(lane) == 0 && (lane->has_more || lane->holes_count > 0))
+		if (flex_lane_waiting(lane) == 0 && lane->put_off < MOST_PUT_OFF && (lane->has_more || lane->holes_count > 0))
 			return true;
 	}
 	return backlog->unvisited > 0;

@@ -135,23 +135,27 @@ is_among(const int64 *ids, int count, int64 id)
 	return false;
 }
 
-/* Somebody has locked a request that was to be claimed. */
-static void
+/* Somebody has locked a request that was to be claimed.  True when others of its lane may be tried at once. */
+static bool
 put_off(Backlog *backlog, const Chosen *chosen)
 {
 	if (chosen->candidate.xid != 0)
+	{
 		flex_backlog_put_off(backlog, chosen->lane, &chosen->candidate);
-	else
-		/* It is read again then. */
-		chosen->lane->later_due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOCKED_MS);
+		return false;
+	}
+	/* It is read again then. */
+	chosen->lane->later_due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOCKED_MS);
+	return true;
 }
 
 /*
  * Claim what was chosen, as far as it can be claimed: it may have been cancelled, be
- * another sender's, or be locked by somebody.  Returns how many requests were.
+ * another sender's, or be locked by somebody, so that it was put_off.  Returns how many
+ * requests were.
  */
 int
-flex_claiming_claim(Backlog *backlog, const Chosen *chosen, int count, Claim *claims)
+flex_claiming_claim(Backlog *backlog, const Chosen *chosen, int count, Claim *claims, int *put_off_count)
 {
 	Datum *ids = ids_of(chosen, count);
 	int locked_count;
@@ -163,6 +167,7 @@ flex_claiming_claim(Backlog *backlog, const Chosen *chosen, int count, Claim *cl
 	int over_count = 0;
 	int claimed = 0;
 
+	*put_off_count = 0;
 	if (locked_count < count)
 		unlocked = flex_claims_unlocked(ids, count, &unlocked_count);
 	for (int i = 0; i < count; i++)
@@ -181,7 +186,7 @@ flex_claiming_claim(Backlog *backlog, const Chosen *chosen, int count, Claim *cl
 		else
 			give_token_back(chosen[i].lane);
 		if (claim == NULL && is_among(unlocked, unlocked_count, candidate->id))
-			put_off(backlog, &chosen[i]);
+			*put_off_count += put_off(backlog, &chosen[i]) ? 0 : 1;
 		else if (candidate->xid == 0)
 			over[over_count++] = (LaterKey){chosen[i].lane->id, candidate->due_at, candidate->id, candidate->turn};
 	}

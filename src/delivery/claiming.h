@@ -15,6 +15,6 @@ typedef struct Chosen
 	Candidate candidate;
 } Chosen;
 
-extern int flex_claiming_claim(Backlog *backlog, const Chosen *chosen, int count, Claim *claims);
+extern int flex_claiming_claim(Backlog *backlog, const Chosen *chosen, int count, Claim *claims, int *put_off_count);
 
 #endif /* FLEX_CLAIMING_H */

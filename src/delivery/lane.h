@@ -20,6 +20,7 @@ typedef struct Candidate
 	uint64 xid;         /* that enqueued it; 0: it waited for a time */
 	TimestampTz due_at; /* that time */
 	bool is_of_hole;    /* read when the lane had been read further already */
+	int put_off;        /* so often somebody had it locked */
 } Candidate;
 
 /* What is left to be read of a transaction that ended when a lane had been read further. */
@@ -59,6 +60,7 @@ typedef struct Lane
 	int waiting_end;
 	int waiting_room;
 	int waiting_later; /* how many of them waited for a time */
+	int put_off;       /* how many others wait for somebody to let go of them */
 
 	bool is_proved;    /* the last of its requests that was claimed could be sent: no operator has to mend anything */
 	bool must_release; /* those that have waited for a mend can be sent now */

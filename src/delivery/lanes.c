@@ -314,13 +314,13 @@ choose(Lanes *lanes, Chosen *chosen, int room)
 
 /* When to look again, if nobody tells us to before. */
 static void
-plan_next_look(Lanes *lanes, bool is_full, bool has_claimed)
+plan_next_look(Lanes *lanes, bool is_full, bool has_got_on)
 {
 	int count;
 
 	(void) open_lanes(lanes, &count);
 	note_due(lanes, flex_backlog_next_at(lanes->backlog));
-	if (has_claimed || (is_full && count > 0) || flex_backlog_may_have_more(lanes->backlog))
+	if (has_got_on || (is_full && count > 0) || flex_backlog_may_have_more(lanes->backlog))
 		note_due(lanes, GetCurrentTimestamp());
 }
 
@@ -335,6 +335,7 @@ flex_lanes_claim(Lanes *lanes, int under_way, int *count)
 	Chosen *chosen;
 	Claim *claims;
 	int chosen_count;
+	int put_off_count = 0;
 
 	*count = 0;
 	if (lanes->requests_left == 0 || !flex_settings.delivery || room <= 0)
@@ -346,11 +347,11 @@ flex_lanes_claim(Lanes *lanes, int under_way, int *count)
 	claims = palloc(sizeof(Claim) * room);
 	chosen_count = choose(lanes, chosen, room);
 	if (chosen_count > 0)
-		*count = flex_claiming_claim(lanes->backlog, chosen, chosen_count, claims);
+		*count = flex_claiming_claim(lanes->backlog, chosen, chosen_count, claims, &put_off_count);
 	lanes->requests_left -= *count;
 	if (flex_backlog_must_write_marks(lanes->backlog, PASSED_BUSY))
 		flex_backlog_write_marks(lanes->backlog, PASSED_BUSY);
-	plan_next_look(lanes, chosen_count == room, chosen_count > 0);
+	plan_next_look(lanes, chosen_count == room, chosen_count > put_off_count);
 	return claims;
 }
 

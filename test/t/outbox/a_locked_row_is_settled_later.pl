@@ -1,6 +1,6 @@
 # The row of a request that is being sent is locked when its answer comes: the sender settles the
 # others, sends what is due, and settles that one when it is free.  A sender that has to end
-# before does not wait for it.
+# before does not wait for it.  Very many locked ones that wait to be sent cost no sender its rest.
 
 use strict;
 use warnings;
@@ -79,6 +79,17 @@ $holder->value('ROLLBACK');
 is($other->sqlstate('CALL flex_outbox_drain()', 60), '00000', "another session's drain");
 is(row($ids{last}), 'uncertain 1', '... tells that it is not known what has become of it');
 is(came('last'), 1, '... which was sent once');
+
+# Very many that were not claimed yet: a sender does not try them without end.
+$drain->value($_) foreach 'RESET flex_api.base_url', 'SET flex_api.concurrency = 1';
+my $many = $control->value(q{SELECT count(flex_enqueue('flex_webchat_create', jsonb_build_object('address_sid', 'IG' || repeat('a', 32), 'identity', 'new'))) FROM generate_series(1, 1000)});
+$holder->value('BEGIN');
+is($holder->value("SELECT count(flex_outbox_cancel(id)) FROM flex_outbox WHERE state = 'pending'"), $many, 'very many are locked by their role');
+is($drain->sqlstate('CALL flex_outbox_drain()', 60), '00000', '... and a drain ends all the same');
+is($control->value('SELECT count(*) FROM flex_outbox_marks AS m, flex_outbox_requests AS r WHERE r.lane = m.lane AND r.state = \'pending\' AND (r.enqueued_xid, r.id) <= (m.xid, m.id)'), 0, '... whose mark stays before them');
+$_->[0]->value($_->[1]) foreach [ $holder, 'ROLLBACK' ], [ $drain, 'RESET flex_api.concurrency' ];
+is($drain->sqlstate('CALL flex_outbox_drain()', 600), '00000', '... and another one');
+is($control->value("SELECT count(*) FROM flex_outbox WHERE state = 'succeeded'"), 5 + $many, '... sends them');
 
 # A sender that is gone, and one that would settle what it left, and lives on
 $ids{orphan} = chat('orphan');
