@@ -22,8 +22,11 @@
 #define LANES_AT_ONCE 500 /* that one look reads of */
 #define PUT_OFF_MS 100    /* until a request that somebody has locked is looked at again, each time twice as long */
 #define MOST_PUT_OFF_MS 5000
-#define MOST_PUT_OFF 200  /* of a lane: then no more of it are read */
-#define LOOK_BACK_MS 1000 /* between two looks for what was due before the last one */
+#define MOST_PUT_OFF 200      /* of a lane: then no more of it are read */
+#define LOOK_BACK_MS 1000     /* between two looks for what was due before the last one */
+#define LOOK_BACK_BY_MS 10000 /* so long before that one, where a look at all of it would cost too much */
+#define LOOK_ALL_SHARE 100    /* of the time may be spent with looks at all of it, one part in so many */
+#define MOST_LOOK_ALL_MS 30000
 
 /* Requests of a lane that somebody has locked. */
 typedef struct PutOff
@@ -51,6 +54,9 @@ struct Backlog
 
 	bool must_look_back; /* what waits for a time may have been due before */
 	int64 looked_back_at;
+	bool must_look_all; /* the same, however long before */
+	int64 look_all_at;  /* flex_clock_ms() before which that is not worth its cost */
+	bool looks_at_all;  /* this look does */
 };
 
 /* Nothing that is known counts any more. */
@@ -84,7 +90,10 @@ flex_backlog_expect_later(Backlog *backlog, bool at_once)
 {
 	if (at_once)
 		backlog->looked_back_at = 0;
+	if (at_once && backlog->look_all_at - flex_clock_ms() < LOOK_BACK_MS)
+		backlog->look_all_at = 0;
 	backlog->must_look_back = true;
+	backlog->must_look_all = true;
 	backlog->unvisited = backlog->list.count;
 }
 
@@ -227,19 +236,31 @@ read_fresh(Backlog *backlog, int want)
 	take_fresh(backlog, asked, asked_count, want, rows, rows_count);
 }
 
-/* Look again for what was due before the last look: others put that in, when they commit late. */
+/*
+ * Look again for what was due before the last look: others put that in, when they commit late.
+ * What an old snapshot keeps of what was sent stands before it, and may be very much: then a
+ * look at all of it comes less often than one that goes back for some seconds.
+ */
 static void
 look_back(Backlog *backlog)
 {
 	int64 now = flex_clock_ms();
+	bool all = backlog->must_look_all && now >= backlog->look_all_at;
 
-	if (!backlog->must_look_back || (backlog->looked_back_at != 0 && now - backlog->looked_back_at < LOOK_BACK_MS))
+	if (backlog->must_look_back ? backlog->looked_back_at != 0 && now - backlog->looked_back_at < LOOK_BACK_MS : !all)
 		return;
 	for (int i = 0; i < backlog->list.count; i++)
 	{
-		backlog->list.lanes[i]->later_from = DT_NOBEGIN;
-		backlog->list.lanes[i]->later_due = DT_NOBEGIN;
+		Lane *lane = backlog->list.lanes[i];
+
+		lane->later_due = DT_NOBEGIN;
+		if (all)
+			lane->later_from = DT_NOBEGIN;
+		else if (lane->later_from != DT_NOBEGIN)
+			lane->later_from = TimestampTzPlusMilliseconds(lane->later_from, -LOOK_BACK_BY_MS);
 	}
+	backlog->looks_at_all = all;
+	backlog->must_look_all &= !all;
 	backlog->must_look_back = false;
 	backlog->looked_back_at = now;
 }
@@ -269,6 +290,7 @@ read_later(Backlog *backlog, int want)
 	LaterStretch *stretches = palloc(sizeof(LaterStretch) * Max(backlog->list.count, 1));
 	Lane **asked = palloc(sizeof(Lane *) * Max(backlog->list.count, 1));
 	int asked_count = 0;
+	int64 begun_at = flex_clock_ms();
 	LaterRow *rows;
 	int rows_count;
 	int first = 0;
@@ -285,6 +307,9 @@ read_later(Backlog *backlog, int want)
 	if (asked_count == 0)
 		return;
 	rows = flex_later_rows(stretches, asked_count, &rows_count);
+	if (backlog->looks_at_all)
+		backlog->look_all_at = flex_clock_ms() + Min((flex_clock_ms() - begun_at) * LOOK_ALL_SHARE, MOST_LOOK_ALL_MS);
+	backlog->looks_at_all = false;
 	for (int i = 0; i < asked_count; i++)
 	{
 		int count = 0;
@@ -403,6 +428,8 @@ flex_backlog_next_at(const Backlog *backlog)
 		next_at =
 			Min(next_at,
 				TimestampTzPlusMilliseconds(now, Max(backlog->looked_back_at + LOOK_BACK_MS - flex_clock_ms(), 0)));
+	else if (backlog->must_look_all)
+		next_at = Min(next_at, TimestampTzPlusMilliseconds(now, Max(backlog->look_all_at - flex_clock_ms(), 0)));
 	return next_at == DT_NOEND ? 0 : Max(next_at, 1);
 }
 

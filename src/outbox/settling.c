@@ -110,11 +110,11 @@ flex_outbox_later(int *count)
 	return later;
 }
 
-/* Note that a request waits for a time, which may be the one that it waited for before. */
+/* Note that a request waits for a time; one that waits for none is due from when it is written on. */
 static void
 note_later(const Claim *claim, const Settlement *settlement)
 {
-	TimestampTz due_at = settlement->run_at != 0 ? settlement->run_at : DT_NOBEGIN;
+	TimestampTz due_at = settlement->run_at != 0 ? settlement->run_at : GetCurrentTimestamp();
 
 	for (int i = 0; i < later_count; i++)
 	{

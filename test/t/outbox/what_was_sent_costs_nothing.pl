@@ -8,6 +8,7 @@ use FlexApi;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(time);
 
 my $COUNT = $ENV{FLEX_SLOW_BUILD} ? 5000 : 20000;
 my $MOST = 400; # pages, for one request from its enqueueing to its end
@@ -99,6 +100,24 @@ my ($before, $first) = (pages(), told());
 ok(FlexApi::wait_until(sub { send_one(); return told() - $first >= 20; }, 300), '... and more, one by one');
 my $each = (pages() - $before) / (told() - $first);
 cmp_ok($each, '<=', $MOST, sprintf('... for each of which %.0f pages are read, by this test, too', $each));
+
+# So many have waited for a time, that the sender does not look at them each second.
+my $dead = 300_000;
+$old->close;
+$old = FlexApi::Session->new($node);
+$old->value($_) for 'BEGIN ISOLATION LEVEL REPEATABLE READ', 'SELECT count(*) FROM pg_class';
+$session->value($_) foreach "INSERT INTO flex_outbox_later SELECT lane, now() - interval '1 day' + n * interval '1 us', -n, 0
+		FROM (SELECT min(lane) AS lane FROM flex_outbox_requests) AS r, generate_series(1, $dead) AS n", 'DELETE FROM flex_outbox_later WHERE id < 0';
+sub read_later { return $session->value("SELECT idx_tup_read FROM pg_stat_all_indexes WHERE indexrelname = 'flex_outbox_later_pkey'"); }
+my $read = read_later();
+foreach my $round (1 .. 15)
+{
+	my $second = time() + 1;
+	FlexApi::wait_until(sub { send_one() && time() > $second });
+}
+cmp_ok(read_later() - $read, '<=', 7 * $dead, '... and seldom what has waited for a time');
+my $retried = $session->value("SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', run_at => now() + interval '1 second')");
+is($session->value("SELECT state FROM flex_outbox_await($retried)"), 'succeeded', '... but all that does');
 
 $old->close;
 $node->stop('fast');
