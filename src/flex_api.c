@@ -16,7 +16,7 @@
 #include "entry/database_commands.h"
 #include "entry/setting_hints.h"
 #include "entry/worker.h"
-#include "shared/registry.h"
+#include "shared/startup.h"
 
 FLEX_MODULE_MAGIC("flex_api", FLEX_API_VERSION);
 
@@ -36,7 +36,7 @@ _PG_init(void)
 	/* pg_upgrade starts the servers, too: nothing may be sent from there. */
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;
-	flex_registry_request();
+	flex_startup_request();
 	flex_workers_register();
 	flex_database_commands_install();
 }

@@ -11,7 +11,6 @@
 
 #include "miscadmin.h"
 #include "utils/memutils.h"
-#include "utils/timeout.h"
 #include "utils/timestamp.h"
 
 #include "base/clock.h"
@@ -24,18 +23,17 @@
 #include "delivery/lanes.h"
 #include "delivery/mending.h"
 #include "delivery/sender.h"
+#include "delivery/winding_up.h"
 #include "http/backpressure.h"
 #include "outbox/prepared.h"
 #include "outbox/rows.h"
 #include "outbox/settling.h"
 #include "shared/progress.h"
 #include "shared/registry.h"
-#include "shared/shutdown.h"
 
 #define HOUSEKEEPING_MS 30000
-#define PREPARED_MS 1000    /* between two looks while prepared transactions may hold requests */
-#define MOST_BARRED_MS 2000 /* of flex_api.shutdown_grace */
-#define MISFIT_MS 60000     /* between two warnings that the tables are of another version */
+#define PREPARED_MS 1000 /* between two looks while prepared transactions may hold requests */
+#define MISFIT_MS 60000  /* between two warnings that the tables are of another version */
 
 struct Sender
 {
@@ -341,121 +339,18 @@ take_turn(Sender *sender)
 	return true;
 }
 
-/* Settle a portion of what is under way, in a transaction of its own, and let go of it. */
-static void
-settle_portion(Sender *sender, SettleScope scope)
+/* What has to come to its end before the sender ends. */
+static UnderWay
+under_way(const Sender *sender)
 {
-	flex_transaction_begin(sender->transaction);
-	flex_in_flight_settle(sender->in_flight, scope);
-	flex_transaction_commit(sender->transaction);
-	flex_in_flight_end_settled(sender->in_flight);
+	return (UnderWay){sender->transaction, sender->in_flight, sender->callbacks, sender->context};
 }
 
-/* Settle all that is under way and let go of it: the sender has to stop. */
-static void
-wind_up(Sender *sender, SettleScope scope)
+/* True when a worker has to make place for another database's. */
+static bool
+must_leave(const Sender *sender)
 {
-	while (flex_in_flight_count(sender->in_flight) > 0)
-		settle_portion(sender, scope);
-}
-
-/* Milliseconds that what is under way may still take; those who need the database empty do not wait for long. */
-static long
-grace_ms(void)
-{
-	return flex_shutdown_grace_ms(flex_registry_is_barred() ? MOST_BARRED_MS : PG_INT32_MAX);
-}
-
-/*
- * Let what is on the wire, and callbacks that run, come to their end while there is
- * time.  What has not left goes back at once.
- */
-static void
-await_ends(Sender *sender)
-{
-	long left;
-
-	if (flex_in_flight_count(sender->in_flight) > 0)
-		settle_portion(sender, SETTLE_UNSENT);
-	while ((left = grace_ms()) > 0 &&
-		   (flex_callback_schedule_dismiss(sender->callbacks) || flex_in_flight_count(sender->in_flight) > 0))
-	{
-		long late = flex_in_flight_receive(sender->in_flight);
-
-		if (flex_in_flight_any_over(sender->in_flight))
-			settle_portion(sender, SETTLE_OVER);
-		else
-			(void) flex_in_flight_wait(sender->in_flight,
-									   Min(Min(left, late), flex_in_flight_unsettled_ms(sender->in_flight)));
-	}
-}
-
-/* The same, but let nothing take longer, also if it waits for a lock; a cancel ends it. */
-static void
-await_ends_in_time(Sender *sender)
-{
-	/* The one that brought us here. */
-	QueryCancelPending = false;
-	PG_TRY();
-	{
-		flex_transaction_roll_back(sender->transaction);
-		flex_in_flight_end_unclaimed(sender->in_flight);
-		enable_timeout_after(STATEMENT_TIMEOUT, (int) Max(grace_ms(), 1));
-		await_ends(sender);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(sender->context);
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	disable_timeout(STATEMENT_TIMEOUT, false);
-	QueryCancelPending = false;
-}
-
-/* Wind up after an error.  Returns 0, or the SQLSTATE of another. */
-static int
-try_to_wind_up(Sender *sender, SettleScope scope)
-{
-	volatile int failure = 0;
-
-	PG_TRY();
-	{
-		flex_transaction_roll_back(sender->transaction);
-		flex_in_flight_end_unclaimed(sender->in_flight);
-		wind_up(sender, scope);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(sender->context);
-		failure = geterrcode();
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	return failure;
-}
-
-/*
- * After an error: settle what is under way, or at least let go of it.  A cancel,
- * also one that comes only now, must not wait until all answers have been read.
- */
-static void
-wind_up_after_error(Sender *sender, int sqlerrcode)
-{
-	int failure = sqlerrcode;
-
-	if (failure == ERRCODE_QUERY_CANCELED && grace_ms() > 0)
-		await_ends_in_time(sender);
-	if (failure != ERRCODE_QUERY_CANCELED)
-		failure = try_to_wind_up(sender, SETTLE_ALL);
-	/* Twice: a SIGTERM, which is a cancel, too, may come only now. */
-	for (int i = 0; failure == ERRCODE_QUERY_CANCELED && i < 2; i++)
-		failure = try_to_wind_up(sender, SETTLE_AT_ONCE);
-	if (failure == 0)
-		return;
-	/* The next sender finds the requests, as those of one that was killed; the first error is told. */
-	flex_transaction_roll_back(sender->transaction);
-	flex_in_flight_end_all(sender->in_flight);
+	return sender->is_worker && flex_registry_must_leave();
 }
 
 /*
@@ -476,8 +371,10 @@ flex_sender_run(Sender *sender)
 	flex_callback_schedule_expect(sender->callbacks);
 	PG_TRY();
 	{
-		while (take_turn(sender))
+		while (!must_leave(sender) && take_turn(sender))
 			CHECK_FOR_INTERRUPTS();
+		if (must_leave(sender))
+			flex_wind_up_for_others(under_way(sender), sender->driver);
 		rest(sender);
 		if (!sender->is_worker)
 			flex_callback_schedule_finish(sender->callbacks);
@@ -489,7 +386,7 @@ flex_sender_run(Sender *sender)
 		MemoryContextSwitchTo(sender->context);
 		error = flex_error_take();
 		flex_lanes_forget(sender->lanes);
-		wind_up_after_error(sender, error->sqlerrcode);
+		flex_wind_up_after_error(under_way(sender), error->sqlerrcode);
 		flex_callback_schedule_stop(sender->callbacks);
 		flex_progress_end(sender->progress);
 		flex_error_rethrow(error);

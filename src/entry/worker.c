@@ -28,6 +28,7 @@
 #include "utils/syscache.h"
 #include "utils/wait_event.h"
 
+#include "base/clock.h"
 #include "base/compat.h"
 #include "base/errors.h"
 #include "delivery/mending.h"
@@ -38,6 +39,7 @@
 #include "shared/registry.h"
 
 #define LAUNCHER_RESTART_SECONDS 1
+#define WARNING_MS 60000            /* between two words on places for workers */
 #define INVALID_DATABASE_LIMIT (-2) /* datconnlimit after a DROP DATABASE that was cut short */
 
 extern PGDLLEXPORT void flex_api_launcher_main(Datum argument);
@@ -100,21 +102,51 @@ admits_worker(Oid database)
 	return admits;
 }
 
-/* Have the postmaster start a database's worker. */
+/* Say, once a minute, that databases wait for each other. */
 static void
+warn_of_places(void)
+{
+	static int64 warned_at = 0;
+
+	if (warned_at != 0 && flex_clock_ms() - warned_at < WARNING_MS)
+		return;
+	warned_at = flex_clock_ms();
+	ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+					  errmsg("no background worker slot is free for the Flex API outbox"),
+					  errdetail("Databases with requests to send take turns in those that the outbox has."),
+					  errhint("Raise max_worker_processes.")));
+}
+
+/* Have the postmaster start a database's worker; false when there is no place for it. */
+static bool
 start_worker(Oid database)
 {
 	BackgroundWorker worker;
 
 	if (!admits_worker(database))
-		return;
+		return true;
 	flex_helper_describe(&worker, "flex_api outbox worker", "flex_api outbox worker", "flex_api_worker_main");
 	worker.bgw_main_arg = ObjectIdGetDatum(database);
 	worker.bgw_notify_pid = MyProcPid;
-	if (!RegisterDynamicBackgroundWorker(&worker, NULL))
-		ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-						  errmsg("no background worker slot is free for the Flex API outbox"),
-						  errhint("Raise max_worker_processes.")));
+	return RegisterDynamicBackgroundWorker(&worker, NULL);
+}
+
+/* Start the workers that are needed, as far as there are places, and have others made. */
+static void
+start_workers(void)
+{
+	Oid database;
+	int64 since;
+
+	while (OidIsValid(database = flex_registry_next_to_start(&since)))
+	{
+		if (start_worker(database))
+			continue;
+		warn_of_places();
+		flex_registry_note_crowded_out(database, since);
+		flex_registry_make_place();
+		return;
+	}
 }
 
 /* Wait for the latch, or for so many milliseconds; -1 for ever.  False when they are over. */
@@ -142,10 +174,7 @@ flex_api_launcher_main(Datum argument)
 	wake_all_databases();
 	for (;;)
 	{
-		Oid database;
-
-		while (OidIsValid(database = flex_registry_next_to_start()))
-			start_worker(database);
+		start_workers();
 		(void) wait_for_latch(flex_registry_pause_ms(), event);
 		CHECK_FOR_INTERRUPTS();
 		/* Not 0, which would mean that it need not be started again. */
@@ -201,11 +230,13 @@ wait_for_work(const Sender *sender, uint32 event)
 	long idle;
 	long look;
 
+	flex_registry_set_idle(true);
 	do
 	{
 		idle = flex_sender_idle_ms(sender);
 		look = flex_mending_look_ms();
 	} while (!wait_for_latch(Min(idle, look), event) && look < idle && !flex_mending_is_noticed());
+	flex_registry_set_idle(false);
 }
 
 /* Main function of a database's worker. */
@@ -234,6 +265,11 @@ flex_api_worker_main(Datum argument)
 			leave_if_done();
 		send_requests(sender);
 		pgstat_report_activity(STATE_IDLE, NULL);
+		if (!ShutdownRequestPending && flex_registry_must_leave())
+		{
+			flex_registry_leave(flex_sender_idle_ms(sender));
+			proc_exit(0);
+		}
 		if (!ShutdownRequestPending && !flex_registry_was_woken())
 			wait_for_work(sender, event);
 		flex_worker_follow_configuration();

@@ -6,6 +6,11 @@
  * database in which there may be something to send.  The launcher starts a
  * worker for each slot that has none; a commit of a request wakes the worker, or
  * the launcher where there is none yet.
+ *
+ * Where max_worker_processes has no place for a worker, the databases take turns: the
+ * launcher asks as many workers to leave as databases wait, one that has nothing to do
+ * first, else the one that has been there longest.  It comes back when its turn has come
+ * and there is something to do.
  */
 #include "postgres.h"
 
@@ -18,25 +23,29 @@
 #include "utils/timestamp.h"
 
 #include "base/clock.h"
-#include "shared/progress.h"
-#include "shared/rates.h"
 #include "shared/registry.h"
-#include "shared/statistics.h"
-#include "shared/statistics_file.h"
 
 #define MAX_DATABASES 256
 #define RESTART_PAUSE_MS 1000   /* before a worker that ended is started again */
 #define START_PATIENCE_MS 10000 /* for a worker that was asked for to sign on */
+#define LOOK_FOR_PLACE_MS 500   /* between two looks whether there is a place for a worker */
+#define ROUND_MS 4000           /* in which all have a turn, if they leave when they are asked to */
+#define LEAST_TURN_MS 200
 
 typedef struct Slot
 {
-	Oid database;      /* InvalidOid: unused */
-	pid_t pid;         /* of the worker; 0: none */
-	TimestampTz since; /* when it began */
-	Latch *latch;      /* of the worker */
-	bool woken;        /* since the worker looked last */
-	bool barred;       /* the database is being dropped or copied */
-	int64 not_before;  /* flex_clock_ms(): when a worker may be started */
+	Oid database;        /* InvalidOid: unused */
+	pid_t pid;           /* of the worker; 0: none */
+	TimestampTz since;   /* when it began */
+	Latch *latch;        /* of the worker */
+	bool woken;          /* since the worker looked last */
+	bool barred;         /* the database is being dropped or copied */
+	int64 not_before;    /* flex_clock_ms(): when a worker may be started */
+	int64 started_at;    /* the same: when the worker began */
+	bool is_idle;        /* the worker waits for something to do */
+	bool must_leave;     /* it has been asked to, for others */
+	bool has_left;       /* it was, and comes back when it is woken, or at not_before */
+	bool is_crowded_out; /* there was no place for a worker */
 	/* A transaction that was prepared by then may hold requests; 0: none does. */
 	TimestampTz prepared_at;
 } Slot;
@@ -50,65 +59,23 @@ typedef struct Registry
 } Registry;
 
 static Registry *registry;
-static shmem_request_hook_type previous_request_hook;
-static shmem_startup_hook_type previous_startup_hook;
 
-static void
-request_memory(void)
+/* The bytes of shared memory that it takes, beside a lock. */
+Size
+flex_registry_size(void)
 {
-	if (previous_request_hook != NULL)
-		previous_request_hook();
-	RequestAddinShmemSpace(MAXALIGN(sizeof(Registry)));
-	RequestAddinShmemSpace(flex_rates_size());
-	flex_segment_request(&flex_statistics_segment);
-	flex_segment_request(&flex_progress_segment);
-	RequestNamedLWLockTranche("flex_api", 1);
+	return MAXALIGN(sizeof(Registry));
 }
 
-/* The postmaster ends, after all other processes. */
-static void
-save_statistics(int code, Datum argument)
-{
-	/* After a crash they are not to be trusted. */
-	if (code == 0)
-		flex_statistics_file_save();
-}
-
-static void
-set_up_memory(void)
-{
-	Rates *rates;
-	bool found;
-
-	if (previous_startup_hook != NULL)
-		previous_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	registry = ShmemInitStruct("flex_api", sizeof(Registry), &found);
-	if (!found)
-	{
-		memset(registry, 0, sizeof(Registry));
-		registry->lock = &GetNamedLWLockTranche("flex_api")->lock;
-	}
-	rates = ShmemInitStruct("flex_api rates", flex_rates_size(), &found);
-	flex_rates_set_up(rates, !found);
-	flex_segment_set_up(&flex_statistics_segment);
-	flex_segment_set_up(&flex_progress_segment);
-	LWLockRelease(AddinShmemInitLock);
-	if (!IsUnderPostmaster)
-	{
-		on_shmem_exit(save_statistics, (Datum) 0);
-		flex_statistics_file_load();
-	}
-}
-
-/* Ask for the memory, while the postmaster starts. */
+/* The memory is there, which is_new, or another process has made it ready. */
 void
-flex_registry_request(void)
+flex_registry_set_up(void *memory, LWLock *lock, bool is_new)
 {
-	previous_request_hook = shmem_request_hook;
-	shmem_request_hook = request_memory;
-	previous_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = set_up_memory;
+	registry = memory;
+	if (!is_new)
+		return;
+	memset(registry, 0, sizeof(Registry));
+	registry->lock = lock;
 }
 
 /* True where we are preloaded, and so have workers. */
@@ -156,6 +123,8 @@ flex_registry_wake(Oid database)
 	registry->was_full |= slot == NULL;
 	if (slot != NULL)
 		slot->woken = true;
+	if (slot != NULL && slot->has_left)
+		slot->not_before = Min(slot->not_before, flex_clock_ms());
 	if (slot != NULL && slot->pid != 0)
 		SetLatch(slot->latch);
 	else if (registry->launcher != NULL)
@@ -274,7 +243,9 @@ sign_off_worker(int code, Datum argument)
 	{
 		slot->pid = 0;
 		slot->latch = NULL;
-		slot->not_before = flex_clock_ms() + RESTART_PAUSE_MS;
+		if (!slot->has_left || slot->woken)
+			slot->not_before = flex_clock_ms() + (slot->has_left ? 0 : RESTART_PAUSE_MS);
+		slot->must_leave = false;
 		if (registry->launcher != NULL)
 			SetLatch(registry->launcher);
 	}
@@ -295,6 +266,8 @@ flex_registry_sign_on_worker(void)
 	{
 		slot->pid = MyProcPid;
 		slot->since = MyStartTimestamp;
+		slot->started_at = flex_clock_ms();
+		slot->is_idle = slot->must_leave = slot->has_left = slot->is_crowded_out = false;
 		slot->latch = &MyProc->procLatch;
 		/* Prepared transactions outlive a restart; this memory does not. */
 		slot->prepared_at = GetCurrentTimestamp();
@@ -322,27 +295,134 @@ flex_registry_close(Oid database)
 	LWLockRelease(registry->lock);
 }
 
+/* True when a slot needs a worker that has not been asked for. */
+static bool
+needs_worker(const Slot *slot)
+{
+	return OidIsValid(slot->database) && slot->pid == 0 && !slot->barred && slot->not_before <= flex_clock_ms();
+}
+
 /*
- * A database that needs a worker now, InvalidOid when there is none.  It is not
- * named again before the worker has had time to sign on.
+ * A database that needs a worker now, that which has for longest, InvalidOid when there
+ * is none; *since is set to when it needed one first.  It is not named again before the
+ * worker has had time to sign on.
  */
 Oid
-flex_registry_next_to_start(void)
+flex_registry_next_to_start(int64 *since)
 {
-	Oid database = InvalidOid;
+	Slot *first = NULL;
+	Oid database;
 
 	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < MAX_DATABASES && !OidIsValid(database); i++)
+	for (int i = 0; i < MAX_DATABASES; i++)
 	{
 		Slot *slot = &registry->slots[i];
 
-		if (!OidIsValid(slot->database) || slot->pid != 0 || slot->barred || slot->not_before > flex_clock_ms())
-			continue;
-		slot->not_before = flex_clock_ms() + START_PATIENCE_MS;
-		database = slot->database;
+		if (needs_worker(slot) && (first == NULL || slot->not_before < first->not_before))
+			first = slot;
+	}
+	database = first != NULL ? first->database : InvalidOid;
+	if (first != NULL)
+	{
+		*since = first->not_before;
+		first->not_before = flex_clock_ms() + START_PATIENCE_MS;
 	}
 	LWLockRelease(registry->lock);
 	return database;
+}
+
+/* There was no place for the worker of a database, which has needed one since then. */
+void
+flex_registry_note_crowded_out(Oid database, int64 since)
+{
+	Slot *slot;
+
+	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
+	slot = find_slot(database, false);
+	if (slot != NULL && slot->pid == 0)
+	{
+		slot->not_before = since;
+		slot->is_crowded_out = true;
+	}
+	LWLockRelease(registry->lock);
+}
+
+/* The worker that has to leave for another database: one that does nothing, else that which has been there longest. */
+static Slot *
+next_to_leave(int64 turn_ms)
+{
+	Slot *next = NULL;
+
+	for (int i = 0; i < MAX_DATABASES; i++)
+	{
+		Slot *slot = &registry->slots[i];
+
+		if (slot->pid == 0 || slot->must_leave || (!slot->is_idle && flex_clock_ms() - slot->started_at < turn_ms))
+			continue;
+		if (next == NULL || slot->is_idle > next->is_idle ||
+			(slot->is_idle == next->is_idle && slot->started_at < next->started_at))
+			next = slot;
+	}
+	return next;
+}
+
+/* Ask as many workers to leave as databases have found no place, if they have had their turn. */
+void
+flex_registry_make_place(void)
+{
+	int waiting = 0;
+	int leaving = 0;
+	Slot *slot;
+
+	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < MAX_DATABASES; i++)
+	{
+		waiting += needs_worker(&registry->slots[i]);
+		leaving += registry->slots[i].must_leave;
+	}
+	while (leaving < waiting && (slot = next_to_leave(Max(ROUND_MS / (waiting + 1), LEAST_TURN_MS))) != NULL)
+	{
+		slot->must_leave = true;
+		SetLatch(slot->latch);
+		leaving++;
+	}
+	LWLockRelease(registry->lock);
+}
+
+/* True when this process, a worker, has to leave for another database's. */
+bool
+flex_registry_must_leave(void)
+{
+	return look_at_slot(MyDatabaseId).must_leave;
+}
+
+/* This process, a worker, waits for something to do, or goes on. */
+void
+flex_registry_set_idle(bool is_idle)
+{
+	Slot *slot;
+
+	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
+	slot = find_slot(MyDatabaseId, false);
+	if (slot != NULL && slot->pid == MyProcPid)
+		slot->is_idle = is_idle;
+	LWLockRelease(registry->lock);
+}
+
+/* This process, a worker, leaves for others; another is needed after so many milliseconds, or when it is woken. */
+void
+flex_registry_leave(int64 until_needed_ms)
+{
+	Slot *slot;
+
+	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
+	slot = find_slot(MyDatabaseId, false);
+	if (slot != NULL && slot->pid == MyProcPid)
+	{
+		slot->has_left = true;
+		slot->not_before = flex_clock_ms() + until_needed_ms;
+	}
+	LWLockRelease(registry->lock);
 }
 
 /* Milliseconds until flex_registry_next_to_start() may name one; -1: never by itself. */
@@ -355,7 +435,7 @@ flex_registry_pause_ms(void)
 	for (int i = 0; i < MAX_DATABASES; i++)
 	{
 		const Slot *slot = &registry->slots[i];
-		long left = (long) Max(slot->not_before - flex_clock_ms(), 0) + 1;
+		long left = (long) Max(slot->not_before - flex_clock_ms(), slot->is_crowded_out ? LOOK_FOR_PLACE_MS : 0) + 1;
 
 		if (OidIsValid(slot->database) && slot->pid == 0 && !slot->barred)
 			pause = pause < 0 ? left : Min(pause, left);
@@ -391,6 +471,13 @@ bool
 flex_registry_is_barred(void)
 {
 	return registry != NULL && look_at_slot(MyDatabaseId).barred;
+}
+
+/* True when a database has no worker, for there is no place for one. */
+bool
+flex_registry_is_crowded_out(Oid database)
+{
+	return look_at_slot(database).is_crowded_out;
 }
 
 /* The worker's process in a database, and when it began; or 0. */

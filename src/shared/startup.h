@@ -1,0 +1,10 @@
+/*
+ * startup.h
+ *		The shared memory that is asked for while the postmaster starts.
+ */
+#ifndef FLEX_STARTUP_H
+#define FLEX_STARTUP_H
+
+extern void flex_startup_request(void);
+
+#endif /* FLEX_STARTUP_H */
