@@ -228,7 +228,9 @@ CREATE TABLE flex_outbox_later (
 	id bigint NOT NULL,
 	turn integer NOT NULL,
 	cause text COLLATE "C",
+	held_since timestamptz,
 	PRIMARY KEY (lane, due_at, id, turn));
+CREATE INDEX flex_outbox_later_held ON flex_outbox_later (held_since) WHERE cause IS NOT NULL;
 COMMENT ON TABLE flex_outbox_later IS
 'Internal. Pending requests that wait for a time: their run_at, or their next attempt.';
 COMMENT ON COLUMN flex_outbox_later.lane IS 'Number of the request''s lane.';
@@ -236,6 +238,7 @@ COMMENT ON COLUMN flex_outbox_later.due_at IS 'Not sent before this time.';
 COMMENT ON COLUMN flex_outbox_later.id IS 'The request.';
 COMMENT ON COLUMN flex_outbox_later.turn IS 'Turn of the request that this is for: a row of an earlier one counts for nothing.';
 COMMENT ON COLUMN flex_outbox_later.cause IS 'SQLSTATE of what an operator has to mend; NULL: the time alone.';
+COMMENT ON COLUMN flex_outbox_later.held_since IS 'Since when it has waited for an operator.';
 
 CREATE TABLE flex_outbox_claims (
 	id xid8 PRIMARY KEY,
@@ -684,6 +687,46 @@ COMMENT ON FUNCTION flex_outbox_sender() IS
 'Internal. What flex_outbox_status says of the worker and of the current role''s credentials; a role that reads that view
 needs EXECUTE on it, and SELECT on the view. Sends nothing.';
 
+CREATE VIEW flex_stat_holds WITH (security_barrier) AS
+SELECT
+	h.role,
+	h.operation,
+	h.account_sid,
+	h.cause,
+	pg_catalog.count(*) AS requests,
+	pg_catalog.min(h.held_since) AS since,
+	(pg_catalog.array_agg(h.error_message ORDER BY h.started_at DESC) FILTER (WHERE h.is_own))[1] AS message
+FROM (
+	SELECT n.name AS role, r.operation, r.account_sid, l.cause, l.held_since, r.error_message, r.started_at,
+		(SELECT o.rolsuper OR o.rolbypassrls OR pg_catalog.pg_has_role(c.relowner, 'USAGE')
+			FROM pg_catalog.pg_roles AS o, pg_catalog.pg_class AS c
+			WHERE o.rolname = current_user AND c.oid OPERATOR(pg_catalog.=) 'flex_outbox_requests'::pg_catalog.regclass)
+			OR r.role_id = (SELECT coalesce(
+				(SELECT m.id FROM flex_outbox_role_oids AS m WHERE m.role = o.oid),
+				(SELECT pg_catalog.min(f.id) FROM flex_outbox_roles AS f WHERE f.name = o.rolname
+					AND NOT EXISTS (SELECT FROM flex_outbox_role_oids AS m WHERE m.id = f.id)))
+				FROM pg_catalog.pg_roles AS o WHERE o.rolname = current_user) AS is_own
+	FROM flex_outbox_later AS l
+		JOIN flex_outbox_requests AS r ON r.id = l.id AND r.turn = l.turn AND r.state = 'pending'
+		JOIN flex_outbox_roles AS n ON n.id = r.role_id
+	WHERE l.cause IS NOT NULL) AS h
+WHERE h.is_own OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
+GROUP BY h.role, h.operation, h.account_sid, h.cause;
+GRANT SELECT ON flex_stat_holds TO PUBLIC;
+
+COMMENT ON VIEW flex_stat_holds IS
+'Requests that were tried and wait until an operator has mended something, by role, operation, account and cause: one''s own,
+and all for pg_read_all_stats. Others that have not been tried meanwhile wait behind them.';
+COMMENT ON COLUMN flex_stat_holds.role IS 'Role that enqueued them.';
+COMMENT ON COLUMN flex_stat_holds.operation IS 'Name of the operation''s function.';
+COMMENT ON COLUMN flex_stat_holds.account_sid IS 'Account that they are for; NULL: the sender''s.';
+COMMENT ON COLUMN flex_stat_holds.cause IS
+'SQLSTATE: 08001 the way to the server (name, proxy, certificate), TW401 credentials that are refused, 55000 settings or
+credentials that are missing; others as in error_code.';
+COMMENT ON COLUMN flex_stat_holds.requests IS 'How many they are.';
+COMMENT ON COLUMN flex_stat_holds.since IS 'When the first of them met it.';
+COMMENT ON COLUMN flex_stat_holds.message IS 'What the one that was tried last has met; NULL for a role that sees it by pg_read_all_stats alone.';
+
 CREATE VIEW flex_outbox_status WITH (security_invoker = true) AS
 SELECT
 	s.worker_pid,
@@ -696,7 +739,9 @@ SELECT
 	o.waiting,
 	o.waiting_for,
 	o.last_success,
-	o.last_failure
+	o.last_failure,
+	h.held,
+	h.held_since
 FROM flex_outbox_sender() AS s, (SELECT
 		pg_catalog.count(*) FILTER (WHERE r.state = 'pending' AND r.run_at <= pg_catalog.now()) AS due,
 		pg_catalog.min(r.run_at) FILTER (WHERE r.state = 'pending' AND r.run_at <= pg_catalog.now()) AS oldest_due,
@@ -705,7 +750,10 @@ FROM flex_outbox_sender() AS s, (SELECT
 			FILTER (WHERE r.state = 'pending' AND r.error_message IS NOT NULL))[1] AS waiting_for,
 		pg_catalog.max(r.finished_at) FILTER (WHERE r.state = 'succeeded') AS last_success,
 		pg_catalog.max(r.finished_at) FILTER (WHERE r.state IN ('failed', 'uncertain')) AS last_failure
-	FROM flex_outbox AS r) AS o;
+	FROM flex_outbox AS r) AS o, (SELECT
+		coalesce(pg_catalog.sum(w.requests), 0)::pg_catalog.int8 AS held,
+		pg_catalog.min(w.since) AS held_since
+	FROM flex_stat_holds AS w) AS h;
 
 COMMENT ON VIEW flex_outbox_status IS
 'One row, always: whether the outbox''s requests are sent here, why not, as whom, and what waits, of the requests that the
@@ -724,6 +772,9 @@ COMMENT ON COLUMN flex_outbox_status.waiting_for IS
 'Message of the last attempt among the pending requests that had one: what they wait for.';
 COMMENT ON COLUMN flex_outbox_status.last_success IS 'When a request succeeded last, as long as it is kept.';
 COMMENT ON COLUMN flex_outbox_status.last_failure IS 'When one failed last, or became uncertain, as long as it is kept.';
+COMMENT ON COLUMN flex_outbox_status.held IS
+'Requests that were tried and wait until an operator has mended something: flex_stat_holds tells what.';
+COMMENT ON COLUMN flex_outbox_status.held_since IS 'Since when the first of them has waited; NULL: none does.';
 
 CREATE VIEW flex_outbox_causes WITH (security_barrier) AS
 SELECT

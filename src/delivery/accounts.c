@@ -1,10 +1,10 @@
 /*
  * accounts.c
- *		Which account a role's requests are made as, for the rate that they have.
+ *		Which account a role's requests are made as, for their rate and their route.
  *
- * Before a request is claimed it has to be known whether its account has a turn.  Where it
- * names no account, its server or the role's credentials say; to look for them costs a look at a file, so
- * what was found is kept for a second.
+ * Before a request is claimed it has to be known whether its account has a turn, and whether
+ * something holds it back.  Where it names no account, its server or the role's credentials
+ * say; to look for them costs a look at a file, so what was found is kept for a second.
  */
 #include "postgres.h"
 
@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "delivery/accounts.h"
 #include "http/endpoint.h"
+#include "request/services.h"
 
 #define KEPT_MS 1000
 #define MOST_KNOWN 1000
@@ -33,30 +34,37 @@ typedef struct KnownAccount
 {
 	Source source;
 	RateKey rate;   /* the account's, whatever the operation */
+	Route route;    /* to the Flex API; zeros: not known */
 	int64 found_at; /* flex_clock_ms() */
+	uint64 holds;   /* flex_holds_found() at that time */
 } KnownAccount;
 
 static HTAB *known; /* NULL: nothing yet */
 
 /*
- * The account that a role's requests are made as.  Without credentials it is the one that
- * they name: what cannot be sent uses up nobody else's rate.
+ * Find the account that a role's requests are made as, and their route.  Without credentials
+ * it is the one that they name: what cannot be sent uses up nobody else's rate.
  */
-static RateKey
-find_account(const Identity *identity, const Operation *operation)
+static void
+find_account(KnownAccount *account, const Identity *identity, const Operation *operation)
 {
 	MemoryContext before = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(before, "flex_api account", ALLOCSET_SMALL_SIZES);
-	RateKey volatile key = flex_rates_key(identity->account_sid != NULL ? identity->account_sid : "", 0);
 	Oid user;
 	int security;
 
+	account->rate = flex_rates_key(identity->account_sid != NULL ? identity->account_sid : "", 0);
+	account->route = (Route){0};
 	GetUserIdAndSecContext(&user, &security);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
+		const Endpoint *endpoint;
+
 		SetUserIdAndSecContext(GetOuterUserId(), security);
-		key = flex_endpoint_rate_key(flex_endpoint_of_identity(identity, true), operation);
+		endpoint = flex_endpoint_of_identity(identity, true);
+		account->rate = flex_endpoint_rate_key(endpoint, operation);
+		account->route = flex_holds_route(endpoint, FLEX_SERVICE);
 	}
 	PG_CATCH();
 	{
@@ -70,7 +78,6 @@ find_account(const Identity *identity, const Operation *operation)
 	SetUserIdAndSecContext(user, security);
 	MemoryContextSwitchTo(before);
 	MemoryContextDelete(context);
-	return key;
 }
 
 /* A text as a number; NULL as the empty one. */
@@ -80,9 +87,9 @@ hash_of(const char *text)
 	return flex_rates_key(text != NULL ? text : "", 0).account;
 }
 
-/* What an identity's requests to an operation count for. */
-RateKey
-flex_accounts_rate_key(const Identity *identity, const Operation *operation)
+/* What is known of an identity's requests. */
+static const KnownAccount *
+know(const Identity *identity, const Operation *operation)
 {
 	HASHCTL control = {.keysize = sizeof(Source), .entrysize = sizeof(KnownAccount), .hcxt = TopMemoryContext};
 	Source source = {
@@ -92,7 +99,6 @@ flex_accounts_rate_key(const Identity *identity, const Operation *operation)
 		.account_sid = hash_of(identity->account_sid),
 	};
 	KnownAccount *account;
-	RateKey rate;
 	bool found;
 
 	if (known != NULL && hash_get_num_entries(known) >= MOST_KNOWN)
@@ -103,14 +109,35 @@ flex_accounts_rate_key(const Identity *identity, const Operation *operation)
 	if (known == NULL)
 		known = hash_create("flex_api accounts", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	account = hash_search(known, &source, HASH_ENTER, &found);
-	if (!found || flex_clock_ms() - account->found_at >= KEPT_MS)
+	if (!found || flex_clock_ms() - account->found_at >= KEPT_MS || account->holds != flex_holds_found())
 	{
 		/* Should that be cancelled, the entry has to be looked for again. */
 		account->found_at = flex_clock_ms() - KEPT_MS;
-		account->rate = find_account(identity, operation);
+		find_account(account, identity, operation);
 		account->found_at = flex_clock_ms();
+		account->holds = flex_holds_found();
 	}
-	rate = account->rate;
+	return account;
+}
+
+/* The route of an identity's requests to an operation. */
+Route
+flex_accounts_route(const Identity *identity, const Operation *operation)
+{
+	Route route = know(identity, operation)->route;
+
+	/* Which product it is for is known when the request is made. */
+	if (operation->custom)
+		route.network = 0;
+	return route;
+}
+
+/* What an identity's requests to an operation count for. */
+RateKey
+flex_accounts_rate_key(const Identity *identity, const Operation *operation)
+{
+	RateKey rate = know(identity, operation)->rate;
+
 	rate.operation = flex_operation_rate_index(operation);
 	return rate;
 }

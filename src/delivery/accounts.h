@@ -1,14 +1,16 @@
 /*
  * accounts.h
- *		Which account a role's requests are made as, for the rate that they have.
+ *		Which account a role's requests are made as, for their rate and their route.
  */
 #ifndef FLEX_ACCOUNTS_H
 #define FLEX_ACCOUNTS_H
 
+#include "delivery/holds.h"
 #include "http/endpoint.h"
 #include "request/catalogue.h"
 #include "shared/rates.h"
 
+extern Route flex_accounts_route(const Identity *identity, const Operation *operation);
 extern RateKey flex_accounts_rate_key(const Identity *identity, const Operation *operation);
 
 #endif /* FLEX_ACCOUNTS_H */

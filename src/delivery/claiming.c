@@ -19,6 +19,7 @@
 #include "delivery/sendable.h"
 
 #define LOCKED_MS 100 /* until requests that somebody has locked are tried again */
+#define HELD_MS 1000  /* until a mixed lane is looked at in which something is in the way of a request */
 #define RATE_MS 200   /* until a mixed lane is looked at in which there was no token for a request */
 
 /* A request was chosen and is not sent. */
@@ -29,9 +30,18 @@ give_token_back(const Lane *lane)
 		flex_rate_limits_give_back(flex_accounts_rate_key(&lane->identity, lane->operation), 1);
 }
 
+/* A request of a mixed lane waits behind the others of the lane, and the lane for a moment. */
+static void
+put_behind(const Chosen *chosen, int64 ms)
+{
+	flex_lane_add(chosen->lane, &chosen->candidate);
+	chosen->lane->token_ms = flex_clock_ms() + ms;
+	chosen->lane->waits_for_rate = false;
+}
+
 /*
  * Take the token for a request of a mixed lane, of which only now is known whose it is.  Where
- * there is none the request waits behind the others of the lane, and the lane for a moment.
+ * there is none, or something is in its way, it waits.
  */
 static bool
 take_token(const Chosen *chosen, const Claim *claim)
@@ -40,16 +50,25 @@ take_token(const Chosen *chosen, const Claim *claim)
 	Lane *lane = chosen->lane;
 	Identity identity = flex_claim_identity(claim);
 	RateKey rate;
+	Route route;
 	bool is_paused;
 
 	if (!lane->is_mixed || operation == NULL)
 		return true;
+	route = flex_accounts_route(&identity, operation);
+	if (flex_holds_open_at(&route) > flex_clock_ms())
+	{
+		put_behind(chosen, HELD_MS);
+		return false;
+	}
 	rate = flex_accounts_rate_key(&identity, operation);
 	is_paused = flex_rate_limits_is_paused(rate);
 	if (!is_paused && flex_rate_limits_take(rate, 1) == 1)
+	{
+		flex_holds_begin_probe(&route);
 		return true;
-	flex_lane_add(lane, &chosen->candidate);
-	lane->token_ms = flex_clock_ms() + RATE_MS;
+	}
+	put_behind(chosen, RATE_MS);
 	lane->waits_for_rate = !is_paused && !flex_rates_is_hopeless(rate, flex_settings.timeout);
 	return false;
 }
@@ -181,6 +200,7 @@ flex_claiming_claim(Backlog *backlog, const Chosen *chosen, int count, Claim *cl
 		if (is_good)
 		{
 			claim->lane = chosen[i].lane->id;
+			claim->held_since = candidate->held_since;
 			claims[claimed++] = *claim;
 		}
 		else

@@ -129,7 +129,8 @@ settle_sending(Sending *sending, bool read)
 	before = MemoryContextSwitchTo(context);
 	outcome = flex_attempt_outcome(sending->attempt, sending->claim.may_be_done,
 								   "the sender was stopped before the answer came");
-	sending->state = flex_settle_attempt(&sending->claim, &outcome, read);
+	sending->state = flex_settle_attempt(&sending->claim, &outcome,
+										 flex_holds_note(sending->endpoint, &sending->claim, &outcome), read);
 	MemoryContextSwitchTo(before);
 	MemoryContextDelete(context);
 }
@@ -330,10 +331,7 @@ flex_in_flight_end_all(InFlight *in_flight)
 {
 	dlist_mutable_iter iter;
 
-	dlist_foreach_modify(iter, &in_flight->sendings)
-	{
-		end_sending(in_flight, dlist_container(Sending, node, iter.cur));
-	}
+	dlist_foreach_modify(iter, &in_flight->sendings) end_sending(in_flight, dlist_container(Sending, node, iter.cur));
 }
 
 /* True when callbacks may be due of what was settled since this was last asked. */

@@ -238,7 +238,10 @@ flex_lane_read_later(Lane *lane, int want, const LaterRow *rows, int count)
 			lane->later_due = rows[i].due_at;
 			return;
 		}
-		flex_lane_add(lane, &(Candidate){.id = rows[i].id, .turn = rows[i].turn, .due_at = rows[i].due_at});
+		flex_lane_add(lane, &(Candidate){.id = rows[i].id,
+										 .turn = rows[i].turn,
+										 .due_at = rows[i].due_at,
+										 .held_since = rows[i].held_since});
 	}
 }
 

@@ -16,11 +16,12 @@
 typedef struct Candidate
 {
 	int64 id;
-	int turn;           /* that the request has to be in */
-	uint64 xid;         /* that enqueued it; 0: it waited for a time */
-	TimestampTz due_at; /* that time */
-	bool is_of_hole;    /* read when the lane had been read further already */
-	int put_off;        /* so often somebody had it locked */
+	int turn;               /* that the request has to be in */
+	uint64 xid;             /* that enqueued it; 0: it waited for a time */
+	TimestampTz due_at;     /* that time */
+	TimestampTz held_since; /* since when it has waited for an operator; 0: it has not */
+	bool is_of_hole;        /* read when the lane had been read further already */
+	int put_off;            /* so often somebody had it locked */
 } Candidate;
 
 /* What is left to be read of a transaction that ended when a lane had been read further. */
@@ -65,6 +66,9 @@ typedef struct Lane
 	bool is_proved;    /* the last of its requests that was claimed could be sent: no operator has to mend anything */
 	bool must_release; /* those that have waited for a mend can be sent now */
 	int64 blocked_ms;  /* flex_clock_ms() before which none can be sent, for all we know */
+
+	bool holds_some; /* requests that are held back wait for their time */
+	int64 held_ms;   /* flex_clock_ms() before which none is sent after that, whatever is known of it */
 
 	int64 token_ms;      /* of a mixed lane: flex_clock_ms() before which no token is asked for */
 	bool waits_for_rate; /* until then, and it is worth waiting */

@@ -18,12 +18,14 @@
 #include "delivery/backlog.h"
 #include "delivery/claiming.h"
 #include "delivery/lanes.h"
+#include "delivery/holds.h"
 #include "delivery/rate_limits.h"
 #include "delivery/sendable.h"
 #include "http/poller.h"
 #include "outbox/settling.h"
 
 #define PROBE_MS 5000   /* until one request is tried of a lane that an operator has to mend something for */
+#define HELD_MS 1000    /* between two looks whether what is in the way of requests is still the same */
 #define PASSED_BUSY 500 /* requests of a lane, before its mark is written */
 #define PASSED_IDLE 20  /* the same, when there is nothing to do */
 
@@ -84,6 +86,18 @@ flex_lanes_forget(Lanes *lanes)
 	flex_backlog_forget(lanes->backlog);
 }
 
+/* Requests of a lane have met what is to be mended; those of a custom one meet it again, for all that is known. */
+static void
+note_held(Lanes *lanes, int lane_id)
+{
+	Lane *lane = flex_backlog_lane(lanes->backlog, lane_id);
+
+	if (lane == NULL || lane->operation == NULL)
+		return;
+	lane->holds_some = true;
+	lane->held_ms = flex_clock_ms() + (lane->operation->custom ? PROBE_MS : HELD_MS);
+}
+
 /* What this process has just settled so that it waits for a time is to be claimed then. */
 void
 flex_lanes_note_settled(Lanes *lanes)
@@ -93,6 +107,8 @@ flex_lanes_note_settled(Lanes *lanes)
 
 	for (int i = 0; i < count; i++)
 	{
+		if (later[i].is_held)
+			note_held(lanes, later[i].lane);
 		flex_backlog_note_later(lanes->backlog, later[i].lane, later[i].due_at);
 		note_due(lanes, Max(later[i].due_at, GetCurrentTimestamp()));
 	}
@@ -109,7 +125,12 @@ flex_lanes_give_back(Lanes *lanes, const Claim *claim)
 	Identity identity = flex_claim_identity(claim);
 
 	if (operation != NULL)
+	{
+		Route route = flex_accounts_route(&identity, operation);
+
+		flex_holds_end_probe(&route);
 		flex_rate_limits_give_back(flex_accounts_rate_key(&identity, operation), 1);
+	}
 }
 
 /*
@@ -194,23 +215,68 @@ rate_of(const Lane *lane)
 	return flex_accounts_rate_key(&lane->identity, lane->operation);
 }
 
-/* True when requests of a lane may be sent now, for all but the rate; otherwise it is noted when. */
-static bool
-is_open(Lanes *lanes, const Lane *lane)
+/* The route of a lane's requests; zeros: not known. */
+static Route
+route_of(const Lane *lane)
 {
-	int64 at_ms;
-	TimestampTz open_at;
+	return lane->operation != NULL ? flex_accounts_route(&lane->identity, lane->operation) : (Route){0};
+}
 
-	if (flex_lane_waiting(lane) == 0 || (lane->operation != NULL && flex_rate_limits_is_paused(rate_of(lane))))
-		return false;
-	at_ms = Max(lane->blocked_ms, lane->token_ms);
-	if (at_ms <= flex_clock_ms())
-		return true;
-	open_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), at_ms - flex_clock_ms());
+/*
+ * When something that is in the way of a lane's requests lets one through that finds out, by
+ * flex_clock_ms(); 0: nothing is.  Those that have met it are due when it is gone, or another.
+ */
+static int64
+probe_at(Lanes *lanes, Lane *lane)
+{
+	Route route;
+	int64 at_ms;
+
+	if (!lane->holds_some && !flex_holds_any())
+		return 0;
+	/* They may have been cancelled. */
+	if (lane->later_due == DT_NOEND && flex_lane_waiting(lane) == 0)
+		lane->holds_some = false;
+	route = route_of(lane);
+	at_ms = Max(flex_holds_open_at(&route), lane->held_ms > flex_clock_ms() ? lane->held_ms : 0);
+	if (at_ms == 0 && lane->holds_some)
+	{
+		lane->holds_some = false;
+		lane->must_release = true;
+		note_due(lanes, GetCurrentTimestamp());
+	}
+	return at_ms;
+}
+
+/* The earliest time from now on at which a lane may be open, by flex_clock_ms(). */
+static void
+note_opens(Lanes *lanes, const Lane *lane, int64 at_ms)
+{
+	TimestampTz open_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), at_ms - flex_clock_ms());
+
 	if (lane->waits_for_rate && at_ms == lane->token_ms)
 		lanes->tokens_at = earlier(lanes->tokens_at, open_at);
 	else
 		note_due(lanes, open_at);
+}
+
+/* True when requests of a lane may be sent now, for all but the rate; otherwise it is noted when. */
+static bool
+is_open(Lanes *lanes, Lane *lane)
+{
+	int64 now_ms = flex_clock_ms();
+	int64 probe_ms = probe_at(lanes, lane);
+	int64 at_ms;
+
+	/* An operator tells nobody. */
+	if (probe_ms != 0 && (lane->holds_some || flex_lane_waiting(lane) > 0))
+		note_opens(lanes, lane, now_ms + HELD_MS);
+	if (flex_lane_waiting(lane) == 0 || (lane->operation != NULL && flex_rate_limits_is_paused(rate_of(lane))))
+		return false;
+	at_ms = Max(Max(lane->blocked_ms, lane->token_ms), probe_ms);
+	if (at_ms <= now_ms)
+		return true;
+	note_opens(lanes, lane, at_ms);
 	return false;
 }
 
@@ -283,6 +349,18 @@ next_open(Lane *const *open, int count)
 	return best;
 }
 
+/* A request of a lane is sent: where something is in the way, it finds out whether it still is. */
+static void
+begin_probe(const Lane *lane)
+{
+	Route route;
+
+	if (!flex_holds_any())
+		return;
+	route = route_of(lane);
+	flex_holds_begin_probe(&route);
+}
+
 /* Choose the requests that are claimed next, in turns; returns how many. */
 static int
 choose(Lanes *lanes, Chosen *chosen, int room)
@@ -297,8 +375,10 @@ choose(Lanes *lanes, Chosen *chosen, int room)
 		Lane *lane = open[number];
 
 		CHECK_FOR_INTERRUPTS();
-		if (take_token(lanes, lane))
+		/* Another lane's request finds it out. */
+		if (probe_at(lanes, lane) <= flex_clock_ms() && take_token(lanes, lane))
 		{
+			begin_probe(lane);
 			chosen[count++] = (Chosen){lane, flex_lane_take(lane)};
 			lane->role->served = lane->account->served = lane->own.served = flex_backlog_take_turn(lanes->backlog);
 			/* Of one that cannot be sent, one is enough, whose row says why. */
@@ -348,6 +428,12 @@ flex_lanes_claim(Lanes *lanes, int under_way, int *count)
 	chosen_count = choose(lanes, chosen, room);
 	if (chosen_count > 0)
 		*count = flex_claiming_claim(lanes->backlog, chosen, chosen_count, claims, &put_off_count);
+	for (int i = 0; *count == 0 && flex_holds_any() && i < chosen_count; i++)
+	{
+		Route route = route_of(chosen[i].lane);
+
+		flex_holds_end_probe(&route);
+	}
 	lanes->requests_left -= *count;
 	if (flex_backlog_must_write_marks(lanes->backlog, PASSED_BUSY))
 		flex_backlog_write_marks(lanes->backlog, PASSED_BUSY);

@@ -6,7 +6,8 @@
  * of the configuration, by a new credentials file, or by what is done to foreign servers,
  * user mappings and the rights on them.  The first is told to the process; the file and
  * the catalog are looked at once a second while a request of this process waits.  What an
- * operator has to do is said once a minute.
+ * operator has to do is said once a minute.  What is seen when a request is on its way
+ * only is for holds.c.
  */
 #include "postgres.h"
 

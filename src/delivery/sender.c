@@ -22,6 +22,7 @@
 #include "delivery/in_flight.h"
 #include "delivery/lanes.h"
 #include "delivery/mending.h"
+#include "delivery/holds.h"
 #include "delivery/sender.h"
 #include "delivery/winding_up.h"
 #include "http/backpressure.h"
@@ -69,6 +70,7 @@ flex_sender_create(const Driver *driver, int64 max_requests, bool is_worker)
 	sender->callbacks = flex_callback_schedule_create(sender->transaction, is_worker);
 	sender->in_flight = flex_in_flight_create();
 	flex_mending_begin();
+	flex_holds_begin();
 	MemoryContextSwitchTo(before);
 	return sender;
 }

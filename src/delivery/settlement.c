@@ -141,15 +141,36 @@ plan_next_turn(Settlement *settlement, int64 asked_ms)
 		settlement->run_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), asked_ms);
 }
 
-/* Settle a request by the outcome of its attempt.  read: there is time for a good answer.  Returns its state. */
+/* It has met what an operator has to mend: that was no attempt. */
+static void
+plan_mended(Settlement *settlement, const Wait *wait)
+{
+	settlement->uncounted = true;
+	settlement->state = state_pending;
+	settlement->run_at = wait->until;
+	settlement->held_since = wait->since;
+	settlement->is_held = true;
+	settlement->cause = settlement->http_status != 0 ? "TW401" : settlement->error_code;
+}
+
+/*
+ * Settle a request by the outcome of its attempt, which waits where an operator has to mend something.
+ * read: there is time for a good answer.  Returns its state.
+ */
 const char *
-flex_settle_attempt(const Claim *claim, const Outcome *outcome, bool read)
+flex_settle_attempt(const Claim *claim, const Outcome *outcome, Wait wait, bool read)
 {
 	Settlement settlement = {0};
 	Verdict verdict = outcome->verdict;
 	int64 delay_ms;
 
 	note_answer(outcome, &settlement);
+	if (wait.since != 0)
+	{
+		plan_mended(&settlement, &wait);
+		write_settlement(claim, &settlement);
+		return settlement.state;
+	}
 	if (verdict == VERDICT_SUCCEEDED &&
 		!(read ? read_response(outcome, &settlement) : skip_response(outcome, &settlement)))
 		verdict = flex_verdict_if_lost(outcome->request);
@@ -235,6 +256,7 @@ flex_settle_unsent(const Claim *claim, const ErrorData *error)
 		flex_mending_await(error);
 		settlement.uncounted = true;
 		settlement.cause = settlement.error_code;
+		settlement.held_since = claim->held_since != 0 ? claim->held_since : GetCurrentTimestamp();
 		plan_next_attempt(claim, &settlement, MISCONFIGURED_MS);
 	}
 	else

@@ -1,6 +1,6 @@
 /*
  * curl_options.c
- *		What a request is to libcurl: the options of an easy handle.
+ *		What a request is to libcurl: the options of an easy handle, and why it was not sent.
  *
  * TLS sessions are kept beside the handles, of which each request has its own.
  */
@@ -9,6 +9,7 @@
 #include <curl/curl.h>
 
 #include "base/effective.h"
+#include "http/authorities.h"
 #include "http/curl_options.h"
 #include "http/tls.h"
 
@@ -124,6 +125,15 @@ system_ca_file(void)
 	return file;
 }
 
+/* The path of the file of authorities that an endpoint trusts, another text since it was replaced; NULL: none. */
+const char *
+flex_curl_authorities(const Endpoint *endpoint)
+{
+	const char *file = endpoint->ca_file != NULL ? endpoint->ca_file : system_ca_file();
+
+	return file != NULL ? flex_authorities_path(file) : NULL;
+}
+
 /* Which authorities are trusted, of the service and of a proxy that is spoken to by TLS. */
 static void
 set_trust(CURL *easy, const char *ca_file, bool has_proxy)
@@ -156,7 +166,7 @@ set_route(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, bool
 	pfree(origin);
 	/* An empty proxy keeps libcurl from those of the environment. */
 	FLEX_CURL_SET(easy, CURLOPT_PROXY, endpoint->proxy);
-	set_trust(easy, endpoint->ca_file != NULL ? endpoint->ca_file : system_ca_file(), endpoint->proxy[0] != '\0');
+	set_trust(easy, flex_curl_authorities(endpoint), endpoint->proxy[0] != '\0');
 }
 
 /* Add a header line to the request. */
@@ -221,4 +231,42 @@ flex_curl_set_headers(CURL *easy, const HttpRequest *request, const Endpoint *en
 	foreach (cell, request->headers)
 		append_header(headers, lfirst(cell));
 	FLEX_CURL_SET(easy, CURLOPT_HTTPHEADER, *headers);
+}
+
+/* True when it is the proxy that let nothing through. */
+static bool
+was_refused_by_proxy(CURL *easy, CURLcode result)
+{
+	long status = 0;
+
+	curl_easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &status);
+	return (status != 0 && status / 100 != 2) || result == CURLE_COULDNT_RESOLVE_PROXY ||
+		   result == CURLE_COULDNT_CONNECT || result == CURLE_PROXY;
+}
+
+/*
+ * Why a request was not sent that ended with this result; failure is what libcurl says.  A
+ * name that is not resolved in the time that there is for a connection is known by that.
+ */
+UnsentCause
+flex_curl_unsent_cause(CURL *easy, int result, bool has_proxy, const char *failure)
+{
+	static const char late[] = "Resolving timed out";
+
+	if (has_proxy && was_refused_by_proxy(easy, result))
+		return UNSENT_NO_PROXY;
+	switch (result)
+	{
+		case CURLE_COULDNT_RESOLVE_HOST:
+			return UNSENT_NOT_RESOLVED;
+		case CURLE_OPERATION_TIMEDOUT:
+			return strncmp(failure, late, strlen(late)) == 0 ? UNSENT_NOT_RESOLVED : UNSENT_OTHERWISE;
+		case CURLE_PEER_FAILED_VERIFICATION:
+		case CURLE_SSL_CACERT_BADFILE:
+		case CURLE_SSL_ISSUER_ERROR:
+		case CURLE_SSL_CERTPROBLEM:
+			return UNSENT_NOT_TRUSTED;
+		default:
+			return UNSENT_OTHERWISE;
+	}
 }

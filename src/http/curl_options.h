@@ -10,10 +10,21 @@
 
 struct curl_slist;
 
+/* Why a request was not sent. */
+typedef enum UnsentCause
+{
+	UNSENT_OTHERWISE,
+	UNSENT_NOT_TRUSTED,  /* the server is not who it should be */
+	UNSENT_NOT_RESOLVED, /* its name has no address */
+	UNSENT_NO_PROXY      /* the proxy is not there, or refuses */
+} UnsentCause;
+
 /* Set an option of an easy handle, or raise. */
 #define FLEX_CURL_SET(easy, option, value) flex_curl_check(curl_easy_setopt((easy), (option), (value)))
 
 extern void flex_curl_check(int result);
+extern UnsentCause flex_curl_unsent_cause(void *easy, int result, bool has_proxy, const char *failure);
+extern const char *flex_curl_authorities(const Endpoint *endpoint);
 extern void flex_curl_set_options(void *easy, const HttpRequest *request, const Endpoint *endpoint, long timeout_ms);
 extern void
 flex_curl_set_headers(void *easy, const HttpRequest *request, const Endpoint *endpoint, struct curl_slist **headers);

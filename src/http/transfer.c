@@ -35,6 +35,7 @@ struct Transfer
 	struct curl_slist *headers; /* of the request */
 	bool is_idempotent;
 	size_t request_bytes; /* of its body */
+	bool has_proxy;
 	bool was_sent;
 	bool is_connected; /* a socket was opened for it: its connection is no kept one */
 	bool is_stale;     /* it was not sent, since the kept connection is no good */
@@ -272,6 +273,7 @@ flex_transfer_prepare(const HttpRequest *request, const Endpoint *endpoint, long
 
 	PG_TRY();
 	{
+		transfer->has_proxy = endpoint->proxy[0] != '\0';
 		set_callbacks(transfer);
 		flex_curl_set_options(transfer->easy, request, endpoint, timeout_ms);
 		flex_curl_set_headers(transfer->easy, request, endpoint, &transfer->headers);
@@ -296,6 +298,13 @@ flex_transfer_handle(Transfer *transfer)
 static TransferState
 state_of_result(const Transfer *transfer, CURLcode result)
 {
+	static const TransferState unsent_states[] = {
+		[UNSENT_OTHERWISE] = TRANSFER_NEVER_SENT,
+		[UNSENT_NOT_TRUSTED] = TRANSFER_NOT_TRUSTED,
+		[UNSENT_NOT_RESOLVED] = TRANSFER_NOT_RESOLVED,
+		[UNSENT_NO_PROXY] = TRANSFER_NO_PROXY,
+	};
+
 	if (transfer->too_large)
 		return TRANSFER_TOO_LARGE;
 	if (result == CURLE_OK && transfer->framing.part == FRAMING_BODY && !transfer->lost_bytes)
@@ -304,16 +313,7 @@ state_of_result(const Transfer *transfer, CURLcode result)
 		return TRANSFER_BROKEN;
 	if (transfer->no_descriptor)
 		return TRANSFER_NO_DESCRIPTOR;
-	switch (result)
-	{
-		case CURLE_PEER_FAILED_VERIFICATION:
-		case CURLE_SSL_CACERT_BADFILE:
-		case CURLE_SSL_ISSUER_ERROR:
-		case CURLE_SSL_CERTPROBLEM:
-			return TRANSFER_NOT_TRUSTED;
-		default:
-			return TRANSFER_NEVER_SENT;
-	}
+	return unsent_states[flex_curl_unsent_cause(transfer->easy, result, transfer->has_proxy, transfer->failure)];
 }
 
 /* Why it failed, in words: in ours where it is we who have ended it, or who know better than libcurl. */

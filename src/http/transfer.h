@@ -25,6 +25,8 @@ typedef enum TransferState
 	TRANSFER_TOO_LARGE,     /* an answer over the limit; its status is known */
 	TRANSFER_NO_DESCRIPTOR, /* not even begun: this process has no file descriptor left */
 	TRANSFER_NEVER_SENT,    /* failed before a byte of the request had left */
+	TRANSFER_NOT_RESOLVED,  /* never sent, for the server's name has no address */
+	TRANSFER_NO_PROXY,      /* never sent, for the proxy is not there, or refuses */
 	TRANSFER_NOT_TRUSTED,   /* never sent, for the server is not who it should be */
 	TRANSFER_BROKEN         /* failed after that */
 } TransferState;

@@ -4,8 +4,10 @@
  *
  * It may when it never left, or when its method is idempotent and the answer was
  * lost or of the 5xx kind.  One that the service answered with 429 was not carried
- * out, and was no attempt: it is sent when its account's turn has come.  A POST that left and was not answered, or that a
- * gateway answered in the service's place, has an outcome that nobody knows.
+ * out, and was no attempt: it is sent when its account's turn has come.  A POST that
+ * left and was not answered, or that a gateway answered in the service's place, has an
+ * outcome that nobody knows.  What an operator has to mend is told apart: a call fails
+ * with it, and the outbox waits for it.
  *
  * All of that is decided here, and nowhere else: direct calls, lists and the
  * outbox read the Outcome.
@@ -100,11 +102,40 @@ judge(const HttpRequest *request, const TransferResult *result, bool was_maybe_d
 		case TRANSFER_NOT_TRUSTED:
 			return VERDICT_FAILED;
 		case TRANSFER_NEVER_SENT:
+		case TRANSFER_NOT_RESOLVED:
+		case TRANSFER_NO_PROXY:
 		case TRANSFER_BROKEN:
 		case TRANSFER_RUNNING:
 			break;
 	}
 	return result->was_sent ? flex_verdict_if_lost(request) : VERDICT_AGAIN;
+}
+
+/* What it was that an operator has to mend. */
+static Mend
+find_mend(const Endpoint *endpoint, const TransferResult *result)
+{
+	switch (result->state)
+	{
+		case TRANSFER_NOT_TRUSTED:
+			return MEND_TRUST;
+		case TRANSFER_NOT_RESOLVED:
+			return MEND_NAME;
+		case TRANSFER_NO_PROXY:
+			return MEND_PROXY;
+		case TRANSFER_NO_DESCRIPTOR:
+			return MEND_DESCRIPTORS;
+		case TRANSFER_ANSWERED:
+			/* One that brings its own credentials is refused by itself. */
+			return result->status == STATUS_UNAUTHORIZED && endpoint->authorization != NULL ? MEND_CREDENTIALS
+																							: MEND_NOTHING;
+		case TRANSFER_RUNNING:
+		case TRANSFER_TOO_LARGE:
+		case TRANSFER_NEVER_SENT:
+		case TRANSFER_BROKEN:
+			break;
+	}
+	return MEND_NOTHING;
 }
 
 /* How a transfer failed. */
@@ -143,6 +174,7 @@ flex_outcome_reach(const HttpRequest *request, const Endpoint *endpoint, const T
 	Outcome outcome = {
 		.request = request,
 		.verdict = judge(request, &result, was_maybe_done),
+		.to_mend = find_mend(endpoint, &result),
 		.was_sent = result.was_sent,
 		.may_be_done = result.was_sent && !(is_answered && result.status / 100 == 4),
 		.failure_kind = failure_kind(request, &result),

@@ -19,6 +19,17 @@ typedef enum Verdict
 	VERDICT_UNKNOWN      /* it was sent, and may or may not have been carried out */
 } Verdict;
 
+/* What an operator has to mend, so that a request can be made: it is not the request's fault. */
+typedef enum Mend
+{
+	MEND_NOTHING,
+	MEND_TRUST,       /* the server's certificate is not one that is trusted */
+	MEND_NAME,        /* the server's name has no address */
+	MEND_PROXY,       /* the proxy is not there, or refuses */
+	MEND_CREDENTIALS, /* the service does not take the credentials: 401 */
+	MEND_DESCRIPTORS  /* this process has no file descriptor left */
+} Mend;
+
 /*
  * What one attempt at a request came to.  The body lasts as long as the transfer,
  * texts as long as the context that was current when the outcome was reached.
@@ -26,7 +37,8 @@ typedef enum Verdict
 typedef struct Outcome
 {
 	const HttpRequest *request;
-	Verdict verdict;
+	Verdict verdict;          /* of the request, without regard to what is to be mended */
+	Mend to_mend;             /* so that it was not carried out */
 	bool was_sent;            /* at least the beginning of the request may have left */
 	bool may_be_done;         /* the service may have carried it out */
 	FailureKind failure_kind; /* FAILURE_NONE: a whole answer came */

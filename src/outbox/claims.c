@@ -50,6 +50,7 @@ read_rows(const Statement *statement, uint64 count, size_t size)
 		RESULT_COLUMN("o.on_failure IS NOT NULL", BOOLOID, Claim, on_failure),                                         \
 		RESULT_COLUMN("o.enqueued_in <> $2", BOOLOID, Claim, foreign),                                                 \
 		RESULT_COLUMN("o.http_status IS NOT NULL", BOOLOID, Claim, was_answered),                                      \
+		RESULT_COLUMN("coalesce(o.http_status = 401, false)", BOOLOID, Claim, was_unauthorized),                       \
 		RESULT_COLUMN("o.may_be_done", BOOLOID, Claim, may_be_done),                                                   \
 		RESULT_COLUMN("o.turn + 1", INT4OID, Claim, turn),                                                             \
 		RESULT_COLUMN("o.enqueued_xid", XID8OID, Claim, enqueued_xid)

@@ -23,11 +23,13 @@ typedef struct Claim
 	bool on_success;   /* has such a callback */
 	bool on_failure;
 	bool was_answered;      /* by the service, to an earlier attempt */
+	bool was_unauthorized;  /* so the last attempt was answered: 401 */
 	bool may_be_done;       /* by an earlier attempt, whose answer was lost */
 	int turn;               /* that this claim is; the request's own is the one before, until it is settled */
 	uint64 enqueued_xid;    /* the transaction that enqueued it */
 	uint64 claimed_in;      /* the transaction, which names the claim's row */
 	TimestampTz started_at; /* the time of the claim */
+	TimestampTz held_since; /* since when it has waited for an operator; 0: it has not */
 	bool foreign;           /* comes from another database: must not be sent */
 	int role_id;            /* of one that is taken over: with the priority, what its lane is found by */
 	int priority;

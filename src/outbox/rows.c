@@ -43,10 +43,10 @@ flex_outbox_find_key(Oid role, int role_id, const char *unique_key)
 	return DatumGetInt64(flex_statement_value(0, 1));
 }
 
-/* Somebody may hold one of them locked: it waits for its minute. */
+/* Somebody may hold one of them locked: it waits for its minute.  What is held back with others goes on with them. */
 static Statement hurry_mended = {
 	.sql = "UPDATE $t.flex_outbox_later SET due_at = clock_timestamp(), cause = NULL WHERE ctid = ANY (ARRAY("
-		   "SELECT ctid FROM $t.flex_outbox_later WHERE cause IS NOT NULL AND due_at > clock_timestamp() "
+		   "SELECT ctid FROM $t.flex_outbox_later WHERE cause NOT IN ('08001', 'TW401') AND due_at > clock_timestamp() "
 		   "FOR UPDATE SKIP LOCKED))",
 };
 

@@ -13,6 +13,7 @@
 	COLUMN(claimed_in, XID8OID)                                                                                        \
 	COLUMN(lane, INT4OID)                                                                                              \
 	COLUMN(cause, TEXTOID)                                                                                             \
+	COLUMN(held_since, TIMESTAMPTZOID)                                                                                 \
 	COLUMN(started_at, TIMESTAMPTZOID)                                                                                 \
 	COLUMN(state, TEXTOID)                                                                                             \
 	COLUMN(with_callback, BOOLOID)                                                                                     \

@@ -58,6 +58,8 @@ fill_settlement(SettlementValues *to, const Claim *claim, const Settlement *sett
 	set_settled_value(to, SETTLEMENT_claimed_in, Int64GetDatum((int64) claim->claimed_in), false);
 	set_settled_value(to, SETTLEMENT_lane, Int32GetDatum(claim->lane), false);
 	set_settled_text(to, SETTLEMENT_cause, settlement->cause);
+	set_settled_value(to, SETTLEMENT_held_since, TimestampTzGetDatum(settlement->held_since),
+					  settlement->held_since == 0);
 	set_settled_value(to, SETTLEMENT_started_at, TimestampTzGetDatum(claim->started_at), false);
 	set_settled_text(to, SETTLEMENT_state, settlement->state);
 	set_settled_value(to, SETTLEMENT_with_callback, BoolGetDatum(settlement->with_callback), false);
@@ -121,11 +123,12 @@ note_later(const Claim *claim, const Settlement *settlement)
 		if (later[i].lane == claim->lane)
 		{
 			later[i].due_at = Min(later[i].due_at, due_at);
+			later[i].is_held |= settlement->is_held;
 			return;
 		}
 	}
 	if (later_count < LATER_KEPT)
-		later[later_count++] = (LaterKey){claim->lane, due_at, claim->id, claim->turn};
+		later[later_count++] = (LaterKey){claim->lane, due_at, claim->id, claim->turn, settlement->is_held};
 }
 
 /* Record what became of a claimed request; flex_outbox_flush() writes it, at the latest. */

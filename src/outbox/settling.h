@@ -15,8 +15,10 @@
 typedef struct Settlement
 {
 	const char *state;
-	TimestampTz run_at; /* of state pending */
-	const char *cause;  /* of state pending: what an operator has to mend, or NULL */
+	TimestampTz run_at;     /* of state pending */
+	const char *cause;      /* of state pending: what an operator has to mend, or NULL */
+	TimestampTz held_since; /* where there is a cause */
+	bool is_held;           /* as others that meet the same are */
 	bool with_callback;
 	bool uncounted;   /* the attempt was none */
 	bool may_be_done; /* by this attempt or an earlier one */

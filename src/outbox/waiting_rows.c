@@ -108,11 +108,12 @@ static const ResultColumn later_columns[] = {
 	RESULT_COLUMN("r.id", INT8OID, LaterRow, id),
 	RESULT_COLUMN("r.turn", INT4OID, LaterRow, turn),
 	RESULT_COLUMN("r.due_at", TIMESTAMPTZOID, LaterRow, due_at),
+	RESULT_COLUMN("r.held_since", TIMESTAMPTZOID, LaterRow, held_since),
 };
 
 static Statement read_later = {
 	.sql = "SELECT $result FROM unnest($1, $2, $3) WITH ORDINALITY AS s(lane, due_from, most, number), "
-		   "LATERAL (SELECT l.id, l.turn, l.due_at FROM $t.flex_outbox_later AS l WHERE l.lane = s.lane "
+		   "LATERAL (SELECT l.id, l.turn, l.due_at, l.held_since FROM $t.flex_outbox_later AS l WHERE l.lane = s.lane "
 		   "AND l.due_at >= s.due_from ORDER BY l.due_at, l.id LIMIT s.most) AS r",
 	.types = {INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID},
 	.result = later_columns,

@@ -49,6 +49,7 @@ typedef struct LaterRow
 	int64 id;
 	int turn;
 	TimestampTz due_at;
+	TimestampTz held_since; /* 0: for no operator */
 } LaterRow;
 
 /* What a request that waits for a time is found by. */
@@ -58,6 +59,7 @@ typedef struct LaterKey
 	TimestampTz due_at;
 	int64 id;
 	int turn;
+	bool is_held; /* for an operator, as others are; no part of the key */
 } LaterKey;
 
 extern RunningTransactions flex_running_transactions(void);

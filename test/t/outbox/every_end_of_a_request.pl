@@ -84,7 +84,7 @@ my @cases = (
 	[ 'GET', undef, 'succeeded|200||t|1||1', 'a GET' ],
 	[ 'DELETE', undef, 'succeeded|204||t|1||1', 'a DELETE' ],
 	[ 'POST', { status => 400, code => 20001 }, 'failed|400|20001|t|1||1', 'refused: 400' ],
-	[ 'POST', { status => 401 }, 'failed|401|20003|t|1||1', 'refused: 401' ],
+	[ 'POST', { status => 401 }, 'pending|401|20003|f|0||1', 'refused: 401, which the operator mends', 'again' ],
 	[ 'POST', { status => 403, code => 20403 }, 'failed|403|20403|t|1||1', 'refused: 403' ],
 	[ 'GET', { status => 404 }, 'failed|404|20404|t|1||1', 'refused: a GET with 404' ],
 	[ 'DELETE', { status => 404 }, 'failed|404|20404|t|1||1', 'refused: a first DELETE with 404' ],

@@ -70,11 +70,13 @@ is(await($_), 'succeeded', 'sent by the worker') for @ids;
 is_deeply([ sort $server->notes ], [ "a1 $first:alices1", "a2 $second:alices2", "b1 $first:bobs", "c3 $third:everybodys" ],
 	'each with its role\'s and its account\'s credentials') or diag explain [ $server->notes ];
 
-# Refused, it says whose they were and where they stand
+# Refused, it waits, and says whose they were and where they stand
 my $denied = enqueue('bob', $first, 'denied1');
-is(await($denied), 'failed', 'refused credentials');
+ok(FlexApi::wait_until(sub { $super->value("SELECT concat_ws('|', state, http_status) FROM flex_outbox WHERE id = $denied") eq 'pending|401' }), 'refused credentials make it wait');
 is($super->value("SELECT error_message FROM flex_outbox WHERE id = $denied"),
 	"Authenticate. It was made as $first, from line 3 of the file named by flex_api.credentials_file.", '... are named by their line');
+is($super->value("SELECT concat_ws('|', cause, requests, role) FROM flex_stat_holds"), 'TW401|1|bob', '... and are seen as what it waits for');
+is($super->value("SELECT flex_outbox_cancel($denied)"), '', '... it can be cancelled');
 my $bobs_call = FlexApi::Session->new($node, user => 'bob');
 $bobs_call->value("SET flex_api.account_sid = '$first'");
 for my $time ('first', 'second')

@@ -23,6 +23,7 @@ my %RELATIONS = (
 	flex_outbox_activity => 'all',
 	flex_stat_operations => 'own',
 	flex_stat_progress => 'own',
+	flex_stat_holds => 'own',
 	flex_stat_rates => 'of its account', # the one that server or database have for all
 );
 
