@@ -390,10 +390,11 @@ flex_sender_run(Sender *sender)
 		flex_lanes_forget(sender->lanes);
 		flex_wind_up_after_error(under_way(sender), error->sqlerrcode);
 		flex_callback_schedule_stop(sender->callbacks);
-		flex_progress_end(sender->progress);
+		/* The progress ends with it; what was claimed and could not be settled is looked for. */
+		MemoryContextDelete(context);
+		sender->cleaned_at = 0;
 		flex_error_rethrow(error);
 	}
 	PG_END_TRY();
-	/* The progress ends with it. */
 	MemoryContextDelete(context);
 }

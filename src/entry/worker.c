@@ -39,6 +39,7 @@
 #include "shared/registry.h"
 
 #define LAUNCHER_RESTART_SECONDS 1
+#define DISK_FULL_MS 1000
 #define WARNING_MS 60000            /* between two words on places for workers */
 #define INVALID_DATABASE_LIMIT (-2) /* datconnlimit after a DROP DATABASE that was cut short */
 
@@ -102,15 +103,24 @@ admits_worker(Oid database)
 	return admits;
 }
 
+/* True when a minute has passed since this was true the last time, which is kept there. */
+static bool
+may_warn(int64 *warned_at)
+{
+	if (*warned_at != 0 && flex_clock_ms() - *warned_at < WARNING_MS)
+		return false;
+	*warned_at = flex_clock_ms();
+	return true;
+}
+
 /* Say, once a minute, that databases wait for each other. */
 static void
 warn_of_places(void)
 {
 	static int64 warned_at = 0;
 
-	if (warned_at != 0 && flex_clock_ms() - warned_at < WARNING_MS)
+	if (!may_warn(&warned_at))
 		return;
-	warned_at = flex_clock_ms();
 	ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 					  errmsg("no background worker slot is free for the Flex API outbox"),
 					  errdetail("Databases with requests to send take turns in those that the outbox has."),
@@ -197,12 +207,27 @@ leave_if_done(void)
 	}
 }
 
+/* Say, once a minute, that nothing can be written, and so nothing be sent; then give it some time. */
+static void
+wait_for_disk(const ErrorData *error, uint32 event)
+{
+	static int64 warned_at = 0;
+
+	if (may_warn(&warned_at))
+		ereport(WARNING, (errcode(error->sqlerrcode), errmsg("requests of the Flex API outbox wait for an operator"),
+						  errdetail_internal("%s", error->message),
+						  errhint("Make room on the disk: a request is sent when that it is has been written.")));
+	(void) wait_for_latch(DISK_FULL_MS, event);
+	/* There is something to do, for all we know. */
+	SetLatch(MyLatch);
+}
+
 /*
  * Send what is due.  An error that comes of our having to leave, or of the
- * extension's being dropped, is none.
+ * extension's being dropped, is none, and a full disk is for others to mend.
  */
 static void
-send_requests(Sender *sender)
+send_requests(Sender *sender, uint32 event)
 {
 	MemoryContext context = CurrentMemoryContext;
 
@@ -218,7 +243,10 @@ send_requests(Sender *sender)
 		error = flex_error_take();
 		QueryCancelPending = false;
 		leave_if_done();
-		flex_error_rethrow(error);
+		if (error->sqlerrcode != ERRCODE_DISK_FULL)
+			flex_error_rethrow(error);
+		wait_for_disk(error, event);
+		FreeErrorData(error);
 	}
 	PG_END_TRY();
 }
@@ -263,7 +291,7 @@ flex_api_worker_main(Datum argument)
 		/* Otherwise the sender stops, when what is under way has ended. */
 		if (!ShutdownRequestPending)
 			leave_if_done();
-		send_requests(sender);
+		send_requests(sender, event);
 		pgstat_report_activity(STATE_IDLE, NULL);
 		if (!ShutdownRequestPending && flex_registry_must_leave())
 		{

@@ -62,12 +62,17 @@ my $MANY = q{SELECT count(flex_enqueue('flex_webchat_create',
 $simulator->post('faults', { delay_ms => 200, times => -1 });
 $session->value(sprintf $MANY, 'early', 200);
 ok(FlexApi::wait_until(sub { $simulator->get('counters')->{requests} > 20 }), 'requests are under way');
+my ($worker) = workers($session);
 fill('/base/');
 my $result = $session->query(sprintf $MANY, 'late', 5000);
 is($result->{error}->{C} // '', '53100', 'an enqueue on a full disk is an error');
 ok(FlexApi::wait_until(sub { FlexApi::content($node->logfile) =~ /could not extend file.*could not extend file/s }, 10),
 	'the worker meets it as well');
 is($session->sqlstate('SELECT 1'), '00000', 'the server stays');
+ok(FlexApi::wait_until(sub { FlexApi::content($node->logfile) =~ /WARNING:  requests of the Flex API outbox wait for an operator\n.*DETAIL:  could not extend file.*\n.*HINT:  Make room on the disk/ }, 10),
+	'... and says so');
+ok(!FlexApi::wait_until(sub { 1 < (() = FlexApi::content($node->logfile) =~ /WARNING:  requests of the Flex API outbox wait for an operator/g) }, 3), '... once a minute');
+is((workers($session))[0], $worker, '... it goes on waiting');
 make_room();
 ok(FlexApi::wait_until(sub { $session->value("SELECT count(*) FROM flex_outbox WHERE state IN ('pending', 'sending')") == 0 }, 60),
 	'when there is space again, all come to an end');
