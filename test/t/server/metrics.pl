@@ -1,6 +1,7 @@
 # The queries for exporters in sql/monitoring: a role in pg_monitor can run each, the columns are
 # those that the file describes, and what they count is there.  Where Debian's
-# prometheus-postgres-exporter and promtool are installed, these judge the metrics and the alerts.
+# prometheus-postgres-exporter and promtool are installed, these judge the metrics and the alerts,
+# and each alert fires when it should and not otherwise.
 
 use strict;
 use warnings;
@@ -86,6 +87,45 @@ SKIP:
 	append_to_file($file, "$metrics\n");
 	is(scalar(qx(promtool check metrics <$file 2>&1)), '', 'promtool has nothing against them');
 	like(scalar(qx(promtool check rules $folder/alerts.yml 2>&1)), qr/SUCCESS/, '... nor against the alerts');
+}
+
+# Series that have each alert fire, and those of an ordinary day, a value a minute.
+my @ALERTS = (
+	[ 'FlexApiWorkerDown', [ flex_worker_up => '0x30' ], [ flex_worker_up => '1x30' ] ],
+	[ 'FlexApiOutboxBehind', [ flex_outbox_due => '7x30', flex_outbox_oldest_pending_seconds => '0+60x30' ], [ flex_outbox_due => '0x30', flex_outbox_oldest_pending_seconds => '0+60x30' ] ],
+	[ 'FlexApiUncertain', [ flex_outbox_uncertain => '1x30' ], [ flex_outbox_uncertain => '0x30' ] ],
+	[ 'FlexApiFailures', [ ends(failed => 4, lost => 4, succeeded => 50) ], [ ends(failed => 0.1, lost => 0.1, succeeded => 50) ] ],
+	[ 'FlexApiRefused', [ ends(refused => 1) ], [ ends(refused => 0.1) ] ],
+	[ 'FlexApiThrottled', [ ends(throttled => 9, succeeded => 50) ], [ ends(throttled => 3, succeeded => 50) ] ],
+	[ 'FlexApiHeld', [ flex_rates_held_seconds => '600x30' ], [ flex_rates_held_seconds => '1x30' ] ],
+	[ 'FlexApiUnreachable', [ ends(unsent => 3) ], [ ends(unsent => 0.2) ] ],
+	[ 'FlexApiCallbacksWait', [ flex_outbox_callbacks => '2x30' ], [ flex_outbox_callbacks => '0x30' ] ]);
+sub ends { my %per_minute = @_; return map { ("flex_operations_${_}_total" => "0+$per_minute{$_}x30") } sort keys %per_minute; }
+
+SKIP:
+{
+	skip 'no promtool here', 2 if system('command -v promtool >/dev/null');
+	my $rules = slurp_file("$folder/alerts.yml");
+	my $file = PostgreSQL::Test::Utils::tempdir() . '/alerts_test.yml';
+	my $text = "rule_files: ['$folder/alerts.yml']\nevaluation_interval: 1m\ntests:\n";
+
+	is(join(' ', sort $rules =~ /- alert: (\w+)/g), join(' ', sort map { $_->[0] } @ALERTS), 'there are series for each alert');
+	foreach (@ALERTS)
+	{
+		my ($alert, @cases) = @$_;
+		my ($severity, $annotations) = $rules =~ /- alert: $alert\n.*?labels: \{severity: (\w+)\}\n\s+annotations: (\{.*?\})\n/s;
+
+		foreach my $number (0, 1)
+		{
+			my %series = @{ $cases[$number] };
+
+			$text .= "  - interval: 1m\n    input_series:\n" . join '', map { qq(      - {series: '$_\{way="outbox"}', values: '$series{$_}'}\n) } sort keys %series;
+			$text .= "    alert_rule_test:\n      - eval_time: 25m\n        alertname: $alert\n        exp_alerts:\n";
+			$text .= "          - {exp_labels: {severity: $severity, way: outbox}, exp_annotations: $annotations}\n" if $number == 0;
+		}
+	}
+	append_to_file($file, $text);
+	like(scalar(qx(promtool test rules $file 2>&1)), qr/^\s+SUCCESS\s*\z/m, 'each fires when it should, and on an ordinary day none does');
 }
 
 $node->stop;
