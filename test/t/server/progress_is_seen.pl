@@ -65,6 +65,28 @@ shows('done, failed', '2 2', '... and how many have failed');
 cancel($session);
 $simulator->clear_faults;
 
+# Foreign tables: pages, keys, and rows that are written
+$session->value($_) foreach "CREATE SERVER twilio FOREIGN DATA WRAPPER flex_api OPTIONS (account_sid '$FlexApi::ACCOUNT')",
+  "CREATE USER MAPPING FOR PUBLIC SERVER twilio OPTIONS (auth_token '$FlexApi::TOKEN')",
+  'IMPORT FOREIGN SCHEMA flex LIMIT TO (channels, webchats) FROM SERVER twilio INTO public',
+  'CREATE TABLE keys AS SELECT sid FROM flex_channels_list(max_rows => 5)';
+$simulator->post('faults', { path => '/v1/Channels', delay_ms => $LONG_MS });
+$session->send_query('SELECT count(*) FROM channels');
+shows('way, operation, done, total, in_flight', 'foreign flex_channels_list 0 - 1', 'a scan of a foreign table shows its pages');
+is(cancel($session), '57014', '... and is cancelled');
+$simulator->clear_faults;
+$simulator->post('faults', { operation => 'flex_channel_fetch', skip => 2, times => -1, delay_ms => $LONG_MS });
+$session->send_query('SELECT count(*) FROM channels WHERE sid = ANY (ARRAY(SELECT sid FROM keys))');
+shows('way, operation, total, in_flight', 'foreign flex_channel_fetch 5 3', 'keys that are looked up are seen');
+is(cancel($session), '57014', '... and are cancelled');
+$simulator->clear_faults;
+$simulator->post('faults', { path => '/v2/WebChats', skip => 1, times => -1, delay_ms => $LONG_MS });
+$session->send_query(q{INSERT INTO webchats (address_sid) SELECT 'IG00000000000000000000000000000001' FROM generate_series(1, 6)});
+shows('way, operation, done, total, in_flight', 'foreign flex_webchat_create 1 6 3', 'rows that are inserted, too');
+is(cancel($session), '57014', '... and are cancelled');
+is(progress('*'), '', '... which leaves nothing');
+$simulator->clear_faults;
+
 # A list for each row of a list
 $simulator->post('faults', { path => '/v1/FlexFlows', delay_ms => $LONG_MS });
 $session->value('CREATE FUNCTION flows() RETURNS bigint LANGUAGE sql VOLATILE AS $$SELECT count(*) FROM flex_flows_list()$$');
@@ -80,6 +102,10 @@ $session->value("SELECT flex_enqueue('flex_webchat_create', '$CHAT')") foreach 1
 shows('way, operation, done, total, in_flight', 'outbox - 0 - 3', 'a worker shows what it has under way');
 my $worker = progress('pid');
 waits_for($worker, 'FlexApiAnswer');
+$session->send_query('CALL flex_outbox_drain()');
+shows("pid = " . $session->pid . ", way, in_flight", 'f outbox 3; t outbox 2', 'so does a drain, which has what is left');
+is(cancel($session), '57014', '... and is cancelled');
+is(progress('pid'), $worker, '... which leaves nothing of it');
 $watcher->value("SELECT pg_terminate_backend($worker)");
 ok(FlexApi::wait_until(sub { progress('pid') ne $worker }), 'one that is terminated leaves nothing');
 $simulator->clear_faults;
