@@ -146,6 +146,24 @@ $super->value('RESET flex_api.track_operations');
 is(counted('true', 'requests'), 1, 'what is not tracked is not counted');
 is($alice->sqlstate('SET flex_api.track_operations = off'), '42501', '... for which one has to be a superuser');
 
+# Whatever statement makes a call, and whatever becomes of it: it is counted once
+foreach (
+	[ 1, 'a transaction that is rolled back', "BEGIN; SELECT FROM $CHAT; ROLLBACK" ],
+	[ 1, 'a block whose error is caught', "DO \$\$ BEGIN PERFORM FROM $CHAT; RAISE division_by_zero; EXCEPTION WHEN division_by_zero THEN NULL; END \$\$" ],
+	[ 2, 'a prepared statement', "PREPARE chat AS SELECT FROM $CHAT; EXECUTE chat; EXECUTE chat; DEALLOCATE chat" ],
+	[ 1, 'a cursor', "BEGIN; DECLARE chat CURSOR FOR SELECT FROM $CHAT; FETCH ALL FROM chat; COMMIT" ],
+	[ 1, 'CREATE TABLE AS', "CREATE TABLE chat AS SELECT * FROM $CHAT; DROP TABLE chat" ],
+	[ 1, 'an SQL function', "CREATE FUNCTION chat() RETURNS bigint LANGUAGE sql VOLATILE SECURITY DEFINER AS \$\$ SELECT count(*) FROM $CHAT \$\$; SELECT chat()" ],
+	[ 0, 'EXPLAIN', "EXPLAIN SELECT FROM $CHAT" ])
+{
+	my ($times, $name, $statements) = @$_;
+	$super->value('SELECT flex_stat_reset()');
+	is($super->sqlstate($statements), '00000', $name);
+	is(counted('true', 'requests'), $times, "... is counted $times times");
+}
+is($alice->value('SELECT chat()'), 1, 'a function with its owner\'s rights');
+is(counted("usename = '$me'", 'requests') . counted("usename = 'alice'", 'requests'), '10', '... counts for its owner');
+
 # Roles and databases that are dropped
 $super->value('CREATE DATABASE gone');
 {
