@@ -14,6 +14,8 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/table.h"
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
@@ -22,7 +24,11 @@
 #include "lib/ilist.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "base/compat.h"
 #include "outbox/access.h"
@@ -33,6 +39,8 @@
 #define MOST_KNOWN 1000 /* lanes; a session that uses more begins to learn anew */
 #define MOST_LANES 1000 /* of a role; what would need more waits in one for all of it */
 #define CHAINS 64
+
+#define Anum_lanes_role_id 2 /* of flex_outbox_lanes */
 
 /* A lane that this session has used. */
 typedef struct KnownLane
@@ -181,11 +189,6 @@ static Statement make_lane = {
 	.types = {INT4OID, TEXTOID, INT4OID, TEXTOID, TEXTOID},
 };
 
-static Statement count_lanes = {
-	.sql = "SELECT count(*)::integer FROM $t.flex_outbox_lanes WHERE role_id = $1",
-	.types = {INT4OID},
-};
-
 /* The lane of a key, from the table; 0: there is none, and it is not to be made. */
 static int
 find_or_make(const LaneKey *key, bool make)
@@ -209,14 +212,29 @@ find_or_make(const LaneKey *key, bool make)
 	return DatumGetInt32(flex_statement_value(0, 1));
 }
 
-/* True when a role has as many lanes as it may. */
+/*
+ * True when a role has as many lanes as it may, those included that transactions have made which
+ * are open: each of them could otherwise make as many.
+ */
 static bool
 has_most_lanes(int role_id)
 {
-	Datum values[] = {Int32GetDatum(role_id)};
+	Oid schema = flex_outbox_schema(false);
+	Oid index = get_relname_relid("flex_outbox_lanes_key", schema);
+	Relation table = table_open(get_relname_relid("flex_outbox_lanes", schema), AccessShareLock);
+	SnapshotData dirty;
+	ScanKeyData key;
+	SysScanDesc scan;
+	int count = 0;
 
-	(void) flex_statement_execute(&count_lanes, values, NULL);
-	return DatumGetInt32(flex_statement_value(0, 1)) >= MOST_LANES;
+	InitDirtySnapshot(dirty);
+	ScanKeyInit(&key, Anum_lanes_role_id, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(role_id));
+	scan = systable_beginscan(table, index, OidIsValid(index), &dirty, 1, &key);
+	while (count < MOST_LANES && HeapTupleIsValid(systable_getnext(scan)))
+		count++;
+	systable_endscan(scan);
+	table_close(table, AccessShareLock);
+	return count >= MOST_LANES;
 }
 
 /* The lane of a key, or the one for all that its role has no other lane for. */

@@ -42,6 +42,23 @@ $session->value($_) foreach 'CREATE ROLE other', 'GRANT EXECUTE ON FUNCTION flex
 	"SELECT flex_enqueue('flex_provisioning_status_fetch', '{}')", 'RESET ROLE';
 is($session->value('SELECT count(*) FROM flex_outbox_lanes'), $LIMIT + 2, 'another role has a lane of its own');
 
+# Transactions that do not see each other's lanes share the bound.
+my @both = map { FlexApi::Session->new($node) } 1 .. 2;
+$session->value($_) foreach 'CREATE ROLE third', 'GRANT EXECUTE ON FUNCTION flex_enqueue, flex_provisioning_status_fetch TO third', 'SET ROLE third',
+	"SELECT flex_enqueue('flex_provisioning_status_fetch', '{}')", 'RESET ROLE';
+foreach my $i (0, 1)
+{
+	$both[$i]->value($_) foreach 'SET client_min_messages = error', 'SET ROLE third', 'BEGIN ISOLATION LEVEL REPEATABLE READ',
+	  "SELECT count(flex_enqueue('flex_provisioning_status_fetch', '{}', priority => g - $i * 1000)) FROM generate_series(1, 600) AS g";
+}
+$_->value('COMMIT') foreach @both;
+my $third = $session->value("SELECT min(role_id) FROM flex_outbox WHERE enqueued_by = 'third'");
+is($session->value("SELECT count(*) FROM flex_outbox_lanes WHERE role_id = $third"), $LIMIT + 1,
+	'two transactions have no more together');
+is($session->sqlstate('CALL flex_outbox_drain()', 300), '00000', '... and a drain');
+is($session->value("SELECT string_agg(DISTINCT state, ' ') || count(*) FROM flex_outbox WHERE enqueued_by = 'third'"), 'succeeded1201', '... sends all');
+$session->value($_) foreach "DELETE FROM flex_outbox_requests WHERE role_id = $third", "DELETE FROM flex_outbox_lanes WHERE role_id = $third";
+
 # What a sender that is gone has left goes back to a lane, also where there is none any more.
 $session->value(q{INSERT INTO flex_outbox_claims SELECT '5', 2147483647, now(), now(), array_agg(id), array_agg(turn + 1), array_agg(enqueued_xid)
 	FROM flex_outbox_requests WHERE state = 'pending' AND operation IN ('flex_flow_fetch', 'flex_provisioning_status_fetch')});
