@@ -15,7 +15,7 @@ use Test::More;
 my $directory = tempdir(CLEANUP => 1);
 my $simulator = FlexApi::Simulator->new;
 my $node = FlexApi::node('held', $simulator, "flex_api.rate_limits = 'none'", 'fsync = off', "flex_api.shutdown_grace = 0");
-my ($control, $holder, $drain, $other) = map { FlexApi::Session->new($node) } 1 .. 4;
+my ($control, $holder, $drain, $other, $gone) = map { FlexApi::Session->new($node) } 1 .. 5;
 
 # Answers a chat when its gate, a file of its name, is open; a long answer is one of 20 kB.
 my $server = FlexApi::Server->new(sub {
@@ -40,7 +40,7 @@ sub chat
 }
 
 $control->value('SET client_min_messages = error');
-foreach my $session ($drain, $other)
+foreach my $session ($drain, $other, $gone)
 {
 	$session->value($_) foreach 'SET client_min_messages = error', "SET flex_api.base_url = '" . $server->url . "'";
 }
@@ -63,6 +63,22 @@ $holder->value('ROLLBACK');
 is($drain->receive(60)->{error}, undef, 'when they are free, the drain ends');
 is(row($ids{$_}), 'succeeded 1', "... $_ has succeeded") foreach 'held', 'heldlong';
 is(came($_), 1, "... $_ was sent once") foreach sort keys %ids;
+is($control->value('SELECT count(*) FROM flex_outbox_claims'), 0, '... and nothing is claimed');
+
+# A sender that is gone, and one that would settle what it left, and lives on
+my $gone_pid = $gone->pid;
+$ids{orphan} = chat('orphan');
+$gone->send_query('CALL flex_outbox_drain()');
+ok(FlexApi::wait_until(sub { came('orphan') == 1 }), 'another is sent');
+$control->value("SELECT pg_terminate_backend($gone_pid)");
+ok(FlexApi::wait_until(sub { !$control->value("SELECT count(*) FROM pg_stat_activity WHERE pid = $gone_pid") }, 60), '... its sender is gone');
+$holder->value('BEGIN');
+$holder->value("SELECT id FROM flex_outbox_requests WHERE id = $ids{orphan} FOR UPDATE");
+is($other->sqlstate('CALL flex_outbox_drain()', 60), '00000', '... a drain that cannot settle it ends');
+is(row($ids{orphan}), 'sending 1', '... without it');
+$holder->value('ROLLBACK');
+is($control->sqlstate('CALL flex_outbox_drain()', 60), '00000', 'another drain');
+is(row($ids{orphan}), 'uncertain 1', '... settles it');
 is($control->value('SELECT count(*) FROM flex_outbox_claims'), 0, '... and nothing is claimed');
 
 # A sender that has to end; its session lives on
@@ -90,21 +106,6 @@ is($control->value('SELECT count(*) FROM flex_outbox_marks AS m, flex_outbox_req
 $_->[0]->value($_->[1]) foreach [ $holder, 'ROLLBACK' ], [ $drain, 'RESET flex_api.concurrency' ];
 is($drain->sqlstate('CALL flex_outbox_drain()', 600), '00000', '... and another one');
 is($control->value("SELECT count(*) FROM flex_outbox WHERE state = 'succeeded'"), 5 + $many, '... sends them');
-
-# A sender that is gone, and one that would settle what it left, and lives on
-$ids{orphan} = chat('orphan');
-$drain->send_query('CALL flex_outbox_drain()');
-ok(FlexApi::wait_until(sub { came('orphan') == 1 }), 'another is sent');
-$control->value("SELECT pg_terminate_backend($drain_pid)");
-ok(FlexApi::wait_until(sub { !$control->value("SELECT count(*) FROM pg_stat_activity WHERE pid = $drain_pid") }, 60), '... its sender is gone');
-$holder->value('BEGIN');
-$holder->value("SELECT id FROM flex_outbox_requests WHERE id = $ids{orphan} FOR UPDATE");
-is($other->sqlstate('CALL flex_outbox_drain()', 60), '00000', '... a drain that cannot settle it ends');
-is(row($ids{orphan}), 'sending 1', '... without it');
-$holder->value('ROLLBACK');
-is($control->sqlstate('CALL flex_outbox_drain()', 60), '00000', 'another drain');
-is(row($ids{orphan}), 'uncertain 1', '... settles it');
-is($control->value('SELECT count(*) FROM flex_outbox_claims'), 0, '... and nothing is claimed');
 
 $node->stop('fast');
 done_testing;
