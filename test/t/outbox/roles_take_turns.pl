@@ -99,7 +99,8 @@ foreach my $role (qw(loud1 loud2 loud3))
 	}
 }
 count_before_quiet('many due');
-$node->restart('immediate');
+$node->stop('immediate');
+$node->start;
 $super = FlexApi::Session->new($node);
 $super->value('SET client_min_messages = error');
 
