@@ -198,6 +198,7 @@ run_due(CallbackShare *share, Transaction *transaction, int64 since)
 			told_at = flex_clock_ms();
 		}
 		CHECK_FOR_INTERRUPTS();
+		flex_helper_check_server();
 	}
 	return true;
 }

@@ -100,6 +100,7 @@ roll_back_transaction(void)
 static void
 check_shutdown(void)
 {
+	flex_helper_check_server();
 	if (!ShutdownRequestPending && !flex_registry_is_barred())
 		return;
 	/* This is what it has asked for; left pending, it would break off what is settled now. */

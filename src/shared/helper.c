@@ -17,6 +17,7 @@
 #include "storage/dsm.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/pmsignal.h"
 #include "storage/proc.h"
 #include "storage/shm_mq.h"
 #include "utils/memutils.h"
@@ -364,4 +365,16 @@ bool
 flex_helper_must_end(void)
 {
 	return own != NULL && own->must_end;
+}
+
+/*
+ * End this process if the postmaster is dead.  A wait would tell it; one that always has
+ * something to do, and so does not wait, would go on in a server that is dead, and keep the
+ * next one from being started.
+ */
+void
+flex_helper_check_server(void)
+{
+	if (!PostmasterIsAlive())
+		proc_exit(1);
 }

@@ -24,4 +24,7 @@ extern void *flex_helper_attach(Datum argument);
 extern void flex_helper_wake_starter(void);
 extern bool flex_helper_must_end(void);
 
+/* For any of our background workers. */
+extern void flex_helper_check_server(void);
+
 #endif /* FLEX_HELPER_H */
