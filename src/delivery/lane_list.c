@@ -54,12 +54,36 @@ insert_lane(LaneList *list, Lane *lane)
 	list->count++;
 }
 
+/* True when a transaction has ended that took long, and may have made lanes among those numbers that are known. */
+static bool
+may_have_been_late(const LaneList *list, const Horizon *horizon)
+{
+	for (int i = 0; i < horizon->ended_count; i++)
+	{
+		if (horizon->ended[i] < list->all_known_before)
+			return true;
+	}
+	return false;
+}
+
+/* True when a mark names a transaction that has not begun: it is of another numbering, as after pg_resetwal. */
+static bool
+cannot_be(const Mark *mark, uint64 next)
+{
+	for (int i = 0; i < mark->holes_count; i++)
+	{
+		if (mark->holes[i] >= next)
+			return true;
+	}
+	return mark->at.xid >= next;
+}
+
 /* Read the lanes that are not known yet. */
 static void
 read_new(LaneList *list, Horizon *horizon)
 {
 	int count;
-	LaneRow *rows = flex_lane_rows(list->all_known, &count);
+	LaneRow *rows = flex_lane_rows(may_have_been_late(list, horizon) ? 0 : list->all_known, &count);
 	uint64 next = U64FromFullTransactionId(ReadNextFullTransactionId());
 
 	for (int i = 0; i < count; i++)
@@ -69,8 +93,7 @@ read_new(LaneList *list, Horizon *horizon)
 		CHECK_FOR_INTERRUPTS();
 		if (flex_lane_list_find(list, rows[i].id) != NULL)
 			continue;
-		/* Of another numbering of transactions, as after pg_resetwal: what it says cannot be known. */
-		if (rows[i].mark.at.xid >= next)
+		if (cannot_be(&rows[i].mark, next))
 			rows[i].mark = (Mark){0};
 		lane = flex_lane_create(&rows[i], list->context);
 		lane->role = flex_shares_of_role(&list->shares, rows[i].role_id);
@@ -89,19 +112,20 @@ read_new(LaneList *list, Horizon *horizon)
 }
 
 /*
- * Up to which number all lanes are known: up to the greatest of an earlier look, when
- * the transactions that were in progress then have ended.  A lane's number is taken
- * by a transaction that has its own already.
+ * Up to which number all lanes are known: up to the greatest of an earlier look, when the
+ * transactions that were in progress then have ended, but for those that take long; when one of
+ * these ends, all are read once more.  A lane's number is taken by a transaction that has its
+ * own already, so that one that has begun since then makes no lane of a smaller number.
  */
 static void
 note_known(LaneList *list, const Horizon *horizon)
 {
-	if (list->last_known_before != 0 && horizon->oldest >= list->last_known_before && horizon->holes_count == 0)
+	if (list->last_known > list->all_known && horizon->oldest >= list->last_known_before)
 	{
 		list->all_known = list->last_known;
-		list->last_known_before = 0;
+		list->all_known_before = list->last_known_before;
 	}
-	if (list->last_known_before == 0 && list->count > 0)
+	if (list->last_known == list->all_known && list->count > 0 && list->lanes[list->count - 1]->id > list->all_known)
 	{
 		list->last_known = list->lanes[list->count - 1]->id;
 		/* Not where the snapshot ends: transactions behind that may have made lanes with smaller numbers. */

@@ -13,9 +13,10 @@ typedef struct LaneList
 	Lane **lanes; /* by number */
 	int count;
 	int room;
-	int all_known;            /* there is no other lane up to this number */
-	int last_known;           /* the greatest number when the transaction below was the next */
-	uint64 last_known_before; /* 0: none has been noted */
+	int all_known;           /* there is no other lane up to this number... */
+	uint64 all_known_before; /* ... but of a transaction before this one that takes long */
+	int last_known;          /* the greatest number when the transaction below was the next */
+	uint64 last_known_before;
 	Shares shares;
 } LaneList;
 

@@ -31,5 +31,21 @@ foreach my $round (1 .. 5)
 	$second->value('COMMIT');
 	ok(is_sent($late), "... and that of transaction $behind, after $before, is found") or last;
 }
+# The same of transactions that take so long that senders go past them; one of them has made a lane before the others have.
+my @lanes;
+foreach my $round (1 .. 3)
+{
+	$second->value($_) foreach 'BEGIN', 'SELECT pg_current_xact_id()';
+	push @lanes, enqueue($second, 100 * $round) if $round != 2;
+	foreach my $n (1 .. 4)
+	{
+		ok(is_sent(enqueue($first, 100 * $round + $n)), "round $round: while a transaction takes long, a request of a new lane is sent");
+		$first->value('SELECT pg_sleep(0.2)');
+	}
+	push @lanes, enqueue($second, 100 * $round + 50) if $round != 1;
+	$second->value('COMMIT');
+}
+ok(is_sent($_), 'what was enqueued meanwhile is found') foreach @lanes;
+
 $node->stop('fast');
 done_testing;

@@ -70,5 +70,17 @@ is($session->sqlstate('CALL flex_outbox_drain()', 60), '00000', 'another drain')
 is(states(), "flex_flow_fetch pending 1, flex_provisioning_status_fetch succeeded @{[ $COUNT + 1 ]}, flex_webchat_create succeeded 30", '... takes over what another one has left');
 is($session->value("SELECT l.operation FROM flex_outbox_later AS w JOIN flex_outbox_lanes AS l ON l.id = w.lane"), '', '... in the lane that it had');
 
+# While some transaction takes long, a sender does not read all lanes in each of its turns.
+my $long = FlexApi::Session->new($node);
+$long->value($_) foreach 'BEGIN', 'SELECT pg_current_xact_id()';
+sub read_lanes { return $session->value("SELECT idx_tup_read FROM pg_stat_all_indexes WHERE indexrelname = 'flex_outbox_lanes_pkey'"); }
+$simulator->post('faults', { path => '/v1/account/provision/status', delay_ms => 20, times => -1 });
+$session->value($_) foreach 'SET ROLE other', "SELECT count(flex_enqueue('flex_provisioning_status_fetch', '{}')) FROM generate_series(1, 200)", 'RESET ROLE',
+	'SELECT pg_stat_force_next_flush()';
+my $read_before = read_lanes();
+my $slow = FlexApi::Session->new($node);
+$slow->value($_) foreach 'SET client_min_messages = error', 'SET flex_api.concurrency = 2', 'CALL flex_outbox_drain()', 'SELECT pg_stat_force_next_flush()';
+cmp_ok(read_lanes() - $read_before, '<=', 50 * $LIMIT, 'few of a hundred turns read all lanes');
+
 $node->stop('fast');
 done_testing;
