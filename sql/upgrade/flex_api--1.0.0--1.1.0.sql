@@ -137,7 +137,7 @@ END $$;
 DROP INDEX flex_outbox_unique_key, flex_outbox_callbacks, flex_outbox_finished, flex_outbox_lanes, flex_outbox_sending;
 ALTER TABLE flex_outbox_requests ADD COLUMN role_id integer, ADD COLUMN enqueued_xid xid8, ADD COLUMN on_success_owner oid,
 	ADD COLUMN on_failure_owner oid, ADD COLUMN lane integer, ADD COLUMN turn integer,
-	ADD COLUMN server text COLLATE "C";
+	ADD COLUMN server text COLLATE "C", ADD COLUMN ordering_key text COLLATE "C";
 ALTER TABLE flex_outbox_requests ALTER COLUMN callback_attempts DROP NOT NULL, ALTER COLUMN callback_attempts DROP DEFAULT;
 CREATE TABLE flex_outbox_callbacks (
 	id bigint PRIMARY KEY,
@@ -259,6 +259,39 @@ COMMENT ON COLUMN flex_outbox_claims.turns IS
 COMMENT ON COLUMN flex_outbox_claims.enqueued_xids IS
 'The transaction that enqueued each: tells it from a later request of the same number.';
 
+-- Requests with an ordering key, from the enqueueing to the end.  What has to be found is the
+-- one of a key that goes first, and no request without a key is ever looked for here.
+CREATE TABLE flex_outbox_ordered (
+	role_id integer NOT NULL,
+	ordering_key text COLLATE "C" NOT NULL,
+	waits boolean NOT NULL DEFAULT true,
+	id bigint NOT NULL,
+	PRIMARY KEY (role_id, ordering_key, waits, id))
+WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
+COMMENT ON TABLE flex_outbox_ordered IS
+'Internal. Requests with an ordering_key that have not come to their end: the first of a key is the one that is sent.';
+COMMENT ON COLUMN flex_outbox_ordered.role_id IS 'Role whose key it is.';
+COMMENT ON COLUMN flex_outbox_ordered.ordering_key IS 'The key.';
+COMMENT ON COLUMN flex_outbox_ordered.waits IS
+'False: it was claimed once, and nothing else of its key is sent before its end.';
+COMMENT ON COLUMN flex_outbox_ordered.id IS 'The request.';
+
+CREATE TABLE flex_outbox_freed_keys (
+	at timestamptz NOT NULL,
+	id bigint NOT NULL,
+	xid xid8 NOT NULL,
+	role_id integer NOT NULL,
+	ordering_key text COLLATE "C" NOT NULL,
+	PRIMARY KEY (at, id))
+WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
+COMMENT ON TABLE flex_outbox_freed_keys IS
+'Internal. Ordering keys of which a request has come to its end, until a sender has looked which one is next.';
+COMMENT ON COLUMN flex_outbox_freed_keys.at IS 'When it came to its end.';
+COMMENT ON COLUMN flex_outbox_freed_keys.id IS 'That request.';
+COMMENT ON COLUMN flex_outbox_freed_keys.xid IS 'The transaction of that.';
+COMMENT ON COLUMN flex_outbox_freed_keys.role_id IS 'Role whose key it is.';
+COMMENT ON COLUMN flex_outbox_freed_keys.ordering_key IS 'The key.';
+
 -- Callbacks' owners are those of now.
 CREATE TABLE flex_outbox_upgrade_callbacks AS
 SELECT pg_catalog.format('%I.%I', n.nspname, p.proname) AS name, p.proowner AS owner
@@ -356,6 +389,8 @@ COMMENT ON COLUMN flex_outbox_requests.turn IS 'How many times it was settled, o
 COMMENT ON COLUMN flex_outbox_requests.server IS
 'flex_api.server of the session that enqueued: the foreign server that it is sent to, with its role''s user mapping; empty:
 none, which the session has chosen; NULL: the sender''s.';
+COMMENT ON COLUMN flex_outbox_requests.ordering_key IS
+'Of a role''s requests with the same key one is sent at a time, in the order of their ids; NULL: no matter.';
 
 COMMENT ON COLUMN flex_outbox_requests.outcome IS 'The state that it takes together with its callback, while that has not run. Computed by the view.';
 COMMENT ON COLUMN flex_outbox_requests.callback_at IS
@@ -417,7 +452,11 @@ SELECT
 	o.on_failure_owner,
 	o.lane,
 	o.turn,
-	o.server
+	o.server,
+	o.ordering_key,
+	CASE WHEN o.state = 'pending' AND o.ordering_key IS NOT NULL AND NOT o.is_claimed THEN (SELECT f.id FROM (
+			SELECT w.id FROM flex_outbox_ordered AS w WHERE w.role_id = o.role_id AND w.ordering_key = o.ordering_key
+			ORDER BY w.waits, w.id LIMIT 1) AS f WHERE f.id <> o.id) END AS waits_for
 FROM (SELECT r.*, r.state = 'pending' AND (r.id, r.turn + 1, r.enqueued_xid) IN (SELECT l.id, l.turn, l.xid
 		FROM flex_outbox_claims AS k, unnest(k.requests, k.turns, k.enqueued_xids) AS l(id, turn, xid)) AS is_claimed
 		FROM flex_outbox_requests AS r) AS o
@@ -468,7 +507,9 @@ SELECT
 	o.on_failure_owner,
 	o.lane,
 	o.turn,
-	o.server
+	o.server,
+	o.ordering_key,
+	o.waits_for
 FROM flex_outbox_all AS o
 WHERE (SELECT r.rolsuper OR r.rolbypassrls OR pg_catalog.pg_has_role(c.relowner, 'USAGE')
 		FROM pg_catalog.pg_roles AS r, pg_catalog.pg_class AS c
@@ -497,6 +538,10 @@ BEGIN
 		EXECUTE pg_catalog.format('COMMENT ON COLUMN %s.%I IS %L', commented.view, commented.column, commented.words);
 	END LOOP;
 END $$;
+COMMENT ON COLUMN flex_outbox_all.waits_for IS
+'Request of the same ordering_key that has to come to its end before this one is sent; NULL: none.';
+COMMENT ON COLUMN flex_outbox.waits_for IS
+'Request of the same ordering_key that has to come to its end before this one is sent; NULL: none.';
 
 -- A dump of 1.0.0 has its rows as those of flex_outbox, which was a table.
 CREATE FUNCTION flex_outbox_restore() RETURNS trigger
@@ -571,6 +616,12 @@ ALTER TABLE flex_outbox_later ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
 CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_claims
 	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
 ALTER TABLE flex_outbox_claims ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
+CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_ordered
+	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
+ALTER TABLE flex_outbox_ordered ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
+CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_freed_keys
+	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
+ALTER TABLE flex_outbox_freed_keys ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
 -- Estimates of queries tell nothing of others' rows.
 DO $$
 DECLARE
@@ -580,7 +631,7 @@ BEGIN
 		SELECT a.attrelid::pg_catalog.regclass AS relation, a.attname AS column FROM pg_catalog.pg_attribute AS a
 		WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped AND a.attrelid OPERATOR(pg_catalog.=) ANY (ARRAY[
 			'flex_outbox_requests', 'flex_outbox_callbacks', 'flex_outbox_claims', 'flex_outbox_roles',
-			'flex_outbox_role_oids']::pg_catalog.regclass[])
+			'flex_outbox_role_oids', 'flex_outbox_ordered', 'flex_outbox_freed_keys']::pg_catalog.regclass[])
 	LOOP
 		EXECUTE pg_catalog.format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS 0', hidden.relation, hidden.column);
 	END LOOP;
@@ -619,7 +670,7 @@ CREATE OR REPLACE VIEW flex_outbox_summary WITH (security_barrier) AS
 SELECT
 	o.operation,
 	pg_catalog.count(*) FILTER (WHERE o.state = 'pending') AS pending,
-	pg_catalog.count(*) FILTER (WHERE o.state = 'pending' AND o.run_at <= pg_catalog.now()) AS due,
+	pg_catalog.count(*) FILTER (WHERE o.state = 'pending' AND o.run_at <= pg_catalog.now() AND o.waits_for IS NULL) AS due,
 	pg_catalog.count(*) FILTER (WHERE o.state = 'sending') AS sending,
 	pg_catalog.count(*) FILTER (WHERE o.state = 'succeeded') AS succeeded,
 	pg_catalog.count(*) FILTER (WHERE o.state = 'failed') AS failed,
@@ -632,15 +683,18 @@ SELECT
 	(pg_catalog.array_agg(o.error_message ORDER BY o.started_at DESC)
 		FILTER (WHERE o.error_message IS NOT NULL))[1] AS last_error,
 	(SELECT a.worker_pid FROM flex_outbox_activity AS a
-		WHERE EXISTS (SELECT FROM pg_catalog.pg_stat_get_activity(a.worker_pid))) AS worker_pid
+		WHERE EXISTS (SELECT FROM pg_catalog.pg_stat_get_activity(a.worker_pid))) AS worker_pid,
+	pg_catalog.count(o.waits_for) AS held_back
 FROM (
-	SELECT p.operation, p.state, p.run_at, p.callback_at, p.enqueued_at, p.started_at, p.finished_at, p.http_status, p.error_message
+	SELECT p.operation, p.state, p.run_at, p.callback_at, p.enqueued_at, p.started_at, p.finished_at, p.http_status, p.error_message,
+		p.waits_for
 	FROM flex_outbox AS p
 	WHERE NOT (SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') AND NOT r.rolsuper
 		FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user)
 	UNION ALL
 	-- A role that monitors counts the requests of all, and reads nothing of them.
-	SELECT a.operation, a.state, a.run_at, a.callback_at, a.enqueued_at, a.started_at, a.finished_at, a.http_status, NULL
+	SELECT a.operation, a.state, a.run_at, a.callback_at, a.enqueued_at, a.started_at, a.finished_at, a.http_status, NULL,
+		a.waits_for
 	FROM flex_outbox_all AS a
 	WHERE (SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') AND NOT r.rolsuper
 		FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user)) AS o
@@ -648,13 +702,16 @@ GROUP BY o.operation;
 COMMENT ON VIEW flex_outbox_summary IS
 'The outbox by operation, of the requests that the current role may see, and for pg_read_all_stats of all: how many are in
 each state, how many of the pending ones are due, callbacks still to run, age of the oldest pending one, how many finished in
-the last minute, until when the service asked us to hold back, the last error, and the
-background worker''s process (NULL: none runs).';
+the last minute, until when the service asked us to hold back, the last error, the background worker''s process (NULL: none
+runs), and how many wait for an earlier one of their ordering_key.';
+COMMENT ON COLUMN flex_outbox_summary.due IS
+'Those of them whose run_at has passed, and that wait for no earlier one of their ordering_key.';
+COMMENT ON COLUMN flex_outbox_summary.held_back IS 'Pending requests that wait for an earlier one of their ordering_key.';
 COMMENT ON COLUMN flex_outbox_summary.last_error IS 'Message of the request that was tried last among those with one; NULL for a role that sees all by pg_read_all_stats.';
 -- A database's owner can dump it.
 GRANT SELECT ON flex_outbox_requests, flex_outbox_id_seq, flex_outbox_roles, flex_outbox_roles_id_seq, flex_outbox_role_oids,
 	flex_outbox_callbacks, flex_outbox_forgetting, flex_outbox_leftovers, flex_outbox_lanes, flex_outbox_lanes_id_seq, flex_outbox_marks,
-	flex_outbox_later, flex_outbox_claims TO pg_database_owner;
+	flex_outbox_later, flex_outbox_claims, flex_outbox_ordered, flex_outbox_freed_keys TO pg_database_owner;
 
 
 
@@ -744,8 +801,11 @@ COMMENT ON FUNCTION flex_outbox_wake() IS
 'Internal. Tells the background worker of this database, at commit, to look into the outbox.
 flex_enqueue() does so by itself.';
 
--- Its defaults are told where \df shows them; a NULL means the same as before.
-CREATE OR REPLACE FUNCTION flex_enqueue(
+-- flex_enqueue() has an argument more, and its defaults are told where \df shows them; a NULL
+-- means the same as before.  Its row in pg_proc is changed in place, by that of a function made
+-- for it, so that rights, comments and all that uses it stay; what was stored with fewer
+-- arguments gets the defaults of the new ones whenever it is planned.
+CREATE FUNCTION flex_enqueue_with_all(
 	operation text,
 	arguments jsonb,
 	context jsonb DEFAULT NULL,
@@ -754,11 +814,22 @@ CREATE OR REPLACE FUNCTION flex_enqueue(
 	run_at timestamptz DEFAULT NULL,
 	priority integer DEFAULT 0,
 	max_attempts integer DEFAULT 20,
-	unique_key text DEFAULT NULL)
+	unique_key text DEFAULT NULL,
+	ordering_key text DEFAULT NULL)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'flex_api_enqueue'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION flex_enqueue(text, jsonb, jsonb, text, text, timestamptz, integer, integer, text) IS
+UPDATE pg_catalog.pg_proc AS p
+SET pronargs = model.pronargs, pronargdefaults = model.pronargdefaults, proargtypes = model.proargtypes,
+	proargnames = model.proargnames, proargdefaults = model.proargdefaults
+FROM pg_catalog.pg_proc AS model
+WHERE p.oid OPERATOR(pg_catalog.=)
+		'flex_enqueue(text, jsonb, jsonb, text, text, timestamptz, integer, integer, text)'::pg_catalog.regprocedure
+	AND model.oid OPERATOR(pg_catalog.=)
+		'flex_enqueue_with_all(text, jsonb, jsonb, text, text, timestamptz, integer, integer, text, text)'::pg_catalog.regprocedure;
+ALTER EXTENSION flex_api DROP FUNCTION flex_enqueue_with_all(text, jsonb, jsonb, text, text, timestamptz, integer, integer, text, text);
+DROP FUNCTION flex_enqueue_with_all(text, jsonb, jsonb, text, text, timestamptz, integer, integer, text, text);
+COMMENT ON FUNCTION flex_enqueue(text, jsonb, jsonb, text, text, timestamptz, integer, integer, text, text) IS
 'Leaves a request to be sent after this transaction has committed; a rollback takes it back.
 operation: name of the function that a direct call would use, on which the caller needs EXECUTE; lists cannot be enqueued.
 arguments: its arguments as a JSON object of names and values, checked at once as in a direct call, without the network.
@@ -770,6 +841,8 @@ run_at: not sent before this time; NULL for at once.
 priority: higher goes first; -1000 to 1000.
 max_attempts: attempts before the request has failed; 20 take about an hour.
 unique_key: when a request of the current role has this key already, nothing is enqueued, and its id is returned.
+ordering_key: of the current role''s requests with the same key one is sent at a time, in the order of their ids: the next
+goes when the one before has succeeded, failed or been cancelled, and its callback has run.
 Returns the id in flex_outbox. Callbacks run as the current role, in the transaction that settles the request.
 The foreign server that flex_api.server names is kept with the request, and is where it is sent to.
 Errors: 22023 and 22004 for what cannot be valid, 0A000 for a list, 42883 for a callback that is not there,
@@ -1305,9 +1378,9 @@ SELECT
 	h.held,
 	h.held_since
 FROM flex_outbox_sender() AS s, (SELECT
-		pg_catalog.count(*) FILTER (WHERE r.state = 'pending' AND r.run_at <= pg_catalog.now()) AS due,
-		pg_catalog.min(r.run_at) FILTER (WHERE r.state = 'pending' AND r.run_at <= pg_catalog.now()) AS oldest_due,
-		pg_catalog.count(*) FILTER (WHERE r.state = 'pending' AND r.run_at > pg_catalog.now()) AS waiting,
+		pg_catalog.count(*) FILTER (WHERE r.state = 'pending' AND r.run_at <= pg_catalog.now() AND r.waits_for IS NULL) AS due,
+		pg_catalog.min(r.run_at) FILTER (WHERE r.state = 'pending' AND r.run_at <= pg_catalog.now() AND r.waits_for IS NULL) AS oldest_due,
+		pg_catalog.count(*) FILTER (WHERE r.state = 'pending' AND (r.run_at > pg_catalog.now() OR r.waits_for IS NOT NULL)) AS waiting,
 		(pg_catalog.array_agg(r.error_message ORDER BY r.started_at DESC NULLS LAST, r.id DESC)
 			FILTER (WHERE r.state = 'pending' AND r.error_message IS NOT NULL))[1] AS waiting_for,
 		pg_catalog.max(r.finished_at) FILTER (WHERE r.state = 'succeeded') AS last_success,
@@ -1327,9 +1400,9 @@ COMMENT ON COLUMN flex_outbox_status.explanation IS 'Why no worker sends, and wh
 COMMENT ON COLUMN flex_outbox_status.credentials IS
 'As whom requests of the current role are made in this session, and where that is set; or why there are no credentials.
 Never a secret.';
-COMMENT ON COLUMN flex_outbox_status.due IS 'Pending requests whose run_at has passed.';
+COMMENT ON COLUMN flex_outbox_status.due IS 'Pending requests whose run_at has passed, but for those that wait for an earlier one of their ordering_key.';
 COMMENT ON COLUMN flex_outbox_status.oldest_due IS 'Since when the oldest of them could have been sent.';
-COMMENT ON COLUMN flex_outbox_status.waiting IS 'Requests that wait for their run_at, or for their next attempt.';
+COMMENT ON COLUMN flex_outbox_status.waiting IS 'Requests that wait for their run_at, for their next attempt, or for an earlier one of their ordering_key.';
 COMMENT ON COLUMN flex_outbox_status.waiting_for IS
 'Message of the last attempt among the pending requests that had one: what they wait for.';
 COMMENT ON COLUMN flex_outbox_status.last_success IS 'When a request succeeded last, as long as it is kept.';

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "delivery/backlog.h"
 #include "outbox/access.h"
+#include "outbox/ordered_rows.h"
 
 #define LANES_AT_ONCE 500 /* that one look reads of */
 #define PUT_OFF_MS 100    /* until a request that somebody has locked is looked at again, each time twice as long */
@@ -52,6 +53,9 @@ struct Backlog
 
 	uint64 claims_from; /* no live claim is of an earlier transaction, but for the horizon's holes; 0: unknown */
 
+	TimestampTz freed_from; /* no ordering key that was freed before this time is to be looked at, for all we know */
+	bool has_freed;         /* some may be to be looked at */
+
 	bool must_look_back; /* what waits for a time may have been due before */
 	int64 looked_back_at;
 	bool must_look_all; /* the same, however long before */
@@ -71,6 +75,7 @@ flex_backlog_forget(Backlog *backlog)
 	backlog->list.context = context;
 	backlog->list.shares.context = context;
 	backlog->horizon.context = context;
+	backlog->has_freed = true;
 }
 
 /* A backlog of which nothing is known, in the current context. */
@@ -107,6 +112,13 @@ flex_backlog_note_later(Backlog *backlog, int lane_id, TimestampTz due_at)
 		return;
 	lane->later_from = Min(lane->later_from, due_at);
 	lane->later_due = Min(lane->later_due, due_at);
+}
+
+/* This process has settled a request with an ordering key, or somebody else has, for all we know. */
+void
+flex_backlog_expect_freed(Backlog *backlog)
+{
+	backlog->has_freed = true;
 }
 
 /* Give those that were locked another try. */
@@ -261,6 +273,8 @@ look_back(Backlog *backlog)
 	}
 	backlog->looks_at_all = all;
 	backlog->must_look_all &= !all;
+	backlog->freed_from = DT_NOBEGIN;
+	backlog->has_freed = true;
 	backlog->must_look_back = false;
 	backlog->looked_back_at = now;
 }
@@ -280,6 +294,22 @@ release_mended(Backlog *backlog)
 		lane->later_from = DT_NOBEGIN;
 		lane->later_due = DT_NOBEGIN;
 	}
+}
+
+/* Have the next requests of ordering keys be due of which one has come to its end. */
+static void
+wake_ordered(Backlog *backlog)
+{
+	WokenKeys woken;
+
+	if (!backlog->has_freed)
+		return;
+	woken = flex_ordered_wake(backlog->freed_from);
+	if (woken.last_at != 0)
+		backlog->freed_from = woken.last_at;
+	backlog->has_freed = woken.may_be_more;
+	for (int i = 0; i < woken.count; i++)
+		flex_backlog_note_later(backlog, woken.requests[i].lane, woken.requests[i].due_at);
 }
 
 /* Read what has waited for a time that is over. */
@@ -345,6 +375,7 @@ flex_backlog_look(Backlog *backlog, int want)
 	try_put_off(backlog);
 	read_fresh(backlog, want);
 	look_back(backlog);
+	wake_ordered(backlog);
 	release_mended(backlog);
 	read_later(backlog, want);
 }
@@ -406,7 +437,7 @@ flex_backlog_may_have_more(const Backlog *backlog)
 		if (flex_lane_waiting(lane) == 0 && lane->put_off < MOST_PUT_OFF && (lane->has_more || lane->holes_count > 0))
 			return true;
 	}
-	return backlog->unvisited > 0;
+	return backlog->unvisited > 0 || backlog->has_freed;
 }
 
 /* When something that is known of becomes due, or can be tried again; 0: nothing is. */

@@ -13,6 +13,7 @@ extern Backlog *flex_backlog_create(void);
 extern void flex_backlog_forget(Backlog *backlog);
 extern void flex_backlog_expect_later(Backlog *backlog, bool at_once);
 extern void flex_backlog_note_later(Backlog *backlog, int lane, TimestampTz due_at);
+extern void flex_backlog_expect_freed(Backlog *backlog);
 extern void flex_backlog_look(Backlog *backlog, int want);
 extern Lane *flex_backlog_lane(const Backlog *backlog, int id);
 extern Lane *const *flex_backlog_lanes(const Backlog *backlog, int *count);

@@ -17,6 +17,7 @@
 #include "delivery/claiming.h"
 #include "delivery/rate_limits.h"
 #include "delivery/sendable.h"
+#include "outbox/ordered_rows.h"
 
 #define LOCKED_MS 100 /* until requests that somebody has locked are tried again */
 #define HELD_MS 1000  /* until a mixed lane is looked at in which something is in the way of a request */
@@ -154,7 +155,43 @@ is_among(const int64 *ids, int count, int64 id)
 	return false;
 }
 
-/* Somebody has locked a request that was to be claimed.  True when others of its lane may be tried at once. */
+/* Requests with an ordering key, of those that were locked. */
+typedef struct Ordered
+{
+	int64 *begun; /* they are the first of their keys, and go now */
+	int begun_count;
+	int64 *contended; /* another sender looks at their keys */
+	int contended_count;
+} Ordered;
+
+/* See which of the requests with an ordering key are the first of their keys. */
+static Ordered
+begin_ordered(const Claim *locked, int count, const Live *live)
+{
+	OrderedRequest *requests = palloc(sizeof(OrderedRequest) * Max(count, 1));
+	int requests_count = 0;
+	Ordered ordered = {.contended = palloc(sizeof(int64) * Max(count, 1))};
+
+	for (int i = 0; i < count; i++)
+	{
+		OrderedRequest request = {locked[i].role_id, locked[i].ordering_key, locked[i].id};
+
+		if (request.key == NULL || is_live(live, &locked[i]))
+			continue;
+		if (flex_ordered_try_lock(&request))
+			requests[requests_count++] = request;
+		else
+			ordered.contended[ordered.contended_count++] = request.id;
+	}
+	/* In a statement of its own: it sees what those have committed who had the keys before. */
+	ordered.begun = flex_ordered_begin(requests, requests_count, &ordered.begun_count);
+	return ordered;
+}
+
+/*
+ * Somebody has locked a request that was to be claimed, or its ordering key.  True when others of its
+ * lane may be tried at once.
+ */
 static bool
 put_off(Backlog *backlog, const Chosen *chosen)
 {
@@ -182,6 +219,7 @@ flex_claiming_claim(Backlog *backlog, const Chosen *chosen, int count, Claim *cl
 	int64 *unlocked = NULL;
 	int unlocked_count = 0;
 	Live live = look_at_claims(backlog);
+	Ordered ordered = begin_ordered(locked, locked_count, &live);
 	LaterKey *over = palloc(sizeof(LaterKey) * count);
 	int over_count = 0;
 	int claimed = 0;
@@ -194,7 +232,12 @@ flex_claiming_claim(Backlog *backlog, const Chosen *chosen, int count, Claim *cl
 		const Candidate *candidate = &chosen[i].candidate;
 		Claim *claim = take_locked(locked, locked_count, candidate->id);
 		bool is_good = claim != NULL && claim->turn == candidate->turn + 1 && !is_live(&live, claim);
+		bool is_locked = claim == NULL ? is_among(unlocked, unlocked_count, candidate->id)
+									   : is_among(ordered.contended, ordered.contended_count, candidate->id);
 
+		/* One that is not the first of its key is looked at again when the one before it has come to its end. */
+		if (is_good && claim->ordering_key != NULL)
+			is_good = is_among(ordered.begun, ordered.begun_count, claim->id);
 		if (is_good && !take_token(&chosen[i], claim))
 			continue;
 		if (is_good)
@@ -205,7 +248,7 @@ flex_claiming_claim(Backlog *backlog, const Chosen *chosen, int count, Claim *cl
 		}
 		else
 			give_token_back(chosen[i].lane);
-		if (claim == NULL && is_among(unlocked, unlocked_count, candidate->id))
+		if (is_locked)
 			*put_off_count += put_off(backlog, &chosen[i]) ? 0 : 1;
 		else if (candidate->xid == 0)
 			over[over_count++] = (LaterKey){chosen[i].lane->id, candidate->due_at, candidate->id, candidate->turn};

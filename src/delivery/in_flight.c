@@ -413,6 +413,7 @@ copy_claim(const Claim *claim)
 	copy.operation = pstrdup(claim->operation);
 	copy.account_sid = claim->account_sid ? pstrdup(claim->account_sid) : NULL;
 	copy.server = claim->server ? pstrdup(claim->server) : NULL;
+	copy.ordering_key = NULL; /* it has counted */
 	copy.arguments = palloc(VARSIZE(claim->arguments));
 	memcpy(copy.arguments, claim->arguments, VARSIZE(claim->arguments));
 	return copy;

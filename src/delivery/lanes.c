@@ -22,7 +22,9 @@
 #include "delivery/rate_limits.h"
 #include "delivery/sendable.h"
 #include "http/poller.h"
+#include "outbox/ordered_rows.h"
 #include "outbox/settling.h"
+#include "shared/registry.h"
 
 #define PROBE_MS 5000   /* until one request is tried of a lane that an operator has to mend something for */
 #define HELD_MS 1000    /* between two looks whether what is in the way of requests is still the same */
@@ -111,6 +113,14 @@ flex_lanes_note_settled(Lanes *lanes)
 			note_held(lanes, later[i].lane);
 		flex_backlog_note_later(lanes->backlog, later[i].lane, later[i].due_at);
 		note_due(lanes, Max(later[i].due_at, GetCurrentTimestamp()));
+	}
+	if (flex_ordered_has_freed())
+	{
+		flex_backlog_expect_freed(lanes->backlog);
+		note_due(lanes, GetCurrentTimestamp());
+		/* It may not be for us to send what is next. */
+		if (lanes->requests_left == 0)
+			flex_registry_wake(MyDatabaseId);
 	}
 	/* There may be more of them than are told. */
 	if (count == LATER_KEPT)

@@ -61,8 +61,8 @@ decide_on(int64 id, bool retry)
 	if (to_send != NULL)
 		check_operation(id, to_send);
 	SPI_finish();
-	if (retry)
-		flex_wake_at_commit();
+	/* One that is cancelled may have held back the next of its ordering key. */
+	flex_wake_at_commit();
 }
 
 /* What both functions look like: they take the request's id. */

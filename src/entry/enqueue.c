@@ -60,7 +60,8 @@ enum
 	ARGUMENT_RUN_AT,
 	ARGUMENT_PRIORITY,
 	ARGUMENT_MAX_ATTEMPTS,
-	ARGUMENT_UNIQUE_KEY
+	ARGUMENT_UNIQUE_KEY,
+	ARGUMENT_ORDERING_KEY
 };
 
 /* The text of an argument, NULL for NULL. */
@@ -364,6 +365,17 @@ insert_or_find(NewRequest *request)
 	return id;
 }
 
+/* A key, which is not too long for an index; NULL for NULL, and where the function is an older version's, without it. */
+static char *
+key_argument(FunctionCallInfo fcinfo, int position, const char *name)
+{
+	char *key = position < PG_NARGS() ? text_argument(fcinfo, position) : NULL;
+
+	if (key != NULL && strlen(key) > MOST_KEY_BYTES)
+		flex_argument_refuse(FUNCTION, name, key, false, psprintf("a text of %d bytes at the most", MOST_KEY_BYTES));
+	return key;
+}
+
 /* max_attempts, at least 1. */
 static int
 max_attempts_argument(FunctionCallInfo fcinfo)
@@ -418,8 +430,9 @@ flex_api_enqueue(PG_FUNCTION_ARGS)
 {
 	static const EntryPoint entry = {
 		.result = INT8OID,
-		.count = 9,
-		.types = {TEXTOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID},
+		.least = 9,
+		.count = 10,
+		.types = {TEXTOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID, TEXTOID},
 	};
 	NewRequest request = {.enqueued_role = GetUserId()};
 
@@ -443,10 +456,8 @@ flex_api_enqueue(PG_FUNCTION_ARGS)
 	request.run_at = run_at_argument(fcinfo);
 	request.priority = priority_argument(fcinfo);
 	request.max_attempts = max_attempts_argument(fcinfo);
-	request.unique_key = text_argument(fcinfo, ARGUMENT_UNIQUE_KEY);
-	if (request.unique_key != NULL && strlen(request.unique_key) > MOST_KEY_BYTES)
-		flex_argument_refuse(FUNCTION, "unique_key", request.unique_key, false,
-							 psprintf("a text of %d bytes at the most", MOST_KEY_BYTES));
+	request.unique_key = key_argument(fcinfo, ARGUMENT_UNIQUE_KEY, "unique_key");
+	request.ordering_key = key_argument(fcinfo, ARGUMENT_ORDERING_KEY, "ordering_key");
 	request.enqueued_by = GetUserNameFromId(request.enqueued_role, false);
 	set_destination(&request);
 	flex_wake_at_commit();

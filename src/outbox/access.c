@@ -42,6 +42,7 @@ static const struct
 	LOCKMODE mode;
 } others[] = {
 	{"flex_outbox_later", RowExclusiveLock},      {"flex_outbox_claims", RowExclusiveLock},
+	{"flex_outbox_ordered", RowExclusiveLock},    {"flex_outbox_freed_keys", RowExclusiveLock},
 	{"flex_outbox_marks", RowExclusiveLock},      {"flex_outbox_lanes", RowExclusiveLock},
 	{"flex_outbox_callbacks", RowExclusiveLock},  {"flex_outbox_leftovers", RowExclusiveLock},
 	{"flex_outbox_forgetting", RowExclusiveLock}, {"flex_outbox_roles", RowExclusiveLock},

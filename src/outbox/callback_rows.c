@@ -17,6 +17,7 @@
 #include "utils/timestamp.h"
 
 #include "outbox/callback_rows.h"
+#include "outbox/ordered_rows.h"
 #include "outbox/roles.h"
 #include "outbox/statements.h"
 
@@ -58,6 +59,8 @@ static const ResultColumn called_columns[] = {
 	RESULT_COLUMN("CASE WHEN o.state = 'succeeded' THEN o.on_success_owner ELSE o.on_failure_owner END", OIDOID,
 				  Callback, owner),
 	RESULT_COLUMN("o.state", TEXTOID, Callback, state),
+	RESULT_COLUMN("b.role_id", INT4OID, Callback, role_id),
+	RESULT_COLUMN("o.ordering_key", TEXTOID, Callback, ordering_key),
 };
 
 /* As if it had ended well: that is what it sees of its own request. */
@@ -83,6 +86,14 @@ static Statement end_callback = {
 	.types = {INT8OID},
 };
 
+/* A callback is over: the next request of the ordering key may be sent. */
+static void
+end_order(const Callback *callback)
+{
+	if (callback->ordering_key != NULL)
+		flex_ordered_end(&(OrderedRequest){callback->role_id, callback->ordering_key, callback->id}, 1);
+}
+
 /* A callback has come to a good end. */
 void
 flex_outbox_end_callback(const Callback *callback)
@@ -91,6 +102,7 @@ flex_outbox_end_callback(const Callback *callback)
 
 	Assert(callback->id != 0);
 	(void) flex_statement_execute(&end_callback, values, NULL);
+	end_order(callback);
 }
 
 /*
@@ -106,6 +118,7 @@ flex_outbox_begin_callback(Callback *callback)
 
 	Assert(callback->id != 0 && callback->attempts > 0);
 	callback->state = NULL;
+	callback->ordering_key = NULL;
 	if (flex_statement_execute(&begin_callback, values, NULL) == 0)
 		return false;
 	flex_statement_read(&begin_callback, 0, callback);
@@ -148,6 +161,8 @@ flex_outbox_fail_callback(const Callback *callback, const char *error, Timestamp
 
 	Assert(callback->id != 0 && error != NULL);
 	flex_statement_execute(&fail_callback, values, again_at == 0 ? "   n" : NULL);
+	if (again_at == 0)
+		end_order(callback);
 }
 
 static Statement next_callback = {

@@ -17,6 +17,8 @@ typedef struct Callback
 	int attempts;         /* this one included */
 	TimestampTz again_at; /* when it is due again, if nobody settles it: known to its claimer alone */
 	char *state;          /* that the request has now */
+	int role_id;          /* of the request */
+	char *ordering_key;   /* or NULL */
 	Datum row;
 	Oid row_type;
 } Callback;

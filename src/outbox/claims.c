@@ -53,7 +53,9 @@ read_rows(const Statement *statement, uint64 count, size_t size)
 		RESULT_COLUMN("coalesce(o.http_status = 401, false)", BOOLOID, Claim, was_unauthorized),                       \
 		RESULT_COLUMN("o.may_be_done", BOOLOID, Claim, may_be_done),                                                   \
 		RESULT_COLUMN("o.turn + 1", INT4OID, Claim, turn),                                                             \
-		RESULT_COLUMN("o.enqueued_xid", XID8OID, Claim, enqueued_xid)
+		RESULT_COLUMN("o.enqueued_xid", XID8OID, Claim, enqueued_xid),                                                 \
+		RESULT_COLUMN("o.role_id", INT4OID, Claim, role_id),                                                           \
+		RESULT_COLUMN("o.ordering_key", TEXTOID, Claim, ordering_key)
 
 static const ResultColumn claim_columns[] = {CLAIM_COLUMNS("o.arguments")};
 
@@ -249,7 +251,6 @@ static const ResultColumn orphan_columns[] = {
 	CLAIM_COLUMNS("CASE WHEN o.operation = 'flex_request' THEN "
 				  "jsonb_build_object('method', o.arguments -> 'method') END"),
 	RESULT_COLUMN("coalesce(l.id, 0)", INT4OID, Claim, lane),
-	RESULT_COLUMN("o.role_id", INT4OID, Claim, role_id),
 	RESULT_COLUMN("o.priority", INT4OID, Claim, priority),
 	RESULT_COLUMN("c.id", XID8OID, Claim, claimed_in),
 	RESULT_COLUMN("coalesce(c.claimed_at, clock_timestamp())", TIMESTAMPTZOID, Claim, started_at),

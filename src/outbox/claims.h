@@ -31,8 +31,9 @@ typedef struct Claim
 	TimestampTz started_at; /* the time of the claim */
 	TimestampTz held_since; /* since when it has waited for an operator; 0: it has not */
 	bool foreign;           /* comes from another database: must not be sent */
-	int role_id;            /* of one that is taken over: with the priority, what its lane is found by */
-	int priority;
+	int role_id;
+	char *ordering_key; /* or NULL */
+	int priority;       /* of one that is taken over: with the role, what its lane is found by */
 } Claim;
 
 /* A request that some sender has claimed; it is settled when the request's turn is no longer before this one. */

@@ -35,6 +35,7 @@
 #include "outbox/access.h"
 #include "outbox/insertion.h"
 #include "outbox/lane_rows.h"
+#include "outbox/ordered_rows.h"
 #include "outbox/statements.h"
 #include "outbox/waiting_rows.h"
 
@@ -82,7 +83,8 @@
 	GIVEN_LATER(on_failure_owner, OIDOID)                                                                              \
 	GIVEN_LATER(lane, INT4OID)                                                                                         \
 	GIVEN_LATER(turn, INT4OID)                                                                                         \
-	GIVEN_LATER(server, TEXTOID)
+	GIVEN_LATER(server, TEXTOID)                                                                                       \
+	GIVEN_LATER(ordering_key, TEXTOID)
 
 #define NUMBER_OF(name, type) Anum_flex_outbox_##name,
 #define ALWAYS(name, type) {#name, type, COLUMN_GIVEN},
@@ -227,6 +229,7 @@ fill_row(NewRow *row, const NewRequest *request, int64 id, int lane, bool is_due
 	set_oid_column(row, Anum_flex_outbox_on_failure_owner, request->on_failure_owner);
 	set_column(row, Anum_flex_outbox_turn, Int32GetDatum(0));
 	set_text_column(row, Anum_flex_outbox_server, request->server);
+	set_text_column(row, Anum_flex_outbox_ordering_key, request->ordering_key);
 	if (is_due)
 		set_column(row, Anum_flex_outbox_lane, Int32GetDatum(lane));
 }
@@ -453,5 +456,7 @@ flex_outbox_insert(const NewRequest *request)
 	relation_close(table, NoLock);
 	if (id != 0 && lane != 0 && !is_due)
 		flex_later_add(lane, request->run_at, id, 0);
+	if (id != 0 && request->ordering_key != NULL)
+		flex_ordered_add(&(OrderedRequest){request->role_id, request->ordering_key, id});
 	return id;
 }

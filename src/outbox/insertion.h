@@ -23,6 +23,7 @@ typedef struct NewRequest
 	const char *account_sid;
 	const char *server; /* a foreign server's name; "": none; NULL: the sender's */
 	const char *unique_key;
+	const char *ordering_key;
 	TimestampTz run_at;
 	int priority;
 	int max_attempts;

@@ -16,6 +16,7 @@
 
 #include "outbox/access.h"
 #include "outbox/lane_rows.h"
+#include "outbox/ordered_rows.h"
 #include "outbox/roles.h"
 #include "outbox/rows.h"
 #include "outbox/statements.h"
@@ -99,6 +100,7 @@ typedef struct LockedRequest
 	char *server;
 	int priority;
 	TimestampTz run_at;
+	char *ordering_key;
 } LockedRequest;
 
 static const ResultColumn locked_columns[] = {
@@ -112,6 +114,7 @@ static const ResultColumn locked_columns[] = {
 	RESULT_COLUMN("server", TEXTOID, LockedRequest, server),
 	RESULT_COLUMN("priority", INT4OID, LockedRequest, priority),
 	RESULT_COLUMN("run_at", TIMESTAMPTZOID, LockedRequest, run_at),
+	RESULT_COLUMN("ordering_key", TEXTOID, LockedRequest, ordering_key),
 };
 
 /* No role: anybody's. */
@@ -218,6 +221,8 @@ make_pending(int64 id, const LockedRequest *request)
 		TimestampTz run_at = DatumGetTimestampTz(flex_statement_value(0, 1));
 
 		flex_later_add(lane_of(request), run_at, id, request->turn + 1);
+		if (request->ordering_key != NULL)
+			flex_ordered_add(&(OrderedRequest){request->role_id, request->ordering_key, id});
 	}
 }
 
@@ -259,6 +264,8 @@ flex_outbox_decide(int64 id, Oid role, const char *role_name, bool retry, char *
 	else
 		flex_statement_execute(&cancel_request, values, NULL);
 	flex_statement_execute(&forget_callback, values, NULL);
+	if (!retry && request.ordering_key != NULL)
+		flex_ordered_end(&(OrderedRequest){request.role_id, request.ordering_key, id}, 1);
 	if (retry)
 		*to_send = request.operation;
 	return NULL;

@@ -20,6 +20,7 @@
 #include "utils/timestamp.h"
 
 #include "base/errors.h"
+#include "outbox/ordered_rows.h"
 #include "outbox/refusals.h"
 #include "outbox/settled_rows.h"
 #include "outbox/statements.h"
@@ -59,6 +60,8 @@ typedef struct Settled
 	char *state;
 	bool is_locked; /* by somebody, and it was not settled */
 	bool is_kept;   /* from being settled, by a trigger that says nothing */
+	int role_id;
+	char *ordering_key; /* or NULL */
 } Settled;
 
 static const ResultColumn settled_columns[] = {
@@ -66,6 +69,8 @@ static const ResultColumn settled_columns[] = {
 	RESULT_COLUMN("CASE WHEN s.state <> 'pending' AND NOT s.with_callback THEN s.state END", TEXTOID, Settled, state),
 	RESULT_COLUMN("false", BOOLOID, Settled, is_locked),
 	RESULT_COLUMN("false", BOOLOID, Settled, is_kept),
+	RESULT_COLUMN("s.role_id", INT4OID, Settled, role_id),
+	RESULT_COLUMN("s.ordering_key", TEXTOID, Settled, ordering_key),
 };
 
 /*
@@ -88,7 +93,7 @@ static const ResultColumn settled_columns[] = {
 	"o.id = s.id AND o.enqueued_xid = s.enqueued_xid AND o.turn = s.turn - 1 AND o.state = 'pending' AND "             \
 	"EXISTS (SELECT FROM $t.flex_outbox_claims AS c "                                                                  \
 	"WHERE c.id = s.claimed_in AND c.sender_pid = $1 AND c.sender_start = $2) "                                        \
-	"RETURNING o.id, o.role_id, o.run_at, s.state, s.with_callback, s.turn, s.lane, s.cause, "                         \
+	"RETURNING o.id, o.role_id, o.ordering_key, o.run_at, s.state, s.with_callback, s.turn, s.lane, s.cause, "         \
 	"s.run_at AS asked_at, s.held_since), "                                                                            \
 	"due AS (INSERT INTO $t.flex_outbox_callbacks (id, role_id, due_at) SELECT id, role_id, clock_timestamp() "        \
 	"FROM settled WHERE with_callback ON CONFLICT (id) DO UPDATE SET role_id = excluded.role_id, "                     \
@@ -96,8 +101,8 @@ static const ResultColumn settled_columns[] = {
 	"waiting AS (INSERT INTO $t.flex_outbox_later (lane, due_at, id, turn, cause, held_since) "                        \
 	"SELECT lane, coalesce(asked_at, clock_timestamp()), id, turn, cause, held_since FROM settled "                    \
 	"WHERE state = 'pending') SELECT $result FROM settled AS s "                                                       \
-	"UNION ALL SELECT o.id, NULL, s.id <> ALL (ARRAY(SELECT id FROM free)), s.id = ANY (ARRAY(SELECT id FROM free)) "  \
-	"FROM " keys " AS s (id, turn, enqueued_xid, claimed_in), "                                                        \
+	"UNION ALL SELECT o.id, NULL, s.id <> ALL (ARRAY(SELECT id FROM free)), s.id = ANY (ARRAY(SELECT id FROM free)), " \
+	"0, NULL FROM " keys " AS s (id, turn, enqueued_xid, claimed_in), "                                                \
 	"$t.flex_outbox_requests AS o WHERE s.id <> ALL (ARRAY(SELECT id FROM settled)) AND "                              \
 	"o.id = s.id AND o.enqueued_xid = s.enqueued_xid AND o.turn = s.turn - 1 AND o.state = 'pending' AND "             \
 	"EXISTS (SELECT FROM $t.flex_outbox_claims AS c "                                                                  \
@@ -211,12 +216,15 @@ static void
 write_settlements(void *argument)
 {
 	const Writing *writing = argument;
+	OrderedRequest *over;
+	int over_count = 0;
 	uint64 count;
 	bool tells;
 
 	writing->values[0] = Int32GetDatum(MyProcPid);
 	writing->values[1] = TimestampTzGetDatum(MyStartTimestamp);
 	count = flex_statement_execute(writing->statement, writing->values, writing->nulls);
+	over = palloc(sizeof(OrderedRequest) * Max(count, 1));
 	tells = count > 0 && may_notify();
 	for (uint64 i = 0; i < count; i++)
 	{
@@ -229,7 +237,10 @@ write_settlements(void *argument)
 			note_unsettled(settled.id, settled.is_locked ? OBSTACLE_LOCK : OBSTACLE_REFUSAL);
 		else if (tells && settled.state != NULL)
 			Async_Notify(CHANNEL, psprintf(INT64_FORMAT " %s", settled.id, settled.state));
+		if (settled.state != NULL && settled.ordering_key != NULL)
+			over[over_count++] = (OrderedRequest){settled.role_id, settled.ordering_key, settled.id};
 	}
+	flex_ordered_end(over, over_count);
 }
 
 /* True for an error that is not a row's, but the transaction's or the server's: it ends the turn. */

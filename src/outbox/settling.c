@@ -22,6 +22,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "outbox/ordered_rows.h"
 #include "outbox/settled_rows.h"
 #include "outbox/settling.h"
 
@@ -226,4 +227,5 @@ flex_outbox_discard(void)
 	forget_collected();
 	later_count = 0;
 	flex_settled_rows_begin();
+	flex_ordered_discard();
 }

@@ -147,11 +147,12 @@ flex_later_rows(const LaterStretch *stretches, int stretch_count, int *count)
 }
 
 static Statement add_later = {
-	.sql = "INSERT INTO $t.flex_outbox_later (lane, due_at, id, turn) VALUES ($1, $2, $3, $4)",
+	.sql = "INSERT INTO $t.flex_outbox_later (lane, due_at, id, turn) VALUES ($1, $2, $3, $4) "
+		   "ON CONFLICT DO NOTHING",
 	.types = {INT4OID, TIMESTAMPTZOID, INT8OID, INT4OID},
 };
 
-/* Have a pending request wait for a time, in one of its turns.  Needs neither SPI nor the outbox's rights. */
+/* Have a pending request wait for a time, in one of its turns, if it does not already.  Needs neither SPI nor the outbox's rights. */
 void
 flex_later_add(int lane, TimestampTz due_at, int64 id, int turn)
 {

@@ -1,0 +1,316 @@
+/*
+ * ordered_rows.c
+ *		Requests with an ordering key: which one of a key is sent, and which is next.
+ *
+ * From its enqueueing to its end each has a row in flex_outbox_ordered.  A request is
+ * claimed if it is the first of its key there; else it is left, and nothing else tells of
+ * it.  With its end a request leaves a row in flex_outbox_freed_keys, and a sender that
+ * sees that row, when it has been committed, has the next one be due.  So none is forgotten:
+ * that a request was left means that the snapshot saw one before it, whose end was committed
+ * later, and is looked at with a snapshot that is later still.
+ *
+ * The caller has connected to SPI, and stands between flex_outbox_enter() and
+ * flex_outbox_leave().
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+
+#include "outbox/access.h"
+#include "outbox/lane_rows.h"
+#include "outbox/ordered_rows.h"
+#include "outbox/statements.h"
+
+#define KEYS_AT_ONCE 500 /* that are looked at after a request's end */
+
+/* Those of a retry may be there. */
+static Statement add_request = {
+	.sql = "INSERT INTO $t.flex_outbox_ordered (role_id, ordering_key, id) SELECT $1, $2, $3 WHERE NOT EXISTS ("
+		   "SELECT FROM $t.flex_outbox_ordered WHERE role_id = $1 AND ordering_key = $2 "
+		   "AND waits = ANY ('{f,t}') AND id = $3)",
+	.types = {INT4OID, TEXTOID, INT8OID},
+};
+
+/* A request with a key is pending from now on.  Needs neither SPI nor the outbox's rights. */
+void
+flex_ordered_add(const OrderedRequest *request)
+{
+	Datum values[] = {Int32GetDatum(request->role_id), CStringGetTextDatum(request->key), Int64GetDatum(request->id)};
+	OutboxAccess access;
+
+	SPI_connect();
+	flex_outbox_enter(&access);
+	flex_statement_execute(&add_request, values, NULL);
+	flex_outbox_leave(&access);
+	SPI_finish();
+}
+
+/*
+ * Try to keep other senders from a request's key until the transaction ends: two may see
+ * different requests of it as the first, and neither what the other claims.  It is a lock
+ * of ours, which no SQL command takes; another key may have the same.
+ */
+bool
+flex_ordered_try_lock(const OrderedRequest *request)
+{
+	uint32 hash = hash_combine(hash_bytes((const unsigned char *) request->key, (int) strlen(request->key)),
+							   hash_bytes_uint32((uint32) request->role_id));
+	Oid table = get_relname_relid("flex_outbox_ordered", flex_outbox_schema(false));
+	LOCKTAG tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, table, hash, 0);
+	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/* The first request of a key: one that was claimed before, or else the one of the lowest id. */
+#define FIRST_OF(keys)                                                                                                 \
+	"SELECT k.role_id, k.ordering_key, f.id, f.waits FROM (SELECT DISTINCT s.role_id, s.ordering_key FROM " keys       \
+	") AS k, LATERAL (SELECT o.id, o.waits FROM $t.flex_outbox_ordered AS o WHERE o.role_id = k.role_id "              \
+	"AND o.ordering_key = k.ordering_key ORDER BY o.waits, o.id LIMIT 1) AS f"
+
+/* Somebody has deleted the request, or written its end by hand. */
+#define IS_STALE                                                                                                       \
+	"NOT EXISTS (SELECT FROM $t.flex_outbox_requests AS r WHERE r.id = f.id AND r.role_id = f.role_id "                \
+	"AND r.ordering_key = f.ordering_key AND (r.state IN ('pending', 'uncertain') OR EXISTS ("                         \
+	"SELECT FROM $t.flex_outbox_callbacks AS c WHERE c.id = r.id AND c.due_at IS NOT NULL)))"
+
+/* The first request of a key. */
+typedef struct FirstRequest
+{
+	OrderedRequest request;
+	bool is_asked_for;
+	bool is_stale;
+} FirstRequest;
+
+static const ResultColumn first_columns[] = {
+	RESULT_COLUMN("f.role_id", INT4OID, FirstRequest, request.role_id),
+	RESULT_COLUMN("f.ordering_key", TEXTOID, FirstRequest, request.key),
+	RESULT_COLUMN("f.id", INT8OID, FirstRequest, request.id),
+	RESULT_COLUMN("f.id = ANY ($3)", BOOLOID, FirstRequest, is_asked_for),
+	RESULT_COLUMN("f.id <> ALL ($3) AND " IS_STALE, BOOLOID, FirstRequest, is_stale),
+};
+
+/* Nobody else writes the row of a pending request that we have locked. */
+static Statement begin_requests = {
+	.sql = "WITH first AS (" FIRST_OF(
+		"unnest($1, $2) AS s(role_id, ordering_key)") "), "
+													  "begun AS (UPDATE $t.flex_outbox_ordered AS o SET waits = false "
+													  "FROM first AS f WHERE f.waits "
+													  "AND f.id = ANY ($3) AND o.role_id = f.role_id AND "
+													  "o.ordering_key = f.ordering_key AND o.waits AND o.id = f.id) "
+													  "SELECT $result FROM first AS f",
+	.types = {INT4ARRAYOID, TEXTARRAYOID, INT8ARRAYOID},
+	.result = first_columns,
+	.result_count = lengthof(first_columns),
+};
+
+/* Requests as the parameters of a statement, in the current context. */
+static void
+fill_parameters(Datum *values, const OrderedRequest *requests, int count)
+{
+	Datum *columns[3];
+
+	for (int i = 0; i < 3; i++)
+		columns[i] = palloc(sizeof(Datum) * Max(count, 1));
+	for (int i = 0; i < count; i++)
+	{
+		columns[0][i] = Int32GetDatum(requests[i].role_id);
+		columns[1][i] = CStringGetTextDatum(requests[i].key);
+		columns[2][i] = Int64GetDatum(requests[i].id);
+	}
+	values[0] = flex_statement_array(INT4OID, columns[0], count);
+	values[1] = flex_statement_array(TEXTOID, columns[1], count);
+	values[2] = flex_statement_array(INT8OID, columns[2], count);
+}
+
+/*
+ * Those of some requests that may be sent now, for they are the first of their keys, which
+ * are locked, as are the requests; from now on nothing else of their keys is, before their
+ * end.  The ids are in the current context.
+ */
+int64 *
+flex_ordered_begin(const OrderedRequest *requests, int count, int *begun)
+{
+	Datum values[3];
+	int64 *ids = palloc(sizeof(int64) * Max(count, 1));
+	OrderedRequest *stale = palloc(sizeof(OrderedRequest) * Max(count, 1));
+	int stale_count = 0;
+	int keys;
+
+	*begun = 0;
+	if (count == 0)
+		return ids;
+	fill_parameters(values, requests, count);
+	keys = (int) flex_statement_execute(&begin_requests, values, NULL);
+	Assert(keys <= count);
+	for (int i = 0; i < keys; i++)
+	{
+		FirstRequest first = {0};
+
+		flex_statement_read(&begin_requests, i, &first);
+		if (first.is_asked_for)
+			ids[(*begun)++] = first.request.id;
+		else if (first.is_stale)
+			stale[stale_count++] = first.request;
+	}
+	flex_ordered_end(stale, stale_count);
+	return ids;
+}
+
+static bool has_freed; /* this transaction has left a row in flex_outbox_freed_keys */
+
+/* But for those that are to be sent again after all, as a callback can have it, or somebody has to decide on. */
+static Statement end_requests = {
+	.sql = "WITH over AS (DELETE FROM $t.flex_outbox_ordered AS o "
+		   "USING unnest($1, $2, $3) AS s(role_id, ordering_key, id) WHERE o.role_id = s.role_id "
+		   "AND o.ordering_key = s.ordering_key AND o.waits = ANY ('{f,t}') AND o.id = s.id AND NOT EXISTS ("
+		   "SELECT FROM $t.flex_outbox_requests AS r WHERE r.id = s.id AND r.role_id = s.role_id "
+		   "AND r.ordering_key = s.ordering_key AND r.state IN ('pending', 'uncertain')) RETURNING o.*) "
+		   "INSERT INTO $t.flex_outbox_freed_keys (at, id, xid, role_id, ordering_key) "
+		   "SELECT clock_timestamp(), id, pg_current_xact_id(), role_id, ordering_key FROM over",
+	.types = {INT4ARRAYOID, TEXTARRAYOID, INT8ARRAYOID},
+};
+
+/* Requests have come to their end, with their callbacks: others of their keys may be sent. */
+void
+flex_ordered_end(const OrderedRequest *requests, int count)
+{
+	Datum values[3];
+
+	if (count == 0)
+		return;
+	fill_parameters(values, requests, count);
+	if (flex_statement_execute(&end_requests, values, NULL) > 0)
+		has_freed = true;
+}
+
+/* True when a request with a key has come to its end in this transaction, or in the last one. */
+bool
+flex_ordered_has_freed(void)
+{
+	return has_freed;
+}
+
+/* At the beginning of a transaction. */
+void
+flex_ordered_discard(void)
+{
+	has_freed = false;
+}
+
+/* A request that is the first of its key, and has not been claimed. */
+typedef struct NextRequest
+{
+	OrderedRequest request;
+	bool is_stale;
+	char *account_sid; /* or NULL */
+	char *server;      /* "": none; NULL: the sender's */
+	char *operation;
+	int priority;
+	int turn;
+	TimestampTz due_at;
+	TimestampTz last_at; /* of all keys that were looked at */
+	int keys;            /* how many these are */
+} NextRequest;
+
+static const ResultColumn next_columns[] = {
+	RESULT_COLUMN("a.last_at", TIMESTAMPTZOID, NextRequest, last_at),
+	RESULT_COLUMN("a.keys", INT4OID, NextRequest, keys),
+	RESULT_COLUMN("f.role_id", INT4OID, NextRequest, request.role_id),
+	RESULT_COLUMN("f.ordering_key", TEXTOID, NextRequest, request.key),
+	RESULT_COLUMN("f.id", INT8OID, NextRequest, request.id),
+	RESULT_COLUMN(IS_STALE, BOOLOID, NextRequest, is_stale),
+	RESULT_COLUMN("r.account_sid", TEXTOID, NextRequest, account_sid),
+	RESULT_COLUMN("r.server", TEXTOID, NextRequest, server),
+	RESULT_COLUMN("r.operation", TEXTOID, NextRequest, operation),
+	RESULT_COLUMN("r.priority", INT4OID, NextRequest, priority),
+	RESULT_COLUMN("r.turn", INT4OID, NextRequest, turn),
+	RESULT_COLUMN("greatest(r.run_at, clock_timestamp())", TIMESTAMPTZOID, NextRequest, due_at),
+};
+
+/*
+ * What this transaction has freed has to be committed first: until then others still leave
+ * requests behind it.  A key that another looks at is left to that one.
+ */
+static Statement wake_next = {
+	.sql = "WITH freed AS (DELETE FROM $t.flex_outbox_freed_keys AS k WHERE k.ctid = ANY (ARRAY("
+		   "SELECT o.ctid FROM $t.flex_outbox_freed_keys AS o WHERE o.at >= $1 "
+		   "AND o.xid IS DISTINCT FROM pg_current_xact_id_if_assigned() "
+		   "ORDER BY o.at, o.id LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING k.at, k.role_id, k.ordering_key) "
+		   "SELECT $result FROM (SELECT max(at) AS last_at, count(*)::integer AS keys FROM freed) AS a "
+		   "LEFT JOIN (" FIRST_OF("freed AS s") ") AS f ON f.waits OR " IS_STALE " "
+												"LEFT JOIN $t.flex_outbox_requests AS r ON r.id = f.id",
+	.types = {TIMESTAMPTZOID, INT4OID},
+	.result = next_columns,
+	.result_count = lengthof(next_columns),
+};
+
+/* Have requests wait no longer than for their own times; returns what their rows are found by. */
+static LaterKey *
+release(const NextRequest *next, int count, int *released)
+{
+	LaterKey *keys = palloc(sizeof(LaterKey) * Max(count, 1));
+
+	*released = 0;
+	for (int i = 0; i < count; i++)
+	{
+		LaneKey lane = {
+			.role_id = next[i].request.role_id,
+			.account_sid = next[i].account_sid,
+			.server = next[i].server,
+			.operation = next[i].operation,
+			.priority = next[i].priority,
+		};
+		LaterKey key = {0, next[i].due_at, next[i].request.id, next[i].turn};
+
+		if (next[i].is_stale || next[i].operation == NULL)
+			continue;
+		key.lane = flex_lane_of_request(&lane);
+		flex_later_add(key.lane, key.due_at, key.id, key.turn);
+		keys[(*released)++] = key;
+	}
+	return keys;
+}
+
+/* End those that are stale. */
+static void
+end_stale(const NextRequest *next, int count)
+{
+	OrderedRequest *stale = palloc(sizeof(OrderedRequest) * Max(count, 1));
+	int stale_count = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		if (next[i].is_stale && next[i].request.key != NULL)
+			stale[stale_count++] = next[i].request;
+	}
+	flex_ordered_end(stale, stale_count);
+}
+
+/* Look for the next requests of keys of which one has come to its end, not before a time. */
+WokenKeys
+flex_ordered_wake(TimestampTz from)
+{
+	Datum values[] = {TimestampTzGetDatum(from), Int32GetDatum(KEYS_AT_ONCE)};
+	int count = (int) flex_statement_execute(&wake_next, values, NULL);
+	NextRequest *next = palloc0(sizeof(NextRequest) * Max(count, 1));
+	WokenKeys woken = {0};
+
+	for (int i = 0; i < count; i++)
+		flex_statement_read(&wake_next, i, &next[i]);
+	if (count > 0)
+	{
+		woken.last_at = next[0].last_at;
+		woken.may_be_more = next[0].keys == KEYS_AT_ONCE;
+	}
+	woken.requests = release(next, count, &woken.count);
+	end_stale(next, count);
+	return woken;
+}
