@@ -17,25 +17,15 @@
 
 #include "base/clock.h"
 #include "delivery/backlog.h"
+#include "delivery/put_off.h"
 #include "outbox/access.h"
 #include "outbox/ordered_rows.h"
 
-#define LANES_AT_ONCE 500 /* that one look reads of */
-#define PUT_OFF_MS 100    /* until a request that somebody has locked is looked at again, each time twice as long */
-#define MOST_PUT_OFF_MS 5000
-#define MOST_PUT_OFF 200      /* of a lane: then no more of it are read */
+#define LANES_AT_ONCE 500     /* that one look reads of */
 #define LOOK_BACK_MS 1000     /* between two looks for what was due before the last one */
 #define LOOK_BACK_BY_MS 10000 /* so long before that one, where a look at all of it would cost too much */
 #define LOOK_ALL_SHARE 100    /* of the time may be spent with looks at all of it, one part in so many */
 #define MOST_LOOK_ALL_MS 30000
-
-/* Requests of a lane that somebody has locked. */
-typedef struct PutOff
-{
-	Lane *lane;
-	Candidate candidate;
-	int64 again_ms;
-} PutOff;
 
 struct Backlog
 {
@@ -47,9 +37,7 @@ struct Backlog
 	int unvisited;  /* so many lanes have not been read since we were told to look */
 	Horizon horizon;
 
-	PutOff *put_off;
-	int put_off_count;
-	int put_off_room;
+	PutOff put_off;
 
 	uint64 claims_from; /* no live claim is of an earlier transaction, but for the horizon's holes; 0: unknown */
 
@@ -75,6 +63,7 @@ flex_backlog_forget(Backlog *backlog)
 	backlog->list.context = context;
 	backlog->list.shares.context = context;
 	backlog->horizon.context = context;
+	backlog->put_off.context = context;
 	backlog->has_freed = true;
 }
 
@@ -121,46 +110,11 @@ flex_backlog_expect_freed(Backlog *backlog)
 	backlog->has_freed = true;
 }
 
-/* Give those that were locked another try. */
-static void
-try_put_off(Backlog *backlog)
-{
-	int64 now = flex_clock_ms();
-	int left = 0;
-
-	for (int i = 0; i < backlog->put_off_count; i++)
-	{
-		PutOff *put_off = &backlog->put_off[i];
-
-		if (put_off->again_ms > now)
-		{
-			backlog->put_off[left++] = *put_off;
-			continue;
-		}
-		flex_lane_add(put_off->lane, &put_off->candidate);
-		put_off->lane->put_off--;
-	}
-	backlog->put_off_count = left;
-}
-
 /* Somebody has locked a new request that was to be claimed: it is looked at again after a while. */
 void
 flex_backlog_put_off(Backlog *backlog, Lane *lane, const Candidate *candidate)
 {
-	PutOff *put_off;
-
-	if (backlog->put_off_count == backlog->put_off_room)
-	{
-		backlog->put_off_room = Max(backlog->put_off_room * 2, 16);
-		backlog->put_off = backlog->put_off == NULL
-							   ? MemoryContextAlloc(backlog->context, sizeof(PutOff) * backlog->put_off_room)
-							   : repalloc(backlog->put_off, sizeof(PutOff) * backlog->put_off_room);
-	}
-	put_off = &backlog->put_off[backlog->put_off_count++];
-	*put_off = (PutOff){.lane = lane, .candidate = *candidate, .again_ms = flex_clock_ms()};
-	put_off->again_ms += Min(PUT_OFF_MS << Min(candidate->put_off, 10), MOST_PUT_OFF_MS);
-	put_off->candidate.put_off++;
-	lane->put_off++;
+	flex_put_off_add(&backlog->put_off, lane, candidate);
 }
 
 /* A stretch that is asked for, and whose it is. */
@@ -236,7 +190,7 @@ read_fresh(Backlog *backlog, int want)
 	{
 		Lane *lane = backlog->list.lanes[(backlog->lanes_next + i) % backlog->list.count];
 
-		if (flex_lane_waiting(lane) < want && lane->put_off < MOST_PUT_OFF)
+		if (flex_lane_waiting(lane) < want && flex_put_off_has_room(lane))
 			asked_count += ask_of_lane(backlog, lane, want, stretches + asked_count, asked + asked_count);
 	}
 	backlog->unvisited = Max(backlog->unvisited - lanes, 0);
@@ -372,7 +326,7 @@ flex_backlog_look(Backlog *backlog, int want)
 	/* One that has taken long may have been a sender's: what it has claimed is live since it ended. */
 	for (int i = 0; i < backlog->horizon.ended_count; i++)
 		backlog->claims_from = Min(backlog->claims_from, backlog->horizon.ended[i]);
-	try_put_off(backlog);
+	flex_put_off_try_again(&backlog->put_off);
 	read_fresh(backlog, want);
 	look_back(backlog);
 	wake_ordered(backlog);
@@ -434,7 +388,7 @@ flex_backlog_may_have_more(const Backlog *backlog)
 	{
 		const Lane *lane = backlog->list.lanes[i];
 
-		if (flex_lane_waiting(lane) == 0 && lane->put_off < MOST_PUT_OFF && (lane->has_more || lane->holes_count > 0))
+		if (flex_lane_waiting(lane) == 0 && flex_put_off_has_room(lane) && (lane->has_more || lane->holes_count > 0))
 			return true;
 	}
 	return backlog->unvisited > 0 || backlog->has_freed;
@@ -446,6 +400,7 @@ flex_backlog_next_at(const Backlog *backlog)
 {
 	TimestampTz next_at = DT_NOEND;
 	TimestampTz now = GetCurrentTimestamp();
+	int64 put_off_ms = flex_put_off_wait_ms(&backlog->put_off);
 
 	for (int i = 0; i < backlog->list.count; i++)
 	{
@@ -453,8 +408,8 @@ flex_backlog_next_at(const Backlog *backlog)
 		if (backlog->list.lanes[i]->waiting_later == 0)
 			next_at = Min(next_at, backlog->list.lanes[i]->later_due);
 	}
-	for (int i = 0; i < backlog->put_off_count; i++)
-		next_at = Min(next_at, TimestampTzPlusMilliseconds(now, backlog->put_off[i].again_ms - flex_clock_ms()));
+	if (put_off_ms >= 0)
+		next_at = Min(next_at, TimestampTzPlusMilliseconds(now, put_off_ms));
 	if (backlog->must_look_back)
 		next_at =
 			Min(next_at,
@@ -476,21 +431,6 @@ flex_backlog_must_write_marks(const Backlog *backlog, int least_passed)
 	return false;
 }
 
-/* The requests of a lane that were put off, in the current context. */
-static Candidate *
-put_off_of(const Backlog *backlog, const Lane *lane, int *count)
-{
-	Candidate *candidates = palloc(sizeof(Candidate) * Max(backlog->put_off_count, 1));
-
-	*count = 0;
-	for (int i = 0; i < backlog->put_off_count; i++)
-	{
-		if (backlog->put_off[i].lane == lane && backlog->put_off[i].candidate.xid != 0)
-			candidates[(*count)++] = backlog->put_off[i].candidate;
-	}
-	return candidates;
-}
-
 /* Write how far those lanes have been read that were read so much further. */
 void
 flex_backlog_write_marks(Backlog *backlog, int least_passed)
@@ -505,7 +445,7 @@ flex_backlog_write_marks(Backlog *backlog, int least_passed)
 		CHECK_FOR_INTERRUPTS();
 		if (lane->passed < least_passed)
 			continue;
-		put_off = put_off_of(backlog, lane, &put_off_count);
+		put_off = flex_put_off_of_lane(&backlog->put_off, lane, &put_off_count);
 		mark = flex_lane_mark(lane, &backlog->horizon, put_off, put_off_count);
 		flex_lane_write_mark(lane->id, &mark);
 		lane->passed = 0;

@@ -1,0 +1,32 @@
+/*
+ * put_off.h
+ *		New requests that somebody had locked when they were to be claimed.
+ */
+#ifndef FLEX_PUT_OFF_H
+#define FLEX_PUT_OFF_H
+
+#include "delivery/lane.h"
+
+/* A request that is tried again after a while. */
+typedef struct PutOffRequest
+{
+	Lane *lane;
+	Candidate candidate;
+	int64 again_ms; /* flex_clock_ms() */
+} PutOffRequest;
+
+typedef struct PutOff
+{
+	MemoryContext context;
+	PutOffRequest *requests;
+	int count;
+	int room;
+} PutOff;
+
+extern void flex_put_off_add(PutOff *put_off, Lane *lane, const Candidate *candidate);
+extern void flex_put_off_try_again(PutOff *put_off);
+extern bool flex_put_off_has_room(const Lane *lane);
+extern int64 flex_put_off_wait_ms(const PutOff *put_off);
+extern Candidate *flex_put_off_of_lane(const PutOff *put_off, const Lane *lane, int *count);
+
+#endif /* FLEX_PUT_OFF_H */
