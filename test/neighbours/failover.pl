@@ -162,8 +162,8 @@ sub try_tool
 	waitpid $_, 0 foreach @loaders;
 	Neighbour::wait_until(sub { ($session) = primary($tool, $directory) }, 60);
 	my $open = "SELECT count(*) FROM flex_outbox WHERE state IN ('pending', 'sending')";
-	ok(Neighbour::wait_until(sub { (eval { $session->value($open) } // 1) == 0 }, 600), "$name: all requests come to their end");
-	my %state = map { @$_ } @{ $session->query("SELECT arguments ->> 'identity', state FROM flex_outbox")->{rows} };
+	ok(Neighbour::wait_until(sub { (eval { $session->value($open) } // 1) == 0 }, 1800), "$name: all requests come to their end");
+	my %state = map { @$_ } @{ $session->query("SELECT arguments ->> 'identity', state FROM flex_outbox_requests")->{rows} };
 	my %sent;
 	$sent{$_}++ foreach map { my $line = decode_json($_); $line->{carried_out} ? $line->{form}->{Identity} // () : () }
 	  split /\n/, FlexApi::content($journal);
