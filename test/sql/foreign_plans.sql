@@ -61,9 +61,20 @@ SELECT count(*) FROM tickets AS t FULL JOIN interactions AS i ON i.sid = t.inter
 SELECT name FROM generate_series(1, 2) AS n, flex_insights_questionnaire_create('questionnaire ' || n) ORDER BY 1;
 CREATE TABLE flags AS SELECT true AS flag UNION ALL SELECT false;
 ANALYZE flags;
+-- A plan without what PostgreSQL says of it from 18 on: that a kind of node was disabled
+CREATE FUNCTION pg_temp.plan(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	line text;
+BEGIN
+	FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
+		IF line !~ 'Disabled: true' THEN
+			RETURN NEXT line;
+		END IF;
+	END LOOP;
+END $$;
 SET enable_nestloop = off;
 CALL pg_temp.forget();
-EXPLAIN (COSTS OFF) SELECT flag, include_inactive, name FROM flags JOIN insights_questionnaires ON include_inactive = flag;
+SELECT pg_temp.plan('SELECT flag, include_inactive, name FROM flags JOIN insights_questionnaires ON include_inactive = flag') AS "QUERY PLAN";
 SELECT flag, include_inactive, name FROM flags JOIN insights_questionnaires ON include_inactive = flag ORDER BY 1, 3;
 SELECT request, parameters FROM pg_temp.sent();
 SELECT flag, count(name) FROM flags LEFT JOIN insights_questionnaires ON include_inactive = flag GROUP BY 1 ORDER BY 1;
