@@ -297,9 +297,12 @@ ErrorData *
 flex_guarded_call(const Callback *callback)
 {
 	Oid session_user = GetSessionUserId();
-	bool session_has_superuser = GetSessionUserIsSuperuser();
+	/*
+	 * Both are asked of the catalog now: after an error it may not be read.  GetSessionUserIsSuperuser()
+	 * came with minor releases (15.9, 16.5, 17.1), and a library that needs it is not loaded by earlier ones.
+	 */
+	bool session_has_superuser = superuser_arg(session_user);
 	Oid set_role = GetCurrentRoleId(); /* by SET ROLE; InvalidOid: none */
-	/* Asked now: after an error the catalog may not be read. */
 	bool set_role_has_superuser = OidIsValid(set_role) && superuser_arg(set_role);
 	CommandDest destination = whereToSendOutput;
 	ErrorData *volatile error = NULL;
