@@ -11,17 +11,13 @@
 
 #include "utils/timestamp.h"
 
-#include "base/clock.h"
-#include "base/settings.h"
 #include "delivery/accounts.h"
 #include "delivery/claiming.h"
+#include "delivery/parking.h"
 #include "delivery/rate_limits.h"
-#include "delivery/sendable.h"
 #include "outbox/ordered_rows.h"
 
 #define LOCKED_MS 100 /* until requests that somebody has locked are tried again */
-#define HELD_MS 1000  /* until a mixed lane is looked at in which something is in the way of a request */
-#define RATE_MS 200   /* until a mixed lane is looked at in which there was no token for a request */
 
 /* A request was chosen and is not sent. */
 static void
@@ -31,47 +27,21 @@ give_token_back(const Lane *lane)
 		flex_rate_limits_give_back(flex_accounts_rate_key(&lane->identity, lane->operation), 1);
 }
 
-/* A request of a mixed lane waits behind the others of the lane, and the lane for a moment. */
-static void
-put_behind(const Chosen *chosen, int64 ms)
-{
-	flex_lane_add(chosen->lane, &chosen->candidate);
-	chosen->lane->token_ms = flex_clock_ms() + ms;
-	chosen->lane->waits_for_rate = false;
-}
-
-/*
- * Take the token for a request of a mixed lane, of which only now is known whose it is.  Where
- * there is none, or something is in its way, it waits.
- */
+/* True when a request of a mixed lane cannot be sent now, as is seen only here: it waits in flex_outbox_later. */
 static bool
-take_token(const Chosen *chosen, const Claim *claim)
+must_park(const Chosen *chosen, const Claim *claim, LaterKey *parked)
 {
-	const Operation *operation = flex_operation_find(claim->operation);
 	Lane *lane = chosen->lane;
-	Identity identity = flex_claim_identity(claim);
-	RateKey rate;
-	Route route;
-	bool is_paused;
+	Parking parking;
 
-	if (!lane->is_mixed || operation == NULL)
-		return true;
-	route = flex_accounts_route(&identity, operation);
-	if (flex_holds_open_at(&route) > flex_clock_ms())
-	{
-		put_behind(chosen, HELD_MS);
+	if (!lane->is_mixed || !flex_parking_is_needed(claim, &parking))
 		return false;
-	}
-	rate = flex_accounts_rate_key(&identity, operation);
-	is_paused = flex_rate_limits_is_paused(rate);
-	if (!is_paused && flex_rate_limits_take(rate, 1) == 1)
-	{
-		flex_holds_begin_probe(&route);
-		return true;
-	}
-	put_behind(chosen, RATE_MS);
-	lane->waits_for_rate = !is_paused && !flex_rates_is_hopeless(rate, flex_settings.timeout);
-	return false;
+	*parked = (LaterKey){lane->id, parking.until, chosen->candidate.id, chosen->candidate.turn};
+	lane->later_from = Min(lane->later_from, parking.until);
+	lane->later_due = Min(lane->later_due, parking.until);
+	if (parking.is_for_rate)
+		lane->parked_until = Max(lane->parked_until, parking.until);
+	return true;
 }
 
 static int
@@ -222,6 +192,8 @@ flex_claiming_claim(Backlog *backlog, const Chosen *chosen, int count, Claim *cl
 	Ordered ordered = begin_ordered(locked, locked_count, &live);
 	LaterKey *over = palloc(sizeof(LaterKey) * count);
 	int over_count = 0;
+	LaterKey *parked = palloc(sizeof(LaterKey) * count);
+	int parked_count = 0;
 	int claimed = 0;
 
 	*put_off_count = 0;
@@ -238,14 +210,15 @@ flex_claiming_claim(Backlog *backlog, const Chosen *chosen, int count, Claim *cl
 		/* One that is not the first of its key is looked at again when the one before it has come to its end. */
 		if (is_good && claim->ordering_key != NULL)
 			is_good = is_among(ordered.begun, ordered.begun_count, claim->id);
-		if (is_good && !take_token(&chosen[i], claim))
-			continue;
 		if (is_good)
 		{
 			claim->lane = chosen[i].lane->id;
 			claim->held_since = candidate->held_since;
-			claims[claimed++] = *claim;
 		}
+		if (is_good && must_park(&chosen[i], claim, &parked[parked_count]))
+			parked_count++;
+		else if (is_good)
+			claims[claimed++] = *claim;
 		else
 			give_token_back(chosen[i].lane);
 		if (is_locked)
@@ -257,5 +230,7 @@ flex_claiming_claim(Backlog *backlog, const Chosen *chosen, int count, Claim *cl
 		flex_claims_make(claims, claimed);
 	if (over_count > 0)
 		flex_later_delete(over, over_count);
+	if (parked_count > 0)
+		flex_later_park(parked, parked_count);
 	return claimed;
 }

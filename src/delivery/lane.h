@@ -70,8 +70,7 @@ typedef struct Lane
 	bool holds_some; /* requests that are held back wait for their time */
 	int64 held_ms;   /* flex_clock_ms() before which none is sent after that, whatever is known of it */
 
-	int64 token_ms;      /* of a mixed lane: flex_clock_ms() before which no token is asked for */
-	bool waits_for_rate; /* until then, and it is worth waiting */
+	TimestampTz parked_until; /* of a mixed lane: when the last of those is due that wait for their rate */
 
 	int passed; /* new requests read since the mark was written */
 } Lane;

@@ -19,6 +19,7 @@
 #include "delivery/claiming.h"
 #include "delivery/lanes.h"
 #include "delivery/holds.h"
+#include "delivery/parking.h"
 #include "delivery/rate_limits.h"
 #include "delivery/sendable.h"
 #include "http/poller.h"
@@ -174,6 +175,7 @@ flex_lanes_unblock(Lanes *lanes)
 		all[i]->blocked_ms = 0;
 		all[i]->is_proved = false;
 	}
+	flex_parking_forget();
 	flex_lanes_look_now(lanes, true);
 }
 
@@ -258,16 +260,11 @@ probe_at(Lanes *lanes, Lane *lane)
 	return at_ms;
 }
 
-/* The earliest time from now on at which a lane may be open, by flex_clock_ms(). */
+/* A lane may be open at a time of flex_clock_ms(). */
 static void
-note_opens(Lanes *lanes, const Lane *lane, int64 at_ms)
+note_opens(Lanes *lanes, int64 at_ms)
 {
-	TimestampTz open_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), at_ms - flex_clock_ms());
-
-	if (lane->waits_for_rate && at_ms == lane->token_ms)
-		lanes->tokens_at = earlier(lanes->tokens_at, open_at);
-	else
-		note_due(lanes, open_at);
+	note_due(lanes, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), at_ms - flex_clock_ms()));
 }
 
 /* True when requests of a lane may be sent now, for all but the rate; otherwise it is noted when. */
@@ -280,13 +277,13 @@ is_open(Lanes *lanes, Lane *lane)
 
 	/* An operator tells nobody. */
 	if (probe_ms != 0 && (lane->holds_some || flex_lane_waiting(lane) > 0))
-		note_opens(lanes, lane, now_ms + HELD_MS);
+		note_opens(lanes, now_ms + HELD_MS);
 	if (flex_lane_waiting(lane) == 0 || (lane->operation != NULL && flex_rate_limits_is_paused(rate_of(lane))))
 		return false;
-	at_ms = Max(Max(lane->blocked_ms, lane->token_ms), probe_ms);
+	at_ms = Max(lane->blocked_ms, probe_ms);
 	if (at_ms <= now_ms)
 		return true;
-	note_opens(lanes, lane, at_ms);
+	note_opens(lanes, at_ms);
 	return false;
 }
 
@@ -402,6 +399,20 @@ choose(Lanes *lanes, Chosen *chosen, int room)
 	return count;
 }
 
+/* Note when a request of a mixed lane is due that waits for its rate. */
+static void
+note_parked(Lanes *lanes)
+{
+	int count;
+	Lane *const *all = flex_backlog_lanes(lanes->backlog, &count);
+
+	for (int i = 0; i < count; i++)
+	{
+		if (all[i]->waiting_later == 0 && all[i]->later_due <= all[i]->parked_until)
+			lanes->tokens_at = earlier(lanes->tokens_at, Max(all[i]->later_due, 1));
+	}
+}
+
 /* When to look again, if nobody tells us to before. */
 static void
 plan_next_look(Lanes *lanes, bool is_full, bool has_got_on)
@@ -409,6 +420,7 @@ plan_next_look(Lanes *lanes, bool is_full, bool has_got_on)
 	int count;
 
 	(void) open_lanes(lanes, &count);
+	note_parked(lanes);
 	note_due(lanes, flex_backlog_next_at(lanes->backlog));
 	if (has_got_on || (is_full && count > 0) || flex_backlog_may_have_more(lanes->backlog))
 		note_due(lanes, GetCurrentTimestamp());

@@ -94,6 +94,13 @@ flex_mending_await(const ErrorData *error)
 					  error->hint ? errhint("%s", error->hint) : 0));
 }
 
+/* A request waits for what is set, of which nobody need be told. */
+void
+flex_mending_expect(void)
+{
+	awaits = true;
+}
+
 /* Milliseconds until flex_mending_is_noticed() is to be asked. */
 long
 flex_mending_look_ms(void)

@@ -7,6 +7,7 @@
 
 extern void flex_mending_begin(void);
 extern void flex_mending_await(const ErrorData *error);
+extern void flex_mending_expect(void);
 extern long flex_mending_look_ms(void);
 extern bool flex_mending_is_noticed(void);
 extern bool flex_mending_take_notice(void);

@@ -19,6 +19,7 @@
 #define MOST_RATE 1e6
 
 #define PAUSED (-1.0)
+#define UNLIMITED_STEP_MS 10 /* where no limit is set, but the service refuses */
 
 #define MOST_OF_ACCOUNTS 256 /* limits that hold for one account alone */
 
@@ -255,4 +256,14 @@ flex_rate_limits_wait_ms(RateKey key)
 
 	Assert(limit != PAUSED);
 	return flex_rates_wait_ms(key, limit);
+}
+
+/* Milliseconds between two requests, by the limit that is set. */
+int64
+flex_rate_limits_step_ms(RateKey key)
+{
+	double limit = limit_of(key);
+
+	Assert(limit != PAUSED);
+	return limit == NO_RATE_LIMIT ? UNLIMITED_STEP_MS : (int64) Max(1000 / limit, 1);
 }

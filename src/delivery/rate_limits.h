@@ -15,5 +15,6 @@ extern int flex_rate_limits_burst(const Operation *operation);
 extern int flex_rate_limits_take(RateKey key, int wanted);
 extern void flex_rate_limits_give_back(RateKey key, int count);
 extern int64 flex_rate_limits_wait_ms(RateKey key);
+extern int64 flex_rate_limits_step_ms(RateKey key);
 
 #endif /* FLEX_RATE_LIMITS_H */

@@ -221,9 +221,9 @@ static Statement delete_later = {
 	.types = {INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT4ARRAYOID},
 };
 
-/* Requests no longer wait for a time, in their turns: they are claimed, or have been sent or cancelled. */
-void
-flex_later_delete(const LaterKey *keys, int count)
+/* Execute a statement whose parameters are the columns of keys. */
+static void
+execute_with_keys(Statement *statement, const LaterKey *keys, int count)
 {
 	Datum *columns[4];
 	Datum values[4];
@@ -241,5 +241,26 @@ flex_later_delete(const LaterKey *keys, int count)
 	values[1] = flex_statement_array(TIMESTAMPTZOID, columns[1], count);
 	values[2] = flex_statement_array(INT8OID, columns[2], count);
 	values[3] = flex_statement_array(INT4OID, columns[3], count);
-	flex_statement_execute(&delete_later, values, NULL);
+	flex_statement_execute(statement, values, NULL);
+}
+
+/* Requests no longer wait for a time, in their turns: they are claimed, or have been sent or cancelled. */
+void
+flex_later_delete(const LaterKey *keys, int count)
+{
+	execute_with_keys(&delete_later, keys, count);
+}
+
+/* With the cause that flex_outbox_hurry_misconfigured() looks for. */
+static Statement park_later = {
+	.sql = "INSERT INTO $t.flex_outbox_later (lane, due_at, id, turn, cause) "
+		   "SELECT s.lane, s.due_at, s.id, s.turn, '55000' FROM unnest($1, $2, $3, $4) AS s(lane, due_at, id, turn)",
+	.types = {INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT4ARRAYOID},
+};
+
+/* Have pending requests wait for a time, or until settings change. */
+void
+flex_later_park(const LaterKey *keys, int count)
+{
+	execute_with_keys(&park_later, keys, count);
 }

@@ -67,6 +67,7 @@ extern void flex_later_add(int lane, TimestampTz due_at, int64 id, int turn);
 extern void flex_later_release(int lane);
 extern void flex_later_sweep(void);
 extern void flex_later_delete(const LaterKey *keys, int count);
+extern void flex_later_park(const LaterKey *keys, int count);
 extern FreshRow *flex_fresh_rows(const Stretch *stretches, int stretch_count, int *count);
 extern LaterRow *flex_later_rows(const LaterStretch *stretches, int stretch_count, int *count);
 

@@ -23,10 +23,12 @@ $session->value('SET client_min_messages = error');
 $session->value("SELECT count(flex_enqueue('flex_provisioning_status_fetch', '{}', priority => g - 1000)) FROM generate_series(1, $COUNT) AS g");
 is($session->value('SELECT count(*) FROM flex_outbox_lanes'), $LIMIT + 1, 'lanes are bounded');
 is(mixed(), $COUNT - $LIMIT, '... and what needs more waits in one');
-# In it: one that is retried, one whose operation is paused, and some that have a rate.
+# In it: some whose operation is paused, more than are known of a lane at once, one of which is retried;
+# behind them some that have a rate, and one that is retried.
+my $paused = $session->value(q{SELECT max(flex_enqueue('flex_flow_fetch', '{"sid": "FO00000000000000000000000000000001"}')) FROM generate_series(1, 10)});
+$session->value($_) foreach "SELECT flex_outbox_retry($paused)", 'SET flex_api.concurrency = 4';
 my $chat = q{SELECT count(flex_enqueue('flex_webchat_create', '{"address_sid": "IG00000000000000000000000000000001"}')) FROM generate_series(1, 30)};
 $session->value($chat);
-$session->value(q{SELECT flex_enqueue('flex_flow_fetch', '{"sid": "FO00000000000000000000000000000001"}')});
 my $retried = $session->value("SELECT max(id) FROM flex_outbox WHERE operation = 'flex_provisioning_status_fetch'");
 $session->value("SELECT flex_outbox_retry($retried)");
 is($session->value("SELECT l.operation FROM flex_outbox_later AS w JOIN flex_outbox_lanes AS l ON l.id = w.lane WHERE w.id = $retried"), '', 'a retry waits there, too');
@@ -34,7 +36,7 @@ is($session->value('SELECT count(*) FROM flex_outbox_lanes'), $LIMIT + 1, '... a
 $simulator->clear_requests;
 my $result = $session->query('CALL flex_outbox_drain()', 300);
 is($result->{error}, undef, 'a drain');
-is(states(), "flex_flow_fetch pending 1, flex_provisioning_status_fetch succeeded $COUNT, flex_webchat_create succeeded 30", '... sends all but what is paused');
+is(states(), "flex_flow_fetch pending 10, flex_provisioning_status_fetch succeeded $COUNT, flex_webchat_create succeeded 30", '... sends all but what is paused');
 is($session->value("SELECT count(*) FROM flex_outbox WHERE state = 'succeeded' AND attempts <> 1"), 0, '... each once');
 cmp_ok($result->{seconds}, '>=', 0.75 * (30 - 2) / 20, '... at its rate');
 # Another role has lanes of its own.
@@ -67,8 +69,8 @@ $session->value("DELETE FROM flex_outbox_lanes WHERE operation = 'flex_provision
 $session = FlexApi::Session->new($node);
 $session->value('SET client_min_messages = error');
 is($session->sqlstate('CALL flex_outbox_drain()', 60), '00000', 'another drain');
-is(states(), "flex_flow_fetch pending 1, flex_provisioning_status_fetch succeeded @{[ $COUNT + 1 ]}, flex_webchat_create succeeded 30", '... takes over what another one has left');
-is($session->value("SELECT l.operation FROM flex_outbox_later AS w JOIN flex_outbox_lanes AS l ON l.id = w.lane"), '', '... in the lane that it had');
+is(states(), "flex_flow_fetch pending 10, flex_provisioning_status_fetch succeeded @{[ $COUNT + 1 ]}, flex_webchat_create succeeded 30", '... takes over what another one has left');
+is($session->value("SELECT DISTINCT l.operation FROM flex_outbox_later AS w JOIN flex_outbox_lanes AS l ON l.id = w.lane"), '', '... in the lane that it had');
 
 # While some transaction takes long, a sender does not read all lanes in each of its turns.
 my $long = FlexApi::Session->new($node);

@@ -1,0 +1,125 @@
+/*
+ * parking.c
+ *		When requests of mixed lanes that cannot be sent now are looked at again.
+ *
+ * Whose rate and credentials a request of a lane of many operations and accounts needs is
+ * seen only when it has been locked.  One that cannot be sent then waits in
+ * flex_outbox_later, so that it is in no other's way; and for so long that those which
+ * wait for the same are looked at no faster than they can be sent.
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "base/clock.h"
+#include "base/settings.h"
+#include "delivery/accounts.h"
+#include "delivery/holds.h"
+#include "delivery/mending.h"
+#include "delivery/parking.h"
+#include "delivery/rate_limits.h"
+#include "delivery/sendable.h"
+
+#define OPERATORS_MS 60000    /* until one is looked at again that waits for an operator */
+#define OPERATORS_STEP_MS 100 /* between two of these */
+#define HELD_MS 1000          /* until one is looked at again whose way is held */
+#define MOST_QUEUES 1000
+
+/* What requests wait for; two words, so that there is nothing between them. */
+typedef struct QueueKey
+{
+	uint64 account; /* a hash */
+	int64 operation;
+} QueueKey;
+
+/* Those that wait for the same. */
+typedef struct Queue
+{
+	QueueKey key;
+	int64 last_ms; /* flex_clock_ms() at which the last of them is looked at; 0: there is none */
+} Queue;
+
+static HTAB *queues; /* NULL: nothing waits */
+
+/* What is set may have changed: what waits for it is looked at again. */
+void
+flex_parking_forget(void)
+{
+	if (queues != NULL)
+		hash_destroy(queues);
+	queues = NULL;
+}
+
+static Queue *
+queue_of(RateKey rate)
+{
+	HASHCTL control = {.keysize = sizeof(QueueKey), .entrysize = sizeof(Queue), .hcxt = TopMemoryContext};
+	QueueKey key = {rate.account, rate.operation};
+	Queue *queue;
+	bool found;
+
+	if (queues != NULL && hash_get_num_entries(queues) >= MOST_QUEUES)
+		flex_parking_forget();
+	if (queues == NULL)
+		queues = hash_create("flex_api parking", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	queue = hash_search(queues, &key, HASH_ENTER, &found);
+	if (!found)
+		queue->last_ms = 0;
+	return queue;
+}
+
+/* When a request is looked at that waits behind the others of a queue. */
+static TimestampTz
+time_behind(RateKey rate, int64 wait_ms, int64 step_ms)
+{
+	Queue *queue = queue_of(rate);
+	int64 now = flex_clock_ms();
+
+	queue->last_ms = Max(queue->last_ms + step_ms, now + wait_ms);
+	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), queue->last_ms - now);
+}
+
+/*
+ * True when a request cannot be sent now: it waits, and takes no token.  Otherwise its token
+ * has been taken.
+ */
+bool
+flex_parking_is_needed(const Claim *claim, Parking *parking)
+{
+	const Operation *operation = flex_operation_find(claim->operation);
+	Identity identity = flex_claim_identity(claim);
+	RateKey rate;
+	Route route;
+	int64 wait_ms;
+
+	/* Its row says what is wrong. */
+	if (operation == NULL)
+		return false;
+	rate = flex_accounts_rate_key(&identity, operation);
+	route = flex_accounts_route(&identity, operation);
+	*parking = (Parking){0};
+	if (flex_holds_open_at(&route) > flex_clock_ms())
+	{
+		parking->until = time_behind(rate, HELD_MS, OPERATORS_STEP_MS);
+		return true;
+	}
+	if (flex_rate_limits_is_paused(rate))
+	{
+		parking->until = time_behind(rate, OPERATORS_MS, OPERATORS_STEP_MS);
+		flex_mending_expect();
+		return true;
+	}
+	if (flex_rate_limits_take(rate, 1) == 1)
+	{
+		flex_holds_begin_probe(&route);
+		return false;
+	}
+	wait_ms = flex_rate_limits_wait_ms(rate);
+	parking->until = time_behind(rate, wait_ms, flex_rate_limits_step_ms(rate));
+	parking->is_for_rate = !flex_rates_is_hopeless(rate, flex_settings.timeout);
+	flex_mending_expect();
+	return true;
+}
