@@ -33,10 +33,11 @@ typedef struct Source
 typedef struct KnownAccount
 {
 	Source source;
-	RateKey rate;   /* the account's, whatever the operation */
-	Route route;    /* to the Flex API; zeros: not known */
-	int64 found_at; /* flex_clock_ms() */
-	uint64 holds;   /* flex_holds_found() at that time */
+	RateKey rate;     /* the account's, whatever the operation */
+	Route route;      /* to the Flex API; zeros: not known */
+	bool is_sendable; /* there are credentials for it */
+	int64 found_at;   /* flex_clock_ms() */
+	uint64 holds;     /* flex_holds_found() at that time */
 } KnownAccount;
 
 static HTAB *known; /* NULL: nothing yet */
@@ -55,6 +56,7 @@ find_account(KnownAccount *account, const Identity *identity, const Operation *o
 
 	account->rate = flex_rates_key(identity->account_sid != NULL ? identity->account_sid : "", 0);
 	account->route = (Route){0};
+	account->is_sendable = false;
 	GetUserIdAndSecContext(&user, &security);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
@@ -65,6 +67,7 @@ find_account(KnownAccount *account, const Identity *identity, const Operation *o
 		endpoint = flex_endpoint_of_identity(identity, true);
 		account->rate = flex_endpoint_rate_key(endpoint, operation);
 		account->route = flex_holds_route(endpoint, FLEX_SERVICE);
+		account->is_sendable = true;
 	}
 	PG_CATCH();
 	{
@@ -140,4 +143,11 @@ flex_accounts_rate_key(const Identity *identity, const Operation *operation)
 
 	rate.operation = flex_operation_rate_index(operation);
 	return rate;
+}
+
+/* True when there are credentials for an identity, as of a second ago at most. */
+bool
+flex_accounts_is_sendable(const Identity *identity, const Operation *operation)
+{
+	return know(identity, operation)->is_sendable;
 }

@@ -10,6 +10,7 @@
 #include "request/catalogue.h"
 #include "shared/rates.h"
 
+extern bool flex_accounts_is_sendable(const Identity *identity, const Operation *operation);
 extern Route flex_accounts_route(const Identity *identity, const Operation *operation);
 extern RateKey flex_accounts_rate_key(const Identity *identity, const Operation *operation);
 

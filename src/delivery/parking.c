@@ -28,6 +28,8 @@
 #define HELD_MS 1000          /* until one is looked at again whose way is held */
 #define MOST_QUEUES 1000
 
+#define WITHOUT_CREDENTIALS (-1) /* instead of an operation */
+
 /* What requests wait for; two words, so that there is nothing between them. */
 typedef struct QueueKey
 {
@@ -39,7 +41,8 @@ typedef struct QueueKey
 typedef struct Queue
 {
 	QueueKey key;
-	int64 last_ms; /* flex_clock_ms() at which the last of them is looked at; 0: there is none */
+	int64 last_ms;  /* flex_clock_ms() at which the last of them is looked at; 0: there is none */
+	int64 probe_ms; /* the same at which one is tried that cannot be sent */
 } Queue;
 
 static HTAB *queues; /* NULL: nothing waits */
@@ -67,7 +70,7 @@ queue_of(RateKey rate)
 		queues = hash_create("flex_api parking", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	queue = hash_search(queues, &key, HASH_ENTER, &found);
 	if (!found)
-		queue->last_ms = 0;
+		queue->last_ms = queue->probe_ms = 0;
 	return queue;
 }
 
@@ -83,6 +86,28 @@ time_behind(RateKey rate, int64 wait_ms, int64 step_ms)
 }
 
 /*
+ * True when a request must not be tried for which there are no credentials: others of its
+ * role and account have to wait while one is, whose row says why.
+ */
+static bool
+is_hopeless(const Identity *identity, const Operation *operation, RateKey *key)
+{
+	Queue *queue;
+
+	if (flex_accounts_is_sendable(identity, operation))
+		return false;
+	key->account = hash_combine64(key->account, identity->role);
+	if (identity->server != NULL)
+		key->account = hash_combine64(key->account, flex_rates_key(identity->server, 0).account);
+	key->operation = WITHOUT_CREDENTIALS;
+	queue = queue_of(*key);
+	if (flex_clock_ms() < queue->probe_ms)
+		return true;
+	queue->probe_ms = flex_clock_ms() + OPERATORS_MS;
+	return false;
+}
+
+/*
  * True when a request cannot be sent now: it waits, and takes no token.  Otherwise its token
  * has been taken.
  */
@@ -92,6 +117,7 @@ flex_parking_is_needed(const Claim *claim, Parking *parking)
 	const Operation *operation = flex_operation_find(claim->operation);
 	Identity identity = flex_claim_identity(claim);
 	RateKey rate;
+	RateKey operators;
 	Route route;
 	int64 wait_ms;
 
@@ -99,6 +125,7 @@ flex_parking_is_needed(const Claim *claim, Parking *parking)
 	if (operation == NULL)
 		return false;
 	rate = flex_accounts_rate_key(&identity, operation);
+	operators = rate;
 	route = flex_accounts_route(&identity, operation);
 	*parking = (Parking){0};
 	if (flex_holds_open_at(&route) > flex_clock_ms())
@@ -106,9 +133,9 @@ flex_parking_is_needed(const Claim *claim, Parking *parking)
 		parking->until = time_behind(rate, HELD_MS, OPERATORS_STEP_MS);
 		return true;
 	}
-	if (flex_rate_limits_is_paused(rate))
+	if (is_hopeless(&identity, operation, &operators) || flex_rate_limits_is_paused(rate))
 	{
-		parking->until = time_behind(rate, OPERATORS_MS, OPERATORS_STEP_MS);
+		parking->until = time_behind(operators, OPERATORS_MS, OPERATORS_STEP_MS);
 		flex_mending_expect();
 		return true;
 	}

@@ -72,6 +72,13 @@ is($session->sqlstate('CALL flex_outbox_drain()', 60), '00000', 'another drain')
 is(states(), "flex_flow_fetch pending 10, flex_provisioning_status_fetch succeeded @{[ $COUNT + 1 ]}, flex_webchat_create succeeded 30", '... takes over what another one has left');
 is($session->value("SELECT DISTINCT l.operation FROM flex_outbox_later AS w JOIN flex_outbox_lanes AS l ON l.id = w.lane"), '', '... in the lane that it had');
 
+# Of those for whose account there are no credentials one is tried, and not all of them each minute.
+$session->value($_) foreach "SET flex_api.account_sid = 'AC" . 'f' x 32 . "'",
+	"SELECT count(flex_enqueue('flex_provisioning_status_fetch', '{}', priority => 1000)) FROM generate_series(1, 50)", 'RESET flex_api.account_sid';
+is($session->sqlstate('CALL flex_outbox_drain()', 60), '00000', 'a drain of what cannot be sent');
+cmp_ok($session->value('SELECT count(*) FROM flex_outbox WHERE error_message IS NOT NULL AND priority = 1000'), '<=', 2, '... tries few');
+cmp_ok($session->value("SELECT count(*) FROM flex_outbox_later WHERE cause = '55000' AND due_at > now()"), '>=', 50, '... and has all wait for an operator');
+
 # While some transaction takes long, a sender does not read all lanes in each of its turns.
 my $long = FlexApi::Session->new($node);
 $long->value($_) foreach 'BEGIN', 'SELECT pg_current_xact_id()';
