@@ -181,10 +181,30 @@ COMMENT ON COLUMN flex_outbox_leftovers.id IS 'The request.';
 COMMENT ON COLUMN flex_outbox_leftovers.again_at IS 'When it is looked at again.';
 COMMENT ON COLUMN flex_outbox_leftovers.tries IS 'How many times it could not be deleted.';
 
+-- How many requests have finished: a row for what one statement has changed, in each operation
+-- and state of a role, which are added up after a minute.  So nobody waits for another to count.
+CREATE TABLE flex_outbox_counts (
+	role_id integer NOT NULL,
+	operation text NOT NULL,
+	state text NOT NULL,
+	at timestamptz NOT NULL,
+	requests bigint NOT NULL,
+	error_id bigint);
+COMMENT ON TABLE flex_outbox_counts IS
+'Internal. How many requests have finished, by role, operation and state: the sum of these rows. A dump has it, as it has the
+requests.';
+COMMENT ON COLUMN flex_outbox_counts.role_id IS 'Role, by its number in flex_outbox_roles.';
+COMMENT ON COLUMN flex_outbox_counts.operation IS 'Name of the operation''s function.';
+COMMENT ON COLUMN flex_outbox_counts.state IS 'Last state of the requests.';
+COMMENT ON COLUMN flex_outbox_counts.at IS 'When they got it; -infinity: long ago.';
+COMMENT ON COLUMN flex_outbox_counts.requests IS 'How many; less than 0 where they are gone, or have another state.';
+COMMENT ON COLUMN flex_outbox_counts.error_id IS 'The last one of them that has a message.';
+
 -- A restored copy must not send again what the original sends: a dump has the
 -- finished rows alone.
 SELECT pg_catalog.pg_extension_config_dump('flex_outbox_requests', 'WHERE finished_at IS NOT NULL');
 SELECT pg_catalog.pg_extension_config_dump('flex_outbox_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('flex_outbox_counts', '');
 SELECT pg_catalog.pg_extension_config_dump('flex_outbox_roles', '');
 SELECT pg_catalog.pg_extension_config_dump('flex_outbox_roles_id_seq', '');
 
@@ -465,6 +485,8 @@ BEGIN
 		NEW.run_at, NEW.unique_key, NEW.on_success, NEW.on_failure, NEW.account_sid, NEW.enqueued_at,
 		NEW.enqueued_by, NEW.enqueued_in, NEW.started_at, NEW.finished_at, NEW.http_status, NEW.error_code,
 		NEW.error_message, NEW.response, NEW.request_id, NEW.may_be_done, number, '3');
+	INSERT INTO @extschema@.flex_outbox_counts (role_id, operation, state, at, requests)
+	VALUES (number, NEW.operation, NEW.state, NEW.finished_at, 1);
 	RETURN NEW;
 END $$;
 COMMENT ON FUNCTION flex_outbox_restore() IS
@@ -491,7 +513,7 @@ BEGIN
 	FOR hidden IN
 		SELECT a.attrelid::pg_catalog.regclass AS relation, a.attname AS column FROM pg_catalog.pg_attribute AS a
 		WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped AND a.attrelid OPERATOR(pg_catalog.=) ANY (ARRAY[
-			'flex_outbox_requests', 'flex_outbox_callbacks', 'flex_outbox_claims', 'flex_outbox_roles',
+			'flex_outbox_requests', 'flex_outbox_callbacks', 'flex_outbox_counts', 'flex_outbox_claims', 'flex_outbox_roles',
 			'flex_outbox_role_oids', 'flex_outbox_ordered', 'flex_outbox_freed_keys']::pg_catalog.regclass[])
 	LOOP
 		EXECUTE pg_catalog.format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS 0', hidden.relation, hidden.column);
@@ -544,6 +566,9 @@ ALTER TABLE flex_outbox_leftovers ENABLE REPLICA TRIGGER flex_outbox_refuse_repl
 CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_callbacks
 	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
 ALTER TABLE flex_outbox_callbacks ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
+CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_counts
+	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
+ALTER TABLE flex_outbox_counts ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
 CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_roles
 	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
 ALTER TABLE flex_outbox_roles ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
@@ -568,6 +593,46 @@ ALTER TABLE flex_outbox_ordered ENABLE REPLICA TRIGGER flex_outbox_refuse_replic
 CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_freed_keys
 	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
 ALTER TABLE flex_outbox_freed_keys ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
+
+-- Whoever deletes requests, they are no longer counted.
+CREATE FUNCTION flex_outbox_count_deleted() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF TG_OP = 'TRUNCATE' THEN
+		DELETE FROM @extschema@.flex_outbox_counts;
+		RETURN NULL;
+	END IF;
+	INSERT INTO @extschema@.flex_outbox_counts (role_id, operation, state, at, requests)
+	SELECT d.role_id, d.operation, d.state, greatest(d.finished_at, now() - interval '1 minute'), -count(*)
+	FROM deleted AS d WHERE d.finished_at IS NOT NULL GROUP BY 1, 2, 3, 4;
+	RETURN NULL;
+END $$;
+COMMENT ON FUNCTION flex_outbox_count_deleted() IS
+'Internal. Trigger of the table flex_outbox_requests that keeps flex_outbox_counts: what is deleted is not counted any more.';
+CREATE TRIGGER flex_outbox_count_deleted AFTER DELETE ON flex_outbox_requests REFERENCING OLD TABLE AS deleted
+	FOR EACH STATEMENT EXECUTE FUNCTION flex_outbox_count_deleted();
+CREATE TRIGGER flex_outbox_count_truncated AFTER TRUNCATE ON flex_outbox_requests
+	FOR EACH STATEMENT EXECUTE FUNCTION flex_outbox_count_deleted();
+
+-- A settlement counts what it settles, which is a turn of the request; all else is counted here.
+CREATE FUNCTION flex_outbox_count_changed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	INSERT INTO @extschema@.flex_outbox_counts (role_id, operation, state, at, requests, error_id)
+	SELECT c.role_id, c.operation, c.state, c.at, c.requests, CASE WHEN c.requests = 1 AND NEW.error_message IS NOT NULL THEN NEW.id END
+	FROM (VALUES (OLD.role_id, OLD.operation, OLD.state, OLD.finished_at, -1), (NEW.role_id, NEW.operation, NEW.state, NEW.finished_at, 1))
+		AS c(role_id, operation, state, at, requests)
+	WHERE c.at IS NOT NULL;
+	RETURN NULL;
+END $$;
+COMMENT ON FUNCTION flex_outbox_count_changed() IS
+'Internal. Trigger of the table flex_outbox_requests that keeps flex_outbox_counts: for decisions, and for what is changed by hand.';
+CREATE TRIGGER flex_outbox_count_changed AFTER UPDATE ON flex_outbox_requests
+	FOR EACH ROW WHEN (OLD.turn = NEW.turn AND (OLD.state <> NEW.state OR OLD.finished_at IS DISTINCT FROM NEW.finished_at
+		OR OLD.operation <> NEW.operation OR OLD.role_id <> NEW.role_id))
+	EXECUTE FUNCTION flex_outbox_count_changed();
 
 CREATE FUNCTION flex_enqueue(
 	operation text,
@@ -641,6 +706,15 @@ id: number of a request that the current role has enqueued; a superuser may canc
 Errors: P0002 for an id that is not there, 55000 for a request that is being sent or has succeeded,
 40001 if a sender has claimed it since the transaction''s snapshot.';
 
+CREATE FUNCTION flex_outbox_confirm(id bigint, response jsonb DEFAULT NULL) RETURNS void
+AS 'MODULE_PATHNAME', 'flex_api_outbox_confirm'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION flex_outbox_confirm(bigint, jsonb) IS
+'Says that an uncertain request has been carried out, as one has found out: it has succeeded, and on_success is called.
+id: number of a request that the current role has enqueued; a superuser may confirm anybody''s.
+response: the answer, as far as one has it, such as what a fetch of the resource returns; its SID goes into sid.
+Errors: P0002 for an id that is not there, 55000 for a request in another state, 54000 for too long a response.';
+
 CREATE FUNCTION flex_outbox_await(id bigint, timeout interval DEFAULT '30 seconds') RETURNS flex_outbox
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -675,43 +749,105 @@ Call it outside the transaction that enqueued, in READ COMMITTED.
 Errors: P0002 for an id that is not there, 55000 for a request whose transaction has not committed.';
 
 CREATE VIEW flex_outbox_summary WITH (security_barrier) AS
+WITH
+-- Whose requests the current role may see, and whether it may read them: one that monitors counts those of all.
+reader AS MATERIALIZED (
+	SELECT
+		r.rolsuper OR r.rolbypassrls OR pg_catalog.pg_has_role(c.relowner, 'USAGE')
+			OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') AS sees_all,
+		r.rolsuper OR NOT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') AS reads,
+		coalesce((SELECT m.id FROM flex_outbox_role_oids AS m WHERE m.role = r.oid),
+			(SELECT pg_catalog.min(n.id) FROM flex_outbox_roles AS n WHERE n.name = r.rolname
+				AND NOT EXISTS (SELECT FROM flex_outbox_role_oids AS m WHERE m.id = n.id))) AS role_id
+	FROM pg_catalog.pg_roles AS r, pg_catalog.pg_class AS c
+	WHERE r.rolname = current_user AND c.oid OPERATOR(pg_catalog.=) 'flex_outbox_requests'::pg_catalog.regclass),
+-- Requests that have not finished, and those that have a callback: found where they wait, and not among all.
+open AS MATERIALIZED (
+	SELECT r.id, r.role_id, r.ordering_key, r.operation, r.state, r.run_at, r.enqueued_at, r.started_at, r.finished_at, r.http_status,
+		r.error_message, c.due_at AS callback_at, c.error IS NULL AND c.due_at IS NOT NULL AS is_called, r.state = 'pending'
+			AND (r.id, r.turn + 1, r.enqueued_xid) IN (SELECT l.id, l.turn, l.xid
+				FROM flex_outbox_claims AS k, unnest(k.requests, k.turns, k.enqueued_xids) AS l(id, turn, xid)) AS is_claimed
+	FROM flex_outbox_requests AS r LEFT JOIN flex_outbox_callbacks AS c ON c.id = r.id
+	WHERE r.id = ANY (ARRAY(
+			SELECT w.id FROM flex_outbox_lanes AS l JOIN (SELECT k.lane, k.id, CASE
+					WHEN k.xid >= pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()) THEN '0' ELSE k.xid END AS xid
+				FROM flex_outbox_marks AS k) AS m ON m.lane = l.id,
+				-- The bounds of the transaction are for the estimate; the order is that of the index.
+				LATERAL (SELECT o.id FROM flex_outbox_requests AS o WHERE o.lane = l.id AND o.finished_at IS NULL
+					AND (o.enqueued_xid, o.id) > (m.xid, m.id) AND o.enqueued_xid >= m.xid AND o.enqueued_xid < '18446744073709551615'
+					ORDER BY o.enqueued_xid, o.id OFFSET 0) AS w
+			WHERE (SELECT x.sees_all OR x.role_id = l.role_id FROM reader AS x)
+			UNION ALL
+			SELECT w.id FROM flex_outbox_marks AS m, unnest(m.holes) AS h(xid),
+				LATERAL (SELECT o.id FROM flex_outbox_requests AS o WHERE o.lane = m.lane AND o.enqueued_xid = h.xid
+					AND o.finished_at IS NULL ORDER BY o.id OFFSET 0) AS w
+			UNION ALL SELECT l.id FROM flex_outbox_later AS l
+			UNION ALL SELECT unnest(k.requests) FROM flex_outbox_claims AS k
+			UNION ALL SELECT c.id FROM flex_outbox_callbacks AS c
+			UNION ALL SELECT w.id FROM flex_outbox_ordered AS w))
+		AND (SELECT x.sees_all OR x.role_id = r.role_id FROM reader AS x)),
+finished AS (
+	SELECT c.operation, c.state, pg_catalog.sum(c.requests) AS requests,
+		pg_catalog.sum(c.requests) FILTER (WHERE c.at > pg_catalog.now() - interval '1 minute') AS lately
+	FROM flex_outbox_counts AS c
+	WHERE (SELECT x.sees_all OR x.role_id = c.role_id FROM reader AS x)
+	GROUP BY c.operation, c.state),
+-- The last ones that have a message, by role.
+failures AS (
+	SELECT DISTINCT ON (c.role_id, c.operation) c.operation, c.error_id
+	FROM flex_outbox_counts AS c
+	WHERE c.error_id IS NOT NULL AND (SELECT x.reads AND (x.sees_all OR x.role_id = c.role_id) FROM reader AS x)
+	ORDER BY c.role_id, c.operation, c.at DESC, c.error_id DESC),
+-- What has finished is counted, less those whose callback has not run: they count as being sent.
+counted AS (
+	SELECT o.operation,
+		CASE WHEN o.is_claimed OR o.is_called THEN 'sending' ELSE o.state END AS state,
+		CASE WHEN o.finished_at IS NULL OR o.is_called THEN 1 ELSE 0 END AS requests,
+		0 AS lately,
+		CASE WHEN o.state = 'pending' AND NOT o.is_claimed THEN o.run_at END AS run_at,
+		CASE WHEN o.state = 'pending' AND NOT o.is_claimed THEN o.enqueued_at END AS enqueued_at,
+		o.http_status, o.callback_at, o.started_at, CASE WHEN (SELECT x.reads FROM reader AS x) THEN o.error_message END AS error_message,
+		CASE WHEN o.state = 'pending' AND o.ordering_key IS NOT NULL AND NOT o.is_claimed THEN (SELECT f.id FROM (
+			SELECT w.id FROM flex_outbox_ordered AS w WHERE w.role_id = o.role_id AND w.ordering_key = o.ordering_key
+			ORDER BY w.waits, w.id LIMIT 1) AS f WHERE f.id <> o.id) END AS waits_for
+	FROM open AS o
+	UNION ALL
+	SELECT o.operation, o.state, -1, CASE WHEN o.finished_at > pg_catalog.now() - interval '1 minute' THEN -1 ELSE 0 END,
+		NULL, NULL, NULL, NULL, NULL, NULL, NULL
+	FROM open AS o WHERE o.is_called
+	UNION ALL
+	SELECT f.operation, f.state, f.requests, f.lately, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM finished AS f
+	UNION ALL
+	SELECT f.operation, NULL, 0, 0, NULL, NULL, NULL, NULL,
+		(SELECT e.started_at FROM flex_outbox_requests AS e WHERE e.id = f.error_id),
+		(SELECT e.error_message FROM flex_outbox_requests AS e WHERE e.id = f.error_id), NULL
+	FROM failures AS f)
 SELECT
-	o.operation,
-	pg_catalog.count(*) FILTER (WHERE o.state = 'pending') AS pending,
-	pg_catalog.count(*) FILTER (WHERE o.state = 'pending' AND o.run_at <= pg_catalog.now() AND o.waits_for IS NULL) AS due,
-	pg_catalog.count(*) FILTER (WHERE o.state = 'sending') AS sending,
-	pg_catalog.count(*) FILTER (WHERE o.state = 'succeeded') AS succeeded,
-	pg_catalog.count(*) FILTER (WHERE o.state = 'failed') AS failed,
-	pg_catalog.count(*) FILTER (WHERE o.state = 'uncertain') AS uncertain,
-	pg_catalog.count(*) FILTER (WHERE o.state = 'cancelled') AS cancelled,
-	pg_catalog.count(*) FILTER (WHERE o.callback_at IS NOT NULL) AS callbacks,
-	pg_catalog.now() - pg_catalog.min(o.enqueued_at) FILTER (WHERE o.state = 'pending') AS oldest_pending,
-	pg_catalog.count(*) FILTER (WHERE o.finished_at > pg_catalog.now() - interval '1 minute') AS finished_last_minute,
-	pg_catalog.max(o.run_at) FILTER (WHERE o.state = 'pending' AND o.http_status = 429 AND o.run_at > pg_catalog.now()) AS held_until,
-	(pg_catalog.array_agg(o.error_message ORDER BY o.started_at DESC)
-		FILTER (WHERE o.error_message IS NOT NULL))[1] AS last_error,
+	n.operation,
+	coalesce(pg_catalog.sum(n.requests) FILTER (WHERE n.state = 'pending'), 0)::bigint AS pending,
+	coalesce(pg_catalog.sum(n.requests) FILTER (WHERE n.run_at <= pg_catalog.now() AND n.waits_for IS NULL), 0)::bigint AS due,
+	coalesce(pg_catalog.sum(n.requests) FILTER (WHERE n.state = 'sending'), 0)::bigint AS sending,
+	coalesce(pg_catalog.sum(n.requests) FILTER (WHERE n.state = 'succeeded'), 0)::bigint AS succeeded,
+	coalesce(pg_catalog.sum(n.requests) FILTER (WHERE n.state = 'failed'), 0)::bigint AS failed,
+	coalesce(pg_catalog.sum(n.requests) FILTER (WHERE n.state = 'uncertain'), 0)::bigint AS uncertain,
+	coalesce(pg_catalog.sum(n.requests) FILTER (WHERE n.state = 'cancelled'), 0)::bigint AS cancelled,
+	pg_catalog.count(n.callback_at) AS callbacks,
+	pg_catalog.now() - pg_catalog.min(n.enqueued_at) AS oldest_pending,
+	coalesce(pg_catalog.sum(n.lately), 0)::bigint AS finished_last_minute,
+	pg_catalog.max(n.run_at) FILTER (WHERE n.http_status = 429 AND n.run_at > pg_catalog.now()) AS held_until,
+	(pg_catalog.array_agg(n.error_message ORDER BY n.started_at DESC)
+		FILTER (WHERE n.error_message IS NOT NULL))[1] AS last_error,
 	(SELECT a.worker_pid FROM flex_outbox_activity AS a
 		WHERE EXISTS (SELECT FROM pg_catalog.pg_stat_get_activity(a.worker_pid))) AS worker_pid,
-	pg_catalog.count(o.waits_for) AS held_back
-FROM (
-	SELECT p.operation, p.state, p.run_at, p.callback_at, p.enqueued_at, p.started_at, p.finished_at, p.http_status, p.error_message,
-		p.waits_for
-	FROM flex_outbox AS p
-	WHERE NOT (SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') AND NOT r.rolsuper
-		FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user)
-	UNION ALL
-	-- A role that monitors counts the requests of all, and reads nothing of them.
-	SELECT a.operation, a.state, a.run_at, a.callback_at, a.enqueued_at, a.started_at, a.finished_at, a.http_status, NULL,
-		a.waits_for
-	FROM flex_outbox_all AS a
-	WHERE (SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') AND NOT r.rolsuper
-		FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user)) AS o
-GROUP BY o.operation;
+	pg_catalog.count(n.waits_for) AS held_back
+FROM counted AS n
+GROUP BY n.operation
+HAVING pg_catalog.sum(n.requests) > 0.0;
 GRANT SELECT ON flex_outbox_summary, flex_outbox_holds, flex_outbox_activity TO PUBLIC;
 -- A database's owner can dump it.
 GRANT SELECT ON flex_outbox_requests, flex_outbox_id_seq, flex_outbox_roles, flex_outbox_roles_id_seq, flex_outbox_role_oids,
-	flex_outbox_callbacks, flex_outbox_forgetting, flex_outbox_leftovers, flex_outbox_lanes, flex_outbox_lanes_id_seq, flex_outbox_marks,
-	flex_outbox_later, flex_outbox_claims, flex_outbox_ordered, flex_outbox_freed_keys TO pg_database_owner;
+	flex_outbox_callbacks, flex_outbox_counts, flex_outbox_forgetting, flex_outbox_leftovers, flex_outbox_lanes, flex_outbox_lanes_id_seq,
+	flex_outbox_marks, flex_outbox_later, flex_outbox_claims, flex_outbox_ordered, flex_outbox_freed_keys TO pg_database_owner;
 
 COMMENT ON VIEW flex_outbox_summary IS
 'The outbox by operation, of the requests that the current role may see, and for pg_read_all_stats of all: how many are in

@@ -1,6 +1,6 @@
 /*
  * housekeeping.c
- *		What senders that are gone have left, the roles' names, and what waits in vain.
+ *		What senders that are gone have left, the roles' names, what waits in vain, and what was counted.
  *
  * The caller stands in a transaction with the outbox's rights.
  */
@@ -12,6 +12,7 @@
 #include "base/compat.h"
 #include "delivery/housekeeping.h"
 #include "delivery/settlement.h"
+#include "outbox/counts.h"
 #include "outbox/roles.h"
 #include "outbox/settling.h"
 #include "outbox/waiting_rows.h"
@@ -70,8 +71,8 @@ take_over(bool with_own, uint64 claims_from)
 }
 
 /*
- * Take over what is left behind, keep the roles' names, and look for rows that wait for
- * nothing any more.  with_own: this process has nothing under way, so what is claimed in its name is left behind,
+ * Take over what is left behind, keep the roles' names, look for rows that wait for nothing any
+ * more, and add up what was counted.  with_own: this process has nothing under way, so what is claimed in its name is left behind,
  * too.  No claim of a transaction before claims_from is live.  False when there is more
  * to do.
  */
@@ -82,5 +83,6 @@ flex_housekeeping_run(bool with_own, uint64 claims_from)
 
 	flex_outbox_refresh_roles();
 	flex_later_sweep();
+	flex_counts_fold();
 	return taken < ORPHANS_AT_ONCE;
 }

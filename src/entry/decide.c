@@ -1,6 +1,6 @@
 /*
  * decide.c
- *		SQL entry points that repeat and cancel requests in the outbox.
+ *		SQL entry points that repeat, cancel and confirm requests in the outbox.
  */
 #include "postgres.h"
 
@@ -18,6 +18,7 @@
 
 PG_FUNCTION_INFO_V1(flex_api_outbox_retry);
 PG_FUNCTION_INFO_V1(flex_api_outbox_cancel);
+PG_FUNCTION_INFO_V1(flex_api_outbox_confirm);
 
 /* Raise an error unless the role may have the operation sent: the error takes the retry back. */
 static void
@@ -32,31 +33,45 @@ check_operation(int64 id, const char *name)
 	(void) flex_enqueue_signature(operation);
 }
 
+/* What can be done with a request, and in which states. */
+typedef struct Decision
+{
+	const char *refusal; /* a message with the request's number */
+	const char *hint;
+	bool wakes; /* there is something to do for a sender */
+} Decision;
+
+static const Decision retry = {"request " INT64_FORMAT " cannot be retried",
+							   "What is pending, failed, uncertain or cancelled can be retried.", true};
+static const Decision cancel = {"request " INT64_FORMAT " cannot be cancelled",
+								"What is pending, failed or uncertain can be cancelled.", false};
+static const Decision confirm = {"request " INT64_FORMAT " cannot be confirmed", "What is uncertain can be confirmed.",
+								 true};
+
 /* Decide on a request of the current role's; a superuser may on anybody's. */
 static void
-decide_on(int64 id, bool retry)
+decide_on(int64 id, const Decision *decision, Jsonb *response)
 {
 	Oid role = GetUserId();
 	const char *role_name = GetUserNameFromId(role, false);
 	Oid owner = superuser() ? InvalidOid : role;
 	OutboxAccess access;
 	const char *refusal;
-	char *to_send;
+	char *to_send = NULL;
 
 	SPI_connect();
 	flex_outbox_enter(&access);
-	refusal = flex_outbox_decide(id, owner, role_name, retry, &to_send);
+	if (decision == &confirm)
+		refusal = flex_outbox_confirm(id, owner, role_name, response);
+	else
+		refusal = flex_outbox_decide(id, owner, role_name, decision == &retry, &to_send);
 	flex_outbox_leave(&access);
 	if (refusal != NULL && refusal[0] == '\0')
 		ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND), errmsg("request " INT64_FORMAT " is not in the outbox", id),
 						errdetail("There is none of this number, or another role has enqueued it.")));
 	if (refusal != NULL)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						retry ? errmsg("request " INT64_FORMAT " cannot be retried", id)
-							  : errmsg("request " INT64_FORMAT " cannot be cancelled", id),
-						errdetail_internal("%s", refusal),
-						retry ? errhint("What is pending, failed, uncertain or cancelled can be retried.")
-							  : errhint("What is pending, failed or uncertain can be cancelled.")));
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg(decision->refusal, id),
+						errdetail_internal("%s", refusal), errhint("%s", decision->hint)));
 	/* The right may have been revoked since it was enqueued. */
 	if (to_send != NULL)
 		check_operation(id, to_send);
@@ -65,7 +80,7 @@ decide_on(int64 id, bool retry)
 	flex_wake_at_commit();
 }
 
-/* What both functions look like: they take the request's id. */
+/* What the first two functions look like: they take the request's id. */
 static const EntryPoint entry = {.result = VOIDOID, .count = 1, .types = {INT8OID}};
 
 /* flex_outbox_retry() */
@@ -73,7 +88,7 @@ PGDLLEXPORT Datum
 flex_api_outbox_retry(PG_FUNCTION_ARGS)
 {
 	flex_declaration_check(fcinfo, &entry);
-	decide_on(PG_GETARG_INT64(0), true);
+	decide_on(PG_GETARG_INT64(0), &retry, NULL);
 	PG_RETURN_VOID();
 }
 
@@ -82,6 +97,22 @@ PGDLLEXPORT Datum
 flex_api_outbox_cancel(PG_FUNCTION_ARGS)
 {
 	flex_declaration_check(fcinfo, &entry);
-	decide_on(PG_GETARG_INT64(0), false);
+	decide_on(PG_GETARG_INT64(0), &cancel, NULL);
+	PG_RETURN_VOID();
+}
+
+/* flex_outbox_confirm() */
+PGDLLEXPORT Datum
+flex_api_outbox_confirm(PG_FUNCTION_ARGS)
+{
+	static const EntryPoint with_response = {.result = VOIDOID, .count = 2, .types = {INT8OID, JSONBOID}};
+	Jsonb *response;
+
+	flex_declaration_check(fcinfo, &with_response);
+	if (PG_ARGISNULL(0))
+		flex_argument_refuse_null("flex_outbox_confirm", "id");
+	response = PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1);
+	flex_enqueue_check_text("flex_outbox_confirm", "response", response);
+	decide_on(PG_GETARG_INT64(0), &confirm, response);
 	PG_RETURN_VOID();
 }

@@ -240,13 +240,13 @@ check_call(const char *name, Jsonb *arguments)
 }
 
 /* Raise 54000 for JSON whose text is too long to be printed with the rest of the row. */
-static void
-check_text(const char *argument, Jsonb *value)
+void
+flex_enqueue_check_text(const char *function, const char *argument, Jsonb *value)
 {
 	if (value != NULL && flex_jsonb_text_exceeds(value, FLEX_MOST_JSON_TEXT))
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("argument \"%s\" of %s has too long a text", argument, FUNCTION),
+				 errmsg("argument \"%s\" of %s has too long a text", argument, function),
 				 errdetail("It may have %d bytes at the most, numbers with all their digits.", FLEX_MOST_JSON_TEXT),
 				 errhint("Write very large numbers as strings.")));
 }
@@ -447,8 +447,8 @@ flex_api_enqueue(PG_FUNCTION_ARGS)
 	request.arguments = PG_GETARG_JSONB_P(ARGUMENT_ARGUMENTS);
 	check_call(request.operation, request.arguments);
 	request.context = PG_ARGISNULL(ARGUMENT_CONTEXT) ? NULL : PG_GETARG_JSONB_P(ARGUMENT_CONTEXT);
-	check_text("context", request.context);
-	check_text("arguments", request.arguments);
+	flex_enqueue_check_text(FUNCTION, "context", request.context);
+	flex_enqueue_check_text(FUNCTION, "arguments", request.arguments);
 	request.on_success =
 		callback_name("on_success", text_argument(fcinfo, ARGUMENT_ON_SUCCESS), &request.on_success_owner);
 	request.on_failure =

@@ -41,13 +41,21 @@ static const struct
 	const char *name;
 	LOCKMODE mode;
 } others[] = {
-	{"flex_outbox_later", RowExclusiveLock},      {"flex_outbox_claims", RowExclusiveLock},
-	{"flex_outbox_ordered", RowExclusiveLock},    {"flex_outbox_freed_keys", RowExclusiveLock},
-	{"flex_outbox_marks", RowExclusiveLock},      {"flex_outbox_lanes", RowExclusiveLock},
-	{"flex_outbox_callbacks", RowExclusiveLock},  {"flex_outbox_leftovers", RowExclusiveLock},
-	{"flex_outbox_forgetting", RowExclusiveLock}, {"flex_outbox_roles", RowExclusiveLock},
-	{"flex_outbox_role_oids", RowExclusiveLock},  {"flex_outbox_holds", RowExclusiveLock},
-	{"flex_outbox_activity", RowExclusiveLock},   {"flex_outbox", AccessShareLock},
+	{"flex_outbox_later", RowExclusiveLock},
+	{"flex_outbox_claims", RowExclusiveLock},
+	{"flex_outbox_ordered", RowExclusiveLock},
+	{"flex_outbox_freed_keys", RowExclusiveLock},
+	{"flex_outbox_marks", RowExclusiveLock},
+	{"flex_outbox_lanes", RowExclusiveLock},
+	{"flex_outbox_callbacks", RowExclusiveLock},
+	{"flex_outbox_leftovers", RowExclusiveLock},
+	{"flex_outbox_forgetting", RowExclusiveLock},
+	{"flex_outbox_roles", RowExclusiveLock},
+	{"flex_outbox_role_oids", RowExclusiveLock},
+	{"flex_outbox_holds", RowExclusiveLock},
+	{"flex_outbox_counts", RowExclusiveLock},
+	{"flex_outbox_activity", RowExclusiveLock},
+	{"flex_outbox", AccessShareLock},
 	{"flex_outbox_all", AccessShareLock},
 };
 

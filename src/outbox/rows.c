@@ -14,13 +14,17 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "answer/identifier.h"
 #include "outbox/access.h"
+#include "outbox/counts.h"
 #include "outbox/lane_rows.h"
 #include "outbox/ordered_rows.h"
 #include "outbox/roles.h"
 #include "outbox/rows.h"
+#include "outbox/settled_rows.h"
 #include "outbox/statements.h"
 #include "outbox/waiting_rows.h"
+#include "request/catalogue.h"
 
 static Statement find_key = {
 	.sql = "SELECT id FROM $t.flex_outbox_requests WHERE role_id = $1 AND unique_key = $2",
@@ -216,6 +220,7 @@ make_pending(int64 id, const LockedRequest *request)
 {
 	Datum values[] = {Int64GetDatum(id), TimestampTzGetDatum(GetCurrentTimestamp())};
 
+	flex_counts_take(id);
 	if (flex_statement_execute(&retry_request, values, NULL) > 0)
 	{
 		TimestampTz run_at = DatumGetTimestampTz(flex_statement_value(0, 1));
@@ -224,6 +229,81 @@ make_pending(int64 id, const LockedRequest *request)
 		if (request->ordering_key != NULL)
 			flex_ordered_add(&(OrderedRequest){request->role_id, request->ordering_key, id});
 	}
+}
+
+/* It is as if the answer had come; its callback, if it has one, is due. */
+static Statement confirm_request = {
+	.sql =
+		"WITH confirmed AS (UPDATE $t.flex_outbox_requests SET state = 'succeeded', finished_at = clock_timestamp(), "
+		"error_code = NULL, error_message = NULL, response = coalesce($2, response), sid = coalesce($3, sid) "
+		"WHERE id = $1 RETURNING id, role_id, on_success) "
+		"INSERT INTO $t.flex_outbox_callbacks (id, role_id, due_at) SELECT id, role_id, clock_timestamp() "
+		"FROM confirmed WHERE on_success IS NOT NULL",
+	.types = {INT8OID, JSONBOID, TEXTOID},
+};
+
+/* The SID of the resource that an operation's answer names; NULL: none. */
+static char *
+sid_of(const char *operation_name, Jsonb *response)
+{
+	const Operation *operation = flex_operation_find(operation_name);
+	const char *key = operation != NULL && operation->key != NULL ? operation->key : "sid";
+	char *text;
+
+	if (response == NULL)
+		return NULL;
+	text = JsonbToCString(NULL, &response->root, VARSIZE(response));
+	return flex_identifier_find(text, strlen(text), key);
+}
+
+/* Lock a request that somebody decides on, and see in which state the view shows it; false: there is none of the role's. */
+static bool
+lock_to_decide(int64 id, Oid role, const char *role_name, LockedRequest *request, const char **state)
+{
+	Datum values[] = {Int64GetDatum(id), (Datum) 0, ObjectIdGetDatum(MyDatabaseId)};
+
+	/* Before the role's number is looked up, which is another in an outbox that has just been made anew. */
+	(void) flex_outbox_lock_requests();
+	if (OidIsValid(role))
+		values[1] = Int32GetDatum(flex_outbox_find_role(role, role_name));
+	if (flex_statement_execute(&lock_request, values, OidIsValid(role) ? NULL : " n ") == 0)
+		return false;
+	flex_statement_read(&lock_request, 0, request);
+	/* It is shown as being sent until its callback has run. */
+	*state = is_claimed(id, request) || flex_statement_execute(&find_callback, values, NULL) > 0 ? "sending"
+																								 : request->state;
+	return true;
+}
+
+/*
+ * Note that an uncertain request was carried out, and how it was answered (NULL: unknown); role
+ * InvalidOid for anybody's.  Returns as flex_outbox_decide().
+ */
+const char *
+flex_outbox_confirm(int64 id, Oid role, const char *role_name, Jsonb *response)
+{
+	LockedRequest request = {0};
+	const char *state;
+	char *sid;
+	Datum values[] = {Int64GetDatum(id), JsonbPGetDatum(response), (Datum) 0};
+	char nulls[] = {' ', response == NULL ? 'n' : ' ', ' '};
+
+	if (!lock_to_decide(id, role, role_name, &request, &state))
+		return "";
+	if (strcmp(state, "uncertain") != 0)
+		return psprintf("Its state is \"%s\".", state);
+	sid = sid_of(request.operation, response);
+	values[2] = sid != NULL ? CStringGetTextDatum(sid) : (Datum) 0;
+	nulls[2] = sid != NULL ? ' ' : 'n';
+	/* That of its failure, which may have failed. */
+	flex_statement_execute(&forget_callback, values, NULL);
+	if (flex_statement_execute(&confirm_request, values, nulls) > 0)
+		return NULL;
+	/* It has no callback, and so it has come to its end. */
+	flex_outbox_notify(id, "succeeded");
+	if (request.ordering_key != NULL)
+		flex_ordered_end(&(OrderedRequest){request.role_id, request.ordering_key, id}, 1);
+	return NULL;
 }
 
 /*
@@ -235,27 +315,18 @@ make_pending(int64 id, const LockedRequest *request)
 const char *
 flex_outbox_decide(int64 id, Oid role, const char *role_name, bool retry, char **to_send)
 {
-	Datum values[] = {Int64GetDatum(id), (Datum) 0, ObjectIdGetDatum(MyDatabaseId)};
+	Datum values[] = {Int64GetDatum(id)};
 	LockedRequest request = {0};
 	const char *state;
 
 	*to_send = NULL;
-	/* Before the role's number is looked up, which is another in an outbox that has just been made anew. */
-	(void) flex_outbox_lock_requests();
-	if (OidIsValid(role))
-		values[1] = Int32GetDatum(flex_outbox_find_role(role, role_name));
-	if (flex_statement_execute(&lock_request, values, OidIsValid(role) ? NULL : " n ") == 0)
+	if (!lock_to_decide(id, role, role_name, &request, &state))
 		return "";
-	flex_statement_read(&lock_request, 0, &request);
 	if (retry && request.foreign)
 		return "It was enqueued in another database, of which this is a copy.";
 	/* Of a request that has succeeded, only a callback that failed can be repeated. */
 	if (retry && strcmp(request.state, "succeeded") == 0 && flex_statement_execute(&retry_callback, values, NULL) > 0)
 		return NULL;
-	state = request.state;
-	/* It is shown as being sent until its callback has run. */
-	if (is_claimed(id, &request) || flex_statement_execute(&find_callback, values, NULL) > 0)
-		state = "sending";
 	if (strcmp(state, "sending") == 0 || strcmp(state, "succeeded") == 0 || (!retry && strcmp(state, "cancelled") == 0))
 		return psprintf("Its state is \"%s\".", state);
 	end_wait(id, &request);

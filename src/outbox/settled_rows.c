@@ -93,14 +93,18 @@ static const ResultColumn settled_columns[] = {
 	"o.id = s.id AND o.enqueued_xid = s.enqueued_xid AND o.turn = s.turn - 1 AND o.state = 'pending' AND "             \
 	"EXISTS (SELECT FROM $t.flex_outbox_claims AS c "                                                                  \
 	"WHERE c.id = s.claimed_in AND c.sender_pid = $1 AND c.sender_start = $2) "                                        \
-	"RETURNING o.id, o.role_id, o.ordering_key, o.run_at, s.state, s.with_callback, s.turn, s.lane, s.cause, "         \
-	"s.run_at AS asked_at, s.held_since), "                                                                            \
+	"RETURNING o.id, o.role_id, o.operation, o.ordering_key, o.run_at, s.state, s.with_callback, s.turn, s.lane, "     \
+	"s.cause, "                                                                                                        \
+	"s.run_at AS asked_at, s.held_since, o.error_message IS NOT NULL AS has_error), "                                  \
 	"due AS (INSERT INTO $t.flex_outbox_callbacks (id, role_id, due_at) SELECT id, role_id, clock_timestamp() "        \
 	"FROM settled WHERE with_callback ON CONFLICT (id) DO UPDATE SET role_id = excluded.role_id, "                     \
 	"due_at = excluded.due_at, attempts = 0, error = NULL), "                                                          \
 	"waiting AS (INSERT INTO $t.flex_outbox_later (lane, due_at, id, turn, cause, held_since) "                        \
 	"SELECT lane, coalesce(asked_at, clock_timestamp()), id, turn, cause, held_since FROM settled "                    \
-	"WHERE state = 'pending') SELECT $result FROM settled AS s "                                                       \
+	"WHERE state = 'pending'), "                                                                                       \
+	"counted AS (INSERT INTO $t.flex_outbox_counts (role_id, operation, state, at, requests, error_id) "               \
+	"SELECT role_id, operation, state, clock_timestamp(), count(*), max(id) FILTER (WHERE has_error) "                 \
+	"FROM settled WHERE state <> 'pending' GROUP BY role_id, operation, state) SELECT $result FROM settled AS s "      \
 	"UNION ALL SELECT o.id, NULL, s.id <> ALL (ARRAY(SELECT id FROM free)), s.id = ANY (ARRAY(SELECT id FROM free)), " \
 	"0, NULL FROM " keys " AS s (id, turn, enqueued_xid, claimed_in), "                                                \
 	"$t.flex_outbox_requests AS o WHERE s.id <> ALL (ARRAY(SELECT id FROM settled)) AND "                              \

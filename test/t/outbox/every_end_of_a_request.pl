@@ -24,7 +24,7 @@ $session->query('SET client_min_messages = error');
 
 sub fresh
 {
-	$session->value('DELETE FROM flex_outbox_requests; DELETE FROM flex_outbox_holds');
+	$session->value('TRUNCATE flex_outbox_requests; DELETE FROM flex_outbox_holds');
 	$simulator->clear_faults;
 	$simulator->clear_requests;
 	return;

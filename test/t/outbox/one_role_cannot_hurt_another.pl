@@ -51,7 +51,7 @@ $session->value('DROP TRIGGER mirror ON flex_outbox_requests');
 $session->value('CREATE ROLE mallory LOGIN');
 $session->value('GRANT CREATE ON SCHEMA public TO mallory');
 my $mallory = FlexApi::Session->new($node, user => 'mallory');
-my @tables = qw(flex_outbox_requests flex_outbox_role_oids flex_outbox_roles flex_outbox_callbacks flex_outbox_forgetting flex_outbox_leftovers flex_outbox_holds flex_outbox_activity);
+my @tables = qw(flex_outbox_requests flex_outbox_role_oids flex_outbox_roles flex_outbox_callbacks flex_outbox_counts flex_outbox_forgetting flex_outbox_leftovers flex_outbox_holds flex_outbox_activity);
 $session->value("CREATE TABLE my_$_ (LIKE $_ INCLUDING ALL); ALTER TABLE my_$_ OWNER TO mallory") foreach @tables;
 $mallory->value($_) foreach 'CREATE TABLE seen (who name)', 'GRANT ALL ON seen TO PUBLIC',
 	'CREATE FUNCTION called(my_flex_outbox_requests) RETURNS void LANGUAGE sql AS $$ INSERT INTO public.seen VALUES (current_user) $$',

@@ -1,0 +1,11 @@
+/*
+ * counts.h
+ *		How many requests have finished.
+ */
+#ifndef FLEX_COUNTS_H
+#define FLEX_COUNTS_H
+
+extern void flex_counts_take(int64 id);
+extern void flex_counts_fold(void);
+
+#endif /* FLEX_COUNTS_H */
