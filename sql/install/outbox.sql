@@ -668,6 +668,33 @@ The foreign server that flex_api.server names is kept with the request, and is w
 Errors: 22023 and 22004 for what cannot be valid, 0A000 for a list, 42883 for a callback that is not there,
 42501 without EXECUTE on the operation or on a callback, or USAGE on the server, 55000 for one that is not there.';
 
+CREATE FUNCTION flex_enqueue_many(
+	operation text,
+	arguments jsonb[],
+	contexts jsonb[] DEFAULT NULL,
+	on_success text DEFAULT NULL,
+	on_failure text DEFAULT NULL,
+	run_at timestamptz DEFAULT NULL,
+	priority integer DEFAULT 0,
+	max_attempts integer DEFAULT 20,
+	unique_keys text[] DEFAULT NULL)
+RETURNS bigint[]
+AS 'MODULE_PATHNAME', 'flex_api_enqueue_many'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION flex_enqueue_many(text, jsonb[], jsonb[], text, text, timestamptz, integer, integer, text[]) IS
+'Leaves many requests of an operation to be sent, as flex_enqueue() does with one, for a fraction of its cost.
+operation: name of the function that a direct call would use, on which the caller needs EXECUTE; lists cannot be enqueued.
+arguments: for each request its arguments, as a JSON object of names and values.
+contexts: for each its context, or NULL; NULL for none.
+on_success: name of a function, called when one of them has succeeded.
+on_failure: the same for one that has failed, or has become uncertain.
+run_at: none is sent before this time; NULL for at once.
+priority: higher goes first; -1000 to 1000.
+max_attempts: attempts before one has failed; 20 take about an hour.
+unique_keys: for each its key, or NULL; where a request of the current role has it already, its id is returned. NULL for none.
+Returns the ids in flex_outbox, in the order of the arguments. All or none: an error in one is an error of the call.
+Errors: those of flex_enqueue(), and 22023 for an array that is not as long as arguments.';
+
 CREATE PROCEDURE flex_outbox_drain(max_requests bigint DEFAULT NULL)
 AS 'MODULE_PATHNAME', 'flex_api_drain'
 LANGUAGE C;

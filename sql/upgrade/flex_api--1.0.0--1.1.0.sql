@@ -734,6 +734,33 @@ BEGIN
 	END LOOP;
 END $$;
 
+CREATE FUNCTION flex_enqueue_many(
+	operation text,
+	arguments jsonb[],
+	contexts jsonb[] DEFAULT NULL,
+	on_success text DEFAULT NULL,
+	on_failure text DEFAULT NULL,
+	run_at timestamptz DEFAULT NULL,
+	priority integer DEFAULT 0,
+	max_attempts integer DEFAULT 20,
+	unique_keys text[] DEFAULT NULL)
+RETURNS bigint[]
+AS 'MODULE_PATHNAME', 'flex_api_enqueue_many'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION flex_enqueue_many(text, jsonb[], jsonb[], text, text, timestamptz, integer, integer, text[]) IS
+'Leaves many requests of an operation to be sent, as flex_enqueue() does with one, for a fraction of its cost.
+operation: name of the function that a direct call would use, on which the caller needs EXECUTE; lists cannot be enqueued.
+arguments: for each request its arguments, as a JSON object of names and values.
+contexts: for each its context, or NULL; NULL for none.
+on_success: name of a function, called when one of them has succeeded.
+on_failure: the same for one that has failed, or has become uncertain.
+run_at: none is sent before this time; NULL for at once.
+priority: higher goes first; -1000 to 1000.
+max_attempts: attempts before one has failed; 20 take about an hour.
+unique_keys: for each its key, or NULL; where a request of the current role has it already, its id is returned. NULL for none.
+Returns the ids in flex_outbox, in the order of the arguments. All or none: an error in one is an error of the call.
+Errors: those of flex_enqueue(), and 22023 for an array that is not as long as arguments.';
+
 CREATE FUNCTION flex_outbox_confirm(id bigint, response jsonb DEFAULT NULL) RETURNS void
 AS 'MODULE_PATHNAME', 'flex_api_outbox_confirm'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
@@ -2400,6 +2427,7 @@ REVOKE EXECUTE ON FUNCTION flex_instance_user_fetch(text, text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_user_deprovision(text, jsonb) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_outbox_restore() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_outbox_confirm(bigint, jsonb) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_enqueue_many(text, jsonb[], jsonb[], text, text, timestamptz, integer, integer, text[]) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_outbox_count_deleted() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_outbox_count_changed() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_stat_reset() FROM PUBLIC;

@@ -139,12 +139,17 @@
 #if PG_VERSION_NUM >= 190000
 #define flex_insert_speculative_index_tuples(info, slot, state, conflict, arbiters)                                    \
 	ExecInsertIndexTuples((info), (state), EIIT_NO_DUPE_ERROR, (slot), (arbiters), (conflict))
+#define flex_insert_index_tuples(info, slot, state) ExecInsertIndexTuples((info), (state), 0, (slot), NIL, NULL)
 #elif PG_VERSION_NUM >= 160000
 #define flex_insert_speculative_index_tuples(info, slot, state, conflict, arbiters)                                    \
 	ExecInsertIndexTuples((info), (slot), (state), false, true, (conflict), (arbiters), false)
+#define flex_insert_index_tuples(info, slot, state)                                                                    \
+	ExecInsertIndexTuples((info), (slot), (state), false, false, NULL, NIL, false)
 #else
 #define flex_insert_speculative_index_tuples(info, slot, state, conflict, arbiters)                                    \
 	ExecInsertIndexTuples((info), (slot), (state), false, true, (conflict), (arbiters))
+#define flex_insert_index_tuples(info, slot, state)                                                                    \
+	ExecInsertIndexTuples((info), (slot), (state), false, false, NULL, NIL)
 #endif
 
 /* 16 tells in the plan whose rights count, 15 in the range table. */

@@ -42,7 +42,7 @@
 #include "request/services.h"
 #include "shared/registry.h"
 
-#define FUNCTION "flex_enqueue"
+#define FUNCTION entry_name
 #define DEFAULT_MAX_ATTEMPTS 20
 #define MOST_PRIORITY 1000
 #define MOST_KEY_BYTES 1000
@@ -50,19 +50,7 @@
 
 PG_FUNCTION_INFO_V1(flex_api_enqueue);
 
-enum
-{
-	ARGUMENT_OPERATION,
-	ARGUMENT_ARGUMENTS,
-	ARGUMENT_CONTEXT,
-	ARGUMENT_ON_SUCCESS,
-	ARGUMENT_ON_FAILURE,
-	ARGUMENT_RUN_AT,
-	ARGUMENT_PRIORITY,
-	ARGUMENT_MAX_ATTEMPTS,
-	ARGUMENT_UNIQUE_KEY,
-	ARGUMENT_ORDERING_KEY
-};
+static const char *entry_name; /* of the SQL function that was called last, for errors */
 
 /* The text of an argument, NULL for NULL. */
 static char *
@@ -209,14 +197,12 @@ callback_name(const char *argument, const char *name, Oid *owner)
 	return quote_qualified_identifier(get_namespace_name(get_func_namespace(function)), get_func_name(function));
 }
 
-/* Check operation and arguments as a call would. */
-static void
-check_call(const char *name, Jsonb *arguments)
+/* The signature of an operation of this name, one that can be enqueued. */
+static const Signature *
+find_callable(const char *name)
 {
 	const Operation *operation = flex_operation_find(name);
 	const Signature *signature;
-	NullableDatum *values;
-	HttpRequest *request;
 
 	if (operation == NULL)
 		flex_argument_refuse_operation(FUNCTION, name);
@@ -224,7 +210,17 @@ check_call(const char *name, Jsonb *arguments)
 	if (signature->returns_set)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("a list cannot be enqueued"),
 						errhint("Call %s in a scheduled job.", name)));
-	values = palloc(sizeof(NullableDatum) * Max(signature->count, 1));
+	return signature;
+}
+
+/* Check the arguments of a request as a call would, and its context. */
+void
+flex_enqueue_check(const Signature *signature, Jsonb *arguments, Jsonb *context)
+{
+	const Operation *operation = signature->operation;
+	NullableDatum *values = palloc(sizeof(NullableDatum) * Max(signature->count, 1));
+	HttpRequest *request;
+
 	flex_json_arguments_unpack(signature, arguments, values);
 	for (int i = 0; i < signature->count; i++)
 	{
@@ -237,6 +233,8 @@ check_call(const char *name, Jsonb *arguments)
 	request = flex_json_arguments_request(signature, values);
 	if (operation->custom && flex_service_answers_secret(request->service, request->method, request->path))
 		refuse_secret(psprintf("%s %s", request->method, request->path));
+	flex_enqueue_check_text(FUNCTION, "context", context);
+	flex_enqueue_check_text(FUNCTION, "arguments", arguments);
 }
 
 /* Raise 54000 for JSON whose text is too long to be printed with the rest of the row. */
@@ -280,17 +278,15 @@ warn_if_unattended(void)
 						  errhint("Add flex_api to shared_preload_libraries, or schedule CALL flex_outbox_drain().")));
 }
 
-/* Put the request in; 0 when its key is there already. */
-static int64
-insert_request(const NewRequest *request)
+/* Put requests of one call in; ids[] gets 0 where a key is there already. */
+void
+flex_enqueue_insert_new(const NewRequest *requests, int count, int64 *ids)
 {
 	OutboxAccess access;
-	int64 id;
 
 	flex_outbox_enter_to_insert(&access);
-	id = flex_outbox_insert(request);
+	flex_outbox_insert(requests, count, ids);
 	flex_outbox_leave(&access);
-	return id;
 }
 
 /* Find the request that has the key; 0 when it is not there any more. */
@@ -335,25 +331,20 @@ refuse_server(const char *server)
 }
 
 /* Put the request in, or find the one that has its unique key. */
-static int64
-insert_or_find(NewRequest *request)
+int64
+flex_enqueue_insert(const NewRequest *request)
 {
 	int64 id;
 	int looks = 0;
 
 	warn_if_unattended();
-	/* Before any number of it is looked up: while we wait, another outbox may take the place of the one that we know. */
-	(void) flex_outbox_lock_requests();
-	request->role_id = number_of_role(request->enqueued_role, request->enqueued_by);
-	if (request->role_id == 0 && request->server != NULL && request->server[0] != '\0')
-		refuse_server(request->server);
 	/* The other one can be deleted or rolled back between the two looks. */
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (looks++ == MOST_LOOKS)
 			flex_outbox_refuse_row();
-		id = insert_request(request);
+		flex_enqueue_insert_new(request, 1, &id);
 		if (id == 0)
 			id = find_by_key(request);
 		if (id == 0 && IsolationUsesXactSnapshot())
@@ -365,14 +356,21 @@ insert_or_find(NewRequest *request)
 	return id;
 }
 
+/* Raise 22023 for a key that is too long for an index. */
+void
+flex_enqueue_check_key(const char *name, const char *key)
+{
+	if (key != NULL && strlen(key) > MOST_KEY_BYTES)
+		flex_argument_refuse(FUNCTION, name, key, false, psprintf("a text of %d bytes at the most", MOST_KEY_BYTES));
+}
+
 /* A key, which is not too long for an index; NULL for NULL, and where the function is an older version's, without it. */
 static char *
 key_argument(FunctionCallInfo fcinfo, int position, const char *name)
 {
 	char *key = position < PG_NARGS() ? text_argument(fcinfo, position) : NULL;
 
-	if (key != NULL && strlen(key) > MOST_KEY_BYTES)
-		flex_argument_refuse(FUNCTION, name, key, false, psprintf("a text of %d bytes at the most", MOST_KEY_BYTES));
+	flex_enqueue_check_key(name, key);
 	return key;
 }
 
@@ -424,6 +422,44 @@ set_destination(NewRequest *request)
 		request->account_sid = pstrdup(account);
 }
 
+/* Begin a call: the signature of the operation that it names. */
+const Signature *
+flex_enqueue_begin(FunctionCallInfo fcinfo, const char *function, NewRequest *request)
+{
+	entry_name = function;
+	PreventCommandIfReadOnly(psprintf("%s()", function));
+	flex_effective_check_displaced();
+	if (PG_ARGISNULL(ARGUMENT_OPERATION))
+		flex_argument_refuse_null(FUNCTION, "operation");
+	if (PG_ARGISNULL(ARGUMENT_ARGUMENTS))
+		flex_argument_refuse_null(FUNCTION, "arguments");
+	request->enqueued_role = GetUserId();
+	request->operation = text_argument(fcinfo, ARGUMENT_OPERATION);
+	return find_callable(request->operation);
+}
+
+/* What the requests of a call have in common, beside the operation: its other arguments, and the session's. */
+void
+flex_enqueue_read_common(FunctionCallInfo fcinfo, NewRequest *request)
+{
+	request->on_success =
+		callback_name("on_success", text_argument(fcinfo, ARGUMENT_ON_SUCCESS), &request->on_success_owner);
+	request->on_failure =
+		callback_name("on_failure", text_argument(fcinfo, ARGUMENT_ON_FAILURE), &request->on_failure_owner);
+	request->run_at = run_at_argument(fcinfo);
+	request->priority = priority_argument(fcinfo);
+	request->max_attempts = max_attempts_argument(fcinfo);
+	request->enqueued_by = GetUserNameFromId(request->enqueued_role, false);
+	set_destination(request);
+	flex_wake_at_commit();
+	warn_if_unattended();
+	/* Before any number of it is looked up: while we wait, another outbox may take the place of the one that we know. */
+	(void) flex_outbox_lock_requests();
+	request->role_id = number_of_role(request->enqueued_role, request->enqueued_by);
+	if (request->role_id == 0 && request->server != NULL && request->server[0] != '\0')
+		refuse_server(request->server);
+}
+
 /* flex_enqueue(); see the file's head. */
 PGDLLEXPORT Datum
 flex_api_enqueue(PG_FUNCTION_ARGS)
@@ -434,32 +470,16 @@ flex_api_enqueue(PG_FUNCTION_ARGS)
 		.count = 10,
 		.types = {TEXTOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID, TEXTOID},
 	};
-	NewRequest request = {.enqueued_role = GetUserId()};
+	NewRequest request = {0};
+	const Signature *signature;
 
 	flex_declaration_check(fcinfo, &entry);
-	PreventCommandIfReadOnly("flex_enqueue()");
-	flex_effective_check_displaced();
-	if (PG_ARGISNULL(ARGUMENT_OPERATION))
-		flex_argument_refuse_null(FUNCTION, "operation");
-	if (PG_ARGISNULL(ARGUMENT_ARGUMENTS))
-		flex_argument_refuse_null(FUNCTION, "arguments");
-	request.operation = text_argument(fcinfo, ARGUMENT_OPERATION);
+	signature = flex_enqueue_begin(fcinfo, "flex_enqueue", &request);
 	request.arguments = PG_GETARG_JSONB_P(ARGUMENT_ARGUMENTS);
-	check_call(request.operation, request.arguments);
 	request.context = PG_ARGISNULL(ARGUMENT_CONTEXT) ? NULL : PG_GETARG_JSONB_P(ARGUMENT_CONTEXT);
-	flex_enqueue_check_text(FUNCTION, "context", request.context);
-	flex_enqueue_check_text(FUNCTION, "arguments", request.arguments);
-	request.on_success =
-		callback_name("on_success", text_argument(fcinfo, ARGUMENT_ON_SUCCESS), &request.on_success_owner);
-	request.on_failure =
-		callback_name("on_failure", text_argument(fcinfo, ARGUMENT_ON_FAILURE), &request.on_failure_owner);
-	request.run_at = run_at_argument(fcinfo);
-	request.priority = priority_argument(fcinfo);
-	request.max_attempts = max_attempts_argument(fcinfo);
+	flex_enqueue_check(signature, request.arguments, request.context);
 	request.unique_key = key_argument(fcinfo, ARGUMENT_UNIQUE_KEY, "unique_key");
 	request.ordering_key = key_argument(fcinfo, ARGUMENT_ORDERING_KEY, "ordering_key");
-	request.enqueued_by = GetUserNameFromId(request.enqueued_role, false);
-	set_destination(&request);
-	flex_wake_at_commit();
-	PG_RETURN_INT64(insert_or_find(&request));
+	flex_enqueue_read_common(fcinfo, &request);
+	PG_RETURN_INT64(flex_enqueue_insert(&request));
 }

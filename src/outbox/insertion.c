@@ -33,6 +33,7 @@
 
 #include "base/compat.h"
 #include "outbox/access.h"
+#include "outbox/direct_insertion.h"
 #include "outbox/insertion.h"
 #include "outbox/lane_rows.h"
 #include "outbox/ordered_rows.h"
@@ -153,14 +154,6 @@ typedef struct NewRow
 	bool nulls[Natts_flex_outbox];
 	NameData enqueued_by;
 } NewRow;
-
-/* What the executor's functions need to put a row in. */
-typedef struct Target
-{
-	EState *state;
-	ResultRelInfo *info;
-	TupleTableSlot *slot;
-} Target;
 
 static void
 set_column(NewRow *row, ColumnNumber column, Datum value)
@@ -285,75 +278,6 @@ is_plain(Relation table)
 	return true;
 }
 
-/* The index of unique keys; raises an error if somebody has given it another name. */
-static List *
-index_of_keys(Relation table)
-{
-	Oid index = get_relname_relid("flex_outbox_unique_key", RelationGetNamespace(table));
-
-	if (!OidIsValid(index))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("index \"flex_outbox_unique_key\" of the outbox does not exist"),
-						errhint("Give the unique index on (role_id, unique_key) that name again.")));
-	return list_make1_oid(index);
-}
-
-/*
- * Put the row in unless its unique key is there, as ON CONFLICT DO NOTHING does:
- * look, put it in on trial, and take it back if another was faster.
- */
-static bool
-insert_unless_there(Target *target)
-{
-	Relation table = target->info->ri_RelationDesc;
-	List *arbiters = index_of_keys(table);
-	bool conflict;
-
-	if (RelationGetDescr(table)->constr != NULL)
-		ExecConstraints(target->info, target->slot, target->state);
-	do
-	{
-		ItemPointerData other;
-		uint32 token;
-
-		CHECK_FOR_INTERRUPTS();
-		conflict = false;
-		if (!flex_check_index_constraints(target->info, target->slot, target->state, &other, arbiters))
-			return false;
-		token = SpeculativeInsertionLockAcquire(GetCurrentTransactionId());
-		table_tuple_insert_speculative(table, target->slot, target->state->es_output_cid, 0, NULL, token);
-		flex_insert_speculative_index_tuples(target->info, target->slot, target->state, &conflict, arbiters);
-		table_tuple_complete_speculative(table, target->slot, token, !conflict);
-		SpeculativeInsertionLockRelease(GetCurrentTransactionId());
-	} while (conflict);
-	return true;
-}
-
-/* Put the row in by the executor's functions; false when its unique key is there. */
-static bool
-insert_directly(Relation table, const NewRow *row)
-{
-	bool keyed = !row->nulls[Anum_flex_outbox_unique_key - 1];
-	bool inserted = true;
-	Target target = {.state = CreateExecutorState(), .info = makeNode(ResultRelInfo)};
-
-	target.state->es_output_cid = GetCurrentCommandId(true);
-	InitResultRelInfo(target.info, table, 0, NULL, 0);
-	ExecOpenIndices(target.info, keyed);
-	target.slot = ExecInitExtraTupleSlot(target.state, RelationGetDescr(table), &TTSOpsVirtual);
-	memcpy(target.slot->tts_values, row->values, sizeof(row->values));
-	memcpy(target.slot->tts_isnull, row->nulls, sizeof(row->nulls));
-	ExecStoreVirtualTuple(target.slot);
-	if (keyed)
-		inserted = insert_unless_there(&target);
-	else
-		ExecSimpleRelationInsert(target.info, target.state, target.slot);
-	ExecCloseIndices(target.info);
-	ExecResetTupleTable(target.state->es_tupleTable, false);
-	FreeExecutorState(target.state);
-	return inserted;
-}
-
 /*
  * Somebody's functions look names up as their author has: in the outbox's
  * schema and in public, and in the caller's temporary one last.  Undone with the
@@ -422,41 +346,69 @@ next_id(Relation table)
 	return nextval_internal(sequence, false);
 }
 
+/* True when some of the requests have a unique key. */
+static bool
+any_key(const NewRequest *requests, int count)
+{
+	for (int i = 0; i < count; i++)
+	{
+		if (requests[i].unique_key != NULL)
+			return true;
+	}
+	return false;
+}
+
 /*
- * Put a request in, with the rights that flex_outbox_enter_to_insert() gives, into the table
- * that the caller has locked: its role's number is of that outbox, and so is its lane.
- * Returns its id, or 0 when its unique key is there already.
+ * Put requests in that have but arguments, context and unique key of their own, with the rights
+ * that flex_outbox_enter_to_insert() gives, into the table that the caller has locked: their role's
+ * number is of that outbox, and so is their lane.  ids[] gets the id of each, or 0 where
+ * its unique key is there already.
  */
-int64
-flex_outbox_insert(const NewRequest *request)
+void
+flex_outbox_insert(const NewRequest *requests, int count, int64 *ids)
 {
 	LaneKey key = {
-		.role_id = request->role_id,
-		.account_sid = request->account_sid,
-		.server = request->server,
-		.operation = request->operation,
-		.priority = request->priority,
+		.role_id = requests->role_id,
+		.account_sid = requests->account_sid,
+		.server = requests->server,
+		.operation = requests->operation,
+		.priority = requests->priority,
 	};
-	bool is_due = request->run_at <= GetCurrentTimestamp();
-	int lane = request->role_id != 0 ? flex_lane_of_request(&key) : 0;
+	bool is_due = requests->run_at <= GetCurrentTimestamp();
+	int lane = requests->role_id != 0 ? flex_lane_of_request(&key) : 0;
 	Relation table = relation_open(flex_outbox_table(), NoLock);
-	NewRow row;
-	int64 id;
+	DirectInsertion *direct =
+		is_plain(table) ? flex_direct_insertion_begin(table, count > 1, any_key(requests, count)) : NULL;
+	MemoryContext before = CurrentMemoryContext;
 
+	Assert(count > 0);
 	/* The forgetting relies on it: an id is taken after its transaction's xid. */
 	(void) GetTopTransactionId();
-	id = next_id(table);
 	/* Between flex_outbox_enter_to_insert() and flex_outbox_leave() */
 	Assert(InLocalUserIdChange() && CheckRelationLockedByMe(table, RowExclusiveLock, true));
-	fill_row(&row, request, id, lane, is_due);
-	if (!is_plain(table))
-		id = insert_by_statement(RelationGetNamespace(table), &row);
-	else if (!insert_directly(table, &row))
-		id = 0;
+	for (int i = 0; i < count; i++)
+	{
+		const NewRequest *request = &requests[i];
+		size_t size = VARSIZE(request->arguments) + (request->context != NULL ? VARSIZE(request->context) : 0);
+		NewRow *row;
+
+		CHECK_FOR_INTERRUPTS();
+		if (direct != NULL)
+			MemoryContextSwitchTo(flex_direct_insertion_context(direct));
+		row = palloc(sizeof(NewRow));
+		ids[i] = next_id(table);
+		fill_row(row, request, ids[i], lane, is_due);
+		if (direct == NULL)
+			ids[i] = insert_by_statement(RelationGetNamespace(table), row);
+		else if (!flex_direct_insertion_add(direct, row->values, row->nulls, request->unique_key != NULL, size))
+			ids[i] = 0;
+		MemoryContextSwitchTo(before);
+		if (ids[i] != 0 && lane != 0 && !is_due)
+			flex_later_add(lane, request->run_at, ids[i], 0);
+		if (ids[i] != 0 && request->ordering_key != NULL)
+			flex_ordered_add(&(OrderedRequest){request->role_id, request->ordering_key, ids[i]});
+	}
+	if (direct != NULL)
+		flex_direct_insertion_end(direct);
 	relation_close(table, NoLock);
-	if (id != 0 && lane != 0 && !is_due)
-		flex_later_add(lane, request->run_at, id, 0);
-	if (id != 0 && request->ordering_key != NULL)
-		flex_ordered_add(&(OrderedRequest){request->role_id, request->ordering_key, id});
-	return id;
 }

@@ -33,6 +33,6 @@ typedef struct NewRequest
 } NewRequest;
 
 pg_noreturn extern void flex_outbox_refuse_row(void);
-extern int64 flex_outbox_insert(const NewRequest *request);
+extern void flex_outbox_insert(const NewRequest *requests, int count, int64 *ids);
 
 #endif /* FLEX_INSERTION_H */

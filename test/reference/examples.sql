@@ -519,6 +519,11 @@ SELECT flex_enqueue('flex_webchat_create',
          '{"address_sid": "IGaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "identity": "customer-4711"}',
          context => '{"ticket": 42}', unique_key => 'ticket 42') AS request \gset
 
+-- -- flex_enqueue_many
+SELECT flex_enqueue_many('flex_webchat_create',
+         array_agg(jsonb_build_object('address_sid', 'IGaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', 'identity', 'customer-' || n)))
+  FROM generate_series(1, 3) AS n;
+
 -- -- flex_outbox_drain
 CALL flex_outbox_drain();
 
@@ -531,6 +536,10 @@ SELECT flex_outbox_cancel(flex_enqueue('flex_webchat_create',
 
 -- -- flex_outbox_retry
 SELECT flex_outbox_retry(id) FROM flex_outbox WHERE unique_key = 'tomorrow' AND state = 'cancelled';
+
+-- -- flex_outbox_confirm
+SELECT count(flex_outbox_confirm(id, response => '{"conversation_sid": "CHaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}')) AS confirmed
+  FROM flex_outbox WHERE unique_key = 'ticket 42' AND state = 'uncertain';
 
 -- == Statistics
 -- What requests came to, and what is under way.

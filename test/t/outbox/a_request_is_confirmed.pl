@@ -65,6 +65,21 @@ $session->value('CALL flex_outbox_drain()');
 is($session->value('SELECT count(*) FROM told'), 4, '... once');
 is(scalar($simulator->requests), 0, 'nothing is sent');
 
+# One that holds back the next of its ordering key, with a callback and without
+foreach my $callback ('', ", on_success => 'good'")
+{
+	my ($first) = uncertain($alice, "ordering_key => 'k'$callback");
+	my $next = enqueue($alice, 'next', "ordering_key => 'k'");
+	$session->value('CALL flex_outbox_drain()');
+	is(row($next, 'state, waits_for'), "pending|$first", 'an uncertain one holds back the next of its key');
+	$alice->value("SELECT flex_outbox_confirm($first)");
+	$session->value('CALL flex_outbox_drain()');
+	$session->value('CALL flex_outbox_drain()');
+	is(row($next, 'state'), 'succeeded', '... confirmed, it does not');
+	$session->value("SELECT flex_outbox_cancel($next)") if row($next, 'state') eq 'pending';
+	$session->value("DELETE FROM flex_outbox_requests WHERE id IN ($first, $next)");
+}
+
 # What cannot be confirmed
 is(error($alice, "SELECT flex_outbox_confirm($with)"), "55000 request $with cannot be confirmed Its state is \"succeeded\".", 'what has succeeded cannot be confirmed');
 my $pending = enqueue($alice, 'pending', "run_at => now() + interval '1 hour'");

@@ -17,12 +17,12 @@ my $TABLE = 'flex_outbox_requests';
 my $simulator = FlexApi::Simulator->new;
 my $node = FlexApi::node('counts', $simulator, "flex_api.rate_limits = 'none'", "flex_api.outbox_retention = '60min'", 'restart_after_crash = on');
 my $session;
-my @FIGURES = qw(pending due sending succeeded failed uncertain cancelled callbacks finished_last_minute oldest_pending held_until);
+my @FIGURES = qw(pending due sending succeeded failed uncertain cancelled callbacks finished_last_minute held_back oldest_pending held_until);
 
 # What the summary shows, counted over the requests that one may see.
 my $REFERENCE = q{
 	count(*) FILTER (WHERE o.state = 'pending') AS pending,
-	count(*) FILTER (WHERE o.state = 'pending' AND o.run_at <= now()) AS due,
+	count(*) FILTER (WHERE o.state = 'pending' AND o.run_at <= now() AND o.waits_for IS NULL) AS due,
 	count(*) FILTER (WHERE o.state = 'sending') AS sending,
 	count(*) FILTER (WHERE o.state = 'succeeded') AS succeeded,
 	count(*) FILTER (WHERE o.state = 'failed') AS failed,
@@ -30,6 +30,7 @@ my $REFERENCE = q{
 	count(*) FILTER (WHERE o.state = 'cancelled') AS cancelled,
 	count(*) FILTER (WHERE o.callback_at IS NOT NULL) AS callbacks,
 	count(*) FILTER (WHERE o.finished_at > now() - interval '1 minute') AS finished_last_minute,
+	count(o.waits_for) AS held_back,
 	now() - min(o.enqueued_at) FILTER (WHERE o.state = 'pending') AS oldest_pending,
 	max(o.run_at) FILTER (WHERE o.state = 'pending' AND o.http_status = 429 AND o.run_at > now()) AS held_until};
 
@@ -83,6 +84,7 @@ foreach my $who ($session, $alice)
 {
 	enqueue($who, "due$_") foreach 1 .. 5;
 	enqueue($who, "called$_", "on_success => 'works'") foreach 1 .. 3;
+	enqueue($who, "ordered$_", "ordering_key => 'one', run_at => now() + interval '1 hour' * " . (2 - $_)) foreach 1 .. 2;
 	enqueue($who, "later$_", "run_at => now() + interval '1 hour'") foreach 1 .. 3;
 	$who->value(q{SELECT flex_enqueue('flex_flow_fetch', '{"sid": "FO00000000000000000000000000000bad"}', priority => 5)});
 }
