@@ -33,7 +33,8 @@ DATA_built = sql/$(EXTENSION)--$(EXT_VERSION).sql
 # The script of each release as it was, never to be changed, and the ways from one version to the next.
 DATA = $(wildcard sql/release/*.sql) $(wildcard sql/upgrade/*.sql)
 
-# The expected/*_1.out are for a server that preloads the library: two warnings come at other times there, or not at all.
+# The expected/*_1.out are for a server that preloads the library (two warnings come at other times there, or not at all),
+# and for other versions of PostgreSQL (foreign_plans: from 16 on, outbox_roles: 16).
 REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
 # Each test has a simulator of its own beside it; installcheck works with any running server.
 REGRESS_OPTS = --inputdir=test --launcher=test/tools/with-simulator --encoding=UTF8 --no-locale
