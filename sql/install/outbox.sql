@@ -65,7 +65,8 @@ CREATE TABLE flex_outbox_requests (
 	lane integer,
 	turn integer NOT NULL DEFAULT 0,
 	server text COLLATE "C",
-	ordering_key text COLLATE "C")
+	ordering_key text COLLATE "C",
+	waits_for bigint)
 -- Every request is two row versions, in one page: leave space there, and clean up early.
 WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0,
 	fillfactor = 40);
@@ -130,6 +131,8 @@ COMMENT ON COLUMN flex_outbox_requests.server IS
 none, which the session has chosen; NULL: the sender''s.';
 COMMENT ON COLUMN flex_outbox_requests.ordering_key IS
 'Of a role''s requests with the same key one is sent at a time, in the order of their ids; NULL: no matter.';
+COMMENT ON COLUMN flex_outbox_requests.waits_for IS
+'Request of the same ordering_key that has to come to its end before this one is sent; NULL: none. Computed by the view.';
 
 -- New requests are found by this.  Nothing that changes is in an index, so that settling a
 -- request leaves all of them alone.
@@ -453,10 +456,6 @@ BEGIN
 		EXECUTE pg_catalog.format('COMMENT ON COLUMN %s.%I IS %L', commented.view, commented.column, commented.words);
 	END LOOP;
 END $$;
-COMMENT ON COLUMN flex_outbox_all.waits_for IS
-'Request of the same ordering_key that has to come to its end before this one is sent; NULL: none.';
-COMMENT ON COLUMN flex_outbox.waits_for IS
-'Request of the same ordering_key that has to come to its end before this one is sent; NULL: none.';
 
 -- A dump of 1.0.0 has its rows as those of flex_outbox, which was a table.
 CREATE FUNCTION flex_outbox_restore() RETURNS trigger

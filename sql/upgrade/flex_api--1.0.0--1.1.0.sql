@@ -137,7 +137,8 @@ END $$;
 DROP INDEX flex_outbox_unique_key, flex_outbox_callbacks, flex_outbox_finished, flex_outbox_lanes, flex_outbox_sending;
 ALTER TABLE flex_outbox_requests ADD COLUMN role_id integer, ADD COLUMN enqueued_xid xid8, ADD COLUMN on_success_owner oid,
 	ADD COLUMN on_failure_owner oid, ADD COLUMN lane integer, ADD COLUMN turn integer,
-	ADD COLUMN server text COLLATE "C", ADD COLUMN ordering_key text COLLATE "C";
+	ADD COLUMN server text COLLATE "C", ADD COLUMN ordering_key text COLLATE "C",
+	ADD COLUMN waits_for bigint;
 ALTER TABLE flex_outbox_requests ALTER COLUMN callback_attempts DROP NOT NULL, ALTER COLUMN callback_attempts DROP DEFAULT;
 CREATE TABLE flex_outbox_callbacks (
 	id bigint PRIMARY KEY,
@@ -414,6 +415,8 @@ COMMENT ON COLUMN flex_outbox_requests.server IS
 none, which the session has chosen; NULL: the sender''s.';
 COMMENT ON COLUMN flex_outbox_requests.ordering_key IS
 'Of a role''s requests with the same key one is sent at a time, in the order of their ids; NULL: no matter.';
+COMMENT ON COLUMN flex_outbox_requests.waits_for IS
+'Request of the same ordering_key that has to come to its end before this one is sent; NULL: none. Computed by the view.';
 
 COMMENT ON COLUMN flex_outbox_requests.outcome IS 'The state that it takes together with its callback, while that has not run. Computed by the view.';
 COMMENT ON COLUMN flex_outbox_requests.callback_at IS
@@ -561,10 +564,6 @@ BEGIN
 		EXECUTE pg_catalog.format('COMMENT ON COLUMN %s.%I IS %L', commented.view, commented.column, commented.words);
 	END LOOP;
 END $$;
-COMMENT ON COLUMN flex_outbox_all.waits_for IS
-'Request of the same ordering_key that has to come to its end before this one is sent; NULL: none.';
-COMMENT ON COLUMN flex_outbox.waits_for IS
-'Request of the same ordering_key that has to come to its end before this one is sent; NULL: none.';
 
 -- A dump of 1.0.0 has its rows as those of flex_outbox, which was a table.
 CREATE FUNCTION flex_outbox_restore() RETURNS trigger

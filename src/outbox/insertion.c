@@ -85,7 +85,8 @@
 	GIVEN_LATER(lane, INT4OID)                                                                                         \
 	GIVEN_LATER(turn, INT4OID)                                                                                         \
 	GIVEN_LATER(server, TEXTOID)                                                                                       \
-	GIVEN_LATER(ordering_key, TEXTOID)
+	GIVEN_LATER(ordering_key, TEXTOID)                                                                                 \
+	OTHER(waits_for, INT8OID)
 
 #define NUMBER_OF(name, type) Anum_flex_outbox_##name,
 #define ALWAYS(name, type) {#name, type, COLUMN_GIVEN},

@@ -228,7 +228,7 @@ $id = enqueue(1, "on_success => 'obstinate', priority => 9");
 my $stubborn = enqueue(3, "on_success => 'note_chat'");
 $result = drain();
 is($result->{error}, undef, 'one that catches it for ever does not end the drain');
-like(row($id, 'state, http_status, callback_attempts, callback_error'), qr/^succeeded\|201\|1\|callback .* ran longer than flex_api.callback_timeout, and went on/, '... has failed');
+like(row($id, 'state, http_status, callback_attempts, callback_error'), qr/^succeeded\|201\|[1-9]\|callback .* ran longer than flex_api.callback_timeout, and went on/, '... has failed');
 is(row($stubborn, 'state') . ticket(3, 'times'), 'succeeded1', '... and the next of its role has run');
 $session->value("UPDATE flex_outbox_callbacks SET due_at = NULL WHERE id = $id");
 my $later = enqueue(2, "on_success => 'note_chat'");
