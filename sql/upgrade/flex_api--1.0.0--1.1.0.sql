@@ -650,18 +650,18 @@ CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON f
 	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
 ALTER TABLE flex_outbox_freed_keys ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
 
--- Whoever deletes requests, they are no longer counted.
+-- Whoever deletes requests, they are no longer counted.  The schema may have another name by then.
 CREATE FUNCTION flex_outbox_count_deleted() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF TG_OP = 'TRUNCATE' THEN
-		DELETE FROM @extschema@.flex_outbox_counts;
+		EXECUTE format('DELETE FROM %I.flex_outbox_counts', TG_TABLE_SCHEMA);
 		RETURN NULL;
 	END IF;
-	INSERT INTO @extschema@.flex_outbox_counts (role_id, operation, state, at, requests)
-	SELECT d.role_id, d.operation, d.state, greatest(d.finished_at, now() - interval '1 minute'), -count(*)
-	FROM deleted AS d WHERE d.finished_at IS NOT NULL GROUP BY 1, 2, 3, 4;
+	EXECUTE format('INSERT INTO %I.flex_outbox_counts (role_id, operation, state, at, requests)
+		SELECT d.role_id, d.operation, d.state, greatest(d.finished_at, now() - interval ''1 minute''), -count(*)
+		FROM deleted AS d WHERE d.finished_at IS NOT NULL GROUP BY 1, 2, 3, 4', TG_TABLE_SCHEMA);
 	RETURN NULL;
 END $$;
 COMMENT ON FUNCTION flex_outbox_count_deleted() IS
@@ -676,11 +676,12 @@ CREATE FUNCTION flex_outbox_count_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	INSERT INTO @extschema@.flex_outbox_counts (role_id, operation, state, at, requests, error_id)
-	SELECT c.role_id, c.operation, c.state, c.at, c.requests, CASE WHEN c.requests = 1 AND NEW.error_message IS NOT NULL THEN NEW.id END
-	FROM (VALUES (OLD.role_id, OLD.operation, OLD.state, OLD.finished_at, -1), (NEW.role_id, NEW.operation, NEW.state, NEW.finished_at, 1))
-		AS c(role_id, operation, state, at, requests)
-	WHERE c.at IS NOT NULL;
+	EXECUTE format('INSERT INTO %I.flex_outbox_counts (role_id, operation, state, at, requests, error_id)
+		SELECT c.role_id, c.operation, c.state, c.at, c.requests, c.error_id
+		FROM (VALUES ($1, $2, $3, $4, -1, NULL), ($5, $6, $7, $8, 1, $9)) AS c(role_id, operation, state, at, requests, error_id)
+		WHERE c.at IS NOT NULL', TG_TABLE_SCHEMA)
+	USING OLD.role_id, OLD.operation, OLD.state, OLD.finished_at, NEW.role_id, NEW.operation, NEW.state, NEW.finished_at,
+		CASE WHEN NEW.error_message IS NOT NULL THEN NEW.id END;
 	RETURN NULL;
 END $$;
 COMMENT ON FUNCTION flex_outbox_count_changed() IS

@@ -21,10 +21,18 @@
 
 /* A request was chosen and is not sent. */
 static void
-give_token_back(const Lane *lane)
+give_back(const Lane *lane)
 {
-	if (lane->operation != NULL)
-		flex_rate_limits_give_back(flex_accounts_rate_key(&lane->identity, lane->operation), 1);
+	Route route;
+
+	if (lane->operation == NULL)
+		return;
+	flex_rate_limits_give_back(flex_accounts_rate_key(&lane->identity, lane->operation), 1);
+	if (!flex_holds_any())
+		return;
+	/* It may have been the one that was to find out. */
+	route = flex_accounts_route(&lane->identity, lane->operation);
+	flex_holds_end_probe(&route);
 }
 
 /* True when a request of a mixed lane cannot be sent now, as is seen only here: it waits in flex_outbox_later. */
@@ -220,7 +228,7 @@ flex_claiming_claim(Backlog *backlog, const Chosen *chosen, int count, Claim *cl
 		else if (is_good)
 			claims[claimed++] = *claim;
 		else
-			give_token_back(chosen[i].lane);
+			give_back(chosen[i].lane);
 		if (is_locked)
 			*put_off_count += put_off(backlog, &chosen[i]) ? 0 : 1;
 		else if (candidate->xid == 0)

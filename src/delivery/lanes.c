@@ -450,12 +450,6 @@ flex_lanes_claim(Lanes *lanes, int under_way, int *count)
 	chosen_count = choose(lanes, chosen, room);
 	if (chosen_count > 0)
 		*count = flex_claiming_claim(lanes->backlog, chosen, chosen_count, claims, &put_off_count);
-	for (int i = 0; *count == 0 && flex_holds_any() && i < chosen_count; i++)
-	{
-		Route route = route_of(chosen[i].lane);
-
-		flex_holds_end_probe(&route);
-	}
 	lanes->requests_left -= *count;
 	if (flex_backlog_must_write_marks(lanes->backlog, PASSED_BUSY))
 		flex_backlog_write_marks(lanes->backlog, PASSED_BUSY);

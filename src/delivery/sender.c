@@ -376,7 +376,14 @@ flex_sender_run(Sender *sender)
 		while (!must_leave(sender) && take_turn(sender))
 			CHECK_FOR_INTERRUPTS();
 		if (must_leave(sender))
+		{
+			bool had_some = flex_in_flight_count(sender->in_flight) > 0;
+
 			flex_wind_up_for_others(under_way(sender), sender->driver);
+			/* What became of these may have others be due. */
+			if (had_some)
+				flex_lanes_look_now(sender->lanes, true);
+		}
 		rest(sender);
 		if (!sender->is_worker)
 			flex_callback_schedule_finish(sender->callbacks);

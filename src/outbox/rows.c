@@ -330,11 +330,12 @@ flex_outbox_decide(int64 id, Oid role, const char *role_name, bool retry, char *
 	if (strcmp(state, "sending") == 0 || strcmp(state, "succeeded") == 0 || (!retry && strcmp(state, "cancelled") == 0))
 		return psprintf("Its state is \"%s\".", state);
 	end_wait(id, &request);
+	/* Before anything else: it waits for a callback that runs, whose end is the request's end in its ordering key. */
+	flex_statement_execute(&forget_callback, values, NULL);
 	if (retry)
 		make_pending(id, &request);
 	else
 		flex_statement_execute(&cancel_request, values, NULL);
-	flex_statement_execute(&forget_callback, values, NULL);
 	if (!retry && request.ordering_key != NULL)
 		flex_ordered_end(&(OrderedRequest){request.role_id, request.ordering_key, id}, 1);
 	if (retry)

@@ -210,6 +210,22 @@ foreach my $create (0, 1)
 	open_gate($number);
 }
 
+# A request that is sent again while its callback, which had failed, comes to its end.
+answer($last + 1, '400 Bad Request');
+my ($again, $again_id) = enqueue('e', arguments => q{, on_failure => 'called', context => '{"lock": 8, "until": "ready"}'});
+my (undef, $after_it) = enqueue('e');
+ok(FlexApi::wait_until(sub { $session->value("SELECT callback_error IS NOT NULL FROM flex_outbox WHERE id = $again_id") eq 't' }, 60), 'a callback has failed');
+$other->value($_) foreach 'BEGIN', 'SELECT pg_advisory_xact_lock(8)';
+$session->value('CREATE TABLE ready ()');
+ok(FlexApi::wait_until(sub { $session->value(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted}) == 1 }, 60), '... and runs again');
+my $decides = FlexApi::Session->new($node);
+$decides->send_query("SELECT flex_outbox_retry($again_id)");
+ok(FlexApi::wait_until(sub { $session->value('SELECT wait_event_type FROM pg_stat_activity WHERE pid = ' . $decides->pid) eq 'Lock' }, 60), '... when its request is to be sent again');
+$other->value('COMMIT');
+is($decides->receive(60)->{error}, undef, '... which waits for it');
+ok(has_ended($again_id) && has_ended($after_it), '... and is sent, and the next one, too');
+is(came($again), 2, '... once more');
+
 # A row that a superuser has deleted holds nobody back.
 $session->value('ALTER SYSTEM SET flex_api.delivery = off');
 $session->value('SELECT pg_reload_conf()');

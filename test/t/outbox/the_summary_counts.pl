@@ -157,6 +157,7 @@ is($session->value('SELECT sum(uncertain) FROM flex_outbox_summary'), 3, '... th
 my $rows = $session->value('SELECT count(*) FROM flex_outbox_counts');
 $session->value("UPDATE $TABLE SET finished_at = finished_at - interval '2 minutes'");
 $session->value("UPDATE flex_outbox_counts SET at = at - interval '2 minutes'");
+$session->value("INSERT INTO flex_outbox_counts SELECT c.role_id, c.operation, c.state, c.at, 0 FROM (SELECT * FROM flex_outbox_counts LIMIT 1) AS c, generate_series(1, 200)");
 agrees('after two minutes');
 drain();
 cmp_ok($session->value('SELECT count(*) FROM flex_outbox_counts'), '<', $rows, 'they are added up');
