@@ -126,10 +126,14 @@ my @others = grep { !$outbox->($_) } @lines;
 note(scalar(@all), ' requests, ', scalar(@lines), ' of them since the last kill');
 
 # Counters and service
-my $counted = 'SELECT sum(requests - unsent), sum(throttled), sum(failed), sum(succeeded + lost), sum(repeats) FROM flex_stat_operations WHERE way';
+my $counted = 'SELECT sum(requests - unsent), sum(throttled), sum(failed), sum(succeeded + lost) FROM flex_stat_operations WHERE way';
 is(figures("$counted = 'outbox'"),
-	join(' ', scalar(@chats), scalar(grep({ $status->($_) == 429 } @chats)), scalar(grep({ $status->($_) == 503 } @chats)), scalar(grep({ $_->{carried_out} } @chats)),
-		@chats - grep({ !$sent_before{$_} } keys %chats)), 'the outbox: all requests, refused, failed, carried out, repeated');
+	join(' ', scalar(@chats), scalar(grep({ $status->($_) == 429 } @chats)), scalar(grep({ $status->($_) == 503 } @chats)), scalar(grep({ $_->{carried_out} } @chats))),
+	'the outbox: all requests, refused, failed, carried out');
+# One of which an attempt was ended before it was sent, as by the restart, is repeated, too.
+my ($repeats, $unsent) = split / /, figures("SELECT sum(repeats), sum(unsent) FROM flex_stat_operations WHERE way = 'outbox'");
+my $sent_again = @chats - grep { !$sent_before{$_} } keys %chats;
+ok($repeats >= $sent_again && $repeats <= $sent_again + $unsent, "... and repeated: $repeats, $sent_again of them sent before, $unsent attempts unsent");
 is(figures("SELECT sum(requests - unsent), sum(refused), sum(failed), sum(succeeded) FROM flex_stat_operations WHERE way <> 'outbox'"),
 	join(' ', scalar(@others), scalar(grep({ $status->($_) == 404 } @others)), scalar(grep({ $status->($_) == 503 } @others)), scalar(grep({ $status->($_) == 200 } @others))),
 	'calls, lists and many calls: the same, also in transactions that were rolled back');
