@@ -135,7 +135,7 @@ my @KINDS = (
 	[ 'a foreign partition', q{CREATE FOREIGN TABLE part_web PARTITION OF parts FOR VALUES IN ('web') SERVER twilio OPTIONS (resource 'flows')}, '' ],
 	[ 'a local one', q{CREATE TABLE part_sms PARTITION OF parts FOR VALUES IN ('sms')}, '' ],
 	[ 'INSERT', "INSERT INTO parts (friendly_name, chat_service_sid, channel_type) VALUES ('routed', '$SERVICE', 'web'), ('routed', '$SERVICE', 'sms')", '' ],
-	[ '... goes to both', q{SELECT string_agg(tableoid::regclass::text, ' ' ORDER BY 1) FROM parts WHERE friendly_name = 'routed'}, 'part_sms part_web' ],
+	[ '... goes to both', q{SELECT string_agg(tableoid::regclass::text, ' ' ORDER BY tableoid::regclass::text) FROM parts WHERE friendly_name = 'routed'}, 'part_sms part_web' ],
 	[ 'COPY', "COPY parts (friendly_name, chat_service_sid, channel_type) FROM PROGRAM 'echo copied in,$SERVICE,web' (FORMAT csv)", '' ],
 	[ '... is there', named('copied in'), 1 ],
 	[ 'UPDATE that moves a row to it', q{UPDATE parts SET channel_type = 'web', friendly_name = 'moved' WHERE channel_type = 'sms' RETURNING tableoid::regclass}, '0A000' ],
