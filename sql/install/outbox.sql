@@ -595,7 +595,7 @@ ALTER TABLE flex_outbox_freed_keys ENABLE REPLICA TRIGGER flex_outbox_refuse_rep
 
 -- Whoever deletes requests, they are no longer counted.  The schema may have another name by then.
 CREATE FUNCTION flex_outbox_count_deleted() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF TG_OP = 'TRUNCATE' THEN
@@ -616,7 +616,7 @@ CREATE TRIGGER flex_outbox_count_truncated AFTER TRUNCATE ON flex_outbox_request
 
 -- A settlement counts what it settles, which is a turn of the request; all else is counted here.
 CREATE FUNCTION flex_outbox_count_changed() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	EXECUTE format('INSERT INTO %I.flex_outbox_counts (role_id, operation, state, at, requests, error_id)
