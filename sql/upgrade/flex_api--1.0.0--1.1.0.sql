@@ -817,7 +817,7 @@ finished AS (
 -- The last ones that have a message, by role.
 failures AS (
 	SELECT DISTINCT ON (c.role_id, c.operation) c.operation, c.error_id
-	FROM flex_outbox_counts AS c
+	FROM flex_outbox_counts AS c JOIN flex_outbox_requests AS e ON e.id = c.error_id AND e.error_message IS NOT NULL
 	WHERE c.error_id IS NOT NULL AND (SELECT x.reads AND (x.sees_all OR x.role_id = c.role_id) FROM reader AS x)
 	ORDER BY c.role_id, c.operation, c.at DESC, c.error_id DESC),
 -- What has finished is counted, less those whose callback has not run: they count as being sent.

@@ -119,6 +119,11 @@ is(state_of($session, $waits), 'sending', '... and its request counts as being s
 $session->value("DELETE FROM flex_outbox_callbacks WHERE id = $waits");
 agrees('it has run');
 
+# The last error, when the request that had it is to be sent again
+$session->value($_) foreach 'BEGIN', "SELECT flex_outbox_retry(max(error_id)) FROM flex_outbox_counts AS c JOIN $TABLE AS r ON r.id = error_id WHERE r.operation = 'flex_webchat_create' AND r.error_message IS NOT NULL";
+isnt($session->value(q{SELECT last_error FROM flex_outbox_summary WHERE operation = 'flex_webchat_create'}), undef, 'another error is the last one');
+$session->value('ROLLBACK');
+
 # Decisions
 my ($failed) = map { $session->value("SELECT min(id) FROM $TABLE WHERE state = '$_'") } 'failed';
 my $pending = $session->value("SELECT min(id) FROM flex_outbox WHERE state = 'pending'");
