@@ -219,17 +219,6 @@ flex_rate_limits_is_paused(RateKey key)
 	return limit_of(key) == PAUSED;
 }
 
-/* How many requests an account may send at once that has sent none for a while, as far as is said of all. */
-int
-flex_rate_limits_burst(const Operation *operation)
-{
-	double limit = limits->per_second[flex_operation_rate_index(operation)];
-
-	if (limit == PAUSED)
-		return limits->of_accounts_count > 0 ? 1 : 0;
-	return limit == NO_RATE_LIMIT ? PG_INT32_MAX : (int) Max(limit / 10, 1);
-}
-
 /* How many of the wanted requests may be sent now, of what is not paused; they count as sent. */
 int
 flex_rate_limits_take(RateKey key, int wanted)

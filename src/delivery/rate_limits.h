@@ -11,7 +11,6 @@
 extern void flex_rate_limits_define(void);
 extern bool flex_rate_limits_read(int index, RateRow *row, double *per_second);
 extern bool flex_rate_limits_is_paused(RateKey key);
-extern int flex_rate_limits_burst(const Operation *operation);
 extern int flex_rate_limits_take(RateKey key, int wanted);
 extern void flex_rate_limits_give_back(RateKey key, int count);
 extern int64 flex_rate_limits_wait_ms(RateKey key);
