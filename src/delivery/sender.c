@@ -41,6 +41,7 @@ struct Sender
 	const Driver *driver;
 	bool is_worker;
 	MemoryContext context;
+	MemoryContext failure; /* what the last error needs */
 	Transaction *transaction;
 	Lanes *lanes;
 	InFlight *in_flight; /* the requests under way */
@@ -64,6 +65,7 @@ flex_sender_create(const Driver *driver, int64 max_requests, bool is_worker)
 	sender->driver = driver;
 	sender->is_worker = is_worker;
 	sender->context = context;
+	sender->failure = AllocSetContextCreate(context, "flex_api failure", ALLOCSET_SMALL_SIZES);
 	sender->tables_fit = true;
 	sender->transaction = flex_transaction_create(driver);
 	sender->lanes = flex_lanes_create(max_requests);
@@ -392,7 +394,8 @@ flex_sender_run(Sender *sender)
 	{
 		ErrorData *error;
 
-		MemoryContextSwitchTo(sender->context);
+		MemoryContextReset(sender->failure);
+		MemoryContextSwitchTo(sender->failure);
 		error = flex_error_take();
 		flex_lanes_forget(sender->lanes);
 		flex_wind_up_after_error(under_way(sender), error->sqlerrcode);
