@@ -44,7 +44,8 @@ must_park(const Chosen *chosen, const Claim *claim, LaterKey *parked)
 
 	if (!lane->is_mixed || !flex_parking_is_needed(claim, &parking))
 		return false;
-	*parked = (LaterKey){lane->id, parking.until, chosen->candidate.id, chosen->candidate.turn};
+	*parked =
+		(LaterKey){lane->id, parking.until, chosen->candidate.id, chosen->candidate.turn, parking.waits_for_operator};
 	lane->later_from = Min(lane->later_from, parking.until);
 	lane->later_due = Min(lane->later_due, parking.until);
 	if (parking.is_for_rate)

@@ -28,7 +28,9 @@
 #define HELD_MS 1000          /* until one is looked at again whose way is held */
 #define MOST_QUEUES 1000
 
-#define WITHOUT_CREDENTIALS (-1) /* instead of an operation */
+/* What is waited for, instead of an operation's rate. */
+#define WITHOUT_CREDENTIALS (-1)
+#define HELD (-2)
 
 /* What requests wait for; two words, so that there is nothing between them. */
 typedef struct QueueKey
@@ -82,6 +84,9 @@ time_behind(RateKey rate, int64 wait_ms, int64 step_ms)
 	int64 now = flex_clock_ms();
 
 	queue->last_ms = Max(queue->last_ms + step_ms, now + wait_ms);
+	/* Nothing but a rate says how many can be sent when it is mended. */
+	if (rate.operation < 0)
+		queue->last_ms = Min(queue->last_ms, now + OPERATORS_MS);
 	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), queue->last_ms - now);
 }
 
@@ -130,11 +135,14 @@ flex_parking_is_needed(const Claim *claim, Parking *parking)
 	*parking = (Parking){0};
 	if (flex_holds_open_at(&route) > flex_clock_ms())
 	{
-		parking->until = time_behind(rate, HELD_MS, OPERATORS_STEP_MS);
+		operators.operation = HELD;
+		parking->waits_for_operator = true;
+		parking->until = time_behind(operators, HELD_MS, OPERATORS_STEP_MS);
 		return true;
 	}
 	if (is_hopeless(&identity, operation, &operators) || flex_rate_limits_is_paused(rate))
 	{
+		parking->waits_for_operator = true;
 		parking->until = time_behind(operators, OPERATORS_MS, OPERATORS_STEP_MS);
 		flex_mending_expect();
 		return true;
@@ -147,6 +155,5 @@ flex_parking_is_needed(const Claim *claim, Parking *parking)
 	wait_ms = flex_rate_limits_wait_ms(rate);
 	parking->until = time_behind(rate, wait_ms, flex_rate_limits_step_ms(rate));
 	parking->is_for_rate = !flex_rates_is_hopeless(rate, flex_settings.timeout);
-	flex_mending_expect();
 	return true;
 }

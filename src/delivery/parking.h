@@ -13,7 +13,8 @@
 typedef struct Parking
 {
 	TimestampTz until;
-	bool is_for_rate; /* it is worth waiting for */
+	bool waits_for_operator; /* else for its rate */
+	bool is_for_rate;        /* which is worth waiting for */
 } Parking;
 
 extern bool flex_parking_is_needed(const Claim *claim, Parking *parking);
