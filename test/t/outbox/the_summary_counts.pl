@@ -120,7 +120,8 @@ $session->value("DELETE FROM flex_outbox_callbacks WHERE id = $waits");
 agrees('it has run');
 
 # The last error, when the request that had it is to be sent again
-$session->value($_) foreach 'BEGIN', "SELECT flex_outbox_retry(max(error_id)) FROM flex_outbox_counts AS c JOIN $TABLE AS r ON r.id = error_id WHERE r.operation = 'flex_webchat_create' AND r.error_message IS NOT NULL";
+$session->value($_) foreach 'BEGIN', q{SELECT count(flex_outbox_retry(id)) FROM (SELECT DISTINCT ON (role_id) error_id AS id FROM flex_outbox_counts
+	WHERE operation = 'flex_webchat_create' AND error_id IS NOT NULL ORDER BY role_id, at DESC, error_id DESC) AS last};
 isnt($session->value(q{SELECT last_error FROM flex_outbox_summary WHERE operation = 'flex_webchat_create'}), undef, 'another error is the last one');
 $session->value('ROLLBACK');
 
