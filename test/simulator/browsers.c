@@ -14,13 +14,24 @@
 #include "store.h"
 
 #define PREFIX "/conversations/"
-#define SCHEME "Bearer "
+#define SCHEME "Bearer"
 
 /* Whether a request is for conversations, which pages of all sites may ask for: nothing there depends on cookies. */
 static bool
 is_for_conversations(const Request *request)
 {
 	return strncmp(request->path, PREFIX, strlen(PREFIX)) == 0;
+}
+
+/* The token of a header, which may be empty: some clients leave out the space then; NULL: it is of another scheme. */
+static const char *
+token_of(const char *authorization)
+{
+	const char *rest = authorization + strlen(SCHEME);
+
+	if (strncmp(authorization, SCHEME, strlen(SCHEME)) != 0 || (*rest != ' ' && *rest != '\0'))
+		return NULL;
+	return rest + strspn(rest, " ");
 }
 
 /* Whether a browser asks what a page may do before it does it. */
@@ -56,16 +67,15 @@ carries_token(const Request *request)
 {
 	const char *authorization = request_header(request, "Authorization");
 
-	return is_for_conversations(request) && authorization != NULL &&
-		   strncmp(authorization, SCHEME, strlen(SCHEME)) == 0;
+	return is_for_conversations(request) && authorization != NULL && token_of(authorization) != NULL;
 }
 
 /* Takes account and identity from a request's token; false, with the request refused, if it is not good. */
 bool
 check_token(Request *request)
 {
-	TokenFault fault = token_check(request_header(request, "Authorization") + strlen(SCHEME), &request->credential,
-								   &request->identity);
+	TokenFault fault =
+		token_check(token_of(request_header(request, "Authorization")), &request->credential, &request->identity);
 
 	if (fault == TOKEN_GOOD && !request->credential->account->suspended)
 	{

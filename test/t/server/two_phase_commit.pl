@@ -84,7 +84,8 @@ foreach my $way ('idle', 'busy', 'restarted')
 	if ($way eq 'restarted')
 	{
 		$there->close;
-		$subscriber->restart('immediate');
+		$subscriber->stop('immediate');
+		$subscriber->start;
 		$there = FlexApi::Session->new($subscriber);
 		ok(has_worker($there, 'postgres'), '... and survives a crash');
 		ok($prepared_there->(1), '... as it was');

@@ -192,7 +192,8 @@ sub try_type
 	my $name = $member->{identity};
 	# Those of rows, and arrays of them.
 	my $is_row = $super->value("SELECT typtype = 'c' OR typelem <> 0 AND typcategory = 'A' FROM pg_type WHERE oid = $member->{oid}") eq 't';
-	my @statements = ("ALTER TYPE $name OWNER TO plain", "ALTER TYPE $name RENAME TO x", "ALTER TYPE $name SET SCHEMA pg_temp");
+	# An array's type, which is a member from 17 on, has no statement of its own.
+	my @statements = $name =~ /\[\]$/ ? () : ("ALTER TYPE $name OWNER TO plain", "ALTER TYPE $name RENAME TO x", "ALTER TYPE $name SET SCHEMA pg_temp");
 	my @uses = ("CREATE TEMP TABLE t (x $name)");
 
 	return (must_refuse('only its owner may alter a type', @statements),
