@@ -121,7 +121,8 @@ agrees('it has run');
 
 # The last error, when the request that had it is to be sent again
 $session->value($_) foreach 'BEGIN', q{SELECT count(flex_outbox_retry(id)) FROM (SELECT DISTINCT ON (role_id) error_id AS id FROM flex_outbox_counts
-	WHERE operation = 'flex_webchat_create' AND error_id IS NOT NULL ORDER BY role_id, at DESC, error_id DESC) AS last};
+	WHERE operation = 'flex_webchat_create' AND error_id IS NOT NULL ORDER BY role_id, at DESC, error_id DESC) AS last},
+	"UPDATE $TABLE SET error_message = NULL WHERE state = 'pending'";
 isnt($session->value(q{SELECT last_error FROM flex_outbox_summary WHERE operation = 'flex_webchat_create'}), undef, 'another error is the last one');
 $session->value('ROLLBACK');
 
