@@ -6,7 +6,7 @@ use strict;
 use warnings;
 
 use FindBin;
-use lib "$FindBin::RealBin/../../perl", "$FindBin::RealBin/../../upgrade";
+use lib "$FindBin::RealBin/../perl", "$FindBin::RealBin/../upgrade";
 use FlexApi;
 use IPC::Run;
 use JSON::PP;

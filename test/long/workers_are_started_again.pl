@@ -7,7 +7,7 @@ use strict;
 use warnings;
 
 use FindBin;
-use lib 'test/perl', "$FindBin::RealBin/../../crash";
+use lib 'test/perl', "$FindBin::RealBin/../crash";
 use FlexApi;
 use Outbox;
 use PostgreSQL::Test::Cluster;
