@@ -163,7 +163,7 @@ CREATE FUNCTION flex_stat_get_rates(
 	OUT throttled bigint)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'flex_api_stat_rates'
-LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 100;
+LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100;
 COMMENT ON FUNCTION flex_stat_get_rates() IS
 'Internal. What the view flex_stat_rates shows. Sends nothing.';
 

@@ -13,6 +13,7 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
+#include "base/attempt.h"
 #include "base/clock.h"
 #include "delivery/accounts.h"
 #include "http/endpoint.h"
@@ -42,6 +43,32 @@ typedef struct KnownAccount
 
 static HTAB *known; /* NULL: nothing yet */
 
+/* What is looked for, and what is found. */
+typedef struct Search
+{
+	KnownAccount *account;
+	const Identity *identity;
+	const Operation *operation;
+} Search;
+
+/* Look for the account and the route; raises where there are no credentials. */
+static void
+look_for_account(void *argument)
+{
+	const Search *search = argument;
+	const Endpoint *endpoint;
+	Oid user;
+	int security;
+
+	/* The settings are the sender's, which has the rights of the outbox's owner here. */
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(GetOuterUserId(), security);
+	endpoint = flex_endpoint_of_identity(search->identity, true);
+	search->account->rate = flex_endpoint_rate_key(endpoint, search->operation);
+	search->account->route = flex_holds_route(endpoint, FLEX_SERVICE);
+	SetUserIdAndSecContext(user, security);
+}
+
 /*
  * Find the account that a role's requests are made as, and their route.  Without credentials
  * it is the one that they name: what cannot be sent uses up nobody else's rate.
@@ -51,34 +78,12 @@ find_account(KnownAccount *account, const Identity *identity, const Operation *o
 {
 	MemoryContext before = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(before, "flex_api account", ALLOCSET_SMALL_SIZES);
-	Oid user;
-	int security;
+	Search search = {.account = account, .identity = identity, .operation = operation};
 
 	account->rate = flex_rates_key(identity->account_sid != NULL ? identity->account_sid : "", 0);
 	account->route = (Route){0};
-	account->is_sendable = false;
-	GetUserIdAndSecContext(&user, &security);
 	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		const Endpoint *endpoint;
-
-		SetUserIdAndSecContext(GetOuterUserId(), security);
-		endpoint = flex_endpoint_of_identity(identity, true);
-		account->rate = flex_endpoint_rate_key(endpoint, operation);
-		account->route = flex_holds_route(endpoint, FLEX_SERVICE);
-		account->is_sendable = true;
-	}
-	PG_CATCH();
-	{
-		SetUserIdAndSecContext(user, security);
-		MemoryContextSwitchTo(context);
-		if (geterrcode() == ERRCODE_QUERY_CANCELED)
-			PG_RE_THROW();
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	SetUserIdAndSecContext(user, security);
+	account->is_sendable = flex_attempt(look_for_account, &search) == NULL;
 	MemoryContextSwitchTo(before);
 	MemoryContextDelete(context);
 }

@@ -16,6 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "base/clock.h"
+#include "base/attempt.h"
 #include "base/errors.h"
 #include "base/settings.h"
 #include "delivery/forgetter.h"
@@ -159,7 +160,7 @@ delete_by_halves(Portion *portion, int64 *ids, int count)
 		leave_untried(portion, ids, count);
 		return;
 	}
-	error = flex_refusals_try(delete_guarded, &deletion);
+	error = flex_attempt(delete_guarded, &deletion);
 	if (error == NULL && deletion.deleted == count)
 		flex_forgetting_delete_traces(ids, count);
 	else if (error == NULL)

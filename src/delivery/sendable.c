@@ -14,6 +14,7 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
+#include "base/attempt.h"
 #include "base/compat.h"
 #include "delivery/sendable.h"
 #include "http/endpoint.h"
@@ -25,37 +26,26 @@ flex_claim_identity(const Claim *claim)
 	return (Identity){.role = claim->role, .server = claim->server, .account_sid = claim->account_sid};
 }
 
-/*
- * True when there are credentials for requests of an identity.  Only look-ups are guarded,
- * which leave nothing behind that a subtransaction would have to clean up.
- */
+/* Look for the credentials of an identity; raises where there are none. */
+static void
+look_for_credentials(void *argument)
+{
+	const Identity *identity = argument;
+	Oid user;
+	int security;
+
+	/* The settings are the sender's, which has the rights of the outbox's owner here. */
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(GetOuterUserId(), security);
+	(void) flex_endpoint_of_identity(identity, true);
+	SetUserIdAndSecContext(user, security);
+}
+
+/* True when there are credentials for requests of an identity. */
 bool
 flex_is_sendable(const Identity *identity)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	Oid user;
-	int security;
-	volatile bool is_sendable = true;
-
-	GetUserIdAndSecContext(&user, &security);
-	PG_TRY();
-	{
-		/* The settings are the sender's, which has the rights of the outbox's owner here. */
-		SetUserIdAndSecContext(GetOuterUserId(), security);
-		(void) flex_endpoint_of_identity(identity, true);
-		SetUserIdAndSecContext(user, security);
-	}
-	PG_CATCH();
-	{
-		SetUserIdAndSecContext(user, security);
-		MemoryContextSwitchTo(caller);
-		if (geterrcode() == ERRCODE_QUERY_CANCELED)
-			PG_RE_THROW();
-		FlushErrorState();
-		is_sendable = false;
-	}
-	PG_END_TRY();
-	return is_sendable;
+	return flex_attempt(look_for_credentials, unconstify(Identity *, identity)) == NULL;
 }
 
 /* Raise when a claim cannot be sent, by anybody or for its role. */

@@ -21,6 +21,7 @@
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
+#include "base/attempt.h"
 #include "base/compat.h"
 #include "base/effective.h"
 #include "delivery/rate_limits.h"
@@ -166,29 +167,24 @@ flex_api_stat_reset(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* Look for the name of the current role's account among the rates; raises where there is none. */
+static void
+look_for_account(void *argument)
+{
+	const Endpoint *endpoint = flex_endpoint_of_settings(GetUserId(), NULL, true);
+
+	*(const char **) argument = pstrdup(flex_endpoint_rate_key(endpoint, flex_operation_at(0)).name);
+}
+
 /* The name that the current role's account has among the rates, of what it has not set itself; NULL: none. */
 static const char *
 own_account(void)
 {
-	MemoryContext context = CurrentMemoryContext;
-	const char *volatile account = NULL;
+	const char *account = NULL;
 
-	if (flex_effective_is_of_session(&flex_settings.account_sid) ||
-		flex_effective_is_of_session(&flex_settings.api_key))
-		return NULL;
-	PG_TRY();
-	{
-		account = pstrdup(
-			flex_endpoint_rate_key(flex_endpoint_of_settings(GetUserId(), NULL, true), flex_operation_at(0)).name);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		if (geterrcode() == ERRCODE_QUERY_CANCELED)
-			PG_RE_THROW();
-		FlushErrorState();
-	}
-	PG_END_TRY();
+	if (!flex_effective_is_of_session(&flex_settings.account_sid) &&
+		!flex_effective_is_of_session(&flex_settings.api_key))
+		(void) flex_attempt(look_for_account, &account);
 	return account;
 }
 

@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
@@ -16,10 +15,10 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
-#include "base/errors.h"
+#include "base/attempt.h"
+#include "base/compat.h"
 #include "base/settings.h"
 #include "entry/declaration.h"
 #include "http/endpoint.h"
@@ -62,54 +61,32 @@ explain_delivery(pid_t worker)
 }
 
 /* As whom requests of the current role are made, in the current context; raises 55000 when there are no credentials. */
-static char *
-find_credentials(void)
+static void
+find_credentials(void *argument)
 {
 	MemoryContext before = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(before, "flex_api status", ALLOCSET_SMALL_SIZES);
 	Endpoint *endpoint;
-	char *text;
 
 	MemoryContextSwitchTo(context);
 	endpoint = flex_endpoint_of_settings(GetUserId(), NULL, true);
 	MemoryContextSwitchTo(before);
-	text = pstrdup(endpoint->made_as);
+	*(char **) argument = pstrdup(endpoint->made_as);
 	/* It erases the secret. */
 	MemoryContextDelete(context);
-	return text;
 }
 
 /* The same, or the error's message and hint: where they were looked for. */
 static char *
 describe_credentials(void)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	char *volatile text = NULL;
+	char *text = NULL;
+	const ErrorData *error = flex_attempt(find_credentials, &text);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		text = find_credentials();
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		MemoryContextSwitchTo(context);
-		error = flex_error_take();
-		RollbackAndReleaseCurrentSubTransaction();
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-			flex_error_rethrow(error);
-		text = psprintf("none: %s%s%s", error->message, error->hint != NULL ? ". " : "",
-						error->hint != NULL ? error->hint : "");
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return text;
+	if (error == NULL)
+		return text;
+	return psprintf("none: %s%s%s", error->message, error->hint != NULL ? ". " : "",
+					error->hint != NULL ? error->hint : "");
 }
 
 /* flex_outbox_sender(): one row. */

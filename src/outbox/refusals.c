@@ -4,17 +4,14 @@
  *
  * Triggers, rules, constraints, policies and publications of the database's owner or of a
  * superuser: what they raise concerns some rows, and must not end a turn that
- * has those of others.  So it is tried in a subtransaction, and told once a minute per cause.
+ * has those of others.  So what is written is an attempt (base/attempt), and its error is told
+ * once a minute per cause.
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "base/clock.h"
-#include "base/errors.h"
 #include "outbox/refusals.h"
 
 #define WARNING_MS 60000 /* between two warnings of the same cause */
@@ -27,38 +24,6 @@ typedef struct Cause
 	NameData table;
 	int64 warned_at; /* flex_clock_ms(); 0: none */
 } Cause;
-
-/*
- * Write in a subtransaction.  Returns NULL, or the error, in the current context, after
- * undoing what was done.  A cancel that is meant for us is raised.
- */
-ErrorData *
-flex_refusals_try(void (*write)(void *argument), void *argument)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData *volatile error = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		write(argument);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = flex_error_take();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	if (error != NULL && flex_error_is_cancel(error))
-		flex_error_rethrow(error);
-	return error;
-}
 
 /* True when this cause has not been told of for a while; from now on it has. */
 bool

@@ -5,7 +5,6 @@
 #ifndef FLEX_REFUSALS_H
 #define FLEX_REFUSALS_H
 
-extern ErrorData *flex_refusals_try(void (*write)(void *argument), void *argument);
 extern bool flex_refusals_may_warn(int sqlerrcode, const char *table);
 
 #endif /* FLEX_REFUSALS_H */

@@ -19,6 +19,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "base/attempt.h"
 #include "base/errors.h"
 #include "outbox/ordered_rows.h"
 #include "outbox/refusals.h"
@@ -272,7 +273,7 @@ flex_settled_rows_write(bool many, Datum *values, const char *nulls)
 {
 	Writing writing = {many ? &settle_many : &settle_one, values, nulls};
 	int before = unsettled_count;
-	ErrorData *error = flex_refusals_try(write_settlements, &writing);
+	ErrorData *error = flex_attempt(write_settlements, &writing);
 
 	if (error == NULL)
 		return NULL;
