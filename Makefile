@@ -9,7 +9,7 @@
 #   make interop                             the official Node client, and the published examples
 #   make generate                            facts, reference and tables, from documents and definitions
 #   make demo                                the main job, step by step
-#   make bench                               speed, beside a raw libcurl program
+#   make bench                               counts: system calls, WAL; SECTIONS=all: times, beside a raw libcurl program
 #   make analyze                             cppcheck, clang-tidy and scan-build
 #   make check-valgrind                      the tests in SQL and a part of the fuzzing under Valgrind, on a server that helps it
 #   make dist                                the archive for PGXN, in dist/
@@ -110,9 +110,10 @@ generate:
 demo:
 	@test/demo/run
 
+# SECTIONS="calls lists ..." chooses; test/bench/run lists them.
 bench:
-	@test/tools/packages
-	@test/tools/sandbox test/bench/run
+	@test/tools/packages bench
+	@test/tools/sandbox test/bench/run $(SECTIONS)
 
 analyze:
 	@test/tools/packages analyze
