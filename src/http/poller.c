@@ -266,7 +266,8 @@ rebuild_set(void)
 	set_capacity = Max(FIRST_CAPACITY, wanted * 2);
 	wait_set = flex_create_wait_event_set(set_capacity + 2);
 	AddWaitEventToSet(wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
-	AddWaitEventToSet(wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	if (IsUnderPostmaster)
+		AddWaitEventToSet(wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 	for (int fd = 0; fd < sockets_size; fd++)
 	{
 		if (sockets[fd].wanted != 0)
