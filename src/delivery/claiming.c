@@ -44,8 +44,12 @@ must_park(const Chosen *chosen, const Claim *claim, LaterKey *parked)
 
 	if (!lane->is_mixed || !flex_parking_is_needed(claim, &parking))
 		return false;
-	*parked =
-		(LaterKey){lane->id, parking.until, chosen->candidate.id, chosen->candidate.turn, parking.waits_for_operator};
+	*parked = (LaterKey){lane->id,
+						 parking.until,
+						 chosen->candidate.id,
+						 chosen->candidate.turn,
+						 parking.waits_for_operator,
+						 claim->held_since != 0 ? claim->held_since : GetCurrentTimestamp()};
 	lane->later_from = Min(lane->later_from, parking.until);
 	lane->later_due = Min(lane->later_due, parking.until);
 	if (parking.is_for_rate)

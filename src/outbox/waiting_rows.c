@@ -215,13 +215,13 @@ flex_later_sweep(void)
  */
 static Statement delete_later = {
 	.sql = "DELETE FROM $t.flex_outbox_later WHERE ctid = ANY (ARRAY(SELECT l.ctid "
-		   "FROM unnest($1, $2, $3, $4, $5) AS s(lane, due_at, id, turn, is_held), $t.flex_outbox_later AS l "
+		   "FROM unnest($1, $2, $3, $4) AS s(lane, due_at, id, turn), $t.flex_outbox_later AS l "
 		   "WHERE l.lane = s.lane AND l.due_at = s.due_at AND l.id = s.id AND l.turn <= s.turn "
 		   "FOR UPDATE OF l SKIP LOCKED))",
-	.types = {INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT4ARRAYOID, BOOLARRAYOID},
+	.types = {INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT4ARRAYOID, BOOLARRAYOID, TIMESTAMPTZARRAYOID},
 };
 
-#define KEY_COLUMNS 5
+#define KEY_COLUMNS 6
 
 /* Execute a statement whose parameters are the columns of keys. */
 static void
@@ -239,12 +239,14 @@ execute_with_keys(Statement *statement, const LaterKey *keys, int count)
 		columns[2][i] = Int64GetDatum(keys[i].id);
 		columns[3][i] = Int32GetDatum(keys[i].turn);
 		columns[4][i] = BoolGetDatum(keys[i].is_held);
+		columns[5][i] = TimestampTzGetDatum(keys[i].held_since);
 	}
 	values[0] = flex_statement_array(INT4OID, columns[0], count);
 	values[1] = flex_statement_array(TIMESTAMPTZOID, columns[1], count);
 	values[2] = flex_statement_array(INT8OID, columns[2], count);
 	values[3] = flex_statement_array(INT4OID, columns[3], count);
 	values[4] = flex_statement_array(BOOLOID, columns[4], count);
+	values[5] = flex_statement_array(TIMESTAMPTZOID, columns[5], count);
 	flex_statement_execute(statement, values, NULL);
 }
 
@@ -257,10 +259,11 @@ flex_later_delete(const LaterKey *keys, int count)
 
 /* What waits for an operator has a cause, by which flex_later_release() finds it. */
 static Statement park_later = {
-	.sql = "INSERT INTO $t.flex_outbox_later (lane, due_at, id, turn, cause) "
-		   "SELECT s.lane, s.due_at, s.id, s.turn, CASE WHEN s.is_held THEN '55000' END "
-		   "FROM unnest($1, $2, $3, $4, $5) AS s(lane, due_at, id, turn, is_held)",
-	.types = {INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT4ARRAYOID, BOOLARRAYOID},
+	.sql = "INSERT INTO $t.flex_outbox_later (lane, due_at, id, turn, cause, held_since) "
+		   "SELECT s.lane, s.due_at, s.id, s.turn, CASE WHEN s.is_held THEN '55000' END, CASE WHEN s.is_held THEN "
+		   "s.held_since END "
+		   "FROM unnest($1, $2, $3, $4, $5, $6) AS s(lane, due_at, id, turn, is_held, held_since)",
+	.types = {INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT4ARRAYOID, BOOLARRAYOID, TIMESTAMPTZARRAYOID},
 };
 
 /* Have pending requests wait for a time; those that are held, until an operator has mended something at the latest. */

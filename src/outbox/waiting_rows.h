@@ -59,7 +59,8 @@ typedef struct LaterKey
 	TimestampTz due_at;
 	int64 id;
 	int turn;
-	bool is_held; /* for an operator, as others are; no part of the key */
+	bool is_held;           /* for an operator, as others are; no part of the key */
+	TimestampTz held_since; /* since when; where it is held */
 } LaterKey;
 
 extern RunningTransactions flex_running_transactions(void);

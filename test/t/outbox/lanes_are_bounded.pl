@@ -78,6 +78,7 @@ $session->value($_) foreach "SET flex_api.account_sid = 'AC" . 'f' x 32 . "'",
 is($session->sqlstate('CALL flex_outbox_drain()', 60), '00000', 'a drain of what cannot be sent');
 cmp_ok($session->value('SELECT count(*) FROM flex_outbox WHERE error_message IS NOT NULL AND priority = 1000'), '<=', 2, '... tries few');
 cmp_ok($session->value("SELECT count(*) FROM flex_outbox_later WHERE cause = '55000' AND due_at > now()"), '>=', 50, '... and has all wait for an operator');
+is($session->value('SELECT count(*) FROM flex_outbox_later WHERE cause IS NOT NULL AND held_since IS NULL'), 0, '... since some time');
 
 # While some transaction takes long, a sender does not read all lanes in each of its turns.
 my $long = FlexApi::Session->new($node);
