@@ -241,8 +241,10 @@ CREATE TABLE flex_outbox_marks (
 	id bigint NOT NULL DEFAULT 0,
 	holes xid8[] NOT NULL DEFAULT '{}')
 WITH (fillfactor = 50);
+INSERT INTO flex_outbox_marks (lane) VALUES (0);
 COMMENT ON TABLE flex_outbox_marks IS
-'Internal. How far each lane has been read: what stands before the mark has been sent, or waits elsewhere.';
+'Internal. How far each lane has been read: what stands before the mark has been sent, or waits elsewhere. The mark of lane 0
+tells before which transaction no claim is live, but for those of its holes.';
 COMMENT ON COLUMN flex_outbox_marks.lane IS 'Number of the lane.';
 COMMENT ON COLUMN flex_outbox_marks.xid IS 'Transaction that enqueued the last request before the mark.';
 COMMENT ON COLUMN flex_outbox_marks.id IS 'That request.';

@@ -40,6 +40,7 @@ struct Backlog
 	PutOff put_off;
 
 	uint64 claims_from; /* no live claim is of an earlier transaction, but for the horizon's holes; 0: unknown */
+	int claims_noted;   /* so many times, since that was written */
 
 	TimestampTz freed_from; /* no ordering key that was freed before this time is to be looked at, for all we know */
 	bool has_freed;         /* some may be to be looked at */
@@ -306,6 +307,25 @@ read_later(Backlog *backlog, int want)
 	}
 }
 
+/* Learn from the mark where claims begin, unless that is known. */
+static void
+learn_claims_from(Backlog *backlog)
+{
+	Mark mark;
+
+	if (backlog->claims_from != 0)
+		return;
+	mark = flex_claims_read_mark();
+	backlog->claims_from = mark.at.xid;
+	for (int i = 0; i < mark.holes_count; i++)
+	{
+		if (flex_horizon_is_running(&backlog->horizon, mark.holes[i]))
+			flex_horizon_add_hole(&backlog->horizon, mark.holes[i]);
+		else
+			backlog->claims_from = Min(backlog->claims_from, mark.holes[i]);
+	}
+}
+
 /* Look what waits, until so many requests of each lane are known. */
 void
 flex_backlog_look(Backlog *backlog, int want)
@@ -323,6 +343,7 @@ flex_backlog_look(Backlog *backlog, int want)
 		for (int j = 0; j < backlog->list.count; j++)
 			flex_lane_open_hole(backlog->list.lanes[j], backlog->horizon.ended[i]);
 	}
+	learn_claims_from(backlog);
 	/* One that has taken long may have been a sender's: what it has claimed is live since it ended. */
 	for (int i = 0; i < backlog->horizon.ended_count; i++)
 		backlog->claims_from = Min(backlog->claims_from, backlog->horizon.ended[i]);
@@ -357,13 +378,15 @@ flex_backlog_horizon(const Backlog *backlog)
 }
 
 /*
- * The transaction before which nothing has been claimed that is not settled, but for the
- * horizon's holes, which it is known with; 0: it is not known.
+ * The transaction before which nothing has been claimed that is not settled, but for its holes:
+ * as we know it or, before the first look, as the mark says.
  */
-uint64
+Mark
 flex_backlog_claims_from(const Backlog *backlog)
 {
-	return backlog->claims_from;
+	if (backlog->claims_from == 0 || backlog->table != flex_outbox_table())
+		return flex_claims_read_mark();
+	return (Mark){{backlog->claims_from, 0}, backlog->horizon.holes, backlog->horizon.holes_count};
 }
 
 /* All claims that are live have been looked at; the earliest is that transaction's. */
@@ -371,6 +394,7 @@ void
 flex_backlog_note_claims(Backlog *backlog, uint64 claims_from)
 {
 	backlog->claims_from = claims_from;
+	backlog->claims_noted++;
 }
 
 /* The number of the next turn. */
@@ -419,10 +443,12 @@ flex_backlog_next_at(const Backlog *backlog)
 	return next_at == DT_NOEND ? 0 : Max(next_at, 1);
 }
 
-/* True when any lane has been read so much further than its mark says. */
+/* True when any lane has been read so much further than its mark says, or so much has been claimed. */
 bool
 flex_backlog_must_write_marks(const Backlog *backlog, int least_passed)
 {
+	if (backlog->claims_noted >= least_passed)
+		return true;
 	for (int i = 0; i < backlog->list.count; i++)
 	{
 		if (backlog->list.lanes[i]->passed >= least_passed)
@@ -431,10 +457,22 @@ flex_backlog_must_write_marks(const Backlog *backlog, int least_passed)
 	return false;
 }
 
-/* Write how far those lanes have been read that were read so much further. */
+/* Write from where on claims are live: all that are will be of later transactions, or of those that are holes now. */
+static void
+write_claims_mark(Backlog *backlog)
+{
+	const Mark mark = flex_backlog_claims_from(backlog);
+
+	if (mark.at.xid != 0)
+		flex_lane_write_mark(LANE_OF_CLAIMS, &mark);
+	backlog->claims_noted = 0;
+}
+
+/* Write how far those lanes have been read that were read so much further, and where claims begin. */
 void
 flex_backlog_write_marks(Backlog *backlog, int least_passed)
 {
+	write_claims_mark(backlog);
 	for (int i = 0; i < backlog->list.count; i++)
 	{
 		Lane *lane = backlog->list.lanes[i];

@@ -18,7 +18,7 @@ extern void flex_backlog_look(Backlog *backlog, int want);
 extern Lane *flex_backlog_lane(const Backlog *backlog, int id);
 extern Lane *const *flex_backlog_lanes(const Backlog *backlog, int *count);
 extern const Horizon *flex_backlog_horizon(const Backlog *backlog);
-extern uint64 flex_backlog_claims_from(const Backlog *backlog);
+extern Mark flex_backlog_claims_from(const Backlog *backlog);
 extern void flex_backlog_note_claims(Backlog *backlog, uint64 claims_from);
 extern uint64 flex_backlog_take_turn(Backlog *backlog);
 extern void flex_backlog_put_off(Backlog *backlog, Lane *lane, const Candidate *candidate);

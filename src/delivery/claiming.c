@@ -89,12 +89,11 @@ typedef struct Live
 static Live
 look_at_claims(Backlog *backlog)
 {
-	const Horizon *horizon = flex_backlog_horizon(backlog);
-	uint64 from = horizon->oldest;
+	const Mark known = flex_backlog_claims_from(backlog);
+	uint64 from = flex_backlog_horizon(backlog)->oldest;
 	Live live;
 
-	live.claims =
-		flex_claims_live(flex_backlog_claims_from(backlog), horizon->holes, horizon->holes_count, &live.count);
+	live.claims = flex_claims_live(&known, &live.count);
 	for (int i = 0; i < live.count; i++)
 		from = Min(from, live.claims[i].claimed_in);
 	flex_backlog_note_claims(backlog, from);

@@ -45,7 +45,7 @@ is_gone(const SenderProcess *process, bool with_own)
 
 /* Take over what senders that are gone have left; returns how many requests, without those that could not be settled. */
 static int
-take_over(bool with_own, uint64 claims_from)
+take_over(bool with_own, const Mark *claims_from)
 {
 	int rows_count;
 	ClaimRow *rows = flex_claim_rows(claims_from, &rows_count);
@@ -73,11 +73,11 @@ take_over(bool with_own, uint64 claims_from)
 /*
  * Take over what is left behind, keep the roles' names, look for rows that wait for nothing any
  * more, and add up what was counted.  with_own: this process has nothing under way, so what is claimed in its name is left behind,
- * too.  No claim of a transaction before claims_from is live.  False when there is more
+ * too.  No claim of a transaction before claims_from is live, but for its holes.  False when there is more
  * to do.
  */
 bool
-flex_housekeeping_run(bool with_own, uint64 claims_from)
+flex_housekeeping_run(bool with_own, const Mark *claims_from)
 {
 	int taken = take_over(with_own, claims_from);
 

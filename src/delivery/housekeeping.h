@@ -5,6 +5,8 @@
 #ifndef FLEX_HOUSEKEEPING_H
 #define FLEX_HOUSEKEEPING_H
 
-extern bool flex_housekeeping_run(bool with_own, uint64 claims_from);
+#include "outbox/lane_rows.h"
+
+extern bool flex_housekeeping_run(bool with_own, const Mark *claims_from);
 
 #endif /* FLEX_HOUSEKEEPING_H */

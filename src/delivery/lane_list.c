@@ -66,25 +66,12 @@ may_have_been_late(const LaneList *list, const Horizon *horizon)
 	return false;
 }
 
-/* True when a mark names a transaction that has not begun: it is of another numbering, as after pg_resetwal. */
-static bool
-cannot_be(const Mark *mark, uint64 next)
-{
-	for (int i = 0; i < mark->holes_count; i++)
-	{
-		if (mark->holes[i] >= next)
-			return true;
-	}
-	return mark->at.xid >= next;
-}
-
 /* Read the lanes that are not known yet. */
 static void
 read_new(LaneList *list, Horizon *horizon)
 {
 	int count;
 	LaneRow *rows = flex_lane_rows(may_have_been_late(list, horizon) ? 0 : list->all_known, &count);
-	uint64 next = U64FromFullTransactionId(ReadNextFullTransactionId());
 
 	for (int i = 0; i < count; i++)
 	{
@@ -93,8 +80,6 @@ read_new(LaneList *list, Horizon *horizon)
 		CHECK_FOR_INTERRUPTS();
 		if (flex_lane_list_find(list, rows[i].id) != NULL)
 			continue;
-		if (cannot_be(&rows[i].mark, next))
-			rows[i].mark = (Mark){0};
 		lane = flex_lane_create(&rows[i], list->context);
 		lane->role = flex_shares_of_role(&list->shares, rows[i].role_id);
 		lane->account = flex_shares_of_account(&list->shares, rows[i].role_id, rows[i].server, rows[i].account_sid);

@@ -457,8 +457,8 @@ flex_lanes_claim(Lanes *lanes, int under_way, int *count)
 	return claims;
 }
 
-/* The transaction before which nothing has been claimed that is not settled, for all we know; 0: we do not. */
-uint64
+/* The transaction before which nothing has been claimed that is not settled, but for its holes, for all we know. */
+Mark
 flex_lanes_claims_from(const Lanes *lanes)
 {
 	return flex_backlog_claims_from(lanes->backlog);

@@ -81,8 +81,8 @@ flex_sender_create(const Driver *driver, int64 max_requests, bool is_worker)
 static void
 clean_up(Sender *sender)
 {
-	bool is_done =
-		flex_housekeeping_run(flex_in_flight_count(sender->in_flight) == 0, flex_lanes_claims_from(sender->lanes));
+	Mark claims_from = flex_lanes_claims_from(sender->lanes);
+	bool is_done = flex_housekeeping_run(flex_in_flight_count(sender->in_flight) == 0, &claims_from);
 
 	flex_outbox_note_drain(sender->is_worker);
 	flex_callback_schedule_expect(sender->callbacks);

@@ -107,26 +107,37 @@ static const ResultColumn live_columns[] = {
 	RESULT_COLUMN("r.xid", XID8OID, LiveClaim, enqueued_xid),
 };
 
+/* Of $1, a transaction, and $2, holes before it. */
+#define CLAIMS_FROM                                                                                                    \
+	"SELECT * FROM $t.flex_outbox_claims WHERE id >= $1 "                                                              \
+	"UNION ALL SELECT * FROM $t.flex_outbox_claims WHERE id = ANY ($2) AND id < $1"
+
 static Statement list_live = {
-	.sql = "SELECT $result FROM (SELECT * FROM $t.flex_outbox_claims WHERE id >= $1 "
-		   "UNION ALL SELECT * FROM $t.flex_outbox_claims WHERE id = ANY ($2) AND id < $1) AS c, "
+	.sql = "SELECT $result FROM (" CLAIMS_FROM ") AS c, "
 		   "unnest(c.requests, c.turns, c.enqueued_xids) AS r(request, turn, xid)",
 	.types = {XID8OID, XID8ARRAYOID},
 	.result = live_columns,
 	.result_count = lengthof(live_columns),
 };
 
-/* What senders have claimed in transactions from one on, and in others that are named. */
-LiveClaim *
-flex_claims_live(uint64 from, const uint64 *others, int others_count, int *count)
+/* Execute a statement that lists claims from a transaction on, and in its holes. */
+static uint64
+list_from(Statement *statement, const Mark *from)
 {
-	Datum *named = palloc(sizeof(Datum) * Max(others_count, 1));
-	Datum values[] = {Int64GetDatum((int64) from), (Datum) 0};
+	Datum *holes = palloc(sizeof(Datum) * Max(from->holes_count, 1));
+	Datum values[] = {Int64GetDatum((int64) from->at.xid), (Datum) 0};
 
-	for (int i = 0; i < others_count; i++)
-		named[i] = Int64GetDatum((int64) others[i]);
-	values[1] = flex_statement_array(XID8OID, named, others_count);
-	*count = (int) flex_statement_execute(&list_live, values, NULL);
+	for (int i = 0; i < from->holes_count; i++)
+		holes[i] = Int64GetDatum((int64) from->holes[i]);
+	values[1] = flex_statement_array(XID8OID, holes, from->holes_count);
+	return flex_statement_execute(statement, values, NULL);
+}
+
+/* What senders have claimed in transactions from one on, and in its holes. */
+LiveClaim *
+flex_claims_live(const Mark *from, int *count)
+{
+	*count = (int) list_from(&list_live, from);
 	return read_rows(&list_live, *count, sizeof(LiveClaim));
 }
 
@@ -222,19 +233,17 @@ static const ResultColumn row_columns[] = {
 };
 
 static Statement list_rows = {
-	.sql = "SELECT $result FROM $t.flex_outbox_claims WHERE id >= $1 ORDER BY id",
-	.types = {XID8OID},
+	.sql = "SELECT $result FROM (" CLAIMS_FROM ") AS c ORDER BY id",
+	.types = {XID8OID, XID8ARRAYOID},
 	.result = row_columns,
 	.result_count = lengthof(row_columns),
 };
 
-/* What has been claimed in transactions from one on. */
+/* The rows of what has been claimed in transactions from one on, and in its holes. */
 ClaimRow *
-flex_claim_rows(uint64 from, int *count)
+flex_claim_rows(const Mark *from, int *count)
 {
-	Datum values[] = {Int64GetDatum((int64) from)};
-
-	*count = (int) flex_statement_execute(&list_rows, values, NULL);
+	*count = (int) list_from(&list_rows, from);
 	return read_rows(&list_rows, *count, sizeof(ClaimRow));
 }
 

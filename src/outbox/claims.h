@@ -8,6 +8,8 @@
 #include "datatype/timestamp.h"
 #include "utils/jsonb.h"
 
+#include "outbox/lane_rows.h"
+
 /* A request that this process has claimed. */
 typedef struct Claim
 {
@@ -60,11 +62,11 @@ typedef struct ClaimRow
 } ClaimRow;
 
 extern Claim *flex_claims_lock(Datum *requests, int request_count, int *count);
-extern LiveClaim *flex_claims_live(uint64 from, const uint64 *others, int others_count, int *count);
+extern LiveClaim *flex_claims_live(const Mark *from, int *count);
 extern int64 *flex_claims_unlocked(Datum *requests, int request_count, int *count);
 extern void flex_claims_make(Claim *claims, int count);
 extern int flex_claims_end(const uint64 *transactions, int count);
-extern ClaimRow *flex_claim_rows(uint64 from, int *count);
+extern ClaimRow *flex_claim_rows(const Mark *from, int *count);
 extern Claim *flex_claims_take_over(const ClaimRow *row, int *count);
 
 #endif /* FLEX_CLAIMS_H */

@@ -9,6 +9,9 @@
  * Each session that enqueues remembers the lanes that it has used.  What it learned in
  * a transaction that is rolled back is forgotten, for the lane may have been its own.
  *
+ * One more mark is no lane's: it tells before which transaction no claim is live, so that what
+ * an old snapshot keeps of earlier ones is not read by each new sender.
+ *
  * The caller stands between flex_outbox_enter() and flex_outbox_leave(), connected to
  * SPI; flex_lane_of_request() needs neither.
  */
@@ -297,17 +300,31 @@ static Statement list_lanes = {
 	.result_count = lengthof(row_columns),
 };
 
-/* The holes of a mark, as the column behind the others has them. */
+/* True when a mark names a transaction that has not begun: it is of another numbering, as after pg_resetwal. */
+static bool
+cannot_be(const Mark *mark, uint64 next)
+{
+	for (int i = 0; i < mark->holes_count; i++)
+	{
+		if (mark->holes[i] >= next)
+			return true;
+	}
+	return mark->at.xid >= next;
+}
+
+/* The holes of a mark, of which the rest has been read.  One that cannot be becomes none. */
 static void
-read_holes(uint64 row, Mark *mark)
+read_holes(uint64 row, int column, Mark *mark)
 {
 	Datum *holes;
 
-	deconstruct_array(DatumGetArrayTypeP(flex_statement_value(row, lengthof(row_columns) + 1)), XID8OID, sizeof(uint64),
-					  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &holes, NULL, &mark->holes_count);
+	deconstruct_array(DatumGetArrayTypeP(flex_statement_value(row, column)), XID8OID, sizeof(uint64), FLOAT8PASSBYVAL,
+					  TYPALIGN_DOUBLE, &holes, NULL, &mark->holes_count);
 	mark->holes = palloc(sizeof(uint64) * Max(mark->holes_count, 1));
 	for (int i = 0; i < mark->holes_count; i++)
 		mark->holes[i] = (uint64) DatumGetInt64(holes[i]);
+	if (cannot_be(mark, U64FromFullTransactionId(ReadNextFullTransactionId())))
+		*mark = (Mark){0};
 }
 
 /* The lanes whose number is greater than another, in the current context. */
@@ -322,9 +339,26 @@ flex_lane_rows(int behind, int *count)
 	for (int i = 0; i < *count; i++)
 	{
 		flex_statement_read(&list_lanes, i, &rows[i]);
-		read_holes(i, &rows[i].mark);
+		read_holes(i, lengthof(row_columns) + 1, &rows[i].mark);
 	}
 	return rows;
+}
+
+static Statement read_claims_mark = {
+	.sql = "SELECT xid, holes FROM $t.flex_outbox_marks WHERE lane = " CppAsString2(LANE_OF_CLAIMS),
+};
+
+/* Before which transaction no claim is live, but for those of its holes, in the current context; 0: that is unknown. */
+Mark
+flex_claims_read_mark(void)
+{
+	Mark mark = {0};
+
+	if (flex_statement_execute(&read_claims_mark, NULL, NULL) == 0)
+		return mark;
+	mark.at.xid = (uint64) DatumGetInt64(flex_statement_value(0, 1));
+	read_holes(0, 2, &mark);
+	return mark;
 }
 
 /*
@@ -338,7 +372,7 @@ static Statement write_mark = {
 	.types = {INT4OID, XID8OID, INT8OID, XID8ARRAYOID, XID8OID},
 };
 
-/* Write how far a lane has been read. */
+/* Write how far a lane has been read, or from where on claims are live. */
 void
 flex_lane_write_mark(int lane, const Mark *mark)
 {

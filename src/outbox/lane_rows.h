@@ -5,6 +5,9 @@
 #ifndef FLEX_LANE_ROWS_H
 #define FLEX_LANE_ROWS_H
 
+/* Instead of the number of a lane: its mark tells before which transaction no claim is live. */
+#define LANE_OF_CLAIMS 0
+
 /* Instead of an operation: the lane for all requests of a role that have none of their own. */
 #define MIXED_LANE ""
 
@@ -48,6 +51,7 @@ typedef struct LaneRow
 
 extern int flex_lane_of_request(const LaneKey *key);
 extern LaneRow *flex_lane_rows(int behind, int *count);
+extern Mark flex_claims_read_mark(void);
 extern void flex_lane_write_mark(int lane, const Mark *mark);
 
 #endif /* FLEX_LANE_ROWS_H */

@@ -75,7 +75,7 @@ $many->value(qq{INSERT INTO flex_outbox (operation, arguments, state, max_attemp
 	WHERE s.state = 'pending' OR n <= 5});
 $many->value($_) foreach 'BEGIN', 'ALTER EXTENSION flex_api UPDATE';
 is($many->value('SELECT count(*) FROM flex_outbox_lanes'), 1001, 'a role has its lanes, and one for all others');
-is($many->value('SELECT count(*) FROM flex_outbox_marks'), 1001, '... each with a mark');
+is($many->value('SELECT count(*) FROM flex_outbox_marks WHERE lane > 0'), 1001, '... each with a mark');
 is($many->value(q{SELECT count(*) || ' ' || count(*) FILTER (WHERE l.account_sid IS NOT DISTINCT FROM r.account_sid) || ' ' || count(*) FILTER (WHERE l.operation = '')
 	FROM flex_outbox_requests AS r JOIN flex_outbox_later AS w ON w.id = r.id JOIN flex_outbox_lanes AS l ON l.id = w.lane WHERE r.state = 'pending'}),
 	'1100 1000 100', 'each request waits in its lane');
