@@ -679,11 +679,12 @@ CREATE FUNCTION flex_enqueue_many(
 	run_at timestamptz DEFAULT NULL,
 	priority integer DEFAULT 0,
 	max_attempts integer DEFAULT 20,
-	unique_keys text[] DEFAULT NULL)
+	unique_keys text[] DEFAULT NULL,
+	ordering_keys text[] DEFAULT NULL)
 RETURNS bigint[]
 AS 'MODULE_PATHNAME', 'flex_api_enqueue_many'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION flex_enqueue_many(text, jsonb[], jsonb[], text, text, timestamptz, integer, integer, text[]) IS
+COMMENT ON FUNCTION flex_enqueue_many(text, jsonb[], jsonb[], text, text, timestamptz, integer, integer, text[], text[]) IS
 'Leaves many requests of an operation to be sent, as flex_enqueue() does with one, for a fraction of its cost.
 operation: name of the function that a direct call would use, on which the caller needs EXECUTE; lists cannot be enqueued.
 arguments: for each request its arguments, as a JSON object of names and values.
@@ -694,6 +695,7 @@ run_at: none is sent before this time; NULL for at once.
 priority: higher goes first; -1000 to 1000.
 max_attempts: attempts before one has failed; 20 take about an hour.
 unique_keys: for each its key, or NULL; where a request of the current role has it already, its id is returned. NULL for none.
+ordering_keys: for each its ordering_key, or NULL; those with the same key are sent in the order of the arguments. NULL for none.
 Returns the ids in flex_outbox, in the order of the arguments. All or none: an error in one is an error of the call.
 Errors: those of flex_enqueue(), and 22023 for an array that is not as long as arguments.';
 

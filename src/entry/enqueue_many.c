@@ -75,6 +75,17 @@ jsonb_of(const Values *values, int i)
 	return value != (Datum) 0 ? DatumGetJsonbP(value) : NULL;
 }
 
+/* A key, which is not too long for an index, or NULL. */
+static char *
+key_of(const Values *values, const char *name, int i)
+{
+	Datum value = value_of(values, i);
+	char *key = value != (Datum) 0 ? TextDatumGetCString(value) : NULL;
+
+	flex_enqueue_check_key(name, key);
+	return key;
+}
+
 /* The requests, each checked. */
 static NewRequest *
 read_requests(FunctionCallInfo fcinfo, NewRequest *common, int *count)
@@ -82,16 +93,17 @@ read_requests(FunctionCallInfo fcinfo, NewRequest *common, int *count)
 	const Signature *signature = flex_enqueue_begin(fcinfo, FUNCTION, common);
 	Values arguments = read_values(fcinfo, ARGUMENT_ARGUMENTS, "arguments", JSONBOID);
 	Values contexts = read_values(fcinfo, ARGUMENT_CONTEXT, "contexts", JSONBOID);
-	Values keys = read_values(fcinfo, ARGUMENT_UNIQUE_KEY, "unique_keys", TEXTOID);
+	Values unique_keys = read_values(fcinfo, ARGUMENT_UNIQUE_KEY, "unique_keys", TEXTOID);
+	Values ordering_keys = read_values(fcinfo, ARGUMENT_ORDERING_KEY, "ordering_keys", TEXTOID);
 	NewRequest *requests = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(NewRequest) * Max(arguments.count, 1));
 	MemoryContext checking = AllocSetContextCreate(CurrentMemoryContext, "flex_api check", ALLOCSET_DEFAULT_SIZES);
 
 	check_count(&contexts, "contexts", arguments.count);
-	check_count(&keys, "unique_keys", arguments.count);
+	check_count(&unique_keys, "unique_keys", arguments.count);
+	check_count(&ordering_keys, "ordering_keys", arguments.count);
 	for (int i = 0; i < arguments.count; i++)
 	{
 		NewRequest *request = &requests[i];
-		Datum key = value_of(&keys, i);
 		MemoryContext before;
 
 		CHECK_FOR_INTERRUPTS();
@@ -99,8 +111,8 @@ read_requests(FunctionCallInfo fcinfo, NewRequest *common, int *count)
 		if (request->arguments == NULL)
 			flex_argument_refuse_null(FUNCTION, psprintf("arguments[%d]", i + 1));
 		request->context = jsonb_of(&contexts, i);
-		request->unique_key = key != (Datum) 0 ? TextDatumGetCString(key) : NULL;
-		flex_enqueue_check_key("unique_keys", request->unique_key);
+		request->unique_key = key_of(&unique_keys, "unique_keys", i);
+		request->ordering_key = key_of(&ordering_keys, "ordering_keys", i);
 		before = MemoryContextSwitchTo(checking);
 		flex_enqueue_check(signature, request->arguments, request->context);
 		MemoryContextSwitchTo(before);
@@ -120,6 +132,7 @@ share(NewRequest *request, const NewRequest *common)
 	request->arguments = own.arguments;
 	request->context = own.context;
 	request->unique_key = own.unique_key;
+	request->ordering_key = own.ordering_key;
 }
 
 /* flex_enqueue_many() */
@@ -128,9 +141,9 @@ flex_api_enqueue_many(PG_FUNCTION_ARGS)
 {
 	static const EntryPoint entry = {
 		.result = INT8ARRAYOID,
-		.count = 9,
+		.count = 10,
 		.types = {TEXTOID, JSONBARRAYOID, JSONBARRAYOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT4OID,
-				  TEXTARRAYOID},
+				  TEXTARRAYOID, TEXTARRAYOID},
 	};
 	NewRequest common = {0};
 	NewRequest *requests;

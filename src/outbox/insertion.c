@@ -359,8 +359,27 @@ any_key(const NewRequest *requests, int count)
 	return false;
 }
 
+/* Have those requests that are new, and have ordering keys, wait for their turn. */
+static void
+add_ordered(const NewRequest *requests, int count, const int64 *ids)
+{
+	OrderedRequest *ordered = NULL;
+	int ordered_count = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		if (ids[i] == 0 || requests[i].ordering_key == NULL)
+			continue;
+		if (ordered == NULL)
+			ordered = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(OrderedRequest) * (count - i));
+		ordered[ordered_count++] = (OrderedRequest){requests[i].role_id, requests[i].ordering_key, ids[i]};
+	}
+	if (ordered_count > 0)
+		flex_ordered_add(ordered, ordered_count);
+}
+
 /*
- * Put requests in that have but arguments, context and unique key of their own, with the rights
+ * Put requests in that have but arguments, context and keys of their own, with the rights
  * that flex_outbox_enter_to_insert() gives, into the table that the caller has locked: their role's
  * number is of that outbox, and so is their lane.  ids[] gets the id of each, or 0 where
  * its unique key is there already.
@@ -404,12 +423,14 @@ flex_outbox_insert(const NewRequest *requests, int count, int64 *ids)
 		else if (!flex_direct_insertion_add(direct, row->values, row->nulls, request->unique_key != NULL, size))
 			ids[i] = 0;
 		MemoryContextSwitchTo(before);
-		if (ids[i] != 0 && lane != 0 && !is_due)
-			flex_later_add(lane, request->run_at, ids[i], 0);
-		if (ids[i] != 0 && request->ordering_key != NULL)
-			flex_ordered_add(&(OrderedRequest){request->role_id, request->ordering_key, ids[i]});
 	}
 	if (direct != NULL)
 		flex_direct_insertion_end(direct);
 	relation_close(table, NoLock);
+	for (int i = 0; i < count && lane != 0 && !is_due; i++)
+	{
+		if (ids[i] != 0)
+			flex_later_add(lane, requests[i].run_at, ids[i], 0);
+	}
+	add_ordered(requests, count, ids);
 }

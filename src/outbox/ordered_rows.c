@@ -28,29 +28,8 @@
 #include "outbox/ordered_rows.h"
 #include "outbox/statements.h"
 
-#define KEYS_AT_ONCE 500 /* that are looked at after a request's end */
-
-/* Those of a retry may be there. */
-static Statement add_request = {
-	.sql = "INSERT INTO $t.flex_outbox_ordered (role_id, ordering_key, id) SELECT $1, $2, $3 WHERE NOT EXISTS ("
-		   "SELECT FROM $t.flex_outbox_ordered WHERE role_id = $1 AND ordering_key = $2 "
-		   "AND waits = ANY ('{f,t}') AND id = $3)",
-	.types = {INT4OID, TEXTOID, INT8OID},
-};
-
-/* A request with a key is pending from now on.  Needs neither SPI nor the outbox's rights. */
-void
-flex_ordered_add(const OrderedRequest *request)
-{
-	Datum values[] = {Int32GetDatum(request->role_id), CStringGetTextDatum(request->key), Int64GetDatum(request->id)};
-	OutboxAccess access;
-
-	SPI_connect();
-	flex_outbox_enter(&access);
-	flex_statement_execute(&add_request, values, NULL);
-	flex_outbox_leave(&access);
-	SPI_finish();
-}
+#define KEYS_AT_ONCE 500   /* that are looked at after a request's end */
+#define ADDED_AT_ONCE 1000 /* requests that one statement puts in */
 
 /*
  * Try to keep other senders from a request's key until the transaction ends: two may see
@@ -128,6 +107,35 @@ fill_parameters(Datum *values, const OrderedRequest *requests, int count)
 	values[0] = flex_statement_array(INT4OID, columns[0], count);
 	values[1] = flex_statement_array(TEXTOID, columns[1], count);
 	values[2] = flex_statement_array(INT8OID, columns[2], count);
+}
+
+/* Those of a retry may be there. */
+static Statement add_requests = {
+	.sql = "INSERT INTO $t.flex_outbox_ordered (role_id, ordering_key, id) SELECT n.role_id, n.ordering_key, n.id "
+		   "FROM unnest($1, $2, $3) AS n(role_id, ordering_key, id) WHERE NOT EXISTS (SELECT FROM "
+		   "$t.flex_outbox_ordered AS o WHERE o.role_id = n.role_id AND o.ordering_key = n.ordering_key "
+		   "AND o.waits = ANY ('{f,t}') AND o.id = n.id)",
+	.types = {INT4ARRAYOID, TEXTARRAYOID, INT8ARRAYOID},
+};
+
+/* Requests with keys are pending from now on.  Needs neither SPI nor the outbox's rights. */
+void
+flex_ordered_add(const OrderedRequest *requests, int count)
+{
+	OutboxAccess access;
+
+	SPI_connect();
+	flex_outbox_enter(&access);
+	for (int i = 0; i < count; i += ADDED_AT_ONCE)
+	{
+		Datum values[3];
+
+		CHECK_FOR_INTERRUPTS();
+		fill_parameters(values, requests + i, Min(count - i, ADDED_AT_ONCE));
+		flex_statement_execute(&add_requests, values, NULL);
+	}
+	flex_outbox_leave(&access);
+	SPI_finish();
 }
 
 /*

@@ -26,7 +26,7 @@ typedef struct WokenKeys
 	bool may_be_more;
 } WokenKeys;
 
-extern void flex_ordered_add(const OrderedRequest *request);
+extern void flex_ordered_add(const OrderedRequest *requests, int count);
 extern bool flex_ordered_try_lock(const OrderedRequest *request);
 extern int64 *flex_ordered_begin(const OrderedRequest *requests, int count, int *begun);
 extern void flex_ordered_end(const OrderedRequest *requests, int count);

@@ -227,7 +227,7 @@ make_pending(int64 id, const LockedRequest *request)
 
 		flex_later_add(lane_of(request), run_at, id, request->turn + 1);
 		if (request->ordering_key != NULL)
-			flex_ordered_add(&(OrderedRequest){request->role_id, request->ordering_key, id});
+			flex_ordered_add(&(OrderedRequest){request->role_id, request->ordering_key, id}, 1);
 	}
 }
 

@@ -56,6 +56,25 @@ is($keyed[1], $there, 'a key that is there: its id');
 is($keyed[3], $keyed[0], '... also one of the same call');
 is(count(), 3, '... none is there twice');
 
+# Ordering keys: one for each, or none
+$session->value('TRUNCATE flex_outbox_requests, flex_outbox_ordered');
+my @ordered = split / /, ids(many(arguments('a1', 'b1', 'a2', 'free', 'b2'), "ordering_keys => ARRAY['a', 'b', 'a', NULL, 'b']"));
+is($session->value("SELECT string_agg(coalesce(ordering_key, '-'), ' ' ORDER BY id) FROM flex_outbox"), 'a b a - b', 'each has its own ordering key');
+is($session->value("SELECT string_agg(coalesce(waits_for::text, '-'), ' ' ORDER BY id) FROM flex_outbox"), "- - $ordered[0] - $ordered[1]", '... and waits for the one before of that key');
+my ($again) = split / /, ids(many(arguments('c'), "unique_keys => ARRAY['c'], ordering_keys => ARRAY['c']"));
+is(ids(many(arguments('c'), "unique_keys => ARRAY['c'], ordering_keys => ARRAY['c']")), $again, 'a request that is there by its unique key');
+is($session->value('SELECT count(*) FROM flex_outbox_ordered'), 5, '... has its place once');
+$simulator->clear_requests;
+$session->value("CALL flex_outbox_drain()");
+my %place;
+my @sent = map { $_->{body} =~ /Identity=(\w+)/ } $simulator->requests;
+@place{@sent} = 0 .. $#sent;
+is(scalar @sent, 6, 'all are sent');
+ok($place{a1} < $place{a2} && $place{b1} < $place{b2}, '... those of a key in their order');
+is(scalar(my @lots = split / /, ids(many("(SELECT array_agg('{\"address_sid\": \"$ADDRESS\", \"identity\": \"x\"}'::jsonb) FROM generate_series(1, 2500))",
+	"ordering_keys => (SELECT array_agg((g % 7)::text) FROM generate_series(1, 2500) AS g)"))), 2500, 'very many with keys');
+is($session->value('SELECT count(*) FROM flex_outbox_ordered'), 2500, '... each has its place');
+
 # What is wrong with one is wrong with all
 $session->value('TRUNCATE flex_outbox_requests');
 my @wrong = (
@@ -66,6 +85,8 @@ my @wrong = (
 	[ many(arguments('a', 'b'), "ARRAY['1']::jsonb[]"), '22023', 'too few contexts' ],
 	[ many(arguments('a'), "unique_keys => ARRAY['1', '2']"), '22023', 'too many keys' ],
 	[ many(arguments('a'), "unique_keys => ARRAY[repeat('x', 2000)]"), '22023', 'a key that is too long' ],
+	[ many(arguments('a'), "ordering_keys => ARRAY['1', '2']"), '22023', 'too many ordering keys' ],
+	[ many(arguments('a'), "ordering_keys => ARRAY[repeat('x', 2000)]"), '22023', 'an ordering key that is too long' ],
 	[ many('ARRAY[' . arguments('a') . ', ' . arguments('b') . ']'), '22023', 'two dimensions' ],
 	[ many(arguments('a'), "priority => 5000"), '22023', 'a priority that is none' ],
 	[ many(arguments('a'), "on_success => 'nothing'"), '42883', 'a callback that is not there' ],
