@@ -11,11 +11,14 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/pg_am.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -26,16 +29,37 @@
 #define ROWS_AT_ONCE 64
 #define BYTES_AT_ONCE (64 * 1024)
 
+/*
+ * What is kept from one call to the next, until the table's definition changes.  Each row in
+ * bulk is a call of its own, and to make all that costs more than a third of what the row does.
+ */
 struct DirectInsertion
 {
+	MemoryContext context; /* of all this */
+	Oid table;
 	EState *state;
-	ResultRelInfo *info;
+	ResultRelInfo *info; /* whose relations are open between begin and end alone */
+	Oid *indexes;
+	TupleDesc desc;
 	TupleTableSlot *slots[ROWS_AT_ONCE];
-	int room; /* slots that there are */
+	int slots_made;
+	int room; /* slots that this call may use */
 	int count;
-	size_t size;           /* of the values in them */
-	MemoryContext context; /* of the values, until they are written */
+	size_t size;          /* of the values in them */
+	MemoryContext values; /* emptied when they have been written */
 };
+
+static DirectInsertion *kept;
+static bool kept_is_stale;
+static bool kept_is_in_use; /* also when an error has left it so */
+
+/* The definition of a table or an index has changed: callback of the relation cache. */
+static void
+note_change(Datum argument, Oid relation)
+{
+	if (kept != NULL && (!OidIsValid(relation) || relation == kept->table))
+		kept_is_stale = true;
+}
 
 /* The index of unique keys; raises an error if somebody has given it another name. */
 static List *
@@ -81,28 +105,124 @@ insert_unless_there(DirectInsertion *target, TupleTableSlot *slot)
 	return true;
 }
 
-/* Begin to put rows in, many or one; keyed: some have unique keys. */
-DirectInsertion *
-flex_direct_insertion_begin(Relation table, bool many, bool keyed)
+/*
+ * Open the indexes.  They are locked until the transaction ends, as the table is: to lock them
+ * anew for each row costs as much as to put it into one.
+ */
+static void
+open_indexes(DirectInsertion *target, Relation table)
 {
+	ResultRelInfo *info = target->info;
+
+	info->ri_RelationDesc = table;
+	for (int i = 0; i < info->ri_NumIndices; i++)
+		info->ri_IndexRelationDescs[i] = index_open(target->indexes[i], RowExclusiveLock);
+}
+
+static void
+close_indexes(DirectInsertion *target)
+{
+	for (int i = 0; i < target->info->ri_NumIndices; i++)
+		index_close(target->info->ri_IndexRelationDescs[i], NoLock);
+}
+
+/* True when no index keeps anything from one row to the next, as some of other kinds do. */
+static bool
+has_plain_indexes(const DirectInsertion *target)
+{
+	for (int i = 0; i < target->info->ri_NumIndices; i++)
+	{
+		if (target->info->ri_IndexRelationDescs[i]->rd_rel->relam != BTREE_AM_OID)
+			return false;
+	}
+	return true;
+}
+
+/* Make what is kept of a table, with its indexes open. */
+static void
+make(Relation table)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "flex_api insertion", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext before = MemoryContextSwitchTo(context);
 	DirectInsertion *target = palloc0(sizeof(DirectInsertion));
 
+	kept_is_in_use = true;
+	target->context = context;
+	target->table = RelationGetRelid(table);
 	target->state = CreateExecutorState();
 	target->info = makeNode(ResultRelInfo);
 	InitResultRelInfo(target->info, table, 0, NULL, 0);
-	ExecOpenIndices(target->info, keyed);
-	target->room = many ? ROWS_AT_ONCE : 1;
-	for (int i = 0; i < target->room; i++)
-		target->slots[i] = ExecInitExtraTupleSlot(target->state, RelationGetDescr(table), &TTSOpsVirtual);
-	target->context = AllocSetContextCreate(CurrentMemoryContext, "flex_api new rows", ALLOCSET_DEFAULT_SIZES);
-	return target;
+	kept = target;
+	/* Also for rows with unique keys. */
+	ExecOpenIndices(target->info, true);
+	target->indexes = palloc(sizeof(Oid) * Max(target->info->ri_NumIndices, 1));
+	for (int i = 0; i < target->info->ri_NumIndices; i++)
+		target->indexes[i] = RelationGetRelid(target->info->ri_IndexRelationDescs[i]);
+	/* Not the table's own, which would be held until the transaction ends. */
+	target->desc = CreateTupleDescCopy(RelationGetDescr(table));
+	target->values = AllocSetContextCreate(context, "flex_api new rows", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(before);
+}
+
+/* Forget what is kept. */
+static void
+forget(void)
+{
+	if (kept != NULL)
+		MemoryContextDelete(kept->context);
+	kept = NULL;
+	kept_is_stale = false;
+}
+
+/* Have a row's slot for each that is put in together. */
+static void
+make_slots(DirectInsertion *target, int count)
+{
+	MemoryContext before = MemoryContextSwitchTo(target->context);
+
+	while (target->slots_made < count)
+		target->slots[target->slots_made++] = MakeSingleTupleTableSlot(target->desc, &TTSOpsVirtual);
+	target->room = count;
+	MemoryContextSwitchTo(before);
+}
+
+/*
+ * Begin to put rows in, many or one.  NULL: that takes a statement, as is_plain says of the table
+ * or as one of its indexes is of a kind that we do not know.
+ */
+DirectInsertion *
+flex_direct_insertion_begin(Relation table, bool many, bool (*is_plain)(Relation table))
+{
+	static bool registered = false;
+
+	if (!registered)
+		CacheRegisterRelcacheCallback(note_change, (Datum) 0);
+	registered = true;
+	if (kept != NULL && !kept_is_stale && !kept_is_in_use && kept->table == RelationGetRelid(table))
+		open_indexes(kept, table);
+	else
+	{
+		forget();
+		if (!is_plain(table))
+			return NULL;
+		make(table);
+		if (!has_plain_indexes(kept))
+		{
+			close_indexes(kept);
+			forget();
+			return NULL;
+		}
+	}
+	make_slots(kept, many ? ROWS_AT_ONCE : 1);
+	kept_is_in_use = true;
+	return kept;
 }
 
 /* The context in which a row's values are made: it is emptied when they have been written. */
 MemoryContext
 flex_direct_insertion_context(const DirectInsertion *target)
 {
-	return target->context;
+	return target->values;
 }
 
 /* Write the rows that were collected. */
@@ -110,12 +230,15 @@ static void
 flush(DirectInsertion *target)
 {
 	Relation table = target->info->ri_RelationDesc;
-	MemoryContext before = MemoryContextSwitchTo(target->context);
+	MemoryContext before = MemoryContextSwitchTo(target->values);
+	CommandId command = GetCurrentCommandId(true);
 
 	for (int i = 0; i < target->count && RelationGetDescr(table)->constr != NULL; i++)
 		ExecConstraints(target->info, target->slots[i], target->state);
-	if (target->count > 0)
-		table_multi_insert(table, target->slots, target->count, GetCurrentCommandId(true), 0, NULL);
+	if (target->count == 1)
+		table_tuple_insert(table, target->slots[0], command, 0, NULL);
+	else if (target->count > 1)
+		table_multi_insert(table, target->slots, target->count, command, 0, NULL);
 	for (int i = 0; i < target->count; i++)
 		flex_insert_index_tuples(target->info, target->slots[i], target->state);
 	for (int i = 0; i < target->count; i++)
@@ -123,7 +246,7 @@ flush(DirectInsertion *target)
 	target->count = 0;
 	target->size = 0;
 	MemoryContextSwitchTo(before);
-	MemoryContextReset(target->context);
+	MemoryContextReset(target->values);
 	ResetPerTupleExprContext(target->state);
 }
 
@@ -142,8 +265,6 @@ flex_direct_insertion_add(DirectInsertion *target, const Datum *values, const bo
 	ExecStoreVirtualTuple(slot);
 	if (has_key)
 		inserted = insert_unless_there(target, slot);
-	else if (target->room == 1)
-		ExecSimpleRelationInsert(target->info, target->state, slot);
 	else
 	{
 		target->count++;
@@ -159,10 +280,8 @@ flex_direct_insertion_add(DirectInsertion *target, const Datum *values, const bo
 void
 flex_direct_insertion_end(DirectInsertion *target)
 {
+	Assert(target == kept);
 	flush(target);
-	ExecCloseIndices(target->info);
-	ExecResetTupleTable(target->state->es_tupleTable, false);
-	FreeExecutorState(target->state);
-	MemoryContextDelete(target->context);
-	pfree(target);
+	close_indexes(target);
+	kept_is_in_use = false;
 }

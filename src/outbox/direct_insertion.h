@@ -9,7 +9,7 @@
 
 typedef struct DirectInsertion DirectInsertion;
 
-extern DirectInsertion *flex_direct_insertion_begin(Relation table, bool many, bool keyed);
+extern DirectInsertion *flex_direct_insertion_begin(Relation table, bool many, bool (*is_plain)(Relation table));
 extern MemoryContext flex_direct_insertion_context(const DirectInsertion *target);
 extern bool
 flex_direct_insertion_add(DirectInsertion *target, const Datum *values, const bool *nulls, bool has_key, size_t size);

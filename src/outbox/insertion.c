@@ -347,18 +347,6 @@ next_id(Relation table)
 	return nextval_internal(sequence, false);
 }
 
-/* True when some of the requests have a unique key. */
-static bool
-any_key(const NewRequest *requests, int count)
-{
-	for (int i = 0; i < count; i++)
-	{
-		if (requests[i].unique_key != NULL)
-			return true;
-	}
-	return false;
-}
-
 /* Have those requests that are new, and have ordering keys, wait for their turn. */
 static void
 add_ordered(const NewRequest *requests, int count, const int64 *ids)
@@ -397,8 +385,7 @@ flex_outbox_insert(const NewRequest *requests, int count, int64 *ids)
 	bool is_due = requests->run_at <= GetCurrentTimestamp();
 	int lane = requests->role_id != 0 ? flex_lane_of_request(&key) : 0;
 	Relation table = relation_open(flex_outbox_table(), NoLock);
-	DirectInsertion *direct =
-		is_plain(table) ? flex_direct_insertion_begin(table, count > 1, any_key(requests, count)) : NULL;
+	DirectInsertion *direct = flex_direct_insertion_begin(table, count > 1, is_plain);
 	MemoryContext before = CurrentMemoryContext;
 
 	Assert(count > 0);
