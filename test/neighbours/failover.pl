@@ -1,4 +1,5 @@
-# failover.pl [ROUNDS [TOOL]]: ROUNDS (20) of kill -9 and of switchover, under 500 requests per second.
+# failover.pl [--per-second=N] [ROUNDS [TOOL ...]]: ROUNDS (20) times kill -9 of the primary and
+# ROUNDS times a switchover, one after the other, under 500 requests per second with callbacks.
 #
 # Two nodes, synchronous while both stand; what sessions were told is committed must be
 # sent, and nothing twice.  The simulator's journal is what was really done.  TOOL:
@@ -10,7 +11,9 @@ use FindBin;
 use lib $FindBin::RealBin;
 use AutoFailover;
 use FlexApi;
+use Getopt::Long;
 use JSON::PP;
+use List::Util qw(max);
 use Neighbour;
 use Patroni;
 use PostgreSQL::Test::Cluster;
@@ -21,12 +24,13 @@ use Time::HiRes qw(sleep time);
 # A session may be gone when it is written to.
 $SIG{PIPE} = 'IGNORE';
 
+my $per_second = 500;
+GetOptions('per-second=i' => \$per_second) or die "usage: failover [--per-second=N] [ROUNDS [TOOL ...]]\n";
 my $rounds = shift // 20;
 my @tools = @ARGV ? @ARGV : qw(AutoFailover Patroni);
 my %program = (AutoFailover => 'pg_autoctl', Patroni => 'patroni');
 my $LOADERS = 4;
 my $AT_ONCE = 5;
-my $PER_SECOND = 500;
 my $ANSWER_MS = 20;
 
 # What a session needs to know of a node.
@@ -43,7 +47,8 @@ sub primary
 	{
 		my $address = bless { host => $directory, port => $node->{port} }, 'Address';
 		my $session = eval { FlexApi::Session->new($address) } or next;
-		my $standby = eval { $session->value('SELECT pg_is_in_recovery()') } // 't';
+		# A manager may keep one that is promoted read-only until it knows that the other one is down.
+		my $standby = eval { $session->value(q{SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean}) } // 't';
 		return ($session, $node) if $standby eq 'f';
 	}
 	return;
@@ -76,7 +81,7 @@ sub load
 			if ($result && !$result->{error} && @{ $result->{rows} // [] } == $AT_ONCE) { print $told "t$number-$_\n" foreach $first .. $last; }
 			else { undef $session; }
 		}
-		my $left = $begin + $AT_ONCE * $LOADERS / $PER_SECOND - time;
+		my $left = $begin + $AT_ONCE * $LOADERS / $per_second - time;
 		sleep($left > 0 ? $left : 0.01);
 	}
 	close $told;
@@ -118,7 +123,9 @@ sub try_tool
 	my $tool = $class->new($directory, [
 		"shared_preload_libraries = 'flex_api'", "flex_api.base_url = '" . $simulator->url . "'",
 		"flex_api.account_sid = '$FlexApi::ACCOUNT'", "flex_api.auth_token = '$FlexApi::TOKEN'",
-		"flex_api.rate_limits = 'none'", 'flex_api.concurrency = 50', "max_worker_processes = '20'", "wal_log_hints = 'on'" ]);
+		"flex_api.rate_limits = 'none'", 'flex_api.concurrency = 50', "max_worker_processes = '20'", "wal_log_hints = 'on'",
+		# A node that cannot be rewound is copied, which begins with a checkpoint.
+		"checkpoint_completion_target = '0'" ]);
 	my $name = $tool->name;
 	my ($session) = primary($tool, $directory);
 	$session->value('CREATE EXTENSION flex_api');
@@ -127,13 +134,14 @@ sub try_tool
 	my @loaders = map { my $number = $_; my $pid = fork // die; load($tool, $directory, $number) unless $pid; $pid } 1 .. $LOADERS;
 	my %uncertain = (kill => 0, switchover => 0);
 	my %seconds;
+	my $loaded = time;
 
-	foreach my $round (1 .. $rounds)
+	foreach my $round (1 .. 2 * $rounds)
 	{
 		my $kind = $round % 2 ? 'kill' : 'switchover';
 		my ($before, $old);
 
-		Neighbour::wait_until(sub { $tool->is_whole }, 180) or die "round $round: the nodes do not come together\n" . describe($tool, $directory);
+		Neighbour::wait_until(sub { $tool->is_whole }, 600) or die "round $round: the nodes do not come together\n" . describe($tool, $directory);
 		Neighbour::wait_until(sub { ($before, $old) = primary($tool, $directory) }, 60) or die "round $round: no primary";
 		my $uncertain = $before->value("SELECT count(*) FROM flex_outbox WHERE state = 'uncertain'");
 		sleep 1 + rand 1;
@@ -160,9 +168,12 @@ sub try_tool
 
 	open(my $enough, '>', "$directory/enough") or die;
 	waitpid $_, 0 foreach @loaders;
+	$loaded = time - $loaded;
+	my $drained = time;
 	Neighbour::wait_until(sub { ($session) = primary($tool, $directory) }, 60);
 	my $open = "SELECT count(*) FROM flex_outbox WHERE state IN ('pending', 'sending')";
 	ok(Neighbour::wait_until(sub { (eval { $session->value($open) } // 1) == 0 }, 1800), "$name: all requests come to their end");
+	$drained = time - $drained;
 	my %state = map { @$_ } @{ $session->query("SELECT arguments ->> 'identity', state FROM flex_outbox_requests")->{rows} };
 	my %sent;
 	$sent{$_}++ foreach map { my $line = decode_json($_); $line->{carried_out} ? $line->{form}->{Identity} // () : () }
@@ -171,18 +182,21 @@ sub try_tool
 	my @lost = grep { ($state{$_} // '') !~ /^(succeeded|uncertain)$/ } @told;
 	my @twice = grep { $sent{$_} > 1 } keys %sent;
 	my @unsent = grep { $state{$_} eq 'succeeded' && !$sent{$_} } keys %state;
-	cmp_ok(scalar @told, '>', $rounds * 100, "$name: $rounds rounds, " . @told . ' requests were committed');
+	cmp_ok(scalar @told, '>', $rounds * 200, "$name: $rounds kills and $rounds switchovers, " . @told . ' requests were committed');
 	is(scalar @lost, 0, '... none is lost') or diag(join("\n", "@lost[0 .. ($#lost < 9 ? $#lost : 9)]",
 		map { join ' | ', map { $_ // '' } @$_ } @{ $session->query(
 			'SELECT state, error_message, count(*), min(enqueued_at), max(enqueued_at) FROM flex_outbox GROUP BY 1, 2 LIMIT 10')->{rows} }));
 	is(scalar @twice, 0, '... none was sent twice') or diag("@twice[0 .. ($#twice < 9 ? $#twice : 9)]");
 	is(scalar @unsent, 0, '... none has succeeded without being sent');
 	is($session->value('SELECT count(*) - count(DISTINCT id) FROM done'), 0, '... no callback ran twice');
-	is($session->value("SELECT count(*) FROM flex_outbox WHERE state = 'succeeded' AND id NOT IN (SELECT id FROM done)"), 0, '... each ran');
+	is($session->value("SELECT count(*) FROM flex_outbox WHERE state = 'succeeded' AND NOT EXISTS (SELECT FROM done WHERE done.id = flex_outbox.id)"), 0, '... each ran');
 	is($uncertain{switchover}, 0, "... no switchover leaves anything uncertain, at answers of $ANSWER_MS ms");
-	note("$name: uncertain after kills: $uncertain{kill}, each on the wire at that moment");
-	note(sprintf '%s: from promotion to the first request, median: kill %.2f s, switchover %.2f s',
-		$name, median(@{ $seconds{kill} }), median(@{ $seconds{switchover} }));
+	my @uncertain = grep { $state{$_} eq 'uncertain' } keys %state;
+	note(sprintf '%s: uncertain after kills: %d, after switchovers: %d; at the end: %d, of which the service has carried out %d',
+		$name, @uncertain{qw(kill switchover)}, scalar @uncertain, scalar grep { $sent{$_} } @uncertain);
+	note(sprintf '%s: %s: sent %.2f s after the promotion (median), %.2f s at worst', $name, $_, median(@{ $seconds{$_} }), max(@{ $seconds{$_} }))
+	  foreach qw(kill switchover);
+	note(sprintf '%s: %.0f requests per second in %.0f s, those without a primary included; all had ended %.0f s later', $name, @told / $loaded, $loaded, $drained);
 	$tool->stop;
 	$simulator->stop;
 	return;
