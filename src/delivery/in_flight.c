@@ -2,50 +2,24 @@
  * in_flight.c
  *		The requests of the outbox that a sender has under way.
  *
- * A crowd of attempts, and beside each the claim that it is made for: from the claim
- * to the commit of its settlement, in a memory context of its own.  What is wrong with
- * one settles that one and no other.
+ * All of them together, each from its claim to the commit of its settlement: which are
+ * settled when, a portion in a transaction, and which claims are over then.
  */
 #include "postgres.h"
 
 #include "access/xact.h"
 #include "lib/ilist.h"
-#include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "base/clock.h"
-#include "base/settings.h"
 #include "delivery/in_flight.h"
-#include "delivery/sendable.h"
-#include "delivery/settlement.h"
-#include "http/crowd.h"
 #include "outbox/access.h"
-#include "outbox/settled_rows.h"
 #include "outbox/settling.h"
-#include "request/json_arguments.h"
-#include "request/signature.h"
 
 #define PORTION_BYTES (16 * 1024 * 1024) /* of answers that one transaction settles */
 #define LOCKED_MS 100                    /* until a request is settled again whose row somebody has locked */
 #define REFUSED_MS 5000                  /* the same of one whose settlement was refused */
 #define BYTES_AT_ONCE (2 * 1024 * 1024)  /* of answers that are read and written within a tenth of a second */
-
-/* A claimed request, in a context of its own. */
-typedef struct Sending
-{
-	dlist_node node;
-	MemoryContext context;
-	Claim claim;
-	HttpRequest *request;
-	const Endpoint *endpoint;
-	Attempt *attempt;  /* NULL: not sent yet */
-	ErrorData *error;  /* why it cannot be sent, and that could not be recorded yet; or NULL */
-	bool is_claimed;   /* its claim has been committed */
-	bool is_settled;   /* in the last transaction */
-	const char *state; /* as which; NULL: it was not sent */
-	Obstacle obstacle; /* why it was not settled when it was to be */
-	int64 again_ms;    /* flex_clock_ms() before which it is not tried again */
-} Sending;
 
 struct InFlight
 {
@@ -100,39 +74,6 @@ flex_in_flight_any_over(const InFlight *in_flight)
 			return true;
 	}
 	return false;
-}
-
-/*
- * Settle a request that is over, or is given up; without its answer, where that is
- * not to be read.  What is needed to read it, some hundred times its bytes where
- * these are dense, is freed before the next one.
- */
-static void
-settle_sending(Sending *sending, bool read)
-{
-	MemoryContext context;
-	MemoryContext before;
-	Outcome outcome;
-
-	Assert(sending->is_claimed);
-	if (sending->error != NULL)
-	{
-		sending->state = flex_settle_unsent(&sending->claim, sending->error);
-		return;
-	}
-	if (sending->attempt == NULL)
-	{
-		flex_settle_unstarted(&sending->claim);
-		return;
-	}
-	context = AllocSetContextCreate(CurrentMemoryContext, "flex_api answer", ALLOCSET_DEFAULT_SIZES);
-	before = MemoryContextSwitchTo(context);
-	outcome = flex_attempt_outcome(sending->attempt, sending->claim.may_be_done,
-								   "the sender was stopped before the answer came");
-	sending->state = flex_settle_attempt(&sending->claim, &outcome,
-										 flex_holds_note(sending->endpoint, &sending->claim, &outcome), read);
-	MemoryContextSwitchTo(before);
-	MemoryContextDelete(context);
 }
 
 /* True when a claim's requests are all settled. */
@@ -257,7 +198,7 @@ flex_in_flight_settle(InFlight *in_flight, SettleScope scope)
 		sending->is_settled = is_due && (fits || scope == SETTLE_AT_ONCE);
 		if (!sending->is_settled)
 			continue;
-		settle_sending(sending, fits);
+		flex_sending_settle(sending, fits);
 		read += fits ? length : 0;
 	}
 	flex_outbox_flush();
@@ -345,81 +286,6 @@ flex_in_flight_had_callbacks(InFlight *in_flight)
 }
 
 /*
- * Make the request and find its credentials: those of the role that enqueued it, for the
- * server that it names.  The settings are the sender's, which has the rights of the outbox's owner here.
- */
-static void
-make_request(Sending *sending, const Signature *signature)
-{
-	Identity identity = flex_claim_identity(&sending->claim);
-	NullableDatum *values = palloc(sizeof(NullableDatum) * Max(signature->count, 1));
-	Oid user;
-	int security;
-
-	flex_json_arguments_unpack(signature, sending->claim.arguments, values);
-	sending->request = flex_json_arguments_request(signature, values);
-	sending->request->way = WAY_OUTBOX;
-	GetUserIdAndSecContext(&user, &security);
-	SetUserIdAndSecContext(GetOuterUserId(), security);
-	sending->endpoint = flex_endpoint_of_identity(&identity, !sending->request->authorized);
-	/* For what it refuses: later that would be an error of the turn. */
-	(void) flex_endpoint_origin(sending->endpoint, sending->request->service);
-	SetUserIdAndSecContext(user, security);
-}
-
-/*
- * Get a claimed request ready to be sent.  What is wrong with one settles that
- * one, and no other.  Only checks and look-ups are guarded, which leave nothing
- * behind that a subtransaction would have to clean up.
- */
-static Preparation
-try_to_prepare(Sending *sending, const Signature *signature)
-{
-	Oid user;
-	int security;
-	volatile Preparation preparation = PREPARED;
-
-	GetUserIdAndSecContext(&user, &security);
-	MemoryContextSwitchTo(sending->context);
-	PG_TRY();
-	{
-		flex_sendable_check(&sending->claim, signature);
-		make_request(sending, signature);
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		SetUserIdAndSecContext(user, security);
-		MemoryContextSwitchTo(sending->context);
-		error = CopyErrorData();
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-			PG_RE_THROW();
-		FlushErrorState();
-		sending->error = error;
-		sending->state = flex_settle_unsent(&sending->claim, error);
-		preparation = strcmp(sending->state, "pending") == 0 ? BLOCKED : REFUSED;
-	}
-	PG_END_TRY();
-	return preparation;
-}
-
-/* A copy of a claim in the current context. */
-static Claim
-copy_claim(const Claim *claim)
-{
-	Claim copy = *claim;
-
-	copy.operation = pstrdup(claim->operation);
-	copy.account_sid = claim->account_sid ? pstrdup(claim->account_sid) : NULL;
-	copy.server = claim->server ? pstrdup(claim->server) : NULL;
-	copy.ordering_key = NULL; /* it has counted */
-	copy.arguments = palloc(VARSIZE(claim->arguments));
-	memcpy(copy.arguments, claim->arguments, VARSIZE(claim->arguments));
-	return copy;
-}
-
-/*
  * Add a claimed request, of which a copy is made, ready to be sent; or settle it, where
  * it cannot be: then flex_in_flight_write() has to follow.
  */
@@ -430,17 +296,12 @@ flex_in_flight_add(InFlight *in_flight, const Claim *claim)
 	/* For each anew: somebody's trigger may have made new ones, when one that cannot be sent was settled. */
 	const Signature *signature =
 		operation != NULL ? flex_signature_of_operation(operation, flex_outbox_schema(false)) : NULL;
-	MemoryContext context = AllocSetContextCreate(in_flight->context, "flex_api request", ALLOCSET_SMALL_SIZES);
-	MemoryContext before = MemoryContextSwitchTo(context);
-	Sending *sending = palloc0(sizeof(Sending));
+	Sending *sending = flex_sending_create(claim, in_flight->context);
 	Preparation preparation;
 
-	sending->context = context;
-	sending->claim = copy_claim(claim);
 	dlist_push_tail(&in_flight->sendings, &sending->node);
 	in_flight->count++;
-	preparation = try_to_prepare(sending, signature);
-	MemoryContextSwitchTo(before);
+	preparation = flex_sending_prepare(sending, signature);
 	sending->is_settled = preparation != PREPARED;
 	return preparation;
 }
@@ -466,20 +327,9 @@ flex_in_flight_start(InFlight *in_flight)
 	dlist_foreach(iter, &in_flight->sendings)
 	{
 		Sending *sending = dlist_container(Sending, node, iter.cur);
-		MemoryContext before;
-		int timeout;
 
-		if (sending->attempt != NULL || sending->error != NULL)
-			continue;
-		Assert(sending->is_claimed);
-		timeout = sending->endpoint->timeout;
-		before = MemoryContextSwitchTo(sending->context);
-		sending->attempt =
-			flex_crowd_add(in_flight->crowd, sending->request, sending->endpoint,
-						   flex_clock_ms() + (timeout != FLEX_AS_SETTINGS ? timeout : flex_settings.timeout));
-		/* A refusal for its rate costs no attempt, and what is sent after it is a repeat all the same. */
-		flex_attempt_set_number(sending->attempt, Max(sending->claim.attempts, sending->claim.was_answered ? 2 : 1));
-		MemoryContextSwitchTo(before);
+		if (sending->attempt == NULL && sending->error == NULL)
+			flex_sending_start(sending, in_flight->crowd);
 	}
 }
 

@@ -6,7 +6,7 @@
 #define FLEX_IN_FLIGHT_H
 
 #include "delivery/delivery_counts.h"
-#include "outbox/claims.h"
+#include "delivery/sending.h"
 
 /* Which of the requests under way are settled. */
 typedef enum SettleScope
@@ -16,14 +16,6 @@ typedef enum SettleScope
 	SETTLE_ALL,    /* also those under way, which are given up */
 	SETTLE_AT_ONCE /* all, in a moment: answers that take longer are not read */
 } SettleScope;
-
-/* Whether a claimed request can be sent. */
-typedef enum Preparation
-{
-	PREPARED,
-	REFUSED, /* it cannot, and never can */
-	BLOCKED  /* it cannot, until an operator has mended something, and so it is with others of its lane */
-} Preparation;
 
 typedef struct InFlight InFlight;
 

@@ -1,0 +1,157 @@
+/*
+ * sending.c
+ *		A request of the outbox that a sender has under way: made ready, sent, settled.
+ *
+ * It lives in a memory context of its own, under that of the requests under way, and its
+ * connection with it.  What is wrong with one settles that one and no other.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "base/clock.h"
+#include "base/settings.h"
+#include "delivery/sendable.h"
+#include "delivery/sending.h"
+#include "delivery/settlement.h"
+#include "request/json_arguments.h"
+
+/* A copy of a claim in the current context. */
+static Claim
+copy_claim(const Claim *claim)
+{
+	Claim copy = *claim;
+
+	copy.operation = pstrdup(claim->operation);
+	copy.account_sid = claim->account_sid ? pstrdup(claim->account_sid) : NULL;
+	copy.server = claim->server ? pstrdup(claim->server) : NULL;
+	copy.ordering_key = NULL; /* it has counted */
+	copy.arguments = palloc(VARSIZE(claim->arguments));
+	memcpy(copy.arguments, claim->arguments, VARSIZE(claim->arguments));
+	return copy;
+}
+
+/* A claimed request, of which a copy is made, in a context under another. */
+Sending *
+flex_sending_create(const Claim *claim, MemoryContext context)
+{
+	MemoryContext own = AllocSetContextCreate(context, "flex_api request", ALLOCSET_SMALL_SIZES);
+	MemoryContext before = MemoryContextSwitchTo(own);
+	Sending *sending = palloc0(sizeof(Sending));
+
+	sending->context = own;
+	sending->claim = copy_claim(claim);
+	MemoryContextSwitchTo(before);
+	return sending;
+}
+
+/*
+ * Make the request and find its credentials: those of the role that enqueued it, for the
+ * server that it names.  The settings are the sender's, which has the rights of the outbox's owner here.
+ */
+static void
+make_request(Sending *sending, const Signature *signature)
+{
+	Identity identity = flex_claim_identity(&sending->claim);
+	NullableDatum *values = palloc(sizeof(NullableDatum) * Max(signature->count, 1));
+	Oid user;
+	int security;
+
+	flex_json_arguments_unpack(signature, sending->claim.arguments, values);
+	sending->request = flex_json_arguments_request(signature, values);
+	sending->request->way = WAY_OUTBOX;
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(GetOuterUserId(), security);
+	sending->endpoint = flex_endpoint_of_identity(&identity, !sending->request->authorized);
+	/* For what it refuses: later that would be an error of the turn. */
+	(void) flex_endpoint_origin(sending->endpoint, sending->request->service);
+	SetUserIdAndSecContext(user, security);
+}
+
+/*
+ * Get a claimed request ready to be sent.  What is wrong with one settles that
+ * one, and no other.  Only checks and look-ups are guarded, which leave nothing
+ * behind that a subtransaction would have to clean up.
+ */
+Preparation
+flex_sending_prepare(Sending *sending, const Signature *signature)
+{
+	MemoryContext before = MemoryContextSwitchTo(sending->context);
+	Oid user;
+	int security;
+	volatile Preparation preparation = PREPARED;
+
+	GetUserIdAndSecContext(&user, &security);
+	PG_TRY();
+	{
+		flex_sendable_check(&sending->claim, signature);
+		make_request(sending, signature);
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		SetUserIdAndSecContext(user, security);
+		MemoryContextSwitchTo(sending->context);
+		error = CopyErrorData();
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			PG_RE_THROW();
+		FlushErrorState();
+		sending->error = error;
+		sending->state = flex_settle_unsent(&sending->claim, error);
+		preparation = strcmp(sending->state, "pending") == 0 ? BLOCKED : REFUSED;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(before);
+	return preparation;
+}
+
+/* Send it, after the commit of its claim. */
+void
+flex_sending_start(Sending *sending, Crowd *crowd)
+{
+	MemoryContext before = MemoryContextSwitchTo(sending->context);
+	int timeout = sending->endpoint->timeout;
+
+	Assert(sending->is_claimed && sending->attempt == NULL);
+	sending->attempt =
+		flex_crowd_add(crowd, sending->request, sending->endpoint,
+					   flex_clock_ms() + (timeout != FLEX_AS_SETTINGS ? timeout : flex_settings.timeout));
+	/* A refusal for its rate costs no attempt, and what is sent after it is a repeat all the same. */
+	flex_attempt_set_number(sending->attempt, Max(sending->claim.attempts, sending->claim.was_answered ? 2 : 1));
+	MemoryContextSwitchTo(before);
+}
+
+/*
+ * Settle a request that is over, or is given up; without its answer, where that is
+ * not to be read.  What is needed to read it, some hundred times its bytes where
+ * these are dense, is freed before the next one.
+ */
+void
+flex_sending_settle(Sending *sending, bool read)
+{
+	MemoryContext context;
+	MemoryContext before;
+	Outcome outcome;
+
+	Assert(sending->is_claimed);
+	if (sending->error != NULL)
+	{
+		sending->state = flex_settle_unsent(&sending->claim, sending->error);
+		return;
+	}
+	if (sending->attempt == NULL)
+	{
+		flex_settle_unstarted(&sending->claim);
+		return;
+	}
+	context = AllocSetContextCreate(CurrentMemoryContext, "flex_api answer", ALLOCSET_DEFAULT_SIZES);
+	before = MemoryContextSwitchTo(context);
+	outcome = flex_attempt_outcome(sending->attempt, sending->claim.may_be_done,
+								   "the sender was stopped before the answer came");
+	sending->state = flex_settle_attempt(&sending->claim, &outcome,
+										 flex_holds_note(sending->endpoint, &sending->claim, &outcome), read);
+	MemoryContextSwitchTo(before);
+	MemoryContextDelete(context);
+}
