@@ -9,6 +9,7 @@
 
 #include "miscadmin.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "base/clock.h"
 #include "base/settings.h"
@@ -124,6 +125,21 @@ flex_sending_start(Sending *sending, Crowd *crowd)
 }
 
 /*
+ * How long it waits for an operator.  An attempt is noted once, however often it is tried to
+ * record what became of it: the holds take each for another that has met the same.
+ */
+static Wait
+wait_of(Sending *sending, const Outcome *outcome)
+{
+	if (!sending->is_noted)
+		sending->wait = flex_holds_note(sending->endpoint, &sending->claim, outcome);
+	else if (sending->wait.since != 0)
+		sending->wait.until = Max(sending->wait.until, GetCurrentTimestamp());
+	sending->is_noted = true;
+	return sending->wait;
+}
+
+/*
  * Settle a request that is over, or is given up; without its answer, where that is
  * not to be read.  What is needed to read it, some hundred times its bytes where
  * these are dense, is freed before the next one.
@@ -150,8 +166,7 @@ flex_sending_settle(Sending *sending, bool read)
 	before = MemoryContextSwitchTo(context);
 	outcome = flex_attempt_outcome(sending->attempt, sending->claim.may_be_done,
 								   "the sender was stopped before the answer came");
-	sending->state = flex_settle_attempt(&sending->claim, &outcome,
-										 flex_holds_note(sending->endpoint, &sending->claim, &outcome), read);
+	sending->state = flex_settle_attempt(&sending->claim, &outcome, wait_of(sending, &outcome), read);
 	MemoryContextSwitchTo(before);
 	MemoryContextDelete(context);
 }

@@ -24,6 +24,8 @@ typedef struct Sending
 	ErrorData *error;  /* why it cannot be sent, and that could not be recorded yet; or NULL */
 	bool is_claimed;   /* its claim has been committed */
 	bool is_settled;   /* in the last transaction */
+	bool is_noted;     /* the holds know what became of it */
+	Wait wait;         /* ... and that is how long it waits */
 	const char *state; /* as which it was settled; NULL: it was not sent */
 	Obstacle obstacle; /* why it was not settled when it was to be */
 	int64 again_ms;    /* flex_clock_ms() before which it is not tried again */

@@ -75,11 +75,54 @@ fill_settlement(SettlementValues *to, const Claim *claim, const Settlement *sett
 	set_settled_text(to, SETTLEMENT_sid, settlement->sid);
 }
 
+/* What this transaction has settled so that it waits for a time. */
+static LaterKey later[LATER_KEPT];
+static int later_count;
+
+/* What the last transaction has settled so that it waits for a time; of very many only some. */
+const LaterKey *
+flex_outbox_later(int *count)
+{
+	*count = later_count;
+	return later;
+}
+
+/* What a settlement has a request wait for: one without a time is due from when it is written on. Lane 0: nothing. */
+static LaterKey
+later_of(const Claim *claim, const Settlement *settlement)
+{
+	TimestampTz due_at = settlement->run_at != 0 ? settlement->run_at : GetCurrentTimestamp();
+
+	if (strcmp(settlement->state, "pending") != 0)
+		return (LaterKey){0};
+	return (LaterKey){claim->lane, due_at, claim->id, claim->turn, settlement->is_held};
+}
+
+/* Note that a request waits for a time, if that has been written. */
+static void
+note_later(const LaterKey *key)
+{
+	if (key->lane == 0 || flex_settled_rows_obstacle(key->id) != OBSTACLE_NONE)
+		return;
+	for (int i = 0; i < later_count; i++)
+	{
+		if (later[i].lane == key->lane)
+		{
+			later[i].due_at = Min(later[i].due_at, key->due_at);
+			later[i].is_held |= key->is_held;
+			return;
+		}
+	}
+	if (later_count < LATER_KEPT)
+		later[later_count++] = *key;
+}
+
 /* What has been collected, column by column. */
 static MemoryContext collected_context;
 static int collected;
 static Datum collected_values[Natts_settlement][SETTLEMENTS_AT_ONCE];
 static bool collected_nulls[Natts_settlement][SETTLEMENTS_AT_ONCE];
+static LaterKey collected_later[SETTLEMENTS_AT_ONCE];
 
 /* Keep a settlement until it is written with others. */
 static void
@@ -98,38 +141,7 @@ collect(const Claim *claim, const Settlement *settlement)
 		collected_values[i][collected] = row.values[i];
 		collected_nulls[i][collected] = row.nulls[i];
 	}
-	collected++;
-}
-
-/* What this transaction has settled so that it waits for a time. */
-static LaterKey later[LATER_KEPT];
-static int later_count;
-
-/* What the last transaction has settled so that it waits for a time; of very many only some. */
-const LaterKey *
-flex_outbox_later(int *count)
-{
-	*count = later_count;
-	return later;
-}
-
-/* Note that a request waits for a time; one that waits for none is due from when it is written on. */
-static void
-note_later(const Claim *claim, const Settlement *settlement)
-{
-	TimestampTz due_at = settlement->run_at != 0 ? settlement->run_at : GetCurrentTimestamp();
-
-	for (int i = 0; i < later_count; i++)
-	{
-		if (later[i].lane == claim->lane)
-		{
-			later[i].due_at = Min(later[i].due_at, due_at);
-			later[i].is_held |= settlement->is_held;
-			return;
-		}
-	}
-	if (later_count < LATER_KEPT)
-		later[later_count++] = (LaterKey){claim->lane, due_at, claim->id, claim->turn, settlement->is_held};
+	collected_later[collected++] = later_of(claim, settlement);
 }
 
 /* Record what became of a claimed request; flex_outbox_flush() writes it, at the latest. */
@@ -137,12 +149,11 @@ void
 flex_outbox_settle(const Claim *claim, const Settlement *settlement)
 {
 	Assert(settlement->state != NULL && collected_context != NULL);
-	if (strcmp(settlement->state, "pending") == 0)
-		note_later(claim, settlement);
 	if (settlement->response != (Datum) 0 && VARSIZE_ANY(DatumGetPointer(settlement->response)) > LARGE_RESPONSE)
 	{
 		Datum values[SENDER_PARAMETERS + Natts_settlement];
 		char nulls[SENDER_PARAMETERS + Natts_settlement] = {' ', ' '};
+		LaterKey key = later_of(claim, settlement);
 		SettlementValues row;
 		ErrorData *error;
 
@@ -153,6 +164,7 @@ flex_outbox_settle(const Claim *claim, const Settlement *settlement)
 		error = flex_settled_rows_write(false, values, nulls);
 		if (error != NULL)
 			flex_settled_rows_note_refusal(claim->id, error);
+		note_later(&key);
 		return;
 	}
 	collect(claim, settlement);
@@ -215,6 +227,8 @@ flex_outbox_flush(void)
 	if (collected == 0)
 		return;
 	write_by_halves(0, collected);
+	for (int i = 0; i < collected; i++)
+		note_later(&collected_later[i]);
 	forget_collected();
 }
 
