@@ -92,8 +92,8 @@ is_claim_over(const InFlight *in_flight, uint64 claimed_in)
 	return true;
 }
 
-/* Forget the claims whose last requests are settled in this transaction. */
-static void
+/* Forget the claims whose last requests are settled in this transaction; returns how many were not after all. */
+static int
 end_claims(const InFlight *in_flight)
 {
 	uint64 *over = palloc(sizeof(uint64) * Max(in_flight->count, 1));
@@ -108,8 +108,7 @@ end_claims(const InFlight *in_flight)
 		if (sending->is_settled && !is_noted && is_claim_over(in_flight, sending->claim.claimed_in))
 			over[count++] = sending->claim.claimed_in;
 	}
-	if (count > 0)
-		(void) flex_claims_end(over, count);
+	return count > 0 ? flex_claims_end(over, count) : 0;
 }
 
 /* Keep those for another turn that could not be settled; what is not kept is the next sender's. */
@@ -136,7 +135,7 @@ flex_in_flight_write(InFlight *in_flight)
 {
 	flex_outbox_flush();
 	keep_unsettled(in_flight);
-	end_claims(in_flight);
+	(void) end_claims(in_flight);
 }
 
 /* Milliseconds until a request is to be settled again that could not be. */
@@ -157,15 +156,15 @@ flex_in_flight_unsettled_ms(const InFlight *in_flight)
 	return (long) left;
 }
 
-/* True when all that is under way has come to its end, and could not be recorded as it was refused. */
+/* True when all that is under way has come to its end, and could not be recorded for such an obstacle, or a worse one. */
 bool
-flex_in_flight_is_refused(const InFlight *in_flight)
+flex_in_flight_meets(const InFlight *in_flight, Obstacle obstacle)
 {
 	dlist_iter iter;
 
 	dlist_foreach(iter, (dlist_head *) &in_flight->sendings)
 	{
-		if (dlist_container(Sending, node, iter.cur)->obstacle != OBSTACLE_REFUSAL)
+		if (dlist_container(Sending, node, iter.cur)->obstacle < obstacle)
 			return false;
 	}
 	return in_flight->count > 0;
@@ -204,9 +203,29 @@ flex_in_flight_settle(InFlight *in_flight, SettleScope scope)
 	flex_outbox_flush();
 	if (scope == SETTLE_OVER || scope == SETTLE_UNSENT)
 		keep_unsettled(in_flight);
-	end_claims(in_flight);
+	(void) end_claims(in_flight);
 	dlist_foreach(iter, &in_flight->sendings) settled += dlist_container(Sending, node, iter.cur)->is_settled;
 	return settled;
+}
+
+/*
+ * Leave all that is under way to the next sender, as that of one that was killed: its end is
+ * not recorded here.  Returns how many requests these are; they stay in the list until the commit.
+ */
+int
+flex_in_flight_leave(InFlight *in_flight)
+{
+	dlist_iter iter;
+
+	Assert(IsTransactionState());
+	dlist_foreach(iter, &in_flight->sendings)
+	{
+		Sending *sending = dlist_container(Sending, node, iter.cur);
+
+		sending->is_settled = true;
+		sending->state = NULL;
+	}
+	return end_claims(in_flight);
 }
 
 /* Forget a request and let go of its connection. */

@@ -309,7 +309,7 @@ rest(Sender *sender)
 static void
 check_recorded(const Sender *sender)
 {
-	if (sender->is_worker || !flex_in_flight_is_refused(sender->in_flight))
+	if (sender->is_worker || !flex_in_flight_meets(sender->in_flight, OBSTACLE_REFUSAL))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

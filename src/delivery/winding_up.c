@@ -5,7 +5,7 @@
  * One that is told to stop gives what is on the wire, and callbacks that run, as long as
  * flex_api.shutdown_grace says, and settles the rest as it is; so does one that has met an
  * error.  One that makes place for another database's is in no such hurry: it waits for
- * all answers.
+ * all answers, but not until what cannot be recorded can be: that may take for ever.
  */
 #include "postgres.h"
 
@@ -21,6 +21,7 @@
 
 #define MOST_BARRED_MS 2000 /* of flex_api.shutdown_grace */
 #define CALLBACKS_MS 5000   /* that callbacks which run may take, when others wait; then they are run again */
+#define RECORDING_MS 5000   /* that it may take to record what became of requests, when others wait */
 
 /* Settle a portion of what is under way, in a transaction of its own, and let go of it. */
 static void
@@ -140,6 +141,29 @@ flex_wind_up_after_error(UnderWay under_way, int sqlerrcode)
 	flex_in_flight_end_all(way->in_flight);
 }
 
+/* Others wait, and what became of the requests cannot be recorded: the next sender has to do with less. */
+static void
+leave_unrecorded(const UnderWay *way)
+{
+	int left;
+
+	flex_transaction_begin(way->transaction);
+	left = flex_in_flight_leave(way->in_flight);
+	flex_transaction_commit(way->transaction);
+	flex_in_flight_end_settled(way->in_flight);
+	if (left > 0)
+		ereport(WARNING, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						  errmsg("what became of requests of the Flex API outbox could not be recorded"),
+						  errdetail_plural("It is not known any more for %d request, as the worker makes place for "
+										   "that of another database.",
+										   "It is not known any more for %d requests, as the worker makes place for "
+										   "that of another database.",
+										   left, left),
+						  errhint("Raise max_worker_processes, and look at the triggers, rules, constraints and "
+								  "policies of table \"flex_outbox_requests\" and at who has its rows locked. Those "
+								  "requests that must not be sent twice become uncertain.")));
+}
+
 /*
  * Let all come to its end that has left, and callbacks that run, for a while: there is
  * nothing to do here until other databases have had their turn.  What has not left goes
@@ -150,6 +174,7 @@ flex_wind_up_for_others(UnderWay under_way, const Driver *driver)
 {
 	const UnderWay *way = &under_way;
 	int64 callbacks_until = flex_clock_ms() + CALLBACKS_MS;
+	int64 recorded_until = flex_clock_ms() + RECORDING_MS;
 
 	if (flex_in_flight_count(way->in_flight) > 0)
 		settle_portion(way, SETTLE_UNSENT);
@@ -157,16 +182,21 @@ flex_wind_up_for_others(UnderWay under_way, const Driver *driver)
 	{
 		int64 left = flex_callback_schedule_dismiss(way->callbacks) ? callbacks_until - flex_clock_ms() : 0;
 		long late = flex_in_flight_receive(way->in_flight);
+		int64 patience = PG_INT32_MAX;
 
 		if (flex_in_flight_count(way->in_flight) == 0 && left <= 0)
 			return;
 		CHECK_FOR_INTERRUPTS();
 		if (driver->check != NULL)
 			driver->check();
+		if (flex_in_flight_meets(way->in_flight, OBSTACLE_LOCK))
+			patience = recorded_until - flex_clock_ms();
+		late = Min(late, flex_in_flight_unsettled_ms(way->in_flight));
 		if (flex_in_flight_any_over(way->in_flight))
 			settle_portion(way, SETTLE_OVER);
+		else if (patience <= 0)
+			leave_unrecorded(way);
 		else
-			(void) flex_in_flight_wait(way->in_flight, Min(Min(late, flex_in_flight_unsettled_ms(way->in_flight)),
-														   left > 0 ? (long) left : PG_INT32_MAX));
+			(void) flex_in_flight_wait(way->in_flight, Min(Min(late, patience), left > 0 ? left : PG_INT32_MAX));
 	}
 }
