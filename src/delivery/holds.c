@@ -46,7 +46,8 @@ typedef struct Hold
 	int pauses;             /* probes that have met it */
 	int64 open_at;          /* flex_clock_ms(), when the next probe may be sent */
 	int64 probed_until;     /* flex_clock_ms(): until then a probe is under way; 0: none is */
-	int64 warned_at;        /* flex_clock_ms(); 0: never */
+	int64 warned_at;        /* flex_clock_ms(), also by one that was there before; 0: never */
+	bool is_told;           /* the log says that it is there */
 	char text[NAMEDATALEN]; /* of the place, for the log */
 } Hold;
 
@@ -161,7 +162,7 @@ note_passed(uint64 key, const Claim *claim)
 		return;
 	hold->is_there = false;
 	there--;
-	if (hold->warned_at != 0)
+	if (hold->is_told)
 		ereport(LOG, (errmsg("requests of the Flex API outbox go on: %s", hold->text)));
 }
 
@@ -212,7 +213,11 @@ note_met(Hold *hold, const Claim *claim, int64 most_ms)
 
 	if (!hold->is_there)
 	{
-		*hold = (Hold){.key = hold->key, .is_there = true, .found_at = now, .since = now};
+		hold->is_there = true;
+		hold->found_at = hold->since = now;
+		hold->pauses = 0;
+		hold->open_at = hold->probed_until = 0;
+		hold->is_told = false;
 		there++;
 		found++;
 		is_probe = true;
@@ -252,6 +257,7 @@ warn(Hold *hold, const Endpoint *endpoint, const Outcome *outcome)
 	if (hold->warned_at != 0 && flex_clock_ms() - hold->warned_at < WARNING_MS)
 		return;
 	hold->warned_at = flex_clock_ms();
+	hold->is_told = true;
 	strlcpy(hold->text, endpoint->origin, sizeof(hold->text));
 	if (outcome->to_mend == MEND_CREDENTIALS)
 		ereport(WARNING, (errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),

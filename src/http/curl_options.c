@@ -6,6 +6,9 @@
  */
 #include "postgres.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <curl/curl.h>
 
 #include "base/effective.h"
@@ -17,6 +20,7 @@
 #define IDLE_SECONDS 50L
 #define CA_CACHE_SECONDS 600L
 
+#define DESCRIPTORS_NEEDED 4     /* for a connection */
 #define READ_BYTES (256L * 1024) /* at once, of an answer that need not be held back: half a page of a list */
 
 /* Raise unless an option was taken: a request without it would be another one. */
@@ -245,6 +249,29 @@ was_refused_by_proxy(CURL *easy, CURLcode result)
 }
 
 /*
+ * True when this process cannot open so many files as a connection takes: its own socket, by now
+ * closed, the file of authorities, what a look-up takes.  libcurl says what it missed, and not why.
+ */
+static bool
+lacks_descriptors(void)
+{
+	int opened[DESCRIPTORS_NEEDED];
+	int count = 0;
+	bool is_lacking = false;
+
+	while (count < DESCRIPTORS_NEEDED && !is_lacking)
+	{
+		opened[count] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		is_lacking = opened[count] < 0;
+		count += is_lacking ? 0 : 1;
+	}
+	is_lacking = is_lacking && (errno == EMFILE || errno == ENFILE);
+	while (count > 0)
+		close(opened[--count]);
+	return is_lacking;
+}
+
+/*
  * Why a request was not sent that ended with this result; failure is what libcurl says.  A
  * name that is not resolved in the time that there is for a connection is known by that.
  */
@@ -255,6 +282,8 @@ flex_curl_unsent_cause(CURL *easy, int result, bool has_proxy, const char *failu
 
 	if (has_proxy && was_refused_by_proxy(easy, result))
 		return UNSENT_NO_PROXY;
+	if ((result == CURLE_COULDNT_RESOLVE_HOST || result == CURLE_SSL_CACERT_BADFILE) && lacks_descriptors())
+		return UNSENT_NO_DESCRIPTOR;
 	switch (result)
 	{
 		case CURLE_COULDNT_RESOLVE_HOST:

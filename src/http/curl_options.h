@@ -16,7 +16,8 @@ typedef enum UnsentCause
 	UNSENT_OTHERWISE,
 	UNSENT_NOT_TRUSTED,  /* the server is not who it should be */
 	UNSENT_NOT_RESOLVED, /* its name has no address */
-	UNSENT_NO_PROXY      /* the proxy is not there, or refuses */
+	UNSENT_NO_PROXY,     /* the proxy is not there, or refuses */
+	UNSENT_NO_DESCRIPTOR /* this process can open no file */
 } UnsentCause;
 
 /* Set an option of an easy handle, or raise. */

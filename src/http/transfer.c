@@ -299,20 +299,17 @@ static TransferState
 state_of_result(const Transfer *transfer, CURLcode result)
 {
 	static const TransferState unsent_states[] = {
-		[UNSENT_OTHERWISE] = TRANSFER_NEVER_SENT,
-		[UNSENT_NOT_TRUSTED] = TRANSFER_NOT_TRUSTED,
-		[UNSENT_NOT_RESOLVED] = TRANSFER_NOT_RESOLVED,
-		[UNSENT_NO_PROXY] = TRANSFER_NO_PROXY,
+		[UNSENT_OTHERWISE] = TRANSFER_NEVER_SENT,        [UNSENT_NOT_TRUSTED] = TRANSFER_NOT_TRUSTED,
+		[UNSENT_NOT_RESOLVED] = TRANSFER_NOT_RESOLVED,   [UNSENT_NO_PROXY] = TRANSFER_NO_PROXY,
+		[UNSENT_NO_DESCRIPTOR] = TRANSFER_NO_DESCRIPTOR,
 	};
 
 	if (transfer->too_large)
 		return TRANSFER_TOO_LARGE;
 	if (result == CURLE_OK && transfer->framing.part == FRAMING_BODY && !transfer->lost_bytes)
 		return TRANSFER_ANSWERED;
-	if (transfer->was_sent)
-		return TRANSFER_BROKEN;
-	if (transfer->no_descriptor)
-		return TRANSFER_NO_DESCRIPTOR;
+	if (transfer->was_sent || transfer->no_descriptor)
+		return transfer->was_sent ? TRANSFER_BROKEN : TRANSFER_NO_DESCRIPTOR;
 	return unsent_states[flex_curl_unsent_cause(transfer->easy, result, transfer->has_proxy, transfer->failure)];
 }
 
