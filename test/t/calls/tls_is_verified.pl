@@ -5,6 +5,7 @@ use warnings;
 
 use lib 'test/perl';
 use FlexApi;
+use File::Copy qw(copy);
 use File::Temp qw(tempdir);
 use IO::Socket::INET;
 use List::Util qw(min);
@@ -94,6 +95,22 @@ my $session = session_for($simulator->url, "$directory/ca.pem");
 is($session->sqlstate($GET), '00000', 'trusted');
 $session->value("SET flex_api.ca_file = ''");
 like($session->sqlstate($GET), qr/^08/, 'no longer trusted, though a connection is open');
+$session->close;
+
+# The file of that setting may be replaced under its name: it counts from the next connection on, as
+# the file that is there then, both ways.
+my $replaced = "$directory/replaced.pem";
+sub replace_file { my ($name) = @_; copy("$directory/$name.pem", "$replaced.new") or die $!; rename "$replaced.new", $replaced or die $!; return; }
+replace_file('ca');
+$session = session_for($simulator->url, $replaced);
+is($session->sqlstate($_), '00000', 'a file that is replaced: trusted') foreach $GET, $POST;
+foreach my $time (1 .. 2)
+{
+	replace_file('self');
+	like($session->sqlstate($_), qr/^08/, "... no longer, by another file of its name, $time") foreach $GET, $POST;
+	replace_file('ca');
+	is($session->sqlstate($_), '00000', "... and again, $time") foreach $GET, $POST;
+}
 $session->close;
 
 # Versions of TLS: openssl's own server offers one and nothing else.

@@ -9,6 +9,7 @@ use FlexApi;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(time);
 
 my $simulator = FlexApi::Simulator->new;
 my $node = FlexApi::node('processes', $simulator, "shared_preload_libraries = 'flex_api'", "flex_api.rate_limits = 'none'",
@@ -112,8 +113,10 @@ callback($_, 'notes', 'NULL') for @quick;
 my @waiting = map { enqueue('slow1', 'waits', "slow $_") } 1 .. 12;
 ok(FlexApi::wait_until(sub { $super->value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") == 1 }), 'a slow callback runs');
 my $sender = sender();
+my $begin = time;
 ok(ended(enqueue('quick1', undef, 'sent')), 'meanwhile others\' requests are sent');
 ok(ended(enqueue('quick1', 'notes', 'quick')), '... and their callbacks run');
+cmp_ok(time - $begin, '<', 2 * FlexApi::slowness(), sprintf '... %.1f s for both', time - $begin);
 is(done('slow%'), 0, '... while the slow ones wait');
 # as many slow roles as there are processes but one, and more quick roles than processes
 push @waiting, enqueue($_, 'waits', 'slow') for @slow[1, 2];

@@ -52,8 +52,22 @@ my $log = slurp_file($node->logfile);
 is(scalar(() = $log =~ /WARNING:  no background worker slot is free for the Flex API outbox\n.*DETAIL: .*take turns.*\n.*HINT:  Raise max_worker_processes/g), 1, 'the log says so, once a minute');
 ok(FlexApi::wait_until(sub { 0 < grep { ($session{$_}->value('SELECT explanation FROM flex_outbox_status') // '') =~ /take turns.*max_worker_processes/ } @busy, 'quiet' }), '... and so does the status');
 
-# Enough of them
+# None at all: that is said, too, and a drain is a way out
 $simulator->clear_faults;
+$node->append_conf('postgresql.conf', 'max_worker_processes = 2');
+$node->restart;
+%session = map { $_ => FlexApi::Session->new($node, database => $_) } @busy, 'quiet';
+my $start = -s $node->logfile;
+enqueue('quiet', 1);
+ok(FlexApi::wait_until(sub { slurp_file($node->logfile, $start) =~ /WARNING:  no background worker slot is free for the Flex API outbox\n.*DETAIL: .*\n.*HINT:  Raise max_worker_processes/
+	  || slurp_file($node->logfile) =~ /ready to accept connections(?!.*ready to accept connections).*WARNING:  no background worker slot is free for the Flex API outbox/s }),
+	'a slot that never comes is said');
+ok(FlexApi::wait_until(sub { ($session{quiet}->value('SELECT explanation FROM flex_outbox_status') // '') =~ /No background worker slot is free.*max_worker_processes/ }), '... in the status, too');
+is(left('quiet'), 1, '... the request waits');
+is($session{quiet}->sqlstate('CALL flex_outbox_drain()'), '00000', '... a drain');
+is(left('quiet'), 0, '... sends it');
+
+# Enough of them
 $node->append_conf('postgresql.conf', 'max_worker_processes = 12');
 $node->restart;
 %session = map { $_ => FlexApi::Session->new($node, database => $_) } @busy, 'quiet';

@@ -68,7 +68,7 @@ $session->value("DELETE FROM flex_outbox_requests");
 stop();
 
 # No time, and too little.
-foreach my $grace (0, 500)
+foreach my $grace (0, 500, 3000)
 {
 	my @names = map { "b$grace$_" } 1 .. 3;
 
@@ -77,7 +77,9 @@ foreach my $grace (0, 500)
 	enqueue($session, $_) foreach @names;
 	ok(are_sent(@names), "a grace of $grace ms, and no answer");
 	$seconds = stop();
-	cmp_ok($seconds, '<', ($grace / 1000 + 0.1) * FlexApi::slowness(), sprintf('... the stop takes %.0f ms', 1000 * $seconds));
+	# The grace is the server's word, whatever the machine; what is done after it is not.
+	cmp_ok($seconds, '<', $grace / 1000 + 0.1 * FlexApi::slowness(), sprintf('... the stop takes %.0f ms', 1000 * $seconds));
+	cmp_ok($seconds, '>=', $grace / 1000 - 0.1, '... and no answer has less than that');
 	start(0, "${grace}ms");
 	is_deeply([ ends(@names) ], [ ('uncertain 1 1') x 3 ], '... nobody knows what became of the requests');
 	stop();
@@ -112,7 +114,7 @@ start(1, '100ms');
 $id = enqueue($session, 'broken', q{context => '{"seconds": 100}', on_success => 'slowly'});
 ok(callback_runs(), 'a callback that takes long');
 $seconds = stop();
-cmp_ok($seconds, '<', 0.5 * FlexApi::slowness(), sprintf('... is broken off: %.0f ms', 1000 * $seconds));
+cmp_ok($seconds, '<', 0.1 + 0.1 * FlexApi::slowness(), sprintf('... is broken off: %.0f ms', 1000 * $seconds));
 start(0, '60s');
 is($session->value("SELECT count(*) FROM done WHERE id = $id"), 0, '... with all it did');
 is($session->value("SELECT callback_at IS NOT NULL AND callback_error IS NULL FROM flex_outbox WHERE id = $id"), 't', '... and will run again');
