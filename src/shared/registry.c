@@ -331,7 +331,7 @@ flex_registry_next_to_start(int64 *since)
 	return database;
 }
 
-/* There was no place for the worker of a database, which has needed one since then. */
+/* There was no place for the worker of a database, which has needed one since then; nor is there one for others'. */
 void
 flex_registry_note_crowded_out(Oid database, int64 since)
 {
@@ -344,6 +344,8 @@ flex_registry_note_crowded_out(Oid database, int64 since)
 		slot->not_before = since;
 		slot->is_crowded_out = true;
 	}
+	for (int i = 0; i < MAX_DATABASES; i++)
+		registry->slots[i].is_crowded_out |= needs_worker(&registry->slots[i]);
 	LWLockRelease(registry->lock);
 }
 

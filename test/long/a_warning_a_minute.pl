@@ -60,7 +60,7 @@ my %warnings = (
 	'a slot that never comes' => [ $crowded, qr/no background worker slot is free for the Flex API outbox\n[^\n]*DETAIL: [^\n]*\n[^\n]*HINT: [^\n]*max_worker_processes/ ]);
 
 # When the log has one, in seconds.
-sub times
+sub said_at
 {
 	my ($where, $pattern) = @_;
 	my $log = slurp_file($where->logfile);
@@ -75,13 +75,13 @@ sub times
 
 foreach my $name (sort keys %warnings)
 {
-	ok(FlexApi::wait_until(sub { times(@{ $warnings{$name} }) >= 2 }, 70 + 2 * FlexApi::slowness()), "$name: it is said, and said again");
+	ok(FlexApi::wait_until(sub { said_at(@{ $warnings{$name} }) >= 2 }, 70 + 2 * FlexApi::slowness()), "$name: it is said, and said again");
 }
 my $asked = $proxy->notes;
 my $elapsed = time - $begin;
 foreach my $name (sort keys %warnings)
 {
-	my @times = times(@{ $warnings{$name} });
+	my @times = said_at(@{ $warnings{$name} });
 	my @gaps = map { $times[$_] - $times[ $_ - 1 ] } 1 .. $#times;
 
 	is(scalar(grep { $_ < 59.9 } @gaps), 0, "$name: once a minute: " . join ', ', map { sprintf '%.1f s', $_ } @gaps);
@@ -89,7 +89,7 @@ foreach my $name (sort keys %warnings)
 # At first after 1, 2, and 4 s.
 cmp_ok($asked, '>=', 3 + 50 / 5, sprintf 'the way was tried %d times in %.0f s', $asked, $elapsed);
 cmp_ok($asked, '<=', 3 + $MANY + $elapsed / 5, '... and not more often');
-cmp_ok($session->value("SELECT max(run_at) - now() FROM flex_outbox WHERE server = 'refused'"), 'gt', '00:00:20', 'the credentials are not tried again for long');
+is($session->value("SELECT max(run_at) > now() + interval '20 s' FROM flex_outbox WHERE server = 'refused'"), 't', 'the credentials are not tried again for long');
 my $mended = time;
 $session->value("ALTER USER MAPPING FOR CURRENT_USER SERVER refused OPTIONS (SET auth_token '$FlexApi::TOKEN')");
 ok(FlexApi::wait_until(sub { $session->value("SELECT count(*) FROM flex_outbox WHERE server = 'refused' AND state = 'succeeded'") == $MANY }, 60),
