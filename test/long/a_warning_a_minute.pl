@@ -36,7 +36,7 @@ ok(FlexApi::wait_until(sub { ($alone->value('SELECT explanation FROM flex_outbox
 my $node = FlexApi::node('minute', $simulator, "shared_preload_libraries = 'flex_api'", "flex_api.rate_limits = 'none'", 'fsync = off');
 my $session = FlexApi::Session->new($node);
 my $url = $simulator->url;
-my %options = (proxied => "base_url 'http://192.0.2.1', proxy '" . $proxy->url . "'", refused => "base_url '$url'", fine => "base_url '$url'");
+my %options = (proxied => "base_url 'https://192.0.2.1', proxy '" . $proxy->url . "'", refused => "base_url '$url'", fine => "base_url '$url'");
 foreach my $server (sort keys %options)
 {
 	my $token = $server eq 'refused' ? 'wrong' : $FlexApi::TOKEN;
