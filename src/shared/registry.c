@@ -340,10 +340,7 @@ flex_registry_note_crowded_out(Oid database, int64 since)
 	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
 	slot = find_slot(database, false);
 	if (slot != NULL && slot->pid == 0)
-	{
 		slot->not_before = since;
-		slot->is_crowded_out = true;
-	}
 	for (int i = 0; i < MAX_DATABASES; i++)
 		registry->slots[i].is_crowded_out |= needs_worker(&registry->slots[i]);
 	LWLockRelease(registry->lock);
