@@ -11,6 +11,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "base/attempt.h"
 #include "base/clock.h"
 #include "base/settings.h"
 #include "delivery/sendable.h"
@@ -70,40 +71,37 @@ make_request(Sending *sending, const Signature *signature)
 	SetUserIdAndSecContext(user, security);
 }
 
-/*
- * Get a claimed request ready to be sent.  What is wrong with one settles that
- * one, and no other.  Only checks and look-ups are guarded, which leave nothing
- * behind that a subtransaction would have to clean up.
- */
+/* What is made ready, and what by. */
+typedef struct Making
+{
+	Sending *sending;
+	const Signature *signature;
+} Making;
+
+/* Raises what is wrong with a request. */
+static void
+check_and_make(void *argument)
+{
+	const Making *making = argument;
+
+	flex_sendable_check(&making->sending->claim, making->signature);
+	make_request(making->sending, making->signature);
+}
+
+/* Get a claimed request ready to be sent.  What is wrong with one settles that one, and no other. */
 Preparation
 flex_sending_prepare(Sending *sending, const Signature *signature)
 {
 	MemoryContext before = MemoryContextSwitchTo(sending->context);
-	Oid user;
-	int security;
-	volatile Preparation preparation = PREPARED;
+	Making making = {.sending = sending, .signature = signature};
+	Preparation preparation = PREPARED;
 
-	GetUserIdAndSecContext(&user, &security);
-	PG_TRY();
+	sending->error = flex_attempt(check_and_make, &making);
+	if (sending->error != NULL)
 	{
-		flex_sendable_check(&sending->claim, signature);
-		make_request(sending, signature);
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		SetUserIdAndSecContext(user, security);
-		MemoryContextSwitchTo(sending->context);
-		error = CopyErrorData();
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-			PG_RE_THROW();
-		FlushErrorState();
-		sending->error = error;
-		sending->state = flex_settle_unsent(&sending->claim, error);
+		sending->state = flex_settle_unsent(&sending->claim, sending->error);
 		preparation = strcmp(sending->state, "pending") == 0 ? BLOCKED : REFUSED;
 	}
-	PG_END_TRY();
 	MemoryContextSwitchTo(before);
 	return preparation;
 }

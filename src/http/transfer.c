@@ -308,8 +308,10 @@ state_of_result(const Transfer *transfer, CURLcode result)
 		return TRANSFER_TOO_LARGE;
 	if (result == CURLE_OK && transfer->framing.part == FRAMING_BODY && !transfer->lost_bytes)
 		return TRANSFER_ANSWERED;
-	if (transfer->was_sent || transfer->no_descriptor)
-		return transfer->was_sent ? TRANSFER_BROKEN : TRANSFER_NO_DESCRIPTOR;
+	if (transfer->was_sent)
+		return TRANSFER_BROKEN;
+	if (transfer->no_descriptor)
+		return TRANSFER_NO_DESCRIPTOR;
 	return unsent_states[flex_curl_unsent_cause(transfer->easy, result, transfer->has_proxy, transfer->failure)];
 }
 
