@@ -62,15 +62,15 @@ read_token(ListPage *page, const JsonValue *meta)
 void
 flex_page_open(ListPage *page, const char *bytes, size_t length, const char *member)
 {
-	JsonValue root;
-	const char *wrong = flex_json_check(bytes, length, &root);
+	JsonDocument document;
+	const char *wrong = flex_json_check_members(bytes, length, &document);
 	JsonValue meta;
 	JsonValue rows;
 	bool says_key;
 
 	if (wrong != NULL)
 		flex_error_answer("The body %s.", wrong);
-	meta = flex_json_member(&root, "meta");
+	meta = flex_json_document_member(&document, "meta");
 	if (meta.kind != JSON_OBJECT && member == NULL)
 		flex_error_answer("Member \"meta\" of the page is missing.");
 	page->url = flex_json_member(&meta, "url").kind == JSON_STRING ? string_member(&meta, "url", false) : NULL;
@@ -80,7 +80,7 @@ flex_page_open(ListPage *page, const char *bytes, size_t length, const char *mem
 	says_key = flex_json_member(&meta, "list_key").kind != JSON_STRING;
 	if (member == NULL)
 		member = string_member(&meta, says_key ? "key" : "list_key", false);
-	rows = flex_json_member(&root, member);
+	rows = flex_json_document_member(&document, member);
 	if (rows.kind != JSON_ARRAY)
 		flex_error_answer("Member \"%s\", which has the page's rows, is not an array.",
 						  flex_text_shown(member, strlen(member), SHOWN_BYTES));
