@@ -21,7 +21,7 @@
 #define CA_CACHE_SECONDS 600L
 
 #define DESCRIPTORS_NEEDED 4     /* for a connection */
-#define READ_BYTES (256L * 1024) /* at once, of an answer that need not be held back: half a page of a list */
+#define READ_BYTES (512L * 1024) /* at once, of an answer that need not be held back: more than a page of a list has */
 
 /* Raise unless an option was taken: a request without it would be another one. */
 void

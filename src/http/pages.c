@@ -330,7 +330,7 @@ flex_pages_next_row(Pages *pages, RowDecoder *decoder, Datum *values, bool *null
 		elog(ERROR, "a page has fewer rows than were counted");
 	error_context_stack = context.previous;
 	pages->rows_left--;
-	if (pages->rows_left % ROWS_BETWEEN_PUMPS == 0 && pages->ahead != NULL &&
+	if (pages->rows_left > 0 && pages->rows_left % ROWS_BETWEEN_PUMPS == 0 && pages->ahead != NULL &&
 		flex_exchange_is_under_way(pages->ahead->exchange))
 		flex_transport_pump();
 	return true;
