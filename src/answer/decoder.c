@@ -28,7 +28,8 @@ typedef struct Column Column;
 
 struct Column
 {
-	const char *name; /* NULL: dropped */
+	int index; /* in the row */
+	const char *name;
 	size_t name_length;
 	Datum (*decode)(const Column *column, const JsonValue *value);
 };
@@ -39,6 +40,7 @@ struct RowDecoder
 	Datum *values; /* room for a row */
 	bool *nulls;
 	JsonValue *members; /* and for what it is made of */
+	int count;          /* of the columns that are not dropped */
 	Column columns[FLEXIBLE_ARRAY_MEMBER];
 };
 
@@ -169,21 +171,21 @@ flex_decoder_has_type(Oid type)
 }
 
 /* Choose by a column's type how its member is read. */
-static void
-describe_column(Column *column, Form_pg_attribute attribute)
+static Column
+describe_column(int index, Form_pg_attribute attribute)
 {
 	int which = find_decoder(attribute->atttypid);
+	Column column = {.index = index};
 
-	if (attribute->attisdropped)
-		return;
 	if (which < 0)
 		elog(ERROR, "column \"%s\" has a type that no answer has", NameStr(attribute->attname));
-	column->name = pstrdup(NameStr(attribute->attname));
-	column->name_length = strlen(column->name);
-	column->decode = decoders[which].decode;
+	column.name = pstrdup(NameStr(attribute->attname));
+	column.name_length = strlen(column.name);
+	column.decode = decoders[which].decode;
+	return column;
 }
 
-/* Make a decoder for a row type, in the current context; desc must outlive it. */
+/* Make a decoder for a row type, in the current context; desc must outlive it.  What is dropped is NULL. */
 RowDecoder *
 flex_decoder_create(TupleDesc desc)
 {
@@ -194,7 +196,10 @@ flex_decoder_create(TupleDesc desc)
 	decoder->nulls = palloc0(sizeof(bool) * desc->natts);
 	decoder->members = palloc0(sizeof(JsonValue) * desc->natts);
 	for (int i = 0; i < desc->natts; i++)
-		describe_column(&decoder->columns[i], TupleDescAttr(desc, i));
+	{
+		if (!TupleDescAttr(desc, i)->attisdropped)
+			decoder->columns[decoder->count++] = describe_column(i, TupleDescAttr(desc, i));
+	}
 	return decoder;
 }
 
@@ -205,21 +210,51 @@ flex_decoder_desc(const RowDecoder *decoder)
 	return decoder->desc;
 }
 
-/* The column of a member's name, looked for from a likely place on; -1 for none. */
-static int
-find_column(const RowDecoder *decoder, const JsonValue *name, int likely)
+/*
+ * The column of a member's name, as a place in flex_decoder_members(); -1 for none.  It is
+ * looked for from a likely place on, which is set to the one behind it, and begins as 0:
+ * most members come in the columns' order.
+ */
+int
+flex_decoder_find_column(const RowDecoder *decoder, const JsonValue *name, int *likely)
 {
-	int natts = decoder->desc->natts;
-
-	for (int i = 0; i < natts; i++)
+	for (int i = 0; i < decoder->count; i++)
 	{
-		int number = likely + i < natts ? likely + i : likely + i - natts;
-		const Column *column = &decoder->columns[number];
+		int place = *likely + i < decoder->count ? *likely + i : *likely + i - decoder->count;
+		const Column *column = &decoder->columns[place];
 
-		if (column->name != NULL && flex_json_is_named(name, column->name, column->name_length))
-			return number;
+		if (flex_json_is_named(name, column->name, column->name_length))
+		{
+			*likely = place + 1 < decoder->count ? place + 1 : 0;
+			return place;
+		}
 	}
 	return -1;
+}
+
+/* Room for what a row is made of: the members of its columns, null until they are set. */
+JsonValue *
+flex_decoder_members(RowDecoder *decoder)
+{
+	memset(decoder->members, 0, sizeof(JsonValue) * decoder->count);
+	return decoder->members;
+}
+
+/* The columns of a row, in the current context, from the members that have been set. */
+void
+flex_decode_members(RowDecoder *decoder, Datum *values, bool *nulls)
+{
+	memset(values, 0, sizeof(Datum) * decoder->desc->natts);
+	memset(nulls, true, sizeof(bool) * decoder->desc->natts);
+	for (int i = 0; i < decoder->count; i++)
+	{
+		const Column *column = &decoder->columns[i];
+
+		if (decoder->members[i].kind == JSON_NULL)
+			continue;
+		values[column->index] = column->decode(column, &decoder->members[i]);
+		nulls[column->index] = false;
+	}
 }
 
 /*
@@ -229,8 +264,8 @@ find_column(const RowDecoder *decoder, const JsonValue *name, int likely)
 bool
 flex_decode_object(RowDecoder *decoder, JsonScanner *scanner, Datum *values, bool *nulls)
 {
-	int natts = decoder->desc->natts;
-	int likely = 0; /* the column behind the one before */
+	JsonValue *members = flex_decoder_members(decoder);
+	int likely = 0;
 	JsonValue name;
 	JsonValue value;
 
@@ -244,24 +279,15 @@ flex_decode_object(RowDecoder *decoder, JsonScanner *scanner, Datum *values, boo
 		default:
 			flex_error_answer("An object was expected.");
 	}
-	memset(decoder->members, 0, sizeof(JsonValue) * natts);
-	/* Of two with one name the last counts, so all are found before any is read; most come in the columns' order. */
+	/* Of two with one name the last counts, so all are found before any is read. */
 	while (flex_json_next_member(scanner, &name, &value))
 	{
-		int column = find_column(decoder, &name, likely);
+		int place = flex_decoder_find_column(decoder, &name, &likely);
 
-		if (column < 0)
-			continue;
-		likely = column + 1 < natts ? column + 1 : 0;
-		decoder->members[column] = value;
+		if (place >= 0)
+			members[place] = value;
 	}
-	for (int i = 0; i < natts; i++)
-	{
-		const JsonValue *member = &decoder->members[i];
-
-		nulls[i] = member->kind == JSON_NULL;
-		values[i] = nulls[i] ? (Datum) 0 : decoder->columns[i].decode(&decoder->columns[i], member);
-	}
+	flex_decode_members(decoder, values, nulls);
 	return true;
 }
 

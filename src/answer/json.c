@@ -21,19 +21,19 @@
 #define SHORT_DIGITS 18    /* of an integer that always fits in 64 bits */
 #define MOST_DIGITS 200000 /* numeric has fewer, zeros in front or behind included */
 
-/* What is wrong with a document whose scanner is somewhere in it, or NULL. */
-static const char *
-finish_check(JsonScanner *scanner)
+/*
+ * Check the rest of a document.  Returns NULL when all of it is good, or what is wrong
+ * with it, as the end of a sentence that begins "The body".
+ */
+const char *
+flex_json_finish_check(JsonScanner *scanner)
 {
 	const char *wrong = flex_json_finish(scanner);
 
 	return wrong == NULL && flex_text_stand_in() == NULL ? scanner->unrepresentable : wrong;
 }
 
-/*
- * Check a document.  Returns NULL when it is good, and sets the value that it is;
- * or what is wrong with it, as the end of a sentence that begins "The body".
- */
+/* Check a document.  Returns NULL when it is good, and sets the value that it is; or what is wrong with it. */
 const char *
 flex_json_check(const char *bytes, size_t length, JsonValue *root)
 {
@@ -41,37 +41,7 @@ flex_json_check(const char *bytes, size_t length, JsonValue *root)
 
 	flex_json_begin(&scanner, bytes, length);
 	(void) flex_json_next_element(&scanner, root);
-	return finish_check(&scanner);
-}
-
-/* The same, which notes the first members on the way: with them a large value is not read again to pass over it. */
-const char *
-flex_json_check_members(const char *bytes, size_t length, JsonDocument *document)
-{
-	JsonScanner scanner;
-	JsonValue name;
-	JsonValue value;
-
-	flex_json_begin(&scanner, bytes, length);
-	document->count = 0;
-	if (flex_json_next(&scanner) == JSON_OBJECT)
-	{
-		document->root = scanner.token;
-		while (flex_json_next_member(&scanner, &name, &value))
-		{
-			if (document->count < FLEX_JSON_NOTED)
-			{
-				document->names[document->count] = name;
-				document->values[document->count] = value;
-			}
-			document->count++;
-		}
-		document->root.count = document->count;
-		document->root.length = scanner.at - document->root.text;
-	}
-	else
-		document->root = (JsonValue){0};
-	return finish_check(&scanner);
+	return flex_json_finish_check(&scanner);
 }
 
 /* Begin to read the elements of an array or the members of an object. */
@@ -144,20 +114,6 @@ flex_json_member(const JsonValue *object, const char *name)
 			result = value;
 	}
 	return result;
-}
-
-/* The same of a document that is an object. */
-JsonValue
-flex_json_document_member(const JsonDocument *document, const char *name)
-{
-	if (document->count > FLEX_JSON_NOTED)
-		return flex_json_member(&document->root, name);
-	for (int64 i = document->count - 1; i >= 0; i--)
-	{
-		if (flex_json_is_named(&document->names[i], name, strlen(name)))
-			return document->values[i];
-	}
-	return (JsonValue){0};
 }
 
 bool

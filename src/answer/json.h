@@ -9,20 +9,8 @@
 
 #include "answer/json_scan.h"
 
-#define FLEX_JSON_NOTED 4
-
-/* A document that has been checked, and the first members of the object that it is. */
-typedef struct JsonDocument
-{
-	JsonValue root;
-	int64 count; /* of its members; 0 where it is no object */
-	JsonValue names[FLEX_JSON_NOTED];
-	JsonValue values[FLEX_JSON_NOTED];
-} JsonDocument;
-
 extern const char *flex_json_check(const char *bytes, size_t length, JsonValue *root);
-extern const char *flex_json_check_members(const char *bytes, size_t length, JsonDocument *document);
-extern JsonValue flex_json_document_member(const JsonDocument *document, const char *name);
+extern const char *flex_json_finish_check(JsonScanner *scanner);
 
 extern void flex_json_enter(JsonScanner *scanner, const JsonValue *container);
 extern bool flex_json_next_element(JsonScanner *scanner, JsonValue *element);

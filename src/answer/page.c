@@ -14,6 +14,60 @@
 #include "base/errors.h"
 
 #define SHOWN_BYTES 80 /* of a value in a message */
+#define KEPT_MEMBERS 4 /* of a page, which mostly has two */
+
+/* The object that a page is, and the first of its members: where there are no more, none is looked for again. */
+typedef struct PageObject
+{
+	JsonValue value; /* {0}: it is none */
+	int64 count;     /* of its members */
+	JsonValue names[KEPT_MEMBERS];
+	JsonValue values[KEPT_MEMBERS];
+} PageObject;
+
+/* Check a page, and note the rows that it has.  Returns NULL when it is good, or what is wrong with it. */
+static const char *
+check_page(PageObject *page, const char *bytes, size_t length, RowNotes *notes)
+{
+	JsonScanner scanner;
+	JsonValue value;
+
+	*page = (PageObject){0};
+	flex_json_begin(&scanner, bytes, length);
+	if (flex_json_next(&scanner) == JSON_OBJECT)
+	{
+		page->value = scanner.token;
+		while (flex_json_next(&scanner) == JSON_NAME)
+		{
+			JsonValue name = scanner.token;
+
+			if (!flex_row_notes_read(notes, &scanner, &value))
+				break;
+			if (page->count < KEPT_MEMBERS)
+			{
+				page->names[page->count] = name;
+				page->values[page->count] = value;
+			}
+			page->count++;
+		}
+		page->value.length = scanner.at - page->value.text;
+	}
+	return flex_json_finish_check(&scanner);
+}
+
+/* The last member of that name, as flex_json_member() finds it. */
+static JsonValue
+page_member(const PageObject *page, const char *name)
+{
+	if (page->count > KEPT_MEMBERS)
+		return flex_json_member(&page->value, name);
+	for (int i = (int) page->count - 1; i >= 0; i--)
+	{
+		if (flex_json_is_named(&page->names[i], name, strlen(name)))
+			return page->values[i];
+	}
+	return (JsonValue){0};
+}
 
 /* The text of a member of meta that must be a string, or NULL where it may be null. */
 static char *
@@ -56,21 +110,21 @@ read_token(ListPage *page, const JsonValue *meta)
 
 /*
  * Read a page but for its rows, in the current context; its bytes must stay as long
- * as rows are read.  They are in the member of that name, or, where it is NULL, in
+ * as rows are read, and so must the notes, NULL for none.  Rows are in the member of that name, or, where it is NULL, in
  * the one that meta.key, or meta.list_key, names.  Raises 08P01.
  */
 void
-flex_page_open(ListPage *page, const char *bytes, size_t length, const char *member)
+flex_page_open(ListPage *page, const char *bytes, size_t length, const char *member, RowNotes *notes)
 {
-	JsonDocument document;
-	const char *wrong = flex_json_check_members(bytes, length, &document);
+	PageObject object;
+	const char *wrong = check_page(&object, bytes, length, notes);
 	JsonValue meta;
 	JsonValue rows;
 	bool says_key;
 
 	if (wrong != NULL)
 		flex_error_answer("The body %s.", wrong);
-	meta = flex_json_document_member(&document, "meta");
+	meta = page_member(&object, "meta");
 	if (meta.kind != JSON_OBJECT && member == NULL)
 		flex_error_answer("Member \"meta\" of the page is missing.");
 	page->url = flex_json_member(&meta, "url").kind == JSON_STRING ? string_member(&meta, "url", false) : NULL;
@@ -80,10 +134,10 @@ flex_page_open(ListPage *page, const char *bytes, size_t length, const char *mem
 	says_key = flex_json_member(&meta, "list_key").kind != JSON_STRING;
 	if (member == NULL)
 		member = string_member(&meta, says_key ? "key" : "list_key", false);
-	rows = flex_json_document_member(&document, member);
+	rows = page_member(&object, member);
 	if (rows.kind != JSON_ARRAY)
 		flex_error_answer("Member \"%s\", which has the page's rows, is not an array.",
 						  flex_text_shown(member, strlen(member), SHOWN_BYTES));
 	page->count = rows.count;
-	flex_json_enter(&page->rows, &rows);
+	page->rows = flex_page_rows_begin(notes, &rows);
 }

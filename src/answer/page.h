@@ -5,7 +5,7 @@
 #ifndef FLEX_PAGE_H
 #define FLEX_PAGE_H
 
-#include "answer/json.h"
+#include "answer/page_rows.h"
 
 typedef struct ListPage
 {
@@ -14,9 +14,9 @@ typedef struct ListPage
 	char *next_url;              /* of the next page, or NULL */
 	char *next_token;            /* by which a list without URLs goes on, in UTF-8, or NULL */
 	const char *token_parameter; /* that the token is sent in */
-	JsonScanner rows;            /* comes to the first row next */
+	PageRows rows;               /* from the first on */
 } ListPage;
 
-extern void flex_page_open(ListPage *page, const char *bytes, size_t length, const char *member);
+extern void flex_page_open(ListPage *page, const char *bytes, size_t length, const char *member, RowNotes *notes);
 
 #endif /* FLEX_PAGE_H */

@@ -43,7 +43,12 @@ describe_list(void *argument)
 static void
 store_rows(const ListCall *call, ReturnSetInfo *result)
 {
-	PagesOptions options = {.member = call->member, .most_rows = call->max_rows, .look_ahead = LOOK_AHEAD_ALWAYS};
+	PagesOptions options = {
+		.decoder = call->decoder,
+		.member = call->member,
+		.most_rows = call->max_rows,
+		.look_ahead = LOOK_AHEAD_ALWAYS,
+	};
 	Pages *pages = flex_pages_begin(call->request, &options);
 	int natts = result->setDesc->natts;
 	Datum *values = palloc(sizeof(Datum) * natts);
@@ -57,7 +62,7 @@ store_rows(const ListCall *call, ReturnSetInfo *result)
 	};
 
 	Assert(natts == (call->decoder != NULL ? flex_decoder_desc(call->decoder)->natts : 1));
-	while (flex_pages_next_row(pages, call->decoder, values, nulls))
+	while (flex_pages_next_row(pages, values, nulls))
 	{
 		error_context_stack = &context;
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);

@@ -129,6 +129,7 @@ static void
 begin_pages(TableScan *scan)
 {
 	PagesOptions options = {
+		.decoder = scan->decoder,
 		.most_rows = PG_INT64_MAX,
 		.look_ahead = LOOK_AHEAD_LATER,
 		.expected_rows = scan->plan.expected_rows,
@@ -224,7 +225,7 @@ next_row(TableScan *scan, Datum *values, bool *nulls)
 {
 	if (scan->lookups != NULL)
 		return next_lookup(scan, values, nulls);
-	if (scan->pages == NULL || !flex_pages_next_row(scan->pages, scan->decoder, values, nulls))
+	if (scan->pages == NULL || !flex_pages_next_row(scan->pages, values, nulls))
 		return false;
 	fill_arguments(scan, values, nulls);
 	return true;

@@ -52,7 +52,8 @@ struct Pages
 	Fetch *current;    /* the page whose rows are read; NULL before the first */
 	bool can_rewind;   /* it is the first, and good */
 	ListPage page;     /* what it says */
-	JsonScanner rows;  /* comes to its next row next */
+	PageRows rows;     /* from its next one on */
+	RowNotes *notes;   /* of its rows, used for one page after the other; NULL: rows are jsonb */
 	int64 rows_left;   /* of it that are wanted */
 	int64 rows_before; /* of the pages before it */
 	Fetch *ahead;      /* the page after it, on its way; or NULL */
@@ -93,6 +94,8 @@ reset(Pages *pages)
 	MemoryContextReset(pages->context);
 	pages->trail = (Trail){.stride = 1};
 	pages->trail.kept = hash_create("flex_api pages", 32, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	if (pages->options.decoder != NULL)
+		pages->notes = flex_row_notes_create(pages->context, pages->options.decoder);
 	pages->current = NULL;
 	pages->can_rewind = false;
 	pages->ahead = NULL;
@@ -231,7 +234,7 @@ open_page(Pages *pages, const Outcome *answer)
 	ErrorContextCallback context = {.previous = error_context_stack, .callback = describe_page, .arg = pages};
 
 	error_context_stack = &context;
-	flex_page_open(&pages->page, answer->body, answer->body_length, pages->options.member);
+	flex_page_open(&pages->page, answer->body, answer->body_length, pages->options.member, pages->notes);
 	flex_exchange_count_rows(pages->current->exchange, pages->page.count);
 	note_own_address(&pages->trail, pages->current, &pages->page);
 	pages->rows = pages->page.rows;
@@ -303,14 +306,12 @@ turn_page(Pages *pages)
 
 /*
  * The columns of the list's next row, data allocated in the current context; false
- * when there is none, or most_rows have been read.  With a decoder of NULL, the row
- * is one column of jsonb, whatever it is.
+ * when there is none, or most_rows have been read.
  */
 bool
-flex_pages_next_row(Pages *pages, RowDecoder *decoder, Datum *values, bool *nulls)
+flex_pages_next_row(Pages *pages, Datum *values, bool *nulls)
 {
 	ErrorContextCallback context = {.callback = describe_page, .arg = pages};
-	bool is_there;
 
 	while (pages->rows_left == 0)
 	{
@@ -319,14 +320,7 @@ flex_pages_next_row(Pages *pages, RowDecoder *decoder, Datum *values, bool *null
 	}
 	context.previous = error_context_stack;
 	error_context_stack = &context;
-	if (decoder != NULL)
-		is_there = flex_decode_object(decoder, &pages->rows, values, nulls);
-	else
-	{
-		is_there = flex_decode_element(&pages->rows, values);
-		nulls[0] = false;
-	}
-	if (!is_there)
+	if (!flex_page_rows_next(&pages->rows, pages->options.decoder, values, nulls))
 		elog(ERROR, "a page has fewer rows than were counted");
 	error_context_stack = context.previous;
 	pages->rows_left--;

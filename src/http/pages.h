@@ -19,7 +19,7 @@
  *
  * Memory: the iterator has a context of its own, in the one that was current when
  * it was begun; connections, credentials and at most two pages live there.  The
- * first request, the member's name and the endpoint must stay as long.  Rows are made in the
+ * first request, the decoder, the member's name and the endpoint must stay as long.  Rows are made in the
  * context that is current when they are asked for.
  *
  * End: flex_pages_end(), or the end of the context that it was begun in, as an
@@ -44,8 +44,9 @@ typedef enum LookAhead
 
 typedef struct PagesOptions
 {
-	const char *member; /* that has the rows, in UTF-8; NULL: each page tells */
-	int64 most_rows;    /* PG_INT64_MAX: all */
+	RowDecoder *decoder; /* of the rows; NULL: each is one column of jsonb, whatever it is */
+	const char *member;  /* that has the rows, in UTF-8; NULL: each page tells */
+	int64 most_rows;     /* PG_INT64_MAX: all */
 	LookAhead look_ahead;
 	int64 expected_rows;      /* of LOOK_AHEAD_LATER */
 	const Endpoint *endpoint; /* where it is read from; NULL: as the settings say */
@@ -54,7 +55,7 @@ typedef struct PagesOptions
 
 extern int flex_pages_best_size(int64 rows);
 extern Pages *flex_pages_begin(const HttpRequest *first, const PagesOptions *options);
-extern bool flex_pages_next_row(Pages *pages, RowDecoder *decoder, Datum *values, bool *nulls);
+extern bool flex_pages_next_row(Pages *pages, Datum *values, bool *nulls);
 extern bool flex_pages_advance(Pages *pages);
 extern pgsocket flex_pages_descriptor(Pages *pages);
 extern void flex_pages_rescan(Pages *pages);

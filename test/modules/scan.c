@@ -52,7 +52,8 @@ signature_of(text *name)
 PGDLLEXPORT Datum
 scan_begin(PG_FUNCTION_ARGS)
 {
-	PagesOptions options = {.most_rows = PG_GETARG_INT64(2), .look_ahead = PG_GETARG_BOOL(3) ? LOOK_AHEAD_ALWAYS : LOOK_AHEAD_NEVER};
+	PagesOptions options = {.most_rows = PG_GETARG_INT64(2),
+							.look_ahead = PG_GETARG_BOOL(3) ? LOOK_AHEAD_ALWAYS : LOOK_AHEAD_NEVER};
 	MemoryContext context = AllocSetContextCreate(CurTransactionContext, "scan", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext before = MemoryContextSwitchTo(context);
 	NullableDatum *values;
@@ -64,6 +65,7 @@ scan_begin(PG_FUNCTION_ARGS)
 	scan->decoder = flex_signature_decoder(scan->signature);
 	values = palloc(sizeof(NullableDatum) * scan->signature->count);
 	flex_json_arguments_unpack(scan->signature, PG_GETARG_JSONB_P(1), values);
+	options.decoder = scan->decoder;
 	scan->pages = flex_pages_begin(flex_json_arguments_request(scan->signature, values), &options);
 	MemoryContextSwitchTo(before);
 	PG_RETURN_VOID();
@@ -82,7 +84,7 @@ scan_read(PG_FUNCTION_ARGS)
 	while (strcmp(NameStr(TupleDescAttr(desc, column)->attname), "sid") != 0)
 		column++;
 	initStringInfo(&sids);
-	for (int i = 0; i < PG_GETARG_INT32(0) && flex_pages_next_row(scan->pages, scan->decoder, values, nulls); i++)
+	for (int i = 0; i < PG_GETARG_INT32(0) && flex_pages_next_row(scan->pages, values, nulls); i++)
 		appendStringInfo(&sids, "%s%s", sids.len > 0 ? " " : "", TextDatumGetCString(values[column]));
 	PG_RETURN_TEXT_P(cstring_to_text(sids.data));
 }

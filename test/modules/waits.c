@@ -237,8 +237,9 @@ waits_lists(PG_FUNCTION_ARGS)
 	texts_of(PG_GETARG_ARRAYTYPE_P(1), paths);
 	for (int i = 0; i < count; i++)
 	{
-		PagesOptions options = {
-			.most_rows = PG_INT64_MAX, .look_ahead = PG_GETARG_BOOL(2) ? LOOK_AHEAD_ALWAYS : LOOK_AHEAD_NEVER, .endpoint = endpoint_at(origins[i])};
+		PagesOptions options = {.most_rows = PG_INT64_MAX,
+								.look_ahead = PG_GETARG_BOOL(2) ? LOOK_AHEAD_ALWAYS : LOOK_AHEAD_NEVER,
+								.endpoint = endpoint_at(origins[i])};
 
 		lists[i] = flex_pages_begin(flex_request_plain("GET", paths[i]), &options);
 	}
@@ -253,7 +254,7 @@ waits_lists(PG_FUNCTION_ARGS)
 
 			while (lists[i] != NULL && flex_pages_advance(lists[i]))
 			{
-				if (flex_pages_next_row(lists[i], NULL, &row, &is_null))
+				if (flex_pages_next_row(lists[i], &row, &is_null))
 				{
 					Jsonb *jsonb = DatumGetJsonbP(row);
 					JsonbValue value;
