@@ -4,14 +4,17 @@ package Crashes;
 use strict;
 use warnings;
 
+use File::Basename qw(dirname);
 use FlexApi;
 use File::Temp;
 use Journal;
 use Kinds;
-use List::Util qw(shuffle sum0);
+use List::Util qw(max shuffle sum0);
 use Round;
 
-my @COLUMNS = (qw(rounds requests succeeded pending failed uncertain), 'of it done', qw(forgotten doubled lost));
+my $HERE = dirname(__FILE__);
+my @COLUMNS = (qw(rounds snapshot requests ordered succeeded failed cancelled uncertain), 'of it done', qw(decided deleted), 'not durable',
+	qw(doubled lost), 'out of order');
 
 sub new
 {
@@ -32,14 +35,9 @@ sub _node
 {
 	my ($self, $name, @lines) = @_;
 	my $node = FlexApi::node($name, $self->{simulator}, @lines, 'restart_after_crash = on',
-		"flex_api.rate_limits = 'none'", 'flex_api.timeout = 2s', 'log_statement = none', 'log_min_error_statement = panic');
+		"flex_api.rate_limits = 'none'", 'flex_api.timeout = 2s', 'flex_api.outbox_retention = 0', 'log_statement = none', 'log_min_error_statement = panic');
 
-	$node->safe_psql('postgres', q{
-		CREATE TABLE effects (id bigint PRIMARY KEY, runs integer NOT NULL);
-		CREATE FUNCTION note_end(request flex_outbox) RETURNS void LANGUAGE sql AS
-			'INSERT INTO public.effects VALUES (request.id, 1)
-			 ON CONFLICT (id) DO UPDATE SET runs = public.effects.runs + 1';
-		CALL flex_outbox_drain()});
+	$node->safe_psql('postgres', FlexApi::content("$HERE/objects.sql") . 'CALL flex_outbox_drain()');
 	return $node;
 }
 
@@ -72,7 +70,8 @@ sub run
 		$self->_fill_flows;
 		my $round = Round->new(
 			kind => $kind, number => $number, flows => $self->{flows}, journal => $self->{journal},
-			simulator => $self->{simulator}, node => $self->{nodes}->{ $kind->[1] });
+			simulator => $self->{simulator}, node => $self->{nodes}->{ $kind->[1] },
+			snapshot => $self->{snapshots}->{ $kind->[1] } //= {});
 		my ($figures, @problems) = eval { $round->run };
 		die "round $number, $kind->[0]: $@" if !$figures;
 		my $sum = $self->{figures}->{ $kind->[0] } //= {};
@@ -97,11 +96,18 @@ sub unknown_sids
 	foreach my $node (values %{ $self->{nodes} })
 	{
 		my $result = FlexApi::Session->new($node)->query(
-			"SELECT response->>'sid', context->>'tag' FROM flex_outbox "
-			. "WHERE operation = 'flex_flow_create' AND state = 'succeeded'");
+			"SELECT sid, tag FROM judged WHERE operation = 'flex_flow_create' AND state = 'succeeded' AND decisions !~ 'confirm' IS NOT FALSE");
 		push @unknown, map { $_->[1] } grep { ($name_of{ $_->[0] } // '') ne $_->[1] } @{ $result->{rows} };
 	}
 	return @unknown;
+}
+
+# How many of a table's rows both clusters have, on a condition.
+sub count
+{
+	my ($self, $what) = @_;
+
+	return sum0(map { FlexApi::Session->new($_)->value("SELECT count(*) FROM $what") } values %{ $self->{nodes} });
 }
 
 sub problems { return @{ $_[0]->{problems} }; }
@@ -111,14 +117,12 @@ sub total { my ($self, $column) = @_; return sum0(map { $_->{$column} // 0 } val
 sub table
 {
 	my ($self) = @_;
-	my @lines = (sprintf('%-28s' . ' %10s' x @COLUMNS, 'interrupted by', @COLUMNS));
+	my $line = sub { return sprintf('%-28s', shift) . join('', map { sprintf(' %*s', max(7, length $COLUMNS[$_]), $_[$_]) } 0 .. $#COLUMNS); };
 
-	foreach my $name (sort keys %{ $self->{figures} })
-	{
-		push @lines, sprintf('%-28s' . ' %10d' x @COLUMNS, $name, map { $self->{figures}->{$name}->{$_} // 0 } @COLUMNS);
-	}
-	push @lines, sprintf('%-28s' . ' %10d' x @COLUMNS, 'all', map { $self->total($_) } @COLUMNS);
-	return @lines;
+	return (
+		$line->('interrupted by', @COLUMNS),
+		(map { my $figures = $self->{figures}->{$_}; $line->($_, map { $figures->{$_} // 0 } @COLUMNS) } sort keys %{ $self->{figures} }),
+		$line->('all', map { $self->total($_) } @COLUMNS));
 }
 
 sub stop { my ($self) = @_; $_->stop('fast') foreach values %{ $self->{nodes} }; return; }

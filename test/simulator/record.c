@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "json_text.h"
@@ -119,12 +120,17 @@ static void
 write_journal(const Request *request, int carried_status)
 {
 	Text line = {0};
+	struct timespec now;
 
-	text_printf(&line, "{\"n\":%lld,\"method\":\"%s\",\"path\":", (long long) request->number, request->method);
+	clock_gettime(CLOCK_REALTIME, &now);
+	text_printf(&line, "{\"n\":%lld,\"at_us\":%lld,\"method\":\"%s\",\"path\":", (long long) request->number,
+				(long long) now.tv_sec * 1000000 + now.tv_nsec / 1000, request->method);
 	text_add_json_string(&line, request->path);
 	text_printf(&line, ",\"status\":%d", carried_status ? carried_status : request->answer.status);
 	if (carried_status != request->answer.status)
 		text_printf(&line, ",\"answered\":%d", request->answer.status);
+	if (request->answer.delay_us > 0)
+		text_printf(&line, ",\"delay_us\":%lld", (long long) request->answer.delay_us);
 	text_printf(&line, ",\"carried_out\":%s", carried_status >= 200 && carried_status < 300 ? "true" : "false");
 	if (request->json != NULL)
 	{
