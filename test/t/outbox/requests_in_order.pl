@@ -15,7 +15,7 @@ my $directory = tempdir(CLEANUP => 1);
 
 # A service that notes what comes and what it has answered.  A channel's number tells which
 # request it is; a file of that name has the answers' first lines, one for each attempt, and "gate"
-# for one that comes when the file NAME.open is there.
+# before one that comes when the file NAME.open is there.
 my $server = FlexApi::Server->new(sub {
 	my ($connection, $server) = @_;
 	while (my $request = FlexApi::Server::read_request($connection))
@@ -24,8 +24,8 @@ my $server = FlexApi::Server->new(sub {
 		my $attempt = () = $server->notes(qr/^\+ $name$/);
 		my $status = (split /\n/, FlexApi::content("$directory/$name"))[$attempt] // '200 OK';
 		$server->note("+ $name");
-		FlexApi::wait_until(sub { -e "$directory/$name.open" }, 300) if $status eq 'gate';
-		$status = '200 OK' if $status eq 'gate';
+		FlexApi::wait_until(sub { -e "$directory/$name.open" }, 300) if $status =~ s/^gate ?//;
+		$status ||= '200 OK';
 		$server->note("- $name");
 		print $connection FlexApi::Server::answer('{"sid": "CH2", "conversation_sid": "CH2"}', $status) or return;
 	}
@@ -164,6 +164,30 @@ my ($repeated, $repeated_id) = enqueue('c', arguments => q{, on_failure => 'agai
 ok(has_ended($after), 'a callback has had its request sent again');
 is(noted($repeated, $next), join(' ', map { "+$_ -$_" } $repeated, $repeated, $next), '... before the next of its key');
 is(state_of($repeated_id), 'succeeded', '... with success');
+
+# What on_failure decides is decided before the next one goes: to cancel what follows, ...
+$session->value(q{CREATE FUNCTION give_up(r flex_outbox) RETURNS void LANGUAGE sql AS $$
+	SELECT flex_outbox_cancel(id) FROM flex_outbox WHERE id > r.id AND ordering_key = r.ordering_key AND state = 'pending' $$});
+answer($last + 1, 'gate 400 Bad Request');
+my ($gives_up, $gives_up_id) = enqueue('g', arguments => q{, on_failure => 'give_up'});
+my @follow = map { [ enqueue('g') ] } 1 .. 3;
+my (undef, $others) = enqueue('h');
+ok(has_come($gives_up), 'one is sent whose on_failure cancels what follows');
+open_gate($gives_up);
+ok(FlexApi::wait_until(sub { state_of($gives_up_id) eq 'failed' }), '... which fails');
+is(join(' ', map { state_of($_->[1]) } @follow), 'cancelled cancelled cancelled', '... and has cancelled what follows');
+(undef, $after) = enqueue('g');
+ok(has_ended($after) && has_ended($others), '... but neither what is enqueued after that nor what has another key');
+is(join(' ', map { came($_->[0]) } @follow), '0 0 0', '... which was not sent');
+
+# ... or, of one that is uncertain, that it holds back nobody.
+$session->value(q{CREATE FUNCTION go_on(r flex_outbox) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+	IF r.state = 'uncertain' THEN PERFORM flex_outbox_cancel(r.id); END IF; END $$});
+answer($last + 1, '502 Bad Gateway');
+my ($doubtful, $doubtful_id) = enqueue('g', create => 1, arguments => q{, on_failure => 'go_on'});
+($next, $after) = enqueue('g');
+ok(has_ended($after), 'one that is uncertain, and cancelled by its on_failure, holds back nobody');
+is(noted($doubtful, $next) . ' ' . state_of($doubtful_id), "+$doubtful -$doubtful +$next -$next cancelled", '... and is not sent again');
 
 # Transactions that enqueue with the same keys wait for nobody, and hold nobody up.
 my $third = FlexApi::Session->new($node);
