@@ -1,7 +1,7 @@
 # pg_dump, pg_restore and pg_upgrade.  Behaviour: a dump has the settled requests and not
 # those that wait, since the original sends them; the numbers go on after the highest; a
-# restored copy sends nothing.  pg_upgrade keeps all, sends nothing while it runs, and the
-# new cluster sends what waited.
+# restored copy sends nothing, and nothing there waits for what the original has to decide.
+# pg_upgrade keeps all, sends nothing while it runs, and the new cluster sends what waited, in order.
 use strict;
 use warnings;
 
@@ -27,8 +27,9 @@ my $session = FlexApi::Session->new($node);
 my $good = enqueue($session, 'good', q(context => '{"ticket":1}'));
 ok(reaches($session, $good, 'succeeded'), 'one succeeds');
 $simulator->post('faults', { cut_at => 0, after => JSON::PP::true });
-my $uncertain = enqueue($session, 'uncertain');
+my $uncertain = enqueue($session, 'uncertain', q(ordering_key => 'conversation'));
 ok(reaches($session, $uncertain, 'uncertain'), 'one is uncertain');
+my @held_back = map { enqueue($session, "held back $_", q(ordering_key => 'conversation')) } 1 .. 3;
 $simulator->post('faults', { status => 400 });
 my $failed = enqueue($session, 'failed');
 ok(reaches($session, $failed, 'failed'), 'one fails');
@@ -45,7 +46,7 @@ my $requests = $simulator->requests;
 # Dumps of both formats, restored on the same server and on another.
 command_ok([ 'pg_dump', '-Fc', '-f', "$folder/custom", '-d', $node->connstr('postgres') ], 'pg_dump -Fc');
 command_ok([ 'pg_dump', '-f', "$folder/plain", '-d', $node->connstr('postgres') ], 'pg_dump');
-unlike(slurp_file("$folder/plain"), qr/identity.*later/, 'what waits is not in it');
+unlike(slurp_file("$folder/plain"), qr/identity.*(?:later|held back)/, 'what waits is not in it');
 $node->safe_psql('postgres', 'CREATE DATABASE restored');
 command_ok([ 'pg_restore', '--exit-on-error', '-d', $node->connstr('restored'), "$folder/custom" ], 'pg_restore into a fresh database');
 my $other = PostgreSQL::Test::Cluster->new('other');
@@ -62,9 +63,9 @@ foreach ([ $node, 'restored' ], [ $other, 'postgres' ])
 
 	is($server->safe_psql($database, $ROWS), $rows, "$database has the settled requests as they were");
 	is($there->value("SELECT count(*) FROM flex_outbox WHERE state IN ('pending', 'sending')"), 0, 'and none that waits');
-	my $new = enqueue($there, "$database-new");
+	my $new = enqueue($there, "$database-new", q(ordering_key => 'conversation'));
 	cmp_ok($new, '>', $cancelled, 'the numbers go on');
-	ok(reaches($there, $new, 'succeeded'), 'its own request is sent');
+	ok(reaches($there, $new, 'succeeded'), 'its own request is sent, whatever is uncertain in the original');
 	is($server->safe_psql($database, 'SELECT count(*) FROM flex_outbox_activity'), 1, 'one row says what sends');
 	$there->close;
 }
@@ -115,5 +116,10 @@ is(sent($simulator, 'due'), 1, 'once');
 is($upgraded->value("SELECT server FROM flex_outbox WHERE id = $due"), 'twilio', '... to the server that it was enqueued for');
 is($upgraded->value('SELECT count(*) FROM twilio.flows'), 3, 'foreign tables are read as before');
 is(state_of($upgraded, $later), 'pending', 'what was not due waits on');
+is(join(' ', map { $upgraded->value("SELECT waits_for FROM flex_outbox WHERE id = $_") // '-' } @held_back), join(' ', ($uncertain) x 3),
+	'what is held back by its ordering key is so still');
+$upgraded->value("SELECT flex_outbox_confirm($uncertain)");
+ok(reaches($upgraded, $held_back[2], 'succeeded'), '... and is sent when that is decided');
+is(join(' ', map { $_->{body} =~ /Identity=held(?:\+|%20)back(?:\+|%20)(\d)/ ? $1 : () } $simulator->requests), '1 2 3', '... in order');
 $new->stop;
 done_testing();
