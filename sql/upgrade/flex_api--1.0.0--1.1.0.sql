@@ -138,7 +138,7 @@ DROP INDEX flex_outbox_unique_key, flex_outbox_callbacks, flex_outbox_finished, 
 ALTER TABLE flex_outbox_requests ADD COLUMN role_id integer, ADD COLUMN enqueued_xid xid8, ADD COLUMN on_success_owner oid,
 	ADD COLUMN on_failure_owner oid, ADD COLUMN lane integer, ADD COLUMN turn integer,
 	ADD COLUMN server text COLLATE "C", ADD COLUMN ordering_key text COLLATE "C",
-	ADD COLUMN waits_for bigint;
+	ADD COLUMN waits_for bigint, ADD COLUMN expires_at timestamptz;
 ALTER TABLE flex_outbox_requests ALTER COLUMN callback_attempts DROP NOT NULL, ALTER COLUMN callback_attempts DROP DEFAULT;
 CREATE TABLE flex_outbox_callbacks (
 	id bigint PRIMARY KEY,
@@ -295,6 +295,19 @@ COMMENT ON COLUMN flex_outbox_freed_keys.xid IS 'The transaction of that.';
 COMMENT ON COLUMN flex_outbox_freed_keys.role_id IS 'Role whose key it is.';
 COMMENT ON COLUMN flex_outbox_freed_keys.ordering_key IS 'The key.';
 
+-- Requests that expire.  It has no row of those that do not, and costs them nothing.
+CREATE TABLE flex_outbox_expiring (
+	expires_at timestamptz NOT NULL,
+	id bigint NOT NULL,
+	turn integer NOT NULL,
+	PRIMARY KEY (expires_at, id, turn))
+WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
+COMMENT ON TABLE flex_outbox_expiring IS
+'Internal. Requests with expires_at, whatever has become of them, until a sender has looked at that time.';
+COMMENT ON COLUMN flex_outbox_expiring.expires_at IS 'When it expires, if it is still to be sent.';
+COMMENT ON COLUMN flex_outbox_expiring.id IS 'The request.';
+COMMENT ON COLUMN flex_outbox_expiring.turn IS 'Its turn when it became pending, with that time.';
+
 -- How many requests have finished: a row for what one statement has changed, in each operation
 -- and state of a role, which are added up after a minute.  So nobody waits for another to count.
 CREATE TABLE flex_outbox_counts (
@@ -419,7 +432,11 @@ COMMENT ON COLUMN flex_outbox_requests.ordering_key IS
 'Of a role''s requests with the same key one is sent at a time, in the order of their ids; NULL: no matter.';
 COMMENT ON COLUMN flex_outbox_requests.waits_for IS
 'Request of the same ordering_key that has to come to its end before this one is sent; NULL: none. Computed by the view.';
+COMMENT ON COLUMN flex_outbox_requests.expires_at IS
+'What has not been sent by then has failed, with error_code expired; NULL: it waits as long as it has to.';
 
+COMMENT ON COLUMN flex_outbox_requests.error_code IS
+'Twilio''s error code of the last answer, or an SQLSTATE when there was none; expired: it was not sent before expires_at.';
 COMMENT ON COLUMN flex_outbox_requests.outcome IS 'The state that it takes together with its callback, while that has not run. Computed by the view.';
 COMMENT ON COLUMN flex_outbox_requests.callback_at IS
 'When its callback is to be tried; NULL: it has none, or it is done. This and what follows is kept by flex_outbox_callbacks.';
@@ -484,7 +501,8 @@ SELECT
 	o.ordering_key,
 	CASE WHEN o.state = 'pending' AND o.ordering_key IS NOT NULL AND NOT o.is_claimed THEN (SELECT f.id FROM (
 			SELECT w.id FROM flex_outbox_ordered AS w WHERE w.role_id = o.role_id AND w.ordering_key = o.ordering_key
-			ORDER BY w.waits, w.id LIMIT 1) AS f WHERE f.id <> o.id) END AS waits_for
+			ORDER BY w.waits, w.id LIMIT 1) AS f WHERE f.id <> o.id) END AS waits_for,
+	o.expires_at
 FROM (SELECT r.*, r.state = 'pending' AND (r.id, r.turn + 1, r.enqueued_xid) IN (SELECT l.id, l.turn, l.xid
 		FROM flex_outbox_claims AS k, unnest(k.requests, k.turns, k.enqueued_xids) AS l(id, turn, xid)) AS is_claimed
 		FROM flex_outbox_requests AS r) AS o
@@ -537,7 +555,8 @@ SELECT
 	o.turn,
 	o.server,
 	o.ordering_key,
-	o.waits_for
+	o.waits_for,
+	o.expires_at
 FROM flex_outbox_all AS o
 WHERE (SELECT r.rolsuper OR r.rolbypassrls OR pg_catalog.pg_has_role(c.relowner, 'USAGE')
 		FROM pg_catalog.pg_roles AS r, pg_catalog.pg_class AS c
@@ -651,6 +670,9 @@ ALTER TABLE flex_outbox_ordered ENABLE REPLICA TRIGGER flex_outbox_refuse_replic
 CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_freed_keys
 	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
 ALTER TABLE flex_outbox_freed_keys ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
+CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_expiring
+	FOR EACH ROW EXECUTE FUNCTION flex_outbox_refuse_replica();
+ALTER TABLE flex_outbox_expiring ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
 
 -- Whoever deletes requests, they are no longer counted.  The schema may have another name by then.
 CREATE FUNCTION flex_outbox_count_deleted() RETURNS trigger
@@ -701,7 +723,7 @@ BEGIN
 		SELECT a.attrelid::pg_catalog.regclass AS relation, a.attname AS column FROM pg_catalog.pg_attribute AS a
 		WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped AND a.attrelid OPERATOR(pg_catalog.=) ANY (ARRAY[
 			'flex_outbox_requests', 'flex_outbox_callbacks', 'flex_outbox_counts', 'flex_outbox_claims', 'flex_outbox_roles',
-			'flex_outbox_role_oids', 'flex_outbox_ordered', 'flex_outbox_freed_keys']::pg_catalog.regclass[])
+			'flex_outbox_role_oids', 'flex_outbox_ordered', 'flex_outbox_freed_keys', 'flex_outbox_expiring']::pg_catalog.regclass[])
 	LOOP
 		EXECUTE pg_catalog.format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS 0', hidden.relation, hidden.column);
 	END LOOP;
@@ -746,11 +768,12 @@ CREATE FUNCTION flex_enqueue_many(
 	priority integer DEFAULT 0,
 	max_attempts integer DEFAULT 20,
 	unique_keys text[] DEFAULT NULL,
-	ordering_keys text[] DEFAULT NULL)
+	ordering_keys text[] DEFAULT NULL,
+	expires_at timestamptz DEFAULT NULL)
 RETURNS bigint[]
 AS 'MODULE_PATHNAME', 'flex_api_enqueue_many'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION flex_enqueue_many(text, jsonb[], jsonb[], text, text, timestamptz, integer, integer, text[], text[]) IS
+COMMENT ON FUNCTION flex_enqueue_many(text, jsonb[], jsonb[], text, text, timestamptz, integer, integer, text[], text[], timestamptz) IS
 'Leaves many requests of an operation to be sent, as flex_enqueue() does with one, for a fraction of its cost.
 operation: name of the function that a direct call would use, on which the caller needs EXECUTE; lists cannot be enqueued.
 arguments: for each request its arguments, as a JSON object of names and values.
@@ -762,6 +785,7 @@ priority: higher goes first; -1000 to 1000.
 max_attempts: attempts before one has failed; 20 take about an hour.
 unique_keys: for each its key, or NULL; where a request of the current role has it already, its id is returned. NULL for none.
 ordering_keys: for each its ordering_key, or NULL; those with the same key are sent in the order of the arguments. NULL for none.
+expires_at: those that have not been sent by then fail, with error_code expired; NULL for never.
 Returns the ids in flex_outbox, in the order of the arguments. All or none: an error in one is an error of the call.
 Errors: those of flex_enqueue(), and 22023 for an array that is not as long as arguments.';
 
@@ -881,7 +905,8 @@ COMMENT ON COLUMN flex_outbox_summary.last_error IS 'Message of the request that
 -- A database's owner can dump it.
 GRANT SELECT ON flex_outbox_requests, flex_outbox_id_seq, flex_outbox_roles, flex_outbox_roles_id_seq, flex_outbox_role_oids,
 	flex_outbox_callbacks, flex_outbox_counts, flex_outbox_forgetting, flex_outbox_leftovers, flex_outbox_lanes, flex_outbox_lanes_id_seq,
-	flex_outbox_marks, flex_outbox_later, flex_outbox_claims, flex_outbox_ordered, flex_outbox_freed_keys TO pg_database_owner;
+	flex_outbox_marks, flex_outbox_later, flex_outbox_claims, flex_outbox_ordered, flex_outbox_freed_keys,
+	flex_outbox_expiring TO pg_database_owner;
 
 
 
@@ -972,7 +997,7 @@ COMMENT ON FUNCTION flex_outbox_wake() IS
 'Internal. Tells the background worker of this database, at commit, to look into the outbox.
 flex_enqueue() does so by itself.';
 
--- flex_enqueue() has an argument more, and its defaults are told where \df shows them; a NULL
+-- flex_enqueue() has two arguments more, and its defaults are told where \df shows them; a NULL
 -- means the same as before.  Its row in pg_proc is changed in place, by that of a function made
 -- for it, so that rights, comments and all that uses it stay; what was stored with fewer
 -- arguments gets the defaults of the new ones whenever it is planned.
@@ -986,7 +1011,8 @@ CREATE FUNCTION flex_enqueue_with_all(
 	priority integer DEFAULT 0,
 	max_attempts integer DEFAULT 20,
 	unique_key text DEFAULT NULL,
-	ordering_key text DEFAULT NULL)
+	ordering_key text DEFAULT NULL,
+	expires_at timestamptz DEFAULT NULL)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'flex_api_enqueue'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
@@ -997,10 +1023,10 @@ FROM pg_catalog.pg_proc AS model
 WHERE p.oid OPERATOR(pg_catalog.=)
 		'flex_enqueue(text, jsonb, jsonb, text, text, timestamptz, integer, integer, text)'::pg_catalog.regprocedure
 	AND model.oid OPERATOR(pg_catalog.=)
-		'flex_enqueue_with_all(text, jsonb, jsonb, text, text, timestamptz, integer, integer, text, text)'::pg_catalog.regprocedure;
-ALTER EXTENSION flex_api DROP FUNCTION flex_enqueue_with_all(text, jsonb, jsonb, text, text, timestamptz, integer, integer, text, text);
-DROP FUNCTION flex_enqueue_with_all(text, jsonb, jsonb, text, text, timestamptz, integer, integer, text, text);
-COMMENT ON FUNCTION flex_enqueue(text, jsonb, jsonb, text, text, timestamptz, integer, integer, text, text) IS
+		'flex_enqueue_with_all(text, jsonb, jsonb, text, text, timestamptz, integer, integer, text, text, timestamptz)'::pg_catalog.regprocedure;
+ALTER EXTENSION flex_api DROP FUNCTION flex_enqueue_with_all(text, jsonb, jsonb, text, text, timestamptz, integer, integer, text, text, timestamptz);
+DROP FUNCTION flex_enqueue_with_all(text, jsonb, jsonb, text, text, timestamptz, integer, integer, text, text, timestamptz);
+COMMENT ON FUNCTION flex_enqueue(text, jsonb, jsonb, text, text, timestamptz, integer, integer, text, text, timestamptz) IS
 'Leaves a request to be sent after this transaction has committed; a rollback takes it back.
 operation: name of the function that a direct call would use, on which the caller needs EXECUTE; lists cannot be enqueued.
 arguments: its arguments as a JSON object of names and values, checked at once as in a direct call, without the network.
@@ -1014,9 +1040,11 @@ max_attempts: attempts before the request has failed; 20 take about an hour.
 unique_key: when a request of the current role has this key already, nothing is enqueued, and its id is returned.
 ordering_key: of the current role''s requests with the same key one is sent at a time, in the order of their ids: the next
 goes when the one before has succeeded, failed or been cancelled, and its callback has run.
+expires_at: what has not been sent by then fails, with error_code expired, and on_failure is called; NULL for never. What
+is being sent then, or is uncertain, does not expire. One that is past already fails as soon as this transaction commits.
 Returns the id in flex_outbox. Callbacks run as the current role, in the transaction that settles the request.
 The foreign server that flex_api.server names is kept with the request, and is where it is sent to.
-Errors: 22023 and 22004 for what cannot be valid, 0A000 for a list, 42883 for a callback that is not there,
+Errors: 22023 and 22004 for what cannot be valid (such as an expires_at that is not after run_at), 0A000 for a list, 42883 for a callback that is not there,
 42501 without EXECUTE on the operation or on a callback, or USAGE on the server, 55000 for one that is not there.';
 
 -- An estimate that need not change with each operation.
@@ -1473,7 +1501,8 @@ An uncertain request may have been carried out: look before.
 id: number of a request that the current role has enqueued; a superuser may retry anybody''s.
 Errors: P0002 for an id that is not there, 55000 for a request in another state,
 40001 if a sender has claimed it since the transaction''s snapshot.
-Of a request that has succeeded, it repeats the callback, if that failed.';
+Of a request that has succeeded, it repeats the callback, if that failed.
+One that has expired gets no other expires_at: it waits as long as it has to.';
 
 COMMENT ON FUNCTION flex_outbox_cancel(bigint) IS
 'Cancels a pending, failed or uncertain request: it will not be sent, and no callback is called.
@@ -2431,7 +2460,7 @@ REVOKE EXECUTE ON FUNCTION flex_instance_user_fetch(text, text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_user_deprovision(text, jsonb) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_outbox_restore() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_outbox_confirm(bigint, jsonb) FROM PUBLIC;
-REVOKE EXECUTE ON FUNCTION flex_enqueue_many(text, jsonb[], jsonb[], text, text, timestamptz, integer, integer, text[], text[]) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION flex_enqueue_many(text, jsonb[], jsonb[], text, text, timestamptz, integer, integer, text[], text[], timestamptz) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_outbox_count_deleted() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_outbox_count_changed() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION flex_stat_reset() FROM PUBLIC;

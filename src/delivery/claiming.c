@@ -126,8 +126,9 @@ take_locked(Claim *locked, int count, int64 id)
 	return NULL;
 }
 
-static bool
-is_among(const int64 *ids, int count, int64 id)
+/* True when an id is among others. */
+bool
+flex_claiming_is_among(const int64 *ids, int count, int64 id)
 {
 	for (int i = 0; i < count; i++)
 	{
@@ -216,12 +217,13 @@ flex_claiming_claim(Backlog *backlog, const Chosen *chosen, int count, Claim *cl
 		const Candidate *candidate = &chosen[i].candidate;
 		Claim *claim = take_locked(locked, locked_count, candidate->id);
 		bool is_good = claim != NULL && claim->turn == candidate->turn + 1 && !is_live(&live, claim);
-		bool is_locked = claim == NULL ? is_among(unlocked, unlocked_count, candidate->id)
-									   : is_among(ordered.contended, ordered.contended_count, candidate->id);
+		bool is_locked = claim == NULL
+							 ? flex_claiming_is_among(unlocked, unlocked_count, candidate->id)
+							 : flex_claiming_is_among(ordered.contended, ordered.contended_count, candidate->id);
 
 		/* One that is not the first of its key is looked at again when the one before it has come to its end. */
 		if (is_good && claim->ordering_key != NULL)
-			is_good = is_among(ordered.begun, ordered.begun_count, claim->id);
+			is_good = flex_claiming_is_among(ordered.begun, ordered.begun_count, claim->id);
 		if (is_good)
 		{
 			claim->lane = chosen[i].lane->id;
@@ -245,4 +247,48 @@ flex_claiming_claim(Backlog *backlog, const Chosen *chosen, int count, Claim *cl
 	if (parked_count > 0)
 		flex_later_park(parked, parked_count);
 	return claimed;
+}
+
+/*
+ * Claim requests that have expired, as far as no sender has them: neither their turns nor their
+ * ordering keys matter.  In the current context; ids gets those that somebody has locked.
+ */
+Claim *
+flex_claiming_claim_expired(Backlog *backlog, int64 *ids, int id_count, int *count, int *locked_count)
+{
+	Datum *asked = palloc(sizeof(Datum) * Max(id_count, 1));
+	int64 *unlocked;
+	Claim *claims;
+	Live live;
+	int got;
+
+	*count = 0;
+	*locked_count = 0;
+	if (id_count == 0)
+		return NULL;
+	for (int i = 0; i < id_count; i++)
+		asked[i] = Int64GetDatum(ids[i]);
+	qsort(asked, id_count, sizeof(Datum), compare_ids);
+	claims = flex_claims_lock(asked, id_count, &got);
+	live = look_at_claims(backlog);
+	if (got < id_count)
+	{
+		int pending;
+
+		unlocked = flex_claims_unlocked(asked, id_count, &pending);
+		for (int i = 0; i < pending; i++)
+		{
+			if (take_locked(claims, got, unlocked[i]) == NULL)
+				ids[(*locked_count)++] = unlocked[i];
+		}
+	}
+	for (int i = 0; i < got; i++)
+	{
+		/* A retry may have taken the time away before we had the lock. */
+		if (flex_claim_has_expired(&claims[i]) && !is_live(&live, &claims[i]))
+			claims[(*count)++] = claims[i];
+	}
+	if (*count > 0)
+		flex_claims_make(claims, *count);
+	return claims;
 }

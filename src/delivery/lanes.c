@@ -457,6 +457,13 @@ flex_lanes_claim(Lanes *lanes, int under_way, int *count)
 	return claims;
 }
 
+/* What waits in the lanes. */
+Backlog *
+flex_lanes_backlog(const Lanes *lanes)
+{
+	return lanes->backlog;
+}
+
 /* The transaction before which nothing has been claimed that is not settled, but for its holes, for all we know. */
 Mark
 flex_lanes_claims_from(const Lanes *lanes)

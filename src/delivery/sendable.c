@@ -48,7 +48,7 @@ flex_is_sendable(const Identity *identity)
 	return flex_attempt(look_for_credentials, unconstify(Identity *, identity)) == NULL;
 }
 
-/* Raise when a claim cannot be sent, by anybody or for its role. */
+/* Raise when a claim cannot be sent: by anybody, any more, or for its role. */
 void
 flex_sendable_check(const Claim *claim, const Signature *signature)
 {
@@ -57,6 +57,9 @@ flex_sendable_check(const Claim *claim, const Signature *signature)
 	if (claim->foreign)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("the request was enqueued in another database, of which this is a copy")));
+	if (flex_claim_has_expired(claim))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("the request expired before it was sent")));
 	if (signature == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function %s does not exist", claim->operation)));
 	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(claim->role)))

@@ -17,6 +17,7 @@
 #include "base/errors.h"
 #include "base/settings.h"
 #include "delivery/callback_schedule.h"
+#include "delivery/expiry.h"
 #include "delivery/forgetter.h"
 #include "delivery/housekeeping.h"
 #include "delivery/in_flight.h"
@@ -45,6 +46,7 @@ struct Sender
 	Transaction *transaction;
 	Lanes *lanes;
 	InFlight *in_flight; /* the requests under way */
+	Expiry *expiry;
 	CallbackSchedule *callbacks;
 	bool tables_fit;  /* as far as they were looked at; else nothing is claimed */
 	int64 warned_at;  /* flex_clock_ms() of the last word on that; 0: never */
@@ -71,6 +73,7 @@ flex_sender_create(const Driver *driver, int64 max_requests, bool is_worker)
 	sender->lanes = flex_lanes_create(max_requests);
 	sender->callbacks = flex_callback_schedule_create(sender->transaction, is_worker);
 	sender->in_flight = flex_in_flight_create();
+	sender->expiry = flex_expiry_create();
 	flex_mending_begin();
 	flex_holds_begin();
 	MemoryContextSwitchTo(before);
@@ -154,7 +157,39 @@ prepare(Sender *sender, const Claim *claims, int count)
 		flex_in_flight_write(sender->in_flight);
 }
 
-/* One transaction: settle what is over, claim what is due. */
+/* True when there may be requests that have expired. */
+static bool
+may_expire(const Sender *sender)
+{
+	return sender->tables_fit && flex_expiry_wait_ms(sender->expiry) == 0;
+}
+
+/* End some requests that have expired, if there may be any; returns how many. */
+static int
+expire(Sender *sender)
+{
+	int count;
+	const Claim *claims;
+
+	if (!may_expire(sender))
+		return 0;
+	claims = flex_expiry_claim(sender->expiry, flex_lanes_backlog(sender->lanes), &count);
+	for (int i = 0; i < count; i++)
+		(void) flex_in_flight_add(sender->in_flight, &claims[i]);
+	if (count > 0)
+		flex_in_flight_write(sender->in_flight);
+	return count;
+}
+
+/* Something may have been enqueued, or made pending again; at_once: or may be due that waits for a time. */
+static void
+look_now(Sender *sender, bool at_once)
+{
+	flex_lanes_look_now(sender->lanes, at_once);
+	flex_expiry_expect(sender->expiry);
+}
+
+/* One transaction: settle what is over and what has expired, claim what is due. */
 static void
 settle_and_claim(Sender *sender)
 {
@@ -171,6 +206,7 @@ settle_and_claim(Sender *sender)
 	settled = flex_in_flight_settle(in_flight, SETTLE_OVER);
 	if (sender->is_worker && flex_outbox_awaits_prepared())
 		sender->looked_at = flex_clock_ms();
+	settled += expire(sender);
 	if (sender->tables_fit)
 	{
 		const Claim *claims = flex_lanes_claim(sender->lanes, flex_in_flight_count(in_flight) - settled, &claimed);
@@ -208,7 +244,7 @@ attend_to_callbacks(Sender *sender)
 		any = true;
 	/* They may have left something to be sent. */
 	if (any)
-		flex_lanes_look_now(sender->lanes, true);
+		look_now(sender, true);
 	check_stop(sender);
 }
 
@@ -267,7 +303,8 @@ flex_sender_idle_ms(const Sender *sender)
 {
 	if (flex_callback_schedule_has_news(sender->callbacks))
 		return 0;
-	return Min(ms_until_due(sender), ms_until(flex_callback_schedule_next_at(sender->callbacks)));
+	return Min(Min(ms_until_due(sender), flex_expiry_wait_ms(sender->expiry)),
+			   ms_until(flex_callback_schedule_next_at(sender->callbacks)));
 }
 
 /* Wait for an answer, or for the time of the next request. */
@@ -281,17 +318,18 @@ wait_for_something(Sender *sender)
 		return;
 	if (sender->is_worker && flex_registry_was_woken())
 	{
-		flex_lanes_look_now(sender->lanes, false);
+		look_now(sender, false);
 		return;
 	}
 	late = Min(late, ms_until(flex_callback_schedule_next_at(sender->callbacks)));
 	late = Min(late, flex_mending_look_ms());
+	late = Min(late, flex_expiry_wait_ms(sender->expiry));
 	late = Min(late, flex_in_flight_unsettled_ms(sender->in_flight));
 	if (sender->driver->check_ms > 0)
 		late = Min(late, sender->driver->check_ms);
 	if (flex_in_flight_wait(sender->in_flight, Min(full ? HOUSEKEEPING_MS : ms_until_due(sender), late)) ||
 		ms_until_prepared(sender) == 0)
-		flex_lanes_look_now(sender->lanes, false);
+		look_now(sender, false);
 }
 
 /* Before there is nothing to do for a while: write how far the lanes have been read, where that is worth it. */
@@ -327,12 +365,12 @@ take_turn(Sender *sender)
 	check_stop(sender);
 	(void) flex_in_flight_receive(sender->in_flight);
 	if (flex_in_flight_any_over(sender->in_flight) || must_clean_up(sender) || may_claim(sender) ||
-		flex_mending_is_noticed())
+		may_expire(sender) || flex_mending_is_noticed())
 		settle_and_claim(sender);
 	flex_in_flight_start(sender->in_flight);
 	attend_to_callbacks(sender);
 	forget(sender);
-	if (may_claim(sender) || must_forget(sender) || may_run_callbacks(sender) ||
+	if (may_claim(sender) || may_expire(sender) || must_forget(sender) || may_run_callbacks(sender) ||
 		flex_in_flight_any_over(sender->in_flight))
 		return true;
 	if (flex_in_flight_count(sender->in_flight) == 0 && !flex_lanes_waits_for_rate(sender->lanes) &&
@@ -369,7 +407,7 @@ flex_sender_run(Sender *sender)
 
 	sender->progress = flex_progress_begin(WAY_OUTBOX, NULL, PROGRESS_UNKNOWN);
 	MemoryContextSwitchTo(before);
-	flex_lanes_look_now(sender->lanes, !sender->is_worker);
+	look_now(sender, !sender->is_worker);
 	sender->tables_fit = true;
 	/* We may have been woken for a callback that failed: flex_outbox_retry(). */
 	flex_callback_schedule_expect(sender->callbacks);
@@ -384,7 +422,7 @@ flex_sender_run(Sender *sender)
 			flex_wind_up_for_others(under_way(sender), sender->driver);
 			/* What became of these may have others be due. */
 			if (had_some)
-				flex_lanes_look_now(sender->lanes, true);
+				look_now(sender, true);
 		}
 		rest(sender);
 		if (!sender->is_worker)

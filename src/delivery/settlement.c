@@ -31,12 +31,32 @@ static const char state_failed[] = "failed";
 static const char state_uncertain[] = "uncertain";
 static const char state_cancelled[] = "cancelled";
 
+/* A request has not been sent by its time: it has failed.  last_error: of the last attempt, NULL when there was none. */
+static void
+expire(Settlement *settlement, const char *last_error)
+{
+	settlement->state = state_failed;
+	settlement->run_at = 0;
+	settlement->cause = NULL;
+	settlement->held_since = 0;
+	settlement->is_held = false;
+	settlement->http_status = 0;
+	settlement->error_code = "expired";
+	settlement->error_message = "the request expired before it was sent";
+	if (last_error != NULL)
+		settlement->error_message = flex_text_clip(
+			psprintf("the request expired before it was sent again; the last attempt: %s", last_error), SHOWN_BYTES);
+}
+
 /* Have a settlement written, with the callback that the claim has for its state. */
 static void
 write_settlement(const Claim *claim, Settlement *settlement)
 {
-	const char *state = settlement->state;
+	const char *state;
 
+	if (settlement->state == state_pending && flex_claim_has_expired(claim))
+		expire(settlement, settlement->error_message != NULL ? settlement->error_message : claim->last_error);
+	state = settlement->state;
 	Assert(state != NULL);
 	settlement->with_callback = (state == state_succeeded && claim->on_success) ||
 								((state == state_failed || state == state_uncertain) && claim->on_failure);
@@ -251,6 +271,11 @@ flex_settle_unsent(const Claim *claim, const ErrorData *error)
 		settlement.error_message = flex_text_clip(settlement.error_message, SHOWN_BYTES);
 	if (claim->foreign)
 		settlement.state = state_cancelled;
+	else if (flex_claim_has_expired(claim))
+	{
+		settlement.uncounted = true;
+		expire(&settlement, claim->last_error);
+	}
 	else if (can_be_mended)
 	{
 		flex_mending_await(error);

@@ -8,33 +8,22 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_proc.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "parser/parse_func.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
-#include "utils/regproc.h"
 #include "utils/timestamp.h"
-#include "utils/varlena.h"
 
-#include "base/closest.h"
 #include "answer/jsonb_text.h"
 #include "base/compat.h"
 #include "base/effective.h"
+#include "entry/callback_argument.h"
 #include "entry/declaration.h"
 #include "entry/enqueue.h"
 #include "entry/wake.h"
 #include "http/endpoint.h"
 #include "outbox/access.h"
-#include "outbox/callback_function.h"
 #include "outbox/insertion.h"
 #include "outbox/roles.h"
 #include "outbox/rows.h"
@@ -57,16 +46,6 @@ static char *
 text_argument(FunctionCallInfo fcinfo, int position)
 {
 	return PG_ARGISNULL(position) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(position));
-}
-
-/* Raise 42501 unless the current role may call a function. */
-static void
-check_execute(Oid function)
-{
-	AclResult result = flex_function_aclcheck(function, GetUserId());
-
-	if (result != ACLCHECK_OK)
-		aclcheck_error(result, OBJECT_FUNCTION, get_func_name(function));
 }
 
 /* Raise 0A000 for what is answered with a secret. */
@@ -93,108 +72,8 @@ flex_enqueue_signature(const Operation *operation)
 	if (signature == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function %s does not exist", operation->name),
 						errhint("ALTER EXTENSION flex_api UPDATE makes the functions of the library's version.")));
-	check_execute(signature->function);
+	flex_check_execute(signature->function);
 	return signature;
-}
-
-/* The functions of a callback's name, whatever their arguments are; NULL: there are none. */
-static char *
-functions_named(List *names)
-{
-	FuncCandidateList candidates = flex_function_candidates(names);
-	StringInfoData text;
-
-	if (candidates == NULL)
-		return NULL;
-	initStringInfo(&text);
-	for (; candidates != NULL; candidates = candidates->next)
-		appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "", format_procedure(candidates->oid));
-	return text.data;
-}
-
-/* The function nearest to a name of those that take the row, as it is called; NULL: none is near. */
-static const char *
-closest_callback(const char *name, Oid row_type)
-{
-	ClosestName closest = flex_closest_begin(name);
-	Relation catalog = table_open(ProcedureRelationId, AccessShareLock);
-	SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, NULL, 0, NULL);
-	HeapTuple tuple;
-	Oid function = InvalidOid;
-
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_proc form = (Form_pg_proc) GETSTRUCT(tuple);
-		int distance = closest.distance;
-
-		if (form->prokind != PROKIND_FUNCTION || form->pronargs != 1 || form->proargtypes.values[0] != row_type)
-			continue;
-		flex_closest_compare(&closest, NameStr(form->proname));
-		if (closest.distance < distance)
-			function = form->oid;
-	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	if (!OidIsValid(function))
-		return NULL;
-	return quote_qualified_identifier(
-		FunctionIsVisible(function) ? NULL : get_namespace_name(get_func_namespace(function)), get_func_name(function));
-}
-
-/* Raise 42883 for a name of which no function takes the row. */
-pg_noreturn static void
-refuse_callback(List *names, Oid row_type)
-{
-	char *others = functions_named(names);
-	const char *closest = others != NULL ? NULL : closest_callback(strVal(llast(names)), row_type);
-
-	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION),
-					errmsg("function %s does not exist", func_signature_string(names, 1, NIL, &row_type)),
-					others != NULL ? errdetail("The functions of this name are %s.", others) : 0,
-					others != NULL    ? errhint("A callback takes one argument: a flex_outbox row.")
-					: closest != NULL ? errhint("Perhaps you meant \"%s\".", closest)
-									  : errhint("Create the function before, or give its schema, too.")));
-}
-
-/* The callback of a name.  Raises 42602 for what is no name, 42883 when no function of it takes the row. */
-static Oid
-find_callback(const char *argument, const char *name)
-{
-	List *names;
-	Oid row_type;
-	Oid function;
-
-	if (strchr(name, '(') != NULL && strchr(name, '"') == NULL)
-		flex_argument_refuse_with_hint(FUNCTION, argument, name, false,
-									   "the name of a function that takes one flex_outbox row",
-									   "Give the name alone, without parentheses and types.");
-	names = textToQualifiedNameList(cstring_to_text(name));
-	function = flex_callback_function_find(names, &row_type);
-	if (!OidIsValid(function))
-		refuse_callback(names, row_type);
-	return function;
-}
-
-/* The name of a callback, qualified, and its owner; raises 42883 or 42501 for one that cannot be called. */
-static char *
-callback_name(const char *argument, const char *name, Oid *owner)
-{
-	Oid function;
-
-	if (name == NULL)
-		return NULL;
-	function = find_callback(argument, name);
-	if (get_func_prokind(function) != PROKIND_FUNCTION)
-		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" is not a plain function", name),
-						errhint("A callback is no aggregate, window function or procedure.")));
-	if (isAnyTempNamespace(get_func_namespace(function)))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("temporary function \"%s\" cannot be a callback", name),
-						errdetail("It is gone, or another one, when the request has been sent."),
-						errhint("Create it in a schema that is not temporary.")));
-	check_execute(function);
-	*owner = flex_callback_function_owner(function);
-	return quote_qualified_identifier(get_namespace_name(get_func_namespace(function)), get_func_name(function));
 }
 
 /* The signature of an operation of this name, one that can be enqueued. */
@@ -411,6 +290,25 @@ run_at_argument(FunctionCallInfo fcinfo)
 	return run_at;
 }
 
+/*
+ * expires_at, after run_at if that is given; 0 for never.  One that is past
+ * is good: what the clock says when the transaction commits is nobody's mistake.
+ */
+static TimestampTz
+expires_at_argument(FunctionCallInfo fcinfo)
+{
+	TimestampTz expires_at;
+
+	if (PG_ARGISNULL(ARGUMENT_EXPIRES_AT) || PG_GETARG_TIMESTAMPTZ(ARGUMENT_EXPIRES_AT) == DT_NOEND)
+		return 0;
+	expires_at = PG_GETARG_TIMESTAMPTZ(ARGUMENT_EXPIRES_AT);
+	if (TIMESTAMP_NOT_FINITE(expires_at) ||
+		(!PG_ARGISNULL(ARGUMENT_RUN_AT) && expires_at <= PG_GETARG_TIMESTAMPTZ(ARGUMENT_RUN_AT)))
+		flex_argument_refuse_with_hint(FUNCTION, "expires_at", timestamptz_to_str(expires_at), false,
+									   "a time after run_at", "Leave it NULL for a request that never expires.");
+	return expires_at;
+}
+
 /* Note where the request is to be sent: to a server, or to an account, which a server has of its own. */
 static void
 set_destination(NewRequest *request)
@@ -442,11 +340,12 @@ flex_enqueue_begin(FunctionCallInfo fcinfo, const char *function, NewRequest *re
 void
 flex_enqueue_read_common(FunctionCallInfo fcinfo, NewRequest *request)
 {
-	request->on_success =
-		callback_name("on_success", text_argument(fcinfo, ARGUMENT_ON_SUCCESS), &request->on_success_owner);
-	request->on_failure =
-		callback_name("on_failure", text_argument(fcinfo, ARGUMENT_ON_FAILURE), &request->on_failure_owner);
+	request->on_success = flex_callback_argument(FUNCTION, "on_success", text_argument(fcinfo, ARGUMENT_ON_SUCCESS),
+												 &request->on_success_owner);
+	request->on_failure = flex_callback_argument(FUNCTION, "on_failure", text_argument(fcinfo, ARGUMENT_ON_FAILURE),
+												 &request->on_failure_owner);
 	request->run_at = run_at_argument(fcinfo);
+	request->expires_at = expires_at_argument(fcinfo);
 	request->priority = priority_argument(fcinfo);
 	request->max_attempts = max_attempts_argument(fcinfo);
 	request->enqueued_by = GetUserNameFromId(request->enqueued_role, false);
@@ -467,8 +366,9 @@ flex_api_enqueue(PG_FUNCTION_ARGS)
 	static const EntryPoint entry = {
 		.result = INT8OID,
 		.least = 9,
-		.count = 10,
-		.types = {TEXTOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID, TEXTOID},
+		.count = 11,
+		.types = {TEXTOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID, TEXTOID,
+				  TIMESTAMPTZOID},
 	};
 	NewRequest request = {0};
 	const Signature *signature;

@@ -23,7 +23,8 @@ enum
 	ARGUMENT_PRIORITY,
 	ARGUMENT_MAX_ATTEMPTS,
 	ARGUMENT_UNIQUE_KEY,
-	ARGUMENT_ORDERING_KEY
+	ARGUMENT_ORDERING_KEY,
+	ARGUMENT_EXPIRES_AT
 };
 
 extern const Signature *flex_enqueue_signature(const Operation *operation);

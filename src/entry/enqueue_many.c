@@ -141,9 +141,9 @@ flex_api_enqueue_many(PG_FUNCTION_ARGS)
 {
 	static const EntryPoint entry = {
 		.result = INT8ARRAYOID,
-		.count = 10,
+		.count = 11,
 		.types = {TEXTOID, JSONBARRAYOID, JSONBARRAYOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT4OID,
-				  TEXTARRAYOID, TEXTARRAYOID},
+				  TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID},
 	};
 	NewRequest common = {0};
 	NewRequest *requests;

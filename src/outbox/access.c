@@ -45,6 +45,7 @@ static const struct
 	{"flex_outbox_claims", RowExclusiveLock},
 	{"flex_outbox_ordered", RowExclusiveLock},
 	{"flex_outbox_freed_keys", RowExclusiveLock},
+	{"flex_outbox_expiring", RowExclusiveLock},
 	{"flex_outbox_marks", RowExclusiveLock},
 	{"flex_outbox_lanes", RowExclusiveLock},
 	{"flex_outbox_callbacks", RowExclusiveLock},
@@ -55,6 +56,7 @@ static const struct
 	{"flex_outbox_holds", RowExclusiveLock},
 	{"flex_outbox_counts", RowExclusiveLock},
 	{"flex_outbox_activity", RowExclusiveLock},
+	/* views */
 	{"flex_outbox", AccessShareLock},
 	{"flex_outbox_all", AccessShareLock},
 };

@@ -55,7 +55,10 @@ read_rows(const Statement *statement, uint64 count, size_t size)
 		RESULT_COLUMN("o.turn + 1", INT4OID, Claim, turn),                                                             \
 		RESULT_COLUMN("o.enqueued_xid", XID8OID, Claim, enqueued_xid),                                                 \
 		RESULT_COLUMN("o.role_id", INT4OID, Claim, role_id),                                                           \
-		RESULT_COLUMN("o.ordering_key", TEXTOID, Claim, ordering_key)
+		RESULT_COLUMN("o.ordering_key", TEXTOID, Claim, ordering_key),                                                 \
+		RESULT_COLUMN("o.expires_at", TIMESTAMPTZOID, Claim, expires_at),                                              \
+		RESULT_COLUMN("CASE WHEN o.expires_at <= clock_timestamp() THEN o.error_message END", TEXTOID, Claim,          \
+					  last_error)
 
 static const ResultColumn claim_columns[] = {CLAIM_COLUMNS("o.arguments")};
 
@@ -79,6 +82,13 @@ flex_claims_lock(Datum *requests, int request_count, int *count)
 	*count = (int) flex_statement_execute(&lock_requests, values, NULL);
 	Assert(*count <= request_count);
 	return read_rows(&lock_requests, *count, sizeof(Claim));
+}
+
+/* True when a request must not be sent any more: the time has come that it had. */
+bool
+flex_claim_has_expired(const Claim *claim)
+{
+	return claim->expires_at != 0 && claim->expires_at <= GetCurrentTimestamp();
 }
 
 static Statement find_pending = {

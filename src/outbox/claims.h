@@ -34,8 +34,10 @@ typedef struct Claim
 	TimestampTz held_since; /* since when it has waited for an operator; 0: it has not */
 	bool foreign;           /* comes from another database: must not be sent */
 	int role_id;
-	char *ordering_key; /* or NULL */
-	int priority;       /* of one that is taken over: with the role, what its lane is found by */
+	char *ordering_key;     /* or NULL */
+	TimestampTz expires_at; /* 0: it does not */
+	char *last_error;       /* of one that has expired: what went wrong the last time; or NULL */
+	int priority;           /* of one that is taken over: with the role, what its lane is found by */
 } Claim;
 
 /* A request that some sender has claimed; it is settled when the request's turn is no longer before this one. */
@@ -65,6 +67,7 @@ extern Claim *flex_claims_lock(Datum *requests, int request_count, int *count);
 extern LiveClaim *flex_claims_live(const Mark *from, int *count);
 extern int64 *flex_claims_unlocked(Datum *requests, int request_count, int *count);
 extern void flex_claims_make(Claim *claims, int count);
+extern bool flex_claim_has_expired(const Claim *claim);
 extern int flex_claims_end(const uint64 *transactions, int count);
 extern ClaimRow *flex_claim_rows(const Mark *from, int *count);
 extern Claim *flex_claims_take_over(const ClaimRow *row, int *count);

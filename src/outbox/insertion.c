@@ -34,6 +34,7 @@
 #include "base/compat.h"
 #include "outbox/access.h"
 #include "outbox/direct_insertion.h"
+#include "outbox/expiring_rows.h"
 #include "outbox/insertion.h"
 #include "outbox/lane_rows.h"
 #include "outbox/ordered_rows.h"
@@ -86,7 +87,8 @@
 	GIVEN_LATER(turn, INT4OID)                                                                                         \
 	GIVEN_LATER(server, TEXTOID)                                                                                       \
 	GIVEN_LATER(ordering_key, TEXTOID)                                                                                 \
-	OTHER(waits_for, INT8OID)
+	OTHER(waits_for, INT8OID)                                                                                          \
+	GIVEN_LATER(expires_at, TIMESTAMPTZOID)
 
 #define NUMBER_OF(name, type) Anum_flex_outbox_##name,
 #define ALWAYS(name, type) {#name, type, COLUMN_GIVEN},
@@ -224,6 +226,8 @@ fill_row(NewRow *row, const NewRequest *request, int64 id, int lane, bool is_due
 	set_column(row, Anum_flex_outbox_turn, Int32GetDatum(0));
 	set_text_column(row, Anum_flex_outbox_server, request->server);
 	set_text_column(row, Anum_flex_outbox_ordering_key, request->ordering_key);
+	if (request->expires_at != 0)
+		set_column(row, Anum_flex_outbox_expires_at, TimestampTzGetDatum(request->expires_at));
 	if (is_due)
 		set_column(row, Anum_flex_outbox_lane, Int32GetDatum(lane));
 }
@@ -366,6 +370,22 @@ add_ordered(const NewRequest *requests, int count, const int64 *ids)
 		flex_ordered_add(ordered, ordered_count);
 }
 
+/* Have those of some requests expire that are new: the others, whose unique key is there, have the id 0. */
+static void
+add_expiry(TimestampTz expires_at, const int64 *ids, int count)
+{
+	int64 *made = palloc(sizeof(int64) * count);
+	int made_count = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		if (ids[i] != 0)
+			made[made_count++] = ids[i];
+	}
+	if (made_count > 0)
+		flex_expiring_add(expires_at, made, made_count, 0);
+}
+
 /*
  * Put requests in that have but arguments, context and keys of their own, with the rights
  * that flex_outbox_enter_to_insert() gives, into the table that the caller has locked: their role's
@@ -413,6 +433,8 @@ flex_outbox_insert(const NewRequest *requests, int count, int64 *ids)
 	}
 	if (direct != NULL)
 		flex_direct_insertion_end(direct);
+	if (requests->expires_at != 0)
+		add_expiry(requests->expires_at, ids, count);
 	relation_close(table, NoLock);
 	for (int i = 0; i < count && lane != 0 && !is_due; i++)
 	{

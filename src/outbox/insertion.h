@@ -25,6 +25,7 @@ typedef struct NewRequest
 	const char *unique_key;
 	const char *ordering_key;
 	TimestampTz run_at;
+	TimestampTz expires_at; /* 0: never */
 	int priority;
 	int max_attempts;
 	const char *enqueued_by;

@@ -17,6 +17,7 @@
 #include "answer/identifier.h"
 #include "outbox/access.h"
 #include "outbox/counts.h"
+#include "outbox/expiring_rows.h"
 #include "outbox/lane_rows.h"
 #include "outbox/ordered_rows.h"
 #include "outbox/roles.h"
@@ -137,15 +138,29 @@ static Statement find_claim = {
 	.types = {INT8OID, INT4OID, XID8OID},
 };
 
+/* The times of a request that is pending again. */
+typedef struct Retried
+{
+	TimestampTz run_at;
+	TimestampTz expires_at; /* 0: it does not expire */
+} Retried;
+
+static const ResultColumn retried_columns[] = {
+	RESULT_COLUMN("run_at", TIMESTAMPTZOID, Retried, run_at),
+	RESULT_COLUMN("expires_at", TIMESTAMPTZOID, Retried, expires_at),
+};
+
 /*
  * A turn of its own, so that nothing that was planned for the one before counts any more.  One
- * that waits keeps its place if it is due already.
+ * that waits keeps its place if it is due already.  One that has expired would do so again at once.
  */
 static Statement retry_request = {
 	.sql = "UPDATE $t.flex_outbox_requests SET state = 'pending', attempts = 0, turn = turn + 1, "
-		   "run_at = CASE state WHEN 'pending' THEN LEAST(run_at, $2) ELSE $2 END, finished_at = NULL WHERE id = $1 "
-		   "RETURNING run_at",
+		   "run_at = CASE state WHEN 'pending' THEN LEAST(run_at, $2) ELSE $2 END, finished_at = NULL, "
+		   "expires_at = CASE WHEN expires_at > $2 THEN expires_at END WHERE id = $1 RETURNING $result",
 	.types = {INT8OID, TIMESTAMPTZOID},
+	.result = retried_columns,
+	.result_count = lengthof(retried_columns),
 };
 
 static Statement retry_callback = {
@@ -223,9 +238,12 @@ make_pending(int64 id, const LockedRequest *request)
 	flex_counts_take(id);
 	if (flex_statement_execute(&retry_request, values, NULL) > 0)
 	{
-		TimestampTz run_at = DatumGetTimestampTz(flex_statement_value(0, 1));
+		Retried retried = {0};
 
-		flex_later_add(lane_of(request), run_at, id, request->turn + 1);
+		flex_statement_read(&retry_request, 0, &retried);
+		flex_later_add(lane_of(request), retried.run_at, id, request->turn + 1);
+		if (retried.expires_at != 0)
+			flex_expiring_add(retried.expires_at, &id, 1, request->turn + 1);
 		if (request->ordering_key != NULL)
 			flex_ordered_add(&(OrderedRequest){request->role_id, request->ordering_key, id}, 1);
 	}

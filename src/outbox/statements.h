@@ -9,7 +9,7 @@
 
 #define MAX_PARAMETERS 12
 #define MAX_NAMED_PARAMETERS 32
-#define MAX_RESULT_COLUMNS 24
+#define MAX_RESULT_COLUMNS 32
 
 /* A parameter that has the name of a column. */
 typedef struct NamedParameter

@@ -1,0 +1,105 @@
+/*
+ * expiring_rows.c
+ *		Requests that expire, if they have not been sent.
+ *
+ * A request with expires_at has a row of that time, which stays until then, whatever
+ * becomes of the request: to take it away with the request's end would cost each
+ * settlement a look.  A decision that makes a request pending anew leaves another row, of
+ * another turn, so that one that is just being deleted as void does no harm.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/timestamp.h"
+
+#include "outbox/access.h"
+#include "outbox/expiring_rows.h"
+#include "outbox/statements.h"
+
+static Statement add_rows = {
+	.sql = "INSERT INTO $t.flex_outbox_expiring (expires_at, id, turn) SELECT $1, s.id, $3 FROM unnest($2) AS s(id)",
+	.types = {TIMESTAMPTZOID, INT8ARRAYOID, INT4OID},
+};
+
+/* Have pending requests expire.  Needs neither SPI nor the outbox's rights. */
+void
+flex_expiring_add(TimestampTz expires_at, const int64 *ids, int count, int turn)
+{
+	Datum *numbers = palloc(sizeof(Datum) * Max(count, 1));
+	Datum values[] = {TimestampTzGetDatum(expires_at), (Datum) 0, Int32GetDatum(turn)};
+	OutboxAccess access;
+
+	for (int i = 0; i < count; i++)
+		numbers[i] = Int64GetDatum(ids[i]);
+	values[1] = flex_statement_array(INT8OID, numbers, count);
+	SPI_connect();
+	flex_outbox_enter(&access);
+	flex_statement_execute(&add_rows, values, NULL);
+	flex_outbox_leave(&access);
+	SPI_finish();
+}
+
+static const ResultColumn row_columns[] = {
+	RESULT_COLUMN("e.expires_at", TIMESTAMPTZOID, ExpiringRow, expires_at),
+	RESULT_COLUMN("e.id", INT8OID, ExpiringRow, id),
+	RESULT_COLUMN("e.turn", INT4OID, ExpiringRow, turn),
+	RESULT_COLUMN("e.expires_at <= $2", BOOLOID, ExpiringRow, is_over),
+	RESULT_COLUMN("e.expires_at <= $2 AND EXISTS (SELECT FROM $t.flex_outbox_requests AS o WHERE o.id = e.id "
+				  "AND o.state = 'pending' AND o.expires_at = e.expires_at)",
+				  BOOLOID, ExpiringRow, is_pending),
+};
+
+static Statement list_rows = {
+	.sql = "SELECT $result FROM ((SELECT * FROM $t.flex_outbox_expiring "
+		   "WHERE (expires_at, id, turn) > ($1, $3, $4) AND expires_at <= $2 "
+		   "ORDER BY expires_at, id, turn LIMIT $5) UNION ALL (SELECT * FROM $t.flex_outbox_expiring "
+		   "WHERE expires_at > $2 ORDER BY expires_at, id, turn LIMIT 1)) AS e ORDER BY e.expires_at, e.id, e.turn",
+	.types = {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT4OID, INT4OID},
+	.result = row_columns,
+	.result_count = lengthof(row_columns),
+};
+
+/* The next requests behind one, so many at the most, whose time has come, and the first of those that follow; in the current context. */
+ExpiringRow *
+flex_expiring_rows(const ExpiringRow *behind, TimestampTz now, int most, int *count)
+{
+	Datum values[] = {TimestampTzGetDatum(behind->expires_at), TimestampTzGetDatum(now), Int64GetDatum(behind->id),
+					  Int32GetDatum(behind->turn), Int32GetDatum(most)};
+	ExpiringRow *rows;
+
+	*count = (int) flex_statement_execute(&list_rows, values, NULL);
+	rows = palloc0(sizeof(ExpiringRow) * Max(*count, 1));
+	for (int i = 0; i < *count; i++)
+		flex_statement_read(&list_rows, i, &rows[i]);
+	return rows;
+}
+
+/* What another sender has locked is its to delete. */
+static Statement delete_rows = {
+	.sql = "DELETE FROM $t.flex_outbox_expiring WHERE ctid = ANY (ARRAY(SELECT e.ctid "
+		   "FROM unnest($1, $2, $3) AS s(expires_at, id, turn), $t.flex_outbox_expiring AS e "
+		   "WHERE e.expires_at = s.expires_at AND e.id = s.id AND e.turn = s.turn FOR UPDATE OF e SKIP LOCKED))",
+	.types = {TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT4ARRAYOID},
+};
+
+/* These rows have been looked at, and tell of nothing any more. */
+void
+flex_expiring_delete(const ExpiringRow *rows, int count)
+{
+	Datum *columns[3];
+	Datum values[3];
+
+	for (int i = 0; i < 3; i++)
+		columns[i] = palloc(sizeof(Datum) * Max(count, 1));
+	for (int i = 0; i < count; i++)
+	{
+		columns[0][i] = TimestampTzGetDatum(rows[i].expires_at);
+		columns[1][i] = Int64GetDatum(rows[i].id);
+		columns[2][i] = Int32GetDatum(rows[i].turn);
+	}
+	values[0] = flex_statement_array(TIMESTAMPTZOID, columns[0], count);
+	values[1] = flex_statement_array(INT8OID, columns[1], count);
+	values[2] = flex_statement_array(INT4OID, columns[2], count);
+	flex_statement_execute(&delete_rows, values, NULL);
+}

@@ -1,0 +1,250 @@
+# expires_at: what has not been sent by then fails, with error_code expired, whatever it waits for, and
+# its on_failure is called.  What is being sent, or is uncertain, does not expire; a repeat after that
+# time does.  Nobody else waits for it, nor pays for it.
+
+use strict;
+use warnings;
+
+use FlexApi;
+use File::Temp qw(tempdir);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $directory = tempdir(CLEANUP => 1);
+
+# A service that notes what comes.  A channel's number tells which request it is; a file of that name has
+# the answers' statuses, one for each attempt; "gate STATUS" comes when the file NAME.open is there.
+my $server = FlexApi::Server->new(sub {
+	my ($connection, $server) = @_;
+	while (my $request = FlexApi::Server::read_request($connection))
+	{
+		my ($name) = "$request->{path}?$request->{body}" =~ /(?:Identity=|Channels\/CH0*)(\w+)/;
+		my $attempt = () = $server->notes(qr/^\+ $name$/);
+		my $status = (split /\n/, FlexApi::content("$directory/$name"))[$attempt] // '200 OK';
+		$server->note("+ $name");
+		FlexApi::wait_until(sub { -e "$directory/$name.open" }, 300) if $status =~ s/^gate //;
+		print $connection FlexApi::Server::answer('{"sid": "CH2", "conversation_sid": "CH2", "message": "busy"}', $status) or return;
+	}
+});
+my $node = FlexApi::node('expires', $server, "flex_api.rate_limits = 'flex_flow_fetch=0'", "shared_preload_libraries = 'flex_api'", 'fsync = off',
+	'max_prepared_transactions = 5', 'autovacuum = off');
+my ($session, $other) = map { FlexApi::Session->new($node) } 1 .. 2;
+my $last = 0;
+
+$_->value('SET client_min_messages = error') foreach $session, $other;
+$session->value($_) foreach 'CREATE TABLE called (id bigint, state text, code text)', 'LISTEN flex_api',
+	q{CREATE FUNCTION called(r flex_outbox) RETURNS void LANGUAGE sql AS $$ INSERT INTO public.called VALUES (r.id, r.state, r.error_code) $$};
+
+# What the service answers to a number's attempts.
+sub answer { my ($number, @statuses) = @_; return append_to_file("$directory/$number", join("\n", @statuses, '')); }
+sub open_gate { my ($number) = @_; return append_to_file("$directory/$number.open", ''); }
+sub came { my ($number) = @_; return scalar(() = $server->notes(qr/^\+ $number$/)); }
+sub has_come { my ($number) = @_; return FlexApi::wait_until(sub { came($number) > 0 }); }
+
+# Enqueue the fetch of a channel of the next number, or, create => 1, what must not be repeated; returns that number and the request's id.
+sub enqueue
+{
+	my ($more, %other) = @_;
+	my $number = ++$last;
+	my $call = $other{create} ? sprintf(q{'flex_webchat_create', '{"address_sid": "IG%s", "identity": "%s"}'}, 'a' x 32, $number)
+		: sprintf(q{'flex_%s_fetch', '{"sid": "%s%032d"}'}, $other{paused} ? ('flow', 'FO') : ('channel', 'CH'), $number);
+
+	return ($number, ($other{in} // $session)->value("SELECT flex_enqueue($call, on_failure => 'called', $more)"));
+}
+sub in { my ($ms) = @_; return "expires_at => clock_timestamp() + interval '$ms ms'"; }
+sub row { my ($id, $columns) = @_; return join '|', map { $_ // '' } @{ $session->query("SELECT $columns FROM flex_outbox WHERE id = $id")->{rows}->[0] }; }
+sub state_of { my ($id) = @_; return row($id, 'state'); }
+sub has_state { my ($id, $state) = @_; return FlexApi::wait_until(sub { state_of($id) eq $state }); }
+sub is_past { my ($id) = @_; return FlexApi::wait_until(sub { row($id, 'expires_at < clock_timestamp()') eq 't' }); }
+sub called { my ($id) = @_; return join ' ', map { join ' ', @$_ } @{ $session->query("SELECT state, code FROM called WHERE id = $id")->{rows} }; }
+sub expiring { return $session->value('SELECT count(*) FROM flex_outbox_expiring'); }
+# It has failed as it has expired, which its callback was told, once, and is no longer kept.
+sub has_expired
+{
+	my ($id, $what, $message) = @_;
+
+	ok(has_state($id, 'failed'), "$what has failed");
+	is(row($id, 'error_code, http_status, error_message, expires_at <= finished_at'), 'expired||' . ($message // 'the request expired before it was sent') . '|t',
+		'... as it has expired');
+	is(called($id), 'failed expired', '... and its callback was called');
+	return;
+}
+
+# What cannot be meant
+foreach my $case (
+	[ "now() - interval '1 s', run_at => now()", 'before run_at' ], [ "'2100-01-01', run_at => '2100-01-01'", 'at run_at' ], [ q{'-infinity'}, 'of no time' ])
+{
+	my ($when, $what) = @$case;
+	is($session->sqlstate("SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', expires_at => $when)"), '22023', "one $what is refused");
+	is($session->sqlstate("SELECT flex_enqueue_many('flex_provisioning_status_fetch', ARRAY['{}']::jsonb[], expires_at => $when)"), '22023', '... of many, too');
+}
+
+# At once, and never
+my ($number, $id) = enqueue(q{expires_at => '2020-01-01'});
+has_expired($id, 'one that was past when it was enqueued');
+is(came($number), 0, '... unsent');
+is(row($id, 'attempts, sid, response, may_be_done'), '0|||f', '... without an attempt');
+(undef, $id) = enqueue(q{expires_at => 'infinity'});
+ok(has_state($id, 'succeeded'), 'one that never expires is sent');
+is(row($id, 'expires_at'), '', '... and has no such time');
+(undef, $id) = enqueue(in(3600_000));
+ok(has_state($id, 'succeeded'), 'one that expires in an hour is sent');
+is(row($id, "expires_at > now() + interval '50 minutes'"), 't', '... whose row says when');
+
+# What waits: for its time, for its rate, for another of its key, for an operator
+(undef, $id) = enqueue(in(3600_000) . q{, run_at => now() + interval '1 ms'});
+ok(has_state($id, 'succeeded'), 'one whose time comes before is sent');
+(undef, $id) = enqueue(in(300), paused => 1);
+has_expired($id, 'one whose operation is paused');
+$session->value('BEGIN');
+(undef, $id) = enqueue(in(300), paused => 1);
+$session->value("UPDATE flex_outbox_later SET due_at = 'infinity' WHERE id = $id");
+$session->value('COMMIT');
+has_expired($id, 'one that waits for ever');
+# With the worker at rest nobody else wakes it.
+is($session->value(q{SELECT count(*) FROM called WHERE code = 'expired'}), 3, 'each callback was called once');
+
+answer($last + 1, 'gate 200 OK');
+my ($first, $first_id) = enqueue(q{ordering_key => 'k'});
+ok(has_come($first), 'the first of a key is being sent');
+my ($second, $second_id) = enqueue(in(300) . q{, ordering_key => 'k'});
+my ($third, $third_id) = enqueue(q{ordering_key => 'k'});
+has_expired($second_id, 'the second');
+is(state_of($first_id) . ' ' . row($third_id, 'state, waits_for'), "sending pending|$first_id", '... the third still waits for the first');
+open_gate($first);
+ok(has_state($third_id, 'succeeded'), '... and goes when that has been answered');
+is(came($second), 0, '... the second does not');
+# ... also where it is itself the first
+(undef, $id) = enqueue(in(600) . q{, ordering_key => 'p'}, paused => 1);
+(undef, my $next) = enqueue(q{ordering_key => 'p'});
+has_expired($id, 'the first of a key');
+ok(has_state($next, 'succeeded'), '... which lets the next one go');
+
+my $server_down = FlexApi::Session->new($node);
+$server_down->value($_) foreach 'SET client_min_messages = error',
+	q{CREATE SERVER mine FOREIGN DATA WRAPPER flex_api}, q{SET flex_api.server = 'mine'};
+(undef, $id) = enqueue(in(1500), in => $server_down);
+ok(FlexApi::wait_until(sub { row($id, 'error_message') ne '' }), 'one waits for an operator');
+is(state_of($id), 'pending', '... as long as it may');
+my $why = row($id, 'error_message');
+has_expired($id, '... it', "the request expired before it was sent again; the last attempt: $why");
+
+# On the wire it does not expire; a repeat after that does, and says what the last attempt met.
+answer($last + 1, 'gate 200 OK');
+($number, $id) = enqueue(in(500));
+ok(has_come($number) && is_past($id), 'one is being sent when its time comes');
+(undef, $next) = enqueue(in(1));
+has_expired($next, '... another');
+is(state_of($id), 'sending', '... it is still being sent');
+open_gate($number);
+ok(has_state($id, 'succeeded'), '... and succeeds');
+foreach my $status ('503 Service Unavailable', '429 Too Many Requests')
+{
+	answer($last + 1, "gate $status");
+	($number, $id) = enqueue(in(500));
+	ok(has_come($number) && is_past($id), "one is answered with $status when its time has come");
+	open_gate($number);
+	has_expired($id, '... it', 'the request expired before it was sent again; the last attempt: busy');
+	is(came($number), 1, '... and is not sent again');
+}
+answer($last + 1, ('503 Service Unavailable') x 20);
+($number, $id) = enqueue(in(1500));
+ok(has_come($number), 'one is repeated');
+has_expired($id, '... until it expires: it', 'the request expired before it was sent again; the last attempt: busy');
+my $attempts = row($id, 'attempts');
+is(came($number), $attempts, '... with all its attempts counted');
+
+# Decisions
+answer($last + 1, 'gate 502 Bad Gateway', '200 OK');
+($number, $id) = enqueue(in(500), create => 1);
+ok(has_come($number) && is_past($id), 'one is being sent when its time comes');
+open_gate($number);
+ok(has_state($id, 'uncertain'), '... and then uncertain');
+is(called($id), 'uncertain ' . row($id, 'error_code'), '... as if it did not expire');
+$session->value("SELECT flex_outbox_retry($id)");
+ok(has_state($id, 'succeeded'), '... a retry sends it');
+(undef, $id) = enqueue(in(1));
+ok(has_state($id, 'failed'), 'one has expired');
+$session->value("SELECT flex_outbox_retry($id)");
+ok(has_state($id, 'succeeded'), '... a retry sends it');
+is(row($id, 'expires_at, error_code, error_message'), '||', '... it has no such time any more');
+answer($last + 1, '400 Bad Request');
+(undef, $id) = enqueue(in(1500));
+ok(has_state($id, 'failed'), 'one has failed before its time');
+$session->value("SELECT flex_outbox_cancel($id)");
+$session->value("UPDATE flex_outbox_requests SET operation = 'flex_flow_fetch', arguments = '{\"sid\": \"FO@{[ 'a' x 32 ]}\"}' WHERE id = $id");
+$session->value("TRUNCATE called");
+is($session->sqlstate("SELECT flex_outbox_retry($id)"), '00000', '... a retry has it wait');
+is(row($id, 'state, expires_at IS NOT NULL'), 'pending|t', '... until then');
+has_expired($id, '... when it', 'the request expired before it was sent again; the last attempt: busy');
+(undef, $id) = enqueue(in(300), paused => 1);
+$session->value("SELECT flex_outbox_cancel($id)");
+ok(is_past($id) && FlexApi::wait_until(sub { !$session->value("SELECT count(*) FROM flex_outbox_expiring WHERE id = $id") }), 'one that was cancelled');
+is(state_of($id) . called($id), 'cancelled', '... does not expire');
+
+# What somebody has locked holds up nobody else, and a decision that is rolled back changes nothing.
+(undef, my $locked) = enqueue(in(800), paused => 1);
+(undef, $next) = enqueue(in(801), paused => 1);
+$other->value($_) foreach 'BEGIN', "SELECT flex_outbox_cancel($locked)";
+has_expired($next, 'one beside another that is locked');
+ok(FlexApi::wait_until(sub { row($locked, "expires_at < clock_timestamp() - interval '1 s'") eq 't' }), 'the other one is late');
+is(state_of($locked), 'pending', '... it waits');
+$other->value('ROLLBACK');
+has_expired($locked, '... then it');
+
+# A transaction that commits late, and one that is prepared
+$other->value('BEGIN');
+(undef, $id) = enqueue(in(300), in => $other, paused => 1);
+(undef, $next) = enqueue(in(600), paused => 1);
+has_expired($next, 'what was enqueued later and committed before');
+$other->value('COMMIT');
+has_expired($id, '... and what was committed late');
+$other->value('BEGIN');
+(undef, $id) = enqueue(in(300), in => $other, paused => 1);
+$other->value($_) foreach "PREPARE TRANSACTION 'p'", "COMMIT PREPARED 'p'";
+has_expired($id, 'what was prepared');
+
+# Many, while nothing is sent at all
+$session->value($_) foreach 'ALTER SYSTEM SET flex_api.delivery = off', 'SELECT pg_reload_conf()';
+ok(FlexApi::wait_until(sub { $other->value('SHOW flex_api.delivery') eq 'off' }), 'nothing is sent');
+my $ids = $session->value(q{SELECT flex_enqueue_many('flex_channel_fetch', array_agg(jsonb_build_object('sid', 'CH' || md5(g::text))), on_failure => 'called',
+	unique_keys => array_agg('u' || g), } . in(1) . q{) FROM generate_series(1, 2500) AS g});
+ok(FlexApi::wait_until(sub { $session->value("SELECT count(*) FROM called WHERE id = ANY ('$ids') AND code = 'expired'") == 2500 }, 240), 'many expire, paused or not');
+is($session->value("SELECT string_agg(DISTINCT concat_ws(' ', state, error_code), ', ') FROM flex_outbox WHERE id = ANY ('$ids')"), 'failed expired', '... all of them');
+is($session->value(q{SELECT flex_enqueue_many('flex_channel_fetch', array_agg(jsonb_build_object('sid', 'CH' || md5(g::text))), on_failure => 'called',
+	unique_keys => array_agg('u' || g), } . in(1) . q{) FROM generate_series(1, 2500) AS g}), $ids, '... those that are there already are not enqueued again');
+$session->value($_) foreach 'ALTER SYSTEM RESET flex_api.delivery', 'SELECT pg_reload_conf()';
+is($session->value(q{SELECT failed - (SELECT count(*) FROM flex_outbox WHERE state = 'failed' AND operation = 'flex_channel_fetch') FROM flex_outbox_summary
+	WHERE operation = 'flex_channel_fetch'}), 0, 'the summary counts them as failed');
+ok(FlexApi::wait_until(sub { expiring() == 2 }), 'nothing is left but those of an hour');
+$node->stop('fast');
+
+# Without a worker: at the next drain, which needs no time for those that expire later, nor for what is dead.
+my $plain = FlexApi::node('drained', $server, "flex_api.rate_limits = 'flex_flow_fetch=0'", 'fsync = off', 'autovacuum = off');
+($session, $other) = map { FlexApi::Session->new($plain) } 1 .. 2;
+$_->value('SET client_min_messages = error') foreach $session, $other;
+$session->value(q{CREATE FUNCTION called(r flex_outbox) RETURNS void LANGUAGE sql AS 'SELECT'});
+(undef, $id) = enqueue(in(1), paused => 1);
+is(state_of($id), 'pending', 'without a worker it waits');
+$session->value('CALL flex_outbox_drain()');
+is(row($id, 'state, error_code'), 'failed|expired', '... for a drain');
+my $COUNT = 20000;
+sub enqueue_many { my ($when) = @_; return $session->value(qq{SELECT cardinality(flex_enqueue_many('flex_flow_fetch', ARRAY(SELECT jsonb_build_object('sid', 'FO' || md5(g::text))
+	FROM generate_series(1, $COUNT) AS g), $when))}, 300); }
+# Pages of the table that have been read.
+sub read_pages
+{
+	$session->value('SELECT pg_stat_force_next_flush()');
+	return $session->value(q{SELECT heap_blks_read + heap_blks_hit + idx_blks_read + idx_blks_hit FROM pg_statio_all_tables WHERE relid = 'flex_outbox_expiring'::regclass});
+}
+is(enqueue_many("expires_at => now() + interval '1 hour'"), $COUNT, 'many expire in an hour');
+my $before = read_pages();
+cmp_ok($before, '>', $COUNT, '... whose pages are counted');
+$session->value('CALL flex_outbox_drain()');
+cmp_ok(read_pages() - $before, '<', 20, '... and are not read by a drain');
+
+$session->close;
+$other->close;
+$plain->stop('fast');
+done_testing;
