@@ -157,11 +157,17 @@ prepare(Sender *sender, const Claim *claims, int count)
 		flex_in_flight_write(sender->in_flight);
 }
 
-/* True when there may be requests that have expired. */
+/* Milliseconds until there may be requests that have expired. */
+static long
+ms_until_expiry(const Sender *sender)
+{
+	return sender->tables_fit ? Min(flex_expiry_wait_ms(sender->expiry), HOUSEKEEPING_MS) : HOUSEKEEPING_MS;
+}
+
 static bool
 may_expire(const Sender *sender)
 {
-	return sender->tables_fit && flex_expiry_wait_ms(sender->expiry) == 0;
+	return ms_until_expiry(sender) == 0;
 }
 
 /* End some requests that have expired, if there may be any; returns how many. */
@@ -303,7 +309,7 @@ flex_sender_idle_ms(const Sender *sender)
 {
 	if (flex_callback_schedule_has_news(sender->callbacks))
 		return 0;
-	return Min(Min(ms_until_due(sender), flex_expiry_wait_ms(sender->expiry)),
+	return Min(Min(ms_until_due(sender), ms_until_expiry(sender)),
 			   ms_until(flex_callback_schedule_next_at(sender->callbacks)));
 }
 
@@ -323,7 +329,7 @@ wait_for_something(Sender *sender)
 	}
 	late = Min(late, ms_until(flex_callback_schedule_next_at(sender->callbacks)));
 	late = Min(late, flex_mending_look_ms());
-	late = Min(late, flex_expiry_wait_ms(sender->expiry));
+	late = Min(late, ms_until_expiry(sender));
 	late = Min(late, flex_in_flight_unsettled_ms(sender->in_flight));
 	if (sender->driver->check_ms > 0)
 		late = Min(late, sender->driver->check_ms);
