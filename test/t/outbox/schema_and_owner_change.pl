@@ -64,8 +64,8 @@ $session->value($_) foreach 'REVOKE ALL ON ALL FUNCTIONS IN SCHEMA one FROM stra
 # The tables' owner is a plain role, the drainers are others
 $session->value($_) for 'CREATE ROLE owner', 'GRANT ALL ON SCHEMA one TO owner', map { "ALTER TABLE $_ OWNER TO owner" }
   qw(flex_outbox_requests flex_outbox_roles flex_outbox_role_oids flex_outbox_callbacks flex_outbox_counts flex_outbox_forgetting flex_outbox_leftovers
-	flex_outbox_lanes flex_outbox_marks flex_outbox_later flex_outbox_claims flex_outbox_ordered flex_outbox_freed_keys flex_outbox_holds
-	flex_outbox_activity);
+	flex_outbox_lanes flex_outbox_marks flex_outbox_later flex_outbox_claims flex_outbox_ordered flex_outbox_freed_keys flex_outbox_expiring
+	flex_outbox_holds flex_outbox_activity);
 works('another owner');
 $session->value('DELETE FROM flex_outbox_requests');
 $simulator->clear_requests;
