@@ -1044,8 +1044,9 @@ expires_at: what has not been sent by then fails, with error_code expired, and o
 is being sent then, or is uncertain, does not expire. One that is past already fails as soon as this transaction commits.
 Returns the id in flex_outbox. Callbacks run as the current role, in the transaction that settles the request.
 The foreign server that flex_api.server names is kept with the request, and is where it is sent to.
-Errors: 22023 and 22004 for what cannot be valid (such as an expires_at that is not after run_at), 0A000 for a list, 42883 for a callback that is not there,
-42501 without EXECUTE on the operation or on a callback, or USAGE on the server, 55000 for one that is not there.';
+Errors: 22023 and 22004 for what cannot be valid, as an expires_at that is not after run_at, 0A000 for a list, 42883 for a
+callback that is not there, 42501 without EXECUTE on the operation or on a callback, or USAGE on the server, 55000 for one
+that is not there.';
 
 -- An estimate that need not change with each operation.
 ALTER FUNCTION flex_operations() ROWS 100;
