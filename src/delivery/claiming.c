@@ -85,15 +85,24 @@ typedef struct Live
 	int count;
 } Live;
 
-/* Look which requests senders have, and how far back that has to be looked for the next time. */
+/* Look which requests senders have. */
 static Live
-look_at_claims(Backlog *backlog)
+read_live(const Backlog *backlog)
 {
 	const Mark known = flex_backlog_claims_from(backlog);
-	uint64 from = flex_backlog_horizon(backlog)->oldest;
 	Live live;
 
 	live.claims = flex_claims_live(&known, &live.count);
+	return live;
+}
+
+/* The same, after a look at the horizon: note how far back that has to be looked for the next time. */
+static Live
+look_at_claims(Backlog *backlog)
+{
+	uint64 from = flex_backlog_horizon(backlog)->oldest;
+	Live live = read_live(backlog);
+
 	for (int i = 0; i < live.count; i++)
 		from = Min(from, live.claims[i].claimed_in);
 	flex_backlog_note_claims(backlog, from);
@@ -254,7 +263,7 @@ flex_claiming_claim(Backlog *backlog, const Chosen *chosen, int count, Claim *cl
  * ordering keys matter.  In the current context; ids gets those that somebody has locked.
  */
 Claim *
-flex_claiming_claim_expired(Backlog *backlog, int64 *ids, int id_count, int *count, int *locked_count)
+flex_claiming_claim_expired(const Backlog *backlog, int64 *ids, int id_count, int *count, int *locked_count)
 {
 	Datum *asked = palloc(sizeof(Datum) * Max(id_count, 1));
 	int64 *unlocked;
@@ -270,7 +279,7 @@ flex_claiming_claim_expired(Backlog *backlog, int64 *ids, int id_count, int *cou
 		asked[i] = Int64GetDatum(ids[i]);
 	qsort(asked, id_count, sizeof(Datum), compare_ids);
 	claims = flex_claims_lock(asked, id_count, &got);
-	live = look_at_claims(backlog);
+	live = read_live(backlog);
 	if (got < id_count)
 	{
 		int pending;

@@ -116,7 +116,7 @@ pending_ids(const ExpiringRow *rows, int count, int64 *ids)
  * transaction.  In the current context.  The caller stands in a transaction with the outbox's rights.
  */
 Claim *
-flex_expiry_claim(Expiry *expiry, Backlog *backlog, int *count)
+flex_expiry_claim(Expiry *expiry, const Backlog *backlog, int *count)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	ExpiringRow *rows;

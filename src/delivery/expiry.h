@@ -13,6 +13,6 @@ typedef struct Expiry Expiry;
 extern Expiry *flex_expiry_create(void);
 extern void flex_expiry_expect(Expiry *expiry);
 extern long flex_expiry_wait_ms(const Expiry *expiry);
-extern Claim *flex_expiry_claim(Expiry *expiry, Backlog *backlog, int *count);
+extern Claim *flex_expiry_claim(Expiry *expiry, const Backlog *backlog, int *count);
 
 #endif /* FLEX_EXPIRY_H */

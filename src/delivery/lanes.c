@@ -458,7 +458,7 @@ flex_lanes_claim(Lanes *lanes, int under_way, int *count)
 }
 
 /* What waits in the lanes. */
-Backlog *
+const Backlog *
 flex_lanes_backlog(const Lanes *lanes)
 {
 	return lanes->backlog;

@@ -23,7 +23,7 @@ extern void flex_lanes_note_settled(Lanes *lanes);
 extern void flex_lanes_give_back(Lanes *lanes, const Claim *claim);
 extern void flex_lanes_note_block(Lanes *lanes, int lane, bool is_blocked);
 extern void flex_lanes_unblock(Lanes *lanes);
-extern Backlog *flex_lanes_backlog(const Lanes *lanes);
+extern const Backlog *flex_lanes_backlog(const Lanes *lanes);
 extern Mark flex_lanes_claims_from(const Lanes *lanes);
 extern bool flex_lanes_must_rest(const Lanes *lanes);
 extern void flex_lanes_rest(Lanes *lanes);
