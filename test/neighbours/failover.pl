@@ -125,7 +125,9 @@ sub try_tool
 		"flex_api.account_sid = '$FlexApi::ACCOUNT'", "flex_api.auth_token = '$FlexApi::TOKEN'",
 		"flex_api.rate_limits = 'none'", 'flex_api.concurrency = 50', "max_worker_processes = '20'", "wal_log_hints = 'on'",
 		# A node that cannot be rewound is copied, which begins with a checkpoint.
-		"checkpoint_completion_target = '0'" ]);
+		"checkpoint_completion_target = '0'",
+		# Processes are killed, not the machine, which keeps what they have written.
+		"fsync = 'off'" ]);
 	my $name = $tool->name;
 	my ($session) = primary($tool, $directory);
 	$session->value('CREATE EXTENSION flex_api');
