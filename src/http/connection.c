@@ -24,6 +24,7 @@
 
 #include "http/connection.h"
 #include "http/poller.h"
+#include "http/tls.h"
 
 typedef struct Connection
 {
@@ -32,6 +33,7 @@ typedef struct Connection
 	bool has_failed;     /* an answer was lost on it */
 	int port;            /* local; 0: not known yet */
 	int users;           /* requests that wait for their answers on it */
+	void *ssl;           /* OpenSSL's, which reads ahead; NULL: nothing does */
 } Connection;
 
 static Connection *connections; /* by file descriptor */
@@ -164,6 +166,31 @@ flex_connection_is_fit(pgsocket fd, bool may_share, bool has_read)
 	if (may_share && (connection->is_multiplexed || connection->users > 0))
 		return true;
 	return !has_read && is_silent(fd);
+}
+
+/*
+ * A request goes out on a connection of OpenSSL's that reads ahead, or does not; fd may be
+ * PGINVALID_SOCKET, for which nothing does.
+ */
+void
+flex_connection_read_ahead(pgsocket fd, void *ssl, bool yes)
+{
+	yes &= fd != PGINVALID_SOCKET;
+	flex_tls_read_ahead(ssl, yes);
+	if (fd != PGINVALID_SOCKET)
+		connections[fd].ssl = yes ? ssl : NULL;
+}
+
+/* A connection with an answer of which more has been read than was fetched, or PGINVALID_SOCKET. */
+pgsocket
+flex_connection_with_more(void)
+{
+	for (pgsocket fd = 0; fd < connections_size; fd++)
+	{
+		if (connections[fd].ssl != NULL && connections[fd].users > 0 && flex_tls_has_more(connections[fd].ssl))
+			return fd;
+	}
+	return PGINVALID_SOCKET;
 }
 
 /* A connection turns out to carry HTTP/2. */

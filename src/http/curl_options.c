@@ -55,10 +55,32 @@ session_share(void)
 
 /* A TLS connection is about to be made. */
 static CURLcode
-watch_connection(CURL *easy, void *ssl_context, void *unused)
+watch_connection(CURL *easy, void *ssl_context, void *reads_ahead)
 {
-	flex_tls_watch(ssl_context);
+	flex_tls_watch(ssl_context, reads_ahead != NULL);
 	return CURLE_OK;
+}
+
+/*
+ * True when the TLS library may read more of a request's connection than libcurl asks for:
+ * the answer is not held back, and no proxy may have a TLS connection of its own around it.
+ */
+bool
+flex_curl_reads_ahead(const Endpoint *endpoint, long timeout_ms)
+{
+	return timeout_ms > 0 && endpoint->proxy[0] == '\0';
+}
+
+/* OpenSSL's object of the connection that a handle has; NULL: it has no such connection. */
+void *
+flex_curl_ssl(CURL *easy)
+{
+	struct curl_tlssessioninfo *info = NULL;
+
+	if (curl_easy_getinfo(easy, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK || info == NULL ||
+		info->backend != CURLSSLBACKEND_OPENSSL)
+		return NULL;
+	return info->internals;
 }
 
 /* Say once a session that libcurl was built with a TLS library other than OpenSSL. */
@@ -157,6 +179,7 @@ set_trust(CURL *easy, const char *ca_file, bool has_proxy)
 static void
 set_route(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, bool is_watched)
 {
+	bool has_proxy = endpoint->proxy[0] != '\0';
 	char *origin;
 	char *url;
 
@@ -166,11 +189,12 @@ set_route(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, bool
 	FLEX_CURL_SET(easy, CURLOPT_URL, url);
 	if (!is_watched)
 		warn_of_tls_library(url);
+	if (has_proxy || pg_strncasecmp(url, "http://", 7) != 0)
+		set_trust(easy, flex_curl_authorities(endpoint), has_proxy);
 	pfree(url);
 	pfree(origin);
 	/* An empty proxy keeps libcurl from those of the environment. */
 	FLEX_CURL_SET(easy, CURLOPT_PROXY, endpoint->proxy);
-	set_trust(easy, flex_curl_authorities(endpoint), endpoint->proxy[0] != '\0');
 }
 
 /* Add a header line to the request. */
@@ -205,6 +229,8 @@ flex_curl_set_options(CURL *easy, const HttpRequest *request, const Endpoint *en
 	bool is_watched =
 		flex_tls_is_known() && curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, watch_connection) == CURLE_OK;
 
+	if (is_watched)
+		FLEX_CURL_SET(easy, CURLOPT_SSL_CTX_DATA, flex_curl_reads_ahead(endpoint, timeout_ms) ? easy : NULL);
 	set_constant_options(easy);
 	set_method(easy, request, is_watched);
 	set_route(easy, request, endpoint, is_watched);

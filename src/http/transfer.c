@@ -36,6 +36,7 @@ struct Transfer
 	bool is_idempotent;
 	size_t request_bytes; /* of its body */
 	bool has_proxy;
+	bool reads_ahead; /* its connection may */
 	bool was_sent;
 	bool is_connected; /* a socket was opened for it: its connection is no kept one */
 	bool is_stale;     /* it was not sent, since the kept connection is no good */
@@ -74,16 +75,6 @@ close_socket(void *unused, curl_socket_t fd)
 	return flex_connection_close(fd);
 }
 
-/* True when the TLS library has read something behind the end of the last answer. */
-static bool
-has_read_more(const Transfer *transfer)
-{
-	struct curl_tlssessioninfo *info = NULL;
-
-	return curl_easy_getinfo(transfer->easy, CURLINFO_TLS_SSL_PTR, &info) == CURLE_OK && info != NULL &&
-		   info->backend == CURLSSLBACKEND_OPENSSL && info->internals != NULL && flex_tls_has_read(info->internals);
-}
-
 /*
  * True when the connection is a new one, or a kept one on which nothing lies.
  *
@@ -93,13 +84,13 @@ has_read_more(const Transfer *transfer)
  * has the request: nothing on the wire tells that from a true answer.
  */
 static bool
-may_go_out(const Transfer *transfer)
+may_go_out(const Transfer *transfer, const void *ssl)
 {
 	/* On a new one the server's TLS tickets may lie. */
 	if (transfer->is_connected)
 		return true;
 	return transfer->socket != PGINVALID_SOCKET &&
-		   flex_connection_is_fit(transfer->socket, transfer->is_idempotent, has_read_more(transfer));
+		   flex_connection_is_fit(transfer->socket, transfer->is_idempotent, ssl != NULL && flex_tls_has_read(ssl));
 }
 
 /* The connection stands and the request is about to go out. */
@@ -107,6 +98,7 @@ static int
 before_request(void *data, char *remote_ip, char *local_ip, int remote_port, int local_port)
 {
 	Transfer *transfer = data;
+	void *ssl;
 
 	if (transfer->was_sent)
 	{
@@ -114,7 +106,8 @@ before_request(void *data, char *remote_ip, char *local_ip, int remote_port, int
 		return CURL_PREREQFUNC_ABORT;
 	}
 	transfer->socket = flex_connection_find(local_port);
-	if (!may_go_out(transfer))
+	ssl = flex_curl_ssl(transfer->easy);
+	if (!may_go_out(transfer, ssl))
 	{
 		transfer->is_stale = true;
 		transfer->socket = PGINVALID_SOCKET;
@@ -123,6 +116,8 @@ before_request(void *data, char *remote_ip, char *local_ip, int remote_port, int
 	}
 	if (transfer->socket != PGINVALID_SOCKET)
 		flex_connection_join(transfer->socket);
+	if (ssl != NULL)
+		flex_connection_read_ahead(transfer->socket, ssl, transfer->reads_ahead);
 	transfer->was_sent = true;
 	unsent--;
 	return CURL_PREREQFUNC_OK;
@@ -274,6 +269,7 @@ flex_transfer_prepare(const HttpRequest *request, const Endpoint *endpoint, long
 	PG_TRY();
 	{
 		transfer->has_proxy = endpoint->proxy[0] != '\0';
+		transfer->reads_ahead = flex_curl_reads_ahead(endpoint, timeout_ms);
 		set_callbacks(transfer);
 		flex_curl_set_options(transfer->easy, request, endpoint, timeout_ms);
 		flex_curl_set_headers(transfer->easy, request, endpoint, &transfer->headers);

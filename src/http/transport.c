@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/compat.h"
 #include "http/backpressure.h"
+#include "http/connection.h"
 #include "http/poller.h"
 #include "http/readiness.h"
 #include "http/tls.h"
@@ -220,6 +221,25 @@ flex_transport_release(Transfer *transfer)
 }
 
 /*
+ * Fetch what the TLS library has read ahead, of which no socket tells, a record at a time.
+ * True when there was something and all of it has been fetched.
+ */
+static bool
+fetch_what_was_read(void)
+{
+	pgsocket fd = flex_connection_with_more();
+
+	if (fd == PGINVALID_SOCKET)
+		return false;
+	for (int i = 0; i < MAX_READY && fd != PGINVALID_SOCKET; i++)
+	{
+		run_multi(fd, CURL_CSELECT_IN);
+		fd = flex_connection_with_more();
+	}
+	return fd == PGINVALID_SOCKET;
+}
+
+/*
  * Let all transfers go on until something happens to one, or for so many milliseconds.
  * True when the process's latch was set.  Raises what CHECK_FOR_INTERRUPTS() raises, at
  * once.
@@ -232,10 +252,14 @@ flex_transport_wait(long timeout_ms, WaitKind kind)
 	int count;
 
 	CHECK_FOR_INTERRUPTS();
+	if (fetch_what_was_read())
+		return false;
 	/* One after the other: libcurl reads up to 1.6 MB of each before it returns. */
 	while (flex_backpressure_let_one_go())
 		run_multi(CURL_SOCKET_TIMEOUT, 0);
 	(void) flex_backpressure_apply();
+	if (flex_connection_with_more() != PGINVALID_SOCKET)
+		timeout_ms = 0;
 	if (timer_due >= 0)
 		timeout_ms = Min(timeout_ms, Max(timer_due - flex_clock_ms(), 0));
 	count = flex_poller_wait(timeout_ms, kind, ready, &latch_was_set);
@@ -270,7 +294,7 @@ flex_transport_pump(void)
 int64
 flex_transport_due_at(void)
 {
-	if (flex_backpressure_may_go_on())
+	if (flex_backpressure_may_go_on() || flex_connection_with_more() != PGINVALID_SOCKET)
 		return 0;
 	return timer_due >= 0 ? timer_due : PG_INT64_MAX;
 }

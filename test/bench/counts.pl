@@ -153,18 +153,19 @@ sub many
 
 sub pages
 {
-	my ($servers) = @_;
-	my $simulator = simulator($servers, $PAGE * ($MANY_PAGES + 1));
-	my $session = session($servers, $simulator);
+	my ($servers, $suffix, $authorities, @options) = @_;
+	my $simulator = simulator($servers, $PAGE * ($MANY_PAGES + 1), @options);
+	my $session = session($servers, $simulator, $authorities);
+	my @trust = defined $authorities ? ('-c', $authorities) : ();
 	my $url = "$simulator/v1/Channels?PageSize=$PAGE";
 
 	$session->query('SELECT * FROM flex_channels_list(max_rows => 1)');
-	my @headers = Baseline::same_headers($servers, $simulator, 'raw_calls', "$simulator/v1/Channels?PageSize=1");
+	my @headers = Baseline::same_headers($servers, $simulator, 'raw_calls', "$simulator/v1/Channels?PageSize=1", @trust);
 	$servers->control($simulator, 'POST', 'settings', { record => JSON::PP::false });
-	my ($raw) = SystemCalls::per_each([ map { SystemCalls::of_program($servers, "$here/raw_calls", @headers, $url, $_) } $FEW_PAGES, $MANY_PAGES ], $MANY_PAGES - $FEW_PAGES);
+	my ($raw) = SystemCalls::per_each([ map { SystemCalls::of_program($servers, "$here/raw_calls", @headers, @trust, $url, $_) } $FEW_PAGES, $MANY_PAGES ], $MANY_PAGES - $FEW_PAGES);
 	my ($each, $what) = SystemCalls::per_each(of_session($servers, $session, $FEW_PAGES, $MANY_PAGES,
 		sub { 'SELECT count(*) FROM flex_channels_list(max_rows => ' . $_[0] * $PAGE . ", page_size => $PAGE)" }));
-	$counted{page} = [ $each, $raw, $what ];
+	$counted{"page$suffix"} = [ $each, $raw, $what ];
 	return;
 }
 
@@ -231,7 +232,8 @@ my ($key, $certificate, $authorities) = $servers->certificates;
 calls($servers, '_tls', $authorities, '--tls-cert', $certificate, '--tls-key', $key);
 call_allocations($servers, calls($servers, '', undef));
 many($servers);
-pages($servers);
+pages($servers, '');
+pages($servers, '_tls', $authorities, '--tls-cert', $certificate, '--tls-key', $key);
 outbox($servers);
 $servers->stop;
 
