@@ -95,7 +95,12 @@ sub switch_over
 {
 	my ($self) = @_;
 
-	quiet("pg_autoctl perform switchover --pgdata $self->{monitor}->{data} --wait 60");
+	# The monitor may meet a node's report, and be the one that gives way.
+	foreach my $time (1 .. 5)
+	{
+		return if eval { quiet("pg_autoctl perform switchover --pgdata $self->{monitor}->{data} --wait 60"); 1 };
+		die $@ if $time == 5 || $@ !~ /deadlock detected/;
+	}
 	return;
 }
 
