@@ -1046,7 +1046,7 @@ Returns the id in flex_outbox. Callbacks run as the current role, in the transac
 The foreign server that flex_api.server names is kept with the request, and is where it is sent to.
 Errors: 22023 and 22004 for what cannot be valid, as an expires_at that is not after run_at, 0A000 for a list, 42883 for a
 callback that is not there, 42501 without EXECUTE on the operation or on a callback, or USAGE on the server, 55000 for one
-that is not there.';
+that is not there, 53400 when as many requests of the current role wait as flex_api.outbox_quota allows.';
 
 -- An estimate that need not change with each operation.
 ALTER FUNCTION flex_operations() ROWS 100;

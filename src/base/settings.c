@@ -364,6 +364,16 @@ static const IntegerSetting integer_settings[] = {
 		.brief = "How long finished requests stay in the outbox; -1 for ever.",
 		.more = "Uncertain requests stay until somebody has decided on them.",
 	},
+	{
+		.name = "flex_api.outbox_quota",
+		.variable = &flex_settings.outbox_quota,
+		.initial = 1000000,
+		.least = -1,
+		.most = PG_INT32_MAX,
+		.is_everybodys = true,
+		.brief = "How many requests of a role may wait in the outbox; -1 for any number.",
+		.more = "That of the session counts which enqueues. What is more is refused, with SQLSTATE 53400.",
+	},
 };
 
 static const struct config_enum_entry unrepresentable_values[] = {

@@ -45,6 +45,7 @@ typedef struct Settings
 	int callback_timeout;  /* milliseconds */
 	int shutdown_grace;    /* milliseconds */
 	int outbox_retention;  /* minutes; -1: for ever */
+	int outbox_quota;      /* requests of a role that wait; -1: as many as it likes */
 	int max_response_size; /* kilobytes, headers not counted */
 	int unrepresentable;   /* an Unrepresentable */
 	int log_activity;      /* a LogActivity */

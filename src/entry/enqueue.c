@@ -25,6 +25,7 @@
 #include "http/endpoint.h"
 #include "outbox/access.h"
 #include "outbox/insertion.h"
+#include "outbox/quota.h"
 #include "outbox/roles.h"
 #include "outbox/rows.h"
 #include "request/json_arguments.h"
@@ -166,6 +167,9 @@ flex_enqueue_insert_new(const NewRequest *requests, int count, int64 *ids)
 	flex_outbox_enter_to_insert(&access);
 	flex_outbox_insert(requests, count, ids);
 	flex_outbox_leave(&access);
+	flex_quota_note(requests->role_id, ids, count);
+	if (!flex_quota_admits(requests->role_id, 0))
+		flex_quota_refuse(requests->role_id, requests->enqueued_by, 0);
 }
 
 /* Find the request that has the key; 0 when it is not there any more. */
@@ -217,6 +221,14 @@ flex_enqueue_insert(const NewRequest *request)
 	int looks = 0;
 
 	warn_if_unattended();
+	if (!flex_quota_admits(request->role_id, 1))
+	{
+		/* What is there already takes no place. */
+		id = request->unique_key != NULL ? find_by_key(request) : 0;
+		if (id == 0)
+			flex_quota_refuse(request->role_id, request->enqueued_by, 1);
+		return id;
+	}
 	/* The other one can be deleted or rolled back between the two looks. */
 	do
 	{

@@ -19,6 +19,7 @@
 #include "base/compat.h"
 #include "entry/declaration.h"
 #include "entry/enqueue.h"
+#include "outbox/quota.h"
 
 #define FUNCTION "flex_enqueue_many"
 
@@ -158,6 +159,8 @@ flex_api_enqueue_many(PG_FUNCTION_ARGS)
 		share(&requests[i], &common);
 	ids = palloc(sizeof(int64) * Max(count, 1));
 	values = palloc(sizeof(Datum) * Max(count, 1));
+	if (!flex_quota_admits(common.role_id, count))
+		flex_quota_refuse(common.role_id, common.enqueued_by, count);
 	if (count > 0)
 		flex_enqueue_insert_new(requests, count, ids);
 	for (int i = 0; i < count; i++)

@@ -11,6 +11,7 @@
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 
+#include "shared/pending_counts.h"
 #include "shared/progress.h"
 #include "shared/rates.h"
 #include "shared/registry.h"
@@ -30,6 +31,7 @@ request_memory(void)
 	RequestAddinShmemSpace(flex_rates_size());
 	flex_segment_request(&flex_statistics_segment);
 	flex_segment_request(&flex_progress_segment);
+	flex_segment_request(&flex_pending_counts_segment);
 	RequestNamedLWLockTranche("flex_api", 1);
 }
 
@@ -58,6 +60,7 @@ set_up_memory(void)
 	flex_rates_set_up(rates, !found);
 	flex_segment_set_up(&flex_statistics_segment);
 	flex_segment_set_up(&flex_progress_segment);
+	flex_segment_set_up(&flex_pending_counts_segment);
 	LWLockRelease(AddinShmemInitLock);
 	if (!IsUnderPostmaster)
 	{

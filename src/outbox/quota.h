@@ -1,0 +1,12 @@
+/*
+ * quota.h
+ *		How many requests of a role may wait: flex_api.outbox_quota.
+ */
+#ifndef FLEX_QUOTA_H
+#define FLEX_QUOTA_H
+
+extern bool flex_quota_admits(int role_id, int64 requests);
+pg_noreturn extern void flex_quota_refuse(int role_id, const char *role_name, int64 requests);
+extern void flex_quota_note(int role_id, const int64 *ids, int count);
+
+#endif /* FLEX_QUOTA_H */
