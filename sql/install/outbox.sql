@@ -67,7 +67,8 @@ CREATE TABLE flex_outbox_requests (
 	server text COLLATE "C",
 	ordering_key text COLLATE "C",
 	waits_for bigint,
-	expires_at timestamptz)
+	expires_at timestamptz,
+	reduced_at timestamptz)
 -- Every request is two row versions, in one page: leave space there, and clean up early.
 WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0,
 	fillfactor = 40);
@@ -137,6 +138,8 @@ COMMENT ON COLUMN flex_outbox_requests.waits_for IS
 'Request of the same ordering_key that has to come to its end before this one is sent; NULL: none. Computed by the view.';
 COMMENT ON COLUMN flex_outbox_requests.expires_at IS
 'What has not been sent by then has failed, with error_code expired; NULL: it waits as long as it has to.';
+COMMENT ON COLUMN flex_outbox_requests.reduced_at IS
+'When arguments, context and response were reduced to the SIDs among them (flex_api.outbox_keep); NULL: they were not.';
 
 -- New requests are found by this.  Nothing that changes is in an index, so that settling a
 -- request leaves all of them alone.
@@ -394,7 +397,8 @@ SELECT
 	CASE WHEN o.state = 'pending' AND o.ordering_key IS NOT NULL AND NOT o.is_claimed THEN (SELECT f.id FROM (
 			SELECT w.id FROM flex_outbox_ordered AS w WHERE w.role_id = o.role_id AND w.ordering_key = o.ordering_key
 			ORDER BY w.waits, w.id LIMIT 1) AS f WHERE f.id <> o.id) END AS waits_for,
-	o.expires_at
+	o.expires_at,
+	o.reduced_at
 FROM (SELECT r.*, r.state = 'pending' AND (r.id, r.turn + 1, r.enqueued_xid) IN (SELECT l.id, l.turn, l.xid
 		FROM flex_outbox_claims AS k, unnest(k.requests, k.turns, k.enqueued_xids) AS l(id, turn, xid)) AS is_claimed
 		FROM flex_outbox_requests AS r) AS o
@@ -448,7 +452,8 @@ SELECT
 	o.server,
 	o.ordering_key,
 	o.waits_for,
-	o.expires_at
+	o.expires_at,
+	o.reduced_at
 FROM flex_outbox_all AS o
 WHERE (SELECT r.rolsuper OR r.rolbypassrls OR pg_catalog.pg_has_role(c.relowner, 'USAGE')
 		FROM pg_catalog.pg_roles AS r, pg_catalog.pg_class AS c
@@ -761,7 +766,8 @@ AS 'MODULE_PATHNAME', 'flex_api_outbox_cancel'
 LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT;
 
 COMMENT ON FUNCTION flex_outbox_cancel(bigint) IS
-'Cancels a pending, failed or uncertain request: it will not be sent, and no callback is called.
+'Cancels a pending, failed or uncertain request: it will not be sent, and no callback is called. With flex_api.outbox_keep =
+identifiers only SIDs are kept of it, and it cannot be retried.
 id: number of a request that the current role has enqueued; a superuser may cancel anybody''s.
 Errors: P0002 for an id that is not there, 55000 for a request that is being sent or has succeeded,
 40001 if a sender has claimed it since the transaction''s snapshot.';

@@ -138,7 +138,8 @@ DROP INDEX flex_outbox_unique_key, flex_outbox_callbacks, flex_outbox_finished, 
 ALTER TABLE flex_outbox_requests ADD COLUMN role_id integer, ADD COLUMN enqueued_xid xid8, ADD COLUMN on_success_owner oid,
 	ADD COLUMN on_failure_owner oid, ADD COLUMN lane integer, ADD COLUMN turn integer,
 	ADD COLUMN server text COLLATE "C", ADD COLUMN ordering_key text COLLATE "C",
-	ADD COLUMN waits_for bigint, ADD COLUMN expires_at timestamptz;
+	ADD COLUMN waits_for bigint, ADD COLUMN expires_at timestamptz,
+	ADD COLUMN reduced_at timestamptz;
 ALTER TABLE flex_outbox_requests ALTER COLUMN callback_attempts DROP NOT NULL, ALTER COLUMN callback_attempts DROP DEFAULT;
 CREATE TABLE flex_outbox_callbacks (
 	id bigint PRIMARY KEY,
@@ -434,6 +435,8 @@ COMMENT ON COLUMN flex_outbox_requests.waits_for IS
 'Request of the same ordering_key that has to come to its end before this one is sent; NULL: none. Computed by the view.';
 COMMENT ON COLUMN flex_outbox_requests.expires_at IS
 'What has not been sent by then has failed, with error_code expired; NULL: it waits as long as it has to.';
+COMMENT ON COLUMN flex_outbox_requests.reduced_at IS
+'When arguments, context and response were reduced to the SIDs among them (flex_api.outbox_keep); NULL: they were not.';
 
 COMMENT ON COLUMN flex_outbox_requests.error_code IS
 'Twilio''s error code of the last answer, or an SQLSTATE when there was none; expired: it was not sent before expires_at.';
@@ -502,7 +505,8 @@ SELECT
 	CASE WHEN o.state = 'pending' AND o.ordering_key IS NOT NULL AND NOT o.is_claimed THEN (SELECT f.id FROM (
 			SELECT w.id FROM flex_outbox_ordered AS w WHERE w.role_id = o.role_id AND w.ordering_key = o.ordering_key
 			ORDER BY w.waits, w.id LIMIT 1) AS f WHERE f.id <> o.id) END AS waits_for,
-	o.expires_at
+	o.expires_at,
+	o.reduced_at
 FROM (SELECT r.*, r.state = 'pending' AND (r.id, r.turn + 1, r.enqueued_xid) IN (SELECT l.id, l.turn, l.xid
 		FROM flex_outbox_claims AS k, unnest(k.requests, k.turns, k.enqueued_xids) AS l(id, turn, xid)) AS is_claimed
 		FROM flex_outbox_requests AS r) AS o
@@ -556,7 +560,8 @@ SELECT
 	o.server,
 	o.ordering_key,
 	o.waits_for,
-	o.expires_at
+	o.expires_at,
+	o.reduced_at
 FROM flex_outbox_all AS o
 WHERE (SELECT r.rolsuper OR r.rolbypassrls OR pg_catalog.pg_has_role(c.relowner, 'USAGE')
 		FROM pg_catalog.pg_roles AS r, pg_catalog.pg_class AS c
@@ -1506,7 +1511,8 @@ Of a request that has succeeded, it repeats the callback, if that failed.
 One that has expired gets no other expires_at: it waits as long as it has to.';
 
 COMMENT ON FUNCTION flex_outbox_cancel(bigint) IS
-'Cancels a pending, failed or uncertain request: it will not be sent, and no callback is called.
+'Cancels a pending, failed or uncertain request: it will not be sent, and no callback is called. With flex_api.outbox_keep =
+identifiers only SIDs are kept of it, and it cannot be retried.
 id: number of a request that the current role has enqueued; a superuser may cancel anybody''s.
 Errors: P0002 for an id that is not there, 55000 for a request that is being sent or has succeeded,
 40001 if a sender has claimed it since the transaction''s snapshot.';

@@ -18,6 +18,8 @@
 #include "answer/identifier.h"
 
 #define MOST_BYTES 64 /* of an identifier */
+#define SID_KIND 2    /* letters, and behind them so many digits */
+#define SID_DIGITS 32
 #define MOST_DEPTH 8192
 #define PARTS_BETWEEN_INTERRUPTS 1024
 
@@ -125,6 +127,21 @@ skip_value(Scanner *scanner)
 		if (!skip_part(scanner))
 			return false;
 	} while (scanner->depth > 0);
+	return true;
+}
+
+/* True for a SID, such as CH and 32 hexadecimal digits: it names what the service has made, and says nothing of it. */
+bool
+flex_is_sid(const char *text, size_t length)
+{
+	if (length != SID_KIND + SID_DIGITS)
+		return false;
+	for (size_t i = 0; i < length; i++)
+	{
+		if (i < SID_KIND ? text[i] < 'A' || text[i] > 'Z'
+						 : strchr("0123456789abcdef", text[i]) == NULL || text[i] == '\0')
+			return false;
+	}
 	return true;
 }
 

@@ -382,6 +382,12 @@ static const struct config_enum_entry unrepresentable_values[] = {
 	{NULL, 0, false},
 };
 
+static const struct config_enum_entry outbox_keep_values[] = {
+	{"all", OUTBOX_KEEP_ALL, false},
+	{"identifiers", OUTBOX_KEEP_IDENTIFIERS, false},
+	{NULL, 0, false},
+};
+
 /* Define the parameters of this file. */
 void
 flex_settings_define(void)
@@ -406,6 +412,11 @@ flex_settings_define(void)
 	DefineCustomBoolVariable("flex_api.delivery", "Whether the outbox's requests are sent.",
 							 "While it is off, requests can be enqueued, and wait. What is under way is still settled.",
 							 &flex_settings.delivery, true, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable(
+		"flex_api.outbox_keep", "What is kept of arguments, context and answer when a request of the outbox has ended.",
+		"identifiers: the SIDs among them. What failed or is uncertain is kept as it is until "
+		"somebody has decided on it.",
+		&flex_settings.outbox_keep, OUTBOX_KEEP_ALL, outbox_keep_values, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomEnumVariable("flex_api.unrepresentable",
 							 "What becomes of characters of an answer that the database cannot hold.",
 							 "error: the answer is refused; replace: U+FFFD stands for each, or \"?\" where the "

@@ -12,6 +12,13 @@ typedef enum Unrepresentable
 	UNREPRESENTABLE_REPLACE
 } Unrepresentable;
 
+/* What is kept of a request of the outbox when it has ended. */
+typedef enum OutboxKeep
+{
+	OUTBOX_KEEP_ALL,
+	OUTBOX_KEEP_IDENTIFIERS
+} OutboxKeep;
+
 /* Which requests get a line in the server's log. */
 typedef enum LogActivity
 {
@@ -46,6 +53,7 @@ typedef struct Settings
 	int shutdown_grace;    /* milliseconds */
 	int outbox_retention;  /* minutes; -1: for ever */
 	int outbox_quota;      /* requests of a role that wait; -1: as many as it likes */
+	int outbox_keep;       /* an OutboxKeep */
 	int max_response_size; /* kilobytes, headers not counted */
 	int unrepresentable;   /* an Unrepresentable */
 	int log_activity;      /* a LogActivity */

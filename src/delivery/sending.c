@@ -30,6 +30,7 @@ copy_claim(const Claim *claim)
 	copy.server = claim->server ? pstrdup(claim->server) : NULL;
 	copy.ordering_key = NULL; /* it has counted */
 	copy.last_error = claim->last_error ? pstrdup(claim->last_error) : NULL;
+	copy.context = claim->context ? DatumGetJsonbPCopy(JsonbPGetDatum(claim->context)) : NULL;
 	copy.arguments = palloc(VARSIZE(claim->arguments));
 	memcpy(copy.arguments, claim->arguments, VARSIZE(claim->arguments));
 	return copy;

@@ -12,9 +12,11 @@
 #include "utils/timestamp.h"
 
 #include "answer/decoder.h"
+#include "answer/jsonb_sids.h"
 #include "answer/jsonb_text.h"
 #include "base/backoff.h"
 #include "base/encoding.h"
+#include "base/settings.h"
 #include "delivery/mending.h"
 #include "delivery/settlement.h"
 #include "outbox/settling.h"
@@ -48,6 +50,18 @@ expire(Settlement *settlement, const char *last_error)
 			psprintf("the request expired before it was sent again; the last attempt: %s", last_error), SHOWN_BYTES);
 }
 
+/* It has come to its end: keep but identifiers.  Error codes are, what the service has said is not. */
+static void
+reduce(const Claim *claim, Settlement *settlement)
+{
+	settlement->arguments = JsonbPGetDatum(flex_jsonb_sids(claim->arguments));
+	if (claim->context != NULL)
+		settlement->context = JsonbPGetDatum(flex_jsonb_sids(claim->context));
+	if (settlement->response != (Datum) 0)
+		settlement->response = JsonbPGetDatum(flex_jsonb_sids(DatumGetJsonbP(settlement->response)));
+	settlement->error_message = NULL;
+}
+
 /* Have a settlement written, with the callback that the claim has for its state. */
 static void
 write_settlement(const Claim *claim, Settlement *settlement)
@@ -61,6 +75,10 @@ write_settlement(const Claim *claim, Settlement *settlement)
 	settlement->with_callback = (state == state_succeeded && claim->on_success) ||
 								((state == state_failed || state == state_uncertain) && claim->on_failure);
 	settlement->may_be_done |= claim->may_be_done;
+	/* What its callback is to see is reduced after that; what can be sent again is not. */
+	if (flex_settings.outbox_keep == OUTBOX_KEEP_IDENTIFIERS && !settlement->with_callback &&
+		(state == state_succeeded || state == state_cancelled))
+		reduce(claim, settlement);
 	flex_outbox_settle(claim, settlement);
 }
 

@@ -18,6 +18,7 @@
 
 #include "outbox/callback_rows.h"
 #include "outbox/ordered_rows.h"
+#include "outbox/reduction.h"
 #include "outbox/roles.h"
 #include "outbox/statements.h"
 
@@ -102,6 +103,7 @@ flex_outbox_end_callback(const Callback *callback)
 
 	Assert(callback->id != 0);
 	(void) flex_statement_execute(&end_callback, values, NULL);
+	flex_outbox_reduce(callback->id);
 	end_order(callback);
 }
 

@@ -21,6 +21,7 @@
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
+#include "base/settings.h"
 #include "outbox/claims.h"
 #include "outbox/lane_rows.h"
 #include "outbox/roles.h"
@@ -37,10 +38,11 @@ read_rows(const Statement *statement, uint64 count, size_t size)
 	return rows;
 }
 
-/* What a claim tells of its request; $2 is this database. */
+/* What a claim tells of its request; $2 is this database, $3 that the context is asked for. */
 #define CLAIM_COLUMNS(arguments_of_row)                                                                                \
 	RESULT_COLUMN("o.id", INT8OID, Claim, id), RESULT_COLUMN("o.operation", TEXTOID, Claim, operation),                \
 		RESULT_COLUMN(arguments_of_row, JSONBOID, Claim, arguments),                                                   \
+		RESULT_COLUMN("CASE WHEN $3 THEN o.context END", JSONBOID, Claim, context),                                    \
 		RESULT_COLUMN("least(o.attempts, 2147483646) + 1", INT4OID, Claim, attempts),                                  \
 		RESULT_COLUMN("o.max_attempts", INT4OID, Claim, max_attempts),                                                 \
 		RESULT_COLUMN(ROLE_OF_ID("o.role_id"), OIDOID, Claim, role),                                                   \
@@ -65,7 +67,7 @@ static const ResultColumn claim_columns[] = {CLAIM_COLUMNS("o.arguments")};
 static Statement lock_requests = {
 	.sql = "SELECT $result FROM $t.flex_outbox_requests AS o WHERE o.id = ANY ($1) AND o.state = 'pending' "
 		   "FOR NO KEY UPDATE SKIP LOCKED",
-	.types = {INT8ARRAYOID, OIDOID},
+	.types = {INT8ARRAYOID, OIDOID, BOOLOID},
 	.result = claim_columns,
 	.result_count = lengthof(claim_columns),
 };
@@ -77,7 +79,8 @@ static Statement lock_requests = {
 Claim *
 flex_claims_lock(Datum *requests, int request_count, int *count)
 {
-	Datum values[] = {flex_statement_array(INT8OID, requests, request_count), ObjectIdGetDatum(MyDatabaseId)};
+	Datum values[] = {flex_statement_array(INT8OID, requests, request_count), ObjectIdGetDatum(MyDatabaseId),
+					  BoolGetDatum(flex_settings.outbox_keep == OUTBOX_KEEP_IDENTIFIERS)};
 
 	*count = (int) flex_statement_execute(&lock_requests, values, NULL);
 	Assert(*count <= request_count);
@@ -289,7 +292,7 @@ static Statement list_orphans = {
 		   "ORDER BY l.id LIMIT 1) AS l "
 		   "ON true WHERE c.id = $1 AND o.id = r.id AND o.turn = r.turn - 1 AND o.state = 'pending' "
 		   "AND o.enqueued_xid = r.xid",
-	.types = {XID8OID, OIDOID},
+	.types = {XID8OID, OIDOID, BOOLOID},
 	.result = orphan_columns,
 	.result_count = lengthof(orphan_columns),
 };
@@ -325,6 +328,7 @@ flex_claims_take_over(const ClaimRow *row, int *count)
 	if (flex_statement_execute(&take_over, values, NULL) == 0)
 		return NULL;
 	values[1] = ObjectIdGetDatum(MyDatabaseId);
+	values[2] = BoolGetDatum(flex_settings.outbox_keep == OUTBOX_KEEP_IDENTIFIERS);
 	*count = (int) flex_statement_execute(&list_orphans, values, NULL);
 	orphans = read_rows(&list_orphans, *count, sizeof(Claim));
 	for (int i = 0; i < *count; i++)

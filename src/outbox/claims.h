@@ -17,7 +17,8 @@ typedef struct Claim
 	int lane;
 	char *operation;
 	Jsonb *arguments;
-	int attempts; /* this one included */
+	Jsonb *context; /* or NULL; known only where it may have to be reduced: flex_api.outbox_keep */
+	int attempts;   /* this one included */
 	int max_attempts;
 	Oid role;
 	char *account_sid; /* or NULL */

@@ -88,7 +88,8 @@
 	GIVEN_LATER(server, TEXTOID)                                                                                       \
 	GIVEN_LATER(ordering_key, TEXTOID)                                                                                 \
 	OTHER(waits_for, INT8OID)                                                                                          \
-	GIVEN_LATER(expires_at, TIMESTAMPTZOID)
+	GIVEN_LATER(expires_at, TIMESTAMPTZOID)                                                                            \
+	OTHER(reduced_at, TIMESTAMPTZOID)
 
 #define NUMBER_OF(name, type) Anum_flex_outbox_##name,
 #define ALWAYS(name, type) {#name, type, COLUMN_GIVEN},

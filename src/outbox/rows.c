@@ -20,6 +20,7 @@
 #include "outbox/expiring_rows.h"
 #include "outbox/lane_rows.h"
 #include "outbox/ordered_rows.h"
+#include "outbox/reduction.h"
 #include "outbox/roles.h"
 #include "outbox/rows.h"
 #include "outbox/settled_rows.h"
@@ -106,6 +107,7 @@ typedef struct LockedRequest
 	int priority;
 	TimestampTz run_at;
 	char *ordering_key;
+	bool is_reduced; /* what it was to be sent with is not known any more */
 } LockedRequest;
 
 static const ResultColumn locked_columns[] = {
@@ -120,6 +122,7 @@ static const ResultColumn locked_columns[] = {
 	RESULT_COLUMN("priority", INT4OID, LockedRequest, priority),
 	RESULT_COLUMN("run_at", TIMESTAMPTZOID, LockedRequest, run_at),
 	RESULT_COLUMN("ordering_key", TEXTOID, LockedRequest, ordering_key),
+	RESULT_COLUMN("reduced_at IS NOT NULL", BOOLOID, LockedRequest, is_reduced),
 };
 
 /* No role: anybody's. */
@@ -318,6 +321,7 @@ flex_outbox_confirm(int64 id, Oid role, const char *role_name, Jsonb *response)
 	if (flex_statement_execute(&confirm_request, values, nulls) > 0)
 		return NULL;
 	/* It has no callback, and so it has come to its end. */
+	flex_outbox_reduce(id);
 	flex_outbox_notify(id, "succeeded");
 	if (request.ordering_key != NULL)
 		flex_ordered_end(&(OrderedRequest){request.role_id, request.ordering_key, id}, 1);
@@ -342,6 +346,8 @@ flex_outbox_decide(int64 id, Oid role, const char *role_name, bool retry, char *
 		return "";
 	if (retry && request.foreign)
 		return "It was enqueued in another database, of which this is a copy.";
+	if (retry && request.is_reduced && strcmp(request.state, "succeeded") != 0)
+		return "Its arguments have been reduced to identifiers (flex_api.outbox_keep).";
 	/* Of a request that has succeeded, only a callback that failed can be repeated. */
 	if (retry && strcmp(request.state, "succeeded") == 0 && flex_statement_execute(&retry_callback, values, NULL) > 0)
 		return NULL;
@@ -353,7 +359,10 @@ flex_outbox_decide(int64 id, Oid role, const char *role_name, bool retry, char *
 	if (retry)
 		make_pending(id, &request);
 	else
+	{
 		flex_statement_execute(&cancel_request, values, NULL);
+		flex_outbox_reduce(id);
+	}
 	if (!retry && request.ordering_key != NULL)
 		flex_ordered_end(&(OrderedRequest){request.role_id, request.ordering_key, id}, 1);
 	if (retry)

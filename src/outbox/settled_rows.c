@@ -89,7 +89,10 @@ static const ResultColumn settled_columns[] = {
 	"run_at = coalesce(s.run_at, o.run_at), turn = s.turn, started_at = s.started_at, "                                \
 	"attempts = least(o.attempts, 2147483646) + 1 - s.uncounted, may_be_done = s.may_be_done, "                        \
 	"http_status = s.http_status, error_code = s.error_code, error_message = s.error_message, "                        \
-	"request_id = s.request_id, response = s.response, sid = s.sid FROM " list " AS s ($names) "                       \
+	"request_id = s.request_id, response = s.response, sid = s.sid, "                                                  \
+	"arguments = coalesce(s.arguments, o.arguments), "                                                                 \
+	"context = CASE WHEN s.arguments IS NULL THEN o.context ELSE s.context END, "                                      \
+	"reduced_at = CASE WHEN s.arguments IS NOT NULL THEN clock_timestamp() END FROM " list " AS s ($names) "           \
 	"WHERE s.id = ANY (ARRAY(SELECT id FROM free)) AND "                                                               \
 	"o.id = s.id AND o.enqueued_xid = s.enqueued_xid AND o.turn = s.turn - 1 AND o.state = 'pending' AND "             \
 	"EXISTS (SELECT FROM $t.flex_outbox_claims AS c "                                                                  \

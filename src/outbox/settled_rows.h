@@ -25,7 +25,9 @@
 	COLUMN(error_message, TEXTOID)                                                                                     \
 	COLUMN(request_id, TEXTOID)                                                                                        \
 	COLUMN(response, JSONBOID)                                                                                         \
-	COLUMN(sid, TEXTOID)
+	COLUMN(sid, TEXTOID)                                                                                               \
+	COLUMN(arguments, JSONBOID)                                                                                        \
+	COLUMN(context, JSONBOID)
 
 #define NUMBER_OF_COLUMN(name, type) SETTLEMENT_##name,
 

@@ -49,6 +49,12 @@ set_settled_text(SettlementValues *to, SettlementColumn column, const char *text
 	set_settled_value(to, column, text != NULL ? CStringGetTextDatum(text) : (Datum) 0, text == NULL);
 }
 
+static void
+set_settled_jsonb(SettlementValues *to, SettlementColumn column, Datum value)
+{
+	set_settled_value(to, column, value, value == (Datum) 0);
+}
+
 /* The values of a settlement, texts in the current context. */
 static void
 fill_settlement(SettlementValues *to, const Claim *claim, const Settlement *settlement)
@@ -71,7 +77,9 @@ fill_settlement(SettlementValues *to, const Claim *claim, const Settlement *sett
 	set_settled_text(to, SETTLEMENT_error_code, settlement->error_code);
 	set_settled_text(to, SETTLEMENT_error_message, settlement->error_message);
 	set_settled_text(to, SETTLEMENT_request_id, settlement->request_id);
-	set_settled_value(to, SETTLEMENT_response, settlement->response, settlement->response == (Datum) 0);
+	set_settled_jsonb(to, SETTLEMENT_response, settlement->response);
+	set_settled_jsonb(to, SETTLEMENT_arguments, settlement->arguments);
+	set_settled_jsonb(to, SETTLEMENT_context, settlement->context);
 	set_settled_text(to, SETTLEMENT_sid, settlement->sid);
 }
 
@@ -124,6 +132,8 @@ static Datum collected_values[Natts_settlement][SETTLEMENTS_AT_ONCE];
 static bool collected_nulls[Natts_settlement][SETTLEMENTS_AT_ONCE];
 static LaterKey collected_later[SETTLEMENTS_AT_ONCE];
 
+static const SettlementColumn jsonb_columns[] = {SETTLEMENT_response, SETTLEMENT_arguments, SETTLEMENT_context};
+
 /* Keep a settlement until it is written with others. */
 static void
 collect(const Claim *claim, const Settlement *settlement)
@@ -133,8 +143,13 @@ collect(const Claim *claim, const Settlement *settlement)
 
 	Assert(collected < SETTLEMENTS_AT_ONCE);
 	fill_settlement(&row, claim, settlement);
-	if (!row.nulls[SETTLEMENT_response])
-		row.values[SETTLEMENT_response] = JsonbPGetDatum(DatumGetJsonbPCopy(settlement->response));
+	for (size_t i = 0; i < lengthof(jsonb_columns); i++)
+	{
+		Datum *value = &row.values[jsonb_columns[i]];
+
+		if (!row.nulls[jsonb_columns[i]])
+			*value = JsonbPGetDatum(DatumGetJsonbPCopy(*value));
+	}
 	MemoryContextSwitchTo(before);
 	for (int i = 0; i < Natts_settlement; i++)
 	{

@@ -28,6 +28,8 @@ typedef struct Settlement
 	const char *request_id;
 	const char *sid; /* that a good answer gave */
 	Datum response;  /* jsonb; 0: none */
+	Datum arguments; /* jsonb, where they are reduced to identifiers; 0: they stay, as does the context */
+	Datum context;   /* jsonb, where arguments are reduced; 0: none */
 } Settlement;
 
 extern void flex_outbox_discard(void);
