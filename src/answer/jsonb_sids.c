@@ -8,8 +8,15 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
+
 #include "answer/identifier.h"
 #include "answer/jsonb_sids.h"
+#include "base/compat.h"
 
 static bool
 is_sid(const JsonbValue *value)
@@ -17,27 +24,35 @@ is_sid(const JsonbValue *value)
 	return value->type == jbvString && flex_is_sid(value->val.string.val, value->val.string.len);
 }
 
+static Datum
+text_of(const JsonbValue *value)
+{
+	return PointerGetDatum(cstring_to_text_with_len(value->val.string.val, value->val.string.len));
+}
+
 /* An object with the members of one that are SIDs, in the current context; empty where there are none, or it is no object. */
 Jsonb *
 flex_jsonb_sids(Jsonb *value)
 {
-	JsonbParseState *state = NULL;
 	JsonbIterator *iterator = JsonbIteratorInit(&value->root);
-	JsonbIteratorToken token;
+	int room = JB_ROOT_IS_OBJECT(value) ? 2 * JB_ROOT_COUNT(value) : 0;
+	Datum *words = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Datum) * Max(room, 1));
+	int count = 0;
+	JsonbValue name;
 	JsonbValue part;
-	JsonbValue name = {0};
 
-	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	/* Values within others are skipped: they come as a whole. */
-	token = JsonbIteratorNext(&iterator, &part, true);
-	while (token == WJB_BEGIN_OBJECT && (token = JsonbIteratorNext(&iterator, &name, true)) == WJB_KEY)
+	/* The values within others come as a whole. */
+	if (room > 0)
+		(void) JsonbIteratorNext(&iterator, &part, true);
+	while (room > 0 && JsonbIteratorNext(&iterator, &name, true) == WJB_KEY)
 	{
 		(void) JsonbIteratorNext(&iterator, &part, true);
-		token = WJB_BEGIN_OBJECT;
 		if (!is_sid(&part))
 			continue;
-		(void) pushJsonbValue(&state, WJB_KEY, &name);
-		(void) pushJsonbValue(&state, WJB_VALUE, &part);
+		Assert(count + 2 <= room);
+		words[count++] = text_of(&name);
+		words[count++] = text_of(&part);
 	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	return DatumGetJsonbP(DirectFunctionCall1(
+		jsonb_object, PointerGetDatum(construct_array(words, count, TEXTOID, -1, false, TYPALIGN_INT))));
 }

@@ -73,6 +73,10 @@ is(row($id, 'state, sid, http_status, response, error_message, enqueued_by IS NO
 $session->value('SELECT pg_stat_force_next_flush()');
 is($session->value(q{SELECT n_tup_upd || ' ' || n_tup_hot_upd FROM pg_stat_all_tables WHERE relid = 'flex_outbox_requests'::regclass}), '1 1', '... by one update');
 
+$id = $session->value(qq{SELECT flex_enqueue('flex_webchat_create', '{"address_sid": "$IG"}', context => '["$WHO", "$CH"]')});
+drain();
+is(row($id, 'context, reduced_at IS NOT NULL'), '{}|t', '... nothing of a context that is no object');
+
 # With a callback, which sees it all
 $id = enqueue(q{, on_success => 'sees'});
 drain();
