@@ -98,14 +98,17 @@ most_pending(const PendingCount *count, bool is_shared)
 static bool
 must_count(const PendingCount *count, bool is_shared, int64 requests)
 {
-	int64 age_ms = flex_clock_ms() - count->at_ms;
+	bool is_full = most_pending(count, is_shared) + requests > flex_settings.outbox_quota;
+	int64 age_ms;
 
 	if (count->most < flex_settings.outbox_quota)
 		return true;
+	if (is_shared && !is_full)
+		return false;
+	age_ms = flex_clock_ms() - count->at_ms;
 	if (!is_shared && age_ms >= Max(LONE_COUNT_MS, count->took_ms * LONE_SHARE))
 		return true;
-	return most_pending(count, is_shared) + requests > flex_settings.outbox_quota &&
-		   age_ms >= count->took_ms * COUNT_SHARE;
+	return is_full && age_ms >= count->took_ms * COUNT_SHARE;
 }
 
 /*

@@ -16,7 +16,6 @@
 #include "common/hashfn.h"
 #include "storage/spin.h"
 
-#include "base/clock.h"
 #include "shared/pending_counts.h"
 
 #define SETS 128
@@ -26,7 +25,7 @@
 typedef struct Place
 {
 	PendingKey key;
-	int64 used_at; /* flex_clock_us(); 0: never */
+	uint64 used; /* the number of the set's use that was its last; 0: never */
 	PendingCount count;
 } Place;
 
@@ -34,6 +33,7 @@ typedef struct PlaceSet
 {
 	slock_t lock;
 	uint64 counts; /* that were noted here */
+	uint64 uses;
 	Place places[PLACES_PER_SET];
 } PlaceSet;
 
@@ -83,7 +83,7 @@ find_place(PlaceSet *set, const PendingKey *key)
 	{
 		Place *place = &set->places[i];
 
-		if (place->used_at != 0 && is_same(&place->key, key))
+		if (place->used != 0 && is_same(&place->key, key))
 			return place;
 	}
 	return NULL;
@@ -94,14 +94,13 @@ bool
 flex_pending_counts_find(const PendingKey *key, PendingCount *count, bool *is_shared)
 {
 	PlaceSet *set = set_of(key, is_shared);
-	int64 now = flex_clock_us();
 	Place *place;
 
 	SpinLockAcquire(&set->lock);
 	place = find_place(set, key);
 	if (place != NULL)
 	{
-		place->used_at = now;
+		place->used = ++set->uses;
 		*count = place->count;
 	}
 	SpinLockRelease(&set->lock);
@@ -123,7 +122,6 @@ flex_pending_counts_note(const PendingKey *key, const PendingCount *count)
 {
 	bool is_shared;
 	PlaceSet *set = set_of(key, &is_shared);
-	int64 now = flex_clock_us();
 	uint64 number;
 	Place *place;
 
@@ -134,11 +132,11 @@ flex_pending_counts_note(const PendingKey *key, const PendingCount *count)
 		place = set->places;
 		for (int i = 1; i < PLACES_PER_SET; i++)
 		{
-			if (set->places[i].used_at < place->used_at)
+			if (set->places[i].used < place->used)
 				place = &set->places[i];
 		}
 	}
-	*place = (Place){*key, now, *count};
+	*place = (Place){*key, ++set->uses, *count};
 	number = place->count.number = ++set->counts;
 	SpinLockRelease(&set->lock);
 	for (int i = 0; i < own_count; i++)
