@@ -24,7 +24,7 @@ my $server = FlexApi::Server->new(sub {
 		my $status = (split /\n/, FlexApi::content("$directory/$name"))[$attempt] // '200 OK';
 		$server->note("+ $name");
 		FlexApi::wait_until(sub { -e "$directory/$name.open" }, 300) if $status =~ s/^gate //;
-		print $connection FlexApi::Server::answer('{"sid": "CH2", "conversation_sid": "CH2", "message": "busy"}', $status) or return;
+		print $connection FlexApi::Server::answer('{"sid": "CH2", "conversation_sid": "CH2", "message": "busy"}', $status =~ s/\|/\r\n/r) or return;
 	}
 });
 my $node = FlexApi::node('expires', $server, "flex_api.rate_limits = 'flex_flow_fetch=0'", "shared_preload_libraries = 'flex_api'", 'fsync = off',
@@ -255,6 +255,11 @@ $session->value($_) foreach 'ALTER SYSTEM RESET flex_api.delivery', 'SELECT pg_r
 is($session->value(q{SELECT failed - (SELECT count(*) FROM flex_outbox WHERE state = 'failed' AND operation = 'flex_channel_fetch') FROM flex_outbox_summary
 	WHERE operation = 'flex_channel_fetch'}), 0, 'the summary counts them as failed');
 ok(FlexApi::wait_until(sub { expiring() == 2 }), 'nothing is left but those of an hour');
+
+# At once, however late the service asks for the repeat; nothing of this operation is sent any more.
+($number, $id) = enqueue_sent([ 'gate 503 Service Unavailable|Retry-After: 3600' ]);
+open_gate($number);
+has_expired($id, 'one that is to be repeated in an hour', 'the request expired before it was sent again; the last attempt: busy');
 $node->stop('fast');
 
 # Without a worker: at the next drain, which needs no time for those that expire later, nor for what is dead.
