@@ -120,6 +120,7 @@ sub _judge_row
 
 	return 'deleted, and something refers to it' if $row->{is_deleted} && $row->{has_ticket};
 	return "deleted, and $state" if $row->{is_deleted} && $state !~ /^(?:succeeded|failed|cancelled)$/;
+	return 'decided on while it was sent' if grep { $_->{was} eq 'sending' } @{ $row->{decisions} };
 	return 'sent before its time' if $request->{later} && @$lines;
 	return 'uncertain, and may be repeated' if $was_uncertain && $request->{kind} ne 'POST';
 	return 'not finished' if $state =~ /^(?:pending|sending|uncertain)$/;

@@ -133,10 +133,12 @@ sub note
 	my ($self, $writer, $result) = @_;
 	my $transaction = delete $writer->{transaction};
 
+	my $requests = delete $transaction->{requests};
+
 	$transaction->{told_at} = time();
 	if (!$result->{error} && !$result->{closed})
 	{
-		$_->{told} = 'committed' foreach @{ $transaction->{requests} };
+		$_->{told} = 'committed' foreach @$requests;
 	}
 	$self->note_error($result, '22012');
 	$writer->{aborted} = $result->{error};

@@ -23,8 +23,9 @@ sub new
 my %DECISIONS = (
 	'pending' => [ [ 'cancel', 0.02, 0 ] ],
 	'pending, later' => [ [ 'cancel', 0.2, 1 ] ],
-	'failed' => [ [ 'retry', 0.4, 0 ], [ 'cancel', 0.2, 0 ] ],
-	'cancelled' => [ [ 'retry', 0.3, 0 ] ],
+	'sending' => [ [ 'cancel', 0.1, 0 ] ],
+	'failed' => [ [ 'retry', 0.4, 0.5 ], [ 'cancel', 0.2, 0 ] ],
+	'cancelled' => [ [ 'retry', 0.3, 0.3 ] ],
 	'uncertain' => [ [ 'retry', 0.5, 0.5 ], [ 'cancel', 0.3, 1 ] ],
 	'uncertain, done' => [ [ 'confirm', 0.5, 0.5 ], [ 'cancel', 0.3, 1 ] ]);
 
@@ -34,7 +35,7 @@ sub look
 	my ($self) = @_;
 
 	return "SELECT id, context ->> 'tag', state, run_at > now() + '1 day' FROM flex_outbox WHERE id > $self->{last_id} "
-	  . "AND state IN ('pending', 'failed', 'cancelled', 'uncertain') AND callback_at IS NULL";
+	  . "AND state <> 'succeeded' AND callback_at IS NULL";
 }
 
 # Statements that decide on some of them; '' for none.

@@ -77,7 +77,8 @@ sub _hold_snapshot
 }
 
 # The sessions: each is given what its function next returns, if that is something, when it has answered
-# and its pause is over.  note is told what it has answered.
+# and its pause is over.  note is told what it has answered.  Both get the client, which no function
+# refers to: so its session ends with the round.
 sub _open_sessions
 {
 	my ($self) = @_;
@@ -95,11 +96,11 @@ sub _writer
 {
 	my ($self, $kind, $commit) = @_;
 	my $load = $self->{load};
-	my $writer = { %$kind, session => $self->_session($kind->{user}, $commit), pause => 0.02, left => $kind->{transactions} };
 
-	$writer->{next} = sub { return $writer->{left}-- > 0 ? $load->next_transaction($writer) : undef; };
-	$writer->{note} = sub { $load->note($writer, @_); };
-	return $writer;
+	return {
+		%$kind, session => $self->_session($kind->{user}, $commit), pause => 0.02, left => $kind->{transactions},
+		next => sub { my ($writer) = @_; return $writer->{left}-- > 0 ? $load->next_transaction($writer) : undef; },
+		note => sub { $load->note(@_); } };
 }
 
 # It drains again and again, but not so that nobody else gets a processor.
@@ -116,18 +117,18 @@ sub _decider
 {
 	my ($self, $commit) = @_;
 	my ($load, $operator) = @$self{qw(load operator)};
-	my $decider = { session => $self->_session(undef, $commit), pause => 0.04 };
 	my $decisions;
 
-	$decider->{next} = sub { return $decisions || $operator->look; };
-	$decider->{note} = sub {
-		my ($result) = @_;
-		$load->note_error($result);
-		return if $result->{error} || $result->{closed};
-		$operator->note if $decisions;
-		$decisions = $decisions ? undef : $operator->decide($result->{rows}, 0);
-	};
-	return $decider;
+	return {
+		session => $self->_session(undef, $commit), pause => 0.04,
+		next => sub { return $decisions || $operator->look; },
+		note => sub {
+			my (undef, $result) = @_;
+			$load->note_error($result);
+			return if $result->{error} || $result->{closed};
+			$operator->note if $decisions;
+			$decisions = $decisions ? undef : $operator->decide($result->{rows}, 0);
+		} };
 }
 
 # Give each session that is free what it does next.
@@ -137,7 +138,7 @@ sub _feed
 
 	foreach my $client (grep { !$_->{busy} && !$_->{closed} && ($_->{rests_until} // 0) <= time() } @{ $self->{clients} })
 	{
-		my $sql = $client->{next}->() // next;
+		my $sql = $client->{next}->($client) // next;
 		$client->{busy} = 1;
 		$client->{session}->send_query($sql);
 	}
@@ -156,7 +157,7 @@ sub _take_answers
 		my $result = $client->{session}->receive;
 
 		@$client{qw(busy closed rests_until)} = (0, $result->{closed}, time() + rand $client->{pause});
-		$client->{note}->($result);
+		$client->{note}->($client, $result);
 	}
 	return;
 }
@@ -211,8 +212,7 @@ sub _run_load
 		$self->_take_answers;
 	}
 	$self->{act}->($self);
-	# Those who are still there go on; the others do not.
-	$_->{next} = sub { } foreach grep { !exists $_->{left} } @{ $self->{clients} };
+	$_->{next} = sub { } foreach @{ $self->{drainers} };
 	while ($self->_is_writing)
 	{
 		die 'the load does not end' if time() > $end;
@@ -276,14 +276,13 @@ sub _finish
 {
 	my ($self, $session) = @_;
 
-	foreach (1 .. 10)
+	for (;;)
 	{
 		$self->_send_all($session);
 		my $decisions = $self->{operator}->decide($session->query($self->{operator}->look)->{rows}, 1) or return;
 		$session->value($decisions);
 		$self->{operator}->note;
 	}
-	return;
 }
 
 # The outbox's rows of this round: tag => row.

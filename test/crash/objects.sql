@@ -18,12 +18,20 @@ CREATE TRIGGER keep_deleted AFTER DELETE ON flex_outbox_requests FOR EACH ROW EX
 -- What an operator has decided, and in which state the request was: noted with the decision, or not at all.
 CREATE TABLE decisions (id bigint NOT NULL, what text NOT NULL, was text NOT NULL, at timestamptz NOT NULL);
 CREATE FUNCTION decide(request bigint, what text, expected text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	now flex_outbox;
 BEGIN
 	-- From here on no sender claims or settles it.
 	PERFORM FROM flex_outbox_requests WHERE id = request FOR UPDATE;
-	IF EXISTS (SELECT FROM flex_outbox WHERE id = request AND state = expected AND callback_at IS NULL) THEN
-		INSERT INTO decisions VALUES (request, what, expected, clock_timestamp());
+	SELECT * INTO now FROM flex_outbox WHERE id = request;
+	-- To cancel what is being sent is tried, and has to be refused.
+	IF now.callback_at IS NULL AND (now.state = expected OR now.state = 'sending' AND what = 'cancel') THEN
 		EXECUTE format('SELECT flex_outbox_%s($1)', what) USING request;
+		INSERT INTO decisions VALUES (request, what, now.state, clock_timestamp());
+	END IF;
+EXCEPTION WHEN object_not_in_prerequisite_state THEN
+	IF now.state <> 'sending' THEN
+		RAISE;
 	END IF;
 END $$;
 
