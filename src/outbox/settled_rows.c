@@ -126,7 +126,7 @@ static Statement settle_many = {
 	.result_count = lengthof(settled_columns),
 };
 
-/* One with a large response, of which a plan of its own would have copies. */
+/* One with a large response, without a copy of that in an array. */
 static Statement settle_one = {
 	.sql = SETTLE_FROM("(VALUES ($values))", "(VALUES ($3, $4, $5, $6))", "= $3"),
 	.types = {INT4OID, TIMESTAMPTZOID},
@@ -134,7 +134,6 @@ static Statement settle_one = {
 	.named_count = Natts_settlement,
 	.result = settled_columns,
 	.result_count = lengthof(settled_columns),
-	.options = CURSOR_OPT_GENERIC_PLAN,
 };
 
 /* The type of a settlement's column. */

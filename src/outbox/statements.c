@@ -3,8 +3,9 @@
  *		SQL statements on the outbox's tables: prepared, executed, and read.
  *
  * A statement is prepared at its first use in a session, and uses the operators
- * of pg_catalog alone.  The caller has connected to SPI, and stands between
- * flex_outbox_enter() and flex_outbox_leave().
+ * of pg_catalog alone.  It is planned once, whatever its parameters are: the server
+ * would else plan some at each use, which costs more than to execute them.  The caller has
+ * connected to SPI, and stands between flex_outbox_enter() and flex_outbox_leave().
  */
 #include "postgres.h"
 
@@ -126,7 +127,7 @@ prepare(const Statement *statement)
 
 	PG_TRY();
 	{
-		plan = SPI_prepare_cursor(statement_text(statement), count, types, statement->options);
+		plan = SPI_prepare_cursor(statement_text(statement), count, types, CURSOR_OPT_GENERIC_PLAN);
 	}
 	PG_CATCH();
 	{

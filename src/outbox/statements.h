@@ -46,7 +46,6 @@ typedef struct Statement
 	bool named_are_arrays; /* of the types given */
 	const ResultColumn *result;
 	int result_count;
-	int options; /* of the plan: CURSOR_OPT_* */
 
 	/* What the session knows of it */
 	SPIPlanPtr plan;   /* NULL: to be prepared */
