@@ -17,7 +17,9 @@
 #include "miscadmin.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
+#include "utils/queryenvironment.h"
 #include "utils/timestamp.h"
+#include "utils/tuplestore.h"
 
 #include "base/attempt.h"
 #include "base/errors.h"
@@ -28,6 +30,10 @@
 
 #define CHANNEL "flex_api"
 #define MOST_QUEUE_USAGE 0.75 /* of the server's queue of notifications */
+
+#define SENDER_PARAMETERS 2 /* before the columns: this process, by number and start; the first column is $3 */
+#define SETTLEMENTS "flex_settlements"
+#define SETTLEMENTS_EXPECTED 100 /* for the plan, which is made once */
 
 /*
  * True when the server's queue of notifications has room.  A session that listens
@@ -52,7 +58,7 @@ flex_outbox_notify(int64 id, const char *state)
 
 static const NamedParameter settlement_columns[] = {SETTLEMENT_COLUMNS(NAME_OF_COLUMN)};
 
-StaticAssertDecl(lengthof(settlement_columns) == Natts_settlement, "each column of a settlement is a parameter");
+StaticAssertDecl(lengthof(settlement_columns) == Natts_settlement, "each column of a settlement has a name");
 
 /* What is returned of a request; state is NULL where it is not the last one. */
 typedef struct Settled
@@ -67,9 +73,10 @@ typedef struct Settled
 
 static const ResultColumn settled_columns[] = {
 	RESULT_COLUMN("s.id", INT8OID, Settled, id),
-	RESULT_COLUMN("CASE WHEN s.state <> 'pending' AND NOT s.with_callback THEN s.state END", TEXTOID, Settled, state),
+	RESULT_COLUMN("CASE WHEN s.state <> 'pending' AND NOT s.with_callback AND NOT s.is_kept THEN s.state END", TEXTOID,
+				  Settled, state),
 	RESULT_COLUMN("false", BOOLOID, Settled, is_locked),
-	RESULT_COLUMN("false", BOOLOID, Settled, is_kept),
+	RESULT_COLUMN("s.is_kept", BOOLOID, Settled, is_kept),
 	RESULT_COLUMN("s.role_id", INT4OID, Settled, role_id),
 	RESULT_COLUMN("s.ordering_key", TEXTOID, Settled, ordering_key),
 };
@@ -79,11 +86,12 @@ static const ResultColumn settled_columns[] = {
  * from another that has got its number, in an outbox that was emptied or made anew.
  * What is to be sent again waits for its time in a row of its own; without a time of its own
  * it is due at once, and not since its run_at, before which senders have looked already.  A
- * row that somebody has locked is left, and told of, as is one that a trigger has kept as it was.
+ * row that somebody has locked is left, and told of, as is one that a trigger has kept as it
+ * was, or put back.
  */
-#define SETTLE_FROM(list, keys, is_one)                                                                                \
-	"WITH free AS (SELECT f.id FROM $t.flex_outbox_requests AS f WHERE f.id " is_one " AND f.state = 'pending' "       \
-	"FOR NO KEY UPDATE SKIP LOCKED), "                                                                                 \
+#define SETTLE                                                                                                         \
+	"free AS (SELECT f.id FROM $t.flex_outbox_requests AS f WHERE f.id = ANY (ARRAY(SELECT id FROM " SETTLEMENTS ")) " \
+	"AND f.state = 'pending' FOR NO KEY UPDATE SKIP LOCKED), "                                                         \
 	"settled AS (UPDATE $t.flex_outbox_requests AS o SET state = s.state, "                                            \
 	"finished_at = CASE WHEN s.state <> 'pending' THEN clock_timestamp() END, "                                        \
 	"run_at = coalesce(s.run_at, o.run_at), turn = s.turn, started_at = s.started_at, "                                \
@@ -92,56 +100,48 @@ static const ResultColumn settled_columns[] = {
 	"request_id = s.request_id, response = s.response, sid = s.sid, "                                                  \
 	"arguments = coalesce(s.arguments, o.arguments), "                                                                 \
 	"context = CASE WHEN s.arguments IS NULL THEN o.context ELSE s.context END, "                                      \
-	"reduced_at = CASE WHEN s.arguments IS NOT NULL THEN clock_timestamp() END FROM " list " AS s ($names) "           \
+	"reduced_at = CASE WHEN s.arguments IS NOT NULL THEN clock_timestamp() END FROM " SETTLEMENTS " AS s "             \
 	"WHERE s.id = ANY (ARRAY(SELECT id FROM free)) AND "                                                               \
 	"o.id = s.id AND o.enqueued_xid = s.enqueued_xid AND o.turn = s.turn - 1 AND o.state = 'pending' AND "             \
 	"EXISTS (SELECT FROM $t.flex_outbox_claims AS c "                                                                  \
 	"WHERE c.id = s.claimed_in AND c.sender_pid = $1 AND c.sender_start = $2) "                                        \
 	"RETURNING o.id, o.role_id, o.operation, o.ordering_key, o.run_at, s.state, s.with_callback, s.turn, s.lane, "     \
-	"s.cause, "                                                                                                        \
-	"s.run_at AS asked_at, s.held_since, o.error_message IS NOT NULL AS has_error), "                                  \
+	"s.cause, s.run_at AS asked_at, s.held_since, o.error_message IS NOT NULL AS has_error, o.turn < s.turn AS "       \
+	"is_kept), "                                                                                                       \
 	"due AS (INSERT INTO $t.flex_outbox_callbacks (id, role_id, due_at) SELECT id, role_id, clock_timestamp() "        \
-	"FROM settled WHERE with_callback ON CONFLICT (id) DO UPDATE SET role_id = excluded.role_id, "                     \
+	"FROM settled WHERE with_callback AND NOT is_kept ON CONFLICT (id) DO UPDATE SET role_id = excluded.role_id, "     \
 	"due_at = excluded.due_at, attempts = 0, error = NULL), "                                                          \
 	"waiting AS (INSERT INTO $t.flex_outbox_later (lane, due_at, id, turn, cause, held_since) "                        \
 	"SELECT lane, coalesce(asked_at, clock_timestamp()), id, turn, cause, held_since FROM settled "                    \
-	"WHERE state = 'pending'), "                                                                                       \
+	"WHERE state = 'pending' AND NOT is_kept), "                                                                       \
 	"counted AS (INSERT INTO $t.flex_outbox_counts (role_id, operation, state, at, requests, error_id) "               \
 	"SELECT role_id, operation, state, clock_timestamp(), count(*), max(id) FILTER (WHERE has_error) "                 \
-	"FROM settled WHERE state <> 'pending' GROUP BY role_id, operation, state) SELECT $result FROM settled AS s "      \
+	"FROM settled WHERE state <> 'pending' AND NOT is_kept GROUP BY role_id, operation, state) "                       \
+	"SELECT $result FROM settled AS s "                                                                                \
 	"UNION ALL SELECT o.id, NULL, s.id <> ALL (ARRAY(SELECT id FROM free)), s.id = ANY (ARRAY(SELECT id FROM free)), " \
-	"0, NULL FROM " keys " AS s (id, turn, enqueued_xid, claimed_in), "                                                \
+	"0, NULL FROM " SETTLEMENTS " AS s, "                                                                              \
 	"$t.flex_outbox_requests AS o WHERE s.id <> ALL (ARRAY(SELECT id FROM settled)) AND "                              \
 	"o.id = s.id AND o.enqueued_xid = s.enqueued_xid AND o.turn = s.turn - 1 AND o.state = 'pending' AND "             \
 	"EXISTS (SELECT FROM $t.flex_outbox_claims AS c "                                                                  \
 	"WHERE c.id = s.claimed_in AND c.sender_pid = $1 AND c.sender_start = $2)"
 
+/* Many, whose rows are those of a relation that there is for this statement alone. */
 static Statement settle_many = {
-	.sql = SETTLE_FROM("unnest($values)", "unnest($3, $4, $5, $6)", "= ANY ($3)"),
+	.sql = "WITH " SETTLE,
 	.types = {INT4OID, TIMESTAMPTZOID},
-	.named = settlement_columns,
-	.named_count = Natts_settlement,
-	.named_are_arrays = true,
 	.result = settled_columns,
 	.result_count = lengthof(settled_columns),
 };
 
-/* One with a large response, without a copy of that in an array. */
+/* One with a large response, without a copy of that in a relation. */
 static Statement settle_one = {
-	.sql = SETTLE_FROM("(VALUES ($values))", "(VALUES ($3, $4, $5, $6))", "= $3"),
+	.sql = "WITH " SETTLEMENTS " ($names) AS NOT MATERIALIZED (VALUES ($values)), " SETTLE,
 	.types = {INT4OID, TIMESTAMPTZOID},
 	.named = settlement_columns,
 	.named_count = Natts_settlement,
 	.result = settled_columns,
 	.result_count = lengthof(settled_columns),
 };
-
-/* The type of a settlement's column. */
-Oid
-flex_settled_rows_type(SettlementColumn column)
-{
-	return settlement_columns[column].type;
-}
 
 /* A request that this transaction could not settle. */
 typedef struct Unsettled
@@ -207,13 +207,79 @@ warn_of_refusal(int64 id, const ErrorData *error)
 					 table)));
 }
 
+/* What relations of settlements look like. */
+static TupleDesc
+settlements_descriptor(void)
+{
+	static TupleDesc descriptor = NULL;
+	MemoryContext before;
+
+	if (descriptor != NULL)
+		return descriptor;
+	before = MemoryContextSwitchTo(TopMemoryContext);
+	descriptor = CreateTemplateTupleDesc(Natts_settlement);
+	for (int i = 0; i < Natts_settlement; i++)
+		TupleDescInitEntry(descriptor, i + 1, settlement_columns[i].name, settlement_columns[i].type, -1, 0);
+	MemoryContextSwitchTo(before);
+	return descriptor;
+}
+
+/*
+ * Have statements find settlements as a relation's rows, until it is unregistered.  What
+ * SPI keeps of it must last as long as the connection, which is no longer than the transaction.
+ */
+static void
+show_settlements(Tuplestorestate *rows)
+{
+	MemoryContext before = MemoryContextSwitchTo(TopTransactionContext);
+	EphemeralNamedRelation relation = palloc0(sizeof(EphemeralNamedRelationData));
+
+	relation->md.name = pstrdup(SETTLEMENTS);
+	relation->md.tupdesc = settlements_descriptor();
+	relation->md.enrtype = ENR_NAMED_TUPLESTORE;
+	relation->md.enrtuples = SETTLEMENTS_EXPECTED;
+	relation->reldata = rows;
+	/* One that failed has left it. */
+	(void) SPI_unregister_relation(SETTLEMENTS);
+	if (SPI_register_relation(relation) != SPI_OK_REL_REGISTER)
+		elog(ERROR, "could not show settlements to a statement");
+	MemoryContextSwitchTo(before);
+}
+
 /* Settlements that are written by one statement. */
 typedef struct Writing
 {
-	Statement *statement;
-	Datum *values; /* with the columns behind the sender's parameters */
-	const char *nulls;
+	SettlementValues *rows;
+	int count;
+	bool is_large; /* the one that there is */
 } Writing;
+
+/* Write settlements by a statement; returns how many rows tell of them. */
+static uint64
+execute_writing(const Writing *writing)
+{
+	Datum values[SENDER_PARAMETERS + Natts_settlement] = {Int32GetDatum(MyProcPid),
+														  TimestampTzGetDatum(MyStartTimestamp)};
+	char nulls[SENDER_PARAMETERS + Natts_settlement] = {' ', ' '};
+	Tuplestorestate *rows;
+	uint64 count;
+
+	if (writing->is_large)
+	{
+		memcpy(&values[SENDER_PARAMETERS], writing->rows->values, sizeof(writing->rows->values));
+		for (int i = 0; i < Natts_settlement; i++)
+			nulls[SENDER_PARAMETERS + i] = writing->rows->nulls[i] ? 'n' : ' ';
+		return flex_statement_execute(&settle_one, values, nulls);
+	}
+	rows = tuplestore_begin_heap(false, false, work_mem);
+	for (int i = 0; i < writing->count; i++)
+		tuplestore_putvalues(rows, settlements_descriptor(), writing->rows[i].values, writing->rows[i].nulls);
+	show_settlements(rows);
+	count = flex_statement_execute(&settle_many, values, NULL);
+	(void) SPI_unregister_relation(SETTLEMENTS);
+	tuplestore_end(rows);
+	return count;
+}
 
 /*
  * Write settlements of requests that this process has claimed, and tell of those
@@ -223,21 +289,17 @@ static void
 write_settlements(void *argument)
 {
 	const Writing *writing = argument;
-	OrderedRequest *over;
+	const Statement *statement = writing->is_large ? &settle_one : &settle_many;
+	uint64 count = execute_writing(writing);
+	OrderedRequest *over = palloc(sizeof(OrderedRequest) * Max(count, 1));
 	int over_count = 0;
-	uint64 count;
-	bool tells;
+	bool tells = count > 0 && may_notify();
 
-	writing->values[0] = Int32GetDatum(MyProcPid);
-	writing->values[1] = TimestampTzGetDatum(MyStartTimestamp);
-	count = flex_statement_execute(writing->statement, writing->values, writing->nulls);
-	over = palloc(sizeof(OrderedRequest) * Max(count, 1));
-	tells = count > 0 && may_notify();
 	for (uint64 i = 0; i < count; i++)
 	{
 		Settled settled = {0};
 
-		flex_statement_read(writing->statement, i, &settled);
+		flex_statement_read(statement, i, &settled);
 		if (settled.is_kept)
 			warn_of_refusal(settled.id, NULL);
 		if (settled.is_locked || settled.is_kept)
@@ -266,14 +328,10 @@ is_of_the_turn(const ErrorData *error)
 	}
 }
 
-/*
- * Write one settlement, or many as arrays; values has the columns behind the sender's
- * parameters.  Returns NULL, or why they were refused: then nothing was written.
- */
-ErrorData *
-flex_settled_rows_write(bool many, Datum *values, const char *nulls)
+/* Returns NULL, or why it was refused: then nothing was written. */
+static ErrorData *
+try_to_write(Writing writing)
 {
-	Writing writing = {many ? &settle_many : &settle_one, values, nulls};
 	int before = unsettled_count;
 	ErrorData *error = flex_attempt(write_settlements, &writing);
 
@@ -283,6 +341,20 @@ flex_settled_rows_write(bool many, Datum *values, const char *nulls)
 	if (is_of_the_turn(error))
 		flex_error_rethrow(error);
 	return error;
+}
+
+/* Write settlements, all by one statement.  Returns NULL, or why they were refused: then nothing was written. */
+ErrorData *
+flex_settled_rows_write(SettlementValues *rows, int count)
+{
+	return try_to_write((Writing){rows, count, false});
+}
+
+/* The same of one whose response is large. */
+ErrorData *
+flex_settled_rows_write_large(SettlementValues *row)
+{
+	return try_to_write((Writing){row, 1, true});
 }
 
 /* A settlement was refused by itself, and has to be made anew. */

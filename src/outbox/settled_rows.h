@@ -5,7 +5,7 @@
 #ifndef FLEX_SETTLED_ROWS_H
 #define FLEX_SETTLED_ROWS_H
 
-/* The columns of a settlement: the parameters of both statements, and what they call "s". */
+/* The columns of a settlement: what both statements call "s". */
 #define SETTLEMENT_COLUMNS(COLUMN)                                                                                     \
 	COLUMN(id, INT8OID)                                                                                                \
 	COLUMN(turn, INT4OID)                                                                                              \
@@ -36,7 +36,11 @@ typedef enum SettlementColumn
 	SETTLEMENT_COLUMNS(NUMBER_OF_COLUMN) Natts_settlement
 } SettlementColumn;
 
-#define SENDER_PARAMETERS 2 /* before the columns: this process, by number and start; the first column is $3 */
+typedef struct SettlementValues
+{
+	Datum values[Natts_settlement];
+	bool nulls[Natts_settlement];
+} SettlementValues;
 
 /* Why a request was not settled. */
 typedef enum Obstacle
@@ -46,8 +50,8 @@ typedef enum Obstacle
 	OBSTACLE_REFUSAL /* what others hang on the tables has refused it */
 } Obstacle;
 
-extern Oid flex_settled_rows_type(SettlementColumn column);
-extern ErrorData *flex_settled_rows_write(bool many, Datum *values, const char *nulls);
+extern ErrorData *flex_settled_rows_write(SettlementValues *rows, int count);
+extern ErrorData *flex_settled_rows_write_large(SettlementValues *row);
 extern void flex_settled_rows_note_refusal(int64 id, const ErrorData *error);
 extern Obstacle flex_settled_rows_obstacle(int64 id);
 extern void flex_settled_rows_begin(void);

@@ -13,12 +13,9 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -28,13 +25,6 @@
 
 #define SETTLEMENTS_AT_ONCE 256
 #define LARGE_RESPONSE (16 * 1024)
-
-/* The values of a settlement. */
-typedef struct SettlementValues
-{
-	Datum values[Natts_settlement];
-	bool nulls[Natts_settlement];
-} SettlementValues;
 
 static void
 set_settled_value(SettlementValues *to, SettlementColumn column, Datum value, bool is_null)
@@ -125,12 +115,11 @@ note_later(const LaterKey *key)
 		later[later_count++] = *key;
 }
 
-/* What has been collected, column by column. */
+/* What has been collected. */
 static MemoryContext collected_context;
-static int collected;
-static Datum collected_values[Natts_settlement][SETTLEMENTS_AT_ONCE];
-static bool collected_nulls[Natts_settlement][SETTLEMENTS_AT_ONCE];
+static SettlementValues collected[SETTLEMENTS_AT_ONCE];
 static LaterKey collected_later[SETTLEMENTS_AT_ONCE];
+static int collected_count;
 
 static const SettlementColumn jsonb_columns[] = {SETTLEMENT_response, SETTLEMENT_arguments, SETTLEMENT_context};
 
@@ -139,24 +128,19 @@ static void
 collect(const Claim *claim, const Settlement *settlement)
 {
 	MemoryContext before = MemoryContextSwitchTo(collected_context);
-	SettlementValues row;
+	SettlementValues *row = &collected[collected_count];
 
-	Assert(collected < SETTLEMENTS_AT_ONCE);
-	fill_settlement(&row, claim, settlement);
+	Assert(collected_count < SETTLEMENTS_AT_ONCE);
+	fill_settlement(row, claim, settlement);
 	for (size_t i = 0; i < lengthof(jsonb_columns); i++)
 	{
-		Datum *value = &row.values[jsonb_columns[i]];
+		Datum *value = &row->values[jsonb_columns[i]];
 
-		if (!row.nulls[jsonb_columns[i]])
+		if (!row->nulls[jsonb_columns[i]])
 			*value = JsonbPGetDatum(DatumGetJsonbPCopy(*value));
 	}
 	MemoryContextSwitchTo(before);
-	for (int i = 0; i < Natts_settlement; i++)
-	{
-		collected_values[i][collected] = row.values[i];
-		collected_nulls[i][collected] = row.nulls[i];
-	}
-	collected_later[collected++] = later_of(claim, settlement);
+	collected_later[collected_count++] = later_of(claim, settlement);
 }
 
 /* Record what became of a claimed request; flex_outbox_flush() writes it, at the latest. */
@@ -166,24 +150,19 @@ flex_outbox_settle(const Claim *claim, const Settlement *settlement)
 	Assert(settlement->state != NULL && collected_context != NULL);
 	if (settlement->response != (Datum) 0 && VARSIZE_ANY(DatumGetPointer(settlement->response)) > LARGE_RESPONSE)
 	{
-		Datum values[SENDER_PARAMETERS + Natts_settlement];
-		char nulls[SENDER_PARAMETERS + Natts_settlement] = {' ', ' '};
 		LaterKey key = later_of(claim, settlement);
 		SettlementValues row;
 		ErrorData *error;
 
 		fill_settlement(&row, claim, settlement);
-		memcpy(&values[SENDER_PARAMETERS], row.values, sizeof(row.values));
-		for (int i = 0; i < Natts_settlement; i++)
-			nulls[SENDER_PARAMETERS + i] = row.nulls[i] ? 'n' : ' ';
-		error = flex_settled_rows_write(false, values, nulls);
+		error = flex_settled_rows_write_large(&row);
 		if (error != NULL)
 			flex_settled_rows_note_refusal(claim->id, error);
 		note_later(&key);
 		return;
 	}
 	collect(claim, settlement);
-	if (collected == SETTLEMENTS_AT_ONCE)
+	if (collected_count == SETTLEMENTS_AT_ONCE)
 		flex_outbox_flush();
 }
 
@@ -192,43 +171,22 @@ static void
 forget_collected(void)
 {
 	MemoryContextReset(collected_context);
-	collected = 0;
-}
-
-/* The values of some that were collected, from one on, as arrays. */
-static void
-fill_arrays(Datum *values, int from, int count)
-{
-	int lower_bound = 1;
-
-	for (int i = 0; i < Natts_settlement; i++)
-	{
-		Oid type = flex_settled_rows_type((SettlementColumn) i);
-		int16 length;
-		bool by_value;
-		char alignment;
-
-		get_typlenbyvalalign(type, &length, &by_value, &alignment);
-		values[i] = PointerGetDatum(construct_md_array(&collected_values[i][from], &collected_nulls[i][from], 1, &count,
-													   &lower_bound, type, length, by_value, alignment));
-	}
+	collected_count = 0;
 }
 
 /* Write some of what was collected; where that is refused, by halves, down to those that are to blame. */
 static void
 write_by_halves(int from, int count)
 {
-	Datum values[SENDER_PARAMETERS + Natts_settlement];
 	ErrorData *error;
 
 	CHECK_FOR_INTERRUPTS();
-	fill_arrays(&values[SENDER_PARAMETERS], from, count);
-	error = flex_settled_rows_write(true, values, NULL);
+	error = flex_settled_rows_write(&collected[from], count);
 	if (error == NULL)
 		return;
 	if (count == 1)
 	{
-		flex_settled_rows_note_refusal(DatumGetInt64(collected_values[SETTLEMENT_id][from]), error);
+		flex_settled_rows_note_refusal(DatumGetInt64(collected[from].values[SETTLEMENT_id]), error);
 		return;
 	}
 	write_by_halves(from, count / 2);
@@ -239,10 +197,10 @@ write_by_halves(int from, int count)
 void
 flex_outbox_flush(void)
 {
-	if (collected == 0)
+	if (collected_count == 0)
 		return;
-	write_by_halves(0, collected);
-	for (int i = 0; i < collected; i++)
+	write_by_halves(0, collected_count);
+	for (int i = 0; i < collected_count; i++)
 		note_later(&collected_later[i]);
 	forget_collected();
 }

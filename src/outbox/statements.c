@@ -103,12 +103,8 @@ parameter_types(const Statement *statement, Oid *types)
 
 	memcpy(types, statement->types, sizeof(Oid) * count);
 	for (int i = 0; i < statement->named_count; i++)
-	{
-		Oid type = statement->named[i].type;
-
-		types[count++] = statement->named_are_arrays ? get_array_type(type) : type;
-	}
-	return count;
+		types[count + i] = statement->named[i].type;
+	return count + statement->named_count;
 }
 
 /*

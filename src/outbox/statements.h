@@ -43,7 +43,6 @@ typedef struct Statement
 	Oid types[MAX_PARAMETERS + 1]; /* of $1, $2, ...; InvalidOid behind the last */
 	const NamedParameter *named;
 	int named_count;
-	bool named_are_arrays; /* of the types given */
 	const ResultColumn *result;
 	int result_count;
 
