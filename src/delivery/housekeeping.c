@@ -65,7 +65,7 @@ take_over(bool with_own, const Mark *claims_from)
 		for (int j = 0; j < count; j++)
 			flex_settle_orphan(&orphans[j]);
 		flex_outbox_flush();
-		taken += count - flex_claims_end(&rows[i].id, 1);
+		taken += count - flex_claims_end(&rows[i].id, 1, false);
 	}
 	return taken;
 }

@@ -92,9 +92,12 @@ is_claim_over(const InFlight *in_flight, uint64 claimed_in)
 	return true;
 }
 
-/* Forget the claims whose last requests are settled in this transaction; returns how many were not after all. */
+/*
+ * Forget the claims whose last requests are settled in this transaction; checked: none counts
+ * as settled that is not.  Returns how many were not after all.
+ */
 static int
-end_claims(const InFlight *in_flight)
+end_claims(const InFlight *in_flight, bool checked)
 {
 	uint64 *over = palloc(sizeof(uint64) * Max(in_flight->count, 1));
 	int count = 0;
@@ -108,7 +111,7 @@ end_claims(const InFlight *in_flight)
 		if (sending->is_settled && !is_noted && is_claim_over(in_flight, sending->claim.claimed_in))
 			over[count++] = sending->claim.claimed_in;
 	}
-	return count > 0 ? flex_claims_end(over, count) : 0;
+	return count > 0 ? flex_claims_end(over, count, checked) : 0;
 }
 
 /* Keep those for another turn that could not be settled; what is not kept is the next sender's. */
@@ -135,7 +138,7 @@ flex_in_flight_write(InFlight *in_flight)
 {
 	flex_outbox_flush();
 	keep_unsettled(in_flight);
-	(void) end_claims(in_flight);
+	(void) end_claims(in_flight, true);
 }
 
 /* Milliseconds until a request is to be settled again that could not be. */
@@ -179,6 +182,7 @@ flex_in_flight_meets(const InFlight *in_flight, Obstacle obstacle)
 int
 flex_in_flight_settle(InFlight *in_flight, SettleScope scope)
 {
+	bool keeps_unsettled = scope == SETTLE_OVER || scope == SETTLE_UNSENT;
 	size_t most = scope == SETTLE_AT_ONCE ? BYTES_AT_ONCE : PORTION_BYTES;
 	size_t read = 0;
 	dlist_iter iter;
@@ -201,9 +205,9 @@ flex_in_flight_settle(InFlight *in_flight, SettleScope scope)
 		read += fits ? length : 0;
 	}
 	flex_outbox_flush();
-	if (scope == SETTLE_OVER || scope == SETTLE_UNSENT)
+	if (keeps_unsettled)
 		keep_unsettled(in_flight);
-	(void) end_claims(in_flight);
+	(void) end_claims(in_flight, keeps_unsettled);
 	dlist_foreach(iter, &in_flight->sendings) settled += dlist_container(Sending, node, iter.cur)->is_settled;
 	return settled;
 }
@@ -225,7 +229,7 @@ flex_in_flight_leave(InFlight *in_flight)
 		sending->is_settled = true;
 		sending->state = NULL;
 	}
-	return end_claims(in_flight);
+	return end_claims(in_flight, false);
 }
 
 /* Forget a request and let go of its connection. */

@@ -113,6 +113,17 @@ flex_claims_unlocked(Datum *requests, int request_count, int *count)
 	return pending;
 }
 
+/* Transactions as an array, in the current context. */
+static Datum
+array_of_xids(const uint64 *transactions, int count)
+{
+	Datum *xids = palloc(sizeof(Datum) * Max(count, 1));
+
+	for (int i = 0; i < count; i++)
+		xids[i] = Int64GetDatum((int64) transactions[i]);
+	return flex_statement_array(XID8OID, xids, count);
+}
+
 static const ResultColumn live_columns[] = {
 	RESULT_COLUMN("c.id", XID8OID, LiveClaim, claimed_in),
 	RESULT_COLUMN("r.request", INT8OID, LiveClaim, request),
@@ -137,12 +148,8 @@ static Statement list_live = {
 static uint64
 list_from(Statement *statement, const Mark *from)
 {
-	Datum *holes = palloc(sizeof(Datum) * Max(from->holes_count, 1));
-	Datum values[] = {Int64GetDatum((int64) from->at.xid), (Datum) 0};
+	Datum values[] = {Int64GetDatum((int64) from->at.xid), array_of_xids(from->holes, from->holes_count)};
 
-	for (int i = 0; i < from->holes_count; i++)
-		holes[i] = Int64GetDatum((int64) from->holes[i]);
-	values[1] = flex_statement_array(XID8OID, holes, from->holes_count);
 	return flex_statement_execute(statement, values, NULL);
 }
 
@@ -202,9 +209,16 @@ flex_claims_make(Claim *claims, int count)
 	"FROM unnest(c.requests, c.turns, c.enqueued_xids) AS r(id, turn, xid), $t.flex_outbox_requests AS o "             \
 	"WHERE o.id = r.id AND o.turn < r.turn AND o.state = 'pending' AND o.enqueued_xid = r.xid"
 
-static Statement end_claims = {
-	.sql = "DELETE FROM $t.flex_outbox_claims AS c WHERE c.id = ANY ($1) AND c.sender_pid = $2 AND c.sender_start = $3 "
-		   "AND NOT EXISTS (SELECT " UNSETTLED ")",
+#define END_CLAIMS                                                                                                     \
+	"DELETE FROM $t.flex_outbox_claims AS c WHERE c.id = ANY ($1) AND c.sender_pid = $2 AND c.sender_start = $3 "
+
+static Statement end_checked = {
+	.sql = END_CLAIMS,
+	.types = {XID8ARRAYOID, INT4OID, TIMESTAMPTZOID},
+};
+
+static Statement end_unchecked = {
+	.sql = END_CLAIMS "AND NOT EXISTS (SELECT " UNSETTLED ")",
 	.types = {XID8ARRAYOID, INT4OID, TIMESTAMPTZOID},
 };
 
@@ -216,22 +230,20 @@ static Statement disown = {
 };
 
 /*
- * Forget claims of this process, which does no more for their requests.  A claim with some
- * that were not settled is nobody's from now on: the next housekeeping, of any sender, takes
- * it over.  Returns how many requests these are.
+ * Forget claims of this process, which does no more for their requests; checked: all of these
+ * are settled, so that they need not be looked at.  A claim with some that were not is nobody's
+ * from now on: the next housekeeping, of any sender, takes it over.  Returns how many requests
+ * these are.
  */
 int
-flex_claims_end(const uint64 *transactions, int count)
+flex_claims_end(const uint64 *transactions, int count, bool checked)
 {
-	Datum *ids = palloc(sizeof(Datum) * count);
-	Datum values[] = {(Datum) 0, Int32GetDatum(MyProcPid), TimestampTzGetDatum(MyStartTimestamp)};
+	Datum values[] = {array_of_xids(transactions, count), Int32GetDatum(MyProcPid),
+					  TimestampTzGetDatum(MyStartTimestamp)};
 	int unsettled = 0;
 	uint64 left;
 
-	for (int i = 0; i < count; i++)
-		ids[i] = Int64GetDatum((int64) transactions[i]);
-	values[0] = flex_statement_array(XID8OID, ids, count);
-	if (flex_statement_execute(&end_claims, values, NULL) == (uint64) count)
+	if (flex_statement_execute(checked ? &end_checked : &end_unchecked, values, NULL) == (uint64) count || checked)
 		return 0;
 	left = flex_statement_execute(&disown, values, NULL);
 	for (uint64 i = 0; i < left; i++)

@@ -69,7 +69,7 @@ extern LiveClaim *flex_claims_live(const Mark *from, int *count);
 extern int64 *flex_claims_unlocked(Datum *requests, int request_count, int *count);
 extern void flex_claims_make(Claim *claims, int count);
 extern bool flex_claim_has_expired(const Claim *claim);
-extern int flex_claims_end(const uint64 *transactions, int count);
+extern int flex_claims_end(const uint64 *transactions, int count, bool checked);
 extern ClaimRow *flex_claim_rows(const Mark *from, int *count);
 extern Claim *flex_claims_take_over(const ClaimRow *row, int *count);
 

@@ -21,7 +21,8 @@ my $session = FlexApi::Session->new($node);
 
 $session->value($_) foreach 'SET client_min_messages = error',
 	q{CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not this one'; END $$},
-	'CREATE FUNCTION ignore() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$';
+	'CREATE FUNCTION ignore() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$',
+	'CREATE FUNCTION put_back() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN OLD; END $$';
 
 sub row { my ($id) = @_; return join ' ', @{ $session->query("SELECT state, attempts, sid IS NOT NULL FROM flex_outbox WHERE id = $id")->{rows}->[0] }; }
 
@@ -41,8 +42,10 @@ my @hung = (
 	[ 'a trigger', "CREATE TRIGGER t BEFORE UPDATE ON $TABLE $when refuse()", "DROP TRIGGER t ON $TABLE", qr/table "$TABLE": not this one/ ],
 	[ 'a trigger that says nothing', "CREATE TRIGGER t BEFORE UPDATE ON $TABLE $when ignore()", "DROP TRIGGER t ON $TABLE",
 		qr/table "$TABLE": a trigger has kept it as it was/ ],
+	[ 'a trigger that puts the row back', "CREATE TRIGGER t BEFORE UPDATE ON $TABLE $when put_back()", "DROP TRIGGER t ON $TABLE",
+		undef ], # the same cause as the one before, within a minute
 	[ 'a deferred trigger', "CREATE CONSTRAINT TRIGGER t AFTER UPDATE ON $TABLE DEFERRABLE INITIALLY DEFERRED $when refuse()", "DROP TRIGGER t ON $TABLE",
-		undef ], # the same cause as the first, within a minute
+		undef ], # the same cause as the first
 	[ 'a check', "ALTER TABLE $TABLE ADD CONSTRAINT c CHECK (NOT $bad)", "ALTER TABLE $TABLE DROP CONSTRAINT c", qr/table "$TABLE": new row for relation/ ]);
 
 foreach my $case (@hung)
