@@ -38,6 +38,20 @@ sub bomb
 	return $packed;
 }
 
+# The same by hand, as zstd's runs, and as brotli has it.
+sub zstd_bomb
+{
+	my $block = sub {
+		my ($is_last, $is_run, $length, $bytes) = @_;
+		return substr(pack('V', $is_last | $is_run << 1 | $length << 3), 0, 3) . $bytes;
+	};
+	return "\x28\xb5\x2f\xfd\x00\x38" . $block->(0, 0, 1, '"') . $block->(0, 1, 0x20000, '0') x 305 . $block->(1, 0, 1, '"');
+}
+
+my $brotli = pack('H*', '0b03807b226e223a317d03'); # {"n":1}
+my $brotli_bomb = pack('H*', 'cbffff3ff8a54460e2b24000f7fe4ffeffffc12f0110874500baf77ffcffff835f02200e0b0074effff8ffff07bf04401c1600e8deff' .
+	  '658096187e099152e4b000e06e9418');
+
 sub packed { my ($text) = @_; gzip(\$text, \my $packed) or die; return $packed; }
 
 sub encoded
@@ -95,6 +109,14 @@ my %HOSTILE = (
 	'bad gzip' => [ encoded('gzip', $garbage), qr/^08/ ],
 	'cut gzip' => [ encoded('gzip', substr(packed('{"n":1}'), 0, 15)), qr/^08/ ],
 	'gzip that is none' => [ encoded('gzip', '{"n":1}'), qr/^08/ ],
+	# 08006 where libcurl was built without it
+	'brotli' => [ encoded('br', $brotli), qr/^00000$|^08006$/ ],
+	'brotli bomb' => [ encoded('br', $brotli_bomb), qr/^08P01$|^08006$/ ],
+	'cut brotli' => [ encoded('br', substr($brotli, 0, 8)), qr/^08/ ],
+	'zstd bomb' => [ encoded('zstd', zstd_bomb()), qr/^08P01$|^08006$/ ],
+	'cut zstd' => [ encoded('zstd', substr(zstd_bomb(), 0, 20)), qr/^08/ ],
+	'gzip that is said to be brotli' => [ encoded('br', packed('{"n":1}')), qr/^08/ ],
+	'gzip within gzip' => [ encoded('gzip, gzip', packed(packed('{"n":1}'))), qr/^00000$/ ],
 	'unknown encoding' => [ encoded('x-nothing', '{"n":1}'), qr/^08|^00000/ ],
 	'many encodings' => [ encoded(join(', ', ('gzip') x 50), packed('{"n":1}')), qr/^08/ ],
 	'HTML' => [ FlexApi::Server::answer('<html></html>'), qr/^08P01$/ ],
