@@ -58,7 +58,7 @@ refuse_secret(const char *what)
 }
 
 /*
- * The signature, in the current context, of an operation that can be enqueued.
+ * The signature of an operation that can be enqueued, until another one is looked up.
  * Raises 0A000 or 42883 for another, and 42501 unless the current role may call it.
  */
 const Signature *
@@ -69,7 +69,7 @@ flex_enqueue_signature(const Operation *operation)
 	Assert(operation != NULL);
 	if (operation->secret)
 		refuse_secret(operation->name);
-	signature = flex_signature_of_operation(operation, flex_outbox_schema(false));
+	signature = flex_signature_look_up(operation, flex_outbox_schema(false));
 	if (signature == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function %s does not exist", operation->name),
 						errhint("ALTER EXTENSION flex_api UPDATE makes the functions of the library's version.")));

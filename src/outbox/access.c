@@ -73,6 +73,7 @@ static Oid known_schema;
 static Oid known_table;     /* the outbox there */
 static Oid known_extension; /* whose schema that is, or was */
 static uint64 generation;   /* of what is known; goes up when it may have changed */
+static bool may_be_gone;    /* the table may not be where it was, for some table was changed */
 
 /* Look the extension up in the catalog, which has no cache of it in every release. */
 static Extension
@@ -145,6 +146,13 @@ note_schema_change(Datum argument, int cache, uint32 hash)
 	generation++;
 }
 
+/* A table has changed: such a callback, too. */
+static void
+note_table_change(Datum argument, int cache, uint32 hash)
+{
+	may_be_gone = true;
+}
+
 /* Counts what may have changed where the extension is: what was prepared for it before is void. */
 uint64
 flex_outbox_generation(void)
@@ -169,8 +177,15 @@ flex_outbox_schema(bool missing_ok)
 	Extension extension;
 
 	if (!registered)
+	{
 		CacheRegisterSyscacheCallback(NAMESPACEOID, note_schema_change, (Datum) 0);
+		CacheRegisterSyscacheCallback(RELOID, note_table_change, (Datum) 0);
+	}
 	registered = true;
+	/* It is asked for several times for each request. */
+	if (OidIsValid(known_table) && !may_be_gone)
+		return known_schema;
+	may_be_gone = false;
 	if (is_still_there())
 		return known_schema;
 	generation++;

@@ -192,7 +192,7 @@ set_oid_column(NewRow *row, ColumnNumber column, Oid oid)
 
 /* The row of a request; one that is not due waits in no lane, but for its time. */
 static void
-fill_row(NewRow *row, const NewRequest *request, int64 id, int lane, bool is_due)
+fill_row(NewRow *row, const NewRequest *request, int64 id, int lane, TimestampTz now)
 {
 	memset(row->values, 0, sizeof(row->values));
 	memset(row->nulls, true, sizeof(row->nulls));
@@ -210,7 +210,7 @@ fill_row(NewRow *row, const NewRequest *request, int64 id, int lane, bool is_due
 	set_text_column(row, Anum_flex_outbox_on_success, request->on_success);
 	set_text_column(row, Anum_flex_outbox_on_failure, request->on_failure);
 	set_text_column(row, Anum_flex_outbox_account_sid, request->account_sid);
-	set_column(row, Anum_flex_outbox_enqueued_at, TimestampTzGetDatum(GetCurrentTimestamp()));
+	set_column(row, Anum_flex_outbox_enqueued_at, TimestampTzGetDatum(now));
 	set_column(row, Anum_flex_outbox_enqueued_by, NameGetDatum(&row->enqueued_by));
 	set_column(row, Anum_flex_outbox_enqueued_in, ObjectIdGetDatum(MyDatabaseId));
 	set_column(row, Anum_flex_outbox_may_be_done, BoolGetDatum(false));
@@ -229,7 +229,7 @@ fill_row(NewRow *row, const NewRequest *request, int64 id, int lane, bool is_due
 	set_text_column(row, Anum_flex_outbox_ordering_key, request->ordering_key);
 	if (request->expires_at != 0)
 		set_column(row, Anum_flex_outbox_expires_at, TimestampTzGetDatum(request->expires_at));
-	if (is_due)
+	if (request->run_at <= now)
 		set_column(row, Anum_flex_outbox_lane, Int32GetDatum(lane));
 }
 
@@ -339,9 +339,9 @@ flex_outbox_refuse_row(void)
 			 errhint("Drop it, or let it return the row.")));
 }
 
-/* The next id. */
-static int64
-next_id(Relation table)
+/* The sequence of ids. */
+static Oid
+sequence_of_ids(Relation table)
 {
 	Oid sequence = get_relname_relid("flex_outbox_id_seq", RelationGetNamespace(table));
 
@@ -349,7 +349,7 @@ next_id(Relation table)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
 						errmsg("sequence \"flex_outbox_id_seq\" of the outbox does not exist"),
 						errhint("Give the sequence of column \"id\" that name again.")));
-	return nextval_internal(sequence, false);
+	return sequence;
 }
 
 /* Have those requests that are new, and have ordering keys, wait for their turn. */
@@ -403,9 +403,11 @@ flex_outbox_insert(const NewRequest *requests, int count, int64 *ids)
 		.operation = requests->operation,
 		.priority = requests->priority,
 	};
-	bool is_due = requests->run_at <= GetCurrentTimestamp();
+	TimestampTz now = GetCurrentTimestamp();
+	bool is_due = requests->run_at <= now;
 	int lane = requests->role_id != 0 ? flex_lane_of_request(&key) : 0;
 	Relation table = relation_open(flex_outbox_table(), NoLock);
+	Oid sequence = sequence_of_ids(table);
 	DirectInsertion *direct = flex_direct_insertion_begin(table, count > 1, is_plain);
 	MemoryContext before = CurrentMemoryContext;
 
@@ -424,8 +426,8 @@ flex_outbox_insert(const NewRequest *requests, int count, int64 *ids)
 		if (direct != NULL)
 			MemoryContextSwitchTo(flex_direct_insertion_context(direct));
 		row = palloc(sizeof(NewRow));
-		ids[i] = next_id(table);
-		fill_row(row, request, ids[i], lane, is_due);
+		ids[i] = nextval_internal(sequence, false);
+		fill_row(row, request, ids[i], lane, now);
 		if (direct == NULL)
 			ids[i] = insert_by_statement(RelationGetNamespace(table), row);
 		else if (!flex_direct_insertion_add(direct, row->values, row->nulls, request->unique_key != NULL, size))

@@ -322,12 +322,16 @@ flex_operation_at(int index)
 const Operation *
 flex_operation_find(const char *name)
 {
+	/* A statement that enqueues asks for the same one again and again. */
+	static const Operation *last = NULL;
 	const Operation *operation;
 
+	if (last != NULL && strcmp(last->name, name) == 0)
+		return last;
 	for (int i = 0; (operation = flex_operation_at(i)) != NULL; i++)
 	{
 		if (strcmp(operation->name, name) == 0)
-			return operation;
+			return last = operation;
 	}
 	return NULL;
 }

@@ -37,9 +37,15 @@ append_encoded(StringInfo to, const char *text, const char *space)
 
 	for (const unsigned char *p = (const unsigned char *) text; *p; p++)
 	{
-		if (is_unreserved(*p))
-			appendStringInfoCharMacro(to, *p);
-		else if (*p == ' ')
+		const unsigned char *end = p;
+
+		while (is_unreserved(*end))
+			end++;
+		appendBinaryStringInfo(to, (const char *) p, (int) (end - p));
+		p = end;
+		if (*p == '\0')
+			return;
+		if (*p == ' ')
 			appendStringInfoString(to, space);
 		else
 		{
@@ -133,8 +139,11 @@ flex_request_add_header(HttpRequest *request, const char *name, const char *valu
 HttpRequest *
 flex_request_plain(const char *method, const char *target)
 {
+	static const Operation *custom = NULL; /* to look for it costs more than all else here */
 	HttpRequest *request = palloc0(sizeof(HttpRequest));
 
+	if (custom == NULL)
+		custom = flex_operation_find(FLEX_CUSTOM_OPERATION);
 	request->service = FLEX_SERVICE;
 	request->operation = "flex_request";
 	request->method = method;
@@ -144,7 +153,7 @@ flex_request_plain(const char *method, const char *target)
 	initStringInfo(&request->body);
 	request->key = "sid";
 	request->idempotent = flex_method_is_idempotent(method);
-	request->counts_as = flex_operation_find(FLEX_CUSTOM_OPERATION);
+	request->counts_as = custom;
 	return request;
 }
 

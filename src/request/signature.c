@@ -176,9 +176,12 @@ function_of(const Operation *operation, Oid schema)
 	return function;
 }
 
-/* The kept signature of an operation, made where it is not there yet; NULL: the schema has no such function. */
-static const Signature *
-kept_signature(const Operation *operation, Oid schema)
+/*
+ * The signature of an operation's function, which is not being called; NULL when the schema has
+ * no such function.  It is kept, but may be gone at the next look for one.
+ */
+const Signature *
+flex_signature_look_up(const Operation *operation, Oid schema)
 {
 	KeptSignature *kept;
 	Signature *signature;
@@ -219,14 +222,11 @@ copy_signature(const Signature *signature)
 	return copy;
 }
 
-/*
- * The signature of an operation's function, which is not being called, in the
- * current context; NULL when the schema has no such function.
- */
+/* The same as a copy in the current context. */
 Signature *
 flex_signature_of_operation(const Operation *operation, Oid schema)
 {
-	const Signature *kept = kept_signature(operation, schema);
+	const Signature *kept = flex_signature_look_up(operation, schema);
 
 	return kept != NULL ? copy_signature(kept) : NULL;
 }

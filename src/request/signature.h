@@ -25,6 +25,7 @@ typedef struct Signature
 	Parameter parameters[FLEXIBLE_ARRAY_MEMBER];
 } Signature;
 
+extern const Signature *flex_signature_look_up(const Operation *operation, Oid schema);
 extern Signature *flex_signature_of_operation(const Operation *operation, Oid schema);
 extern RowDecoder *flex_signature_decoder(const Signature *signature);
 extern Signature *flex_signature_of_call(FunctionCallInfo fcinfo);

@@ -137,6 +137,29 @@ is($session->sqlstate("SELECT flex_enqueue('flex_provisioning_status_fetch', '{}
 $session->value('TRUNCATE flex_outbox_requests');
 $session->value('ALTER INDEX other RENAME TO flex_outbox_unique_key');
 
+# What is kept from one row to the next: it holds nothing between them, goes with what it is of, and
+# does not outlive an error.
+my $plain = "SELECT flex_enqueue('flex_provisioning_status_fetch', '{}')";
+my $indexed = 'SELECT count(*) FROM flex_outbox_requests WHERE lane IS NOT NULL AND enqueued_xid = pg_current_xact_id()';
+$session->value('BEGIN');
+$session->value($plain);
+is($session->sqlstate('ALTER TABLE flex_outbox_requests ADD COLUMN passing integer'), '00000', 'a table that has just got a row can be altered');
+$session->value($plain);
+$session->value('ROLLBACK');
+$session->value($_) foreach 'BEGIN', $plain, 'SAVEPOINT s', 'DROP INDEX flex_outbox_fresh', $plain, 'ROLLBACK TO s', $plain, 'SET LOCAL enable_seqscan = off';
+like(join(' ', map { @$_ } @{ $session->query("EXPLAIN $indexed AND lane > 0")->{rows} }), qr/flex_outbox_fresh/, 'an index that was dropped is there again');
+is($session->value("$indexed AND lane > 0"), 2, '... and has all rows');
+$session->value('ROLLBACK');
+my $holder = FlexApi::Session->new($node);
+my $keyed = "SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', unique_key => 'held')";
+$holder->value($_) foreach 'SET client_min_messages = error', 'BEGIN', $keyed;
+is($session->sqlstate("SET statement_timeout = '200ms'; $keyed"), '57014', 'a key that somebody else has is waited for');
+$session->value('SET statement_timeout = 0');
+ok($session->value($plain), '... and the next row goes in after that error');
+$holder->value('ROLLBACK');
+ok($session->value($keyed), '... also with that key');
+$session->value('TRUNCATE flex_outbox_requests');
+
 # Rolled back to a savepoint, and within one statement
 $session->value('BEGIN');
 my $kept = $session->value("SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', unique_key => 'kept')");
