@@ -317,7 +317,8 @@ CREATE TABLE flex_outbox_counts (
 	state text NOT NULL,
 	at timestamptz NOT NULL,
 	requests bigint NOT NULL,
-	error_id bigint);
+	error_id bigint,
+	last_at timestamptz);
 COMMENT ON TABLE flex_outbox_counts IS
 'Internal. How many requests have finished, by role, operation and state: the sum of these rows. A dump has it, as it has the
 requests.';
@@ -327,6 +328,7 @@ COMMENT ON COLUMN flex_outbox_counts.state IS 'Last state of the requests.';
 COMMENT ON COLUMN flex_outbox_counts.at IS 'When they got it; -infinity: long ago.';
 COMMENT ON COLUMN flex_outbox_counts.requests IS 'How many; less than 0 where they are gone, or have another state.';
 COMMENT ON COLUMN flex_outbox_counts.error_id IS 'The last one of them that has a message.';
+COMMENT ON COLUMN flex_outbox_counts.last_at IS 'When the last of them got it, where that is long ago.';
 
 -- Callbacks' owners are those of now.
 CREATE TABLE flex_outbox_upgrade_callbacks AS
@@ -403,9 +405,9 @@ ALTER TABLE flex_outbox_requests ALTER COLUMN role_id SET NOT NULL, ALTER COLUMN
 	ALTER COLUMN enqueued_role DROP NOT NULL;
 ALTER TABLE flex_outbox_requests SET (fillfactor = 40);
 CREATE INDEX flex_outbox_fresh ON flex_outbox_requests (lane, enqueued_xid, id) WHERE lane IS NOT NULL;
-INSERT INTO flex_outbox_counts (role_id, operation, state, at, requests, error_id)
+INSERT INTO flex_outbox_counts (role_id, operation, state, at, requests, error_id, last_at)
 SELECT r.role_id, r.operation, r.state, '-infinity', pg_catalog.count(*),
-	(pg_catalog.array_agg(r.id ORDER BY r.started_at DESC) FILTER (WHERE r.error_message IS NOT NULL))[1]
+	(pg_catalog.array_agg(r.id ORDER BY r.started_at DESC) FILTER (WHERE r.error_message IS NOT NULL))[1], pg_catalog.max(r.finished_at)
 FROM flex_outbox_requests AS r WHERE r.finished_at IS NOT NULL GROUP BY r.role_id, r.operation, r.state;
 DROP TABLE flex_outbox_upgrade_callbacks;
 CREATE UNIQUE INDEX flex_outbox_unique_key ON flex_outbox_requests (role_id, unique_key) WHERE unique_key IS NOT NULL;
@@ -836,6 +838,8 @@ open AS MATERIALIZED (
 			SELECT w.id FROM flex_outbox_marks AS m, unnest(m.holes) AS h(xid),
 				LATERAL (SELECT o.id FROM flex_outbox_requests AS o WHERE o.lane = m.lane AND o.enqueued_xid = h.xid
 					AND o.finished_at IS NULL ORDER BY o.id OFFSET 0) AS w
+			-- Few marks have any: by these bounds the planner knows, and does not compile the query.
+			WHERE pg_catalog.cardinality(m.holes) BETWEEN 1 AND 2147483647
 			UNION ALL SELECT l.id FROM flex_outbox_later AS l
 			UNION ALL SELECT unnest(k.requests) FROM flex_outbox_claims AS k
 			UNION ALL SELECT c.id FROM flex_outbox_callbacks AS c
@@ -1569,7 +1573,49 @@ COMMENT ON COLUMN flex_stat_holds.requests IS 'How many they are.';
 COMMENT ON COLUMN flex_stat_holds.since IS 'When the first of them met it.';
 COMMENT ON COLUMN flex_stat_holds.message IS 'What the one that was tried last has met; NULL for a role that sees it by pg_read_all_stats alone.';
 
-CREATE VIEW flex_outbox_status WITH (security_invoker = true) AS
+-- What waits is found where it waits, and the last ends by the counts: none of it by reading what has finished.
+CREATE VIEW flex_outbox_status WITH (security_barrier) AS
+WITH
+-- Whose requests the current role may see.
+reader AS MATERIALIZED (
+	SELECT
+		r.rolsuper OR r.rolbypassrls OR pg_catalog.pg_has_role(c.relowner, 'USAGE') AS sees_all,
+		coalesce((SELECT m.id FROM flex_outbox_role_oids AS m WHERE m.role = r.oid),
+			(SELECT pg_catalog.min(n.id) FROM flex_outbox_roles AS n WHERE n.name = r.rolname
+				AND NOT EXISTS (SELECT FROM flex_outbox_role_oids AS m WHERE m.id = n.id))) AS role_id
+	FROM pg_catalog.pg_roles AS r, pg_catalog.pg_class AS c
+	WHERE r.rolname = current_user AND c.oid OPERATOR(pg_catalog.=) 'flex_outbox_requests'::pg_catalog.regclass),
+pending AS MATERIALIZED (
+	SELECT r.id, r.run_at, r.started_at, r.error_message, r.run_at <= pg_catalog.now() AND (r.ordering_key IS NULL OR r.id = (
+			SELECT w.id FROM flex_outbox_ordered AS w WHERE w.role_id = r.role_id AND w.ordering_key = r.ordering_key
+			ORDER BY w.waits, w.id LIMIT 1)) IS NOT FALSE AS is_due
+	FROM flex_outbox_requests AS r
+	WHERE r.id = ANY (ARRAY(
+			SELECT w.id FROM flex_outbox_lanes AS l JOIN (SELECT k.lane, k.id, CASE
+					WHEN k.xid >= pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()) THEN '0' ELSE k.xid END AS xid
+				FROM flex_outbox_marks AS k) AS m ON m.lane = l.id,
+				-- The bounds of the transaction are for the estimate; the order is that of the index.
+				LATERAL (SELECT o.id FROM flex_outbox_requests AS o WHERE o.lane = l.id AND o.state = 'pending'
+					AND (o.enqueued_xid, o.id) > (m.xid, m.id) AND o.enqueued_xid >= m.xid AND o.enqueued_xid < '18446744073709551615'
+					ORDER BY o.enqueued_xid, o.id OFFSET 0) AS w
+			WHERE (SELECT x.sees_all OR x.role_id = l.role_id FROM reader AS x)
+			UNION ALL
+			SELECT w.id FROM flex_outbox_marks AS m, unnest(m.holes) AS h(xid),
+				LATERAL (SELECT o.id FROM flex_outbox_requests AS o WHERE o.lane = m.lane AND o.enqueued_xid = h.xid
+					AND o.state = 'pending' ORDER BY o.id OFFSET 0) AS w
+			-- Few marks have any: by these bounds the planner knows, and does not compile the query.
+			WHERE pg_catalog.cardinality(m.holes) BETWEEN 1 AND 2147483647
+			UNION ALL SELECT l.id FROM flex_outbox_later AS l
+			UNION ALL SELECT w.id FROM flex_outbox_ordered AS w))
+		AND r.state = 'pending' AND (r.id, r.turn + 1, r.enqueued_xid) NOT IN (SELECT l.id, l.turn, l.xid
+			FROM flex_outbox_claims AS k, unnest(k.requests, k.turns, k.enqueued_xids) AS l(id, turn, xid))
+		AND (SELECT x.sees_all OR x.role_id = r.role_id FROM reader AS x)),
+finished AS (
+	SELECT c.state, nullif(pg_catalog.max(greatest(c.at, c.last_at)) FILTER (WHERE c.requests > 0), '-infinity') AS last_at
+	FROM flex_outbox_counts AS c
+	WHERE (SELECT x.sees_all OR x.role_id = c.role_id FROM reader AS x)
+	GROUP BY c.role_id, c.operation, c.state
+	HAVING pg_catalog.sum(c.requests) > 0.0)
 SELECT
 	s.worker_pid,
 	s.worker_since,
@@ -1579,20 +1625,17 @@ SELECT
 	o.due,
 	o.oldest_due,
 	o.waiting,
-	o.waiting_for,
-	o.last_success,
-	o.last_failure,
+	(SELECT p.error_message FROM pending AS p WHERE p.error_message IS NOT NULL
+		ORDER BY p.started_at DESC NULLS LAST, p.id DESC LIMIT 1) AS waiting_for,
+	(SELECT pg_catalog.max(f.last_at) FROM finished AS f WHERE f.state = 'succeeded') AS last_success,
+	(SELECT pg_catalog.max(f.last_at) FROM finished AS f WHERE f.state IN ('failed', 'uncertain')) AS last_failure,
 	h.held,
 	h.held_since
 FROM flex_outbox_sender() AS s, (SELECT
-		pg_catalog.count(*) FILTER (WHERE r.state = 'pending' AND r.run_at <= pg_catalog.now() AND r.waits_for IS NULL) AS due,
-		pg_catalog.min(r.run_at) FILTER (WHERE r.state = 'pending' AND r.run_at <= pg_catalog.now() AND r.waits_for IS NULL) AS oldest_due,
-		pg_catalog.count(*) FILTER (WHERE r.state = 'pending' AND (r.run_at > pg_catalog.now() OR r.waits_for IS NOT NULL)) AS waiting,
-		(pg_catalog.array_agg(r.error_message ORDER BY r.started_at DESC NULLS LAST, r.id DESC)
-			FILTER (WHERE r.state = 'pending' AND r.error_message IS NOT NULL))[1] AS waiting_for,
-		pg_catalog.max(r.finished_at) FILTER (WHERE r.state = 'succeeded') AS last_success,
-		pg_catalog.max(r.finished_at) FILTER (WHERE r.state IN ('failed', 'uncertain')) AS last_failure
-	FROM flex_outbox AS r) AS o, (SELECT
+		pg_catalog.count(*) FILTER (WHERE p.is_due) AS due,
+		pg_catalog.min(p.run_at) FILTER (WHERE p.is_due) AS oldest_due,
+		pg_catalog.count(*) FILTER (WHERE NOT p.is_due) AS waiting
+	FROM pending AS p) AS o, (SELECT
 		coalesce(pg_catalog.sum(w.requests), 0)::pg_catalog.int8 AS held,
 		pg_catalog.min(w.since) AS held_since
 	FROM flex_stat_holds AS w) AS h;
@@ -1612,8 +1655,8 @@ COMMENT ON COLUMN flex_outbox_status.oldest_due IS 'Since when the oldest of the
 COMMENT ON COLUMN flex_outbox_status.waiting IS 'Requests that wait for their run_at, for their next attempt, or for an earlier one of their ordering_key.';
 COMMENT ON COLUMN flex_outbox_status.waiting_for IS
 'Message of the last attempt among the pending requests that had one: what they wait for.';
-COMMENT ON COLUMN flex_outbox_status.last_success IS 'When a request succeeded last, as long as it is kept.';
-COMMENT ON COLUMN flex_outbox_status.last_failure IS 'When one failed last, or became uncertain, as long as it is kept.';
+COMMENT ON COLUMN flex_outbox_status.last_success IS 'When a request succeeded last; NULL: none that did is kept.';
+COMMENT ON COLUMN flex_outbox_status.last_failure IS 'When one failed last, or became uncertain; NULL: none that did is kept.';
 COMMENT ON COLUMN flex_outbox_status.held IS
 'Requests that were tried and wait until an operator has mended something: flex_stat_holds tells what.';
 COMMENT ON COLUMN flex_outbox_status.held_since IS 'Since when the first of them has waited; NULL: none does.';

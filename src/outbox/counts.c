@@ -44,10 +44,11 @@ static Statement many_old = {
 static Statement fold = {
 	.sql = "WITH old AS (DELETE FROM $t.flex_outbox_counts WHERE ctid = ANY (ARRAY(SELECT ctid "
 		   "FROM $t.flex_outbox_counts WHERE at < now() - interval '1 minute' FOR UPDATE SKIP LOCKED)) "
-		   "RETURNING role_id, operation, state, at, requests, error_id) "
-		   "INSERT INTO $t.flex_outbox_counts (role_id, operation, state, at, requests, error_id) "
+		   "RETURNING role_id, operation, state, at, requests, error_id, last_at) "
+		   "INSERT INTO $t.flex_outbox_counts (role_id, operation, state, at, requests, error_id, last_at) "
 		   "SELECT role_id, operation, state, '-infinity', sum(requests), "
-		   "(array_agg(error_id ORDER BY at DESC, error_id DESC) FILTER (WHERE error_id IS NOT NULL))[1] "
+		   "(array_agg(error_id ORDER BY at DESC, error_id DESC) FILTER (WHERE error_id IS NOT NULL))[1], "
+		   "max(greatest(at, last_at)) FILTER (WHERE requests > 0) "
 		   "FROM old GROUP BY role_id, operation, state HAVING sum(requests) <> 0",
 };
 

@@ -1,7 +1,7 @@
 # finished.pl --bin FOLDER --directory DIRECTORY
 #
-# Measures what requests cost that have finished and are kept: how long flex_outbox_summary
-# takes, a drain of one request, and how fast they are deleted when their time has come.  So many are
+# Measures what requests cost that have finished and are kept: how long flex_outbox_summary and
+# flex_outbox_status take, a drain of one request, and how fast they are deleted when their time has come.  So many are
 # there as FINISHED says, a million where it does not.  test/bench/run prepares and calls it.
 # Ends with 1 where a goal was missed.
 use strict;
@@ -77,6 +77,8 @@ sub summary
 		$session->query("SET ROLE $role");
 		my $ms = median_ms('SELECT * FROM flex_outbox_summary');
 		line("summary, $when, as $role: ms", sprintf('%.1f', $ms), '<= 20', $ms <= 20);
+		$ms = median_ms('SELECT * FROM flex_outbox_status');
+		line("status, $when, as $role: ms", sprintf('%.1f', $ms), '<= 20', $ms <= 20);
 		$session->query('RESET ROLE');
 	}
 }
@@ -86,7 +88,8 @@ sub drain_ms { return median_ms('CALL flex_outbox_drain()', sub { enqueue(1, '')
 sub left { return $session->query("SELECT count(*) FROM flex_outbox_requests WHERE finished_at < now() - interval '1 day'") =~ s/\s//gr; }
 
 # Some are sent, so that a role has a lane, and is copied: five roles, twelve operations.
-$session->query('CREATE EXTENSION flex_api; CREATE ROLE monitor; GRANT pg_read_all_stats TO monitor');
+$session->query('CREATE EXTENSION flex_api; CREATE ROLE monitor; GRANT pg_read_all_stats TO monitor;
+	GRANT SELECT ON flex_outbox_status TO PUBLIC; GRANT EXECUTE ON FUNCTION flex_outbox_sender TO PUBLIC');
 $session->query("CREATE ROLE role$_; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO role$_") foreach 1 .. 4;
 foreach my $role (1 .. 4)
 {

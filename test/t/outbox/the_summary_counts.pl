@@ -65,6 +65,35 @@ sub agrees
 		is(join("\n", map { join ' ', map { $_ // 'NULL' } @$_ } @{ $rows->{rows} // [ [ $rows->{error}->{M} ] ] }), '', "$where: $name");
 		$session->value('RESET ROLE') if $set;
 	}
+	status_agrees($where);
+	return;
+}
+
+# Nor does flex_outbox_status differ, which has it for all operations.  A last time stays when what had
+# it is tried again, as long as another one of its state is kept.
+sub status_agrees
+{
+	my ($where) = @_;
+
+	foreach my $role ([ 'a superuser', '' ], [ 'alice', 'SET ROLE alice' ])
+	{
+		my ($name, $set) = @$role;
+
+		$session->value($set) if $set;
+		my $waiting = q{ARRAY[due::text, oldest_due::text, waiting::text, waiting_for]::text};
+		is($session->value("SELECT $waiting FROM flex_outbox_status"), $session->value(qq{SELECT $waiting FROM (SELECT
+			count(*) FILTER (WHERE r.state = 'pending' AND r.run_at <= now() AND r.waits_for IS NULL) AS due,
+			min(r.run_at) FILTER (WHERE r.state = 'pending' AND r.run_at <= now() AND r.waits_for IS NULL) AS oldest_due,
+			count(*) FILTER (WHERE r.state = 'pending' AND (r.run_at > now() OR r.waits_for IS NOT NULL)) AS waiting,
+			(array_agg(r.error_message ORDER BY r.started_at DESC NULLS LAST, r.id DESC)
+				FILTER (WHERE r.state = 'pending' AND r.error_message IS NOT NULL))[1] AS waiting_for FROM flex_outbox AS r) AS o}), "$where: what waits, $name");
+		is($session->value(q{SELECT coalesce(s.last_success >= o.last_success, s.last_success IS NULL AND o.last_success IS NULL)
+			AND coalesce(s.last_failure >= o.last_failure, s.last_failure IS NULL AND o.last_failure IS NULL) FROM flex_outbox_status AS s, (SELECT
+				max(r.finished_at) FILTER (WHERE coalesce(r.outcome, r.state) = 'succeeded') AS last_success,
+				max(r.finished_at) FILTER (WHERE coalesce(r.outcome, r.state) IN ('failed', 'uncertain')) AS last_failure FROM (
+					SELECT v.state, v.outcome, coalesce(v.finished_at, v.started_at) AS finished_at FROM flex_outbox AS v) AS r) AS o}), 't', "$where: what was last, $name");
+		$session->value('RESET ROLE') if $set;
+	}
 	return;
 }
 
@@ -73,6 +102,7 @@ sub figures { my ($columns) = @_; return join ' ', @{ $session->query("SELECT $c
 
 $session = connect_to();
 $session->value($_) foreach 'CREATE ROLE alice LOGIN', 'CREATE ROLE monitor', 'GRANT pg_read_all_stats TO monitor', 'GRANT SELECT ON flex_outbox_all TO monitor',
+	'GRANT SELECT ON flex_outbox_status TO alice',
 	'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO alice', 'GRANT CREATE ON SCHEMA public TO alice',
 	'CREATE FUNCTION fails(r flex_outbox) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION \'no\'; END $$',
 	'CREATE FUNCTION works(r flex_outbox) RETURNS void LANGUAGE sql AS $$ $$';
