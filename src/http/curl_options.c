@@ -298,6 +298,21 @@ lacks_descriptors(void)
 }
 
 /*
+ * True when bytes of a body came, and its encoding made nothing of them: one of brotli or zstd that
+ * breaks off near its beginning is an empty body to libcurl, which looks for the end of gzip's alone.
+ */
+bool
+flex_curl_has_undecoded(CURL *easy)
+{
+	struct curl_header *encoding = NULL;
+	curl_off_t received = 0;
+
+	return curl_easy_header(easy, "Content-Encoding", 0, CURLH_HEADER, -1, &encoding) == CURLHE_OK &&
+		   (pg_strcasecmp(encoding->value, "br") == 0 || pg_strcasecmp(encoding->value, "zstd") == 0) &&
+		   curl_easy_getinfo(easy, CURLINFO_SIZE_DOWNLOAD_T, &received) == CURLE_OK && received > 0;
+}
+
+/*
  * Why a request was not sent that ended with this result; failure is what libcurl says.  A
  * name that is not resolved in the time that there is for a connection is known by that.
  */

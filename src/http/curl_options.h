@@ -25,6 +25,7 @@ typedef enum UnsentCause
 
 extern void flex_curl_check(int result);
 extern UnsentCause flex_curl_unsent_cause(void *easy, int result, bool has_proxy, const char *failure);
+extern bool flex_curl_has_undecoded(void *easy);
 extern const char *flex_curl_authorities(const Endpoint *endpoint);
 extern bool flex_curl_reads_ahead(const Endpoint *endpoint, long timeout_ms);
 extern void *flex_curl_ssl(void *easy);

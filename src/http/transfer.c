@@ -302,7 +302,8 @@ state_of_result(const Transfer *transfer, CURLcode result)
 
 	if (transfer->too_large)
 		return TRANSFER_TOO_LARGE;
-	if (result == CURLE_OK && transfer->framing.part == FRAMING_BODY && !transfer->lost_bytes)
+	if (result == CURLE_OK && transfer->framing.part == FRAMING_BODY && !transfer->lost_bytes &&
+		(transfer->body.length > 0 || !flex_curl_has_undecoded(transfer->easy)))
 		return TRANSFER_ANSWERED;
 	if (transfer->was_sent)
 		return TRANSFER_BROKEN;
@@ -321,7 +322,9 @@ explain_failure(Transfer *transfer, CURLcode result)
 	if (transfer->state == TRANSFER_NO_DESCRIPTOR)
 		reason = "no file descriptor is left for a connection";
 	else if (reason == NULL && result == CURLE_OK)
-		reason = transfer->lost_bytes ? "out of memory" : "the connection was closed within the answer's headers";
+		reason = transfer->lost_bytes                     ? "out of memory"
+				 : transfer->framing.part == FRAMING_BODY ? "the body breaks off within its encoding"
+														  : "the connection was closed within the answer's headers";
 	if (framing->fault != NULL)
 		snprintf(transfer->failure, CURL_ERROR_SIZE, "the answer cannot be told from another: %s", framing->fault);
 	else if (reason != NULL)
