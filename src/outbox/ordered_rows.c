@@ -109,12 +109,17 @@ fill_parameters(Datum *values, const OrderedRequest *requests, int count)
 	values[2] = flex_statement_array(INT8OID, columns[2], count);
 }
 
-/* Those of a retry may be there. */
+/*
+ * Those of a retry may be there.  They are looked for by all columns of the primary key: with
+ * waits = ANY (...) the planner leaves the index's third column out, and all that waits of the key is read.
+ */
 static Statement add_requests = {
 	.sql = "INSERT INTO $t.flex_outbox_ordered (role_id, ordering_key, id) SELECT n.role_id, n.ordering_key, n.id "
 		   "FROM unnest($1, $2, $3) AS n(role_id, ordering_key, id) WHERE NOT EXISTS (SELECT FROM "
 		   "$t.flex_outbox_ordered AS o WHERE o.role_id = n.role_id AND o.ordering_key = n.ordering_key "
-		   "AND o.waits = ANY ('{f,t}') AND o.id = n.id)",
+		   "AND o.waits AND o.id = n.id) AND NOT EXISTS (SELECT FROM "
+		   "$t.flex_outbox_ordered AS o WHERE o.role_id = n.role_id AND o.ordering_key = n.ordering_key "
+		   "AND NOT o.waits AND o.id = n.id)",
 	.types = {INT4ARRAYOID, TEXTARRAYOID, INT8ARRAYOID},
 };
 
@@ -174,15 +179,21 @@ flex_ordered_begin(const OrderedRequest *requests, int count, int *begun)
 
 static bool has_freed; /* this transaction has left a row in flex_outbox_freed_keys */
 
+/* Delete requests, found by all columns of the primary key, as above. */
+#define DELETE_THOSE(that_wait)                                                                                        \
+	"DELETE FROM $t.flex_outbox_ordered AS o USING unnest($1, $2, $3) AS s(role_id, ordering_key, id) "                \
+	"WHERE o.role_id = s.role_id AND o.ordering_key = s.ordering_key AND " that_wait                                   \
+	" AND o.id = s.id AND NOT EXISTS ("                                                                                \
+	"SELECT FROM $t.flex_outbox_requests AS r WHERE r.id = s.id AND r.role_id = s.role_id "                            \
+	"AND r.ordering_key = s.ordering_key AND r.state IN ('pending', 'uncertain')) RETURNING o.*"
+
 /* But for those that are to be sent again after all, as a callback can have it, or somebody has to decide on. */
 static Statement end_requests = {
-	.sql = "WITH over AS (DELETE FROM $t.flex_outbox_ordered AS o "
-		   "USING unnest($1, $2, $3) AS s(role_id, ordering_key, id) WHERE o.role_id = s.role_id "
-		   "AND o.ordering_key = s.ordering_key AND o.waits = ANY ('{f,t}') AND o.id = s.id AND NOT EXISTS ("
-		   "SELECT FROM $t.flex_outbox_requests AS r WHERE r.id = s.id AND r.role_id = s.role_id "
-		   "AND r.ordering_key = s.ordering_key AND r.state IN ('pending', 'uncertain')) RETURNING o.*) "
-		   "INSERT INTO $t.flex_outbox_freed_keys (at, id, xid, role_id, ordering_key) "
-		   "SELECT clock_timestamp(), id, pg_current_xact_id(), role_id, ordering_key FROM over",
+	.sql = "WITH begun AS (" DELETE_THOSE("NOT o.waits") "), waiting AS (" DELETE_THOSE(
+		"o.waits") ") "
+				   "INSERT INTO $t.flex_outbox_freed_keys (at, id, xid, role_id, ordering_key) "
+				   "SELECT clock_timestamp(), id, pg_current_xact_id(), role_id, ordering_key "
+				   "FROM (SELECT * FROM begun UNION ALL SELECT * FROM waiting) AS over",
 	.types = {INT4ARRAYOID, TEXTARRAYOID, INT8ARRAYOID},
 };
 

@@ -261,6 +261,27 @@ $session->value('ALTER SYSTEM RESET flex_api.delivery');
 $session->value('SELECT pg_reload_conf()');
 ok(has_ended($after), 'one whose row was deleted holds back nobody');
 
+# Much that waits of a key makes no request dearer: each reads a few pages of the index of keys, in which
+# some of this key have a page to themselves.
+my $MANY = 1000;
+my $key = $session->value(q{SELECT string_agg(md5(n::text), '') FROM generate_series(1, 30) AS n});
+my $pages = sub {
+	$session->value($_) foreach 'SELECT pg_stat_force_next_flush()', 'SELECT pg_stat_clear_snapshot()';
+	return $session->value(q{SELECT idx_blks_read + idx_blks_hit FROM pg_statio_user_indexes WHERE indexrelname = 'flex_outbox_ordered_pkey'});
+};
+my (undef, $holder) = enqueue($key, arguments => ", run_at => now() + interval '1 day'");
+my $arguments = sprintf q{jsonb_build_object('sid', 'CH%032d')}, $last + 1;
+foreach my $case ([ 'flex_enqueue', "SELECT count(flex_enqueue('flex_channel_fetch', $arguments, ordering_key => '$key')) FROM generate_series(1, $MANY)" ],
+	[ 'flex_enqueue_many', "SELECT cardinality(flex_enqueue_many('flex_channel_fetch', array_agg($arguments), ordering_keys => array_agg('$key'::text))) FROM generate_series(1, $MANY)" ],
+	[ 'flex_outbox_cancel', "SELECT count(flex_outbox_cancel(id)) / 2 FROM flex_outbox WHERE id > $holder AND ordering_key = '$key'" ])
+{
+	my ($function, $query) = @$case;
+	my $pages_before = $pages->();
+	is($session->value($query), $MANY, "$function: $MANY of one key");
+	cmp_ok($pages->() - $pages_before, '<', $MANY * 30, '... each for a few pages of the index');
+}
+$session->value("SELECT flex_outbox_cancel($holder)");
+
 # Nothing is left of those that are over.
 ok(FlexApi::wait_until(sub { $session->value(q{SELECT count(*) || ' ' || (SELECT count(*) FROM flex_outbox_freed_keys) FROM flex_outbox_ordered}) eq '0 0' }),
 	'nothing is left of keys of which all has been sent');
