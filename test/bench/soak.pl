@@ -20,6 +20,7 @@ use Session;
 my ($bin, $directory);
 GetOptions('bin=s' => \$bin, 'directory=s' => \$directory) or exit 2;
 $SIG{INT} = $SIG{TERM} = sub { exit 1 };
+$| = 1; # it takes minutes, and each line tells
 
 my $REQUESTS = $ENV{SOAK} // 2_000_000;
 my $AT_ONCE = 100_000;
