@@ -131,9 +131,9 @@ static const ResultColumn live_columns[] = {
 	RESULT_COLUMN("r.xid", XID8OID, LiveClaim, enqueued_xid),
 };
 
-/* Of $1, a transaction, and $2, holes before it. */
+/* From $1, a transaction, on, and in $2, holes before it.  The upper bound has the planner take it for a small part. */
 #define CLAIMS_FROM                                                                                                    \
-	"SELECT * FROM $t.flex_outbox_claims WHERE id >= $1 "                                                              \
+	"SELECT * FROM $t.flex_outbox_claims WHERE id >= $1 AND id <= '18446744073709551615' "                             \
 	"UNION ALL SELECT * FROM $t.flex_outbox_claims WHERE id = ANY ($2) AND id < $1"
 
 static Statement list_live = {

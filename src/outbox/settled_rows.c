@@ -87,7 +87,7 @@ static const ResultColumn settled_columns[] = {
  * What is to be sent again waits for its time in a row of its own; without a time of its own
  * it is due at once, and not since its run_at, before which senders have looked already.  A
  * row that somebody has locked is left, and told of, as is one that a trigger has kept as it
- * was, or put back.
+ * was, or put back.  There are few of these: OFFSET keeps the planner from a join with all claims.
  */
 #define SETTLE                                                                                                         \
 	"free AS (SELECT f.id FROM $t.flex_outbox_requests AS f WHERE f.id = ANY (ARRAY(SELECT id FROM " SETTLEMENTS ")) " \
@@ -123,7 +123,7 @@ static const ResultColumn settled_columns[] = {
 	"$t.flex_outbox_requests AS o WHERE s.id <> ALL (ARRAY(SELECT id FROM settled)) AND "                              \
 	"o.id = s.id AND o.enqueued_xid = s.enqueued_xid AND o.turn = s.turn - 1 AND o.state = 'pending' AND "             \
 	"EXISTS (SELECT FROM $t.flex_outbox_claims AS c "                                                                  \
-	"WHERE c.id = s.claimed_in AND c.sender_pid = $1 AND c.sender_start = $2)"
+	"WHERE c.id = s.claimed_in AND c.sender_pid = $1 AND c.sender_start = $2 OFFSET 0)"
 
 /* Many, whose rows are those of a relation that there is for this statement alone. */
 static Statement settle_many = {

@@ -62,7 +62,7 @@ is($session->value("SELECT string_agg(DISTINCT state, ' ') || count(*) FROM flex
 $session->value($_) foreach "DELETE FROM flex_outbox_requests WHERE role_id = $third", "DELETE FROM flex_outbox_lanes WHERE role_id = $third";
 
 # What a sender that is gone has left goes back to a lane, also where there is none any more.
-$session->value(q{INSERT INTO flex_outbox_claims SELECT '5', 2147483647, now(), now(), array_agg(id), array_agg(turn + 1), array_agg(enqueued_xid)
+$session->value(q{INSERT INTO flex_outbox_claims SELECT pg_current_xact_id(), 2147483647, now(), now(), array_agg(id), array_agg(turn + 1), array_agg(enqueued_xid)
 	FROM flex_outbox_requests WHERE state = 'pending' AND operation IN ('flex_flow_fetch', 'flex_provisioning_status_fetch')});
 $session->value("DELETE FROM flex_outbox_lanes WHERE operation = 'flex_provisioning_status_fetch' AND priority = 0 AND role_id = (SELECT max(role_id) FROM flex_outbox_lanes)");
 # This one remembers no lanes.
