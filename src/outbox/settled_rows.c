@@ -87,7 +87,8 @@ static const ResultColumn settled_columns[] = {
  * What is to be sent again waits for its time in a row of its own; without a time of its own
  * it is due at once, and not since its run_at, before which senders have looked already.  A
  * row that somebody has locked is left, and told of, as is one that a trigger has kept as it
- * was, or put back.  There are few of these: OFFSET keeps the planner from a join with all claims.
+ * was, or put back.  There are few of these: OFFSET keeps the planner, which plans
+ * this once and maybe for tables that are almost empty, from a join with all requests and claims.
  */
 #define SETTLE                                                                                                         \
 	"free AS (SELECT f.id FROM $t.flex_outbox_requests AS f WHERE f.id = ANY (ARRAY(SELECT id FROM " SETTLEMENTS ")) " \
@@ -101,7 +102,7 @@ static const ResultColumn settled_columns[] = {
 	"arguments = coalesce(s.arguments, o.arguments), "                                                                 \
 	"context = CASE WHEN s.arguments IS NULL THEN o.context ELSE s.context END, "                                      \
 	"reduced_at = CASE WHEN s.arguments IS NOT NULL THEN clock_timestamp() END FROM " SETTLEMENTS " AS s "             \
-	"WHERE s.id = ANY (ARRAY(SELECT id FROM free)) AND "                                                               \
+	"WHERE s.id = ANY (ARRAY(SELECT id FROM free)) AND o.id = ANY (ARRAY(SELECT id FROM free)) AND "                   \
 	"o.id = s.id AND o.enqueued_xid = s.enqueued_xid AND o.turn = s.turn - 1 AND o.state = 'pending' AND "             \
 	"EXISTS (SELECT FROM $t.flex_outbox_claims AS c "                                                                  \
 	"WHERE c.id = s.claimed_in AND c.sender_pid = $1 AND c.sender_start = $2) "                                        \
@@ -119,10 +120,9 @@ static const ResultColumn settled_columns[] = {
 	"FROM settled WHERE state <> 'pending' AND NOT is_kept GROUP BY role_id, operation, state) "                       \
 	"SELECT $result FROM settled AS s "                                                                                \
 	"UNION ALL SELECT o.id, NULL, s.id <> ALL (ARRAY(SELECT id FROM free)), s.id = ANY (ARRAY(SELECT id FROM free)), " \
-	"0, NULL FROM " SETTLEMENTS " AS s, "                                                                              \
-	"$t.flex_outbox_requests AS o WHERE s.id <> ALL (ARRAY(SELECT id FROM settled)) AND "                              \
-	"o.id = s.id AND o.enqueued_xid = s.enqueued_xid AND o.turn = s.turn - 1 AND o.state = 'pending' AND "             \
-	"EXISTS (SELECT FROM $t.flex_outbox_claims AS c "                                                                  \
+	"0, NULL FROM " SETTLEMENTS " AS s, LATERAL (SELECT r.id FROM $t.flex_outbox_requests AS r WHERE r.id = s.id AND " \
+	"r.enqueued_xid = s.enqueued_xid AND r.turn = s.turn - 1 AND r.state = 'pending' OFFSET 0) AS o "                  \
+	"WHERE s.id <> ALL (ARRAY(SELECT id FROM settled)) AND EXISTS (SELECT FROM $t.flex_outbox_claims AS c "            \
 	"WHERE c.id = s.claimed_in AND c.sender_pid = $1 AND c.sender_start = $2 OFFSET 0)"
 
 /* Many, whose rows are those of a relation that there is for this statement alone. */
