@@ -12,7 +12,7 @@ use Test::More;
 my $BYTES = 200_000_000;
 
 my $simulator = FlexApi::Simulator->new;
-my $node = FlexApi::node('results', $simulator, 'fsync = off');
+my $node = FlexApi::node('results', $simulator, 'fsync = off', "flex_api.callback_timeout = '5min'");
 my $session = FlexApi::Session->new($node);
 
 # How much more memory, in bytes, a drain takes at its peak than the session had before it.
