@@ -110,16 +110,19 @@ fill_parameters(Datum *values, const OrderedRequest *requests, int count)
 }
 
 /*
- * Those of a retry may be there.  They are looked for by all columns of the primary key: with
- * waits = ANY (...) the planner leaves the index's third column out, and all that waits of the key is read.
+ * The row of a request s that waits, or of one that does not.  It is found by all columns of the primary key: with
+ * waits = ANY (...) the planner would leave the third one out.  OFFSET 0 has each looked for by itself,
+ * however few rows there were when the plan was made.
  */
+#define ROW_OF(columns, that_waits)                                                                                    \
+	"(SELECT " columns " FROM $t.flex_outbox_ordered AS o WHERE o.role_id = s.role_id "                                \
+	"AND o.ordering_key = s.ordering_key AND " that_waits " AND o.id = s.id OFFSET 0)"
+
+/* Those of a retry may be there. */
 static Statement add_requests = {
-	.sql = "INSERT INTO $t.flex_outbox_ordered (role_id, ordering_key, id) SELECT n.role_id, n.ordering_key, n.id "
-		   "FROM unnest($1, $2, $3) AS n(role_id, ordering_key, id) WHERE NOT EXISTS (SELECT FROM "
-		   "$t.flex_outbox_ordered AS o WHERE o.role_id = n.role_id AND o.ordering_key = n.ordering_key "
-		   "AND o.waits AND o.id = n.id) AND NOT EXISTS (SELECT FROM "
-		   "$t.flex_outbox_ordered AS o WHERE o.role_id = n.role_id AND o.ordering_key = n.ordering_key "
-		   "AND NOT o.waits AND o.id = n.id)",
+	.sql = "INSERT INTO $t.flex_outbox_ordered (role_id, ordering_key, id) SELECT s.role_id, s.ordering_key, s.id "
+		   "FROM unnest($1, $2, $3) AS s(role_id, ordering_key, id) "
+		   "WHERE NOT EXISTS " ROW_OF("", "o.waits") " AND NOT EXISTS " ROW_OF("", "NOT o.waits"),
 	.types = {INT4ARRAYOID, TEXTARRAYOID, INT8ARRAYOID},
 };
 
@@ -179,21 +182,18 @@ flex_ordered_begin(const OrderedRequest *requests, int count, int *begun)
 
 static bool has_freed; /* this transaction has left a row in flex_outbox_freed_keys */
 
-/* Delete requests, found by all columns of the primary key, as above. */
-#define DELETE_THOSE(that_wait)                                                                                        \
-	"DELETE FROM $t.flex_outbox_ordered AS o USING unnest($1, $2, $3) AS s(role_id, ordering_key, id) "                \
-	"WHERE o.role_id = s.role_id AND o.ordering_key = s.ordering_key AND " that_wait                                   \
-	" AND o.id = s.id AND NOT EXISTS ("                                                                                \
-	"SELECT FROM $t.flex_outbox_requests AS r WHERE r.id = s.id AND r.role_id = s.role_id "                            \
-	"AND r.ordering_key = s.ordering_key AND r.state IN ('pending', 'uncertain')) RETURNING o.*"
+#define PLACE_WAITING "SELECT * FROM " ROW_OF("o.ctid", "o.waits") " AS p"
+#define PLACE_BEGUN "SELECT * FROM " ROW_OF("o.ctid", "NOT o.waits") " AS p"
 
 /* But for those that are to be sent again after all, as a callback can have it, or somebody has to decide on. */
 static Statement end_requests = {
-	.sql = "WITH begun AS (" DELETE_THOSE("NOT o.waits") "), waiting AS (" DELETE_THOSE(
-		"o.waits") ") "
-				   "INSERT INTO $t.flex_outbox_freed_keys (at, id, xid, role_id, ordering_key) "
-				   "SELECT clock_timestamp(), id, pg_current_xact_id(), role_id, ordering_key "
-				   "FROM (SELECT * FROM begun UNION ALL SELECT * FROM waiting) AS over",
+	.sql = "WITH over AS (DELETE FROM $t.flex_outbox_ordered AS d WHERE d.ctid = ANY (ARRAY(SELECT p.ctid "
+		   "FROM unnest($1, $2, $3) AS s(role_id, ordering_key, id), "
+		   "LATERAL (" PLACE_WAITING " UNION ALL " PLACE_BEGUN ") AS p WHERE NOT EXISTS ("
+		   "SELECT FROM $t.flex_outbox_requests AS r WHERE r.id = s.id AND r.role_id = s.role_id "
+		   "AND r.ordering_key = s.ordering_key AND r.state IN ('pending', 'uncertain') OFFSET 0))) RETURNING d.*) "
+		   "INSERT INTO $t.flex_outbox_freed_keys (at, id, xid, role_id, ordering_key) "
+		   "SELECT clock_timestamp(), id, pg_current_xact_id(), role_id, ordering_key FROM over",
 	.types = {INT4ARRAYOID, TEXTARRAYOID, INT8ARRAYOID},
 };
 
