@@ -17,7 +17,6 @@
 
 #include "answer/jsonb_sids.h"
 #include "base/attempt.h"
-#include "base/errors.h"
 #include "base/settings.h"
 #include "outbox/refusals.h"
 #include "outbox/reduction.h"
@@ -107,7 +106,7 @@ flex_outbox_reduce(int64 id)
 {
 	Datum values[] = {Int64GetDatum(id)};
 	Kept kept = {.id = id};
-	ErrorData *error = NULL;
+	const ErrorData *error;
 
 	if (flex_settings.outbox_keep != OUTBOX_KEEP_IDENTIFIERS)
 		return;
@@ -125,8 +124,6 @@ flex_outbox_reduce(int64 id)
 	}
 	flex_statement_read(&lock_ended, 0, &kept);
 	error = flex_attempt(write_reduced, &kept);
-	if (error != NULL && flex_error_is_cancel(error))
-		flex_error_rethrow(error);
 	if (!kept.is_reduced)
 		warn(id, error);
 }
