@@ -6,27 +6,13 @@ use strict;
 use warnings;
 
 use FlexApi;
-use File::Temp qw(tempdir);
+use FlexScripted;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $directory = tempdir(CLEANUP => 1);
-
-# A service that notes what comes.  A channel's number tells which request it is; a file of that name has
-# the answers' statuses, one for each attempt; "gate STATUS" comes when the file NAME.open is there.
-my $server = FlexApi::Server->new(sub {
-	my ($connection, $server) = @_;
-	while (my $request = FlexApi::Server::read_request($connection))
-	{
-		my ($name) = "$request->{path}?$request->{body}" =~ /(?:Identity=|Channels\/CH0*)(\w+)/;
-		my $attempt = () = $server->notes(qr/^\+ $name$/);
-		my $status = (split /\n/, FlexApi::content("$directory/$name"))[$attempt] // '200 OK';
-		$server->note("+ $name");
-		FlexApi::wait_until(sub { -e "$directory/$name.open" }, 300) if $status =~ s/^gate //;
-		print $connection FlexApi::Server::answer('{"sid": "CH2", "conversation_sid": "CH2", "message": "busy"}', $status =~ s/\|/\r\n/r) or return;
-	}
-});
+my $service = FlexScripted->new(body => '{"sid": "CH2", "conversation_sid": "CH2", "message": "busy"}');
+my $server = $service->server;
 my $node = FlexApi::node('expires', $server, "flex_api.rate_limits = 'flex_flow_fetch=0'", "shared_preload_libraries = 'flex_api'", 'fsync = off',
 	'max_prepared_transactions = 5', 'autovacuum = off');
 my ($session, $other) = map { FlexApi::Session->new($node) } 1 .. 2;
@@ -37,11 +23,10 @@ $_->value('SET client_min_messages = error') foreach $session, $other;
 $session->value($_) foreach 'CREATE TABLE called (id bigint, state text, code text)', 'LISTEN flex_api',
 	q{CREATE FUNCTION called(r flex_outbox) RETURNS void LANGUAGE sql AS $$ INSERT INTO public.called VALUES (r.id, r.state, r.error_code) $$};
 
-# What the service answers to a number's attempts.
-sub answer { my ($number, @statuses) = @_; return append_to_file("$directory/$number", join("\n", @statuses, '')); }
-sub open_gate { my ($number) = @_; return append_to_file("$directory/$number.open", ''); }
-sub came { my ($number) = @_; return scalar(() = $server->notes(qr/^\+ $number$/)); }
-sub has_come { my ($number) = @_; return FlexApi::wait_until(sub { came($number) > 0 }); }
+sub answer { return $service->answer(@_); }
+sub open_gate { return $service->open_gate(@_); }
+sub came { return $service->came(@_); }
+sub has_come { return $service->has_come(@_); }
 
 # Enqueue the fetch of a channel of the next number, or, create => 1, what must not be repeated; returns that number and the request's id.
 sub enqueue

@@ -6,30 +6,13 @@ use strict;
 use warnings;
 
 use FlexApi;
-use File::Temp qw(tempdir);
+use FlexScripted;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $directory = tempdir(CLEANUP => 1);
-
-# A service that notes what comes and what it has answered.  A channel's number tells which
-# request it is; a file of that name has the answers' first lines, one for each attempt, and "gate"
-# before one that comes when the file NAME.open is there.
-my $server = FlexApi::Server->new(sub {
-	my ($connection, $server) = @_;
-	while (my $request = FlexApi::Server::read_request($connection))
-	{
-		my ($name) = "$request->{path}?$request->{body}" =~ /(?:Identity=|Channels\/CH0*)(\w+)/;
-		my $attempt = () = $server->notes(qr/^\+ $name$/);
-		my $status = (split /\n/, FlexApi::content("$directory/$name"))[$attempt] // '200 OK';
-		$server->note("+ $name");
-		FlexApi::wait_until(sub { -e "$directory/$name.open" }, 300) if $status =~ s/^gate ?//;
-		$status ||= '200 OK';
-		$server->note("- $name");
-		print $connection FlexApi::Server::answer('{"sid": "CH2", "conversation_sid": "CH2"}', $status) or return;
-	}
-});
+my $service = FlexScripted->new;
+my $server = $service->server;
 my $node = FlexApi::node('ordered', $server, "flex_api.rate_limits = 'none'", "shared_preload_libraries = 'flex_api'",
 	'fsync = off', 'flex_api.delivery = on', 'max_connections = 60', 'max_prepared_transactions = 5', 'restart_after_crash = on');
 my $session = FlexApi::Session->new($node);
@@ -44,9 +27,8 @@ $session->value(q{CREATE FUNCTION called(r flex_outbox) RETURNS void LANGUAGE pl
 	IF (SELECT count(*) FROM pg_class WHERE relname = r.context ->> 'until') = 0 THEN RAISE 'not yet'; END IF;
 	INSERT INTO called VALUES (r.context ->> 'lock'); END $$});
 
-# Write what the service answers to a number's attempts.
-sub answer { my ($number, @lines) = @_; return append_to_file("$directory/$number", join("\n", @lines, '')); }
-sub open_gate { my ($number) = @_; return append_to_file("$directory/$number.open", ''); }
+sub answer { return $service->answer(@_); }
+sub open_gate { return $service->open_gate(@_); }
 
 # Enqueue the fetch of a channel of the next number, or another operation; returns that number and the request's id.
 sub enqueue
@@ -61,8 +43,8 @@ sub enqueue
 }
 
 sub state_of { my ($id) = @_; return $session->value("SELECT state FROM flex_outbox WHERE id = $id"); }
-sub has_come { my ($number, $times) = @_; return FlexApi::wait_until(sub { (() = $server->notes(qr/^\+ $number$/)) >= ($times // 1) }); }
-sub came { my ($number) = @_; return scalar(() = $server->notes(qr/^\+ $number$/)); }
+sub has_come { return $service->has_come(@_); }
+sub came { return $service->came(@_); }
 sub has_ended { my ($id) = @_; return FlexApi::wait_until(sub { state_of($id) eq 'succeeded' }, 120); }
 # What was noted of some numbers, in order.
 sub noted { my (@numbers) = @_; my $any = join('|', @numbers); return join(' ', map { s/ //r } $server->notes(qr/^[+-] (?:$any)$/)); }

@@ -53,10 +53,10 @@ cmp_ok($few, '<=', $MOST, "an almost empty outbox: $few pages");
 # The plans of a session that has sent with almost empty tables are good for full ones.
 my $waiting = $COUNT / 2;
 enqueue($waiting);
-my $before = pages();
+my $pages_before = pages();
 $session->value('CALL flex_outbox_drain()');
-my $each = (pages() - $before) / $waiting;
-cmp_ok($each, '<=', 30, sprintf "$waiting requests: %.1f pages each", $each);
+my $each_read = (pages() - $pages_before) / $waiting;
+cmp_ok($each_read, '<=', 30, sprintf "$waiting requests: %.1f pages each", $each_read);
 
 # Whenever something is claimed, the name of some schema may have changed: nothing is read again for that.
 sub read_as_new { return $session->value("SELECT idx_tup_read FROM pg_stat_all_indexes WHERE indexrelname = 'flex_outbox_fresh'"); }
