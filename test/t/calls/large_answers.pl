@@ -88,29 +88,34 @@ sub ask
 	return;
 }
 
-# Seconds that a statement takes once all has been sent; and in all.
+# What a statement takes once all has been sent, in seconds of the session's CPU and of the clock;
+# and in all, by the clock.
 sub reading_time
 {
 	my ($session, $statement) = @_;
 
 	ask($session, $statement);
-	my $sent = time();
+	my ($sent, $used) = (time(), FlexApi::cpu_seconds($session->pid));
 	my $result = $session->receive;
 	is($result->{error}->{D}, undef, "$statement ends") or return;
-	return (time() - $sent, $result->{seconds});
+	return (FlexApi::cpu_seconds($session->pid) - $used, time() - $sent, $result->{seconds});
 }
 
-# What ends a statement in the middle of its reading: the seconds until it has ended, and how.
+# Ends a statement in the middle of its reading, when a quarter of the CPU that this takes has been
+# used: how it has ended, and the seconds until then, of CPU (undef: the session has ended) and of the clock.
 sub ended_by
 {
 	my ($session, $statement, $reading, $interrupt) = @_;
+	my $pid = $session->pid;
 
 	ask($session, $statement);
-	sleep $reading / 4; # nothing can be waited for: that it is read is not to be seen
-	my $begin = time();
-	$control->value("SELECT $interrupt(" . $session->pid . ')');
+	my $used = FlexApi::cpu_seconds($pid);
+	FlexApi::wait_until(sub { FlexApi::cpu_seconds($pid) - $used >= $reading / 4 }) or die 'nothing is read';
+	my ($begin, $used_before) = (time(), FlexApi::cpu_seconds($pid));
+	$control->value("SELECT $interrupt($pid)");
 	my $result = $session->receive;
-	return (time() - $begin, $result->{error} ? $result->{error}->{C} : $result->{closed} ? 'closed' : 'ended');
+	return ($result->{error} ? $result->{error}->{C} : $result->{closed} ? 'closed' : 'ended',
+		$interrupt =~ /cancel/ ? FlexApi::cpu_seconds($pid) - $used_before : undef, time() - $begin);
 }
 
 # The least of three tries: others may be at work here.
@@ -123,27 +128,30 @@ foreach my $number (0 .. $#NAMES)
 
 	for (1 .. 3)
 	{
-		my ($seconds, $end) = ended_by($session, $statement, $reading, 'pg_cancel_backend');
+		my ($end, $seconds) = ended_by($session, $statement, $reading, 'pg_cancel_backend');
 		push @seconds, $seconds if $end eq '57014';
 		$ends{$end}++;
 	}
 	ok($ends{57014}, "$NAMES[$number]: cancelled") or diag explain \%ends;
-	cmp_ok(min(@seconds, 1000), '<', max($reading / 4, 0.02), sprintf('... after %.3f s, where reading takes %.3f s', min(@seconds, 1000), $reading));
+	cmp_ok(min(@seconds, 1000), '<', max($reading / 4, 0.02), sprintf('... after %.3f s of CPU, where reading takes %.3f s', min(@seconds, 1000), $reading));
 }
 
-# statement_timeout
+# statement_timeout, in the middle of the reading; a machine that others use less now than before is through by then
 my ($number) = grep { $NAMES[$_] eq 'numbers' } 0 .. $#NAMES;
 my $statement = "SELECT FROM flex_request('GET', '/$number/$LARGE')";
-my ($reading, $all) = reading_time($session, $statement);
-my $timeout = $all - $reading / 2;
+my ($cpu, $reading, $all) = reading_time($session, $statement);
 my @over;
-$session->value('SET statement_timeout = ' . int($timeout * 1000));
-for (1 .. 3)
+for (1 .. 10)
 {
+	my $timeout = $all - $reading / 2;
+
+	$session->value('SET statement_timeout = ' . int($timeout * 1000));
 	my $result = $session->query($statement);
 	push @over, $result->{seconds} - $timeout if $result->{error} && $result->{error}->{C} eq '57014';
+	$session->value('RESET statement_timeout');
+	last if @over == 3;
+	($cpu, $reading, $all) = reading_time($session, $statement) unless @over;
 }
-$session->value('RESET statement_timeout');
 cmp_ok(min(@over, 1000), '<', $reading / 4, sprintf('statement_timeout acts %.3f s late, where reading takes %.3f s', min(@over, 1000), $reading));
 
 # The outbox, which reads an answer when it settles, and not once more when it has to end.  The
@@ -157,7 +165,7 @@ foreach my $interrupt ('pg_cancel_backend', 'pg_terminate_backend')
 		my $drainer = FlexApi::Session->new($node);
 
 		$control->value("SELECT flex_enqueue('flex_webchat_create', '{\"address_sid\": \"IG00000000000000000000000000000001\"}')");
-		my ($seconds, $end) = ended_by($drainer, 'CALL flex_outbox_drain()', $reading, $interrupt);
+		my ($end, undef, $seconds) = ended_by($drainer, 'CALL flex_outbox_drain()', $cpu, $interrupt);
 		like($end, $interrupt =~ /cancel/ ? qr/^57014$/ : qr/^57P01$|^closed$/, "$interrupt while an answer is settled");
 		push @seconds, $seconds;
 	}
