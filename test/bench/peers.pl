@@ -3,8 +3,8 @@
 # Measures the same GET by other ways to call a service from SQL, beside a program of libcurl
 # alone: on a kept connection, as far as each keeps one, and as the first call of a session,
 # beside SELECT 1.  Each is used as its documents have it and, where that is another way, at
-# its best.  Those that the server does not have are left out: pgsql-http (http), PL/Python
-# (plpython3u) with requests or the official client (twilio) of the system's Python.
+# its best.  Those that the server does not have are left out: pgsql-http (http), pg_curl,
+# PL/Python (plpython3u) with requests or the official client (twilio) of the system's Python.
 # test/bench/run prepares and calls it.  Nothing is a failure here.
 use strict;
 use warnings;
@@ -57,6 +57,17 @@ sub ways
 		$session->query('CREATE EXTENSION http');
 		push @ways, [ 'pgsql-http', $statement ],
 		  [ 'pgsql-http, CURLOPT_TCP_KEEPALIVE', $statement, "SELECT http_set_curlopt('CURLOPT_TCP_KEEPALIVE', '1')" ];
+	}
+	if (is_there('pg_curl'))
+	{
+		# As its documents have it; and with what stays the same said once a session.
+		my $headers = join(', ', map { "curl_header_append('$_', '$headers{$_}')" } sort keys %headers);
+		my $get = sub { "CREATE FUNCTION $_[0](arg text) RETURNS text LANGUAGE sql AS \$\$ WITH s AS (SELECT $_[1]curl_easy_setopt_url('$url' || arg), " .
+			  'curl_easy_perform(), curl_easy_getinfo_data_in() AS data) SELECT convert_from(data, \'utf-8\') FROM s $$' };
+
+		$session->query('CREATE EXTENSION pg_curl');
+		$session->query($_) foreach $get->('pg_curl_get', "curl_easy_reset(), $headers, "), $get->('pg_curl_get_again', '');
+		push @ways, [ 'pg_curl', calls('pg_curl_get(arg)', $sid) ], [ 'pg_curl, headers set once', calls('pg_curl_get_again(arg)', $sid), "SELECT $headers" ];
 	}
 	return @ways unless is_there('plpython3u');
 	$session->query('CREATE EXTENSION plpython3u');
