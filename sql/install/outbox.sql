@@ -846,13 +846,13 @@ open AS MATERIALIZED (
 					ORDER BY o.enqueued_xid, o.id OFFSET 0) AS w
 			WHERE (SELECT x.sees_all OR x.role_id = l.role_id FROM reader AS x)
 			UNION ALL
-			SELECT w.id FROM flex_outbox_marks AS m, unnest(m.holes) AS h(xid),
+			SELECT w.id FROM flex_outbox_marks AS m, pg_catalog.unnest(m.holes) AS h(xid),
 				LATERAL (SELECT o.id FROM flex_outbox_requests AS o WHERE o.lane = m.lane AND o.enqueued_xid = h.xid
 					AND o.finished_at IS NULL ORDER BY o.id OFFSET 0) AS w
 			-- Few marks have any: by these bounds the planner knows, and does not compile the query.
 			WHERE pg_catalog.cardinality(m.holes) BETWEEN 1 AND 2147483647
 			UNION ALL SELECT l.id FROM flex_outbox_later AS l
-			UNION ALL SELECT unnest(k.requests) FROM flex_outbox_claims AS k
+			UNION ALL SELECT pg_catalog.unnest(k.requests) FROM flex_outbox_claims AS k
 			UNION ALL SELECT c.id FROM flex_outbox_callbacks AS c
 			UNION ALL SELECT w.id FROM flex_outbox_ordered AS w))
 		AND (SELECT x.sees_all OR x.role_id = r.role_id FROM reader AS x)),
@@ -1021,7 +1021,7 @@ pending AS MATERIALIZED (
 					ORDER BY o.enqueued_xid, o.id OFFSET 0) AS w
 			WHERE (SELECT x.sees_all OR x.role_id = l.role_id FROM reader AS x)
 			UNION ALL
-			SELECT w.id FROM flex_outbox_marks AS m, unnest(m.holes) AS h(xid),
+			SELECT w.id FROM flex_outbox_marks AS m, pg_catalog.unnest(m.holes) AS h(xid),
 				LATERAL (SELECT o.id FROM flex_outbox_requests AS o WHERE o.lane = m.lane AND o.enqueued_xid = h.xid
 					AND o.state = 'pending' ORDER BY o.id OFFSET 0) AS w
 			-- Few marks have any: by these bounds the planner knows, and does not compile the query.

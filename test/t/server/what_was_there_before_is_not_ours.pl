@@ -108,6 +108,9 @@ BEGIN
 			EXECUTE format('CREATE FUNCTION target.%I(text, %s) RETURNS text ' || note, f.proname, l, f.proname || ' text ' || l);
 		END LOOP;
 	END LOOP;
+	FOREACH l IN ARRAY types || ARRAY['xid8', 'xid', 'numeric']::regtype[] LOOP
+		EXECUTE format('CREATE FUNCTION target.unnest(%s[]) RETURNS SETOF %s LANGUAGE sql AS %L', l, l, format('SELECT NULL::%s', l));
+	END LOOP;
 END $do$
 SQL
 cmp_ok($super->value("SELECT count(*) FROM pg_proc WHERE pronamespace = 'target'::regnamespace"), '>', 1000, 'there are traps');
@@ -119,6 +122,9 @@ foreach my $version ('', " VERSION '1.0.0'")
 	is($super->sqlstate("CREATE EXTENSION flex_api SCHEMA target$version"), '00000', "CREATE EXTENSION$version");
 	is($super->sqlstate('ALTER EXTENSION flex_api UPDATE'), '00000', '... ALTER EXTENSION UPDATE');
 	is($super->value(q{SELECT string_agg(DISTINCT what, '; ') FROM target.log}), undef, '... and none was called');
+	is($super->value(q{SELECT string_agg(pg_describe_object(classid, objid, objsubid) || ' calls ' || pg_describe_object(refclassid, refobjid, 0), '; ') FROM pg_depend
+		LEFT JOIN pg_proc AS p ON refclassid = 'pg_proc'::regclass AND p.oid = refobjid LEFT JOIN pg_operator AS o ON refclassid = 'pg_operator'::regclass AND o.oid = refobjid
+		WHERE coalesce(proowner, oprowner) = 'mallory'::regrole AND classid <> 'pg_operator'::regclass}), undef, '... nor will be, by a view or a default');
 	$super->value('DROP EXTENSION flex_api');
 }
 
