@@ -319,7 +319,8 @@ expires_at_argument(FunctionCallInfo fcinfo)
 		(!PG_ARGISNULL(ARGUMENT_RUN_AT) && expires_at <= PG_GETARG_TIMESTAMPTZ(ARGUMENT_RUN_AT)))
 		flex_argument_refuse_with_hint(FUNCTION, "expires_at", timestamptz_to_str(expires_at), false,
 									   "a time after run_at", "Leave it NULL for a request that never expires.");
-	return expires_at;
+	/* The time that is 0 itself, of the year 2000, has passed as has the one before it. */
+	return expires_at != 0 ? expires_at : -1;
 }
 
 /* Note where the request is to be sent: to a server, or to an account, which a server has of its own. */

@@ -93,10 +93,15 @@ foreach my $case (
 }
 
 # At once, and never
-my ($number, $id) = enqueue($PAST);
-has_expired($id, 'one that was past when it was enqueued');
-is(came($number), 0, '... unsent');
-is(row($id, 'attempts, sid, response, may_be_done'), '0|||f', '... without an attempt');
+my ($number, $id);
+# The second is the time from which the server counts.
+foreach my $past ($PAST, q{expires_at => '2000-01-01 00:00:00+00'})
+{
+	($number, $id) = enqueue($past);
+	has_expired($id, 'one that was past when it was enqueued');
+	is(came($number), 0, '... unsent');
+	is(row($id, 'attempts, sid, response, may_be_done'), '0|||f', '... without an attempt');
+}
 (undef, $id) = enqueue(q{expires_at => 'infinity'});
 ok(has_state($id, 'succeeded'), 'one that never expires is sent');
 is(row($id, 'expires_at'), '', '... and has no such time');
@@ -115,7 +120,7 @@ $session->value("UPDATE flex_outbox_later SET due_at = 'infinity' WHERE id = $id
 $session->value('COMMIT');
 has_expired($id, 'one that waits for ever');
 # With the worker at rest nobody else wakes it.
-is($session->value(q{SELECT count(*) FROM called WHERE code = 'expired'}), 3, 'each callback was called once');
+is($session->value(q{SELECT count(*) FROM called WHERE code = 'expired'}), 4, 'each callback was called once');
 
 answer($last + 1, 'gate 200 OK');
 my ($first, $first_id) = enqueue(q{ordering_key => 'k'});
