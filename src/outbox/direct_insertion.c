@@ -45,7 +45,7 @@ struct DirectInsertion
 	int slots_made;
 	int room; /* slots that this call may use */
 	int count;
-	size_t size;          /* of the values in them */
+	size_t size;          /* of all values that are kept */
 	MemoryContext values; /* emptied when they have been written */
 };
 
@@ -266,11 +266,9 @@ flex_direct_insertion_add(DirectInsertion *target, const Datum *values, const bo
 	if (has_key)
 		inserted = insert_unless_there(target, slot);
 	else
-	{
 		target->count++;
-		target->size += size;
-	}
-	/* Also what was written at once, whose values are let go of. */
+	/* Also of what was written at once: its values are let go of with the others. */
+	target->size += size;
 	if (target->count == 0 || target->count == target->room || target->size >= BYTES_AT_ONCE)
 		flush(target);
 	return inserted;

@@ -75,6 +75,19 @@ is(scalar(my @lots = split / /, ids(many("(SELECT array_agg('{\"address_sid\": \
 	"ordering_keys => (SELECT array_agg((g % 7)::text) FROM generate_series(1, 2500) AS g)"))), 2500, 'very many with keys');
 is($session->value('SELECT count(*) FROM flex_outbox_ordered'), 2500, '... each has its place');
 
+# One without a unique key before very many that have one: no more memory than for these alone
+my $peak = sub {
+	my ($first) = @_;
+
+	$session->value("SELECT cardinality(flex_enqueue_many('flex_provisioning_status_fetch', (SELECT array_agg('{}'::jsonb) FROM generate_series(1, 100000)),
+		unique_keys => (SELECT array_agg(CASE WHEN g >= $first THEN 'u' || g END ORDER BY g) FROM generate_series(1, 100000) AS g)))");
+	$session->value('TRUNCATE flex_outbox_requests');
+	return FlexApi::status_of($session->pid, 'VmHWM');
+};
+my $keyed_peak = $peak->(1);
+my $more_memory = $peak->(2) - $keyed_peak;
+cmp_ok($more_memory, '<', 20_000, "very many with unique keys behind one without: little more memory ($more_memory kB)") unless $ENV{FLEX_SLOW_BUILD};
+
 # What is wrong with one is wrong with all
 $session->value('TRUNCATE flex_outbox_requests');
 my @wrong = (
