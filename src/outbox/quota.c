@@ -28,6 +28,7 @@
 #include "shared/pending_counts.h"
 
 #define COUNT_SHARE 20      /* of a role at its quota, at the most one part in so many of the time is for counting */
+#define MOST_REST_MS 60000  /* ... but it counts again after this: it may have taken so long for a lock */
 #define LONE_SHARE 200      /* the same, of a session that counts again as time has passed */
 #define LONE_COUNT_MS 60000 /* after which it does, at least */
 
@@ -70,6 +71,7 @@ count_again(const PendingKey *key, int64 most)
 	int64 began_ms = flex_clock_ms();
 	OutboxAccess access;
 
+	flex_pending_counts_begin(key, &count);
 	/* What the command that runs now has enqueued counts, too. */
 	CommandCounterIncrement();
 	SPI_connect();
@@ -108,7 +110,7 @@ must_count(const PendingCount *count, bool is_shared, int64 requests)
 	age_ms = flex_clock_ms() - count->at_ms;
 	if (!is_shared && age_ms >= Max(LONE_COUNT_MS, count->took_ms * LONE_SHARE))
 		return true;
-	return is_full && age_ms >= count->took_ms * COUNT_SHARE;
+	return is_full && age_ms >= Min(count->took_ms * COUNT_SHARE, MOST_REST_MS);
 }
 
 /*

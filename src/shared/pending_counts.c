@@ -2,10 +2,10 @@
  * pending_counts.c
  *		How many requests of each role wait in an outbox, for all we know.
  *
- * A count of the tables' rows, and all that was enqueued since: that is never too low, and
- * costs nothing to keep.  What another transaction had not committed when the rows were counted
- * is added when it does.  It is in shared memory where there is some; else each session
- * knows of its own.
+ * A count of the tables' rows, and all that was enqueued since that began: that is too low by
+ * what others have under way alone, and costs nothing to keep.  What another transaction had not
+ * committed when the rows were counted is added when it does.  It is in shared memory where
+ * there is some; else each session knows of its own.
  *
  * A key has its place in the set that its hash names; where all of a set are taken, the one
  * that was used least recently is given away, and has to be counted again.
@@ -26,13 +26,14 @@ typedef struct Place
 {
 	PendingKey key;
 	uint64 used; /* the number of the set's use that was its last; 0: never */
+	int64 added; /* requests, since it is this key's: never less */
 	PendingCount count;
 } Place;
 
 typedef struct PlaceSet
 {
 	slock_t lock;
-	uint64 counts; /* that were noted here */
+	uint64 counts; /* that have begun here */
 	uint64 uses;
 	Place places[PLACES_PER_SET];
 } PlaceSet;
@@ -89,6 +90,32 @@ find_place(PlaceSet *set, const PendingKey *key)
 	return NULL;
 }
 
+/* The same, with the one that was used least recently for a key that has none. */
+static Place *
+take_place(PlaceSet *set, const PendingKey *key)
+{
+	Place *place = find_place(set, key);
+
+	if (place != NULL)
+		return place;
+	place = set->places;
+	for (int i = 1; i < PLACES_PER_SET; i++)
+	{
+		if (set->places[i].used < place->used)
+			place = &set->places[i];
+	}
+	*place = (Place){.key = *key, .used = ++set->uses, .count.most = -1};
+	return place;
+}
+
+/* Tell what is known, with what was added since. */
+static void
+copy_count(Place *place, PendingCount *count)
+{
+	*count = place->count;
+	count->added = place->added - place->count.before;
+}
+
 /* What is known of a role; false: nothing.  is_shared: all sessions add what they enqueue. */
 bool
 flex_pending_counts_find(const PendingKey *key, PendingCount *count, bool *is_shared)
@@ -101,7 +128,7 @@ flex_pending_counts_find(const PendingKey *key, PendingCount *count, bool *is_sh
 	if (place != NULL)
 	{
 		place->used = ++set->uses;
-		*count = place->count;
+		copy_count(place, count);
 	}
 	SpinLockRelease(&set->lock);
 	return place != NULL;
@@ -116,28 +143,42 @@ static struct
 } own[ROLES_KEPT];
 static int own_count;
 
-/* A role's requests have been counted, those of this transaction included. */
+/*
+ * A role's requests are about to be counted.  What is added from now on, by transactions that
+ * commit, too, may not be seen, and counts beside it.
+ */
 void
-flex_pending_counts_note(const PendingKey *key, const PendingCount *count)
+flex_pending_counts_begin(const PendingKey *key, PendingCount *count)
 {
 	bool is_shared;
 	PlaceSet *set = set_of(key, &is_shared);
-	uint64 number;
 	Place *place;
 
 	SpinLockAcquire(&set->lock);
-	place = find_place(set, key);
-	if (place == NULL)
-	{
-		place = set->places;
-		for (int i = 1; i < PLACES_PER_SET; i++)
-		{
-			if (set->places[i].used < place->used)
-				place = &set->places[i];
-		}
-	}
-	*place = (Place){*key, ++set->uses, *count};
-	number = place->count.number = ++set->counts;
+	place = take_place(set, key);
+	count->number = place->count.number = ++set->counts;
+	count->before = place->added;
+	SpinLockRelease(&set->lock);
+}
+
+/* They have been counted, those of this transaction included; adds what was added meanwhile. */
+void
+flex_pending_counts_note(const PendingKey *key, PendingCount *count)
+{
+	bool is_shared;
+	PlaceSet *set = set_of(key, &is_shared);
+	uint64 number = count->number;
+	Place *place;
+
+	SpinLockAcquire(&set->lock);
+	place = take_place(set, key);
+	/* Another may have begun since: what commits now is added for that one. */
+	count->number = Max(count->number, place->count.number);
+	/* It may have been given away meanwhile. */
+	count->before = Min(count->before, place->added);
+	place->count = *count;
+	place->used = ++set->uses;
+	copy_count(place, count);
 	SpinLockRelease(&set->lock);
 	for (int i = 0; i < own_count; i++)
 	{
@@ -161,7 +202,7 @@ add(const PendingKey *key, int64 requests, int64 last_id, uint64 unless)
 	{
 		number = place->count.number;
 		if (number != unless)
-			place->count.added += requests;
+			place->added += requests;
 		place->count.last_id = Max(place->count.last_id, last_id);
 	}
 	SpinLockRelease(&set->lock);

@@ -118,6 +118,27 @@ foreach my $preloaded (1, 0)
 	cmp_ok($pending->(), '>=', $QUOTA / 2, '... and what they may');
 	ok($drain->(), '... they are sent');
 
+	# One that commits while another counts, which does not see it.  The count has its snapshot before it waits for a table.
+	if ($preloaded)
+	{
+		my ($open, $locker) = ($session->('alice'), FlexApi::Session->new($node));
+		ok($begin->($open, 80), 'a transaction enqueues some');
+		# A quota that nobody has counted up to: it is counted at once.
+		$admin->value("ALTER ROLE alice SET flex_api.outbox_quota = @{[ $QUOTA + 1 ]}");
+		my $counting = $session->('alice');
+		$locker->value('BEGIN; LOCK TABLE flex_outbox_marks IN ACCESS EXCLUSIVE MODE');
+		$counting->send_query("SELECT $CALL)");
+		ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_locks WHERE relation = 'flex_outbox_marks'::regclass AND NOT granted}),
+			'another counts, and waits');
+		$open->value('COMMIT');
+		$locker->value('ROLLBACK');
+		is($counting->receive->{error}, undef, '... and goes on when it has been committed');
+		is($enqueue->($session->('alice'), 30), '53400', '... what was committed counts all the same');
+		is($pending->(), 81, '... so that no more are there than may be');
+		$admin->value("ALTER ROLE alice SET flex_api.outbox_quota = $QUOTA");
+		ok($drain->(), '... they are sent');
+	}
+
 	# Other values, and superusers
 	$admin->value('ALTER ROLE alice SET flex_api.outbox_quota = 0');
 	is($enqueue->($session->('alice'), 1), '53400', 'with 0 it may enqueue none');
