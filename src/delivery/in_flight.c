@@ -295,7 +295,10 @@ flex_in_flight_end_all(InFlight *in_flight)
 {
 	dlist_mutable_iter iter;
 
-	dlist_foreach_modify(iter, &in_flight->sendings) end_sending(in_flight, dlist_container(Sending, node, iter.cur));
+	dlist_foreach_modify(iter, &in_flight->sendings)
+	{
+		end_sending(in_flight, dlist_container(Sending, node, iter.cur));
+	}
 }
 
 /* True when callbacks may be due of what was settled since this was last asked. */
