@@ -79,6 +79,13 @@
 #define flex_register_tranche(id, name) LWLockRegisterTranche((id), (name))
 #endif
 
+/* 19 wants to be told when a row's descriptor has all of its attributes. */
+#if PG_VERSION_NUM >= 190000
+#define flex_finalize_descriptor(descriptor) TupleDescFinalize(descriptor)
+#else
+#define flex_finalize_descriptor(descriptor) ((void) (descriptor))
+#endif
+
 /* 17 calls a process's number by another name. */
 #if PG_VERSION_NUM >= 170000
 #define flex_process_number() MyProcNumber

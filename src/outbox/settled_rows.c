@@ -22,6 +22,7 @@
 #include "utils/tuplestore.h"
 
 #include "base/attempt.h"
+#include "base/compat.h"
 #include "base/errors.h"
 #include "outbox/ordered_rows.h"
 #include "outbox/refusals.h"
@@ -220,6 +221,7 @@ settlements_descriptor(void)
 	descriptor = CreateTemplateTupleDesc(Natts_settlement);
 	for (int i = 0; i < Natts_settlement; i++)
 		TupleDescInitEntry(descriptor, i + 1, settlement_columns[i].name, settlement_columns[i].type, -1, 0);
+	flex_finalize_descriptor(descriptor);
 	MemoryContextSwitchTo(before);
 	return descriptor;
 }
