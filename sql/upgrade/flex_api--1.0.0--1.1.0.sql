@@ -304,7 +304,7 @@ CREATE TABLE flex_outbox_expiring (
 	PRIMARY KEY (expires_at, id, turn))
 WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 COMMENT ON TABLE flex_outbox_expiring IS
-'Internal. Requests with expires_at, whatever has become of them, until a sender has looked at that time.';
+'Internal. Requests with expires_at, whatever has become of them, until a sender has looked at that time, or they are deleted.';
 COMMENT ON COLUMN flex_outbox_expiring.expires_at IS 'When it expires, if it is still to be sent.';
 COMMENT ON COLUMN flex_outbox_expiring.id IS 'The request.';
 COMMENT ON COLUMN flex_outbox_expiring.turn IS 'Its turn when it became pending, with that time.';

@@ -2,10 +2,10 @@
  * expiring_rows.c
  *		Requests that expire, if they have not been sent.
  *
- * A request with expires_at has a row of that time, which stays until then, whatever
- * becomes of the request: to take it away with the request's end would cost each
- * settlement a look.  A decision that makes a request pending anew leaves another row, of
- * another turn, so that one that is just being deleted as void does no harm.
+ * A request with expires_at has a row of that time, which stays until then, or until the
+ * request is deleted: to take it away with the request's end would cost each settlement a
+ * look.  A decision that makes a request pending anew leaves another row, of another turn, so
+ * that one that is just being deleted as void does no harm.
  */
 #include "postgres.h"
 
@@ -102,4 +102,19 @@ flex_expiring_delete(const ExpiringRow *rows, int count)
 	values[1] = flex_statement_array(INT8OID, columns[1], count);
 	values[2] = flex_statement_array(INT4OID, columns[2], count);
 	flex_statement_execute(&delete_rows, values, NULL);
+}
+
+/* A time may be far away: rows that outlive their requests would become ever more. */
+static Statement forget_rows = {
+	.sql = "DELETE FROM $t.flex_outbox_expiring WHERE ctid = ANY (ARRAY(SELECT e.ctid "
+		   "FROM $t.flex_outbox_requests AS o, $t.flex_outbox_expiring AS e "
+		   "WHERE o.id = ANY ($1) AND e.expires_at = o.expires_at AND e.id = o.id FOR UPDATE OF e SKIP LOCKED))",
+	.types = {INT8ARRAYOID},
+};
+
+/* Requests, an array of ids, are about to be deleted: delete the rows that they have. */
+void
+flex_expiring_forget(Datum ids)
+{
+	flex_statement_execute(&forget_rows, &ids, NULL);
 }

@@ -20,5 +20,6 @@ typedef struct ExpiringRow
 extern void flex_expiring_add(TimestampTz expires_at, const int64 *ids, int count, int turn);
 extern ExpiringRow *flex_expiring_rows(const ExpiringRow *behind, TimestampTz now, int most, int *count);
 extern void flex_expiring_delete(const ExpiringRow *rows, int count);
+extern void flex_expiring_forget(Datum ids);
 
 #endif /* FLEX_EXPIRING_ROWS_H */

@@ -27,6 +27,7 @@
 #include "utils/timestamp.h"
 
 #include "outbox/access.h"
+#include "outbox/expiring_rows.h"
 #include "outbox/forgetting.h"
 #include "outbox/statements.h"
 
@@ -263,12 +264,13 @@ static Statement delete_requests = {
 	.types = {INT8ARRAYOID},
 };
 
-/* Delete requests; returns how many.  What others hang on the table may raise any error. */
+/* Delete requests, and that they expire; returns how many.  What others hang on the table may raise any error. */
 int
 flex_forgetting_delete(const int64 *ids, int count)
 {
 	Datum values[] = {array_of(ids, INT8OID, count)};
 
+	flex_expiring_forget(values[0]);
 	return (int) flex_statement_execute(&delete_requests, values, NULL);
 }
 

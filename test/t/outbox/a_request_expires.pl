@@ -276,6 +276,16 @@ cmp_ok($before, '>', $COUNT, '... whose pages are counted');
 $session->value('CALL flex_outbox_drain()');
 cmp_ok(read_pages() - $before, '<', 20, '... and are not read by a drain');
 
+# A time that never comes is kept no longer than the request.
+$session->value('TRUNCATE flex_outbox_requests, flex_outbox_expiring');
+my ($far, $kept) = map { (enqueue("expires_at => '9999-12-31'"))[1] } 1 .. 2;
+$session->value('CALL flex_outbox_drain()');
+is(expiring(), 2, 'what has been sent keeps its time');
+$session->value("UPDATE flex_outbox_requests SET finished_at = now() - interval '30 days', enqueued_at = now() - interval '30 days' WHERE id = $far");
+$session->value('CALL flex_outbox_drain()');
+is($session->value('SELECT string_agg(id::text, $$ $$) FROM flex_outbox_requests'), $kept, '... and loses it when it is deleted');
+is($session->value('SELECT string_agg(id::text, $$ $$) FROM flex_outbox_expiring'), $kept, '... and nothing else does');
+
 $session->close;
 $other->close;
 $plain->stop('fast');
