@@ -9,10 +9,12 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 
+#include "base/attempt.h"
 #include "base/compat.h"
 #include "delivery/housekeeping.h"
 #include "delivery/settlement.h"
 #include "outbox/counts.h"
+#include "outbox/refusals.h"
 #include "outbox/roles.h"
 #include "outbox/settling.h"
 #include "outbox/waiting_rows.h"
@@ -70,6 +72,33 @@ take_over(bool with_own, const Mark *claims_from)
 	return taken;
 }
 
+/* What can wait: where it fails, that must not end the sender, which may have requests under way. */
+static void (*const chores[])(void) = {flex_outbox_refresh_roles, flex_later_sweep, flex_counts_fold};
+
+static void
+do_chore(void *argument)
+{
+	void (*const *chore)(void) = argument;
+
+	(*chore)();
+}
+
+/* Do what can wait, each in a subtransaction. */
+static void
+do_chores(void)
+{
+	for (size_t i = 0; i < lengthof(chores); i++)
+	{
+		const ErrorData *error = flex_attempt(do_chore, (void *) &chores[i]);
+
+		if (error != NULL && flex_refusals_may_warn(error->sqlerrcode, "housekeeping"))
+			ereport(WARNING,
+					(errcode(error->sqlerrcode), errmsg("the tables of the Flex API outbox could not be tidied up"),
+					 errdetail_internal("%s", error->message),
+					 errhint("Sending goes on. It is tried again in half a minute.")));
+	}
+}
+
 /*
  * Take over what is left behind, keep the roles' names, look for rows that wait for nothing any
  * more, and add up what was counted.  with_own: this process has nothing under way, so what is claimed in its name is left behind,
@@ -81,8 +110,6 @@ flex_housekeeping_run(bool with_own, const Mark *claims_from)
 {
 	int taken = take_over(with_own, claims_from);
 
-	flex_outbox_refresh_roles();
-	flex_later_sweep();
-	flex_counts_fold();
+	do_chores();
 	return taken < ORPHANS_AT_ONCE;
 }
