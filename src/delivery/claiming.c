@@ -207,7 +207,7 @@ flex_claiming_claim(Backlog *backlog, const Chosen *chosen, int count, Claim *cl
 {
 	Datum *ids = ids_of(chosen, count);
 	int locked_count;
-	Claim *locked = flex_claims_lock(ids, count, &locked_count);
+	Claim *locked = flex_claims_lock(ids, count, false, &locked_count);
 	int64 *unlocked = NULL;
 	int unlocked_count = 0;
 	Live live = look_at_claims(backlog);
@@ -278,7 +278,7 @@ flex_claiming_claim_expired(const Backlog *backlog, int64 *ids, int id_count, in
 	for (int i = 0; i < id_count; i++)
 		asked[i] = Int64GetDatum(ids[i]);
 	qsort(asked, id_count, sizeof(Datum), compare_ids);
-	claims = flex_claims_lock(asked, id_count, &got);
+	claims = flex_claims_lock(asked, id_count, true, &got);
 	live = read_live(backlog);
 	if (got < id_count)
 	{
@@ -294,8 +294,11 @@ flex_claiming_claim_expired(const Backlog *backlog, int64 *ids, int id_count, in
 	for (int i = 0; i < got; i++)
 	{
 		/* A retry may have taken the time away before we had the lock. */
-		if (flex_claim_has_expired(&claims[i]) && !is_live(&live, &claims[i]))
-			claims[(*count)++] = claims[i];
+		if (!flex_claim_has_expired(&claims[i]) || is_live(&live, &claims[i]))
+			continue;
+		/* Whatever the clock says from now on: its arguments are not known. */
+		claims[i].is_over = true;
+		claims[(*count)++] = claims[i];
 	}
 	if (*count > 0)
 		flex_claims_make(claims, *count);

@@ -31,8 +31,7 @@ copy_claim(const Claim *claim)
 	copy.ordering_key = NULL; /* it has counted */
 	copy.last_error = claim->last_error ? pstrdup(claim->last_error) : NULL;
 	copy.context = claim->context ? DatumGetJsonbPCopy(JsonbPGetDatum(claim->context)) : NULL;
-	copy.arguments = palloc(VARSIZE(claim->arguments));
-	memcpy(copy.arguments, claim->arguments, VARSIZE(claim->arguments));
+	copy.arguments = claim->arguments ? DatumGetJsonbPCopy(JsonbPGetDatum(claim->arguments)) : NULL;
 	return copy;
 }
 
@@ -62,6 +61,7 @@ make_request(Sending *sending, const Signature *signature)
 	Oid user;
 	int security;
 
+	Assert(sending->claim.arguments != NULL && !sending->claim.is_over);
 	flex_json_arguments_unpack(signature, sending->claim.arguments, values);
 	sending->request = flex_json_arguments_request(signature, values);
 	sending->request->way = WAY_OUTBOX;

@@ -16,7 +16,6 @@
 #include "answer/jsonb_text.h"
 #include "base/backoff.h"
 #include "base/encoding.h"
-#include "base/settings.h"
 #include "delivery/mending.h"
 #include "delivery/settlement.h"
 #include "outbox/settling.h"
@@ -54,6 +53,7 @@ expire(Settlement *settlement, const char *last_error)
 static void
 reduce(const Claim *claim, Settlement *settlement)
 {
+	Assert(claim->arguments != NULL);
 	settlement->arguments = JsonbPGetDatum(flex_jsonb_sids(claim->arguments));
 	if (claim->context != NULL)
 		settlement->context = JsonbPGetDatum(flex_jsonb_sids(claim->context));
@@ -76,8 +76,7 @@ write_settlement(const Claim *claim, Settlement *settlement)
 								((state == state_failed || state == state_uncertain) && claim->on_failure);
 	settlement->may_be_done |= claim->may_be_done;
 	/* What its callback is to see is reduced after that; what can be sent again is not. */
-	if (flex_settings.outbox_keep == OUTBOX_KEEP_IDENTIFIERS && !settlement->with_callback &&
-		(state == state_succeeded || state == state_cancelled))
+	if (claim->is_to_be_reduced && !settlement->with_callback && (state == state_succeeded || state == state_cancelled))
 		reduce(claim, settlement);
 	flex_outbox_settle(claim, settlement);
 }

@@ -38,11 +38,11 @@ read_rows(const Statement *statement, uint64 count, size_t size)
 	return rows;
 }
 
-/* What a claim tells of its request; $2 is this database, $3 that the context is asked for. */
-#define CLAIM_COLUMNS(arguments_of_row)                                                                                \
+/* What a claim tells of its request; $2 is this database, $3 that it may have to be reduced when it ends. */
+#define CLAIM_COLUMNS(arguments_of_row, context_of_row)                                                                \
 	RESULT_COLUMN("o.id", INT8OID, Claim, id), RESULT_COLUMN("o.operation", TEXTOID, Claim, operation),                \
 		RESULT_COLUMN(arguments_of_row, JSONBOID, Claim, arguments),                                                   \
-		RESULT_COLUMN("CASE WHEN $3 THEN o.context END", JSONBOID, Claim, context),                                    \
+		RESULT_COLUMN(context_of_row, JSONBOID, Claim, context),                                                       \
 		RESULT_COLUMN("least(o.attempts, 2147483646) + 1", INT4OID, Claim, attempts),                                  \
 		RESULT_COLUMN("o.max_attempts", INT4OID, Claim, max_attempts),                                                 \
 		RESULT_COLUMN(ROLE_OF_ID("o.role_id"), OIDOID, Claim, role),                                                   \
@@ -59,39 +59,55 @@ read_rows(const Statement *statement, uint64 count, size_t size)
 		RESULT_COLUMN("o.role_id", INT4OID, Claim, role_id),                                                           \
 		RESULT_COLUMN("o.ordering_key", TEXTOID, Claim, ordering_key),                                                 \
 		RESULT_COLUMN("o.expires_at", TIMESTAMPTZOID, Claim, expires_at),                                              \
+		RESULT_COLUMN("$3", BOOLOID, Claim, is_to_be_reduced),                                                         \
 		RESULT_COLUMN("CASE WHEN o.expires_at <= clock_timestamp() THEN o.error_message END", TEXTOID, Claim,          \
 					  last_error)
 
-static const ResultColumn claim_columns[] = {CLAIM_COLUMNS("o.arguments")};
+/* Of one that is not sent, what may be large is needed where it is cancelled, and reduced: of a copy of the database. */
+#define IF_CANCELLED(column) "CASE WHEN $3 AND o.enqueued_in <> $2 THEN " column " END"
+
+static const ResultColumn claim_columns[] = {CLAIM_COLUMNS("o.arguments", "CASE WHEN $3 THEN o.context END")};
+static const ResultColumn over_columns[] = {CLAIM_COLUMNS(IF_CANCELLED("o.arguments"), IF_CANCELLED("o.context"))};
+
+#define LOCK_PENDING                                                                                                   \
+	"SELECT $result FROM $t.flex_outbox_requests AS o WHERE o.id = ANY ($1) AND o.state = 'pending' "                  \
+	"FOR NO KEY UPDATE SKIP LOCKED"
 
 static Statement lock_requests = {
-	.sql = "SELECT $result FROM $t.flex_outbox_requests AS o WHERE o.id = ANY ($1) AND o.state = 'pending' "
-		   "FOR NO KEY UPDATE SKIP LOCKED",
+	.sql = LOCK_PENDING,
 	.types = {INT8ARRAYOID, OIDOID, BOOLOID},
 	.result = claim_columns,
 	.result_count = lengthof(claim_columns),
 };
 
+static Statement lock_over = {
+	.sql = LOCK_PENDING,
+	.types = {INT8ARRAYOID, OIDOID, BOOLOID},
+	.result = over_columns,
+	.result_count = lengthof(over_columns),
+};
+
 /*
  * Lock requests, those that are pending and nobody else has locked, until the
- * transaction ends.  In the current context, in no order, and without a lane.
+ * transaction ends; is_over: they are not sent any more.  In the current context, in no order, and without a lane.
  */
 Claim *
-flex_claims_lock(Datum *requests, int request_count, int *count)
+flex_claims_lock(Datum *requests, int request_count, bool is_over, int *count)
 {
 	Datum values[] = {flex_statement_array(INT8OID, requests, request_count), ObjectIdGetDatum(MyDatabaseId),
 					  BoolGetDatum(flex_settings.outbox_keep == OUTBOX_KEEP_IDENTIFIERS)};
+	Statement *statement = is_over ? &lock_over : &lock_requests;
 
-	*count = (int) flex_statement_execute(&lock_requests, values, NULL);
+	*count = (int) flex_statement_execute(statement, values, NULL);
 	Assert(*count <= request_count);
-	return read_rows(&lock_requests, *count, sizeof(Claim));
+	return read_rows(statement, *count, sizeof(Claim));
 }
 
 /* True when a request must not be sent any more: the time has come that it had. */
 bool
 flex_claim_has_expired(const Claim *claim)
 {
-	return claim->expires_at != 0 && claim->expires_at <= GetCurrentTimestamp();
+	return claim->is_over || (claim->expires_at != 0 && claim->expires_at <= GetCurrentTimestamp());
 }
 
 static Statement find_pending = {
@@ -280,10 +296,11 @@ static Statement take_over = {
 	.types = {XID8OID, INT4OID, TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID},
 };
 
-/* Without the arguments, but for the method of a flex_request(), which tells whether it may be sent again. */
+/* Of the arguments the method of a flex_request(), which tells whether it may be sent again. */
 static const ResultColumn orphan_columns[] = {
-	CLAIM_COLUMNS("CASE WHEN o.operation = 'flex_request' THEN "
-				  "jsonb_build_object('method', o.arguments -> 'method') END"),
+	CLAIM_COLUMNS("CASE WHEN $3 AND o.enqueued_in <> $2 THEN o.arguments WHEN o.operation = 'flex_request' THEN "
+				  "jsonb_build_object('method', o.arguments -> 'method') END",
+				  IF_CANCELLED("o.context")),
 	RESULT_COLUMN("coalesce(l.id, 0)", INT4OID, Claim, lane),
 	RESULT_COLUMN("o.priority", INT4OID, Claim, priority),
 	RESULT_COLUMN("c.id", XID8OID, Claim, claimed_in),

@@ -16,9 +16,9 @@ typedef struct Claim
 	int64 id;
 	int lane;
 	char *operation;
-	Jsonb *arguments;
-	Jsonb *context; /* or NULL; known only where it may have to be reduced: flex_api.outbox_keep */
-	int attempts;   /* this one included */
+	Jsonb *arguments; /* NULL: not known, as they are not needed */
+	Jsonb *context;   /* or NULL; known only where it may have to be reduced */
+	int attempts;     /* this one included */
 	int max_attempts;
 	Oid role;
 	char *account_sid; /* or NULL */
@@ -37,7 +37,9 @@ typedef struct Claim
 	int role_id;
 	char *ordering_key;     /* or NULL */
 	TimestampTz expires_at; /* 0: it does not */
+	bool is_over;           /* it was claimed as that had come */
 	char *last_error;       /* of one that has expired: what went wrong the last time; or NULL */
+	bool is_to_be_reduced;  /* when it has ended: flex_api.outbox_keep, as it was when this was claimed */
 	int priority;           /* of one that is taken over: with the role, what its lane is found by */
 } Claim;
 
@@ -64,7 +66,7 @@ typedef struct ClaimRow
 	SenderProcess sender;
 } ClaimRow;
 
-extern Claim *flex_claims_lock(Datum *requests, int request_count, int *count);
+extern Claim *flex_claims_lock(Datum *requests, int request_count, bool is_over, int *count);
 extern LiveClaim *flex_claims_live(const Mark *from, int *count);
 extern int64 *flex_claims_unlocked(Datum *requests, int request_count, int *count);
 extern void flex_claims_make(Claim *claims, int count);

@@ -286,6 +286,17 @@ $session->value('CALL flex_outbox_drain()');
 is($session->value('SELECT string_agg(id::text, $$ $$) FROM flex_outbox_requests'), $kept, '... and loses it when it is deleted');
 is($session->value('SELECT string_agg(id::text, $$ $$) FROM flex_outbox_expiring'), $kept, '... and nothing else does');
 
+# However large: what is not sent is not read
+$session->value(q{SELECT count(flex_enqueue('flex_request', '{"method": "POST", "path": "/v1/x"}' || jsonb_build_object('body', repeat('x', 4000000)), '{}', expires_at => '2020-01-01'))
+	FROM generate_series(1, 60)}, 300);
+my $drainer = FlexApi::Session->new($plain);
+my $resident = FlexApi::status_of($drainer->pid, 'VmHWM');
+$drainer->value('CALL flex_outbox_drain()', 300);
+my $grown = FlexApi::status_of($drainer->pid, 'VmHWM') - $resident;
+is($session->value(q{SELECT count(*) FROM flex_outbox WHERE operation = 'flex_request' AND error_code = 'expired'}), 60, 'large ones expire');
+cmp_ok($grown, '<', 100_000 * ($ENV{FLEX_SLOW_BUILD} ? 2 : 1), "... which takes little memory ($grown kB)");
+$drainer->close;
+
 $session->close;
 $other->close;
 $plain->stop('fast');

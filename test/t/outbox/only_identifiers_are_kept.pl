@@ -6,6 +6,7 @@ use strict;
 use warnings;
 
 use FlexApi;
+use FlexScripted;
 use JSON::PP ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -123,6 +124,18 @@ drain();
 is_reduced($with, '... after that');
 is(row($_, 'response'), qq({"conversation_sid": "$CH"}), '... and so is what was confirmed') foreach $plain, $with;
 
+# A copy of the database does not send: what is new there, what has expired, and what a sender that is gone had
+my @copied = (enqueue(''), enqueue(q{, expires_at => '2020-01-01'}), enqueue(''));
+$session->value("UPDATE flex_outbox_requests SET enqueued_in = 1 WHERE id IN (@{[ join ', ', @copied ]})");
+$session->value("INSERT INTO flex_outbox_claims (id, sender_pid, sender_start, claimed_at, requests, turns, enqueued_xids)
+	SELECT pg_current_xact_id(), 0, '-infinity', now(), ARRAY[id], ARRAY[turn + 1], ARRAY[enqueued_xid] FROM flex_outbox_requests WHERE id = $copied[2]");
+drain();
+foreach my $copied (@copied)
+{
+	is(row($copied, 'state'), 'cancelled', 'one of a copy is cancelled');
+	is_reduced($copied, '... it');
+}
+
 # What others hold, or hang on the table, keeps it, and nothing else
 answer();
 foreach my $case ([ 'that somebody has locked', 1 ], [ 'that a trigger keeps', 0 ])
@@ -168,4 +181,23 @@ is(row($id, 'state'), 'succeeded', 'where all is kept');
 is_kept($id, '... of one that has succeeded');
 
 $node->stop('fast');
+
+# Set while a request is under way, it counts for those that are claimed from then on: of this one the context was not read.
+my $scripted = FlexScripted->new;
+my $working = FlexApi::node('reloaded', $scripted->server, "flex_api.rate_limits = 'none'", 'fsync = off', "shared_preload_libraries = 'flex_api'");
+my $client = FlexApi::Session->new($working);
+my $new_setting = sub { my $new = FlexApi::Session->new($working); $new->value('SELECT count(*) FROM flex_operations()'); my $value = $new->value('SHOW flex_api.outbox_keep'); $new->close; return $value; };
+$scripted->answer('underway', 'gate 200 OK');
+my ($before, $after);
+$before = $client->value(qq{SELECT flex_enqueue('flex_webchat_create', '{"address_sid": "$IG", "identity": "underway"}', context => '{"user": "$US"}')});
+ok($scripted->has_come('underway'), 'a request is under way');
+$client->value($_) foreach 'ALTER SYSTEM SET flex_api.outbox_keep = identifiers', 'SELECT pg_reload_conf()';
+ok(FlexApi::wait_until(sub { $new_setting->() eq 'identifiers' }), '... when the setting is changed');
+$scripted->open_gate('underway');
+is($client->value("SELECT state || ' ' || context FROM flex_outbox_await($before)"), qq(succeeded {"user": "$US"}), '... whose context stays');
+$after = $client->value(qq{SELECT flex_enqueue('flex_webchat_create', '{"address_sid": "$IG", "identity": "later"}', context => '{"user": "$US", "n": 1}')});
+is($client->value("SELECT concat_ws(' ', state, arguments, context) FROM flex_outbox_await($after)"), qq(succeeded {"address_sid": "$IG"} {"user": "$US"}), '... the next one is reduced');
+$client->close;
+$working->stop('fast');
+
 done_testing;
