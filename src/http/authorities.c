@@ -4,9 +4,9 @@
  *
  * libcurl knows such a file by its name, under which it keeps the authorities that it has
  * read of it, TLS sessions, and connections.  A file that was replaced gets another
- * spelling of its name, for which libcurl has nothing: so it counts from the next request
- * on, also where it no longer has an authority.  To read the file for each connection
- * instead takes some 30 ms of CPU where it is the system's.
+ * spelling of its name, for which libcurl has nothing: so it counts within LOOK_MS, also
+ * where it no longer has an authority.  To read the file for each connection instead takes
+ * some 30 ms of CPU where it is the system's.
  */
 #include "postgres.h"
 
@@ -15,8 +15,10 @@
 #include "lib/stringinfo.h"
 #include "utils/memutils.h"
 
+#include "base/clock.h"
 #include "http/authorities.h"
 
+#define LOOK_MS 100       /* a file is looked at so often at most: not for each call */
 #define MOST_SPELLINGS 32 /* by the time the first is used again, nothing is kept for it */
 
 /* A file as it was seen last. */
@@ -25,6 +27,7 @@ typedef struct Seen
 	struct Seen *next;
 	struct stat status; /* zeros: it was not there */
 	int version;        /* goes up with each change that is seen */
+	int64 looked_at;    /* flex_clock_ms() */
 	char name[FLEXIBLE_ARRAY_MEMBER];
 } Seen;
 
@@ -57,20 +60,32 @@ has_changed(const struct stat *before, const struct stat *now)
 		   before->st_ctim.tv_sec != now->st_ctim.tv_sec || before->st_ctim.tv_nsec != now->st_ctim.tv_nsec;
 }
 
+/* Look at a file again, unless that was done a moment ago. */
+static void
+look(Seen *seen)
+{
+	int64 now = flex_clock_ms();
+	struct stat status;
+
+	if (seen->version >= 0 && now - seen->looked_at < LOOK_MS)
+		return;
+	if (stat(seen->name, &status) != 0)
+		memset(&status, 0, sizeof(status));
+	if (seen->version < 0 || has_changed(&seen->status, &status))
+		seen->version++;
+	seen->status = status;
+	seen->looked_at = now;
+}
+
 /* The file's path, in the current context; another text since the file was replaced. */
 char *
 flex_authorities_path(const char *file)
 {
 	Seen *seen = find_seen(file);
 	const char *behind_root = file[0] == '/' ? file + 1 : file;
-	struct stat status;
 	StringInfoData path;
 
-	if (stat(file, &status) != 0)
-		memset(&status, 0, sizeof(status));
-	if (seen->version < 0 || has_changed(&seen->status, &status))
-		seen->version++;
-	seen->status = status;
+	look(seen);
 	initStringInfo(&path);
 	appendBinaryStringInfo(&path, file, (int) (behind_root - file));
 	for (int i = 0; i < seen->version % MOST_SPELLINGS; i++)

@@ -12,6 +12,7 @@ use List::Util qw(min);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(sleep);
 
 my $GET = 'SELECT sid FROM flex_channels_list(max_rows => 1)';
 my $POST = "SELECT conversation_sid FROM flex_webchat_create('IG" . 'a' x 32 . "')";
@@ -97,10 +98,18 @@ $session->value("SET flex_api.ca_file = ''");
 like($session->sqlstate($GET), qr/^08/, 'no longer trusted, though a connection is open');
 $session->close;
 
-# The file of that setting may be replaced under its name: it counts from the next connection on, as
-# the file that is there then, both ways.
+# The file of that setting may be replaced under its name: it counts a tenth of a second later, as
+# the file that is there then, both ways, and though a connection is open.
 my $replaced = "$directory/replaced.pem";
-sub replace_file { my ($name) = @_; copy("$directory/$name.pem", "$replaced.new") or die $!; rename "$replaced.new", $replaced or die $!; return; }
+sub replace_file
+{
+	my ($name) = @_;
+
+	copy("$directory/$name.pem", "$replaced.new") or die $!;
+	rename "$replaced.new", $replaced or die $!;
+	sleep 0.1;
+	return;
+}
 replace_file('ca');
 $session = session_for($simulator->url, $replaced);
 is($session->sqlstate($_), '00000', 'a file that is replaced: trusted') foreach $GET, $POST;
