@@ -16,15 +16,17 @@
 #include "utils/memutils.h"
 
 #include "answer/page.h"
+#include "base/clock.h"
 #include "base/errors.h"
 #include "http/exchange.h"
 #include "http/pages.h"
 #include "http/transport.h"
 #include "shared/progress.h"
 
-#define ROWS_BETWEEN_PUMPS 512 /* keeps the next page's bytes moving */
-#define MOST_ROWS_A_PAGE 1000  /* as the service has it */
-#define MOST_KEPT (1 << 17)    /* 4 MB; with pages of 1000 rows a list of 65 million */
+#define MS_BETWEEN_PUMPS 10   /* keep the next page's bytes moving where rows are taken slowly */
+#define ROWS_BETWEEN_LOOKS 16 /* at the clock, for that */
+#define MOST_ROWS_A_PAGE 1000 /* as the service has it */
+#define MOST_KEPT (1 << 17)   /* 4 MB; with pages of 1000 rows a list of 65 million */
 
 /* The addresses, their paths and queries, of the pages that have been read. */
 typedef struct Trail
@@ -58,6 +60,7 @@ struct Pages
 	int64 rows_before; /* of the pages before it */
 	Fetch *ahead;      /* the page after it, on its way; or NULL */
 	bool is_awaited;   /* ahead has been waited for */
+	int64 pump_at;     /* flex_clock_ms(), for its bytes */
 	Progress *progress;
 	ProgressCounts counts;
 };
@@ -243,6 +246,7 @@ open_page(Pages *pages, const Outcome *answer)
 	pages->counts.rows += pages->page.count;
 	if (is_looking_ahead(pages))
 		pages->ahead = begin_fetch(pages);
+	pages->pump_at = flex_clock_ms() + MS_BETWEEN_PUMPS;
 	show_progress(pages);
 	error_context_stack = context.previous;
 }
@@ -304,6 +308,22 @@ turn_page(Pages *pages)
 	return true;
 }
 
+/* Read of the next page what has come, where rows are taken slowly; otherwise it is read in fewer pieces later. */
+static void
+pump(Pages *pages)
+{
+	int64 now;
+
+	if (pages->rows_left % ROWS_BETWEEN_LOOKS != 0 || pages->ahead == NULL ||
+		!flex_exchange_is_under_way(pages->ahead->exchange))
+		return;
+	now = flex_clock_ms();
+	if (now < pages->pump_at)
+		return;
+	pages->pump_at = now + MS_BETWEEN_PUMPS;
+	flex_transport_pump();
+}
+
 /*
  * The columns of the list's next row, data allocated in the current context; false
  * when there is none, or most_rows have been read.
@@ -324,9 +344,8 @@ flex_pages_next_row(Pages *pages, Datum *values, bool *nulls)
 		elog(ERROR, "a page has fewer rows than were counted");
 	error_context_stack = context.previous;
 	pages->rows_left--;
-	if (pages->rows_left > 0 && pages->rows_left % ROWS_BETWEEN_PUMPS == 0 && pages->ahead != NULL &&
-		flex_exchange_is_under_way(pages->ahead->exchange))
-		flex_transport_pump();
+	if (pages->rows_left > 0)
+		pump(pages);
 	return true;
 }
 
