@@ -9,7 +9,7 @@
 
 #include "http/body.h"
 
-#define FIRST_CAPACITY ((size_t) 16 * 1024)
+#define FIRST_CAPACITY ((size_t) 1000) /* which malloc takes from what it has at hand */
 
 static size_t bytes_held; /* by all bodies */
 

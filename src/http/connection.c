@@ -38,6 +38,7 @@ typedef struct Connection
 
 static Connection *connections; /* by file descriptor */
 static int connections_size;
+static int reading_ahead; /* connections with an ssl */
 
 /* Make room for a descriptor; false when memory is out. */
 static bool
@@ -59,6 +60,14 @@ make_room(pgsocket fd)
 	return true;
 }
 
+/* Note OpenSSL's object of a connection that reads ahead, or NULL. */
+static void
+set_ssl(Connection *connection, void *ssl)
+{
+	reading_ahead += (ssl != NULL) - (connection->ssl != NULL);
+	connection->ssl = ssl;
+}
+
 /* Open a socket; PGINVALID_SOCKET with errno when it cannot be had. */
 pgsocket
 flex_connection_open(int family, int type, int protocol)
@@ -73,6 +82,7 @@ flex_connection_open(int family, int type, int protocol)
 		errno = ENOMEM;
 		return PGINVALID_SOCKET;
 	}
+	set_ssl(&connections[fd], NULL); /* if it is still known, it was closed without a word */
 	connections[fd] = (Connection){.is_open = true};
 	return fd;
 }
@@ -82,6 +92,7 @@ int
 flex_connection_close(pgsocket fd)
 {
 	Assert(connections[fd].is_open);
+	set_ssl(&connections[fd], NULL);
 	connections[fd] = (Connection){0};
 	return flex_poller_close(fd);
 }
@@ -178,14 +189,14 @@ flex_connection_read_ahead(pgsocket fd, void *ssl, bool yes)
 	yes &= fd != PGINVALID_SOCKET;
 	flex_tls_read_ahead(ssl, yes);
 	if (fd != PGINVALID_SOCKET)
-		connections[fd].ssl = yes ? ssl : NULL;
+		set_ssl(&connections[fd], yes ? ssl : NULL);
 }
 
 /* A connection with an answer of which more has been read than was fetched, or PGINVALID_SOCKET. */
 pgsocket
 flex_connection_with_more(void)
 {
-	for (pgsocket fd = 0; fd < connections_size; fd++)
+	for (pgsocket fd = 0; reading_ahead > 0 && fd < connections_size; fd++)
 	{
 		if (connections[fd].ssl != NULL && connections[fd].users > 0 && flex_tls_has_more(connections[fd].ssl))
 			return fd;

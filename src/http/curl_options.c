@@ -20,6 +20,8 @@
 #define IDLE_SECONDS 50L
 #define CA_CACHE_SECONDS 600L
 
+#define USER_AGENT "flex_api/" FLEX_API_VERSION " (PostgreSQL " PG_MAJORVERSION ")"
+
 #define DESCRIPTORS_NEEDED 4     /* for a connection */
 #define READ_BYTES (512L * 1024) /* at once, of an answer that need not be held back: more than a page of a list has */
 
@@ -59,6 +61,20 @@ watch_connection(CURL *easy, void *ssl_context, void *reads_ahead)
 {
 	flex_tls_watch(ssl_context, reads_ahead != NULL);
 	return CURLE_OK;
+}
+
+/* libcurl says something, where it was asked to (CURLOPT_VERBOSE): of bytes that are too many, perhaps. */
+static int
+receive_message(CURL *easy, curl_infotype type, char *text, size_t length, void *unused)
+{
+	static const char *const signs[] = {"Excess found", "Leftovers after chunking"};
+
+	for (size_t i = 0; type == CURLINFO_TEXT && i < lengthof(signs); i++)
+	{
+		if (length >= strlen(signs[i]) && memcmp(text, signs[i], strlen(signs[i])) == 0)
+			curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+	}
+	return 0;
 }
 
 /*
@@ -109,10 +125,10 @@ set_constant_options(CURL *easy)
 	FLEX_CURL_SET(easy, CURLOPT_QUICK_EXIT, 1L);
 	FLEX_CURL_SET(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	FLEX_CURL_SET(easy, CURLOPT_ACCEPT_ENCODING, "");
-	FLEX_CURL_SET(easy, CURLOPT_USERAGENT, "flex_api/" FLEX_API_VERSION " (PostgreSQL " PG_VERSION ")");
 	FLEX_CURL_SET(easy, CURLOPT_PATH_AS_IS, 1L);
 	FLEX_CURL_SET(easy, CURLOPT_NOPROXY, "");
 	FLEX_CURL_SET(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	FLEX_CURL_SET(easy, CURLOPT_DEBUGFUNCTION, receive_message);
 	FLEX_CURL_SET(easy, CURLOPT_MAXAGE_CONN, IDLE_SECONDS);
 	FLEX_CURL_SET(easy, CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_SECONDS);
 }
@@ -175,9 +191,24 @@ set_trust(CURL *easy, const char *ca_file, bool has_proxy)
 	FLEX_CURL_SET(easy, CURLOPT_PROXY_CAINFO, ca_file);
 }
 
+/*
+ * Set the request's address, and its parts, of which libcurl would compose the address anew:
+ * that took a tenth of its instructions for a call.  What it cannot take apart, it refuses.
+ */
+static void
+set_address(CURL *easy, const char *url, CURLU **parts)
+{
+	FLEX_CURL_SET(easy, CURLOPT_URL, url);
+	*parts = curl_url();
+	if (*parts == NULL)
+		flex_curl_check(CURLE_OUT_OF_MEMORY);
+	if (curl_url_set(*parts, CURLUPART_URL, url, CURLU_PATH_AS_IS) == CURLUE_OK)
+		FLEX_CURL_SET(easy, CURLOPT_CURLU, *parts);
+}
+
 /* Where the request goes, and whom it trusts there. */
 static void
-set_route(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, bool is_watched)
+set_route(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, bool is_watched, CURLU **parts)
 {
 	bool has_proxy = endpoint->proxy[0] != '\0';
 	char *origin;
@@ -186,7 +217,7 @@ set_route(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, bool
 	flex_request_check_size(request);
 	origin = flex_endpoint_origin(endpoint, request->service);
 	url = psprintf("%s%s", origin, request->target.data);
-	FLEX_CURL_SET(easy, CURLOPT_URL, url);
+	set_address(easy, url, parts);
 	if (!is_watched)
 		warn_of_tls_library(url);
 	if (has_proxy || pg_strncasecmp(url, "http://", 7) != 0)
@@ -195,6 +226,9 @@ set_route(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, bool
 	pfree(origin);
 	/* An empty proxy keeps libcurl from those of the environment. */
 	FLEX_CURL_SET(easy, CURLOPT_PROXY, endpoint->proxy);
+	/* To the service it is a header like others, which libcurl copies once less. */
+	if (has_proxy)
+		FLEX_CURL_SET(easy, CURLOPT_USERAGENT, USER_AGENT);
 }
 
 /* Add a header line to the request. */
@@ -222,9 +256,10 @@ append_header_value(struct curl_slist **headers, const char *name, const char *v
 /*
  * Everything that the handle has to know but its callbacks and headers.
  * timeout_ms bounds the whole transfer; with 0 the answer may be held back.
+ * *parts, of the address, is the caller's to free after the handle, also after an error.
  */
 void
-flex_curl_set_options(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, long timeout_ms)
+flex_curl_set_options(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, long timeout_ms, CURLU **parts)
 {
 	bool is_watched =
 		flex_tls_is_known() && curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, watch_connection) == CURLE_OK;
@@ -233,7 +268,7 @@ flex_curl_set_options(CURL *easy, const HttpRequest *request, const Endpoint *en
 		FLEX_CURL_SET(easy, CURLOPT_SSL_CTX_DATA, flex_curl_reads_ahead(endpoint, timeout_ms) ? easy : NULL);
 	set_constant_options(easy);
 	set_method(easy, request, is_watched);
-	set_route(easy, request, endpoint, is_watched);
+	set_route(easy, request, endpoint, is_watched, parts);
 	FLEX_CURL_SET(easy, CURLOPT_TIMEOUT_MS, timeout_ms);
 	if (timeout_ms > 0)
 		FLEX_CURL_SET(easy, CURLOPT_BUFFERSIZE, READ_BYTES);
@@ -253,9 +288,12 @@ flex_curl_set_headers(CURL *easy, const HttpRequest *request, const Endpoint *en
 	ListCell *cell;
 
 	append_header(headers, "Accept: application/json");
-	append_header(headers, "Expect:");
+	append_header(headers, "User-Agent: " USER_AGENT);
 	if (request->content_type != NULL)
+	{
+		append_header(headers, "Expect:");
 		append_header_value(headers, "Content-Type", request->content_type);
+	}
 	if (endpoint->authorization != NULL)
 		append_header_value(headers, "Authorization", endpoint->authorization);
 	foreach (cell, request->headers)

@@ -9,6 +9,7 @@
 #include "request/request.h"
 
 struct curl_slist;
+struct Curl_URL;
 
 /* Why a request was not sent. */
 typedef enum UnsentCause
@@ -29,7 +30,8 @@ extern bool flex_curl_has_undecoded(void *easy);
 extern const char *flex_curl_authorities(const Endpoint *endpoint);
 extern bool flex_curl_reads_ahead(const Endpoint *endpoint, long timeout_ms);
 extern void *flex_curl_ssl(void *easy);
-extern void flex_curl_set_options(void *easy, const HttpRequest *request, const Endpoint *endpoint, long timeout_ms);
+extern void flex_curl_set_options(void *easy, const HttpRequest *request, const Endpoint *endpoint, long timeout_ms,
+								  struct Curl_URL **parts);
 extern void
 flex_curl_set_headers(void *easy, const HttpRequest *request, const Endpoint *endpoint, struct curl_slist **headers);
 

@@ -33,6 +33,7 @@ struct Transfer
 	CURL *easy;
 	TransferState state;
 	struct curl_slist *headers; /* of the request */
+	CURLU *address;             /* its parts */
 	bool is_idempotent;
 	size_t request_bytes; /* of its body */
 	bool has_proxy;
@@ -137,20 +138,6 @@ came_too_early(const Transfer *transfer)
 	return flex_connection_unacknowledged(transfer->socket) > 0;
 }
 
-/* libcurl says something: of bytes that are too many, perhaps. */
-static int
-receive_message(CURL *easy, curl_infotype type, char *text, size_t length, void *unused)
-{
-	static const char *const signs[] = {"Excess found", "Leftovers after chunking"};
-
-	for (size_t i = 0; type == CURLINFO_TEXT && i < lengthof(signs); i++)
-	{
-		if (length >= strlen(signs[i]) && memcmp(text, signs[i], strlen(signs[i])) == 0)
-			curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
-	}
-	return 0;
-}
-
 /* A header line of the answer came, or one of its trailers; the empty line ends the headers.  False to end it. */
 static bool
 receive_line(Transfer *transfer, const char *line, size_t length)
@@ -253,7 +240,6 @@ set_callbacks(Transfer *transfer)
 	FLEX_CURL_SET(easy, CURLOPT_HEADERDATA, transfer);
 	FLEX_CURL_SET(easy, CURLOPT_WRITEFUNCTION, receive_body);
 	FLEX_CURL_SET(easy, CURLOPT_WRITEDATA, transfer);
-	FLEX_CURL_SET(easy, CURLOPT_DEBUGFUNCTION, receive_message);
 }
 
 /*
@@ -271,7 +257,7 @@ flex_transfer_prepare(const HttpRequest *request, const Endpoint *endpoint, long
 		transfer->has_proxy = endpoint->proxy[0] != '\0';
 		transfer->reads_ahead = flex_curl_reads_ahead(endpoint, timeout_ms);
 		set_callbacks(transfer);
-		flex_curl_set_options(transfer->easy, request, endpoint, timeout_ms);
+		flex_curl_set_options(transfer->easy, request, endpoint, timeout_ms, &transfer->address);
 		flex_curl_set_headers(transfer->easy, request, endpoint, &transfer->headers);
 	}
 	PG_CATCH();
@@ -386,6 +372,7 @@ flex_transfer_free(Transfer *transfer)
 	for (struct curl_slist *header = transfer->headers; header != NULL; header = header->next)
 		explicit_bzero(header->data, strlen(header->data));
 	curl_slist_free_all(transfer->headers);
+	curl_url_cleanup(transfer->address);
 	flex_body_free(&transfer->body);
 	free(transfer);
 }
@@ -442,7 +429,6 @@ flex_transfer_result(const Transfer *transfer)
 	curl_off_t retry_after = 0;
 	curl_off_t sent = 0;
 	curl_off_t received = 0;
-	struct curl_header *header;
 
 	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after);
@@ -452,9 +438,18 @@ flex_transfer_result(const Transfer *transfer)
 	result.retry_after_ms = Min(retry_after, MOST_RETRY_AFTER) * 1000;
 	result.bytes_sent = sent;
 	result.bytes_received = received;
-	if (curl_easy_header(easy, "Twilio-Request-Id", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
-		result.request_id = header->value;
 	return result;
+}
+
+/* The service's identifier of the request, as it stood on the wire, or NULL; until the next look at a header. */
+const char *
+flex_transfer_request_id(const Transfer *transfer)
+{
+	struct curl_header *header;
+
+	if (curl_easy_header(transfer->easy, "Twilio-Request-Id", 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+		return NULL;
+	return header->value;
 }
 
 /*

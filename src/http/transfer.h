@@ -35,11 +35,10 @@ typedef enum TransferState
 typedef struct TransferResult
 {
 	TransferState state;
-	bool was_sent;          /* at least the beginning of the request may have left */
-	int status;             /* of HTTP; 0: not known */
-	int64 retry_after_ms;   /* that the service asks to wait; 0: it does not */
-	const char *request_id; /* of the service, as it stood on the wire, or NULL; until the next look at a header */
-	const char *body;       /* what has come of it */
+	bool was_sent;        /* at least the beginning of the request may have left */
+	int status;           /* of HTTP; 0: not known */
+	int64 retry_after_ms; /* that the service asks to wait; 0: it does not */
+	const char *body;     /* what has come of it */
 	size_t body_length;
 	size_t body_limit;
 	const char *failure; /* why it failed, in libcurl's or our words */
@@ -62,6 +61,7 @@ extern bool flex_transfer_was_sent(const Transfer *transfer);
 extern bool flex_transfer_any_unsent(void);
 extern size_t flex_transfer_length(const Transfer *transfer);
 extern TransferResult flex_transfer_result(const Transfer *transfer);
+extern const char *flex_transfer_request_id(const Transfer *transfer);
 extern void flex_transfer_visit_headers(const Transfer *transfer, HeaderVisitor visit, void *state);
 extern void flex_transfer_hold(Transfer *transfer, TransferHold hold);
 extern void flex_transfer_go_on(Transfer *transfer);

@@ -170,6 +170,7 @@ flex_outcome_reach(const HttpRequest *request, const Endpoint *endpoint, const T
 				   const char *given_up)
 {
 	TransferResult result = flex_transfer_result(transfer);
+	const char *request_id = flex_transfer_request_id(transfer);
 	bool is_answered = result.state == TRANSFER_ANSWERED;
 	Outcome outcome = {
 		.request = request,
@@ -198,8 +199,8 @@ flex_outcome_reach(const HttpRequest *request, const Endpoint *endpoint, const T
 		outcome.retry_after_ms = result.retry_after_ms;
 	if (!is_answered)
 		outcome.failure = failure_text(&result, given_up);
-	if (result.request_id != NULL)
-		outcome.answer.request_id = flex_text_for_message(result.request_id, strlen(result.request_id));
+	if (request_id != NULL)
+		outcome.answer.request_id = flex_text_for_message(request_id, strlen(request_id));
 	if (is_answered && !is_success(result.status) && result.body_length > 0)
 		flex_problem_read(&outcome.answer, result.body, result.body_length);
 	return outcome;
