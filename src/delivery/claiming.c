@@ -260,10 +260,11 @@ flex_claiming_claim(Backlog *backlog, const Chosen *chosen, int count, Claim *cl
 
 /*
  * Claim requests that have expired, as far as no sender has them: neither their turns nor their
- * ordering keys matter.  In the current context; ids gets those that somebody has locked.
+ * ordering keys matter.  In the current context; ids gets those that somebody has locked, or a sender
+ * has, which may have looked at the time just before it came, and be about to have it wait for another.
  */
 Claim *
-flex_claiming_claim_expired(const Backlog *backlog, int64 *ids, int id_count, int *count, int *locked_count)
+flex_claiming_claim_expired(const Backlog *backlog, int64 *ids, int id_count, int *count, int *left_count)
 {
 	Datum *asked = palloc(sizeof(Datum) * Max(id_count, 1));
 	int64 *unlocked;
@@ -272,7 +273,7 @@ flex_claiming_claim_expired(const Backlog *backlog, int64 *ids, int id_count, in
 	int got;
 
 	*count = 0;
-	*locked_count = 0;
+	*left_count = 0;
 	if (id_count == 0)
 		return NULL;
 	for (int i = 0; i < id_count; i++)
@@ -288,14 +289,19 @@ flex_claiming_claim_expired(const Backlog *backlog, int64 *ids, int id_count, in
 		for (int i = 0; i < pending; i++)
 		{
 			if (take_locked(claims, got, unlocked[i]) == NULL)
-				ids[(*locked_count)++] = unlocked[i];
+				ids[(*left_count)++] = unlocked[i];
 		}
 	}
 	for (int i = 0; i < got; i++)
 	{
 		/* A retry may have taken the time away before we had the lock. */
-		if (!flex_claim_has_expired(&claims[i]) || is_live(&live, &claims[i]))
+		if (!flex_claim_has_expired(&claims[i]))
 			continue;
+		if (is_live(&live, &claims[i]))
+		{
+			ids[(*left_count)++] = claims[i].id;
+			continue;
+		}
 		/* Whatever the clock says from now on: its arguments are not known. */
 		claims[i].is_over = true;
 		claims[(*count)++] = claims[i];

@@ -17,7 +17,7 @@ typedef struct Chosen
 
 extern bool flex_claiming_is_among(const int64 *ids, int count, int64 id);
 extern Claim *
-flex_claiming_claim_expired(const Backlog *backlog, int64 *ids, int id_count, int *count, int *locked_count);
+flex_claiming_claim_expired(const Backlog *backlog, int64 *ids, int id_count, int *count, int *left_count);
 extern int flex_claiming_claim(Backlog *backlog, const Chosen *chosen, int count, Claim *claims, int *put_off_count);
 
 #endif /* FLEX_CLAIMING_H */

@@ -5,10 +5,11 @@
  * What waits is claimed, whatever it waits for (an operator, its rate, another of its
  * ordering key), and settled as what has expired, with all that settling does.  What a sender
  * has is left to that one: its settlement does not make a request pending again whose time has
- * come (settlement.c).  So once its time has been looked at, nothing else has to tell of it.
+ * come (settlement.c).  It is looked at again all the same, for that sender may have looked
+ * just before.
  *
  * A look goes over all whose time has come, a portion in a transaction.  What somebody has locked
- * is passed over, and is there at the next look.
+ * is passed over, too, and is there at the next look.
  */
 #include "postgres.h"
 
@@ -28,7 +29,7 @@
 struct Expiry
 {
 	TimestampTz next_at; /* when the next one expires, for all we know; 0: none does */
-	bool must_look;      /* there may be others, or some that were locked */
+	bool must_look;      /* there may be others, or some that were left */
 	int64 look_ms;       /* flex_clock_ms() before which these are not looked for */
 	int64 full_ms;       /* the same, for a look that begins at the beginning */
 	TimestampTz from;    /* none is left before, but of transactions that have committed since */
@@ -123,7 +124,7 @@ flex_expiry_claim(Expiry *expiry, const Backlog *backlog, int *count)
 	ExpiringRow *done;
 	int64 *ids;
 	int row_count;
-	int locked_count;
+	int left_count;
 	int over_count = 0;
 	int done_count = 0;
 	Claim *claims;
@@ -133,7 +134,7 @@ flex_expiry_claim(Expiry *expiry, const Backlog *backlog, int *count)
 	rows = flex_expiring_rows(&expiry->at, now, AT_ONCE, &row_count);
 	done = palloc(sizeof(ExpiringRow) * Max(row_count, 1));
 	ids = palloc(sizeof(int64) * Max(row_count, 1));
-	claims = flex_claiming_claim_expired(backlog, ids, pending_ids(rows, row_count, ids), count, &locked_count);
+	claims = flex_claiming_claim_expired(backlog, ids, pending_ids(rows, row_count, ids), count, &left_count);
 	expiry->next_at = 0;
 	for (int i = 0; i < row_count; i++)
 	{
@@ -144,7 +145,7 @@ flex_expiry_claim(Expiry *expiry, const Backlog *backlog, int *count)
 		}
 		expiry->at = rows[i];
 		over_count++;
-		if (rows[i].is_pending && flex_claiming_is_among(ids, locked_count, rows[i].id))
+		if (rows[i].is_pending && flex_claiming_is_among(ids, left_count, rows[i].id))
 			expiry->left_from = Min(expiry->left_from, rows[i].expires_at);
 		else
 			done[done_count++] = rows[i];

@@ -286,6 +286,41 @@ $session->value('CALL flex_outbox_drain()');
 is($session->value('SELECT string_agg(id::text, $$ $$) FROM flex_outbox_requests'), $kept, '... and loses it when it is deleted');
 is($session->value('SELECT string_agg(id::text, $$ $$) FROM flex_outbox_expiring'), $kept, '... and nothing else does');
 
+# One whose sender looks at its time just before it comes, and records just after it that it is to be repeated in an hour:
+# with it two others are settled, one before, so that their answers have come, and one behind it, whose large answer is written alone.
+my $large = FlexScripted->new(body => '{"sid": "CH2", "conversation_sid": "CH2", "filler": "' . 'x' x 20000 . '"}');
+my $drains = FlexApi::Session->new($plain);
+$drains->value("SET flex_api.base_url = '" . $large->server->url . "'");
+$session->value($_) foreach q{CREATE FUNCTION waits() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock((OLD.context)::int); RETURN NEW; END $$},
+	'CREATE TRIGGER waits BEFORE UPDATE ON flex_outbox_requests FOR EACH ROW WHEN (OLD.context IS NOT NULL) EXECUTE FUNCTION waits()';
+sub waits_for { my ($lock) = @_; return FlexApi::wait_until(sub { $session->value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = $lock AND NOT granted") }); }
+my @ids;
+in_time(sub {
+	my ($ms) = @_;
+	$large->answer($last + 2, '503 Service Unavailable|Retry-After: 3600');
+	$other->value('SELECT pg_advisory_lock(1), pg_advisory_lock(2)');
+	my @three = ([ enqueue(q{context => '1'}) ], [ enqueue(in($ms)) ], [ enqueue(q{context => '2'}) ]);
+	@ids = map { $_->[1] } @three;
+	$drains->send_query('CALL flex_outbox_drain()');
+	my $waits = waits_for(1) && $large->has_come($three[2]->[0]);
+	FlexApi::wait_until(sub { $large->came($three[1]->[0]) || state_of($ids[1]) eq 'failed' });
+	$waits &&= $large->came($three[1]->[0]);
+	$other->value('SELECT pg_advisory_unlock(1)');
+	$waits &&= waits_for(2);
+	my $was_early = $waits && row($ids[1], 'expires_at > clock_timestamp()') eq 't';
+	# Another drain, when its time has come
+	if ($was_early && is_past($ids[1])) { $session->value('CALL flex_outbox_drain()'); }
+	$other->value('SELECT pg_advisory_unlock_all()');
+	$drains->receive(300);
+	return $was_early;
+});
+$session->value('DROP TRIGGER waits ON flex_outbox_requests');
+$session->value('CALL flex_outbox_drain()');
+is(row($ids[1], 'state, error_code'), 'failed|expired', 'one that is to be repeated after its time expires');
+like(row($ids[1], 'error_message'), qr/before it was sent again/, '... and was sent once');
+is(row($_, 'state'), 'succeeded', '... and others do not') foreach @ids[ 0, 2 ];
+$drains->close;
+
 # However large: what is not sent is not read
 $session->value(q{SELECT count(flex_enqueue('flex_request', '{"method": "POST", "path": "/v1/x"}' || jsonb_build_object('body', repeat('x', 4000000)), '{}', expires_at => '2020-01-01'))
 	FROM generate_series(1, 60)}, 300);
