@@ -804,6 +804,11 @@ BEGIN
 			RAISE EXCEPTION 'request % is not sent before its transaction commits', id
 				USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Commit, then wait.';
 		END IF;
+		-- One snapshot would show for ever what it has shown first.
+		IF current_setting('transaction_isolation') NOT LIKE 'read %committed' THEN
+			RAISE EXCEPTION 'flex_outbox_await needs transactions of isolation level read committed'
+				USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Set default_transaction_isolation to read committed.';
+		END IF;
 		PERFORM pg_sleep(pause);
 		pause := least(pause * 2, 0.05);
 	END LOOP;
@@ -814,7 +819,8 @@ COMMENT ON FUNCTION flex_outbox_await(bigint, interval) IS
 id: number of the request.
 timeout: longest time to wait; after it, the row comes as it is then.
 Call it outside the transaction that enqueued, in READ COMMITTED.
-Errors: P0002 for an id that is not there, 55000 for a request whose transaction has not committed.';
+Errors: P0002 for an id that is not there, 55000 for a request whose transaction has not committed, and where another
+isolation level would have it wait in vain.';
 
 CREATE VIEW flex_outbox_summary WITH (security_barrier) AS
 WITH

@@ -760,6 +760,11 @@ BEGIN
 			RAISE EXCEPTION 'request % is not sent before its transaction commits', id
 				USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Commit, then wait.';
 		END IF;
+		-- One snapshot would show for ever what it has shown first.
+		IF current_setting('transaction_isolation') NOT LIKE 'read %committed' THEN
+			RAISE EXCEPTION 'flex_outbox_await needs transactions of isolation level read committed'
+				USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Set default_transaction_isolation to read committed.';
+		END IF;
 		PERFORM pg_sleep(pause);
 		pause := least(pause * 2, 0.05);
 	END LOOP;
@@ -1520,6 +1525,13 @@ identifiers only SIDs are kept of it, and it cannot be retried.
 id: number of a request that the current role has enqueued; a superuser may cancel anybody''s.
 Errors: P0002 for an id that is not there, 55000 for a request that is being sent or has succeeded,
 40001 if a sender has claimed it since the transaction''s snapshot.';
+COMMENT ON FUNCTION flex_outbox_await(bigint, interval) IS
+'Waits until a request of one''s own is no longer pending or being sent, its callback included, and returns its row.
+id: number of the request.
+timeout: longest time to wait; after it, the row comes as it is then.
+Call it outside the transaction that enqueued, in READ COMMITTED.
+Errors: P0002 for an id that is not there, 55000 for a request whose transaction has not committed, and where another
+isolation level would have it wait in vain.';
 
 CREATE FUNCTION flex_outbox_sender(
 	OUT worker_pid integer,
