@@ -788,7 +788,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION flex_enqueue_many(text, jsonb[], jsonb[], text, text, timestamptz, integer, integer, text[], text[], timestamptz) IS
 'Leaves many requests of an operation to be sent, as flex_enqueue() does with one, for a fraction of its cost.
 operation: name of the function that a direct call would use, on which the caller needs EXECUTE; lists cannot be enqueued.
-arguments: for each request its arguments, as a JSON object of names and values.
+arguments: for each request its arguments, as a JSON object of names and values; NULL, as array_agg() of no rows, for none.
 contexts: for each its context, or NULL; NULL for none.
 on_success: name of a function, called when one of them has succeeded.
 on_failure: the same for one that has failed, or has become uncertain.

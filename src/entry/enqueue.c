@@ -343,8 +343,6 @@ flex_enqueue_begin(FunctionCallInfo fcinfo, const char *function, NewRequest *re
 	flex_effective_check_displaced();
 	if (PG_ARGISNULL(ARGUMENT_OPERATION))
 		flex_argument_refuse_null(FUNCTION, "operation");
-	if (PG_ARGISNULL(ARGUMENT_ARGUMENTS))
-		flex_argument_refuse_null(FUNCTION, "arguments");
 	request->enqueued_role = GetUserId();
 	request->operation = text_argument(fcinfo, ARGUMENT_OPERATION);
 	return find_callable(request->operation);
@@ -389,6 +387,8 @@ flex_api_enqueue(PG_FUNCTION_ARGS)
 
 	flex_declaration_check(fcinfo, &entry);
 	signature = flex_enqueue_begin(fcinfo, "flex_enqueue", &request);
+	if (PG_ARGISNULL(ARGUMENT_ARGUMENTS))
+		flex_argument_refuse_null(FUNCTION, "arguments");
 	request.arguments = PG_GETARG_JSONB_P(ARGUMENT_ARGUMENTS);
 	request.context = PG_ARGISNULL(ARGUMENT_CONTEXT) ? NULL : PG_GETARG_JSONB_P(ARGUMENT_CONTEXT);
 	flex_enqueue_check(signature, request.arguments, request.context);

@@ -87,7 +87,14 @@ key_of(const Values *values, const char *name, int i)
 	return key;
 }
 
-/* The requests, each checked. */
+/* Tell, in an error's context, which request is wrong. */
+static void
+describe_element(void *argument)
+{
+	errcontext("element %d of the arrays", *(const int *) argument + 1);
+}
+
+/* The requests, each checked.  Arguments that are NULL, as array_agg() of no rows, are none. */
 static NewRequest *
 read_requests(FunctionCallInfo fcinfo, NewRequest *common, int *count)
 {
@@ -98,16 +105,24 @@ read_requests(FunctionCallInfo fcinfo, NewRequest *common, int *count)
 	Values ordering_keys = read_values(fcinfo, ARGUMENT_ORDERING_KEY, "ordering_keys", TEXTOID);
 	NewRequest *requests = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(NewRequest) * Max(arguments.count, 1));
 	MemoryContext checking = AllocSetContextCreate(CurrentMemoryContext, "flex_api check", ALLOCSET_DEFAULT_SIZES);
+	int number = 0;
+	ErrorContextCallback context = {
+		.previous = error_context_stack,
+		.callback = describe_element,
+		.arg = &number,
+	};
 
 	check_count(&contexts, "contexts", arguments.count);
 	check_count(&unique_keys, "unique_keys", arguments.count);
 	check_count(&ordering_keys, "ordering_keys", arguments.count);
+	error_context_stack = &context;
 	for (int i = 0; i < arguments.count; i++)
 	{
 		NewRequest *request = &requests[i];
 		MemoryContext before;
 
 		CHECK_FOR_INTERRUPTS();
+		number = i;
 		request->arguments = jsonb_of(&arguments, i);
 		if (request->arguments == NULL)
 			flex_argument_refuse_null(FUNCTION, psprintf("arguments[%d]", i + 1));
@@ -119,6 +134,7 @@ read_requests(FunctionCallInfo fcinfo, NewRequest *common, int *count)
 		MemoryContextSwitchTo(before);
 		MemoryContextReset(checking);
 	}
+	error_context_stack = context.previous;
 	*count = arguments.count;
 	return requests;
 }
