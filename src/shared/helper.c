@@ -2,10 +2,11 @@
  * helper.c
  *		Background workers that a process starts for itself.
  *
- * The two have a segment of dynamic shared memory in common, which needs no
- * preloading: a structure that both know, and a queue in which the helper's errors
- * and warnings come, as those of parallel workers do.  Each wakes the other by its
- * latch.  A helper is told to end when its starter ends.
+ * The starting process (the starter) and its helper share a segment of dynamic shared
+ * memory, which does not require the library to be preloaded.  It holds a structure whose
+ * layout the caller chooses, and a message queue by which the helper reports its errors
+ * and warnings, as a parallel worker does.  Each process wakes the other by its latch.
+ * When the starter exits, it terminates its helpers.
  */
 #include "postgres.h"
 
@@ -28,32 +29,33 @@
 #include "shared/helper.h"
 
 #define QUEUE_BYTES 16384
-#define LOOK_AGAIN_MS 1000
+#define LOOK_AGAIN_MS 1000 /* between two looks whether a helper has ended */
 
-/* The beginning of the segment; the shared structure and the queue follow. */
+/* Header of the segment.  The caller's structure and the queue follow it, each MAXALIGN'd. */
 typedef struct Segment
 {
 	PGPROC *starter;
-	Latch *volatile latch;  /* of the helper; NULL before it has attached */
-	volatile bool must_end; /* at once: its starter has no use for it any more */
-	Size queue_at;          /* from the beginning of the segment */
+	Latch *volatile latch;  /* the helper's; NULL before it has attached */
+	volatile bool must_end; /* the starter wants the helper to end without its shutdown grace */
+	Size queue_at;          /* offset of the queue in the segment */
 } Segment;
 
 struct Helper
 {
 	dlist_node node;
-	MemoryContext context; /* that this is in */
+	MemoryContext context; /* holds this structure; child of TopMemoryContext once it runs */
 	dsm_segment *mapping;
 	Segment *segment;
 	shm_mq_handle *queue;
 	BackgroundWorkerHandle *handle;
-	bool is_silent;   /* nothing more comes in the queue */
-	ErrorData *error; /* that has ended it; NULL: none */
+	bool is_silent;   /* the queue is detached: no more messages will come */
+	ErrorData *error; /* the error that ended the helper, or NULL */
 };
 
+/* The helpers that this process has started and not yet given to flex_helper_end(). */
 static dlist_head helpers = DLIST_STATIC_INIT(helpers);
 
-/* Fill in what all our workers have in common. */
+/* Set the fields of a BackgroundWorker that all background workers of this library have in common. */
 void
 flex_helper_describe(BackgroundWorker *worker, const char *name, const char *type, const char *function)
 {
@@ -67,7 +69,10 @@ flex_helper_describe(BackgroundWorker *worker, const char *name, const char *typ
 	worker->bgw_restart_time = BGW_NEVER_RESTART;
 }
 
-/* How many helpers this process has; *with_pid is set if one of them is this process. */
+/*
+ * Return the number of helpers that this process has.  Set *with_pid to true if one of
+ * them has the given process ID; otherwise leave it alone.
+ */
 static int
 count_helpers(pid_t process, bool *with_pid)
 {
@@ -87,8 +92,9 @@ count_helpers(pid_t process, bool *with_pid)
 }
 
 /*
- * How many of max_worker_processes are free, for all one can see.  Helpers that have
- * been started a moment ago are not yet listed by the server.
+ * Estimate how many of max_worker_processes are unused.  The number is not exact: the
+ * server counts background workers by their pg_stat_activity entries, in which a worker
+ * appears only after it has started.  Our own helpers are therefore counted from our list.
  */
 int
 flex_helper_free_slots(void)
@@ -112,7 +118,7 @@ flex_helper_free_slots(void)
 	return max_worker_processes - used;
 }
 
-/* This process ends: its helpers must, too. */
+/* before_shmem_exit callback: terminate the helpers of this process. */
 static void
 end_helpers(int code, Datum argument)
 {
@@ -124,7 +130,7 @@ end_helpers(int code, Datum argument)
 	}
 }
 
-/* Lay the segment out; returns its queue. */
+/* Initialize the segment with a copy of the caller's structure, and return its queue, of which we are the receiver. */
 static shm_mq *
 lay_out(Helper *helper, const void *share, Size size)
 {
@@ -142,7 +148,7 @@ lay_out(Helper *helper, const void *share, Size size)
 	return queue;
 }
 
-/* Forget a helper. */
+/* Detach the segment and free the memory of a helper. */
 static void
 forget(Helper *helper)
 {
@@ -151,7 +157,10 @@ forget(Helper *helper)
 	MemoryContextDelete(helper->context);
 }
 
-/* Have the postmaster start it; false when no slot is free. */
+/*
+ * Create the segment and register the worker.  Return false if no slot for a segment or
+ * a background worker is free.
+ */
 static bool
 start(Helper *helper, BackgroundWorker *worker, const void *share, Size size)
 {
@@ -161,7 +170,7 @@ start(Helper *helper, BackgroundWorker *worker, const void *share, Size size)
 		dsm_create(MAXALIGN(sizeof(Segment)) + MAXALIGN(size) + QUEUE_BYTES, DSM_CREATE_NULL_IF_MAXSEGMENTS);
 	if (helper->mapping == NULL)
 		return false;
-	/* It outlives the transaction. */
+	/* The mapping must outlive the transaction, at whose end its resource owner would detach it. */
 	dsm_pin_mapping(helper->mapping);
 	queue = lay_out(helper, share, size);
 	worker->bgw_main_arg = UInt32GetDatum(dsm_segment_handle(helper->mapping));
@@ -173,8 +182,9 @@ start(Helper *helper, BackgroundWorker *worker, const void *share, Size size)
 }
 
 /*
- * Start a helper, which gets a copy of a structure to share.  NULL when no slot
- * is free.  It lives until flex_helper_end().
+ * Start a background worker as a helper of this process, sharing a copy of the caller's
+ * structure of the given size with it.  Return NULL if no slot is free.  The helper is
+ * allocated in TopMemoryContext, and the caller must pass it to flex_helper_end().
  */
 Helper *
 flex_helper_start(const BackgroundWorker *worker, const void *share, Size size)
@@ -197,20 +207,20 @@ flex_helper_start(const BackgroundWorker *worker, const void *share, Size size)
 		forget(helper);
 		return NULL;
 	}
-	/* Until now an error would have let go of it. */
+	/* Only now: after an ERROR in start() the caller's context would have freed it. */
 	MemoryContextSetParent(context, TopMemoryContext);
 	dlist_push_tail(&helpers, &helper->node);
 	return helper;
 }
 
-/* The structure that is shared with it. */
+/* Return the structure that is shared with a helper. */
 void *
 flex_helper_share(const Helper *helper)
 {
 	return (char *) helper->segment + MAXALIGN(sizeof(Segment));
 }
 
-/* Set its latch; one that has not begun yet will look by itself. */
+/* Set a helper's latch.  A helper that has not attached yet needs no waking: it will read the shared structure then. */
 void
 flex_helper_wake(const Helper *helper)
 {
@@ -220,7 +230,11 @@ flex_helper_wake(const Helper *helper)
 		SetLatch(latch);
 }
 
-/* Keep an error; pass a warning on to the client, for the helper has logged it. */
+/*
+ * Process one message of the helper, which is allocated in the current memory context
+ * along with whatever is parsed from it.  An error is kept for flex_helper_error(); a
+ * warning is sent to the client only, because the helper has written it to the log.
+ */
 static void
 take_message(Helper *helper, StringInfo message)
 {
@@ -241,7 +255,7 @@ take_message(Helper *helper, StringInfo message)
 	ThrowErrorData(&error);
 }
 
-/* Take what has come in the queue. */
+/* Process all messages that are in the queue, without waiting. */
 static void
 take_messages(Helper *helper)
 {
@@ -251,6 +265,7 @@ take_messages(Helper *helper)
 
 	while ((result = shm_mq_receive(helper->queue, &length, &data, true)) == SHM_MQ_SUCCESS)
 	{
+		/* An error must live as long as the helper. */
 		bool is_error = length > 0 && *(char *) data == 'E';
 		MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "flex_api message", ALLOCSET_SMALL_SIZES);
 		MemoryContext before = MemoryContextSwitchTo(is_error ? helper->context : context);
@@ -265,7 +280,7 @@ take_messages(Helper *helper)
 	helper->is_silent = result == SHM_MQ_DETACHED;
 }
 
-/* True when the postmaster has nothing of it any more. */
+/* Return true if the helper's process has exited, or nobody can tell because the postmaster has. */
 static bool
 is_gone(const Helper *helper)
 {
@@ -275,7 +290,7 @@ is_gone(const Helper *helper)
 	return status == BGWH_STOPPED || status == BGWH_POSTMASTER_DIED;
 }
 
-/* Take what the helper says; true when it has ended. */
+/* Process the helper's messages.  Return true if it has ended and all of them have been read. */
 bool
 flex_helper_has_ended(Helper *helper)
 {
@@ -284,14 +299,20 @@ flex_helper_has_ended(Helper *helper)
 	return helper->is_silent && is_gone(helper);
 }
 
-/* The error that has ended it, of level ERROR; NULL: there was none.  It lasts as long as the helper. */
+/*
+ * Return the error that ended the helper, or NULL.  Its level is ERROR even if the helper
+ * raised FATAL.  It is valid until flex_helper_end().
+ */
 ErrorData *
 flex_helper_error(const Helper *helper)
 {
 	return helper->error;
 }
 
-/* Wait for its end, for some time, or until this process is interrupted itself. */
+/*
+ * Wait until the helper has exited, the time is over, or an interrupt of this process is
+ * pending.  The interrupt is left to the caller, who may be cleaning up.
+ */
 static void
 wait_for_end(const Helper *helper, long patience_ms)
 {
@@ -303,16 +324,16 @@ wait_for_end(const Helper *helper, long patience_ms)
 						 flex_wait_event("FlexApiHelperExit"));
 		ResetLatch(MyLatch);
 	}
-	/* What has set it may not have been the helper. */
+	/* The latch may have been set for another reason, which our caller has yet to see. */
 	SetLatch(MyLatch);
 }
 
-/* End a helper if it has not ended, wait for that for some time, and forget it. */
+/* Terminate a helper if it still runs, wait up to patience_ms for it to exit, and free it. */
 void
 flex_helper_end(Helper *helper, long patience_ms)
 {
 	dlist_delete(&helper->node);
-	/* Nobody listens any more: it need not wait for that. */
+	/* So that the helper does not wait for room in a queue that nobody reads. */
 	shm_mq_detach(helper->queue);
 	if (!is_gone(helper))
 	{
@@ -323,9 +344,9 @@ flex_helper_end(Helper *helper, long patience_ms)
 	forget(helper);
 }
 
-static Segment *volatile own; /* of this process, if it is a helper */
+static Segment *volatile own; /* the segment, if this process is a helper; else NULL */
 
-/* It is about to be unmapped: signal handlers must not look into it any more. */
+/* on_dsm_detach callback: the segment is about to be unmapped, and signal handlers must not read it any more. */
 static void
 forget_own(dsm_segment *mapping, Datum argument)
 {
@@ -333,8 +354,9 @@ forget_own(dsm_segment *mapping, Datum argument)
 }
 
 /*
- * In a helper: find what it shares, from the argument of its main function, and
- * send its errors and warnings there.  Ends when nobody is there any more.
+ * In a helper: attach to the starter's segment, given the argument of the worker's main
+ * function, and redirect errors and warnings into its queue.  Return the shared
+ * structure.  If the starter is gone, and the segment with it, exit the process.
  */
 void *
 flex_helper_attach(Datum argument)
@@ -353,14 +375,14 @@ flex_helper_attach(Datum argument)
 	return (char *) own + MAXALIGN(sizeof(Segment));
 }
 
-/* In a helper: set its starter's latch. */
+/* In a helper: set the starter's latch. */
 void
 flex_helper_wake_starter(void)
 {
 	SetLatch(&own->starter->procLatch);
 }
 
-/* True in a helper that its starter ends. */
+/* Return true in a helper that its starter has told to end at once.  Safe in a signal handler. */
 bool
 flex_helper_must_end(void)
 {
@@ -368,9 +390,9 @@ flex_helper_must_end(void)
 }
 
 /*
- * End this process if the postmaster is dead.  A wait would tell it; one that always has
- * something to do, and so does not wait, would go on in a server that is dead, and keep the
- * next one from being started.
+ * Exit if the postmaster is dead.  Waits with WL_EXIT_ON_PM_DEATH do so by themselves, but
+ * a worker that is never idle does not wait: it would outlive its postmaster, and the
+ * shared memory that it holds would keep a new one from starting.
  */
 void
 flex_helper_check_server(void)

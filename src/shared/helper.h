@@ -7,7 +7,7 @@
 
 #include "postmaster/bgworker.h"
 
-/* For the process that starts one. */
+/* For the process that starts a helper. */
 typedef struct Helper Helper;
 
 extern void flex_helper_describe(BackgroundWorker *worker, const char *name, const char *type, const char *function);
@@ -24,7 +24,7 @@ extern void *flex_helper_attach(Datum argument);
 extern void flex_helper_wake_starter(void);
 extern bool flex_helper_must_end(void);
 
-/* For any of our background workers. */
+/* For any background worker of this library. */
 extern void flex_helper_check_server(void);
 
 #endif /* FLEX_HELPER_H */

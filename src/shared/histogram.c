@@ -1,10 +1,10 @@
 /*
  * histogram.c
- *		How often which durations have come, for quantiles.
+ *		A histogram of durations, from which quantiles are estimated.
  *
- * Eight buckets for each doubling, of growing width: the limits of one are 9.05 % apart.
- * What stands for all of it is the geometric mean of its limits, from which none is
- * farther than 4.5 %.
+ * Buckets grow exponentially, eight for each doubling of the duration, so the upper bound
+ * of a bucket is 9.05 % above its lower bound.  A bucket is represented by the geometric
+ * mean of its bounds, from which no duration in it differs by more than 4.5 %.
  */
 #include "postgres.h"
 
@@ -14,7 +14,7 @@
 
 #define BUCKETS_PER_DOUBLING 8
 
-/* The bucket of a duration in microseconds. */
+/* Return the index of the bucket for a duration in microseconds. */
 int
 flex_histogram_bucket(int64 us)
 {
@@ -26,7 +26,10 @@ flex_histogram_bucket(int64 us)
 	return Min(bucket, HISTOGRAM_BUCKETS - 1);
 }
 
-/* The microseconds that such a share of the durations did not exceed; 0 where there are none. */
+/*
+ * Return the given quantile (0.5 is the median) of the durations, in microseconds; 0 if
+ * there are none.
+ */
 double
 flex_histogram_quantile_us(const uint64 buckets[HISTOGRAM_BUCKETS], double quantile)
 {

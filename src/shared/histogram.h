@@ -1,6 +1,6 @@
 /*
  * histogram.h
- *		How often which durations have come, for quantiles.
+ *		A histogram of durations, from which quantiles are estimated.
  */
 #ifndef FLEX_HISTOGRAM_H
 #define FLEX_HISTOGRAM_H

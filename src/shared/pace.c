@@ -1,14 +1,16 @@
 /*
  * pace.c
- *		A rate that follows a limit which nobody has told us.
+ *		A rate that adapts to a rate limit which the service does not disclose.
  *
- * The service refuses what is beyond its limit, and does not say what that is.  On a
- * refusal the rate falls at once, to a share of what got through in the last second.
- * Then it grows as CUBIC does (RFC 9438): with the third power of the time since the
- * fall, quickly at first, slowly near the rate at which it was refused, and quickly again
- * when the limit has moved.  While everything is refused, single requests probe.
+ * The service refuses requests beyond its limit (status 429), and does not tell the limit.
+ * On a refusal the rate is reduced at once ("falls"), to a share of the rate at which
+ * requests were accepted during the last second.  Then it grows as TCP's CUBIC does
+ * (RFC 9438), with the third power of the time: quickly at first, slowly near the rate at
+ * which requests were refused, and quickly again beyond it, in case the limit has risen.
+ * While everything is refused, only single requests are sent, as probes.
  *
- * Requests that were sent before the fall and are refused after it say nothing new.
+ * A request that was sent before the fall and is refused after it has no effect: that the
+ * former rate was too high is known already.
  */
 #include "postgres.h"
 
@@ -19,23 +21,26 @@
 #define SECOND INT64CONST(1000000)
 #define SLOT (SECOND / (PACE_SLOTS - 1))
 
-#define SHARE_LEFT 0.75  /* of what got through, after a refusal */
-#define LEAST_RATE 0.125 /* per second */
-#define BURST_SECONDS 0.1
+#define SHARE_LEFT 0.75   /* the rate after a fall, as a share of the accepted rate */
+#define LEAST_RATE 0.125  /* per second */
+#define BURST_SECONDS 0.1 /* size of the token bucket, as time at the current rate */
 
-/* Requests per second, per second to the third power: a share of the rate, so that few are refused of few; but bounded. */
+/*
+ * CUBIC's constant C, here in requests per second^4.  It is a share of the rate, so that
+ * slow accounts do not overshoot by more requests than they can afford, within bounds.
+ */
 #define GROWTH_SHARE 0.3
 #define LEAST_GROWTH 0.4
 #define MOST_GROWTH 4.0
 
-#define NEARLY 500 /* microseconds */
+#define NEARLY 500 /* precision of token_at(), in microseconds */
 
 #define FIRST_PROBE (SECOND / 8)
 #define LAST_PROBE (5 * SECOND)
-#define FORGET_AFTER (60 * SECOND) /* of probes that nobody made */
+#define FORGET_AFTER (60 * SECOND) /* a probe that is overdue by this much ends the probing */
 #define PROBE_FACTOR 1.5
 
-/* Count from here on what gets through now: what is older than a second is forgotten. */
+/* Make the slot of the present the newest one, and zero the slots that it overwrites. */
 static void
 turn_slots(Pace *pace, int64 now)
 {
@@ -47,8 +52,8 @@ turn_slots(Pace *pace, int64 now)
 }
 
 /*
- * Requests per second that got through in the last second; where those are too few to tell,
- * the last few, however long they took.
+ * Return the rate at which requests were accepted during the last second.  If those are
+ * fewer than PACE_FEW, compute it from the last PACE_FEW requests, however old they are.
  */
 static double
 passed_lately(Pace *pace, int64 now)
@@ -64,28 +69,28 @@ passed_lately(Pace *pace, int64 now)
 	return sum >= PACE_FEW || since == 0 ? sum : PACE_FEW / Max((double) (now - since) / SECOND, 1);
 }
 
-/* How fast the rate grows. */
+/* Return CUBIC's constant for the current rate. */
 static double
 growth(const Pace *pace)
 {
 	return Min(Max(pace->before * GROWTH_SHARE, LEAST_GROWTH), MOST_GROWTH);
 }
 
-/* Seconds after its fall at which the rate is what it was before. */
+/* Return how many seconds after the fall the rate will be again what it was before (CUBIC's K). */
 static double
 seconds_to_before(const Pace *pace)
 {
 	return cbrt((pace->before - pace->after) / growth(pace));
 }
 
-/* Seconds from the fall to a time. */
+/* Return the seconds between the fall and a time. */
 static double
 seconds_since_fall(const Pace *pace, int64 at)
 {
 	return (double) (at - pace->fell_at) / SECOND;
 }
 
-/* Requests per second that may be sent now; PACE_MOST_RATE where nothing is known. */
+/* Return the current rate in requests per second; PACE_MOST_RATE if nothing has been refused. */
 double
 flex_pace_rate(const Pace *pace, int64 now)
 {
@@ -97,7 +102,7 @@ flex_pace_rate(const Pace *pace, int64 now)
 	return Max(Min(rate, PACE_MOST_RATE), LEAST_RATE);
 }
 
-/* Requests that may be sent from one time to another, after the last fall: the integral of the rate. */
+/* Return how many requests the rate allows between two times after the fall: the integral of the rate. */
 static double
 requests_between(const Pace *pace, int64 from, int64 to)
 {
@@ -107,25 +112,25 @@ requests_between(const Pace *pace, int64 from, int64 to)
 	return pace->before * (double) (to - from) / SECOND + growth(pace) / 4 * fourth;
 }
 
-/* Requests that may be sent at once after a pause. */
+/* Return the size of the token bucket: how many requests may be sent at once after an idle time. */
 static double
 burst(double rate)
 {
 	return Max(1.0, rate * BURST_SECONDS);
 }
 
-/* Bring the tokens up to date. */
+/* Add the tokens that have accrued since filled_at. */
 static void
 fill(Pace *pace, int64 now)
 {
-	/* A process that had to wait for its processor comes with an old time. */
+	/* A process that was preempted after it read the clock may be behind others. */
 	now = Max(now, pace->filled_at);
 	pace->tokens += requests_between(pace, pace->filled_at, now);
 	pace->tokens = Min(pace->tokens, burst(flex_pace_rate(pace, now)));
 	pace->filled_at = now;
 }
 
-/* A request that was sent at that time was answered, and not with 429. */
+/* Note that a request sent at sent_at was answered with another status than 429. */
 void
 flex_pace_note_passed(Pace *pace, int64 sent_at, int64 now)
 {
@@ -139,13 +144,13 @@ flex_pace_note_passed(Pace *pace, int64 sent_at, int64 now)
 	pace->refused_for = 0;
 	if (pace->probe_at == 0)
 		return;
-	/* The time in which everything was refused is none in which the rate has grown. */
+	/* The rate must not have grown while everything was refused. */
 	pace->probe_at = 0;
 	pace->fell_at = now;
 	pace->filled_at = now;
 }
 
-/* Let the rate fall, to what is possible at least. */
+/* Reduce the rate, but not below LEAST_RATE. */
 static void
 fall(Pace *pace, int64 now)
 {
@@ -159,7 +164,7 @@ fall(Pace *pace, int64 now)
 	pace->filled_at = now;
 }
 
-/* The service asks to be left alone for so long, without having refused for there were too many. */
+/* Send nothing for the duration of a pause that the service asked for; the rate stays what it is. */
 void
 flex_pace_pause(Pace *pace, int64 pause, int64 now)
 {
@@ -167,8 +172,8 @@ flex_pace_pause(Pace *pace, int64 pause, int64 now)
 }
 
 /*
- * A request that was sent at that time was refused; pause: how long the service asks to
- * be left alone, 0: it does not say.
+ * Note that a request sent at sent_at was refused with 429.  pause is how long the service
+ * asked us to wait (Retry-After), or 0.
  */
 void
 flex_pace_note_refused(Pace *pace, int64 sent_at, int64 pause, int64 now)
@@ -182,7 +187,10 @@ flex_pace_note_refused(Pace *pace, int64 sent_at, int64 pause, int64 now)
 		return;
 	fall(pace, now);
 	pace->has_passed = false;
-	/* One refusal among others that got through is the limit; a second one after it is more. */
+	/*
+	 * A first refusal among accepted requests just means that the limit has been reached.
+	 * If the next one is refused as well, at the reduced rate, begin to probe.
+	 */
 	if (is_first && pace->before >= 1 && pause == 0)
 		return;
 	if (pace->probe_at == 0)
@@ -192,7 +200,7 @@ flex_pace_note_refused(Pace *pace, int64 sent_at, int64 pause, int64 now)
 	pace->probe_at = now + Max(pace->probe_interval, pause);
 }
 
-/* How many of the wanted requests may be sent now; they count as sent. */
+/* Return how many of the wanted requests may be sent now, and take their tokens. */
 int
 flex_pace_take(Pace *pace, int wanted, int64 now)
 {
@@ -203,7 +211,7 @@ flex_pace_take(Pace *pace, int wanted, int64 now)
 		return 0;
 	if (pace->fell_at == 0)
 		return wanted;
-	/* Nobody has probed for long: what was learnt is of another day. */
+	/* No probe was sent when one was due long ago: what was learned then is out of date. */
 	if (pace->probe_at != 0 && now - pace->probe_at >= FORGET_AFTER)
 	{
 		pace->probe_at = 0;
@@ -213,7 +221,7 @@ flex_pace_take(Pace *pace, int wanted, int64 now)
 	{
 		if (now < pace->probe_at)
 			return 0;
-		/* If its answer is lost, there will be another. */
+		/* Let another probe follow even if no answer to this one is ever noted. */
 		pace->probe_at = now + LAST_PROBE;
 		return 1;
 	}
@@ -224,18 +232,18 @@ flex_pace_take(Pace *pace, int wanted, int64 now)
 	return granted;
 }
 
-/* A request is sent at once, whether it may or not. */
+/* Take the token of a request that is sent at once, whether the rate allows it or not. */
 void
 flex_pace_debit(Pace *pace, int64 now)
 {
 	if (pace->fell_at == 0)
 		return;
 	fill(pace, now);
-	/* Not more than one second's: what is late is not to be late for ever. */
+	/* A debt of at most one second, so that others are not delayed without bound. */
 	pace->tokens = Max(pace->tokens - 1, -flex_pace_rate(pace, now));
 }
 
-/* Some of what was taken was not sent after all. */
+/* Return the tokens of requests that were not sent after all. */
 void
 flex_pace_give_back(Pace *pace, int count, int64 now)
 {
@@ -247,7 +255,11 @@ flex_pace_give_back(Pace *pace, int count, int64 now)
 		pace->tokens += count;
 }
 
-/* When there will be a token; the rate grows meanwhile. */
+/*
+ * Return when there will be a token, by bisection: the integral of the growing rate has no
+ * convenient inverse.  At the current rate the token would come at "late", so it cannot
+ * come after that.
+ */
 static int64
 token_at(const Pace *pace, int64 now)
 {
@@ -266,7 +278,10 @@ token_at(const Pace *pace, int64 now)
 	return late;
 }
 
-/* When a request may be sent, for all that is known now: at that time, or before it if it may be sent now. */
+/*
+ * Return when the next request may be sent, as far as is known now.  If one may be sent
+ * already, that is "now" or a time in the past.
+ */
 int64
 flex_pace_next_at(const Pace *pace, int64 now)
 {

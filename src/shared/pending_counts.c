@@ -1,14 +1,16 @@
 /*
  * pending_counts.c
- *		How many requests of each role wait in an outbox, for all we know.
+ *		How many requests each role has waiting in an outbox: an upper bound.
  *
- * A count of the tables' rows, and all that was enqueued since that began: that is too low by
- * what others have under way alone, and costs nothing to keep.  What another transaction had not
- * committed when the rows were counted is added when it does.  It is in shared memory where
- * there is some; else each session knows of its own.
+ * The bound is the last count of the table's rows plus everything enqueued since it began.
+ * Requests that are sent or rolled back do not lower it, so it costs nothing to maintain;
+ * when it reaches the quota, the rows are counted again.  It is too low only by requests of
+ * other transactions that were in progress during the count; those are added at the commit.
  *
- * A key has its place in the set that its hash names; where all of a set are taken, the one
- * that was used least recently is given away, and has to be counted again.
+ * The counts are in shared memory if there is any (segment.c); otherwise each session knows
+ * of its own requests only.  The memory is a set-associative cache: a key's hash selects a
+ * set, and if all places of the set are taken, the least recently used one is replaced.
+ * The role that it belonged to has to be counted again.
  */
 #include "postgres.h"
 
@@ -20,21 +22,21 @@
 
 #define SETS 128
 #define PLACES_PER_SET 8
-#define ROLES_KEPT 4 /* of a transaction, and what it has added for each */
+#define ROLES_KEPT 4 /* roles for which one transaction remembers what it has added */
 
 typedef struct Place
 {
 	PendingKey key;
-	uint64 used; /* the number of the set's use that was its last; 0: never */
-	int64 added; /* requests, since it is this key's: never less */
+	uint64 used; /* the set's "uses" when this was last used; 0: the place is free */
+	int64 added; /* requests added since the key has this place; only grows */
 	PendingCount count;
 } Place;
 
 typedef struct PlaceSet
 {
 	slock_t lock;
-	uint64 counts; /* that have begun here */
-	uint64 uses;
+	uint64 counts; /* counts begun so far: source of PendingCount.number */
+	uint64 uses;   /* clock of the replacement */
 	Place places[PLACES_PER_SET];
 } PlaceSet;
 
@@ -60,7 +62,7 @@ Segment flex_pending_counts_segment = {
 	.initialize = initialize,
 };
 
-/* The set that a key's place is in. */
+/* Return the set of a key; *is_shared says whether all sessions see it.  May raise an error for lack of memory. */
 static PlaceSet *
 set_of(const PendingKey *key, bool *is_shared)
 {
@@ -76,7 +78,7 @@ is_same(const PendingKey *a, const PendingKey *b)
 	return a->database == b->database && a->table == b->table && a->role_id == b->role_id;
 }
 
-/* The place of a key; NULL: it has none.  The set's lock is held. */
+/* Return the place of a key, or NULL.  The caller holds the set's lock. */
 static Place *
 find_place(PlaceSet *set, const PendingKey *key)
 {
@@ -90,7 +92,7 @@ find_place(PlaceSet *set, const PendingKey *key)
 	return NULL;
 }
 
-/* The same, with the one that was used least recently for a key that has none. */
+/* The same, but if the key has no place, assign the least recently used one to it. */
 static Place *
 take_place(PlaceSet *set, const PendingKey *key)
 {
@@ -108,7 +110,7 @@ take_place(PlaceSet *set, const PendingKey *key)
 	return place;
 }
 
-/* Tell what is known, with what was added since. */
+/* Copy the count of a place, with what was added since it began. */
 static void
 copy_count(Place *place, PendingCount *count)
 {
@@ -116,7 +118,10 @@ copy_count(Place *place, PendingCount *count)
 	count->added = place->added - place->count.before;
 }
 
-/* What is known of a role; false: nothing.  is_shared: all sessions add what they enqueue. */
+/*
+ * Copy what is known of a role, and return true; false if nothing is.  *is_shared is set
+ * to whether it includes what other sessions enqueue.
+ */
 bool
 flex_pending_counts_find(const PendingKey *key, PendingCount *count, bool *is_shared)
 {
@@ -134,18 +139,22 @@ flex_pending_counts_find(const PendingKey *key, PendingCount *count, bool *is_sh
 	return place != NULL;
 }
 
-/* What this transaction has added: another that counts meanwhile does not see it. */
+/*
+ * What the current transaction has added.  If another session counts the rows before this
+ * transaction commits, it does not see them, and they have to be added to its count, too.
+ */
 static struct
 {
 	PendingKey key;
-	uint64 number; /* of the count that it was added to */
+	uint64 number; /* of the count that the requests were added to */
 	int64 requests;
 } own[ROLES_KEPT];
 static int own_count;
 
 /*
- * A role's requests are about to be counted.  What is added from now on, by transactions that
- * commit, too, may not be seen, and counts beside it.
+ * Note that a role's requests are about to be counted.  Requests that are added from now on,
+ * including those of transactions that commit, may not be seen by the count's snapshot, so
+ * they are added to its result.  Sets the fields number and before of *count.
  */
 void
 flex_pending_counts_begin(const PendingKey *key, PendingCount *count)
@@ -161,7 +170,10 @@ flex_pending_counts_begin(const PendingKey *key, PendingCount *count)
 	SpinLockRelease(&set->lock);
 }
 
-/* They have been counted, those of this transaction included; adds what was added meanwhile. */
+/*
+ * Store the result of a count, which includes the requests of the current transaction, and
+ * set count->added to what was added since the count began.
+ */
 void
 flex_pending_counts_note(const PendingKey *key, PendingCount *count)
 {
@@ -172,9 +184,9 @@ flex_pending_counts_note(const PendingKey *key, PendingCount *count)
 
 	SpinLockAcquire(&set->lock);
 	place = take_place(set, key);
-	/* Another may have begun since: what commits now is added for that one. */
+	/* If another count has begun since, transactions that commit now add their requests for that one. */
 	count->number = Max(count->number, place->count.number);
-	/* It may have been given away meanwhile. */
+	/* The place may have been assigned to another key in the meantime, and again to this one. */
 	count->before = Min(count->before, place->added);
 	place->count = *count;
 	place->used = ++set->uses;
@@ -187,7 +199,10 @@ flex_pending_counts_note(const PendingKey *key, PendingCount *count)
 	}
 }
 
-/* Add requests to what is known of a role, unless that is the count of this number.  Returns its number, 0: nothing is known. */
+/*
+ * Add requests to the count of a role, unless the count has the given number and so includes
+ * them already.  Return the number of the count; 0 if there is none.
+ */
 static uint64
 add(const PendingKey *key, int64 requests, int64 last_id, uint64 unless)
 {
@@ -209,7 +224,7 @@ add(const PendingKey *key, int64 requests, int64 last_id, uint64 unless)
 	return number;
 }
 
-/* The transaction ends: what has been counted since it added something did not see that. */
+/* Transaction callback: add the requests again to counts that were made before they were visible. */
 static void
 add_again(XactEvent event, void *argument)
 {
@@ -219,7 +234,7 @@ add_again(XactEvent event, void *argument)
 		own_count = 0;
 }
 
-/* This transaction has enqueued requests of a role, the last of which has this id. */
+/* Note that the current transaction has enqueued requests of a role, the last of which has the id last_id. */
 void
 flex_pending_counts_add(const PendingKey *key, int64 requests, int64 last_id)
 {
@@ -233,12 +248,13 @@ flex_pending_counts_add(const PendingKey *key, int64 requests, int64 last_id)
 	{
 		if (!is_same(&own[i].key, key))
 			continue;
-		/* Another has counted since then. */
+		/* Another session has counted since then. */
 		if (own[i].number != number)
 			own[i].number = add(key, own[i].requests, 0, own[i].number);
 		own[i].requests += requests;
 		return;
 	}
+	/* A transaction of more roles forgets one, whose bound may then be too low until the next count. */
 	if (own_count == ROLES_KEPT)
 		own_count--;
 	own[own_count].key = *key;

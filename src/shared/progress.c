@@ -1,11 +1,11 @@
 /*
  * progress.c
- *		What long statements and senders have under way, for other sessions to see.
+ *		Progress of long statements and senders, for other sessions to see.
  *
- * Each process has a few slots of its own, found by its number, in memory that all share
- * where that can be had (segment.c).  Only the process itself writes to them.  A reader
- * takes a slot for what it says only while a process with that number and pid is there:
- * one that has gone without a word leaves nothing to be seen.
+ * Each process has a few slots of its own, indexed by its process number, in shared memory
+ * if there is any (segment.c).  Only the process itself writes to them.  A reader ignores a
+ * slot unless the process with that number has the pid that the slot names, so that slots
+ * of processes that died without cleaning up are not shown.
  */
 #include "postgres.h"
 
@@ -27,11 +27,11 @@ typedef struct Slot
 
 struct Progress
 {
-	Slot *slot; /* NULL: all were taken, or it has ended */
+	Slot *slot; /* NULL: no slot was free, or the progress has ended */
 	MemoryContextCallback at_end;
 };
 
-/* The processes that may run SQL come first. */
+/* Process numbers below MaxBackends are of processes that may run SQL; auxiliary processes come after them. */
 static Size
 size_of(bool is_shared)
 {
@@ -54,14 +54,14 @@ Segment flex_progress_segment = {
 	.initialize = initialize,
 };
 
-/* The slots of all processes, or of this one alone. */
+/* Return the slots of all processes, or those of this one alone. */
 static Slot *
 find_slots(bool *is_shared)
 {
 	return flex_segment_find(&flex_progress_segment, is_shared);
 }
 
-/* Of this process's slots one that is free; NULL: there is none. */
+/* Return a free slot of this process, or NULL. */
 static Slot *
 find_free_slot(void)
 {
@@ -72,7 +72,7 @@ find_free_slot(void)
 	Assert(!is_shared || (flex_process_number() >= 0 && flex_process_number() < MaxBackends));
 	for (int i = first; i < first + SLOTS_PER_PROCESS; i++)
 	{
-		/* One of a process that had this number before is free, too. */
+		/* A slot left behind by a former process of this number is free, too. */
 		if (slots[i].row.pid != MyProcPid)
 			return &slots[i];
 	}
@@ -85,7 +85,11 @@ end_progress(void *argument)
 	flex_progress_end(argument);
 }
 
-/* Something has begun that takes a while: an operation's, or of several where that is NULL. */
+/*
+ * Begin to show the progress of an operation, or of several if operation is NULL.  total is
+ * the number of requests, or PROGRESS_UNKNOWN.  If this process has no free slot, nothing
+ * is shown.
+ */
 Progress *
 flex_progress_begin(Way way, const char *operation, int64 total)
 {
@@ -112,7 +116,7 @@ flex_progress_begin(Way way, const char *operation, int64 total)
 	return progress;
 }
 
-/* Show how far it has come. */
+/* Publish new counts. */
 void
 flex_progress_show(Progress *progress, const ProgressCounts *counts)
 {
@@ -126,7 +130,7 @@ flex_progress_show(Progress *progress, const ProgressCounts *counts)
 	SpinLockRelease(&slot->lock);
 }
 
-/* It is over.  Nothing happens for one that has ended. */
+/* Free the slot.  Does nothing if that has been done. */
 void
 flex_progress_end(Progress *progress)
 {
@@ -140,7 +144,7 @@ flex_progress_end(Progress *progress)
 	SpinLockRelease(&slot->lock);
 }
 
-/* Slots that can be read, used or not. */
+/* Return the number of slots that flex_progress_read() can be asked for. */
 int
 flex_progress_capacity(void)
 {
@@ -150,7 +154,7 @@ flex_progress_capacity(void)
 	return SLOTS_PER_PROCESS * (is_shared ? MaxBackends : 1);
 }
 
-/* Copy what a slot says; false where nothing is under way. */
+/* Copy a slot; return false if it is free, or its process is gone. */
 bool
 flex_progress_read(int index, ProgressRow *row)
 {

@@ -1,6 +1,6 @@
 /*
  * progress.h
- *		What long statements and senders have under way, for other sessions to see.
+ *		Progress of long statements and senders, for other sessions to see.
  */
 #ifndef FLEX_PROGRESS_H
 #define FLEX_PROGRESS_H
@@ -12,29 +12,28 @@
 
 #define PROGRESS_UNKNOWN (-1)
 
-/* How far it has come. */
 typedef struct ProgressCounts
 {
-	int64 done;      /* requests, repeats not counted */
-	int64 total;     /* or PROGRESS_UNKNOWN */
-	int64 in_flight; /* requests */
-	int64 failed;    /* of those that are done */
-	int64 rows;      /* that have come */
+	int64 done;      /* requests that are done, repeats not counted */
+	int64 total;     /* requests there will be, or PROGRESS_UNKNOWN */
+	int64 in_flight; /* requests on the wire */
+	int64 failed;    /* requests among "done" that failed */
+	int64 rows;      /* rows received */
 } ProgressCounts;
 
-/* What others see. */
+/* What other sessions see of a statement or a sender. */
 typedef struct ProgressRow
 {
-	pid_t pid; /* 0: nothing is under way */
+	pid_t pid; /* 0: the slot is free */
 	Oid role;
 	Oid database;
 	Way way;
-	char operation[NAMEDATALEN]; /* "": of several */
+	char operation[NAMEDATALEN]; /* "": several operations */
 	TimestampTz started_at;
 	ProgressCounts counts;
 } ProgressRow;
 
-/* Ends with the memory context that was current when it was begun, as an ERROR brings it. */
+/* Allocated in the current memory context.  Its slot is freed at the latest when that is reset, as after an ERROR. */
 typedef struct Progress Progress;
 
 extern Segment flex_progress_segment;

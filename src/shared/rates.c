@@ -1,24 +1,23 @@
 /*
  * rates.c
- *		How many requests may be sent: by the limits that are set, and as the service lets through.
+ *		Rate limiting: by the limits that are set, and by what the service accepts.
  *
- * Each account and operation has a bucket of tokens, by a limit that is set, and a pace,
- * by what the service refuses.  They are in shared memory where there is some (where we
- * are preloaded, and from 17 on anywhere), so that all sessions together keep a rate; else
- * each session keeps it by itself.  A bucket holds a tenth of a second's tokens, and one
- * at least: what is taken in any second stays close to the limit, also after a pause.
+ * Each pair of an account and an operation has a token bucket, filled at the limit that is
+ * set (flex_api.rate_limits), and a Pace, which learns from the requests that the service
+ * refuses.  Both are in shared memory if there is any (segment.c), so that all sessions
+ * together keep the rate; otherwise each session keeps it for itself.  A bucket holds the
+ * tokens of a tenth of a second, but at least one, so that the requests of any one second
+ * stay close to the limit, even after an idle time.
  *
- * A key has its bucket in the set that its hash names; where all of a set are taken,
- * the one that was used least recently is given to the new key, full.
+ * The buckets are a set-associative cache: a key's hash selects a set, and if all buckets
+ * of the set are taken, the least recently used one is given to the new key, full.
  */
 #include "postgres.h"
 
 #include "common/hashfn.h"
-#include "miscadmin.h"
 #include "storage/spin.h"
 
 #include "base/clock.h"
-#include "base/compat.h"
 #include "shared/pace.h"
 #include "shared/rates.h"
 
@@ -30,12 +29,12 @@
 typedef struct Bucket
 {
 	RateKey key;
-	int64 used_at; /* flex_clock_us(); 0: never */
-	double tokens; /* by the limit */
-	int64 filled_at;
-	double spent; /* of them, by calls that did not ask, since then */
-	int64 throttled;
-	Pace pace;
+	int64 used_at;   /* flex_clock_us(); 0: the bucket is free */
+	double tokens;   /* of the limit that is set; negative after calls that the limit did not stop */
+	int64 filled_at; /* flex_clock_us(); 0: never */
+	double spent;    /* tokens used by such calls since filled_at */
+	int64 throttled; /* requests that were answered with 429 */
+	Pace pace;       /* what the service accepts */
 } Bucket;
 
 typedef struct BucketSet
@@ -44,54 +43,38 @@ typedef struct BucketSet
 	Bucket buckets[BUCKETS_PER_SET];
 } BucketSet;
 
-struct Rates
+static Size
+size_of(bool is_shared)
 {
-	BucketSet sets[SETS];
+	return sizeof(BucketSet) * SETS;
+}
+
+static void
+initialize(void *memory, bool is_shared)
+{
+	BucketSet *sets = memory;
+
+	memset(sets, 0, size_of(is_shared));
+	for (int i = 0; i < SETS; i++)
+		SpinLockInit(&sets[i].lock);
+}
+
+Segment flex_rates_segment = {
+	.name = "flex_api " FLEX_API_VERSION " rates",
+	.size = size_of,
+	.initialize = initialize,
 };
 
-static Rates *rates; /* NULL: not looked for yet */
-
-/* Bytes of shared memory that the buckets take. */
-Size
-flex_rates_size(void)
+/* Return all sets.  May raise an error for lack of memory when this process calls it first. */
+static BucketSet *
+find_sets(void)
 {
-	return MAXALIGN(sizeof(Rates));
+	bool is_shared;
+
+	return flex_segment_find(&flex_rates_segment, &is_shared);
 }
 
-static void
-begin_rates(Rates *new_rates)
-{
-	memset(new_rates, 0, sizeof(Rates));
-	for (int i = 0; i < SETS; i++)
-		SpinLockInit(&new_rates->sets[i].lock);
-}
-
-/* Use the shared memory, which is new or in use already. */
-void
-flex_rates_set_up(Rates *memory, bool is_new)
-{
-	rates = memory;
-	if (is_new)
-		begin_rates(rates);
-}
-
-FLEX_NAMED_SEGMENT_CALLBACK(begin_segment, begin_rates)
-
-/* Find the memory where we are not preloaded: shared, if the server has a way to it. */
-static void
-find_memory(void)
-{
-	static Rates own;
-
-	if (IsUnderPostmaster)
-		rates = flex_named_segment("flex_api rates", flex_rates_size(), begin_segment);
-	if (rates != NULL)
-		return;
-	begin_rates(&own);
-	rates = &own;
-}
-
-/* What an account's use of an operation is known by. */
+/* Return the key of an account's use of an operation. */
 RateKey
 flex_rates_key(const char *account, int operation)
 {
@@ -104,18 +87,16 @@ flex_rates_key(const char *account, int operation)
 	return key;
 }
 
-/* The set that a key's bucket is in. */
+/* Return the set of a key. */
 static BucketSet *
 set_of(RateKey key)
 {
 	uint32 hash = hash_combine(murmurhash32((uint32) key.operation), (uint32) (key.account ^ (key.account >> 32)));
 
-	if (rates == NULL)
-		find_memory();
-	return &rates->sets[hash % SETS];
+	return &find_sets()[hash % SETS];
 }
 
-/* The bucket of a key, which is used now.  The set's lock is held. */
+/* Return the bucket of a key, marked as used now; a new one if the key has none.  The caller holds the set's lock. */
 static Bucket *
 use_bucket(BucketSet *set, RateKey key, int64 now)
 {
@@ -137,25 +118,25 @@ use_bucket(BucketSet *set, RateKey key, int64 now)
 	return oldest;
 }
 
-/* Bring the tokens up to date that a limit gives. */
+/* Add the tokens that have accrued since filled_at at a limit per second, and subtract those that calls have spent. */
 static void
 fill(Bucket *bucket, double limit, int64 now)
 {
 	double most = Max(1.0, limit / 10);
 
-	/* A process that had to wait for its processor comes with an old time. */
+	/* A process that was preempted after it read the clock may be behind others. */
 	now = Max(now, bucket->filled_at);
 	if (bucket->filled_at == 0)
 		bucket->tokens = most;
 	else
 		bucket->tokens = Min(most, bucket->tokens + limit * (now - bucket->filled_at) / 1e6);
-	/* What calls have spent delays others, but by a second at most. */
+	/* A debt of at most one second, so that requests of the outbox are not delayed without bound. */
 	bucket->tokens = Max(bucket->tokens - bucket->spent, Min(bucket->tokens, -limit));
 	bucket->spent = 0;
 	bucket->filled_at = now;
 }
 
-/* Take of a bucket's tokens as many as are wanted, and are there. */
+/* Take up to the wanted number of tokens, as the limit and the pace allow.  Return how many were taken. */
 static int
 take(Bucket *bucket, double limit, int wanted, int64 now)
 {
@@ -172,7 +153,7 @@ take(Bucket *bucket, double limit, int wanted, int64 now)
 	return granted;
 }
 
-/* How many of the wanted tokens there are, at a limit per second; they are taken. */
+/* Return how many of the wanted requests may be sent now at a limit per second, and take their tokens. */
 int
 flex_rates_take(RateKey key, double limit, int wanted)
 {
@@ -187,7 +168,7 @@ flex_rates_take(RateKey key, double limit, int wanted)
 	return granted;
 }
 
-/* Some of what was taken was not used after all. */
+/* Return the tokens of requests that were not sent after all. */
 void
 flex_rates_give_back(RateKey key, int count)
 {
@@ -202,14 +183,14 @@ flex_rates_give_back(RateKey key, int count)
 	SpinLockRelease(&set->lock);
 }
 
-/* Milliseconds from now to a time, rounded up. */
+/* Return the milliseconds from now to a time, rounded up; 0 if it is past. */
 static int64
 ms_until(int64 at, int64 now)
 {
 	return at <= now ? 0 : (at - now) / US_PER_MS + 1;
 }
 
-/* Milliseconds until there is a token, at a limit per second. */
+/* Return the milliseconds until a request may be sent at a limit per second. */
 int64
 flex_rates_wait_ms(RateKey key, double limit)
 {
@@ -232,7 +213,7 @@ flex_rates_wait_ms(RateKey key, double limit)
 	return ms_until(turn_at, now);
 }
 
-/* A call is sent that somebody waits for: no limit binds it, but others have to make room. */
+/* Note that a call is sent without regard to any limit.  Others have to wait for the tokens that it uses. */
 void
 flex_rates_spend(RateKey key)
 {
@@ -247,7 +228,10 @@ flex_rates_spend(RateKey key)
 	SpinLockRelease(&set->lock);
 }
 
-/* True when a call may be sent now, as far as the service has let requests through; it counts as sent. */
+/*
+ * If a call may be sent now according to what the service accepts, count it as sent and
+ * return true.  The limit that is set does not stop it, but its token is used.
+ */
 bool
 flex_rates_take_turn(RateKey key)
 {
@@ -264,14 +248,14 @@ flex_rates_take_turn(RateKey key)
 	return has_turn;
 }
 
-/* Milliseconds until a call may be sent. */
+/* Return the milliseconds until flex_rates_take_turn() may succeed. */
 int64
 flex_rates_turn_ms(RateKey key)
 {
 	return flex_rates_wait_ms(key, NO_RATE_LIMIT);
 }
 
-/* A request that was sent at that time was answered, and not with 429. */
+/* Note that a request was answered with another status than 429. */
 void
 flex_rates_note_passed(RateKey key, int64 sent_at)
 {
@@ -283,7 +267,7 @@ flex_rates_note_passed(RateKey key, int64 sent_at)
 	SpinLockRelease(&set->lock);
 }
 
-/* It was answered with 429, by a service that asks to be left alone for so long; 0: it does not say. */
+/* Note that a request was answered with 429.  pause_ms is how long the service asked us to wait, or 0. */
 void
 flex_rates_note_refused(RateKey key, int64 sent_at, int64 pause_ms)
 {
@@ -298,7 +282,7 @@ flex_rates_note_refused(RateKey key, int64 sent_at, int64 pause_ms)
 	SpinLockRelease(&set->lock);
 }
 
-/* The service asks to be left alone for so long, whatever it has said besides. */
+/* Note that the service asked us to wait, with whatever status. */
 void
 flex_rates_pause(RateKey key, int64 pause_ms)
 {
@@ -310,7 +294,7 @@ flex_rates_pause(RateKey key, int64 pause_ms)
 	SpinLockRelease(&set->lock);
 }
 
-/* True when nothing has got through for so long, or nothing will be let through for so long. */
+/* Return true if all requests have been refused for longer than patience_ms, or must pause for longer than that. */
 bool
 flex_rates_is_hopeless(RateKey key, int64 patience_ms)
 {
@@ -327,14 +311,14 @@ flex_rates_is_hopeless(RateKey key, int64 patience_ms)
 	return is_hopeless;
 }
 
-/* How many rows there can be. */
+/* Return the number of rows that flex_rates_read() can be asked for. */
 int
 flex_rates_capacity(void)
 {
 	return SETS * BUCKETS_PER_SET;
 }
 
-/* What is known of a key; false where there is none at that index. */
+/* Copy the state of a bucket; return false if it is free. */
 bool
 flex_rates_read(int index, RateLimit limit, RateRow *row)
 {
@@ -344,9 +328,7 @@ flex_rates_read(int index, RateLimit limit, RateRow *row)
 	double rate;
 
 	Assert(index >= 0 && index < flex_rates_capacity());
-	if (rates == NULL)
-		find_memory();
-	set = &rates->sets[index / BUCKETS_PER_SET];
+	set = &find_sets()[index / BUCKETS_PER_SET];
 	SpinLockAcquire(&set->lock);
 	copy = set->buckets[index % BUCKETS_PER_SET];
 	SpinLockRelease(&set->lock);

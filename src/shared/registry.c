@@ -1,16 +1,15 @@
 /*
  * registry.c
- *		Shared memory: which database has a worker, and whom to wake.
+ *		Registry of the outbox workers in shared memory: which database has one, and how to wake it.
  *
- * Exists only where flex_api is in shared_preload_libraries.  A slot is a
- * database in which there may be something to send.  The launcher starts a
- * worker for each slot that has none; a commit of a request wakes the worker, or
- * the launcher where there is none yet.
+ * It exists only if flex_api is in shared_preload_libraries.  A slot stands for a database
+ * in which there may be something to send.  The launcher starts a worker for each slot that
+ * has none.  The commit of a request wakes the database's worker or else the launcher.
  *
- * Where max_worker_processes has no place for a worker, the databases take turns: the
- * launcher asks as many workers to leave as databases wait, one that has nothing to do
- * first, else the one that has been there longest.  It comes back when its turn has come
- * and there is something to do.
+ * If max_worker_processes does not allow a worker for each database, they take turns: the
+ * launcher asks as many workers to leave as databases wait for one, first those that are
+ * idle, then those that have run longest.  A worker that has left is started again when
+ * there is something to do and its database's turn has come.
  */
 #include "postgres.h"
 
@@ -26,48 +25,48 @@
 #include "shared/registry.h"
 
 #define MAX_DATABASES 256
-#define RESTART_PAUSE_MS 1000   /* before a worker that ended is started again */
-#define START_PATIENCE_MS 10000 /* for a worker that was asked for to sign on */
-#define LOOK_FOR_PLACE_MS 500   /* between two looks whether there is a place for a worker */
-#define ROUND_MS 4000           /* in which all have a turn, if they leave when they are asked to */
-#define LEAST_TURN_MS 200
+#define RESTART_PAUSE_MS 1000   /* before a worker that has exited is started again */
+#define START_PATIENCE_MS 10000 /* how long a worker may take from its start to its entry here */
+#define LOOK_FOR_PLACE_MS 500   /* between attempts to start a worker if no background worker slot is free */
+#define ROUND_MS 4000           /* in which each waiting database gets a turn, if workers leave at once */
+#define LEAST_TURN_MS 200       /* a worker that is not idle may run at least this long */
 
 typedef struct Slot
 {
-	Oid database;        /* InvalidOid: unused */
-	pid_t pid;           /* of the worker; 0: none */
-	TimestampTz since;   /* when it began */
-	Latch *latch;        /* of the worker */
-	bool woken;          /* since the worker looked last */
-	bool barred;         /* the database is being dropped or copied */
-	int64 not_before;    /* flex_clock_ms(): when a worker may be started */
-	int64 started_at;    /* the same: when the worker began */
+	Oid database;        /* InvalidOid: the slot is unused */
+	pid_t pid;           /* of the worker; 0: there is none */
+	TimestampTz since;   /* when the worker was started */
+	Latch *latch;        /* of the worker; NULL if pid is 0 */
+	bool woken;          /* flex_registry_wake() was called since the worker last asked */
+	bool barred;         /* no worker may run: the database is being dropped or copied */
+	int64 not_before;    /* flex_clock_ms() from when on a worker may be started */
+	int64 started_at;    /* flex_clock_ms() when the worker was started */
 	bool is_idle;        /* the worker waits for something to do */
-	bool must_leave;     /* it has been asked to, for others */
-	bool has_left;       /* it was, and comes back when it is woken, or at not_before */
-	bool is_crowded_out; /* there was no place for a worker */
-	/* A transaction that was prepared by then may hold requests; 0: none does. */
+	bool must_leave;     /* the worker has been asked to leave for another database's */
+	bool has_left;       /* it did; another one is needed when woken, or at not_before */
+	bool is_crowded_out; /* no background worker slot was free for a worker */
+	/* A transaction prepared at this time or before may hold requests; 0: none does. */
 	TimestampTz prepared_at;
 } Slot;
 
 typedef struct Registry
 {
 	LWLock *lock;
-	Latch *launcher;
-	bool was_full; /* a database has found no slot, and the log says so */
+	Latch *launcher; /* its latch; NULL: it does not run */
+	bool was_full;   /* a database found no slot, which has been logged */
 	Slot slots[MAX_DATABASES];
 } Registry;
 
 static Registry *registry;
 
-/* The bytes of shared memory that it takes, beside a lock. */
+/* Return the bytes of shared memory that are needed, the lock not counted. */
 Size
 flex_registry_size(void)
 {
 	return MAXALIGN(sizeof(Registry));
 }
 
-/* The memory is there, which is_new, or another process has made it ready. */
+/* Use this memory, and initialize it if it is new. */
 void
 flex_registry_set_up(void *memory, LWLock *lock, bool is_new)
 {
@@ -78,14 +77,14 @@ flex_registry_set_up(void *memory, LWLock *lock, bool is_new)
 	registry->lock = lock;
 }
 
-/* True where we are preloaded, and so have workers. */
+/* Return true if the library was preloaded, without which there are no workers. */
 bool
 flex_registry_exists(void)
 {
 	return registry != NULL;
 }
 
-/* The slot of a database; with create, a new one if need be.  The lock is held. */
+/* Return the slot of a database or NULL.  With create, create it unless all are taken.  The caller holds the lock. */
 static Slot *
 find_slot(Oid database, bool create)
 {
@@ -108,18 +107,18 @@ find_slot(Oid database, bool create)
 	return unused;
 }
 
-/* There is something to send in a database: wake its worker, or have one started. */
+/* Wake the worker of a database in which there is something to send, or the launcher if there is no worker. */
 void
 flex_registry_wake(Oid database)
 {
 	Slot *slot;
-	bool is_news;
+	bool must_log;
 
 	if (registry == NULL)
 		return;
 	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
 	slot = find_slot(database, true);
-	is_news = slot == NULL && !registry->was_full;
+	must_log = slot == NULL && !registry->was_full;
 	registry->was_full |= slot == NULL;
 	if (slot != NULL)
 		slot->woken = true;
@@ -130,7 +129,7 @@ flex_registry_wake(Oid database)
 	else if (registry->launcher != NULL)
 		SetLatch(registry->launcher);
 	LWLockRelease(registry->lock);
-	if (is_news)
+	if (must_log)
 		ereport(LOG, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 					  errmsg("no Flex API outbox worker can be started for database %u", database),
 					  errdetail("There are workers for %d databases at most. This is not logged again.", MAX_DATABASES),
@@ -138,8 +137,8 @@ flex_registry_wake(Oid database)
 }
 
 /*
- * True when this process's database was woken since it was last asked.  The latch
- * alone does not tell: whatever else we wait for, a lock or a standby, resets it.
+ * Return true if this process's database was woken since the last call.  The latch alone
+ * does not tell: other waits, for a lock or a synchronous standby, reset it, too.
  */
 bool
 flex_registry_was_woken(void)
@@ -158,8 +157,8 @@ flex_registry_was_woken(void)
 }
 
 /*
- * A transaction has been prepared that leaves requests in a database.  One without a
- * slot has no worker to be told, nor an extension yet.
+ * Note that a transaction with requests for a database has been prepared, and wake its
+ * worker.  If there is no slot yet, its first worker assumes that there are such transactions.
  */
 void
 flex_registry_note_prepared(Oid database)
@@ -177,7 +176,7 @@ flex_registry_note_prepared(Oid database)
 	LWLockRelease(registry->lock);
 }
 
-/* A copy of a database's slot, empty where it has none. */
+/* Return a copy of a database's slot; all zeroes if it has none. */
 static Slot
 look_at_slot(Oid database)
 {
@@ -192,14 +191,14 @@ look_at_slot(Oid database)
 	return copy;
 }
 
-/* When the last transaction was prepared that may hold requests of this process's database; 0: none does. */
+/* Return when a transaction was last prepared that may hold requests of this process's database; 0: none does. */
 TimestampTz
 flex_registry_prepared_at(void)
 {
 	return look_at_slot(MyDatabaseId).prepared_at;
 }
 
-/* Those that were prepared by then are over; one may have been prepared since. */
+/* Note that all transactions prepared until that time have ended; without effect if one was prepared since then. */
 void
 flex_registry_forget_prepared(TimestampTz at)
 {
@@ -212,6 +211,7 @@ flex_registry_forget_prepared(TimestampTz at)
 	LWLockRelease(registry->lock);
 }
 
+/* before_shmem_exit callback of the launcher. */
 static void
 sign_off_launcher(int code, Datum argument)
 {
@@ -220,7 +220,7 @@ sign_off_launcher(int code, Datum argument)
 	LWLockRelease(registry->lock);
 }
 
-/* This process is the launcher, until it ends. */
+/* Register this process as the launcher, until it exits. */
 void
 flex_registry_sign_on_launcher(void)
 {
@@ -231,7 +231,7 @@ flex_registry_sign_on_launcher(void)
 	before_shmem_exit(sign_off_launcher, (Datum) 0);
 }
 
-/* The worker ends: the launcher may start another, after a pause. */
+/* before_shmem_exit callback of a worker.  Another may be started: after a pause, unless this one had to leave. */
 static void
 sign_off_worker(int code, Datum argument)
 {
@@ -252,7 +252,7 @@ sign_off_worker(int code, Datum argument)
 	LWLockRelease(registry->lock);
 }
 
-/* This process is its database's worker; false when there is one, or must be none. */
+/* Register this process as its database's worker until it exits.  Return false if it may not have another. */
 bool
 flex_registry_sign_on_worker(void)
 {
@@ -269,7 +269,7 @@ flex_registry_sign_on_worker(void)
 		slot->started_at = flex_clock_ms();
 		slot->is_idle = slot->must_leave = slot->has_left = slot->is_crowded_out = false;
 		slot->latch = &MyProc->procLatch;
-		/* Prepared transactions outlive a restart; this memory does not. */
+		/* Assume that there is a prepared transaction: they survive a restart of the server, this memory does not. */
 		slot->prepared_at = GetCurrentTimestamp();
 	}
 	LWLockRelease(registry->lock);
@@ -279,8 +279,8 @@ flex_registry_sign_on_worker(void)
 }
 
 /*
- * A database needs no worker any more, until flex_registry_wake().  A worker that was
- * woken in the meantime keeps the slot: the launcher starts another one there.
+ * Free the slot of a database that needs no worker until flex_registry_wake().  If the calling
+ * worker has been woken in the meantime it stays, so that the launcher starts another one.
  */
 void
 flex_registry_close(Oid database)
@@ -295,7 +295,7 @@ flex_registry_close(Oid database)
 	LWLockRelease(registry->lock);
 }
 
-/* True when a slot needs a worker that has not been asked for. */
+/* Return true if a worker should be started for a slot now. */
 static bool
 needs_worker(const Slot *slot)
 {
@@ -303,9 +303,9 @@ needs_worker(const Slot *slot)
 }
 
 /*
- * A database that needs a worker now, that which has for longest, InvalidOid when there
- * is none; *since is set to when it needed one first.  It is not named again before the
- * worker has had time to sign on.
+ * Return the database that has needed a worker longest, and set *since to since when (by
+ * flex_clock_ms()), or InvalidOid.  It is not returned again before a worker has had time
+ * to start.
  */
 Oid
 flex_registry_next_to_start(int64 *since)
@@ -331,7 +331,7 @@ flex_registry_next_to_start(int64 *since)
 	return database;
 }
 
-/* There was no place for the worker of a database, which has needed one since then; nor is there one for others'. */
+/* Note that no background worker slot was free.  The arguments are the results of flex_registry_next_to_start(). */
 void
 flex_registry_note_crowded_out(Oid database, int64 since)
 {
@@ -346,7 +346,7 @@ flex_registry_note_crowded_out(Oid database, int64 since)
 	LWLockRelease(registry->lock);
 }
 
-/* The worker that has to leave for another database: one that does nothing, else that which has been there longest. */
+/* Return the slot whose worker should leave: an idle one, else the one that has run longest, for turn_ms or more. */
 static Slot *
 next_to_leave(int64 turn_ms)
 {
@@ -365,7 +365,7 @@ next_to_leave(int64 turn_ms)
 	return next;
 }
 
-/* Ask as many workers to leave as databases have found no place, if they have had their turn. */
+/* Ask as many workers to leave as databases wait for one, if they have had their turn. */
 void
 flex_registry_make_place(void)
 {
@@ -388,14 +388,14 @@ flex_registry_make_place(void)
 	LWLockRelease(registry->lock);
 }
 
-/* True when this process, a worker, has to leave for another database's. */
+/* Return true if this process, a worker, has been asked to leave. */
 bool
 flex_registry_must_leave(void)
 {
 	return look_at_slot(MyDatabaseId).must_leave;
 }
 
-/* This process, a worker, waits for something to do, or goes on. */
+/* Note whether this process, a worker, is idle. */
 void
 flex_registry_set_idle(bool is_idle)
 {
@@ -408,7 +408,7 @@ flex_registry_set_idle(bool is_idle)
 	LWLockRelease(registry->lock);
 }
 
-/* This process, a worker, leaves for others; another is needed after so many milliseconds, or when it is woken. */
+/* Note that this worker exits because it was asked to.  Another is needed after until_needed_ms, or when woken. */
 void
 flex_registry_leave(int64 until_needed_ms)
 {
@@ -424,7 +424,7 @@ flex_registry_leave(int64 until_needed_ms)
 	LWLockRelease(registry->lock);
 }
 
-/* Milliseconds until flex_registry_next_to_start() may name one; -1: never by itself. */
+/* Return the milliseconds until flex_registry_next_to_start() may return a database; -1: not before one is woken. */
 long
 flex_registry_pause_ms(void)
 {
@@ -443,10 +443,7 @@ flex_registry_pause_ms(void)
 	return pause;
 }
 
-/*
- * Keep workers out of a database, or let them in again.  False for a database
- * in which none would be started anyway.
- */
+/* Keep workers out of a database, or let them in again.  Return false if it has no slot, and so gets none anyway. */
 bool
 flex_registry_bar(Oid database, bool barred)
 {
@@ -465,21 +462,21 @@ flex_registry_bar(Oid database, bool barred)
 	return slot != NULL;
 }
 
-/* True when workers are kept out of this process's database. */
+/* Return true if workers are kept out of this process's database. */
 bool
 flex_registry_is_barred(void)
 {
 	return registry != NULL && look_at_slot(MyDatabaseId).barred;
 }
 
-/* True when a database has no worker, for there is no place for one. */
+/* Return true if a database has no worker because no background worker slot was free. */
 bool
 flex_registry_is_crowded_out(Oid database)
 {
 	return look_at_slot(database).is_crowded_out;
 }
 
-/* The worker's process in a database, and when it began; or 0. */
+/* Return the pid of a database's worker, and set *since to when it was started; 0 if there is none. */
 pid_t
 flex_registry_worker_since(Oid database, TimestampTz *since)
 {
@@ -489,7 +486,7 @@ flex_registry_worker_since(Oid database, TimestampTz *since)
 	return slot.pid;
 }
 
-/* The worker's process in a database, or 0. */
+/* Return the pid of a database's worker, or 0. */
 pid_t
 flex_registry_worker(Oid database)
 {

@@ -1,6 +1,6 @@
 /*
  * registry.h
- *		Shared memory: which database has a worker, and whom to wake.
+ *		Registry of the outbox workers in shared memory: which database has one, and how to wake it.
  */
 #ifndef FLEX_REGISTRY_H
 #define FLEX_REGISTRY_H

@@ -1,10 +1,11 @@
 /*
  * segment.c
- *		A piece of memory that all processes of the server have in common, where it can be had.
+ *		Named memory that all processes of the server share, if possible.
  *
- * Where we are preloaded it is in the server's own shared memory.  Else the first
- * process that wants it has one made that lasts as long as the server, from 17 on;
- * before, each session has its own.
+ * If the library is preloaded, a segment is in the server's main shared memory.  Otherwise
+ * the first process that needs it creates it in dynamic shared memory, where it stays until
+ * the server is shut down (GetNamedDSMSegment(), since PostgreSQL 17).  On older servers,
+ * and in a single-user backend, it is memory of this process alone.
  */
 #include "postgres.h"
 
@@ -17,21 +18,23 @@
 #include "base/compat.h"
 #include "shared/segment.h"
 
-static Segment *being_made; /* whose function initialize_shared() calls */
+/* The segment that initialize_shared() is to initialize: before 19 the callback has no argument for it. */
+static Segment *being_made;
 
-/* Ask for the memory, in the hook for that. */
+/* Reserve main shared memory for a segment, in shmem_request_hook. */
 void
 flex_segment_request(const Segment *segment)
 {
 	RequestAddinShmemSpace(MAXALIGN(segment->size(true)));
 }
 
-/* Find or make it in the server's memory, in the hook for that; AddinShmemInitLock is held. */
+/* Find or create a segment in main shared memory, in shmem_startup_hook.  The caller holds AddinShmemInitLock. */
 void
 flex_segment_set_up(Segment *segment)
 {
 	bool found;
 
+	Assert(LWLockHeldByMeInMode(AddinShmemInitLock, LW_EXCLUSIVE));
 	segment->memory = ShmemInitStruct(segment->name, segment->size(true), &found);
 	segment->is_shared = true;
 	if (!found)
@@ -46,14 +49,18 @@ initialize_shared(void *memory)
 
 FLEX_NAMED_SEGMENT_CALLBACK(initialize_named, initialize_shared)
 
-/* The memory, made if need be, and whether other processes have it, too.  Raises an error when there is none left. */
+/*
+ * Return the memory of a segment, which is created if necessary.  *is_shared is set to
+ * whether other processes share it.  Raises an error if there is not enough memory, but
+ * not once it has returned in this process.
+ */
 void *
 flex_segment_find(Segment *segment, bool *is_shared)
 {
 	if (segment->memory == NULL)
 	{
 		being_made = segment;
-		/* A process without a postmaster has nobody to share it with. */
+		/* A single-user backend has nobody to share it with. */
 		if (IsUnderPostmaster)
 			segment->memory = flex_named_segment(segment->name, segment->size(true), initialize_named);
 		segment->is_shared = segment->memory != NULL;

@@ -1,22 +1,23 @@
 /*
  * segment.h
- *		A piece of memory that all processes of the server have in common, where it can be had.
+ *		Named memory that all processes of the server share, if possible.
  */
 #ifndef FLEX_SEGMENT_H
 #define FLEX_SEGMENT_H
 
-/* One such piece; its owner has a static one, and fills in all but the memory. */
+/* The owner defines a static one, in which it sets name, size and initialize. */
 typedef struct Segment
 {
+	/* Names the release: a library loaded by other sessions may have another layout. */
 	const char *name;
 
-	/* Bytes; for one session alone where that is all. */
+	/* Returns the number of bytes: for all sessions, or for one session alone. */
 	Size (*size)(bool is_shared);
 
-	/* Makes it ready, once; no error may be raised. */
+	/* Initializes the memory, once.  It must not raise an error, as locks are held. */
 	void (*initialize)(void *memory, bool is_shared);
 
-	void *memory; /* NULL: not found yet */
+	void *memory; /* NULL: not found yet by this process */
 	bool is_shared;
 } Segment;
 

@@ -1,11 +1,11 @@
 /*
  * shutdown.c
- *		How long a background worker that was told to end may go on.
+ *		How long a background worker may go on after SIGTERM.
  *
- * flex_api.shutdown_grace from the first SIGTERM on: requests on the wire may be
- * answered, and a callback may end.  The postmaster's fast shutdown and
- * pg_terminate_backend() cannot be told apart, and have it both; an immediate shutdown
- * sends no SIGTERM.  A helper whose starter ends it has no such time.
+ * It has flex_api.shutdown_grace from the first SIGTERM on, in which requests on the wire
+ * may still be answered and a callback may finish.  A worker cannot tell a fast shutdown
+ * from pg_terminate_backend(), so both grant the same time; an immediate shutdown does not
+ * send SIGTERM.  A helper that is terminated by its starter has no such time.
  */
 #include "postgres.h"
 
@@ -17,9 +17,9 @@
 #include "shared/shutdown.h"
 
 static volatile sig_atomic_t is_asked;
-static int64 asked_at; /* flex_clock_ms(), once is_asked */
+static int64 asked_at; /* flex_clock_ms(); valid if is_asked */
 
-/* The process is told to end.  For signal handlers, too. */
+/* Note that the process has been told to end.  Safe in a signal handler. */
 void
 flex_shutdown_note(void)
 {
@@ -28,7 +28,7 @@ flex_shutdown_note(void)
 	is_asked = true;
 }
 
-/* True when the process has been told to end. */
+/* Return true if the process has been told to end. */
 bool
 flex_shutdown_is_asked(void)
 {
@@ -36,8 +36,8 @@ flex_shutdown_is_asked(void)
 }
 
 /*
- * Milliseconds that are left, if there are so many at most; 0 for a process that was
- * not told to end.  For signal handlers, too.
+ * Return the milliseconds that are left of flex_api.shutdown_grace, or of most_ms if that
+ * is less; 0 if the process was not told to end.  Safe in a signal handler.
  */
 long
 flex_shutdown_grace_ms(int most_ms)

@@ -1,6 +1,6 @@
 /*
  * shutdown.h
- *		How long a background worker that was told to end may go on.
+ *		How long a background worker may go on after SIGTERM.
  */
 #ifndef FLEX_SHUTDOWN_H
 #define FLEX_SHUTDOWN_H

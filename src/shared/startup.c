@@ -1,8 +1,9 @@
 /*
  * startup.c
- *		The shared memory that is asked for while the postmaster starts.
+ *		Requests shared memory while the postmaster starts.
  *
- * Only where flex_api is in shared_preload_libraries.
+ * This is done only if flex_api is in shared_preload_libraries.  Otherwise there is no
+ * registry, hence no workers, and the segments are found on first use (segment.c).
  */
 #include "postgres.h"
 
@@ -22,33 +23,34 @@
 static shmem_request_hook_type previous_request_hook;
 static shmem_startup_hook_type previous_startup_hook;
 
+/* shmem_request_hook */
 static void
 request_memory(void)
 {
 	if (previous_request_hook != NULL)
 		previous_request_hook();
 	RequestAddinShmemSpace(flex_registry_size());
-	RequestAddinShmemSpace(flex_rates_size());
+	flex_segment_request(&flex_rates_segment);
 	flex_segment_request(&flex_statistics_segment);
 	flex_segment_request(&flex_progress_segment);
 	flex_segment_request(&flex_pending_counts_segment);
 	RequestNamedLWLockTranche("flex_api", 1);
 }
 
-/* The postmaster ends, after all other processes. */
+/* on_shmem_exit callback of the postmaster, which exits after all other processes. */
 static void
 save_statistics(int code, Datum argument)
 {
-	/* After a crash they are not to be trusted. */
+	/* After a crash the shared memory may be corrupted. */
 	if (code == 0)
 		flex_statistics_file_save();
 }
 
+/* shmem_startup_hook */
 static void
 set_up_memory(void)
 {
 	void *registry;
-	Rates *rates;
 	bool found;
 
 	if (previous_startup_hook != NULL)
@@ -56,8 +58,7 @@ set_up_memory(void)
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	registry = ShmemInitStruct("flex_api", flex_registry_size(), &found);
 	flex_registry_set_up(registry, &GetNamedLWLockTranche("flex_api")->lock, !found);
-	rates = ShmemInitStruct("flex_api rates", flex_rates_size(), &found);
-	flex_rates_set_up(rates, !found);
+	flex_segment_set_up(&flex_rates_segment);
 	flex_segment_set_up(&flex_statistics_segment);
 	flex_segment_set_up(&flex_progress_segment);
 	flex_segment_set_up(&flex_pending_counts_segment);
@@ -69,7 +70,7 @@ set_up_memory(void)
 	}
 }
 
-/* Ask for the memory, while the postmaster starts. */
+/* Install the hooks.  Called while the postmaster loads shared_preload_libraries. */
 void
 flex_startup_request(void)
 {

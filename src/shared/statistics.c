@@ -1,14 +1,15 @@
 /*
  * statistics.c
- *		What requests came to, by role, database, operation and way.
+ *		Cumulative statistics of requests, by role, database, operation and way.
  *
- * One fixed table, which all sessions share where that can be had (segment.c).  Each
- * entry has a lock of its own, which counting takes for a moment; the table's lock is
- * taken only to find an entry or to give one to another key, and by readers.  A process
- * remembers where it has found what.
+ * There is one table of fixed size, in shared memory if there is any (segment.c).  Counting
+ * takes only the spinlock of the entry.  The table's LWLock is taken to search for a key
+ * (shared), to assign an entry to another key (exclusive), and by readers (shared); it is
+ * always taken before a spinlock.  Each process remembers the entries that it has used, so
+ * it rarely has to search.
  *
- * Where all entries are taken, the one goes that was used least recently: of the same
- * role, where that has more than its share, so that no role displaces the others.
+ * If all entries are taken, the least recently used one is replaced.  A role that has more
+ * than its share of the table replaces one of its own, so it cannot displace the others.
  */
 #include "postgres.h"
 
@@ -25,26 +26,26 @@
 
 #define ENTRIES 1024      /* 2.6 MB */
 #define ENTRIES_ALONE 128 /* of a session that shares nothing */
-#define SHARE 8           /* a role may have so small a part of a full table */
-#define REMEMBERED 64
+#define SHARE 8           /* a role that has more than 1/SHARE of a full table replaces its own entries */
+#define REMEMBERED 64     /* places that a process remembers */
 
 #define TRANCHE_NAME "FlexApiStatistics"
 
 typedef struct Entry
 {
-	slock_t lock;  /* of all that follows */
-	uint64 id;     /* never the same twice; 0: unused */
+	slock_t lock;  /* protects what follows; id and key change under the table's lock, too */
+	uint64 id;     /* new for each assignment of the entry to a key; 0: unused */
 	uint32 hash;   /* of the key */
 	int64 used_at; /* flex_clock_us() */
 	StatisticsKey key;
 	StatisticsCounts counts;
-	pg_atomic_uint64 histogram[HISTOGRAM_BUCKETS]; /* readers do without the lock */
+	pg_atomic_uint64 histogram[HISTOGRAM_BUCKETS]; /* atomic because it is read without the spinlock */
 } Entry;
 
 typedef struct Table
 {
-	LWLock lock; /* exclusive: to change which key an entry has */
-	int tranche;
+	LWLock lock; /* held exclusively to change which key an entry has */
+	int tranche; /* of the lock */
 	int capacity;
 	uint64 last_id;
 	Entry entries[FLEXIBLE_ARRAY_MEMBER];
@@ -76,13 +77,12 @@ initialize(void *memory, bool is_shared)
 }
 
 Segment flex_statistics_segment = {
-	/* Of another library, which may have been loaded before this one, the table is another. */
 	.name = "flex_api " FLEX_API_VERSION " statistics",
 	.size = size_of,
 	.initialize = initialize,
 };
 
-/* The table; raises an error when there is no memory for it. */
+/* Return the table.  May raise an error for lack of memory when this process calls it first. */
 static Table *
 find_table(void)
 {
@@ -117,7 +117,7 @@ hash_of(const StatisticsKey *key)
 	return hash_bytes((const unsigned char *) key, sizeof(StatisticsKey));
 }
 
-/* The entry of a key; -1: it has none.  The table's lock is held. */
+/* Return the index of the entry of a key, or -1.  The caller holds the table's lock. */
 static int
 search(const Table *table, const StatisticsKey *key, uint32 hash)
 {
@@ -132,7 +132,7 @@ search(const Table *table, const StatisticsKey *key, uint32 hash)
 	return -1;
 }
 
-/* An entry that a key of that role may have: an unused one, or the one that was used least recently. */
+/* Choose an entry for a new key of a role: an unused one, or one to replace.  The caller holds the table's lock. */
 static int
 choose_entry(const Table *table, Oid role)
 {
@@ -157,7 +157,10 @@ choose_entry(const Table *table, Oid role)
 	return own > table->capacity / SHARE ? oldest_own : oldest;
 }
 
-/* Have an entry forget what it has counted, for a key to come or for none.  The table's lock is held. */
+/*
+ * Zero the counts of an entry and assign it to a key, or mark it unused if key is NULL.  The
+ * caller holds the table's lock exclusively.
+ */
 static void
 clear_entry(Table *table, Entry *entry, const StatisticsKey *key, uint32 hash)
 {
@@ -175,7 +178,7 @@ clear_entry(Table *table, Entry *entry, const StatisticsKey *key, uint32 hash)
 	SpinLockRelease(&entry->lock);
 }
 
-/* The entry of a key, which is given one if need be. */
+/* Return the index of the entry of a key, to which one is assigned if necessary. */
 static int
 search_or_enter(Table *table, const StatisticsKey *key)
 {
@@ -199,20 +202,21 @@ search_or_enter(Table *table, const StatisticsKey *key)
 	return index;
 }
 
-/* Set a place to where its key is now. */
+/* Find the entry of a place's key. */
 static void
 look_up(Table *table, StatisticsPlace *place)
 {
 	StatisticsKey key = key_of(place);
 
 	place->entry = search_or_enter(table, &key);
-	/* If it is another's again, counting will notice. */
+	/* The lock has been released.  If the entry has another key by now, lock_entry() will notice. */
 	place->id = table->entries[place->entry].id;
 }
 
 /*
- * Where a request of a role will be counted that is sent now, in this process's database.
- * Raises an error when there is no memory for the table.
+ * Return the place where a request of a role in this database will be counted.  operation
+ * must live as long as the process, because places are remembered by its address.  Raises
+ * an error if there is no memory for the table.
  */
 StatisticsPlace
 flex_statistics_find(Oid role, Way way, const char *operation)
@@ -224,7 +228,7 @@ flex_statistics_find(Oid role, Way way, const char *operation)
 	StatisticsPlace *place = &remembered[slot];
 
 	Assert(OidIsValid(role) && operation != NULL);
-	/* An identifier that is read without the lock may be out of date, which counting notices. */
+	/* The id is read without a lock.  If it is out of date, lock_entry() will notice. */
 	if (place->role != role || place->way != way || place->operation != operation ||
 		table->entries[place->entry].id != place->id)
 	{
@@ -234,7 +238,10 @@ flex_statistics_find(Oid role, Way way, const char *operation)
 	return *place;
 }
 
-/* Lock the entry of a place; NULL when it was given to another key in this moment. */
+/*
+ * Lock the entry of a place and return it.  If the entry has been assigned to another key,
+ * look the place up again, but only once: NULL if that has happened again already.
+ */
 static Entry *
 lock_entry(Table *table, StatisticsPlace *place)
 {
@@ -251,7 +258,7 @@ lock_entry(Table *table, StatisticsPlace *place)
 	return NULL;
 }
 
-/* Add a duration to what an entry knows of them, as Welford does. */
+/* Add the duration of the latest of so many requests, by Welford's method. */
 static void
 add_duration(StatisticsCounts *counts, int64 requests, double ms)
 {
@@ -265,7 +272,7 @@ add_duration(StatisticsCounts *counts, int64 requests, double ms)
 	counts->sum_of_squares += difference * (ms - counts->mean_ms);
 }
 
-/* How many requests were counted. */
+/* Return the number of requests that were counted. */
 int64
 flex_statistics_requests(const StatisticsCounts *counts)
 {
@@ -276,7 +283,7 @@ flex_statistics_requests(const StatisticsCounts *counts)
 	return requests;
 }
 
-/* Count a request that has ended, where it was to be counted. */
+/* Count a request that has ended. */
 void
 flex_statistics_count(StatisticsPlace *place, const RequestEnd *end)
 {
@@ -296,7 +303,7 @@ flex_statistics_count(StatisticsPlace *place, const RequestEnd *end)
 	SpinLockRelease(&entry->lock);
 }
 
-/* Count rows that came in an answer. */
+/* Count rows that were received in an answer. */
 void
 flex_statistics_count_rows(StatisticsPlace *place, int64 rows)
 {
@@ -308,14 +315,14 @@ flex_statistics_count_rows(StatisticsPlace *place, int64 rows)
 	SpinLockRelease(&entry->lock);
 }
 
-/* Entries of the table, used or not. */
+/* Return the number of entries that flex_statistics_read() can be asked for. */
 int
 flex_statistics_capacity(void)
 {
 	return find_table()->capacity;
 }
 
-/* Copy what an entry knows; false for an unused one. */
+/* Copy an entry; return false if it is unused. */
 bool
 flex_statistics_read(int index, StatisticsRow *row)
 {
@@ -331,14 +338,14 @@ flex_statistics_read(int index, StatisticsRow *row)
 	row->key = entry->key;
 	row->counts = entry->counts;
 	SpinLockRelease(&entry->lock);
-	/* What is counted meanwhile does no harm to a quantile. */
+	/* Requests counted since then may be included, which does not matter for a quantile. */
 	for (int i = 0; is_used && i < HISTOGRAM_BUCKETS; i++)
 		row->histogram[i] = pg_atomic_read_u64(&entry->histogram[i]);
 	LWLockRelease(&table->lock);
 	return is_used;
 }
 
-/* The same where no other process is left, one of which may have been killed while it held a lock. */
+/* The same without locks: for the last process, because one that was killed may have left a spinlock held. */
 bool
 flex_statistics_read_alone(int index, StatisticsRow *row)
 {
@@ -351,7 +358,7 @@ flex_statistics_read_alone(int index, StatisticsRow *row)
 	return entry->id != 0;
 }
 
-/* Put what was counted before into an unused entry; false when there is none. */
+/* Put a row into an unused entry; return false if there is none. */
 bool
 flex_statistics_restore(const StatisticsRow *row)
 {
@@ -375,7 +382,7 @@ flex_statistics_restore(const StatisticsRow *row)
 	return is_done;
 }
 
-/* Begin anew.  A request that is under way now will be counted when it ends. */
+/* Mark all entries unused.  A request that is under way will be counted in a new entry when it ends. */
 void
 flex_statistics_reset(void)
 {

@@ -1,6 +1,6 @@
 /*
  * statistics.h
- *		What requests came to, by role, database, operation and way.
+ *		Cumulative statistics of requests, by role, database, operation and way.
  */
 #ifndef FLEX_STATISTICS_H
 #define FLEX_STATISTICS_H
@@ -11,33 +11,34 @@
 #include "shared/segment.h"
 #include "shared/way.h"
 
-/* How a request ended that was tried. */
+/* How an attempt to send a request ended. */
 typedef enum Ending
 {
 	ENDING_SUCCEEDED,
-	ENDING_REFUSED,   /* status 4xx, but 429 */
+	ENDING_REFUSED,   /* status 4xx, except 429 */
 	ENDING_THROTTLED, /* status 429 */
 	ENDING_FAILED,    /* any other answer */
-	ENDING_LOST,      /* it was sent, and no answer was had */
+	ENDING_LOST,      /* it was sent, but no answer came */
 	ENDING_UNSENT,    /* nothing of it could be sent */
-	ENDINGS
+	ENDINGS           /* number of the above */
 } Ending;
 
 typedef struct RequestEnd
 {
 	Ending ending;
-	bool is_repeat;   /* of one that did not succeed */
-	int64 bytes_sent; /* of bodies */
-	int64 bytes_received;
+	bool is_repeat;       /* a former attempt at the same request failed */
+	int64 bytes_sent;     /* of the request's body */
+	int64 bytes_received; /* of the answer's body */
 	int64 elapsed_us;
 } RequestEnd;
 
+/* Hashed and compared as bytes, so padding must be zero, too. */
 typedef struct StatisticsKey
 {
 	Oid role;
 	Oid database;
 	Way way;
-	char operation[NAMEDATALEN]; /* zeroes behind its end */
+	char operation[NAMEDATALEN]; /* padded with zeroes */
 } StatisticsKey;
 
 typedef struct StatisticsCounts
@@ -51,11 +52,11 @@ typedef struct StatisticsCounts
 	double min_ms;
 	double max_ms;
 	double mean_ms;
-	double sum_of_squares; /* of the differences from the mean */
-	TimestampTz since;
+	double sum_of_squares; /* of the durations' differences from the mean */
+	TimestampTz since;     /* when counting began */
 } StatisticsCounts;
 
-/* All that is known of a key. */
+/* A copy of an entry, for a view or the file. */
 typedef struct StatisticsRow
 {
 	StatisticsKey key;
@@ -63,14 +64,14 @@ typedef struct StatisticsRow
 	uint64 histogram[HISTOGRAM_BUCKETS]; /* of the durations */
 } StatisticsRow;
 
-/* Where a request will be counted, found before it is sent: counting then raises no error. */
+/* Where a request will be counted.  It is looked up before the request is sent, so that counting raises no error. */
 typedef struct StatisticsPlace
 {
 	Oid role;
 	Way way;
-	const char *operation; /* lasts as long as the process; NULL: it is not counted */
-	int entry;
-	uint64 id; /* of what was counted there then */
+	const char *operation; /* must live as long as the process; NULL: the request is not counted */
+	int entry;             /* index of the key's entry */
+	uint64 id;             /* the entry's id at that time: it has another one if another key has it now */
 } StatisticsPlace;
 
 extern Segment flex_statistics_segment;

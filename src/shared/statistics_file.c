@@ -1,9 +1,10 @@
 /*
  * statistics_file.c
- *		The file that keeps the statistics over a restart of the server.
+ *		Keeps the statistics in a file across a restart of the server.
  *
- * Written by the postmaster when the server is shut down, and read and removed when it
- * starts: after a crash there is none, and counting begins anew.  So does pg_stat_statements.
+ * The postmaster writes the file when the server is shut down, and reads and removes it
+ * when the server is started.  After a crash there is no file, and the statistics are lost,
+ * as are those of pg_stat_statements.
  */
 #include "postgres.h"
 
@@ -17,7 +18,7 @@
 
 #define FILE_NAME PGSTAT_STAT_PERMANENT_DIRECTORY "/flex_api.stat"
 #define TEMPORARY_NAME FILE_NAME ".tmp"
-#define MAGIC 0x464c5831 /* to be changed with StatisticsRow */
+#define MAGIC 0x464c5831 /* change this whenever StatisticsRow changes */
 
 typedef struct Header
 {
@@ -26,7 +27,7 @@ typedef struct Header
 	int32 rows;
 } Header;
 
-/* False for a row that no server has written. */
+/* Return false if a row contains what no server can have written. */
 static bool
 is_plausible(const StatisticsRow *row)
 {
@@ -37,7 +38,7 @@ is_plausible(const StatisticsRow *row)
 	return is_good;
 }
 
-/* Read all rows; false when the file is not what it should be. */
+/* Restore all rows of the file; return false if its contents are invalid. */
 static bool
 read_rows(FILE *file)
 {
@@ -57,7 +58,7 @@ read_rows(FILE *file)
 	return true;
 }
 
-/* Put what the last server has counted into the table, which is empty, and remove the file. */
+/* Load the file into the empty table, and remove the file.  Problems are logged; no error is raised. */
 void
 flex_statistics_file_load(void)
 {
@@ -80,7 +81,7 @@ flex_statistics_file_load(void)
 	(void) unlink(FILE_NAME);
 }
 
-/* Write all rows; false with errno. */
+/* Write all rows; on failure, return false with errno set. */
 static bool
 write_rows(FILE *file)
 {
@@ -100,7 +101,7 @@ write_rows(FILE *file)
 	return true;
 }
 
-/* Write the table to the file, when no other process is left that could change it. */
+/* Write the table to the file.  No other process may be left that could change it. */
 void
 flex_statistics_file_save(void)
 {

@@ -1,6 +1,6 @@
 /*
  * statistics_file.h
- *		The file that keeps the statistics over a restart of the server.
+ *		Keeps the statistics in a file across a restart of the server.
  */
 #ifndef FLEX_STATISTICS_FILE_H
 #define FLEX_STATISTICS_FILE_H

@@ -15,7 +15,7 @@ typedef enum Way
 	WAY_REQUEST  /* flex_request() and flex_request_list() */
 } Way;
 
-/* In SQL. */
+/* Return the name of a way in SQL. */
 static inline const char *
 flex_way_name(Way way)
 {
@@ -25,6 +25,6 @@ flex_way_name(Way way)
 	return names[way];
 }
 
-#define WAYS 6
+#define WAYS 6 /* number of ways */
 
 #endif /* FLEX_WAY_H */
