@@ -1,10 +1,11 @@
 /*
  * conditions.c
- *		Which conditions of a query are sent, and by which operation a table is read.
+ *		Finds the conditions of a query that can be sent, and the operations that read a table.
  *
- * What the service understands is equality with an argument of the operation.  All
- * conditions are checked here as well, whatever was sent: the service may find a row by
- * another of its names, and compare in another way than PostgreSQL does.
+ * A condition can be sent if it is an equality between a column and a value, and the
+ * operation has an argument of the column's name.  The executor checks all conditions
+ * again, whether they were sent or not: the service may find a row by another of its names,
+ * and may compare in another way than PostgreSQL does.
  */
 #include "postgres.h"
 
@@ -22,7 +23,7 @@
 #include "base/compat.h"
 #include "foreign/conditions.h"
 
-/* The argument of an operation that a column is sent as, or NULL. */
+/* Return the argument of an operation as which a column can be sent, or NULL. */
 static const Parameter *
 parameter_of_column(const RemoteTable *table, ResourceOperation which, AttrNumber number)
 {
@@ -38,13 +39,16 @@ parameter_of_column(const RemoteTable *table, ResourceOperation which, AttrNumbe
 			continue;
 		if (parameter->type != column->type && !is_element)
 			return NULL;
-		/* What else is optional in a fetch is no filter: it says what the row is to be like. */
+		/*
+		 * An argument of a list is a filter.  An optional argument of a fetch is not: it says
+		 * what the row is to be like, so it is sent only for a column that no answer contains.
+		 */
 		return parameter->place == PLACE_PATH || which == RESOURCE_LIST || column->is_argument ? parameter : NULL;
 	}
 	return NULL;
 }
 
-/* True for a column that some way of reading the table sends. */
+/* Return true if a list or a fetch of the table can send a column. */
 bool
 flex_column_is_sent(const RemoteTable *table, AttrNumber column)
 {
@@ -52,7 +56,10 @@ flex_column_is_sent(const RemoteTable *table, AttrNumber column)
 		   parameter_of_column(table, RESOURCE_FETCH, column) != NULL;
 }
 
-/* True for the equality of a type, under a collation in which equal texts are the same. */
+/*
+ * Return true if an operator is the equality of a type, under a collation in which equal
+ * texts have equal bytes.
+ */
 static bool
 is_plain_equality(Oid comparison, Oid type, Oid collation)
 {
@@ -61,7 +68,7 @@ is_plain_equality(Oid comparison, Oid type, Oid collation)
 	return entry->eq_opr == comparison && (!OidIsValid(collation) || get_collation_isdeterministic(collation));
 }
 
-/* The number of the table's column that an expression is, or InvalidAttrNumber. */
+/* If an expression is just a column of the table, return its number, else InvalidAttrNumber. */
 static AttrNumber
 own_column(const RelOptInfo *rel, const Node *node)
 {
@@ -73,16 +80,16 @@ own_column(const RelOptInfo *rel, const Node *node)
 	return var->varattno;
 }
 
-/* The same, of a column that is sent. */
+/* The same, for columns that can be sent only. */
 static AttrNumber
-column_of(const RelOptInfo *rel, const RemoteTable *table, const Node *node)
+sent_column(const RelOptInfo *rel, const RemoteTable *table, const Node *node)
 {
 	AttrNumber column = own_column(rel, node);
 
 	return column != InvalidAttrNumber && flex_column_is_sent(table, column) ? column : InvalidAttrNumber;
 }
 
-/* True for an expression that has one value for the whole scan. */
+/* Return true if an expression has one value for the whole scan. */
 static bool
 is_fixed(PlannerInfo *root, const RelOptInfo *rel, Node *node)
 {
@@ -99,13 +106,13 @@ make_condition(AttrNumber column, bool is_any, Expr *value)
 	return condition;
 }
 
-/* column = value, or the other way round. */
+/* column = value, or value = column */
 static RemoteCondition *
 condition_of_operator(PlannerInfo *root, const RelOptInfo *rel, const RemoteTable *table, const OpExpr *clause)
 {
 	for (int i = 0; i < 2 && list_length(clause->args) == 2; i++)
 	{
-		AttrNumber column = column_of(rel, table, list_nth(clause->args, i));
+		AttrNumber column = sent_column(rel, table, list_nth(clause->args, i));
 		Expr *value = list_nth(clause->args, 1 - i);
 
 		if (column != InvalidAttrNumber && is_fixed(root, rel, (Node *) value) &&
@@ -119,7 +126,7 @@ condition_of_operator(PlannerInfo *root, const RelOptInfo *rel, const RemoteTabl
 static RemoteCondition *
 condition_of_any(PlannerInfo *root, const RelOptInfo *rel, const RemoteTable *table, const ScalarArrayOpExpr *clause)
 {
-	AttrNumber column = column_of(rel, table, linitial(clause->args));
+	AttrNumber column = sent_column(rel, table, linitial(clause->args));
 
 	if (column == InvalidAttrNumber || !clause->useOr || !is_fixed(root, rel, lsecond(clause->args)) ||
 		table->columns[column - 1].type != TEXTOID || !is_plain_equality(clause->opno, TEXTOID, clause->inputcollid))
@@ -127,25 +134,25 @@ condition_of_any(PlannerInfo *root, const RelOptInfo *rel, const RemoteTable *ta
 	return make_condition(column, true, lsecond(clause->args));
 }
 
-/* A column of type boolean, or NOT of one: so the planner writes that it is true or false. */
+/* A boolean column, or NOT of one: the planner simplifies column = true and column = false to these. */
 static RemoteCondition *
 condition_of_boolean(const RelOptInfo *rel, const RemoteTable *table, Node *clause)
 {
 	bool is_negated = is_notclause(clause);
-	AttrNumber column = column_of(rel, table, is_negated ? (Node *) get_notclausearg((Expr *) clause) : clause);
+	AttrNumber column = sent_column(rel, table, is_negated ? (Node *) get_notclausearg((Expr *) clause) : clause);
 
 	if (column == InvalidAttrNumber || table->columns[column - 1].type != BOOLOID)
 		return NULL;
 	return make_condition(column, false, (Expr *) makeBoolConst(!is_negated, false));
 }
 
-/* What a condition of a query says that could be sent, or NULL. */
+/* Return a clause of the query as a RemoteCondition, or NULL if it cannot be sent. */
 RemoteCondition *
 flex_condition_of_clause(PlannerInfo *root, RelOptInfo *rel, const RemoteTable *table, RestrictInfo *rinfo)
 {
 	Node *clause = (Node *) rinfo->clause;
 
-	/* Not before one that a view or a policy wants to come first. */
+	/* Sending a clause evaluates it early, which must not precede the quals of a security barrier. */
 	if (rinfo->pseudoconstant || !restriction_is_securely_promotable(rinfo, rel))
 		return NULL;
 	if (IsA(clause, OpExpr))
@@ -155,7 +162,7 @@ flex_condition_of_clause(PlannerInfo *root, RelOptInfo *rel, const RemoteTable *
 	return condition_of_boolean(rel, table, clause);
 }
 
-/* The conditions among these that could be sent: a list of RemoteCondition *. */
+/* Return the conditions among some clauses that can be sent, as a list of RemoteCondition *. */
 List *
 flex_conditions_of_clauses(PlannerInfo *root, RelOptInfo *rel, const RemoteTable *table, List *rinfos)
 {
@@ -172,7 +179,10 @@ flex_conditions_of_clauses(PlannerInfo *root, RelOptInfo *rel, const RemoteTable
 	return conditions;
 }
 
-/* What a clause compares: the operands of an operator, also of a NOT IN, or what is to be true, or false. */
+/*
+ * Return the expressions that a clause compares: the operands of an operator, also below
+ * NOT or in NOT IN (SELECT ...); otherwise the clause itself, as a boolean.
+ */
 static List *
 compared_operands(Node *clause)
 {
@@ -188,8 +198,9 @@ compared_operands(Node *clause)
 }
 
 /*
- * The columns that no answer has and that clauses compare with anything, as a set of their
- * numbers.  One that is not sent would be NULL there, and the clause find no row.
+ * Return the columns that are arguments (no answer contains them) and that clauses compare
+ * with anything, as a set of attribute numbers.  Unless such a column is sent, it reads as
+ * NULL, and the clause would never be true.
  */
 Bitmapset *
 flex_compared_arguments(const RelOptInfo *rel, const RemoteTable *table, List *rinfos)
@@ -212,7 +223,7 @@ flex_compared_arguments(const RelOptInfo *rel, const RemoteTable *table, List *r
 	return compared;
 }
 
-/* The condition on a column: an equality, or where there is none and it may be, one with ANY. */
+/* Return the condition on a column: an equality or, if there is none and it is allowed, one with ANY; or NULL. */
 static RemoteCondition *
 find_condition(const List *conditions, AttrNumber column, bool may_be_any)
 {
@@ -233,8 +244,9 @@ find_condition(const List *conditions, AttrNumber column, bool may_be_any)
 }
 
 /*
- * How a table is read by an operation with these conditions; false: it has no such operation.
- * Compared are columns of flex_compared_arguments().
+ * Describe in *access how an operation reads a table under these conditions.  compared is
+ * the set of flex_compared_arguments(), or NULL.  Return false if the table has no such
+ * operation.
  */
 bool
 flex_access_find(const RemoteTable *table, ResourceOperation operation, List *conditions, const Bitmapset *compared,

@@ -1,6 +1,6 @@
 /*
  * conditions.h
- *		Which conditions of a query are sent, and by which operation a table is read.
+ *		Finds the conditions of a query that can be sent, and the operations that read a table.
  */
 #ifndef FLEX_CONDITIONS_H
 #define FLEX_CONDITIONS_H
@@ -9,22 +9,22 @@
 
 #include "foreign/remote_table.h"
 
-/* A condition that a request can have: column = value, or column = ANY (value). */
+/* A condition that a request can contain: column = value, or column = ANY (value). */
 typedef struct RemoteCondition
 {
 	AttrNumber column;
 	bool is_any;
-	Expr *value; /* without columns of the table */
+	Expr *value; /* contains no column of the table */
 } RemoteCondition;
 
-/* One way to read a table. */
+/* One way to read a table: by an operation, with some of the query's conditions as its arguments. */
 typedef struct Access
 {
 	ResourceOperation operation; /* RESOURCE_LIST or RESOURCE_FETCH */
-	List *conditions;            /* RemoteCondition *, of those that its requests have */
-	RemoteCondition *keys;       /* the one of them that is_any, or NULL */
-	const char *missing;         /* argument that no condition has, or NULL */
-	AttrNumber unsent;           /* argument's column that is compared, and not sent; or 0 */
+	List *conditions;            /* RemoteCondition *: those that become arguments */
+	RemoteCondition *keys;       /* the one of them with is_any, or NULL */
+	const char *missing;         /* a required argument that no condition gives, or NULL */
+	AttrNumber unsent;           /* an argument's column that the query compares but that is not sent; 0: none */
 } Access;
 
 extern RemoteCondition *

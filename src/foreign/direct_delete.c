@@ -1,9 +1,10 @@
 /*
  * direct_delete.c
- *		A DELETE that a scan of a foreign table does itself.
+ *		Direct modification: a DELETE that the foreign scan does itself.
  *
- * All rows are found before the first is deleted, so that no page of the list loses
- * rows to the page before it.  What names a row is kept, and no more.
+ * All rows are found before the first one is deleted.  Otherwise the deletions would shift
+ * the pages of the list that is still being read, and rows would be skipped.  Only the
+ * columns that identify a row are kept in memory.
  */
 #include "postgres.h"
 
@@ -20,17 +21,17 @@
 
 typedef struct DirectDelete
 {
-	void *scan; /* what flex_scan_begin() has put where this stands now */
-	RowWriter *writer;
-	MemoryContext context; /* of the rows that were found */
-	HeapTuple *found;
+	void *scan;            /* state of the scan below; see next_row() */
+	RowWriter *writer;     /* NULL: EXPLAIN without ANALYZE */
+	MemoryContext context; /* of the array and its rows */
+	HeapTuple *found;      /* array of the rows to be deleted */
 	int count;
 	int capacity;
 	int64 deleted;
 	bool is_done;
 } DirectDelete;
 
-/* Begin, in the current context. */
+/* BeginDirectModify: the state is allocated in the current context, which is that of the query. */
 void
 flex_delete_begin(ForeignScanState *node, int eflags)
 {
@@ -47,7 +48,7 @@ flex_delete_begin(ForeignScanState *node, int eflags)
 											RESOURCE_DELETE, NULL, OidIsValid(user) ? user : GetUserId(), false);
 }
 
-/* The next row of the scan, which finds its own state where it has put it. */
+/* Return the next row of the scan, which expects its own state in fdw_state while it runs. */
 static TupleTableSlot *
 next_row(ForeignScanState *node, DirectDelete *delete)
 {
@@ -56,13 +57,13 @@ next_row(ForeignScanState *node, DirectDelete *delete)
 	node->fdw_state = delete->scan;
 	slot = flex_scan_next(node);
 	node->fdw_state = delete;
-	/* The executor sets it in rows that it is given; conditions are looked at here before. */
+	/* The executor sets this for rows that it gets; the quals are evaluated here before it does. */
 	if (!TupIsNull(slot))
 		slot->tts_tableOid = RelationGetRelid(node->ss.ss_currentRelation);
 	return slot;
 }
 
-/* Keep what names a row. */
+/* Copy the columns that identify a row; the others are NULL in the copy. */
 static void
 keep_row(DirectDelete *delete, TupleTableSlot *slot, const Signature *operation)
 {
@@ -84,7 +85,7 @@ keep_row(DirectDelete *delete, TupleTableSlot *slot, const Signature *operation)
 	MemoryContextSwitchTo(before);
 }
 
-/* Find all rows that are meant. */
+/* Collect all rows that satisfy the quals. */
 static void
 find_rows(ForeignScanState *node, DirectDelete *delete)
 {
@@ -92,7 +93,7 @@ find_rows(ForeignScanState *node, DirectDelete *delete)
 	ExprContext *context = node->ss.ps.ps_ExprContext;
 	TupleTableSlot *slot = next_row(node, delete);
 
-	/* The executor has switched to the context of a tuple, in which the rows are. */
+	/* CurrentMemoryContext is the per-tuple context, as in any scan: it is reset after each row. */
 	while (!TupIsNull(slot))
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -106,7 +107,7 @@ find_rows(ForeignScanState *node, DirectDelete *delete)
 	}
 }
 
-/* For flex_row_writer_write() */
+/* RowsToWrite.get */
 static void
 get_row(void *state, int index, Datum *values, bool *nulls)
 {
@@ -115,14 +116,14 @@ get_row(void *state, int index, Datum *values, bool *nulls)
 	heap_deform_tuple(delete->found[index], flex_row_writer_table(delete->writer)->desc, values, nulls);
 }
 
-/* For flex_row_writer_write() */
+/* RowsToWrite.took */
 static void
 count_row(void *state, int index, Datum *values, bool *nulls)
 {
 	((DirectDelete *) state)->deleted++;
 }
 
-/* Delete all that is meant.  Returns no row. */
+/* IterateDirectModify: delete all rows when first called.  Return an empty slot. */
 TupleTableSlot *
 flex_delete_all(ForeignScanState *node)
 {
@@ -136,13 +137,14 @@ flex_delete_all(ForeignScanState *node)
 		rows.count = delete->count;
 		if (rows.count > 0)
 			flex_row_writer_write(delete->writer, &rows);
-		node->ss.ps.state->es_processed += delete->deleted;
+		if (flex_scan_plan((ForeignScan *) node->ss.ps.plan).counts_deleted)
+			node->ss.ps.state->es_processed += delete->deleted;
 		delete->is_done = true;
 	}
 	return ExecClearTuple(node->ss.ss_ScanTupleSlot);
 }
 
-/* What EXPLAIN shows of the scan. */
+/* Return what EXPLAIN shows of the scan that finds the rows. */
 ScanReport
 flex_delete_report(ForeignScanState *node)
 {
@@ -155,7 +157,7 @@ flex_delete_report(ForeignScanState *node)
 	return report;
 }
 
-/* What the requests that delete were on the wire; NULL: none are sent. */
+/* Return the traffic of the requests that delete; NULL if the statement is not executed. */
 const Traffic *
 flex_delete_traffic(const ForeignScanState *node)
 {
@@ -164,7 +166,7 @@ flex_delete_traffic(const ForeignScanState *node)
 	return delete->writer != NULL ? flex_row_writer_traffic(delete->writer) : NULL;
 }
 
-/* End it wherever it is. */
+/* EndDirectModify */
 void
 flex_delete_end(ForeignScanState *node)
 {

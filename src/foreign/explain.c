@@ -1,9 +1,10 @@
 /*
  * explain.c
- *		What EXPLAIN tells of a foreign table.
+ *		EXPLAIN of statements on foreign tables.
  *
- * The path is the operation's, with {Word}s: values stand in the conditions, as in those
- * that PostgreSQL shows itself.  Nothing of an endpoint is shown, and no secret is known here.
+ * The path of a request is shown as a template, with {Word} for each argument; the values
+ * are shown as conditions, deparsed as PostgreSQL's own.  Nothing of the endpoint is shown,
+ * and this code has no access to secrets.
  */
 #include "postgres.h"
 
@@ -22,7 +23,7 @@
 #include "foreign/row_writer.h"
 #include "foreign/scan.h"
 
-/* The conditions that are sent, as SQL. */
+/* Return the conditions that are sent, as a list of SQL texts. */
 static List *
 conditions_as_text(ForeignScanState *node, const ScanReport *report, ExplainState *explain)
 {
@@ -43,7 +44,7 @@ conditions_as_text(ForeignScanState *node, const ScanReport *report, ExplainStat
 	return texts;
 }
 
-/* Tell which operation of the service is called. */
+/* Show which operation is called.  of_what is "", or a word and a space that distinguish the properties' names. */
 static void
 explain_operation(const Operation *operation, const char *of_what, ExplainState *explain)
 {
@@ -52,7 +53,7 @@ explain_operation(const Operation *operation, const char *of_what, ExplainState 
 						explain);
 }
 
-/* Tell what the requests of a statement that has been executed were on the wire. */
+/* Show the traffic of a statement that has been executed. */
 static void
 explain_traffic(const Traffic *traffic, const char *of_what, ExplainState *explain)
 {
@@ -64,7 +65,7 @@ explain_traffic(const Traffic *traffic, const char *of_what, ExplainState *expla
 		ExplainPropertyInteger(psprintf("Flex %sRequest Time", of_what), "ms", traffic->elapsed_us / 1000, explain);
 }
 
-/* Tell what a scan asks the service for and, when it has been executed, what that was on the wire. */
+/* Show what a scan asks the service for and, after EXPLAIN ANALYZE, its traffic. */
 static void
 explain_report(ForeignScanState *node, const ScanReport *report, ExplainState *explain)
 {
@@ -79,7 +80,7 @@ explain_report(ForeignScanState *node, const ScanReport *report, ExplainState *e
 		explain_traffic(&report->traffic, "", explain);
 }
 
-/* A scan that reads. */
+/* ExplainForeignScan, for a scan that only reads. */
 void
 flex_explain_scan(ForeignScanState *node, ExplainState *explain)
 {
@@ -88,7 +89,7 @@ flex_explain_scan(ForeignScanState *node, ExplainState *explain)
 	explain_report(node, &report, explain);
 }
 
-/* What is called for each row that is written and, when that has been executed, what it was on the wire. */
+/* Show the operation that is called for each row that is written and, after EXPLAIN ANALYZE, its traffic. */
 static void
 explain_writing(const RemoteTable *table, CmdType command, const Traffic *traffic, const char *of_what,
 				ExplainState *explain)
@@ -100,7 +101,7 @@ explain_writing(const RemoteTable *table, CmdType command, const Traffic *traffi
 		explain_traffic(traffic, of_what, explain);
 }
 
-/* INSERT, UPDATE or DELETE, beside the plan of what is written. */
+/* ExplainForeignModify: INSERT, UPDATE or DELETE row by row. */
 void
 flex_explain_modify(ModifyTableState *state, ResultRelInfo *info, List *plan, int subplan, ExplainState *explain)
 {
@@ -108,7 +109,7 @@ flex_explain_modify(ModifyTableState *state, ResultRelInfo *info, List *plan, in
 					flex_modify_traffic(info), "", explain);
 }
 
-/* A scan that deletes what it finds: how that is found, and then what is called for each row. */
+/* ExplainDirectModify: how rows are found, and then the operation that deletes each of them. */
 void
 flex_explain_delete(ForeignScanState *node, ExplainState *explain)
 {

@@ -1,6 +1,6 @@
 /*
  * explain.h
- *		What EXPLAIN tells of a foreign table.
+ *		EXPLAIN of statements on foreign tables.
  */
 #ifndef FLEX_EXPLAIN_H
 #define FLEX_EXPLAIN_H

@@ -1,11 +1,11 @@
 /*
  * import.c
- *		IMPORT FOREIGN SCHEMA: the definitions of the foreign tables.
+ *		IMPORT FOREIGN SCHEMA.
  *
- * They are made from the definitions of the operations' functions, without a request.
- * An import can be repeated, as after an upgrade of the extension: a table that is there
- * is left as it is, and what an import would make different is told by NOTICEs, with the
- * command that makes it so.
+ * The tables are derived from the definitions of the operations' functions; no request is
+ * sent.  An import can be repeated, for example after an upgrade of the extension: existing
+ * tables are left as they are, and a NOTICE tells of each difference from the table that
+ * would be created now, with the command that removes it.
  */
 #include "postgres.h"
 
@@ -25,7 +25,7 @@
 
 #define SCHEMA "flex"
 
-/* The statement that creates the table of a resource. */
+/* Return the statement that creates the table of a resource. */
 static char *
 make_statement(const Resource *resource, const char *server)
 {
@@ -48,7 +48,7 @@ make_statement(const Resource *resource, const char *server)
 	return sql.data;
 }
 
-/* Tell that a table lacks a column, or has it with another type. */
+/* Raise a NOTICE if a table lacks a column, or has it with another type. */
 static void
 compare_column(const RemoteTable *table, const char *relation, const ResourceColumn *column)
 {
@@ -66,7 +66,7 @@ compare_column(const RemoteTable *table, const char *relation, const ResourceCol
 								 quote_identifier(NameStr(TupleDescAttr(table->desc, number - 1)->attname)), type)));
 }
 
-/* Tell how a table that is there, and locked, differs from the one that would be made. */
+/* Raise NOTICEs about how an existing relation, which is locked, differs from the table that would be created. */
 static void
 compare_table(const Resource *resource, Oid relation_id, const char *schema, Oid server)
 {
@@ -89,7 +89,7 @@ compare_table(const Resource *resource, Oid relation_id, const char *schema, Oid
 	}
 }
 
-/* Raise HV00R for a table of LIMIT TO that is no resource. */
+/* Raise HV00R if LIMIT TO names a table that is not a resource. */
 static void
 check_table_list(const ImportForeignSchemaStmt *statement)
 {
@@ -108,7 +108,7 @@ check_table_list(const ImportForeignSchemaStmt *statement)
 	}
 }
 
-/* The statements that create the tables that are to be imported. */
+/* ImportForeignSchema: return the statements that create the tables to be imported. */
 List *
 flex_import_schema(ImportForeignSchemaStmt *statement, Oid server_id)
 {

@@ -1,6 +1,6 @@
 /*
  * import.h
- *		IMPORT FOREIGN SCHEMA: the definitions of the foreign tables.
+ *		IMPORT FOREIGN SCHEMA.
  */
 #ifndef FLEX_IMPORT_H
 #define FLEX_IMPORT_H

@@ -1,8 +1,9 @@
 /*
  * lookups.c
- *		Fetches of single rows, several at once; lookups.h has the contract.
+ *		Fetches single rows, several at once; see lookups.h.
  *
- * They go when a direct call would go: their rate has to allow it only after a refusal.
+ * A request is sent when a direct call would be sent (http/repeats): the limits that are set
+ * for the outbox do not delay it, but a refusal by the service (status 429) does.
  */
 #include "postgres.h"
 
@@ -23,12 +24,12 @@ struct Lookups
 	LookupsOptions options;
 	MemoryContext context;
 	Elements elements;
-	int64 rows;
-	Progress *progress; /* NULL: none has begun */
-	Element *current;   /* has been answered with a row that has not been taken; or NULL */
+	int64 rows;         /* returned so far */
+	Progress *progress; /* NULL: no request has been made yet */
+	Element *current;   /* one that has been answered and whose row has not been returned; or NULL */
 };
 
-/* Begin to fetch.  Sends nothing. */
+/* Prepare to fetch; nothing is sent yet. */
 Lookups *
 flex_lookups_begin(const LookupsOptions *options)
 {
@@ -45,8 +46,8 @@ flex_lookups_begin(const LookupsOptions *options)
 }
 
 /*
- * Send the request of an element, for the first time or again, if its turn has come.  Raises
- * what the last attempt came to when it does not come in time.
+ * Send the request of an element, for the first time or again, if it is time.  If it must
+ * not be sent again, raise the error that the last attempt ended with.
  */
 static void
 send_if_due(Lookups *lookups, Element *element)
@@ -61,7 +62,7 @@ send_if_due(Lookups *lookups, Element *element)
 	MemoryContextSwitchTo(before);
 }
 
-/* Show other sessions how far it has come. */
+/* Show the progress to other sessions. */
 static void
 show_progress(const Lookups *lookups)
 {
@@ -73,7 +74,7 @@ show_progress(const Lookups *lookups)
 										  });
 }
 
-/* Begin the next element. */
+/* Make the next element, and send its request if it is time. */
 static void
 begin_element(Lookups *lookups)
 {
@@ -92,7 +93,7 @@ begin_element(Lookups *lookups)
 	send_if_due(lookups, element);
 }
 
-/* Forget an element. */
+/* Free an element that is done. */
 static void
 end_element(Lookups *lookups, Element *element)
 {
@@ -100,7 +101,7 @@ end_element(Lookups *lookups, Element *element)
 	show_progress(lookups);
 }
 
-/* Send what may be sent now.  Returns the milliseconds until more may be, if no answer comes before. */
+/* Send what may be sent now.  Return the milliseconds until more may be sent if no answer comes before. */
 static int64
 send_due(Lookups *lookups)
 {
@@ -116,7 +117,7 @@ send_due(Lookups *lookups)
 		if (element->attempt == NULL)
 			send_if_due(lookups, element);
 	}
-	/* One at the least: what others hold may never be taken while this waits. */
+	/* Always have one: the memory that backpressure waits for may be held by scans that go on only after this one. */
 	while (elements->begun < lookups->options.count &&
 		   (flex_elements_under_way(elements) == 0 ||
 			(flex_elements_under_way(elements) < most && !flex_backpressure_is_due())))
@@ -134,7 +135,7 @@ send_due(Lookups *lookups)
 	return next;
 }
 
-/* An attempt is over: have the element wait for its repeat, forget it, or make it the current one. */
+/* After an attempt: let the element wait for its repeat, make it the current one, free it (404), or raise its error. */
 static void
 conclude_attempt(Lookups *lookups, Element *element)
 {
@@ -150,7 +151,7 @@ conclude_attempt(Lookups *lookups, Element *element)
 		end_element(lookups, element);
 }
 
-/* True when all have been fetched. */
+/* Return true if all rows have been fetched. */
 static bool
 is_over(const Lookups *lookups)
 {
@@ -158,8 +159,8 @@ is_over(const Lookups *lookups)
 }
 
 /*
- * Go on until there is a row, or all have been fetched, or, without waiting, as far as can
- * be.  False when it would have to wait.
+ * Go on until there is a current row, or all have been fetched; if may_wait is false, only
+ * as far as possible without waiting.  Return false if that was not far enough.
  */
 static bool
 go_on(Lookups *lookups, bool may_wait)
@@ -184,7 +185,7 @@ go_on(Lookups *lookups, bool may_wait)
 	return lookups->current != NULL || is_over(lookups);
 }
 
-/* Tell, in an error's context, which row was being made. */
+/* Error context callback: which answer was being read. */
 static void
 describe_row(void *argument)
 {
@@ -193,7 +194,7 @@ describe_row(void *argument)
 	errcontext("Flex API request %s %s", element->request->method, element->request->path);
 }
 
-/* The columns of the next row, in the current context; false when there is none. */
+/* Read the columns of the next row, in the current context.  Return false if there are no more rows. */
 bool
 flex_lookups_next_row(Lookups *lookups, RowDecoder *decoder, Datum *values, bool *nulls)
 {
@@ -214,14 +215,14 @@ flex_lookups_next_row(Lookups *lookups, RowDecoder *decoder, Datum *values, bool
 	return true;
 }
 
-/* Do what the next row needs, without waiting.  True when flex_lookups_next_row() would not wait either. */
+/* Go on without waiting.  Return true if flex_lookups_next_row() would not wait either. */
 bool
 flex_lookups_advance(Lookups *lookups)
 {
 	return go_on(lookups, false);
 }
 
-/* A descriptor that is readable when flex_lookups_advance(), which has just returned false, may have something to do. */
+/* After flex_lookups_advance() returned false: a descriptor that becomes readable when it may have something to do. */
 pgsocket
 flex_lookups_descriptor(Lookups *lookups)
 {
@@ -238,7 +239,7 @@ flex_lookups_descriptor(Lookups *lookups)
 	return flex_crowd_descriptor(lookups->elements.crowd, wake_at);
 }
 
-/* End the fetching, wherever it is. */
+/* End the fetching, in any state, and release all requests. */
 void
 flex_lookups_end(Lookups *lookups)
 {

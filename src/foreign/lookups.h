@@ -1,13 +1,13 @@
 /*
  * lookups.h
- *		Fetches of single rows, several at once.
+ *		Fetches single rows, several at once.
  *
- * The rows come in the order in which the service answers.  What the service does not
- * find is no row.  Requests are sent when the first row is asked for, `concurrency` of
- * them, and one more whenever an answer has been taken.
+ * Rows are returned in the order in which the service answers.  An answer of status 404
+ * gives no row.  When the first row is asked for, as many requests as "concurrency" says
+ * are sent, and another one whenever an answer has been processed.
  *
- * It lives in the context that was current when it was begun: flex_lookups_end(), or the
- * end of that context, lets go of all requests.  After an ERROR it can be ended, no more.
+ * A Lookups is allocated in the current memory context.  flex_lookups_end(), or the deletion
+ * of that context, releases all requests.  After an ERROR it can only be ended.
  */
 #ifndef FLEX_LOOKUPS_H
 #define FLEX_LOOKUPS_H
@@ -19,12 +19,12 @@ typedef struct Lookups Lookups;
 
 typedef struct LookupsOptions
 {
-	int count;
-	int concurrency;
-	const Endpoint *endpoint;
-	Traffic *traffic;
+	int count;                /* of rows to fetch */
+	int concurrency;          /* requests at once */
+	const Endpoint *endpoint; /* of all requests; must live as long as the Lookups */
+	Traffic *traffic;         /* to which the requests are added */
 
-	/* Makes the request of an element, from 0 on, in the current context. */
+	/* Returns the request for the row of an index, from 0 on, in the current context. */
 	HttpRequest *(*make)(void *state, int index);
 	void *state;
 } LookupsOptions;

@@ -1,9 +1,9 @@
 /*
  * modify.c
- *		INSERT, UPDATE and DELETE on a foreign table are carried out.
+ *		Execution of INSERT, UPDATE and DELETE on a foreign table.
  *
- * The executor hands over row by row or, where nothing has to look at a row before the
- * next one is sent, several new rows at once.
+ * The executor passes one row at a time or, if neither a trigger, RETURNING nor WITH CHECK
+ * OPTION has to see each row before the next one is sent, new rows in batches.
  */
 #include "postgres.h"
 
@@ -17,22 +17,26 @@
 #include "foreign/modify_plan.h"
 #include "foreign/row_writer.h"
 
-#define GOES 10           /* of all concurrency that are handed over at once: between two, nothing is under way */
-#define MOST_AT_ONCE 1000 /* rows that wait in memory */
+/*
+ * Size of a batch, in multiples of the concurrency.  Between two batches no request is on
+ * the wire, so a batch has to be a good deal larger than the concurrency.
+ */
+#define GOES 10
+#define MOST_AT_ONCE 1000 /* rows of a batch, which is held in memory */
 
 typedef struct TableModification
 {
 	RowWriter *writer;
 	CmdType command;
-	AttrNumber whole_row; /* of a DELETE, in what its plan returns */
+	AttrNumber whole_row; /* DELETE: the junk attribute with the old row */
 
-	/* What is written now */
+	/* Of the rows that are being written */
 	TupleTableSlot **slots;
-	HeapTupleData old; /* of a DELETE; the slot refers to it */
-	bool was_written;  /* the one row, by the service */
+	HeapTupleData old; /* DELETE: the old row, to which the slot points */
+	bool was_written;  /* the service has written the last row */
 } TableModification;
 
-/* True when a trigger wants to see a row as the service has it. */
+/* Return true if an AFTER trigger has to see the row as the service returns it. */
 static bool
 has_after_trigger(const ResultRelInfo *info, CmdType command)
 {
@@ -43,7 +47,7 @@ has_after_trigger(const ResultRelInfo *info, CmdType command)
 	return command == CMD_INSERT ? triggers->trig_insert_after_row : triggers->trig_update_after_row;
 }
 
-/* Begin, in the current context. */
+/* Create the state in the current context.  columns: those to be sent; wants_rows: rows are read from the answers. */
 static TableModification *
 create_modification(EState *state, ResultRelInfo *info, CmdType command, Bitmapset *columns, bool wants_rows)
 {
@@ -58,7 +62,7 @@ create_modification(EState *state, ResultRelInfo *info, CmdType command, Bitmaps
 	return modification;
 }
 
-/* Raise 0A000 for a trigger that could change what UPDATE does not send, or which row is meant. */
+/* Raise 0A000 if a BEFORE trigger of UPDATE could change columns that are not sent, or that identify the row. */
 static void
 refuse_before_trigger(const ResultRelInfo *info)
 {
@@ -70,7 +74,7 @@ refuse_before_trigger(const ResultRelInfo *info)
 						errhint("Make it an AFTER trigger, or set the columns in the statement.")));
 }
 
-/* Begin a statement that was planned. */
+/* BeginForeignModify */
 void
 flex_modify_begin(ModifyTableState *state, ResultRelInfo *info, List *plan, int subplan, int eflags)
 {
@@ -90,7 +94,7 @@ flex_modify_begin(ModifyTableState *state, ResultRelInfo *info, List *plan, int 
 		elog(ERROR, "could not find the whole row to be deleted");
 }
 
-/* Begin to take rows of COPY, or of a partitioned table. */
+/* BeginForeignInsert: rows come from COPY, or are routed here from a partitioned table. */
 void
 flex_modify_begin_insert(ModifyTableState *state, ResultRelInfo *info)
 {
@@ -101,7 +105,7 @@ flex_modify_begin_insert(ModifyTableState *state, ResultRelInfo *info)
 	if ((flex_modify_updatable(relation) & (1 << CMD_INSERT)) == 0)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("foreign table \"%s\" does not allow inserts", RelationGetRelationName(relation))));
-	/* Of an UPDATE that moves a row, too: the row that it leaves would have to be deleted with the same statement. */
+	/* An UPDATE moves the row here from another partition: its deletion there can be rolled back, the insert cannot. */
 	if (state->operation == CMD_UPDATE)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("a row cannot be moved into foreign table \"%s\"", RelationGetRelationName(relation)),
@@ -114,7 +118,7 @@ flex_modify_begin_insert(ModifyTableState *state, ResultRelInfo *info)
 							plan != NULL && (plan->returningLists != NIL || plan->withCheckOptionLists != NIL));
 }
 
-/* For flex_row_writer_write(): the row that a slot has, or that is to be deleted. */
+/* RowsToWrite.get: return the row of a slot or, for DELETE, the old row. */
 static void
 get_row(void *state, int index, Datum *values, bool *nulls)
 {
@@ -133,7 +137,7 @@ get_row(void *state, int index, Datum *values, bool *nulls)
 	memcpy(nulls, slot->tts_isnull, sizeof(bool) * desc->natts);
 }
 
-/* For flex_row_writer_write(): the row as the service has it goes into the slot. */
+/* RowsToWrite.took: store the row as the service returned it in the slot. */
 static void
 take_row(void *state, int index, Datum *values, bool *nulls)
 {
@@ -150,6 +154,7 @@ take_row(void *state, int index, Datum *values, bool *nulls)
 	ExecStoreVirtualTuple(slot);
 }
 
+/* Write the rows of some slots. */
 static void
 write_slots(TableModification *modification, TupleTableSlot **slots, int count)
 {
@@ -161,7 +166,7 @@ write_slots(TableModification *modification, TupleTableSlot **slots, int count)
 	modification->slots = NULL;
 }
 
-/* The row to be deleted, as the plan has it; what RETURNING shows, too. */
+/* Take the old row from the plan's junk attribute.  It is also put into the slot, for RETURNING. */
 static void
 take_old_row(TableModification *modification, TupleTableSlot *slot, TupleTableSlot *plan_slot)
 {
@@ -177,7 +182,7 @@ take_old_row(TableModification *modification, TupleTableSlot *slot, TupleTableSl
 	ExecForceStoreHeapTuple(&modification->old, slot, false);
 }
 
-/* Insert, update or delete a row; NULL: it is not there. */
+/* ExecForeignInsert, -Update and -Delete: write one row.  Return NULL if the service has no such row. */
 TupleTableSlot *
 flex_modify_write_row(EState *state, ResultRelInfo *info, TupleTableSlot *slot, TupleTableSlot *plan_slot)
 {
@@ -189,7 +194,7 @@ flex_modify_write_row(EState *state, ResultRelInfo *info, TupleTableSlot *slot, 
 	return modification->was_written ? slot : NULL;
 }
 
-/* Insert rows, several at once. */
+/* ExecForeignBatchInsert */
 TupleTableSlot **
 flex_modify_insert_rows(EState *state, ResultRelInfo *info, TupleTableSlot **slots, TupleTableSlot **plan_slots,
 						int *count)
@@ -198,7 +203,7 @@ flex_modify_insert_rows(EState *state, ResultRelInfo *info, TupleTableSlot **slo
 	return slots;
 }
 
-/* How many rows flex_modify_insert_rows() is given at once: one where somebody has to look at each. */
+/* GetForeignModifyBatchSize: 1 if each row has to be seen before the next one is sent. */
 int
 flex_modify_rows_at_once(ResultRelInfo *info)
 {
@@ -211,7 +216,7 @@ flex_modify_rows_at_once(ResultRelInfo *info)
 	return Min(flex_row_writer_table(modification->writer)->concurrency * GOES, MOST_AT_ONCE);
 }
 
-/* What the statement's requests were on the wire; NULL: it is not executed. */
+/* Return the traffic of the statement's requests; NULL if it is not executed. */
 const Traffic *
 flex_modify_traffic(const ResultRelInfo *info)
 {
@@ -220,7 +225,7 @@ flex_modify_traffic(const ResultRelInfo *info)
 	return modification != NULL ? flex_row_writer_traffic(modification->writer) : NULL;
 }
 
-/* The statement has done all that it has to do to this table. */
+/* EndForeignModify and EndForeignInsert: the statement has succeeded as far as this table is concerned. */
 void
 flex_modify_end(EState *state, ResultRelInfo *info)
 {

@@ -1,6 +1,6 @@
 /*
  * modify.h
- *		INSERT, UPDATE and DELETE on a foreign table are carried out.
+ *		Execution of INSERT, UPDATE and DELETE on a foreign table.
  */
 #ifndef FLEX_MODIFY_H
 #define FLEX_MODIFY_H
@@ -19,7 +19,7 @@ extern int flex_modify_rows_at_once(ResultRelInfo *info);
 extern const Traffic *flex_modify_traffic(const ResultRelInfo *info);
 extern void flex_modify_end(EState *state, ResultRelInfo *info);
 
-/* A DELETE that the scan does itself. */
+/* Direct modification: a DELETE that the scan does itself. */
 extern void flex_delete_begin(ForeignScanState *node, int eflags);
 extern TupleTableSlot *flex_delete_all(ForeignScanState *node);
 extern void flex_delete_end(ForeignScanState *node);

@@ -1,10 +1,10 @@
 /*
  * modify_plan.c
- *		How INSERT, UPDATE and DELETE on a foreign table are planned.
+ *		Planning of INSERT, UPDATE and DELETE on a foreign table.
  *
- * What the service has no operation for is refused here, with what it can do.  A
- * DELETE that no trigger and no RETURNING has to see row by row is done by the scan
- * itself: it reads what there is, and then deletes, several at once.
+ * A command for which the service has no operation is refused here, with a hint about those
+ * that it has.  A DELETE without row triggers and RETURNING is planned as a direct
+ * modification: the scan reads all rows, and then deletes them, several at once.
  */
 #include "postgres.h"
 
@@ -25,12 +25,12 @@
 #include "foreign/remote_table.h"
 #include "foreign/row_writer.h"
 
-/* The commands that a table's resource has operations for, as bits. */
+/* IsForeignRelUpdatable: return the commands for which the table's resource has operations, as a bitmask. */
 int
 flex_modify_updatable(Relation relation)
 {
 	static const CmdType commands[] = {CMD_INSERT, CMD_UPDATE, CMD_DELETE};
-	/* The information schema asks for each table there is: no error may come of one. */
+	/* The information schema calls this for every table: it must not raise an error for a table without a resource. */
 	const Resource *resource = flex_remote_table_resource(RelationGetRelid(relation));
 	int updatable = 0;
 
@@ -42,7 +42,7 @@ flex_modify_updatable(Relation relation)
 	return updatable;
 }
 
-/* What a resource can do, for a hint: "be read and inserted into". */
+/* Return what can be done with a table, for a hint: "read, inserted into". */
 static const char *
 abilities(const RemoteTable *table)
 {
@@ -67,7 +67,7 @@ abilities(const RemoteTable *table)
 	return words;
 }
 
-/* Raise 55000 for a command that the service has no operation for. */
+/* Raise 55000 if the service has no operation for a command. */
 static void
 check_command(const RemoteTable *table, CmdType command)
 {
@@ -80,7 +80,7 @@ check_command(const RemoteTable *table, CmdType command)
 						errhint("What it can be: %s.", abilities(table))));
 }
 
-/* Raise HV005 for an operation on a row that the table has no column to name it by. */
+/* Raise HV005 if the table lacks a column that identifies the row for an operation. */
 static void
 check_names(const RemoteTable *table, const Signature *operation)
 {
@@ -97,7 +97,7 @@ check_names(const RemoteTable *table, const Signature *operation)
 	}
 }
 
-/* The columns that an operation takes, besides those that name the row, for a hint. */
+/* Return the names of the columns that an operation takes, except those that identify the row, for a hint. */
 static const char *
 columns_of_operation(const RemoteTable *table, const Signature *operation)
 {
@@ -117,7 +117,7 @@ columns_of_operation(const RemoteTable *table, const Signature *operation)
 	return names == NULL ? "none" : names;
 }
 
-/* Raise HV007 for a column that UPDATE sets and the service does not take. */
+/* Raise HV007 if UPDATE sets a column that the operation does not take, or that identifies the row. */
 static void
 check_set_column(const RemoteTable *table, const Signature *operation, AttrNumber column)
 {
@@ -134,7 +134,7 @@ check_set_column(const RemoteTable *table, const Signature *operation, AttrNumbe
 					errhint("Columns that can be: %s.", columns_of_operation(table, operation))));
 }
 
-/* The whole row comes with what is to be deleted; with what is to be updated it does so anyway. */
+/* AddForeignUpdateTargets: DELETE needs the whole old row.  For UPDATE, preptlist.c adds it by itself. */
 void
 flex_modify_add_targets(PlannerInfo *root, Index index, RangeTblEntry *entry, Relation relation)
 {
@@ -143,7 +143,7 @@ flex_modify_add_targets(PlannerInfo *root, Index index, RangeTblEntry *entry, Re
 							 FLEX_WHOLE_ROW);
 }
 
-/* The columns that a statement sends, as a list of int. */
+/* Return the columns that a statement sends, as an integer list. */
 static List *
 columns_to_send(PlannerInfo *root, const RemoteTable *table, CmdType command, Index index)
 {
@@ -157,7 +157,7 @@ columns_to_send(PlannerInfo *root, const RemoteTable *table, CmdType command, In
 
 		if (remote->name == NULL || command == CMD_DELETE)
 			continue;
-		/* One that the server has made of others, and the service does not take. */
+		/* A generated column has a value without being set; it is sent only if the operation takes it. */
 		if (remote->is_generated && !flex_row_sends_column(operation, remote->name))
 			continue;
 		if (command == CMD_UPDATE && !bms_is_member(column - FirstLowInvalidHeapAttributeNumber, set))
@@ -178,7 +178,11 @@ flex_modify_refuse_on_conflict(const char *table)
 					errdetail("The Flex API does not say what a new row conflicts with.")));
 }
 
-/* The plan of a command on a table: the columns that are sent, and whether the service's rows are wanted. */
+/*
+ * PlanForeignModify: return fdw_private, a list of two.  The first is the list of columns to
+ * be sent; the second is 1 if RETURNING or WITH CHECK OPTION needs the rows that the service
+ * returns.
+ */
 List *
 flex_modify_plan(PlannerInfo *root, ModifyTable *plan, Index index, int subplan)
 {
@@ -195,7 +199,7 @@ flex_modify_plan(PlannerInfo *root, ModifyTable *plan, Index index, int subplan)
 					  makeInteger(plan->returningLists != NIL || plan->withCheckOptionLists != NIL));
 }
 
-/* The columns of a plan of flex_modify_plan(). */
+/* Return the columns to be sent from the list that flex_modify_plan() made. */
 Bitmapset *
 flex_modify_plan_columns(const List *plan)
 {
@@ -207,7 +211,7 @@ flex_modify_plan_columns(const List *plan)
 	return columns;
 }
 
-/* True where a plan of flex_modify_plan() has somebody look at the service's rows, besides triggers. */
+/* Return from that list whether the rows of the answers are needed, triggers not considered. */
 bool
 flex_modify_plan_wants_rows(const List *plan)
 {
@@ -215,8 +219,9 @@ flex_modify_plan_wants_rows(const List *plan)
 }
 
 /*
- * Have the scan delete what it finds, where it scans the table alone.  Its conditions
- * may be any: those that are not sent are looked at for each row.
+ * PlanDirectModify: let the scan delete the rows that it finds, if the plan is nothing but a
+ * scan of the table.  Conditions that are not sent do not prevent that, as the scan evaluates
+ * them for each row.
  */
 bool
 flex_modify_plan_direct(PlannerInfo *root, ModifyTable *plan, Index index, int subplan)
@@ -240,7 +245,7 @@ flex_modify_plan_direct(PlannerInfo *root, ModifyTable *plan, Index index, int s
 			needed = bms_add_member(needed, flex_remote_table_column(table, operation->parameters[i].name) -
 												FirstLowInvalidHeapAttributeNumber);
 	}
-	flex_scan_plan_need(scan, table, needed);
+	flex_scan_plan_delete(scan, table, needed, plan->canSetTag);
 	scan->operation = CMD_DELETE;
 	scan->resultRelation = index;
 	return true;

@@ -1,6 +1,6 @@
 /*
  * modify_plan.h
- *		How INSERT, UPDATE and DELETE on a foreign table are planned.
+ *		Planning of INSERT, UPDATE and DELETE on a foreign table.
  */
 #ifndef FLEX_MODIFY_PLAN_H
 #define FLEX_MODIFY_PLAN_H
@@ -11,7 +11,7 @@
 
 #include "base/compat.h"
 
-/* Name of the whole row among what a DELETE's plan returns. */
+/* Name of the junk attribute with the old row in the plan of a DELETE. */
 #define FLEX_WHOLE_ROW "wholerow"
 
 extern int flex_modify_updatable(Relation relation);

@@ -2,9 +2,10 @@
  * options.c
  *		The options of servers, user mappings, foreign tables and their columns.
  *
- * An option that has a setting's name is checked as the setting is.  What could lead
- * requests elsewhere is for superusers, since whoever can do that can read the secret.
- * A secret stands in user mappings alone: a server's options are open to all.
+ * An option with the meaning of a setting is checked as the setting is.  An option that
+ * directs requests to another host can be set by superusers only, because that host would
+ * get the secrets.  Secrets are options of user mappings only: those of a server can be
+ * read by everybody.
  */
 #include "postgres.h"
 
@@ -24,16 +25,16 @@
 #include "foreign/options.h"
 #include "request/resources.h"
 
-#define MOST_ROWS_A_PAGE 1000
+#define MOST_ROWS_A_PAGE 1000 /* the service's limit */
 
 typedef struct OptionRule
 {
 	const char *name;
-	Oid catalog;         /* of what has it */
-	const char *setting; /* by which it is checked, or NULL */
-	bool is_superusers;
-	bool (*is_good)(const char *value); /* or NULL */
-	const char *expected;               /* by that */
+	Oid catalog;                        /* of the objects that have the option */
+	const char *setting;                /* its value must be valid for this setting; or NULL */
+	bool is_superusers;                 /* only a superuser may set it */
+	bool (*is_good)(const char *value); /* returns whether a value is valid; or NULL */
+	const char *expected;               /* for the DETAIL: "It must be ..."; NULL: that of the setting's check */
 } OptionRule;
 
 static bool
@@ -121,7 +122,7 @@ static const OptionRule rules[] = {
 	 .expected = "the name of a member"},
 };
 
-/* What an option can belong to, for messages. */
+/* The kinds of objects that have options, for messages. */
 static const struct
 {
 	Oid catalog;
@@ -144,7 +145,7 @@ find_rule(const char *name, Oid catalog)
 	return NULL;
 }
 
-/* A hint for an option that is not known here: where it belongs, or what was probably meant. */
+/* Return a hint for an unknown option: what it is an option of, or which one was probably meant; or NULL. */
 static const char *
 hint_for_unknown(const char *name, Oid catalog)
 {
@@ -163,7 +164,7 @@ hint_for_unknown(const char *name, Oid catalog)
 	return closest.found != NULL ? psprintf("Perhaps you meant the option \"%s\".", closest.found) : NULL;
 }
 
-/* Raise HV00D for an option that is not known here.  Its value can be a secret in a wrong place. */
+/* Raise HV00D for an unknown option.  Its value is not shown, as it may be a secret in the wrong place. */
 pg_noreturn static void
 refuse_unknown(const char *name, Oid catalog)
 {
@@ -182,7 +183,7 @@ refuse_unknown(const char *name, Oid catalog)
 					hint != NULL ? errhint("%s", hint) : 0));
 }
 
-/* Raise HV024 for a value, which is not told: it can be a secret.  The detail may be NULL. */
+/* Raise HV024 for a value, which is not shown, as it may be a secret.  detail may be NULL. */
 pg_noreturn static void
 refuse_value(const OptionRule *rule, const char *detail)
 {
@@ -192,12 +193,13 @@ refuse_value(const OptionRule *rule, const char *detail)
 					detail != NULL ? errdetail_internal("%s", detail) : 0));
 }
 
-/* Check a value as the setting of the option's name would be, which is left as it is. */
+/* Check a value by the check of the option's setting, without changing the setting. */
 static void
 check_as_setting(const OptionRule *rule, const char *value)
 {
 	MemoryContext context = CurrentMemoryContext;
 
+	/* No subtransaction is needed: the error is always replaced or thrown again. */
 	PG_TRY();
 	{
 		(void) set_config_option(rule->setting, value, PGC_SUSET, PGC_S_TEST, GUC_ACTION_SET, false, ERROR, false);
@@ -216,7 +218,7 @@ check_as_setting(const OptionRule *rule, const char *value)
 	PG_END_TRY();
 }
 
-/* Check one option. */
+/* Check one option and its value. */
 static void
 check_option(const OptionRule *rule, const char *value)
 {
@@ -231,8 +233,9 @@ check_option(const OptionRule *rule, const char *value)
 }
 
 /*
- * Check the options that something is to have, all of them.  Raises HV00D for one that is
- * not known, HV024 for a value, 42501 for what is a superuser's.
+ * Check all options that an object of a catalog is to have.  Raises HV00D for an unknown
+ * option, HV024 for an invalid value, 42501 for an option that only a superuser may set,
+ * HV00J for an API key without its secret or the reverse.
  */
 void
 flex_options_check(List *options, Oid catalog)

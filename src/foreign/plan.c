@@ -1,14 +1,14 @@
 /*
  * plan.c
- *		How a scan of a foreign table is planned: paths, their costs, the plan.
+ *		Planning of scans of foreign tables: paths, their costs, and the plan.
  *
- * There are two ways to read: a list, page by page, and fetches by key.  Each is a path
- * with the query's own conditions, and more where a join gives values: for those the
- * paths are parameterized, and their requests are sent one after another.
+ * A table can be read in two ways: as a list, page by page, or by fetches of single rows by
+ * their key.  Each is a path with the query's restrictions, and there are parameterized paths
+ * if a join provides values.
  *
- * Nothing is asked of the service.  How many rows a table has is told by an option.  Costs
- * count requests above all; a row of a list costs as much as it does to be found, sent and
- * read: about a sixteenth of a request.
+ * Planning sends no request: the number of a table's rows is an option.  The costs are
+ * dominated by the number of requests that have to follow each other.  A row of a list
+ * costs about a sixteenth of a request, for it is found, sent and parsed.
  */
 #include "postgres.h"
 
@@ -36,10 +36,10 @@
 
 #define REQUEST_COST 100.0
 #define ROW_COST 6.0
-#define KEY_COST 10.0          /* of a further fetch that is under way beside others */
-#define IMPOSSIBLE_COST 1.0e12 /* of a scan that lacks a value; more than what enable_nestloop = off adds */
+#define KEY_COST 10.0          /* of each further fetch, which is concurrent with others */
+#define IMPOSSIBLE_COST 1.0e12 /* of a path that lacks a value; more than disable_cost, as for enable_nestloop = off */
 
-/* The members of fdw_private, of a path and of a plan. */
+/* The members of the list fdw_private, of a path and of a plan. */
 enum
 {
 	PATH_OPERATION,
@@ -53,10 +53,11 @@ enum
 	PLAN_COLUMNS,
 	PLAN_KEYS,
 	PLAN_NEEDED,
-	PLAN_READS_FIRST
+	PLAN_READS_FIRST,
+	PLAN_COUNTS_DELETED
 };
 
-/* Note what is known of the table, and how many rows the query's own conditions leave. */
+/* GetForeignRelSize: open the table, and estimate the rows that satisfy the query's restrictions. */
 void
 flex_plan_size(PlannerInfo *root, RelOptInfo *rel, Oid relation)
 {
@@ -67,7 +68,7 @@ flex_plan_size(PlannerInfo *root, RelOptInfo *rel, Oid relation)
 	rel->fdw_private = table;
 	rel->tuples = table->rows;
 	set_baserel_size_estimates(root, rel);
-	/* A key's selectivity is known without statistics. */
+	/* The selectivity of a key is known without statistics. */
 	if (flex_access_find(table, RESOURCE_FETCH, conditions, NULL, &access) && access.missing == NULL)
 	{
 		double most = access.keys != NULL ? flex_estimate_array_length(root, (Node *) access.keys->value) : 1;
@@ -77,8 +78,9 @@ flex_plan_size(PlannerInfo *root, RelOptInfo *rel, Oid relation)
 }
 
 /*
- * The rows that LIMIT lets the query ask this table for; PG_INT64_MAX: it does not tell.
- * That is so for the only table of a query, or each that it appends, without a sort.
+ * Estimate how many rows a query with LIMIT will ask this table for; PG_INT64_MAX if that
+ * is unknown.  It is known if the query has no sort, and no other table except those that
+ * are appended to this one.
  */
 static int64
 expected_rows(PlannerInfo *root, RelOptInfo *rel)
@@ -94,21 +96,25 @@ expected_rows(PlannerInfo *root, RelOptInfo *rel)
 	return rows < PG_INT32_MAX ? (int64) ceil(rows) : PG_INT64_MAX;
 }
 
-/* How many rows a page of a list is to have. */
+/* Return the page size for a list of which so many rows will be read. */
 static int
 page_size_of(const RemoteTable *table, int64 rows)
 {
 	return table->page_size > 0 ? table->page_size : flex_pages_best_size(rows);
 }
 
-/* True for a way to read that the query gives no value for: it is planned for want of another, and then refused. */
+/*
+ * Return true if the query lacks a value that a way to read the table needs.  Such a path is
+ * planned nevertheless, with a prohibitive cost, because a join may provide the value to
+ * another path.  If it is chosen all the same, flex_plan_scan() raises the error.
+ */
 static bool
 lacks_value(const Access *access)
 {
 	return access->missing != NULL || access->unsent != InvalidAttrNumber;
 }
 
-/* What it costs to read a table so. */
+/* Estimate the costs of reading a table in this way. */
 static void
 estimate_cost(PlannerInfo *root, RelOptInfo *rel, const Access *access, Cost *startup, Cost *total)
 {
@@ -121,7 +127,7 @@ estimate_cost(PlannerInfo *root, RelOptInfo *rel, const Access *access, Cost *st
 		*startup += IMPOSSIBLE_COST;
 	if (access->operation == RESOURCE_LIST)
 	{
-		/* A filter that is sent leaves fewer rows to be sent back. */
+		/* A filter that is sent reduces the rows of the answer; nobody knows by how much. */
 		rows = access->conditions != NIL ? Max(rel->rows, table->rows / 10) : table->rows;
 		requests = ceil(rows / page_size_of(table, PG_INT64_MAX));
 		*total = *startup + (requests - 1) * REQUEST_COST;
@@ -137,7 +143,7 @@ estimate_cost(PlannerInfo *root, RelOptInfo *rel, const Access *access, Cost *st
 	*total += rel->baserestrictcost.startup + rows * (ROW_COST + cpu_tuple_cost + rel->baserestrictcost.per_tuple);
 }
 
-/* Add a path that reads by this access, with so many rows. */
+/* Add a path that reads in this way and returns so many rows, parameterized by the relations outer. */
 static void
 add_access(PlannerInfo *root, RelOptInfo *rel, const Access *access, double rows, Relids outer)
 {
@@ -151,7 +157,7 @@ add_access(PlannerInfo *root, RelOptInfo *rel, const Access *access, double rows
 	add_path(rel, (Path *) path);
 }
 
-/* Raise 0A000 for a table that no operation reads. */
+/* Raise 0A000 for a table whose resource has no operation that reads it. */
 pg_noreturn static void
 refuse_to_read(const RemoteTable *table)
 {
@@ -161,7 +167,7 @@ refuse_to_read(const RemoteTable *table)
 					errhint("Use INSERT with RETURNING.")));
 }
 
-/* Add the paths of the query's own conditions. */
+/* Add the paths that need nothing but the query's restrictions.  compared: see flex_compared_arguments(). */
 static void
 add_plain_paths(PlannerInfo *root, RelOptInfo *rel, const RemoteTable *table, const Bitmapset *compared)
 {
@@ -173,7 +179,7 @@ add_plain_paths(PlannerInfo *root, RelOptInfo *rel, const RemoteTable *table, co
 
 	if (!has_list && !has_fetch)
 		refuse_to_read(table);
-	/* Where one of them does not take an argument that is asked for, it is the other that answers. */
+	/* If only one of them takes all arguments that the query compares, the other would find no row. */
 	if (has_list && has_fetch && (list.unsent == InvalidAttrNumber) != (fetch.unsent == InvalidAttrNumber))
 	{
 		has_list = list.unsent == InvalidAttrNumber;
@@ -185,7 +191,7 @@ add_plain_paths(PlannerInfo *root, RelOptInfo *rel, const RemoteTable *table, co
 		add_access(root, rel, &fetch, rel->rows, rel->lateral_relids);
 }
 
-/* For generate_implied_equalities_for_column(): is it the column that is looked for? */
+/* Callback of generate_implied_equalities_for_column(): return true for the column in *argument. */
 static bool
 is_wanted_column(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *class, EquivalenceMember *member, void *argument)
 {
@@ -195,7 +201,10 @@ is_wanted_column(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *class, Eq
 	return IsA(var, Var) && var->varno == (int) rel->relid && var->varattno == *column;
 }
 
-/* The query's clauses by which joins compare columns that are sent, or that no answer has: a list of RestrictInfo. */
+/*
+ * Return the join clauses, as a list of RestrictInfo, including those implied by equivalence
+ * classes for columns that can be sent or are arguments.
+ */
 static List *
 join_clauses(PlannerInfo *root, RelOptInfo *rel, const RemoteTable *table)
 {
@@ -213,7 +222,7 @@ join_clauses(PlannerInfo *root, RelOptInfo *rel, const RemoteTable *table)
 	return clauses;
 }
 
-/* Add the paths whose values come from these other tables of the query. */
+/* Add the path whose values come from the relations outer: fetches if possible, else lists. */
 static void
 add_parameterized_paths(PlannerInfo *root, RelOptInfo *rel, const RemoteTable *table, const Bitmapset *compared,
 						Relids outer)
@@ -233,7 +242,7 @@ add_parameterized_paths(PlannerInfo *root, RelOptInfo *rel, const RemoteTable *t
 		add_access(root, rel, &access, info->ppi_rows, outer);
 }
 
-/* The list with one more set of tables, if it has none like it. */
+/* Append a set of relations to a list, unless it has an equal one. */
 static List *
 add_outer(List *considered, Relids outer)
 {
@@ -247,7 +256,7 @@ add_outer(List *considered, Relids outer)
 	return lappend(considered, outer);
 }
 
-/* Add all the ways to read a table that the planner may choose from. */
+/* GetForeignPaths */
 void
 flex_plan_paths(PlannerInfo *root, RelOptInfo *rel, Oid relation)
 {
@@ -270,14 +279,14 @@ flex_plan_paths(PlannerInfo *root, RelOptInfo *rel, Oid relation)
 		considered = add_outer(considered, outer);
 		all = bms_add_members(all, outer);
 	}
-	/* A key and what stands before it in the path may come from different tables. */
+	/* The key and the other names in the request's path may come from different relations. */
 	if (list_length(considered) > 1)
 		considered = add_outer(considered, all);
 	foreach (cell, considered)
 		add_parameterized_paths(root, rel, table, compared, lfirst(cell));
 }
 
-/* The numbers of a table's columns in a set of pull_varattnos(), as a list of int. */
+/* Return the columns in a set made by pull_varattnos(), as an integer list; a whole-row reference stands for all. */
 static List *
 list_columns(const RemoteTable *table, const Bitmapset *used)
 {
@@ -292,7 +301,7 @@ list_columns(const RemoteTable *table, const Bitmapset *used)
 	return needed;
 }
 
-/* The numbers of the columns that the query needs, as a list of int. */
+/* Return the columns that the query needs, as an integer list. */
 static List *
 needed_columns(const RelOptInfo *rel, const RemoteTable *table, List *clauses)
 {
@@ -305,7 +314,7 @@ needed_columns(const RelOptInfo *rel, const RemoteTable *table, List *clauses)
 	return list_columns(table, used);
 }
 
-/* Raise HV00L for a plan without a value for an argument that must be there. */
+/* Raise HV00L for a plan that has no value for a required argument, or HV005 if the table lacks the column for it. */
 pg_noreturn static void
 refuse_missing(const RemoteTable *table, const char *argument)
 {
@@ -327,7 +336,7 @@ refuse_missing(const RemoteTable *table, const char *argument)
 					 quote_identifier(column))));
 }
 
-/* Raise HV00L for a plan that compares a column that no answer has, and does not send it: it would find no row. */
+/* Raise HV00L for a plan that compares an argument's column without sending it: it would never find a row. */
 pg_noreturn static void
 refuse_unsent(const RemoteTable *table, AttrNumber column)
 {
@@ -351,8 +360,9 @@ refuse_unsent(const RemoteTable *table, AttrNumber column)
 }
 
 /*
- * True when the statement writes a foreign table, or one that may have such partitions:
- * what it creates and deletes must not move the pages that it still reads.
+ * Return true if the statement writes a foreign table, or a table that may have foreign
+ * partitions.  Rows that it creates or deletes would shift the pages of a list that it is
+ * still reading, so all rows have to be read first.
  */
 static bool
 writes_foreign(PlannerInfo *root)
@@ -370,7 +380,7 @@ writes_foreign(PlannerInfo *root)
 	return false;
 }
 
-/* Make the plan of a path that was chosen. */
+/* GetForeignPlan: make the plan of the chosen path, or raise an error if the path lacks a value. */
 ForeignScan *
 flex_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relation, ForeignPath *path, List *tlist, List *clauses,
 			   Plan *outer_plan)
@@ -404,12 +414,12 @@ flex_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relation, ForeignPath *pa
 	private = list_make4(makeInteger(operation), makeInteger(page_size_of(table, expected)),
 						 makeFloat(psprintf(INT64_FORMAT, expected)), columns);
 	private = lappend(lappend(private, makeInteger(keys)), needed_columns(rel, table, clauses));
-	private = lappend(private, makeInteger(writes_foreign(root)));
+	private = lappend(lappend(private, makeInteger(writes_foreign(root))), makeInteger(false));
 	return make_foreignscan(tlist, extract_actual_clauses(clauses, false), rel->relid, values, private, NIL, NIL,
 							outer_plan);
 }
 
-/* Refuse to lock rows, which the service cannot; a row that is looked at again is copied. */
+/* GetForeignRowMarkType: refuse to lock rows.  For EvalPlanQual, rows are copied. */
 RowMarkType
 flex_plan_row_mark(RangeTblEntry *entry, LockClauseStrength strength)
 {
@@ -420,7 +430,7 @@ flex_plan_row_mark(RangeTblEntry *entry, LockClauseStrength strength)
 	return ROW_MARK_COPY;
 }
 
-/* What a plan says. */
+/* Return the contents of a plan's fdw_private. */
 ScanPlan
 flex_scan_plan(const ForeignScan *scan)
 {
@@ -434,14 +444,19 @@ flex_scan_plan(const ForeignScan *scan)
 		.keys = intVal(list_nth(private, PLAN_KEYS)),
 		.needed = list_nth(private, PLAN_NEEDED),
 		.reads_first = intVal(list_nth(private, PLAN_READS_FIRST)) != 0,
+		.counts_deleted = intVal(list_nth(private, PLAN_COUNTS_DELETED)) != 0,
 	};
 }
 
-/* Have a scan delete what it finds: it reads other columns, a set of pull_varattnos(). */
+/*
+ * Adapt the plan of a scan that is to delete its rows.  columns, a set made by
+ * pull_varattnos(), are those to be read; counts: the rows count for the command tag.
+ */
 void
-flex_scan_plan_need(ForeignScan *scan, const RemoteTable *table, const Bitmapset *columns)
+flex_scan_plan_delete(ForeignScan *scan, const RemoteTable *table, const Bitmapset *columns, bool counts)
 {
 	lfirst(list_nth_cell(scan->fdw_private, PLAN_NEEDED)) = list_columns(table, columns);
-	/* It is what keeps the rows itself. */
+	/* The deletion reads all rows first by itself, and keeps less of them. */
 	lfirst(list_nth_cell(scan->fdw_private, PLAN_READS_FIRST)) = makeInteger(false);
+	lfirst(list_nth_cell(scan->fdw_private, PLAN_COUNTS_DELETED)) = makeInteger(counts);
 }

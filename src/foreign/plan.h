@@ -1,6 +1,6 @@
 /*
  * plan.h
- *		How a scan of a foreign table is planned.
+ *		Planning of scans of foreign tables.
  */
 #ifndef FLEX_PLAN_H
 #define FLEX_PLAN_H
@@ -10,20 +10,21 @@
 
 #include "foreign/remote_table.h"
 
-/* What a plan tells its scan, besides the values of conditions, which stand in fdw_exprs. */
+/* The contents of a plan's fdw_private.  The values of the conditions are in fdw_exprs. */
 typedef struct ScanPlan
 {
 	ResourceOperation operation; /* RESOURCE_LIST or RESOURCE_FETCH */
 	int page_size;               /* of a list */
-	int64 expected_rows;         /* PG_INT64_MAX: nobody says */
-	List *columns;               /* int, of the conditions */
-	int keys;                    /* place of the one with ANY among them, or -1 */
-	List *needed;                /* int, columns to be read */
-	bool reads_first;            /* all rows, before it gives the first */
+	int64 expected_rows;         /* how many rows will be asked for; PG_INT64_MAX: unknown */
+	List *columns;               /* integer list: the columns of the conditions, in the order of fdw_exprs */
+	int keys;                    /* index of the condition with ANY in that list, or -1 */
+	List *needed;                /* integer list: the columns to be read */
+	bool reads_first;            /* the scan reads all rows before it returns the first */
+	bool counts_deleted;         /* direct DELETE: its rows count for the command tag (canSetTag) */
 } ScanPlan;
 
 extern ScanPlan flex_scan_plan(const ForeignScan *scan);
-extern void flex_scan_plan_need(ForeignScan *scan, const RemoteTable *table, const Bitmapset *columns);
+extern void flex_scan_plan_delete(ForeignScan *scan, const RemoteTable *table, const Bitmapset *columns, bool counts);
 
 extern void flex_plan_size(PlannerInfo *root, RelOptInfo *rel, Oid relation);
 extern void flex_plan_paths(PlannerInfo *root, RelOptInfo *rel, Oid relation);

@@ -2,10 +2,10 @@
  * remote_table.c
  *		A foreign table: its resource, the operations on it, its columns.
  *
- * Columns follow from the definitions of the operations' functions: those of the row
- * that they return, in its order, and then the arguments that no column has.  A table
- * may have fewer, and others: one that is neither takes the member of its name, if the
- * service has come to send such a one, and else reads as NULL.
+ * The columns of an imported table follow from the definitions of the operations' functions:
+ * first those of the row type that they return, in its order, and then the arguments that
+ * are not among those.  A table may lack some of them, and may have others: such a column
+ * reads the member of its name, should the service send one, and is NULL otherwise.
  */
 #include "postgres.h"
 
@@ -21,9 +21,12 @@
 #include "foreign/remote_table.h"
 #include "outbox/access.h"
 
-#define DEFAULT_ROWS 1000 /* as the list functions have */
+#define DEFAULT_ROWS 1000 /* as the ROWS of the list functions */
 
-/* The signatures of a resource's operations, in the current context. */
+/*
+ * Find the signatures of a resource's operations, in the current context.  Raises 42883 if
+ * a function is missing, as when the library is newer than the extension's objects.
+ */
 static void
 find_operations(const Resource *resource, Signature *operations[RESOURCE_OPERATIONS])
 {
@@ -40,7 +43,7 @@ find_operations(const Resource *resource, Signature *operations[RESOURCE_OPERATI
 	}
 }
 
-/* True for an argument that can be a column: the iterators' own cannot, and no secret stands in a table. */
+/* Return true for an argument that can be a column: neither a secret, nor one that only controls paging. */
 bool
 flex_parameter_is_of_table(const Parameter *parameter)
 {
@@ -62,7 +65,7 @@ find_column(const List *columns, const char *name)
 	return NULL;
 }
 
-/* The list with one more. */
+/* Append a column to a list. */
 static List *
 add_column(List *columns, const char *name, Oid type, bool is_argument)
 {
@@ -72,11 +75,11 @@ add_column(List *columns, const char *name, Oid type, bool is_argument)
 	return lappend(columns, column);
 }
 
-/* The columns of a resource with these operations. */
+/* Return the columns of a resource with these operations, as a list of ResourceColumn. */
 static List *
 columns_of_operations(Signature *const operations[RESOURCE_OPERATIONS])
 {
-	/* An argument that several have is as the one has it that writes it. */
+	/* If operations have an argument of the same name, the type is that of an operation that writes it. */
 	static const ResourceOperation order[] = {RESOURCE_CREATE, RESOURCE_UPDATE, RESOURCE_LIST, RESOURCE_FETCH,
 											  RESOURCE_DELETE};
 	TupleDesc row = NULL;
@@ -105,7 +108,7 @@ columns_of_operations(Signature *const operations[RESOURCE_OPERATIONS])
 	return columns;
 }
 
-/* The columns that a table of a resource has when it is imported: a list of ResourceColumn. */
+/* Return the columns that an imported table of a resource has, as a list of ResourceColumn. */
 List *
 flex_resource_columns(const Resource *resource)
 {
@@ -115,7 +118,7 @@ flex_resource_columns(const Resource *resource)
 	return columns_of_operations(operations);
 }
 
-/* The name that a column has in the service. */
+/* Return the name that a column has in the service: the option column_name, or else its own. */
 static const char *
 remote_name(Oid relation, AttrNumber number, const char *name)
 {
@@ -124,7 +127,7 @@ remote_name(Oid relation, AttrNumber number, const char *name)
 	return option != NULL ? option : pstrdup(name);
 }
 
-/* Describe a column; raises HV004 for one of a type that no member is read into. */
+/* Describe a column.  known are the columns of its resource.  Raises HV004 if members cannot be read into its type. */
 static void
 describe_column(RemoteColumn *column, Oid relation, Form_pg_attribute attribute, const List *known)
 {
@@ -146,7 +149,7 @@ describe_column(RemoteColumn *column, Oid relation, Form_pg_attribute attribute,
 												   "timestamp with time zone and jsonb.")));
 }
 
-/* The resource that a table is of: an option tells, or else its name. */
+/* Return the name of a table's resource: the option resource, or else the table's name. */
 static const char *
 resource_name(const ForeignTable *table)
 {
@@ -155,14 +158,14 @@ resource_name(const ForeignTable *table)
 	return name != NULL ? name : get_rel_name(table->relid);
 }
 
-/* The resource of a foreign table; NULL where there is none of its name. */
+/* Return the resource of a foreign table, or NULL if there is none of that name. */
 const Resource *
 flex_remote_table_resource(Oid relation)
 {
 	return flex_resource_find(resource_name(GetForeignTable(relation)));
 }
 
-/* The same, but raises HV00R. */
+/* The same, but raise HV00R if there is none. */
 static const Resource *
 resource_of_table(const ForeignTable *table)
 {
@@ -175,7 +178,10 @@ resource_of_table(const ForeignTable *table)
 	return resource;
 }
 
-/* Describe a foreign table, which the caller has locked, in the current context. */
+/*
+ * Describe a foreign table, in the current context.  The caller holds a lock on it.  Raises
+ * HV00R if the table has no resource, HV004 for a column's type, 42883 for a missing function.
+ */
 RemoteTable *
 flex_remote_table_open(Oid relation_id)
 {
@@ -207,7 +213,7 @@ flex_remote_table_open(Oid relation_id)
 	return table;
 }
 
-/* The number of the column that has a member's or an argument's name; InvalidAttrNumber: none has. */
+/* Return the number of the column for a member or argument, or InvalidAttrNumber. */
 AttrNumber
 flex_remote_table_column(const RemoteTable *table, const char *name)
 {
@@ -220,8 +226,8 @@ flex_remote_table_column(const RemoteTable *table, const char *name)
 }
 
 /*
- * A decoder, in the current context, of rows with the table's columns, of which those with
- * these numbers are read and the others are NULL.
+ * Create a decoder of the table's rows, in the current context.  It reads the columns with
+ * these numbers; the others will be NULL, and so will those of arguments.
  */
 RowDecoder *
 flex_remote_table_decoder(const RemoteTable *table, const Bitmapset *columns)
@@ -232,7 +238,7 @@ flex_remote_table_decoder(const RemoteTable *table, const Bitmapset *columns)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(desc, i);
 
-		/* The decoder passes over a column that is dropped. */
+		/* The decoder leaves dropped columns NULL. */
 		if (table->columns[i].is_argument || !bms_is_member(i + 1, columns))
 			attribute->attisdropped = true;
 		if (table->columns[i].name != NULL)

@@ -10,27 +10,27 @@
 
 typedef struct RemoteColumn
 {
-	const char *name; /* of the member, and of the argument, if there are such; NULL: dropped */
-	Oid type;
-	bool is_argument;  /* no answer has it: it reads as what was asked for */
-	bool is_generated; /* by the server: it is not sent */
+	const char *name;  /* of the answer's member, and of the operations' argument; NULL: the column is dropped */
+	Oid type;          /* of the column */
+	bool is_argument;  /* no answer contains it: it reads as the value that was sent */
+	bool is_generated; /* computed by PostgreSQL */
 } RemoteColumn;
 
-/* What a foreign table is when it is opened; lives in the context that was current. */
+/* A foreign table, as it is when it is opened. */
 typedef struct RemoteTable
 {
 	Oid relation;
 	Oid server;
 	const Resource *resource;
-	Signature *operations[RESOURCE_OPERATIONS]; /* NULL: the resource has none */
-	int page_size;                              /* 0: as suits the query */
+	Signature *operations[RESOURCE_OPERATIONS]; /* NULL: the resource has no such operation */
+	int page_size;                              /* 0: chosen by the planner */
 	int concurrency;                            /* requests at once */
-	double rows;                                /* estimated */
-	TupleDesc desc;                             /* of the table */
-	RemoteColumn *columns;                      /* by attribute number, less one */
+	double rows;                                /* estimate, by the option or a default */
+	TupleDesc desc;                             /* a copy of the table's */
+	RemoteColumn *columns;                      /* indexed by attribute number - 1 */
 } RemoteTable;
 
-/* A column that a resource has: of a row, or an argument that no row has. */
+/* A column of an imported table: a column of the operations' row type, or an argument that is not among those. */
 typedef struct ResourceColumn
 {
 	const char *name;

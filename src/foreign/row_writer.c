@@ -1,14 +1,14 @@
 /*
  * row_writer.c
- *		Rows of a foreign table that are written: several requests at once.
+ *		Writes rows of a foreign table, by several requests at once.
  *
- * The columns that name a row (the path's arguments) and those that are sent become
- * the arguments of the resource's create, update or delete.  A NULL is left out.  All
- * requests of one go are made once before the first is sent, so that a row that cannot
- * be sent is an error in time.
+ * The columns that identify a row (the arguments in the path) and those that the statement
+ * sends become the arguments of the resource's create, update or delete operation.  A NULL
+ * is left out.  All requests of a batch are built once before the first one is sent, so
+ * that a row that cannot be sent raises its error before anything is written.
  *
- * What was sent stays sent, whatever becomes of the transaction.  So an error tells what
- * the service has carried out for the statement, and the server's log has all of it.
+ * What the service has carried out cannot be rolled back.  Therefore an error reports it
+ * in its DETAIL, and the server's log has the complete list.
  */
 #include "postgres.h"
 
@@ -34,21 +34,21 @@ struct RowWriter
 	RemoteTable *table;
 	ResourceOperation which;
 	const Signature *operation;
-	Bitmapset *columns;  /* whose values are sent, besides those that name the row */
-	RowDecoder *decoder; /* NULL: no row is wanted, or none comes */
+	Bitmapset *columns;  /* columns to be sent, besides those that identify the row */
+	RowDecoder *decoder; /* NULL: rows of answers are not wanted, or there are none */
 	Endpoint *endpoint;
 	CarriedOut carried_out;
 	Traffic traffic;
-	int written;           /* rows, by goes that are over */
-	MemoryContext context; /* of one go */
-	MemoryContextCallback at_end;
-	bool is_over;
-	const RowsToWrite *rows; /* of this go */
-	Datum *values;           /* of one of them */
+	int written;                  /* rows of former batches */
+	MemoryContext context;        /* of one batch */
+	MemoryContextCallback at_end; /* log_unless_over() */
+	bool is_over;                 /* flex_row_writer_end() was called */
+	const RowsToWrite *rows;      /* of the current batch; NULL between batches */
+	Datum *values;                /* of the row that get_row() has got last */
 	bool *nulls;
 };
 
-/* The operation of a statement. */
+/* Return the operation for INSERT, UPDATE or DELETE. */
 ResourceOperation
 flex_operation_of_command(CmdType command)
 {
@@ -56,7 +56,7 @@ flex_operation_of_command(CmdType command)
 	return command == CMD_INSERT ? RESOURCE_CREATE : command == CMD_UPDATE ? RESOURCE_UPDATE : RESOURCE_DELETE;
 }
 
-/* True when a column says which row an operation is for: it stands in the request's path. */
+/* Return true if a column identifies the row that an operation writes: its argument is in the request's path. */
 bool
 flex_row_names_itself_by(const Signature *operation, const char *column)
 {
@@ -68,9 +68,9 @@ flex_row_names_itself_by(const Signature *operation, const char *column)
 	return false;
 }
 
-/* The statement has ended: without flex_row_writer_end(), badly. */
+/* Memory context callback: log what was carried out, unless the statement succeeded or that has been logged. */
 static void
-tell_at_end(void *argument)
+log_unless_over(void *argument)
 {
 	RowWriter *writer = argument;
 
@@ -78,7 +78,7 @@ tell_at_end(void *argument)
 		flex_carried_out_log(&writer->carried_out);
 }
 
-/* Raise 55000 where a rate of 0 stops the operation. */
+/* Raise 55000 if flex_api.rate_limits has paused the operation with a rate of 0. */
 static void
 check_pause(const RowWriter *writer)
 {
@@ -90,7 +90,11 @@ check_pause(const RowWriter *writer)
 						errhint("Write when flex_api.rate_limits gives it another rate.")));
 }
 
-/* A writer, in the current context.  Raises what flex_endpoint_of_server() raises. */
+/*
+ * Create a writer, in the current context.  Requests are made as user.  columns are those to
+ * be sent; wants_rows: pass the rows of the answers on.  Raises 55000 if the operation is
+ * paused, and the errors of flex_endpoint_of_server().
+ */
 RowWriter *
 flex_row_writer_create(RemoteTable *table, ResourceOperation operation, Bitmapset *columns, Oid user, bool wants_rows)
 {
@@ -111,7 +115,7 @@ flex_row_writer_create(RemoteTable *table, ResourceOperation operation, Bitmapse
 	writer->values = palloc(sizeof(Datum) * Max(table->desc->natts, 1));
 	writer->nulls = palloc(sizeof(bool) * Max(table->desc->natts, 1));
 	flex_carried_out_begin(&writer->carried_out, writer->operation->operation->name);
-	writer->at_end = (MemoryContextCallback){.func = tell_at_end, .arg = writer};
+	writer->at_end = (MemoryContextCallback){.func = log_unless_over, .arg = writer};
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, &writer->at_end);
 	return writer;
 }
@@ -122,21 +126,21 @@ flex_row_writer_table(const RowWriter *writer)
 	return writer->table;
 }
 
-/* What its requests were on the wire. */
+/* Return the traffic of the writer's requests. */
 const Traffic *
 flex_row_writer_traffic(const RowWriter *writer)
 {
 	return &writer->traffic;
 }
 
-/* The name that a column has in SQL. */
+/* Return the name of a column in SQL. */
 static const char *
 column_name(const RemoteTable *table, AttrNumber column)
 {
 	return NameStr(TupleDescAttr(table->desc, column - 1)->attname);
 }
 
-/* Raise HV004 for a column of a type that its argument does not take. */
+/* Raise HV004 if the type of a column does not fit its argument. */
 pg_noreturn static void
 refuse_type(const RowWriter *writer, const Parameter *parameter, AttrNumber column)
 {
@@ -148,7 +152,7 @@ refuse_type(const RowWriter *writer, const Parameter *parameter, AttrNumber colu
 					errhint("Use ALTER FOREIGN TABLE ... ALTER COLUMN ... TYPE, or import the table.")));
 }
 
-/* The value of an argument that a row has. */
+/* Return the value of an argument from the current row; a text is a one-element array if the argument is an array. */
 static NullableDatum
 value_of_parameter(const RowWriter *writer, const Parameter *parameter)
 {
@@ -168,7 +172,7 @@ value_of_parameter(const RowWriter *writer, const Parameter *parameter)
 	return (NullableDatum){.value = PointerGetDatum(construct_array(&value, 1, TEXTOID, -1, false, TYPALIGN_INT))};
 }
 
-/* True when an operation has an argument of a column's name. */
+/* Return true if an operation has an argument of a column's name. */
 bool
 flex_row_sends_column(const Signature *operation, const char *name)
 {
@@ -180,7 +184,7 @@ flex_row_sends_column(const Signature *operation, const char *name)
 	return false;
 }
 
-/* Raise HV007 for a new row with a value in a column that the service sets itself. */
+/* Raise HV007 if a new row has a value in a column that is not an argument. */
 static void
 check_new_row(const RowWriter *writer)
 {
@@ -201,21 +205,21 @@ check_new_row(const RowWriter *writer)
 	}
 }
 
-/* Get a row of this go into writer->values. */
+/* Get a row of the current batch into writer->values and writer->nulls. */
 static void
 get_row(RowWriter *writer, int index)
 {
 	writer->rows->get(writer->rows->state, index, writer->values, writer->nulls);
 }
 
-/* Tell, in an error's context, which row of the statement it is. */
+/* Error context callback: the number of the row in the statement. */
 static void
 describe_row(void *argument)
 {
 	errcontext("row %d", *(const int *) argument);
 }
 
-/* For flex_many_requests_send(): the request of a row. */
+/* ManyRequests.make: build the request of a row. */
 static HttpRequest *
 make_request(void *state, int index)
 {
@@ -242,7 +246,7 @@ make_request(void *state, int index)
 	return request;
 }
 
-/* Make each request once, so that what cannot be sent is an error before anything is. */
+/* Build each request once, so that one that cannot be built raises its error before anything is sent. */
 static void
 check_rows(RowWriter *writer)
 {
@@ -259,7 +263,10 @@ check_rows(RowWriter *writer)
 	MemoryContextDelete(context);
 }
 
-/* Read the row that the service gives, in the context of this go; an argument reads as it was given. */
+/*
+ * Read the row of an answer, in the memory context of the batch.  Columns of arguments, which
+ * no answer contains, are copied from the row that was sent.
+ */
 static void
 read_row(RowWriter *writer, int index, const Outcome *outcome, Datum *values, bool *nulls)
 {
@@ -289,7 +296,7 @@ read_row(RowWriter *writer, int index, const Outcome *outcome, Datum *values, bo
 	MemoryContextSwitchTo(context);
 }
 
-/* For flex_many_requests_send(): what a row came to.  One to update or delete that is not there is no row. */
+/* ManyRequests.take: process the outcome of a row's request.  UPDATE and DELETE ignore a row that does not exist. */
 static void
 take_outcome(void *state, int index, const Outcome *outcome)
 {
@@ -324,8 +331,8 @@ take_outcome(void *state, int index, const Outcome *outcome)
 }
 
 /*
- * Write rows.  Raises what a call of the operation raises, with what was carried out
- * of the statement in the DETAIL: rows that were written before the one that failed stay so.
+ * Write rows.  Raises the errors that a call of the operation raises, with a DETAIL about the
+ * rows that the service has written before; those stay written.
  */
 void
 flex_row_writer_write(RowWriter *writer, const RowsToWrite *rows)
@@ -356,7 +363,7 @@ flex_row_writer_write(RowWriter *writer, const RowsToWrite *rows)
 	MemoryContextSwitchTo(before);
 }
 
-/* The statement has come to its end well, as far as this table is concerned. */
+/* Note that the statement has succeeded as far as this table is concerned. */
 void
 flex_row_writer_end(RowWriter *writer)
 {

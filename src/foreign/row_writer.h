@@ -1,6 +1,6 @@
 /*
  * row_writer.h
- *		Rows of a foreign table that are written: several requests at once.
+ *		Writes rows of a foreign table, by several requests at once.
  */
 #ifndef FLEX_ROW_WRITER_H
 #define FLEX_ROW_WRITER_H
@@ -12,23 +12,23 @@
 #include "http/traffic.h"
 
 /*
- * Of one statement and one table.  It lives in the context that was current when it was
- * made; if that ends before flex_row_writer_end(), what the service has carried out is
- * written to the server's log.
+ * A RowWriter is for one statement and one table, and is allocated in the current memory
+ * context.  If the context is deleted before flex_row_writer_end(), the statement has failed,
+ * and what the service has carried out is written to the server's log.
  */
 typedef struct RowWriter RowWriter;
 
-/* What is to be written in one go; rows are counted from 0 on. */
+/* The rows of one call of flex_row_writer_write().  Their indexes begin at 0. */
 typedef struct RowsToWrite
 {
 	int count;
 
-	/* Sets the columns of a row, which last until it is asked again. */
+	/* Sets values and nulls to the columns of a row, which remain valid until the next call. */
 	void (*get)(void *state, int index, Datum *values, bool *nulls);
 
 	/*
-	 * A row has been written; values and nulls are what the service says of it, in a
-	 * context that lasts until rows are written again, or NULL where that is not wanted.
+	 * Is called when a row has been written.  values and nulls are the row of the answer,
+	 * valid until the next call of flex_row_writer_write(); NULL if rows are not wanted.
 	 */
 	void (*took)(void *state, int index, Datum *values, bool *nulls);
 	void *state;

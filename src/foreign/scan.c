@@ -1,15 +1,15 @@
 /*
  * scan.c
- *		A scan of a foreign table: rows as they come, from a list or from fetches.
+ *		Scans of foreign tables: rows are returned as they arrive, from a list or from fetches.
  *
- * The first row asked for sends the first request.  A list is read page by page; no more
- * than two pages are in memory.  Rows live in the memory of the executor's tuple.
+ * The first request is sent when the first row is asked for.  A list is read page by page,
+ * with at most two pages in memory.  A row is allocated in the executor's per-tuple context.
  *
- * A rescan looks whether the values of the conditions are what they were: then it begins
- * with what is there (the first page, or the few rows that were fetched by keys).
+ * A rescan with unchanged values of its conditions begins with what is still in memory: the
+ * first page of a list, or rows that were fetched by key, if those are not many.
  *
- * Under Append several scans run side by side: there a scan that would have to wait says
- * so, and gives a descriptor to wait for.
+ * Under an asynchronous Append several scans are executed at the same time: a scan that
+ * would have to wait says so, and provides a descriptor to wait for.
  */
 #include "postgres.h"
 
@@ -30,7 +30,7 @@
 #include "foreign/sent_values.h"
 #include "http/pages.h"
 
-#define MOST_KEPT_ROWS 100 /* of fetches, for a rescan */
+#define MOST_KEPT_ROWS 100 /* rows of fetches are kept for a rescan if they are not more */
 
 typedef struct TableScan
 {
@@ -42,25 +42,27 @@ typedef struct TableScan
 	Traffic traffic;
 	SentValues *values;
 
-	MemoryContext context; /* of what is read with these values */
+	/* Of what is read with the current values; reset when a rescan has others. */
+	MemoryContext context;
 	bool is_begun;
 	bool is_to_rescan;
-	Pages *pages;     /* NULL: no list, or no row can be there */
-	Lookups *lookups; /* NULL: no fetches, likewise */
-	char **keys;      /* of the lookups, each once; NULL: there is one lookup, without keys */
-	List *kept;       /* HeapTuple, of the lookups */
-	bool is_keeping;
-	int next_kept; /* of them to be given again */
-	int64 rows;    /* given since it was begun */
+	Pages *pages;     /* NULL: it is not a list, or no row can match */
+	Lookups *lookups; /* NULL: there are no fetches, or no row can match */
+	char **keys;      /* of the lookups, without duplicates; NULL: there is one lookup, without keys */
+	List *kept;       /* HeapTuple: rows of the lookups so far, if is_keeping */
+	bool is_keeping;  /* a rescan can begin with the kept rows */
+	int next_kept;    /* index of the next one to be returned */
+	int64 rows;       /* returned since the scan or rescan began */
 
-	Tuplestorestate *store; /* of all rows, where all are read first; NULL: they are not there yet */
-	TupleTableSlot *stored; /* the one that it gave last */
+	/* If all rows are read first */
+	Tuplestorestate *store; /* NULL: they have not been read yet */
+	TupleTableSlot *stored; /* holds the row that was taken out last */
 
-	bool is_waiting;    /* the last row that was asked for would have had to be waited for */
+	bool is_waiting;    /* the last call returned no row because it would have had to wait */
 	bool must_not_wait; /* asynchronous execution */
 } TableScan;
 
-/* Begin a scan: find out what it needs to know.  For an EXPLAIN that executes nothing, no credentials are looked for. */
+/* BeginForeignScan.  EXPLAIN without ANALYZE works without credentials, so none are looked for. */
 void
 flex_scan_begin(ForeignScanState *node, int eflags)
 {
@@ -89,7 +91,7 @@ flex_scan_begin(ForeignScanState *node, int eflags)
 		scan->stored = MakeSingleTupleTableSlot(scan->table->desc, &TTSOpsMinimalTuple);
 }
 
-/* For the lookups: the request of an element. */
+/* LookupsOptions.make: build the request of a row. */
 static HttpRequest *
 make_lookup(void *state, int index)
 {
@@ -114,10 +116,8 @@ begin_lookups(TableScan *scan)
 	if (!flex_sent_values_can_name(scan->values))
 		return;
 	if (scan->plan.keys >= 0)
-	{
 		scan->keys = flex_sent_values_keys(scan->values, &options.count);
-	}
-	/* What is not needed is not asked for, as far as that can be known. */
+	/* Do not fetch more rows in advance than the query is expected to ask for. */
 	if (scan->plan.expected_rows < options.concurrency)
 		options.concurrency = Max((int) scan->plan.expected_rows, 1);
 	scan->is_keeping = options.count <= MOST_KEPT_ROWS;
@@ -137,13 +137,13 @@ begin_pages(TableScan *scan)
 		.traffic = &scan->traffic,
 	};
 
-	/* What cannot be in a path is nobody's. */
+	/* A value that no path can contain is the name of nothing: there are no rows. */
 	if (!flex_sent_values_can_name(scan->values))
 		return;
 	scan->pages = flex_pages_begin(flex_sent_values_request(scan->values, NULL), &options);
 }
 
-/* Begin to read, or begin again. */
+/* Begin to read or, if the values are unchanged and the rows are still there, rewind to the first row. */
 static void
 begin_reading(TableScan *scan, ForeignScanState *node)
 {
@@ -180,7 +180,7 @@ begin_reading(TableScan *scan, ForeignScanState *node)
 	scan->is_begun = true;
 }
 
-/* Put what was asked for into the columns that no answer has. */
+/* Set the columns of arguments, which no answer contains, to the values that were sent. */
 static void
 fill_arguments(const TableScan *scan, Datum *values, bool *nulls)
 {
@@ -196,7 +196,7 @@ fill_arguments(const TableScan *scan, Datum *values, bool *nulls)
 	}
 }
 
-/* The next row of the fetches, which may have been fetched before. */
+/* Return the next row of the fetches, from the kept rows if it has been fetched before. */
 static bool
 next_lookup(TableScan *scan, Datum *values, bool *nulls)
 {
@@ -219,7 +219,7 @@ next_lookup(TableScan *scan, Datum *values, bool *nulls)
 	return true;
 }
 
-/* The columns of the next row, in the current context; false when there is none. */
+/* Set the columns of the next row, allocated in the current context.  Return false if there is none. */
 static bool
 next_row(TableScan *scan, Datum *values, bool *nulls)
 {
@@ -231,7 +231,7 @@ next_row(TableScan *scan, Datum *values, bool *nulls)
 	return true;
 }
 
-/* Read all rows, before the first is given. */
+/* Read all rows into the tuplestore. */
 static void
 read_all(TableScan *scan)
 {
@@ -254,7 +254,7 @@ read_all(TableScan *scan)
 	MemoryContextDelete(row);
 }
 
-/* The columns of the next row of those that were read first, which last until the one after it. */
+/* Set the columns of the next row of the tuplestore, which remain valid until the next call. */
 static bool
 next_stored_row(TableScan *scan, Datum *values, bool *nulls)
 {
@@ -268,7 +268,7 @@ next_stored_row(TableScan *scan, Datum *values, bool *nulls)
 	return true;
 }
 
-/* Do what the next row needs without waiting; false when that would have to be waited for. */
+/* Go on without waiting.  Return false if the next row is not there yet. */
 static bool
 advance(TableScan *scan)
 {
@@ -279,7 +279,7 @@ advance(TableScan *scan)
 	return true;
 }
 
-/* Tell, in an error's context, how far the scan had come. */
+/* Error context callback: how far the scan had come. */
 static void
 describe_scan(void *argument)
 {
@@ -288,7 +288,10 @@ describe_scan(void *argument)
 	errcontext("scan of foreign table \"%s\", after " INT64_FORMAT " rows", scan->name, scan->rows);
 }
 
-/* The next row, or an empty slot when there is none, or it would have to be waited for and must not be. */
+/*
+ * IterateForeignScan: return the next row, or an empty slot if there is none.  In
+ * asynchronous execution the slot is empty, too, if the scan would have to wait.
+ */
 TupleTableSlot *
 flex_scan_next(ForeignScanState *node)
 {
@@ -316,7 +319,7 @@ flex_scan_next(ForeignScanState *node)
 	return slot;
 }
 
-/* Begin again, perhaps with other values. */
+/* ReScanForeignScan: the new values are evaluated when the next row is asked for. */
 void
 flex_scan_again(ForeignScanState *node)
 {
@@ -325,7 +328,7 @@ flex_scan_again(ForeignScanState *node)
 	scan->is_to_rescan = true;
 }
 
-/* End a scan wherever it is. */
+/* EndForeignScan, in any state of the scan. */
 void
 flex_scan_end(ForeignScanState *node)
 {
@@ -341,7 +344,7 @@ flex_scan_end(ForeignScanState *node)
 		MemoryContextDelete(scan->context);
 }
 
-/* What EXPLAIN shows. */
+/* Return what EXPLAIN shows. */
 ScanReport
 flex_scan_report(ForeignScanState *node)
 {
@@ -350,21 +353,21 @@ flex_scan_report(ForeignScanState *node)
 	return (ScanReport){.table = scan->table, .plan = scan->plan, .traffic = scan->traffic};
 }
 
-/* All can be, where there are descriptors to wait for; where there are none, a scan waits by itself. */
+/* IsForeignPathAsyncCapable: if there turns out to be no descriptor to wait for, the scan waits synchronously. */
 bool
 flex_scan_is_async_capable(ForeignPath *path)
 {
 	return true;
 }
 
-/* What somebody else waits for in this scan's place; PGINVALID_SOCKET: nobody can. */
+/* Return a descriptor that becomes readable when a waiting scan can go on; PGINVALID_SOCKET if there is none. */
 static pgsocket
 descriptor_of(TableScan *scan)
 {
 	return scan->pages != NULL ? flex_pages_descriptor(scan->pages) : flex_lookups_descriptor(scan->lookups);
 }
 
-/* Give Append a row, the news that there is none, or that it has to wait. */
+/* ForeignAsyncRequest and ForeignAsyncNotify: answer with a row, with the end of the scan, or with "pending". */
 void
 flex_scan_request(AsyncRequest *request)
 {
@@ -383,7 +386,7 @@ flex_scan_request(AsyncRequest *request)
 		ExecAsyncRequestDone(request, TupIsNull(row) ? NULL : row);
 }
 
-/* Have Append wait for this scan, too. */
+/* ForeignAsyncConfigureWait: add the scan's descriptor to Append's wait event set. */
 void
 flex_scan_configure_wait(AsyncRequest *request)
 {

@@ -1,6 +1,6 @@
 /*
  * scan.h
- *		A scan of a foreign table.
+ *		Scans of foreign tables.
  */
 #ifndef FLEX_SCAN_H
 #define FLEX_SCAN_H
@@ -10,7 +10,7 @@
 #include "foreign/plan.h"
 #include "http/traffic.h"
 
-/* What EXPLAIN shows of a scan; all of it is zero where nothing was executed. */
+/* What EXPLAIN shows of a scan; the traffic is all zeroes unless the statement was executed. */
 typedef struct ScanReport
 {
 	const RemoteTable *table;

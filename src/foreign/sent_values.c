@@ -1,9 +1,9 @@
 /*
  * sent_values.c
- *		The values of the conditions that a scan sends, and the requests made of them.
+ *		The values of the conditions that a scan sends, and the requests built from them.
  *
- * A value is an expression of the query: a constant, a parameter, a column of the other
- * side of a join.  All are evaluated when a scan begins to read and when it begins again.
+ * A value is an expression of the query: a constant, a parameter, or a column of the outer
+ * side of a join.  All are evaluated when a scan begins to read, and at each rescan.
  */
 #include "postgres.h"
 
@@ -24,7 +24,7 @@ typedef struct SentValue
 	Oid type;
 	int16 typlen;
 	bool typbyval;
-	NullableDatum value; /* as it was kept last */
+	NullableDatum value; /* set by flex_sent_values_keep() */
 } SentValue;
 
 struct SentValues
@@ -32,14 +32,14 @@ struct SentValues
 	const RemoteTable *table;
 	const Signature *operation;
 	int page_size;
-	int keys;       /* place of the array of keys, or -1 */
-	int *of_column; /* place by attribute number, less one; -1: none */
-	bool are_kept;
+	int keys;       /* index of the array of keys in values, or -1 */
+	int *of_column; /* index in values, by attribute number - 1; -1: none */
+	bool are_kept;  /* flex_sent_values_keep() has been called */
 	int count;
 	SentValue values[FLEXIBLE_ARRAY_MEMBER];
 };
 
-/* The conditions of a plan, in the current context. */
+/* Prepare the expressions of a plan for evaluation, in the current context.  node is the scan's. */
 SentValues *
 flex_sent_values_prepare(const RemoteTable *table, ScanPlan plan, List *expressions, PlanState *node)
 {
@@ -69,14 +69,17 @@ flex_sent_values_prepare(const RemoteTable *table, ScanPlan plan, List *expressi
 	return values;
 }
 
-/* How many there are. */
+/* Return the number of values. */
 int
 flex_sent_values_count(const SentValues *values)
 {
 	return values->count;
 }
 
-/* What the values are now, in the memory of the expression context.  True when that is what was kept. */
+/*
+ * Evaluate the expressions into the array now, in the per-tuple memory of the expression
+ * context.  Return true if the values are equal to those that were kept.
+ */
 bool
 flex_sent_values_evaluate(const SentValues *values, ExprContext *context, NullableDatum *now)
 {
@@ -97,7 +100,7 @@ flex_sent_values_evaluate(const SentValues *values, ExprContext *context, Nullab
 	return are_same;
 }
 
-/* Keep values, in the current context; false when one is NULL, with which nothing is equal. */
+/* Copy values into the current context and keep them.  Return false if one is NULL: then no row can match. */
 bool
 flex_sent_values_keep(SentValues *values, const NullableDatum *now)
 {
@@ -116,7 +119,7 @@ flex_sent_values_keep(SentValues *values, const NullableDatum *now)
 	return are_all;
 }
 
-/* The place of the condition on an argument's column, or -1. */
+/* Return the index of the value for an argument, or -1. */
 static int
 place_of_parameter(const SentValues *values, const Parameter *parameter)
 {
@@ -125,7 +128,7 @@ place_of_parameter(const SentValues *values, const Parameter *parameter)
 	return column != InvalidAttrNumber ? values->of_column[column - 1] : -1;
 }
 
-/* The value that a column is asked for with, or NULL for one without; not of keys. */
+/* Return the value that is sent for a column; NULL if there is none, or it is one of several keys. */
 const Datum *
 flex_sent_values_of_column(const SentValues *values, AttrNumber column)
 {
@@ -134,7 +137,7 @@ flex_sent_values_of_column(const SentValues *values, AttrNumber column)
 	return place >= 0 && place != values->keys ? &values->values[place].value.value : NULL;
 }
 
-/* True when what stands in the path, besides keys, can name something: what cannot, is not there. */
+/* Return false if a value, other than keys, is invalid as a name in the request's path: then no row can match. */
 bool
 flex_sent_values_can_name(const SentValues *values)
 {
@@ -150,7 +153,7 @@ flex_sent_values_can_name(const SentValues *values)
 	return true;
 }
 
-/* The argument that the keys are. */
+/* Return the argument for which the keys are. */
 static const Parameter *
 key_parameter(const SentValues *values)
 {
@@ -163,8 +166,8 @@ key_parameter(const SentValues *values)
 }
 
 /*
- * The keys that are looked for, each once, without those that nothing can have; in the
- * current context.
+ * Return the keys to be fetched, in the current context: without duplicates, NULLs, and
+ * keys that are invalid as names.
  */
 char **
 flex_sent_values_keys(const SentValues *values, int *count)
@@ -195,7 +198,7 @@ flex_sent_values_keys(const SentValues *values, int *count)
 	return keys;
 }
 
-/* The value of an argument: of the condition on its column, or the key. */
+/* Return the value of an argument: that of the condition on its column, or the key. */
 static NullableDatum
 value_of_parameter(const SentValues *values, const Parameter *parameter, const char *key)
 {
@@ -213,8 +216,8 @@ value_of_parameter(const SentValues *values, const Parameter *parameter, const c
 }
 
 /*
- * The request of a list, or of a fetch, of that key where there are several; in the current
- * context.  Raises what flex_request_build() raises.
+ * Build the request of a list or a fetch, in the current context.  key is the one to fetch
+ * if the scan has keys, else it is ignored.  Raises the errors of flex_request_build().
  */
 HttpRequest *
 flex_sent_values_request(const SentValues *values, const char *key)

@@ -1,6 +1,6 @@
 /*
  * sent_values.h
- *		The values of the conditions that a scan sends, and the requests made of them.
+ *		The values of the conditions that a scan sends, and the requests built from them.
  */
 #ifndef FLEX_SENT_VALUES_H
 #define FLEX_SENT_VALUES_H
@@ -10,7 +10,7 @@
 #include "foreign/plan.h"
 #include "request/request.h"
 
-/* It lives in the context that was current when it was prepared. */
+/* Allocated in the context that is current in flex_sent_values_prepare(). */
 typedef struct SentValues SentValues;
 
 extern SentValues *

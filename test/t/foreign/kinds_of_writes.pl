@@ -16,6 +16,15 @@ use Test::More;
 
 my $simulator = FlexApi::Simulator->new;
 my $node = FlexApi::node('writes', $simulator, 'flex_api.max_retries = 0', 'flex_api.rate_limits = none', 'max_prepared_transactions = 2');
+
+# It counts a statement's rows when the statement has ended, and with it what stands in WITH.
+my ($libraries) = PostgreSQL::Test::Utils::run_command([ 'pg_config', '--pkglibdir' ]);
+my $has_statements = -r "$libraries/pg_stat_statements.so";
+if ($has_statements)
+{
+	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pg_stat_statements'");
+	$node->restart;
+}
 my $session = FlexApi::Session->new($node);
 
 $simulator->post('seed', { flows => 5 });
@@ -178,6 +187,19 @@ foreach my $kind (@KINDS)
 	my $given = $result->{error} ? $result->{error}{C} : $result->{rows}[0][0] // '';
 
 	like($given, qr/^(?:$expected)$/, $name) or diag("$sql: " . ($result->{error}{M} // ''));
+}
+
+SKIP:
+{
+	skip 'no pg_stat_statements', 2 unless $has_statements;
+	$session->value($_) foreach 'CREATE EXTENSION pg_stat_statements', 'SELECT pg_stat_statements_reset() IS NULL';
+	$session->value("INSERT INTO flows $NEW VALUES ('counted', '$SERVICE', 'web'), ('counted', '$SERVICE', 'web'), ('counted', '$SERVICE', 'web')");
+	$session->value(q{WITH gone AS (DELETE FROM flows WHERE friendly_name = 'counted') SELECT 1 AS the_only_row});
+	is($session->value(q{SELECT rows FROM pg_stat_statements WHERE query LIKE '%the_only_row%' AND query NOT LIKE '%pg_stat_statements%'}), 1,
+		'a DELETE in WITH is not counted for the statement');
+	$session->value("INSERT INTO flows $NEW VALUES ('counted', '$SERVICE', 'web'), ('counted', '$SERVICE', 'web')");
+	$session->value(q{DELETE FROM flows WHERE friendly_name = 'counted'});
+	is($session->value(q{SELECT rows FROM pg_stat_statements WHERE query LIKE 'DELETE FROM flows WHERE friendly_name = $1'}), 2, 'a DELETE is');
 }
 $node->stop;
 done_testing();
