@@ -1,10 +1,10 @@
 /*
  * access_token.c
- *		SQL entry point that makes the token with which a browser or an app joins a
- *		conversation, as the customer or the agent that it names.
+ *		SQL entry point of flex_access_token().
  *
- * It is signed with the API key's secret, which never leaves the server: nothing
- * is sent, and the service learns of the token when it is used.
+ * An access token lets a browser or an app join conversations as the customer or agent
+ * that it names.  It is signed here with the secret of the API key; no request is sent, and
+ * the service learns of the token only when it is used.
  */
 #include "postgres.h"
 
@@ -34,7 +34,7 @@ enum
 	ARGUMENT_VALID_FROM
 };
 
-/* Read the arguments; NULL leaves one out. */
+/* Read the arguments; NULL stands for a default or for nothing, except for the identity, which raises 22004. */
 static void
 read_arguments(FunctionCallInfo fcinfo, AccessClaims *claims)
 {
@@ -54,7 +54,7 @@ read_arguments(FunctionCallInfo fcinfo, AccessClaims *claims)
 		claims->valid_from = flex_access_time(PG_GETARG_TIMESTAMPTZ(ARGUMENT_VALID_FROM), "valid_from");
 }
 
-/* The token for a call. */
+/* Make the token, in the current context, which then contains the secret, too. */
 static char *
 make_token(FunctionCallInfo fcinfo)
 {
@@ -68,7 +68,7 @@ make_token(FunctionCallInfo fcinfo)
 	key = flex_signing_key(GetUserId());
 	claims.key = key.sid;
 	claims.account = key.account;
-	/* A region is a label of a host name: letters, digits and hyphens. */
+	/* It needs no escaping: the setting's check admits only letters, digits and hyphens. */
 	if (flex_setting_is_set(region))
 		header = psprintf("{\"alg\":\"HS256\",\"typ\":\"JWT\",\"cty\":\"twilio-fpa;v=1\",\"twr\":\"%s\"}", region);
 	return flex_json_web_token(header, flex_access_claims_json(&claims), key.secret);

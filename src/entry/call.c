@@ -1,9 +1,9 @@
 /*
  * call.c
- *		SQL entry points of calls with one answer.
+ *		SQL entry point of all operations except the lists.
  *
- * All operations but the lists share flex_api_call(): what it does is in the
- * catalogue and in the function's SQL definition.
+ * All their functions share flex_api_call().  What it sends follows from the operation's
+ * row in the catalogue and from the definition of the SQL function that was called.
  */
 #include "postgres.h"
 
@@ -17,7 +17,7 @@
 
 PG_FUNCTION_INFO_V1(flex_api_call);
 
-/* Send the request of a call and make the row of its answer, in the caller's context. */
+/* Send the request of a call, and return the row of its answer, in the context "caller"; 0 if there is no row. */
 static Datum
 fetch_row(Signature *signature, const NullableDatum *values, MemoryContext caller)
 {
@@ -43,7 +43,7 @@ fetch_row(Signature *signature, const NullableDatum *values, MemoryContext calle
 	return result;
 }
 
-/* Any operation that answers with one object or none; see the file's head. */
+/* The C function of any operation whose answer is one object or empty. */
 PGDLLEXPORT Datum
 flex_api_call(PG_FUNCTION_ARGS)
 {

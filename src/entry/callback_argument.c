@@ -1,9 +1,10 @@
 /*
  * callback_argument.c
- *		The callback that an argument names.
+ *		Looks up the callback that an argument names.
  *
- * It is looked up when a request is enqueued, as the current role finds it, so that a name
- * without a function is an error in the statement that is at fault.
+ * This is done when the request is enqueued, by the search_path and with the privileges of
+ * the current role, so that a wrong name is an error of the statement that contains it, and
+ * not a failure hours later.
  */
 #include "postgres.h"
 
@@ -27,7 +28,7 @@
 #include "outbox/callback_function.h"
 #include "request/arguments.h"
 
-/* Raise 42501 unless the current role may call a function. */
+/* Raise 42501 unless the current role has the privilege EXECUTE on a function. */
 void
 flex_check_execute(Oid function)
 {
@@ -37,7 +38,7 @@ flex_check_execute(Oid function)
 		aclcheck_error(result, OBJECT_FUNCTION, get_func_name(function));
 }
 
-/* The functions of a callback's name, whatever their arguments are; NULL: there are none. */
+/* Return the signatures of all functions of a name as a text, or NULL if there are none. */
 static char *
 functions_named(List *names)
 {
@@ -52,7 +53,10 @@ functions_named(List *names)
 	return text.data;
 }
 
-/* The function nearest to a name of those that take the row, as it is called; NULL: none is near. */
+/*
+ * Among the functions whose only argument is the row, find the one with the most similar
+ * name, and return its name as it has to be written; NULL if none is similar.
+ */
 static const char *
 closest_callback(const char *name, Oid row_type)
 {
@@ -81,7 +85,7 @@ closest_callback(const char *name, Oid row_type)
 		FunctionIsVisible(function) ? NULL : get_namespace_name(get_func_namespace(function)), get_func_name(function));
 }
 
-/* Raise 42883 for a name of which no function takes the row. */
+/* Raise 42883 for a name that no function with the row as its argument has. */
 pg_noreturn static void
 refuse_callback(List *names, Oid row_type)
 {
@@ -96,7 +100,10 @@ refuse_callback(List *names, Oid row_type)
 									  : errhint("Create the function before, or give its schema, too.")));
 }
 
-/* The callback of a name.  Raises 42602 for what is no name, 42883 when no function of it takes the row. */
+/*
+ * Find the function of a name.  Raises 42602 for an invalid name, 22023 for one with
+ * parentheses, 42883 if no function of that name takes the row.
+ */
 static Oid
 find_callback(const char *asker, const char *argument, const char *name)
 {
@@ -116,8 +123,10 @@ find_callback(const char *asker, const char *argument, const char *name)
 }
 
 /*
- * The name of a callback that an argument of a function of ours gives, qualified, and its owner; NULL for NULL.
- * Raises 42883 or 42501 for one that cannot be called.
+ * Return the qualified name of the callback that an argument of the SQL function "asker"
+ * names, and set *owner to its owner; NULL for NULL.  Besides the errors of find_callback(),
+ * raises 42809 for an aggregate, window function or procedure, 22023 for a temporary
+ * function, 42501 if the current role may not execute it.
  */
 char *
 flex_callback_argument(const char *asker, const char *argument, const char *name, Oid *owner)

@@ -1,6 +1,6 @@
 /*
  * callback_argument.h
- *		The callback that an argument names.
+ *		Looks up the callback that an argument names.
  */
 #ifndef FLEX_CALLBACK_ARGUMENT_H
 #define FLEX_CALLBACK_ARGUMENT_H

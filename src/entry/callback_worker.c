@@ -1,6 +1,9 @@
 /*
  * callback_worker.c
  *		Main function of the background workers that run callbacks.
+ *
+ * Such a worker is a helper (shared/helper.c) of the process that sends.  It runs the
+ * callbacks of one role, each in a transaction of its own.
  */
 #include "postgres.h"
 
@@ -22,7 +25,7 @@
 
 extern PGDLLEXPORT void flex_api_callback_main(Datum argument);
 
-/* Run callbacks.  That the extension has been dropped is no error. */
+/* Run callbacks.  An error is ignored if the extension has been dropped meanwhile, and raised again otherwise. */
 static void
 run_callbacks(CallbackShare *share)
 {
@@ -45,8 +48,8 @@ run_callbacks(CallbackShare *share)
 }
 
 /*
- * SIGTERM: end.  A callback that runs may end within flex_api.shutdown_grace; otherwise
- * nothing is to be settled.
+ * SIGTERM: exit at once, as there is nothing to be settled, unless a callback is running,
+ * which may finish within flex_api.shutdown_grace.
  */
 static void
 handle_sigterm(SIGNAL_ARGS)

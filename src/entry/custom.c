@@ -1,10 +1,9 @@
 /*
  * custom.c
- *		SQL entry points of flex_request() and flex_request_list(): what the
- *		catalogue does not have yet.
+ *		SQL entry points of flex_request() and flex_request_list().
  *
- * Host, credentials, connections, repeats, pages and errors are those of every
- * other call.
+ * They call operations that the catalogue does not have yet.  Host, credentials,
+ * connections, repeats, pages and errors are handled as for any other call.
  */
 #include "postgres.h"
 
@@ -40,6 +39,7 @@ enum
 	LIST_SERVICE
 };
 
+/* Columns of the row that flex_request() returns. */
 enum
 {
 	COLUMN_STATUS,
@@ -49,8 +49,9 @@ enum
 };
 
 /*
- * Append a header to a JSON object under construction.  Name and value may be any
- * bytes; "?" stands for what is no text here.
+ * Append a header to the JSON object in the StringInfo state.  The bytes of name and value
+ * are arbitrary; flex_text_of_bytes() replaces those that are invalid in the database's
+ * encoding.
  */
 static void
 append_header_member(void *state, const char *name, const char *value)
@@ -64,7 +65,7 @@ append_header_member(void *state, const char *name, const char *value)
 	escape_json(json, flex_text_of_bytes(value, strlen(value)));
 }
 
-/* The answer's headers as a JSON object, names in lower case. */
+/* Return the answer's headers as a jsonb object, with names in lower case. */
 static Datum
 headers_of(const Outcome *answer)
 {
@@ -89,7 +90,7 @@ read_answer(const Outcome *answer, Datum *values, bool *nulls)
 		values[COLUMN_BODY] = flex_decode_jsonb(answer->body, answer->body_length);
 }
 
-/* Send a request that is in the current context, and read its answer's columns in another. */
+/* Send a request, and allocate the columns of its answer in the context "columns", which becomes the current one. */
 static void
 fetch_columns(const HttpRequest *request, MemoryContext columns, Datum *values, bool *nulls)
 {
@@ -108,13 +109,14 @@ fetch_columns(const HttpRequest *request, MemoryContext columns, Datum *values, 
 }
 
 /*
- * flex_request(method, path, parameters, body, headers, service); see the file's head.  A body may
- * be large: its bytes are let go before the row is made, which is returned uncopied.
+ * flex_request(method, path, parameters, body, headers, service).  A body may be large, so
+ * the bytes of the answer are freed before the row is formed, and the row is formed in the
+ * caller's context rather than copied there.
  */
 PGDLLEXPORT Datum
 flex_api_request(PG_FUNCTION_ARGS)
 {
-	/* In tables of version 1.0.0 it ends with the body. */
+	/* The function of release 1.0.0 has the first four arguments only. */
 	static const EntryPoint entry = {
 		.least = 4,
 		.count = 6,
@@ -154,7 +156,7 @@ flex_api_request(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(result);
 }
 
-/* What flex_request_list() was called with. */
+/* Read the arguments of flex_request_list(). */
 static ListCall
 prepare_list(FunctionCallInfo fcinfo)
 {
@@ -171,7 +173,7 @@ prepare_list(FunctionCallInfo fcinfo)
 	return call;
 }
 
-/* flex_request_list(path, parameters, member, max_rows, headers, service); see the file's head. */
+/* flex_request_list(path, parameters, member, max_rows, headers, service) */
 PGDLLEXPORT Datum
 flex_api_request_list(PG_FUNCTION_ARGS)
 {

@@ -1,13 +1,15 @@
 /*
  * database_commands.c
- *		Keeps workers out of databases that must be empty, and wakes them when a
- *		prepared transaction is committed.
+ *		Keeps workers out of databases to which nobody may be connected, and wakes them
+ *		when a prepared transaction is committed.
  *
- * DROP DATABASE, CREATE DATABASE of a template, and moving or renaming a
- * database fail while anybody is connected to it.  A worker of ours must not be
- * the one: it is asked to leave before the command, and let in again after it.
+ * DROP DATABASE, CREATE DATABASE with a template, and moving or renaming a database fail
+ * while anybody is connected to it.  An outbox worker must not be the reason.  Therefore a
+ * ProcessUtility_hook terminates the worker before such a command, and bars workers from
+ * the database until the transaction ends.
  *
- * COMMIT PREPARED runs none of the callbacks of the transaction that it commits.
+ * COMMIT PREPARED does not run the transaction callbacks of the session that prepared the
+ * transaction (wake.c), so the hook wakes the worker.
  */
 #include "postgres.h"
 
@@ -36,12 +38,12 @@
 #include "entry/database_commands.h"
 #include "shared/registry.h"
 
-#define PATIENCE_MS 5000 /* the server itself waits so long for others to leave */
+#define PATIENCE_MS 5000 /* as CountOtherDBBackends() waits for other processes */
 #define LOOK_AGAIN_MS 10
 
 static ProcessUtility_hook_type previous_hook;
 
-/* The value of an option of a statement, or NULL. */
+/* Return the value of an option of a statement, or NULL. */
 static const char *
 option_value(List *options, const char *name)
 {
@@ -57,7 +59,7 @@ option_value(List *options, const char *name)
 	return NULL;
 }
 
-/* The database that a statement needs empty, or NULL. */
+/* Return the name of the database to which nobody may be connected during a statement, or NULL. */
 static const char *
 database_of(Node *statement)
 {
@@ -83,7 +85,7 @@ database_of(Node *statement)
 	}
 }
 
-/* Ask the database's worker to leave, and wait until it has, for some time. */
+/* Terminate the database's worker, and wait until it has exited, for PATIENCE_MS at most. */
 static void
 send_worker_away(Oid database)
 {
@@ -101,7 +103,7 @@ send_worker_away(Oid database)
 	}
 }
 
-/* Run a statement, by whoever comes next. */
+/* Call the next hook, or standard_ProcessUtility(). */
 static void
 run_statement(PlannedStmt *statement, const char *text, bool read_only_tree, ProcessUtilityContext context,
 			  ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *receiver,
@@ -114,12 +116,12 @@ run_statement(PlannedStmt *statement, const char *text, bool read_only_tree, Pro
 								completion);
 }
 
-/* Databases that this transaction has barred. */
+/* OIDs of the databases that this transaction has barred, in TopMemoryContext. */
 static List *barred;
 
 /*
- * The transaction ends: let workers in again, no sooner, for until then a
- * database that was dropped is still in the catalog.
+ * Transaction callback: let workers in again.  Not earlier, because until the transaction
+ * ends other processes still see a dropped database in the catalog.
  */
 static void
 lift_bars(XactEvent event, void *unused)
@@ -134,7 +136,7 @@ lift_bars(XactEvent event, void *unused)
 	barred = NIL;
 }
 
-/* Keep workers out of a database until the transaction ends. */
+/* Keep workers out of a database until the transaction ends, and terminate the one that is there. */
 static void
 bar_workers(Oid database)
 {
@@ -150,7 +152,7 @@ bar_workers(Oid database)
 		send_worker_away(database);
 }
 
-/* True when anybody may copy a database who may create one. */
+/* Return true if a database may be copied by any role with CREATEDB. */
 static bool
 is_template(Oid database)
 {
@@ -162,7 +164,7 @@ is_template(Oid database)
 	return result;
 }
 
-/* True when the current role may create databases. */
+/* Return true if the current role may create databases. */
 static bool
 may_create_databases(void)
 {
@@ -175,8 +177,8 @@ may_create_databases(void)
 }
 
 /*
- * True when the statement can succeed as far as rights go: nobody else may send
- * a worker away.
+ * Return true if the current role has the privileges for the statement.  Without this
+ * check, any role could terminate the worker of any database.
  */
 static bool
 is_permitted(Node *statement, Oid database)
@@ -188,36 +190,36 @@ is_permitted(Node *statement, Oid database)
 	return flex_owns_database(database, GetUserId());
 }
 
-/* True for COMMIT PREPARED. */
+/* Return true for COMMIT PREPARED. */
 static bool
 commits_prepared(Node *statement)
 {
 	return IsA(statement, TransactionStmt) && ((TransactionStmt *) statement)->kind == TRANS_STMT_COMMIT_PREPARED;
 }
 
-/* What has been committed may be a request, or the extension itself.  A database without it needs no worker. */
+/* After COMMIT PREPARED: wake the worker if the database has the extension, for there may be new requests. */
 static void
 wake_if_extension_exists(void)
 {
-	/* What was prepared may have made it. */
+	/* The prepared transaction may have created the extension. */
 	AcceptInvalidationMessages();
 	InvalidateCatalogSnapshot();
 	if (OidIsValid(get_extension_oid("flex_api", true)))
 		flex_registry_wake(MyDatabaseId);
 }
 
-/* ProcessUtility_hook; see the file's head. */
+/* ProcessUtility_hook */
 static void
-see_statement(PlannedStmt *statement, const char *text, bool read_only_tree, ProcessUtilityContext context,
-			  ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *receiver,
-			  QueryCompletion *completion)
+process_utility(PlannedStmt *statement, const char *text, bool read_only_tree, ProcessUtilityContext context,
+				ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *receiver,
+				QueryCompletion *completion)
 {
 	Node *node = statement->utilityStmt;
 	const char *name = database_of(node);
-	/* All but renaming is refused in a transaction block. */
+	/* All these statements but RENAME are refused in a transaction block; then no worker has to leave. */
 	bool may_run = IsA(node, RenameStmt) || (context == PROCESS_UTILITY_TOPLEVEL && !IsTransactionBlock());
 	Oid database = name != NULL && may_run ? get_database_oid(name, true) : InvalidOid;
-	/* Asked now: a statement that ends its transaction may have freed its own tree. */
+	/* Determined now, because a statement that ends its transaction may free its own parse tree. */
 	bool is_commit = commits_prepared(node);
 
 	if (!OidIsValid(database) || database == MyDatabaseId || !is_permitted(node, database))
@@ -234,7 +236,7 @@ see_statement(PlannedStmt *statement, const char *text, bool read_only_tree, Pro
 	}
 	PG_CATCH();
 	{
-		/* Let workers in again: the transaction may go on. */
+		/* In a subtransaction, the error may be caught and the transaction may go on without the statement. */
 		barred = list_delete_oid(barred, database);
 		(void) flex_registry_bar(database, false);
 		PG_RE_THROW();
@@ -242,10 +244,10 @@ see_statement(PlannedStmt *statement, const char *text, bool read_only_tree, Pro
 	PG_END_TRY();
 }
 
-/* Look at the server's utility statements from now on. */
+/* Install the hook. */
 void
 flex_database_commands_install(void)
 {
 	previous_hook = ProcessUtility_hook;
-	ProcessUtility_hook = see_statement;
+	ProcessUtility_hook = process_utility;
 }

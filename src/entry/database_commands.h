@@ -1,6 +1,6 @@
 /*
  * database_commands.h
- *		Keeps workers out of databases that must be empty.
+ *		Keeps workers out of databases to which nobody may be connected.
  */
 #ifndef FLEX_DATABASE_COMMANDS_H
 #define FLEX_DATABASE_COMMANDS_H

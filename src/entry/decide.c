@@ -1,6 +1,9 @@
 /*
  * decide.c
- *		SQL entry points that repeat, cancel and confirm requests in the outbox.
+ *		SQL entry points that retry, cancel and confirm requests in the outbox.
+ *
+ * A role decides on its own requests, a superuser on all.  A confirmation says of a request
+ * with an uncertain end that the service has carried it out.
  */
 #include "postgres.h"
 
@@ -20,7 +23,10 @@ PG_FUNCTION_INFO_V1(flex_api_outbox_retry);
 PG_FUNCTION_INFO_V1(flex_api_outbox_cancel);
 PG_FUNCTION_INFO_V1(flex_api_outbox_confirm);
 
-/* Raise an error unless the role may have the operation sent: the error takes the retry back. */
+/*
+ * Raise an error unless the current role may enqueue an operation now: 55000 if there is no
+ * such operation, and the errors of flex_enqueue_signature().
+ */
 static void
 check_operation(int64 id, const char *name)
 {
@@ -33,10 +39,10 @@ check_operation(int64 id, const char *name)
 	(void) flex_enqueue_signature(operation);
 }
 
-/* What can be done with a request, and in which states. */
+/* How a decision is refused in the wrong state of a request. */
 typedef struct Decision
 {
-	const char *refusal; /* a message with the request's number */
+	const char *refusal; /* format of the message; its argument is the request's id */
 	const char *hint;
 	bool wakes; /* there is something to do for a sender */
 } Decision;
@@ -48,7 +54,10 @@ static const Decision cancel = {"request " INT64_FORMAT " cannot be cancelled",
 static const Decision confirm = {"request " INT64_FORMAT " cannot be confirmed", "What is uncertain can be confirmed.",
 								 true};
 
-/* Decide on a request of the current role's; a superuser may on anybody's. */
+/*
+ * Carry out a decision on a request.  response is for confirm only.  Raises P0002 if there is
+ * no such request or it is another role's, 55000 if its state does not allow the decision.
+ */
 static void
 decide_on(int64 id, const Decision *decision, Jsonb *response)
 {
@@ -72,15 +81,15 @@ decide_on(int64 id, const Decision *decision, Jsonb *response)
 	if (refusal != NULL)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg(decision->refusal, id),
 						errdetail_internal("%s", refusal), errhint("%s", decision->hint)));
-	/* The right may have been revoked since it was enqueued. */
+	/* The privilege may have been revoked since the request was enqueued.  The error rolls the retry back. */
 	if (to_send != NULL)
 		check_operation(id, to_send);
 	SPI_finish();
-	/* One that is cancelled may have held back the next of its ordering key. */
+	/* Also after a cancel: the request may have held back the next one of its ordering key. */
 	flex_wake_at_commit();
 }
 
-/* What the first two functions look like: they take the request's id. */
+/* Declaration of flex_outbox_retry() and flex_outbox_cancel(): the argument is the request's id. */
 static const EntryPoint entry = {.result = VOIDOID, .count = 1, .types = {INT8OID}};
 
 /* flex_outbox_retry() */

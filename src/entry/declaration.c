@@ -1,10 +1,10 @@
 /*
  * declaration.c
- *		What an SQL function must look like to have a C function of ours.
+ *		Checks that SQL functions are declared as their C functions expect.
  *
- * A superuser can name a C function in a CREATE FUNCTION of any signature; that
- * takes its arguments for what they are in the extension's own.  A mistake there
- * must be an error, and not the end of the server.
+ * A superuser can name a C function in a CREATE FUNCTION with any arguments and result.  The
+ * C function would take its arguments for those of the extension's own declaration, and
+ * crash.  These checks turn that mistake into an error.
  */
 #include "postgres.h"
 
@@ -16,7 +16,7 @@
 #include "base/compat.h"
 #include "entry/declaration.h"
 
-/* True when a function has the arguments that its C function expects. */
+/* Return true if a function is declared with the arguments that its C function expects. */
 static bool
 has_arguments(Form_pg_proc procedure, const EntryPoint *entry)
 {
@@ -33,7 +33,7 @@ has_arguments(Form_pg_proc procedure, const EntryPoint *entry)
 	return true;
 }
 
-/* Raise 42P13 unless the function that is called is defined as its C function expects. */
+/* Raise 42P13 unless the function that is being called is declared as its C function expects. */
 void
 flex_declaration_check(FunctionCallInfo fcinfo, const EntryPoint *entry)
 {
@@ -61,7 +61,7 @@ flex_declaration_check(FunctionCallInfo fcinfo, const EntryPoint *entry)
 						errhint("Call the functions that the extension defines.")));
 }
 
-/* Raise 42P13 unless the columns of a function's rows have these types. */
+/* Raise 42P13 unless the columns of a function's result rows have these types. */
 void
 flex_declaration_check_row(TupleDesc desc, const Oid *types, int count)
 {

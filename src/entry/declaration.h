@@ -1,6 +1,6 @@
 /*
  * declaration.h
- *		What an SQL function must look like to have a C function of ours.
+ *		Checks that SQL functions are declared as their C functions expect.
  */
 #ifndef FLEX_DECLARATION_H
 #define FLEX_DECLARATION_H
@@ -10,13 +10,14 @@
 
 #define FLEX_MOST_ARGUMENTS 16
 
+/* The declaration that a C function expects. */
 typedef struct EntryPoint
 {
-	Oid result; /* InvalidOid: a row, which flex_declaration_check_row() looks at */
-	bool returns_set;
-	int least; /* arguments, as an older version has them; 0: all */
-	int count; /* of types */
-	Oid types[FLEX_MOST_ARGUMENTS];
+	Oid result;                     /* type; InvalidOid: not checked, see flex_declaration_check_row() for rows */
+	bool returns_set;               /* SETOF */
+	int least;                      /* number of arguments in older releases of the extension; 0: count */
+	int count;                      /* number of arguments */
+	Oid types[FLEX_MOST_ARGUMENTS]; /* of the arguments */
 } EntryPoint;
 
 extern void flex_declaration_check(FunctionCallInfo fcinfo, const EntryPoint *entry);

@@ -13,7 +13,10 @@
 
 PG_FUNCTION_INFO_V1(flex_api_json_merge_patch);
 
-/* flex_json_merge_patch(target, patch): a target that is NULL is none, and a patch that is NULL changes nothing. */
+/*
+ * flex_json_merge_patch(target, patch).  NULL as the target means that there is no document
+ * yet; NULL as the patch leaves the target as it is.
+ */
 PGDLLEXPORT Datum
 flex_api_json_merge_patch(PG_FUNCTION_ARGS)
 {

@@ -1,9 +1,9 @@
 /*
  * list.c
- *		SQL entry point of the operations that answer with pages.
+ *		SQL entry point of the operations whose answers are pages of a list.
  *
- * All rows go into a tuplestore, which spills to disk: beside it, memory is that
- * of two pages and a row.
+ * All rows are put into a tuplestore, which spills to disk.  Apart from that, no more than
+ * two pages and one row are in memory at any time.
  */
 #include "postgres.h"
 
@@ -18,7 +18,7 @@
 
 PG_FUNCTION_INFO_V1(flex_api_list);
 
-/* The bound that an argument of max_rows sets, PG_INT64_MAX for NULL.  Raises 22023. */
+/* Return the value of an argument max_rows, PG_INT64_MAX for NULL.  Raises 22023 if it is negative. */
 int64
 flex_list_max_rows(const char *function, const NullableDatum *value)
 {
@@ -30,7 +30,7 @@ flex_list_max_rows(const char *function, const NullableDatum *value)
 	return DatumGetInt64(value->value);
 }
 
-/* Tell, in an error's context, whose rows found no room. */
+/* Error context callback: which list's rows could not be stored. */
 static void
 describe_list(void *argument)
 {
@@ -39,7 +39,7 @@ describe_list(void *argument)
 	errcontext("Flex API request %s %s", request->method, request->path);
 }
 
-/* Put the rows of a list into the function's result. */
+/* Fetch a list, and put its rows into the function's result. */
 static void
 store_rows(const ListCall *call, ReturnSetInfo *result)
 {
@@ -73,7 +73,11 @@ store_rows(const ListCall *call, ReturnSetInfo *result)
 	flex_pages_end(pages);
 }
 
-/* Return the rows of the list that a function's arguments describe, from a context of their own. */
+/*
+ * Return the rows of a list as the result of a set-returning function.  prepare reads the
+ * arguments; materialize_flags are those of InitMaterializedSRF().  Everything is allocated in
+ * a context of its own, which is deleted at the end.
+ */
 Datum
 flex_list_return(FunctionCallInfo fcinfo, int materialize_flags, ListPreparation prepare)
 {
@@ -97,7 +101,7 @@ flex_list_return(FunctionCallInfo fcinfo, int materialize_flags, ListPreparation
 	PG_RETURN_NULL();
 }
 
-/* What an operation's function was called with. */
+/* Read the arguments of an operation's function. */
 static ListCall
 prepare_operation(FunctionCallInfo fcinfo)
 {
@@ -117,7 +121,7 @@ prepare_operation(FunctionCallInfo fcinfo)
 	return call;
 }
 
-/* Any operation that answers with pages of rows; see the file's head. */
+/* The C function of any operation whose answers are pages of a list. */
 PGDLLEXPORT Datum
 flex_api_list(PG_FUNCTION_ARGS)
 {

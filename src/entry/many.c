@@ -2,13 +2,13 @@
  * many.c
  *		SQL entry point of flex_call_many(): many calls of one operation at once.
  *
- * The rows go into a tuplestore, which spills to disk.  One row per call of this
- * function would not stream, either, where it stands in FROM, and elsewhere a reader
- * that stops early would leave requests under way that nobody waits for: here LIMIT
- * cuts off rows, and never what is sent.
+ * The rows are put into a tuplestore, which spills to disk.  Value-per-call mode would gain
+ * nothing in FROM, where the executor materializes the rows anyway.  Elsewhere a query that
+ * stops early would abandon requests that are on the wire.  Here LIMIT limits the rows, and
+ * never what is sent.
  *
- * What a row says of an error is read from the error that a direct call raises, which
- * is raised here, too, and caught at once.
+ * For a request that fails, the error of a direct call is raised and caught at once, so that
+ * the row describes the error with the same SQLSTATE and message.
  */
 #include "postgres.h"
 
@@ -56,17 +56,21 @@ enum
 	COLUMNS
 };
 
-/* What flex_call_many() was called with, and where its rows go. */
+/* A call of flex_call_many(), and where its rows are put. */
 typedef struct ManyCalls
 {
 	Signature *signature;
-	RowDecoder *decoder; /* NULL: the answer has no row */
-	Datum *arguments;    /* of jsonb, an element each */
+	RowDecoder *decoder; /* NULL: the operation returns no row */
+	Datum *arguments;    /* jsonb: the elements of the argument "arguments" */
 	bool *nulls;
 	ReturnSetInfo *result;
 } ManyCalls;
 
-/* The operation that is to be called; raises 22023, 42883, 42501 or 0A000 for one that cannot be. */
+/*
+ * Find the operation to be called, whose function is in the given schema.  Raises 22023 if
+ * there is none of that name, 42883 if its function is missing, 42501 if the current role may
+ * not execute it, 0A000 if it returns a list.
+ */
 static Signature *
 find_signature(const char *name, Oid schema)
 {
@@ -89,14 +93,14 @@ find_signature(const char *name, Oid schema)
 	return signature;
 }
 
-/* Tell, in an error's context, whose arguments cannot be sent. */
+/* Error context callback: which element's arguments are wrong. */
 static void
 describe_element(void *argument)
 {
 	errcontext("element %d of argument \"arguments\"", *(const int *) argument + 1);
 }
 
-/* The request of an element, in the current context; raises what a direct call does, with the element's number. */
+/* ManyRequests.make: build the request of an element.  Errors are those of a direct call, with the element's number. */
 static HttpRequest *
 make_request(void *state, int index)
 {
@@ -123,7 +127,11 @@ make_request(void *state, int index)
 	return request;
 }
 
-/* Check all elements, and find out as whom they are sent. */
+/*
+ * Build each request once, so that one that cannot be built raises its error before anything
+ * is sent.  Also create the endpoints: requests that carry an Authorization header of their
+ * own ("authorized") need no credentials, all others do.
+ */
 static void
 check_requests(ManyCalls *calls, ManyRequests *many)
 {
@@ -146,7 +154,7 @@ check_requests(ManyCalls *calls, ManyRequests *many)
 		else
 			any_plain = true;
 		MemoryContextSwitchTo(before);
-		/* They are literals. */
+		/* Names of services are literals, so their addresses identify them. */
 		services = list_append_unique_ptr(services, (void *) request->service);
 		MemoryContextReset(context);
 	}
@@ -160,7 +168,10 @@ check_requests(ManyCalls *calls, ManyRequests *many)
 		(void) flex_endpoint_origin(any_plain ? many->endpoint : many->without_identity, lfirst(cell));
 }
 
-/* The body of a good answer as jsonb; NULL where a direct call returns none.  Raises what that does. */
+/*
+ * Set *response to the body of a successful answer; it stays NULL if a direct call returns
+ * nothing.  Raises the errors that a direct call raises for an invalid body.
+ */
 static void
 read_response(const ManyCalls *calls, const Outcome *outcome, NullableDatum *response)
 {
@@ -170,7 +181,7 @@ read_response(const ManyCalls *calls, const Outcome *outcome, NullableDatum *res
 		return;
 	PG_TRY();
 	{
-		/* For what it refuses alone. */
+		/* Only for the errors that it raises. */
 		if (calls->decoder != NULL)
 			(void) flex_decode_answer(calls->decoder, outcome->body, outcome->body_length);
 		response->isnull = outcome->body_length == 0;
@@ -184,7 +195,7 @@ read_response(const ManyCalls *calls, const Outcome *outcome, NullableDatum *res
 	PG_END_TRY();
 }
 
-/* True for an error in reading an answer that is the answer's fault, not the server's. */
+/* Return true for an error that the contents of an answer can cause, as opposed to lack of memory, for example. */
 static bool
 is_of_answer(int sqlerrcode)
 {
@@ -202,7 +213,11 @@ is_of_answer(int sqlerrcode)
 	return false;
 }
 
-/* Read an answer, or return the error that a direct call would have raised, in the current context; NULL: none. */
+/*
+ * Read an answer.  Return the error that a direct call would have raised, in the current
+ * context, or NULL.  No subtransaction is needed: what is called here holds no resources
+ * other than memory.
+ */
 static ErrorData *
 try_to_read(const ManyCalls *calls, const Outcome *outcome, NullableDatum *response)
 {
@@ -227,7 +242,7 @@ try_to_read(const ManyCalls *calls, const Outcome *outcome, NullableDatum *respo
 	return error;
 }
 
-/* Set a column to a text, or to NULL where there is none. */
+/* Set a column to a text, or to NULL. */
 static void
 set_text(NullableDatum *column, const char *text)
 {
@@ -236,7 +251,7 @@ set_text(NullableDatum *column, const char *text)
 		column->value = CStringGetTextDatum(text);
 }
 
-/* Put what an element came to into the function's result. */
+/* ManyRequests.take: put the row of an element into the function's result. */
 static void
 store_row(void *state, int index, const Outcome *outcome)
 {
@@ -260,7 +275,7 @@ store_row(void *state, int index, const Outcome *outcome)
 
 		columns[COLUMN_RESPONSE].isnull = true;
 		set_text(&columns[COLUMN_ERROR_CODE], answer->code);
-		/* What is wrong with a good answer stands in the DETAIL, and so does the SID in it. */
+		/* If an answer of status 2xx is unreadable, the DETAIL says why, and has the SID of what was created. */
 		set_text(&columns[COLUMN_ERROR_MESSAGE], is_refusal || error->detail == NULL
 													 ? error->message
 													 : psprintf("%s: %s", error->message, error->detail));
@@ -274,7 +289,7 @@ store_row(void *state, int index, const Outcome *outcome)
 	tuplestore_putvalues(calls->result->setResult, calls->result->setDesc, values, nulls);
 }
 
-/* Requests under way at once, of the argument or the setting. */
+/* Return how many requests may be on the wire at once, by the argument or else the setting.  Raises 22023. */
 static int
 concurrency_argument(FunctionCallInfo fcinfo)
 {
@@ -287,7 +302,7 @@ concurrency_argument(FunctionCallInfo fcinfo)
 	return concurrency;
 }
 
-/* Raise 55000 for what flex_api.rate_limits has paused. */
+/* Raise 55000 if flex_api.rate_limits has paused the operation with a rate of 0. */
 static void
 check_rate(const ManyRequests *many)
 {
@@ -298,7 +313,7 @@ check_rate(const ManyRequests *many)
 				 errhint("Call it when flex_api.rate_limits gives it another rate.")));
 }
 
-/* Check everything, then send, in the current context. */
+/* Check all arguments and requests, then send, in the current context. */
 static void
 call_many(FunctionCallInfo fcinfo)
 {
@@ -307,12 +322,12 @@ call_many(FunctionCallInfo fcinfo)
 
 	if (PG_ARGISNULL(ARGUMENT_OPERATION))
 		flex_argument_refuse_null(FUNCTION, "operation");
-	/* The operations are where this function is. */
+	/* The functions of the operations are in the schema of this function. */
 	calls.signature = find_signature(TextDatumGetCString(PG_GETARG_DATUM(ARGUMENT_OPERATION)),
 									 get_func_namespace(fcinfo->flinfo->fn_oid));
 	many.operation = calls.signature->operation;
 	many.concurrency = concurrency_argument(fcinfo);
-	/* As unnest() has it; array_agg() of no rows is NULL. */
+	/* NULL is no error, as for unnest(): array_agg() of no rows is NULL. */
 	if (PG_ARGISNULL(ARGUMENT_ARGUMENTS))
 		return;
 	if (!many.operation->custom)
@@ -328,7 +343,7 @@ call_many(FunctionCallInfo fcinfo)
 	flex_many_requests_send(&many);
 }
 
-/* flex_call_many(operation, arguments, concurrency); see the file's head. */
+/* flex_call_many(operation, arguments, concurrency) */
 PGDLLEXPORT Datum
 flex_api_call_many(PG_FUNCTION_ARGS)
 {

@@ -1,6 +1,6 @@
 /*
  * operations.c
- *		SQL entry point of flex_operations(): the catalogue, for people and tools.
+ *		SQL entry point of flex_operations(), which shows the catalogue of operations.
  */
 #include "postgres.h"
 
@@ -43,6 +43,7 @@ flex_api_operations(PG_FUNCTION_ARGS)
 		Datum values[COLUMNS];
 		bool nulls[COLUMNS] = {false};
 
+		/* flex_request() and the like are in the catalogue, but are not operations of the service. */
 		if (operation->custom)
 			continue;
 		values[COLUMN_NAME] = CStringGetTextDatum(operation->name);

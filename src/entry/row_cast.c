@@ -1,10 +1,11 @@
 /*
  * row_cast.c
- *		SQL entry point of the cast from a row of the view flex_outbox to one of the
- *		table flex_outbox_requests.
+ *		SQL entry point of the cast from the row type of the view flex_outbox to that of
+ *		the table flex_outbox_requests.
  *
- * Functions and tables that were made when readers had the table itself are on the
- * table's row type.  Columns are found by their names: somebody may have added some.
+ * In release 1.0.0 users read the table itself, so their functions and tables may use its
+ * row type.  Columns are matched by name and type, because users may have added some to the
+ * table.
  */
 #include "postgres.h"
 
@@ -18,7 +19,7 @@
 
 PG_FUNCTION_INFO_V1(flex_api_outbox_row);
 
-/* The number of the column of a name and type, 0 where there is none. */
+/* Return the number of the column with the name and type of another one, or 0. */
 static int
 find_column(TupleDesc desc, Form_pg_attribute wanted)
 {
@@ -33,7 +34,7 @@ find_column(TupleDesc desc, Form_pg_attribute wanted)
 	return 0;
 }
 
-/* The function's result; raises 42P13 unless it takes one row and returns another. */
+/* Return the descriptor of the function's result.  Raises 42P13 unless the function takes one row and returns a row. */
 static TupleDesc
 result_of(FunctionCallInfo fcinfo)
 {
@@ -49,7 +50,7 @@ result_of(FunctionCallInfo fcinfo)
 	return BlessTupleDesc(desc);
 }
 
-/* flex_outbox_requests(flex_outbox) */
+/* flex_outbox_requests(flex_outbox): columns that only the result has are NULL. */
 PGDLLEXPORT Datum
 flex_api_outbox_row(PG_FUNCTION_ARGS)
 {

@@ -1,10 +1,11 @@
 /*
  * setting_hints.c
- *		Tells which setting was probably meant where SET is refused.
+ *		Adds a hint to the error for a misspelled setting.
  *
- * The server refuses a name such as flex_api.acount_sid for its prefix alone, and
- * leaves the reader to find the slip.  Its message stays; the hint is ours.
- * set_config() and a reload are no utility statements, and have no hint.
+ * The server refuses to SET a name such as flex_api.acount_sid because its prefix is
+ * reserved, without saying which setting has a similar name.  A ProcessUtility_hook adds
+ * that as a hint.  set_config() and configuration files are not utility statements, and
+ * their errors have no hint.
  */
 #include "postgres.h"
 
@@ -17,7 +18,7 @@
 
 static ProcessUtility_hook_type previous_hook;
 
-/* The SET in the clauses of CREATE or ALTER FUNCTION, or NULL. */
+/* Return the SET clause of CREATE or ALTER FUNCTION, or NULL. */
 static const VariableSetStmt *
 set_clause(List *options)
 {
@@ -33,7 +34,7 @@ set_clause(List *options)
 	return NULL;
 }
 
-/* What a statement sets, or NULL. */
+/* Return the SET that a statement is or contains, or NULL. */
 static const VariableSetStmt *
 find_set(Node *statement)
 {
@@ -56,7 +57,7 @@ find_set(Node *statement)
 	}
 }
 
-/* Add the hint to the server's error. */
+/* Error context callback: add the hint to the server's error. */
 static void
 add_hint(void *name)
 {
@@ -66,7 +67,7 @@ add_hint(void *name)
 		errhint("Perhaps you meant \"%s\".", (const char *) name);
 }
 
-/* ProcessUtility_hook; see the file's head. */
+/* ProcessUtility_hook */
 static void
 run_with_hint(PlannedStmt *statement, const char *text, bool read_only_tree, ProcessUtilityContext context,
 			  ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *receiver,
@@ -84,7 +85,7 @@ run_with_hint(PlannedStmt *statement, const char *text, bool read_only_tree, Pro
 		error_context_stack = hint.previous;
 }
 
-/* Look at the process's utility statements from now on. */
+/* Install the hook. */
 void
 flex_setting_hints_install(void)
 {

@@ -1,6 +1,6 @@
 /*
  * setting_hints.h
- *		Tells which setting was probably meant where SET is refused.
+ *		Adds a hint to the error for a misspelled setting.
  */
 #ifndef FLEX_SETTING_HINTS_H
 #define FLEX_SETTING_HINTS_H

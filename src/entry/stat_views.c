@@ -2,10 +2,12 @@
  * stat_views.c
  *		SQL entry points behind the views flex_stat_*.
  *
- * A role sees what is its own, or of a role that it has the privileges of; with those of
- * pg_read_all_stats, all.  The views show no argument and no secret.  flex_stat_rates alone
- * shows accounts: to a role the one as which its calls are made, unless the session has set
- * it, since then it could name any account and read its rates.
+ * A role sees the rows of roles whose privileges it has, and all rows if it has the
+ * privileges of pg_read_all_stats.  The views show neither arguments nor secrets.
+ *
+ * The rows of flex_stat_rates belong to accounts.  A role sees those of the account that its
+ * calls use, unless the session has set the account itself: otherwise a role could name any
+ * account and read its rates.
  */
 #include "postgres.h"
 
@@ -39,14 +41,14 @@ PG_FUNCTION_INFO_V1(flex_api_stat_rates);
 #define PROGRESS_COLUMNS 11
 #define RATES_COLUMNS 8
 
-/* True when the current role may see what is a role's. */
+/* Return true if the current role may see the rows of a role. */
 static bool
 may_see(Oid role)
 {
 	return has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS) || has_privs_of_role(GetUserId(), role);
 }
 
-/* A quantile of the durations in milliseconds. */
+/* Return a quantile of the durations, in milliseconds, corrected by the exact minimum and maximum. */
 static Datum
 quantile_ms(const StatisticsRow *row, double quantile)
 {
@@ -55,7 +57,7 @@ quantile_ms(const StatisticsRow *row, double quantile)
 	return Float8GetDatum(Max(Min(ms, row->counts.max_ms), row->counts.min_ms));
 }
 
-/* Put a row into a function's result. */
+/* Put a row of flex_stat_get_operations() into the result. */
 static void
 store_operation(ReturnSetInfo *result, const StatisticsRow *row)
 {
@@ -80,7 +82,7 @@ store_operation(ReturnSetInfo *result, const StatisticsRow *row)
 	values[i++] = Float8GetDatum(counts->min_ms);
 	values[i++] = Float8GetDatum(counts->max_ms);
 	values[i++] = Float8GetDatum(counts->mean_ms);
-	/* Of all that were counted, which are no sample. */
+	/* The population standard deviation: all requests were counted, not a sample of them. */
 	values[i++] = Float8GetDatum(requests > 1 ? sqrt(counts->sum_of_squares / (double) requests) : 0);
 	values[i++] = quantile_ms(row, 0.5);
 	values[i++] = quantile_ms(row, 0.95);
@@ -116,7 +118,7 @@ flex_api_stat_operations(PG_FUNCTION_ARGS)
 	PG_RETURN_NULL();
 }
 
-/* flex_stat_get_progress(): one row for what each process has under way. */
+/* flex_stat_get_progress(): one row for each statement or sender in progress. */
 PGDLLEXPORT Datum
 flex_api_stat_progress(PG_FUNCTION_ARGS)
 {
@@ -156,7 +158,7 @@ flex_api_stat_progress(PG_FUNCTION_ARGS)
 	PG_RETURN_NULL();
 }
 
-/* flex_stat_reset(): counting begins anew. */
+/* flex_stat_reset(): discard all counts. */
 PGDLLEXPORT Datum
 flex_api_stat_reset(PG_FUNCTION_ARGS)
 {
@@ -167,7 +169,10 @@ flex_api_stat_reset(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* Look for the name of the current role's account among the rates; raises where there is none. */
+/*
+ * For flex_attempt(): set *argument to the name under which the rates of the current role's
+ * account are kept.  Raises an error if the role has no credentials.
+ */
 static void
 look_for_account(void *argument)
 {
@@ -176,7 +181,7 @@ look_for_account(void *argument)
 	*(const char **) argument = pstrdup(flex_endpoint_rate_key(endpoint, flex_operation_at(0)).name);
 }
 
-/* The name that the current role's account has among the rates, of what it has not set itself; NULL: none. */
+/* Return the name of the account whose rates the current role may see, or NULL. */
 static const char *
 own_account(void)
 {
@@ -188,7 +193,7 @@ own_account(void)
 	return account;
 }
 
-/* Put a row into a function's result; per_second is as of flex_rate_limits_read(). */
+/* Put a row of flex_stat_get_rates() into the result.  per_second is that of flex_rate_limits_read(). */
 static void
 store_rate(ReturnSetInfo *result, const RateRow *row, double per_second)
 {

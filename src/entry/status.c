@@ -1,9 +1,10 @@
 /*
  * status.c
- *		SQL entry point behind the view flex_outbox_status: who sends, or why nobody does.
+ *		SQL entry point behind the view flex_outbox_status.
  *
- * It looks at what is there and changes nothing: nothing is sent, no error of the
- * credentials is raised, and no secret is told.
+ * It tells which process sends the requests of the outbox, or why none does.  It has no side
+ * effects: no request is sent, an error of the credentials is shown and not raised, and no
+ * secret is shown.
  */
 #include "postgres.h"
 
@@ -37,7 +38,7 @@ enum
 	COLUMNS
 };
 
-/* Why no worker sends here, and what to do; NULL: one does. */
+/* Explain why no worker sends in this database, and what to do about it; NULL if one does. */
 static const char *
 explain_delivery(pid_t worker)
 {
@@ -60,7 +61,10 @@ explain_delivery(pid_t worker)
 	return NULL;
 }
 
-/* As whom requests of the current role are made, in the current context; raises 55000 when there are no credentials. */
+/*
+ * For flex_attempt(): set *argument to a description of the credentials that requests of the
+ * current role use.  Raises 55000 if there are none.
+ */
 static void
 find_credentials(void *argument)
 {
@@ -72,11 +76,11 @@ find_credentials(void *argument)
 	endpoint = flex_endpoint_of_settings(GetUserId(), NULL, true);
 	MemoryContextSwitchTo(before);
 	*(char **) argument = pstrdup(endpoint->made_as);
-	/* It erases the secret. */
+	/* The endpoint's reset callback erases the secret. */
 	MemoryContextDelete(context);
 }
 
-/* The same, or the error's message and hint: where they were looked for. */
+/* Return that description, or the message and hint of the error, which say where credentials were looked for. */
 static char *
 describe_credentials(void)
 {

@@ -1,10 +1,12 @@
 /*
  * upgrade.c
- *		SQL entry point with which an upgrade script adapts what users have made.
+ *		SQL entry point by which an upgrade script changes objects of users.
  *
- * A script of an extension may replace and grant its own objects only.  Where a table
- * takes another name, views and functions of users that read it must be made anew, and
- * rights that they have given must move: that is done as they would do it themselves.
+ * While an extension script runs, every object that is created or replaced becomes a member
+ * of the extension, and objects of others cannot be replaced.  When an upgrade renames a
+ * table, however, views and functions of users that read it must be created again, and
+ * privileges must be moved.  This function executes such a statement as if it were not part
+ * of the script.
  */
 #include "postgres.h"
 
@@ -20,7 +22,7 @@
 
 PG_FUNCTION_INFO_V1(flex_api_upgrade_others);
 
-/* Execute a statement as if it stood in no script.  Raises 42501 anywhere but in a superuser's script. */
+/* Execute a statement as if it were not part of a script.  Raises 42501 unless called in a superuser's script. */
 PGDLLEXPORT Datum
 flex_api_upgrade_others(PG_FUNCTION_ARGS)
 {

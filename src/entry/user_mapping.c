@@ -1,13 +1,15 @@
 /*
  * user_mapping.c
- *		SQL entry point that sets a user mapping, with its secrets as a value.
+ *		SQL entry point of flex_user_mapping_set().
  *
- * CREATE USER MAPPING has the secret in its text, which stands in pg_stat_activity, in
- * the log and in the history of whoever wrote it.  Here it comes as a parameter.  What is
- * done is that command's: its checks of rights, and its event triggers.
+ * CREATE USER MAPPING has the secret in its text, which appears in pg_stat_activity, in the
+ * server's log and in the history of the client.  This function takes the secret as a value,
+ * which can be a parameter.  It executes the utility statement CREATE or ALTER USER MAPPING,
+ * with all its privilege checks and event triggers.
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "catalog/pg_user_mapping.h"
 #include "fmgr.h"
 #include "foreign/foreign.h"
@@ -21,17 +23,18 @@
 
 #include "base/compat.h"
 #include "base/option_list.h"
+#include "entry/declaration.h"
 
 PG_FUNCTION_INFO_V1(flex_user_mapping_set);
 
-/* The name of a role that means all. */
+/* Return true for the role name that stands for all roles. */
 static bool
 is_public(const char *role)
 {
 	return strcmp(role, "public") == 0;
 }
 
-/* The members of an object of strings, as options to be added. */
+/* Return the members of a JSON object as options to be added.  Raises 22023 unless all values are strings. */
 static List *
 options_of_json(Jsonb *json)
 {
@@ -57,7 +60,7 @@ options_of_json(Jsonb *json)
 	return options;
 }
 
-/* The options that the mapping has now, and false when there is no mapping. */
+/* Set *options to those of an existing mapping.  Return false if there is no mapping. */
 static bool
 find_options(Oid server, Oid role, List **options)
 {
@@ -66,12 +69,12 @@ find_options(Oid server, Oid role, List **options)
 	if (!HeapTupleIsValid(tuple))
 		return false;
 	ReleaseSysCache(tuple);
-	/* With a role that has one this finds no other. */
+	/* GetUserMapping() falls back to the mapping of PUBLIC, but not for a role that has one. */
 	*options = GetUserMapping(role, server)->options;
 	return true;
 }
 
-/* The commands that make of some options others: what both have is set, the rest added or dropped. */
+/* Return the changes from the options before to those after: SET for those in both, else ADD or DROP. */
 static List *
 changes_of_options(const List *before, List *after)
 {
@@ -96,7 +99,7 @@ changes_of_options(const List *before, List *after)
 	return changes;
 }
 
-/* Execute a utility statement, under a text that has no secret. */
+/* Execute a utility statement.  text is shown instead of the statement's source, which would contain the secret. */
 static void
 execute_statement(Node *statement, const char *text)
 {
@@ -114,14 +117,21 @@ execute_statement(Node *statement, const char *text)
 PGDLLEXPORT Datum
 flex_user_mapping_set(PG_FUNCTION_ARGS)
 {
-	char *server = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	char *role = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	List *options = options_of_json(PG_GETARG_JSONB_P(2));
-	Oid server_id = GetForeignServerByName(server, false)->serverid;
-	Oid role_id = is_public(role) ? InvalidOid : get_role_oid(role, false);
+	static const EntryPoint entry = {.result = VOIDOID, .count = 3, .types = {TEXTOID, TEXTOID, JSONBOID}};
 	RoleSpec *spec = makeNode(RoleSpec);
+	char *server;
+	char *role;
+	List *options;
 	List *before;
+	Oid server_id;
+	Oid role_id;
 
+	flex_declaration_check(fcinfo, &entry);
+	server = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	role = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	options = options_of_json(PG_GETARG_JSONB_P(2));
+	server_id = GetForeignServerByName(server, false)->serverid;
+	role_id = is_public(role) ? InvalidOid : get_role_oid(role, false);
 	spec->roletype = is_public(role) ? ROLESPEC_PUBLIC : ROLESPEC_CSTRING;
 	spec->rolename = is_public(role) ? NULL : role;
 	spec->location = -1;

@@ -1,11 +1,11 @@
 /*
  * wake.c
- *		Wakes the database's worker when a transaction has left it something to do.
+ *		Wakes the database's worker when a transaction commits that has something for it to do.
  *
- * At the commit, for before it the worker sees nothing.  What was prepared for a
- * two-phase commit is committed by some other process, which knows nothing of us:
- * database_commands.c sees COMMIT PREPARED, but not what a subscription applies, for
- * which the worker looks again and again.
+ * Before the commit the worker would not see the rows.  A prepared transaction is committed
+ * by a process that does not run this callback.  For COMMIT PREPARED, database_commands.c
+ * wakes the worker.  The apply worker of a subscription commits prepared transactions
+ * without a utility statement, so the outbox worker also polls while there are any.
  */
 #include "postgres.h"
 
@@ -21,7 +21,7 @@ PG_FUNCTION_INFO_V1(flex_api_outbox_wake);
 
 static bool wake_at_commit;
 
-/* The transaction ends: the callback of that. */
+/* Transaction callback. */
 static void
 wake_or_forget(XactEvent event, void *argument)
 {
@@ -33,7 +33,7 @@ wake_or_forget(XactEvent event, void *argument)
 		wake_at_commit = false;
 }
 
-/* Have the worker woken when this transaction commits. */
+/* Wake the worker when the current transaction commits. */
 void
 flex_wake_at_commit(void)
 {
@@ -47,8 +47,9 @@ flex_wake_at_commit(void)
 }
 
 /*
- * flex_outbox_wake(), the trigger of a row that was put in by other means.  It takes
- * no argument, and NULL is a result of whatever type.
+ * flex_outbox_wake(), a trigger for rows that are inserted by other means than
+ * flex_enqueue().  The declaration is not checked: no argument is read, and NULL is a valid
+ * result of any type.
  */
 PGDLLEXPORT Datum
 flex_api_outbox_wake(PG_FUNCTION_ARGS)

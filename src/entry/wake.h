@@ -1,6 +1,6 @@
 /*
  * wake.h
- *		Wakes the database's worker when a transaction has left it something to do.
+ *		Wakes the database's worker when a transaction commits that has something for it to do.
  */
 #ifndef FLEX_WAKE_H
 #define FLEX_WAKE_H

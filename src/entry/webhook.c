@@ -1,9 +1,10 @@
 /*
  * webhook.c
- *		SQL entry points that tell whether a webhook is the service's.
+ *		SQL entry points that check whether a webhook was sent by the service.
  *
- * Neither ever returns NULL: in a condition NULL is not false, and a request
- * without a signature would pass a check that asks IF NOT.  Nothing is sent.
+ * They never return NULL, whatever is NULL among their arguments.  Otherwise a request
+ * without a signature would pass a check such as IF NOT flex_webhook_is_authentic(...) THEN
+ * RAISE, because NOT NULL is not true.  Nothing is sent.
  */
 #include "postgres.h"
 
@@ -23,22 +24,22 @@
 PG_FUNCTION_INFO_V1(flex_api_webhook_is_authentic);
 PG_FUNCTION_INFO_V1(flex_api_webhook_body_is_authentic);
 
-/* Arguments of both. */
+/* Arguments of both functions. */
 enum
 {
 	ARGUMENT_URL,
-	ARGUMENT_CONTENT, /* the parameters of a form, or a body */
+	ARGUMENT_CONTENT, /* the parameters of a form, or the body */
 	ARGUMENT_SIGNATURE
 };
 
-/* A text argument in UTF-8, empty for NULL. */
+/* Return a text argument in UTF-8; an empty string for NULL. */
 static char *
 text_argument(FunctionCallInfo fcinfo, int number, const char *name)
 {
 	return PG_ARGISNULL(number) ? "" : flex_text_to_wire(text_to_cstring(PG_GETARG_TEXT_PP(number)), name);
 }
 
-/* Raise 22004 without a URL: nothing can be said of the request then. */
+/* Return the URL in UTF-8.  Raises 22004 for NULL, as nothing can be checked without it. */
 static char *
 url_argument(FunctionCallInfo fcinfo, const char *function)
 {
@@ -47,7 +48,7 @@ url_argument(FunctionCallInfo fcinfo, const char *function)
 	return text_argument(fcinfo, ARGUMENT_URL, "url");
 }
 
-/* True when the signature is one of the current role's auth tokens. */
+/* Return true if the signature was made with one of the current role's auth tokens. */
 static bool
 is_signed(const char *url, const char *parameters, const char *signature)
 {
@@ -57,7 +58,7 @@ is_signed(const char *url, const char *parameters, const char *signature)
 	return flex_webhook_signature_is_good(url, parameters, signature, tokens);
 }
 
-/* flex_webhook_is_authentic(url, parameters, signature); parameters NULL: none. */
+/* flex_webhook_is_authentic(url, parameters, signature).  NULL as parameters means that there are none. */
 static bool
 form_is_authentic(FunctionCallInfo fcinfo)
 {
@@ -72,7 +73,7 @@ form_is_authentic(FunctionCallInfo fcinfo)
 	return is_signed(url, parameters, text_argument(fcinfo, ARGUMENT_SIGNATURE, "signature"));
 }
 
-/* flex_webhook_body_is_authentic(url, body, signature); body NULL: an empty one. */
+/* flex_webhook_body_is_authentic(url, body, signature).  NULL as the body means an empty one. */
 static bool
 body_is_authentic(FunctionCallInfo fcinfo)
 {
@@ -93,7 +94,7 @@ body_is_authentic(FunctionCallInfo fcinfo)
 	return flex_webhook_body_is_good(url, body) && has_signature;
 }
 
-/* Ask in a memory context of its own, which has forms of a URL that may be long, and the tokens. */
+/* Run a check in a memory context of its own, which is deleted with the tokens and all spellings of the URL. */
 static Datum
 ask(FunctionCallInfo fcinfo, bool (*is_authentic)(FunctionCallInfo fcinfo))
 {

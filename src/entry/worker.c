@@ -1,12 +1,11 @@
 /*
  * worker.c
- *		The background workers that send the outboxes' requests.
+ *		The background workers that send the requests of the outboxes, and their launcher.
  *
- * The launcher runs where flex_api is preloaded, from the end of recovery on,
- * and starts a worker in each database that may have something to send.  A
- * worker is a sender that waits for its latch; it ends by itself when its
- * database has no outbox any more, and is started again when a request is
- * committed there.
+ * If flex_api is preloaded, the launcher runs from the end of recovery on.  It starts a
+ * worker in each database that may have something to send (shared/registry.c).  A worker
+ * runs a sender, and waits for its latch when there is nothing to send.  It exits when its
+ * database has no outbox, and is started again when a request is committed there.
  */
 #include "postgres.h"
 
@@ -39,14 +38,14 @@
 #include "shared/registry.h"
 
 #define LAUNCHER_RESTART_SECONDS 1
-#define DISK_FULL_MS 1000
-#define WARNING_MS 60000            /* between two words on places for workers */
+#define DISK_FULL_MS 1000           /* before the next attempt when the disk is full */
+#define WARNING_MS 60000            /* between two warnings about the same matter */
 #define INVALID_DATABASE_LIMIT (-2) /* datconnlimit after a DROP DATABASE that was cut short */
 
 extern PGDLLEXPORT void flex_api_launcher_main(Datum argument);
 extern PGDLLEXPORT void flex_api_worker_main(Datum argument);
 
-/* Register the launcher, while the postmaster starts. */
+/* Register the launcher.  Called while the postmaster loads shared_preload_libraries. */
 void
 flex_workers_register(void)
 {
@@ -57,7 +56,7 @@ flex_workers_register(void)
 	RegisterBackgroundWorker(&worker);
 }
 
-/* At the start, every database may have requests that wait. */
+/* After a start of the server, any database may have waiting requests: have a worker started in each. */
 static void
 wake_all_databases(void)
 {
@@ -81,7 +80,7 @@ wake_all_databases(void)
 	CommitTransactionCommand();
 }
 
-/* True when a database can be connected to now; one that is gone needs no worker any more. */
+/* Return true if a database allows connections now.  The registry forgets a database that does not exist any more. */
 static bool
 admits_worker(Oid database)
 {
@@ -103,7 +102,7 @@ admits_worker(Oid database)
 	return admits;
 }
 
-/* True when a minute has passed since this was true the last time, which is kept there. */
+/* Return true, and remember the time in *warned_at, if no warning was given during the last minute. */
 static bool
 may_warn(int64 *warned_at)
 {
@@ -113,7 +112,7 @@ may_warn(int64 *warned_at)
 	return true;
 }
 
-/* Say, once a minute, that databases wait for each other. */
+/* Warn, once per minute at most, that there are not enough background worker slots. */
 static void
 warn_of_places(void)
 {
@@ -127,7 +126,7 @@ warn_of_places(void)
 					  errhint("Raise max_worker_processes.")));
 }
 
-/* Have the postmaster start a database's worker; false when there is no place for it. */
+/* Register a worker for a database, unless the database does not allow it.  Return false if no slot is free. */
 static bool
 start_worker(Oid database)
 {
@@ -141,7 +140,7 @@ start_worker(Oid database)
 	return RegisterDynamicBackgroundWorker(&worker, NULL);
 }
 
-/* Start the workers that are needed, as far as there are places, and have others made. */
+/* Start the workers that are needed.  If there are not enough slots, ask other workers to leave. */
 static void
 start_workers(void)
 {
@@ -159,7 +158,7 @@ start_workers(void)
 	}
 }
 
-/* Wait for the latch, or for so many milliseconds; -1 for ever.  False when they are over. */
+/* Wait for the latch, for timeout_ms at most; -1: without limit.  Return false after a timeout. */
 static bool
 wait_for_latch(long timeout_ms, uint32 event)
 {
@@ -187,14 +186,14 @@ flex_api_launcher_main(Datum argument)
 		start_workers();
 		(void) wait_for_latch(flex_registry_pause_ms(), event);
 		CHECK_FOR_INTERRUPTS();
-		/* Not 0, which would mean that it need not be started again. */
+		/* Not 0, which would tell the postmaster not to start the launcher again. */
 		if (ShutdownRequestPending)
 			proc_exit(1);
 		flex_worker_follow_configuration();
 	}
 }
 
-/* End, quietly, when there is no reason to be here any more. */
+/* Exit if the worker has been told to, if workers are barred from the database, or if it has no outbox. */
 static void
 leave_if_done(void)
 {
@@ -207,7 +206,7 @@ leave_if_done(void)
 	}
 }
 
-/* Say, once a minute, that nothing can be written, and so nothing be sent; then give it some time. */
+/* The disk is full, so no request can be claimed and sent: warn, once per minute at most, and wait a moment. */
 static void
 wait_for_disk(const ErrorData *error, uint32 event)
 {
@@ -218,13 +217,14 @@ wait_for_disk(const ErrorData *error, uint32 event)
 						  errdetail_internal("%s", error->message),
 						  errhint("Make room on the disk: a request is sent when that it is has been written.")));
 	(void) wait_for_latch(DISK_FULL_MS, event);
-	/* There is something to do, for all we know. */
+	/* So that the main loop tries again at once. */
 	SetLatch(MyLatch);
 }
 
 /*
- * Send what is due.  An error that comes of our having to leave, or of the
- * extension's being dropped, is none, and a full disk is for others to mend.
+ * Send what is due.  After an error, exit without reporting it if the worker has to leave or
+ * the extension has been dropped, which may be its cause.  If the disk is full, wait for an
+ * operator.  Raise any other error again.  flex_sender_run() has ended the transaction.
  */
 static void
 send_requests(Sender *sender, uint32 event)
@@ -251,7 +251,10 @@ send_requests(Sender *sender, uint32 event)
 	PG_END_TRY();
 }
 
-/* Wait until there may be something to do.  Looking whether the credentials have changed needs no turn. */
+/*
+ * Wait until there may be something to do.  In between, look whether the credentials have
+ * changed, which needs no transaction.
+ */
 static void
 wait_for_work(const Sender *sender, uint32 event)
 {
@@ -283,12 +286,13 @@ flex_api_worker_main(Datum argument)
 		proc_exit(0);
 	MemoryContextSwitchTo(TopMemoryContext);
 	sender = flex_sender_create(&flex_worker_driver, PG_INT64_MAX, true);
-	/* A reload that came before the handler was there has been ignored: what we have may be old. */
+	/* A SIGHUP that arrived before the handler was installed has been lost: read the files once more. */
 	ConfigReloadPending = true;
 	for (;;)
 	{
-		(void) flex_registry_was_woken(); /* we look now */
-		/* Otherwise the sender stops, when what is under way has ended. */
+		/* Reset the flag before looking for requests, so that later ones set it again. */
+		(void) flex_registry_was_woken();
+		/* During a shutdown the sender has to run once more, to settle requests that are on the wire. */
 		if (!ShutdownRequestPending)
 			leave_if_done();
 		send_requests(sender, event);

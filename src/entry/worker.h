@@ -1,6 +1,6 @@
 /*
  * worker.h
- *		The background workers that send the outboxes' requests.
+ *		The background workers that send the requests of the outboxes, and their launcher.
  */
 #ifndef FLEX_WORKER_H
 #define FLEX_WORKER_H

@@ -1,9 +1,9 @@
 /*
  * worker_session.c
- *		How our background workers connect, and their transactions.
+ *		The database sessions of our background workers: connection, settings, transactions.
  *
- * They connect as the bootstrap superuser, whatever role they work for: a role
- * need not have LOGIN, and its connection limit is not for them.
+ * A worker connects as the bootstrap superuser, whatever role it works for: that role need
+ * not have LOGIN, and its connection limit should not count workers.
  */
 #include "postgres.h"
 
@@ -27,10 +27,10 @@
 #include "shared/registry.h"
 #include "shared/shutdown.h"
 
-static const char *said_activity; /* in pg_stat_activity */
-static bool was_reloaded;         /* the settings of the database are to be looked up, too */
+static const char *activity_text; /* shown in pg_stat_activity */
+static bool was_reloaded;         /* the settings of ALTER DATABASE have to be read again, too */
 
-/* Reload the configuration, if it has changed. */
+/* Reload the configuration files after SIGHUP. */
 void
 flex_worker_follow_configuration(void)
 {
@@ -42,8 +42,9 @@ flex_worker_follow_configuration(void)
 }
 
 /*
- * After a reload, take over what ALTER DATABASE has set since this process began.  What it has
- * reset cannot be told from what it has left: that counts for the next process.
+ * After a reload, apply the settings of ALTER DATABASE ... SET as they are now.  A setting
+ * that was RESET since this process began keeps its value here until the next process: there
+ * is no record of what it was before.
  */
 static void
 follow_database(void)
@@ -62,22 +63,22 @@ follow_database(void)
 	table_close(settings, AccessShareLock);
 }
 
-/* Begin a transaction of the worker's sender. */
+/* Driver.begin */
 static void
 begin_transaction(void)
 {
 	flex_worker_follow_configuration();
-	/* What a callback has locked for its session is not the next one's. */
+	/* A callback may have left session-level advisory locks behind. */
 	LockReleaseAll(USER_LOCKMETHOD, true);
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	follow_database();
 	SPI_connect();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	pgstat_report_activity(STATE_RUNNING, said_activity);
+	pgstat_report_activity(STATE_RUNNING, activity_text);
 }
 
-/* A worker that has been told to stop does not wait for a standby, which may never come back. */
+/* Driver.commit.  During a shutdown, do not wait for a synchronous standby, which may never answer. */
 static void
 commit_transaction(void)
 {
@@ -90,27 +91,31 @@ commit_transaction(void)
 	pgstat_report_stat(false);
 }
 
+/* Driver.roll_back */
 static void
 roll_back_transaction(void)
 {
 	AbortOutOfAnyTransaction();
 }
 
-/* A callback may have caught the cancel that the signal is, at first. */
+/*
+ * Driver.check: raise an error if the worker has to stop.  SIGTERM has cancelled the current
+ * statement already, but a callback may have caught that error.
+ */
 static void
 check_shutdown(void)
 {
 	flex_helper_check_server();
 	if (!ShutdownRequestPending && !flex_registry_is_barred())
 		return;
-	/* This is what it has asked for; left pending, it would break off what is settled now. */
+	/* The error below replaces the cancel, which would otherwise interrupt the settling that follows. */
 	QueryCancelPending = false;
 	ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED), errmsg("the Flex API outbox worker has to stop")));
 }
 
 /*
- * SIGTERM: stop, also in the middle of a callback.  What is under way may end within
- * flex_api.shutdown_grace, and is settled on the way out.
+ * SIGTERM handler: cancel the current statement, even in a callback.  Requests on the wire may
+ * be answered within flex_api.shutdown_grace, and are settled before the process exits.
  */
 void
 flex_worker_handle_sigterm(SIGNAL_ARGS)
@@ -118,7 +123,7 @@ flex_worker_handle_sigterm(SIGNAL_ARGS)
 	int save_errno = errno;
 
 	flex_shutdown_note();
-	/* A second one, of a starter that has to end as well, does not shorten the time. */
+	/* A second SIGTERM, such as one from a starter that is shut down too, does not cut the settling short. */
 	if (!ShutdownRequestPending || flex_helper_must_end())
 		QueryCancelPending = true;
 	ShutdownRequestPending = true;
@@ -127,7 +132,7 @@ flex_worker_handle_sigterm(SIGNAL_ARGS)
 	errno = save_errno;
 }
 
-/* True when the extension is in this database. */
+/* Return true if this database has the extension.  Runs a transaction. */
 bool
 flex_worker_finds_outbox(void)
 {
@@ -140,7 +145,7 @@ flex_worker_finds_outbox(void)
 	return exists;
 }
 
-/* Nothing that a role or a database has been given must change how we work. */
+/* Override settings of the role or the database that would change what the worker does. */
 static void
 override_settings(void)
 {
@@ -157,21 +162,21 @@ override_settings(void)
 
 	for (size_t i = 0; i < lengthof(settings); i++)
 	{
-		/* Not every release has all of them. */
+		/* Not every PostgreSQL release has all of them. */
 		if (GetConfigOption(settings[i][0], true, false) != NULL)
 			SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
 	}
 }
 
-/* Connect to a database, and say in pg_stat_activity what is done there. */
+/* Connect to a database.  activity is shown in pg_stat_activity, and must live as long as the process. */
 void
 flex_worker_connect(Oid database, const char *activity)
 {
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	override_settings();
-	/* Messages to another process are not converted. */
+	/* Messages in the queue to the starter, which has the same encoding, must not be converted. */
 	SetClientEncoding(GetDatabaseEncoding());
-	said_activity = activity;
+	activity_text = activity;
 }
 
 /* How a worker drives a sender. */

@@ -1,6 +1,6 @@
 /*
  * worker_session.h
- *		How our background workers connect, and their transactions.
+ *		The database sessions of our background workers.
  */
 #ifndef FLEX_WORKER_SESSION_H
 #define FLEX_WORKER_SESSION_H

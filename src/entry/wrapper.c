@@ -5,10 +5,12 @@
 #include "postgres.h"
 
 #include "access/reloptions.h"
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "foreign/fdwapi.h"
 
 #include "base/compat.h"
+#include "entry/declaration.h"
 #include "foreign/explain.h"
 #include "foreign/import.h"
 #include "foreign/modify.h"
@@ -24,8 +26,11 @@ PG_FUNCTION_INFO_V1(flex_fdw_validator);
 PGDLLEXPORT Datum
 flex_fdw_handler(PG_FUNCTION_ARGS)
 {
-	FdwRoutine *routine = makeNode(FdwRoutine);
+	static const EntryPoint entry = {.result = FDW_HANDLEROID};
+	FdwRoutine *routine;
 
+	flex_declaration_check(fcinfo, &entry);
+	routine = makeNode(FdwRoutine);
 	routine->GetForeignRelSize = flex_plan_size;
 	routine->GetForeignPaths = flex_plan_paths;
 	routine->GetForeignPlan = flex_plan_scan;
@@ -37,7 +42,7 @@ flex_fdw_handler(PG_FUNCTION_ARGS)
 	routine->IsForeignPathAsyncCapable = flex_scan_is_async_capable;
 	routine->ForeignAsyncRequest = flex_scan_request;
 	routine->ForeignAsyncConfigureWait = flex_scan_configure_wait;
-	/* What can be done when a descriptor is ready is what is done at first. */
+	/* When the descriptor is readable, the scan tries again as it did at first. */
 	routine->ForeignAsyncNotify = flex_scan_request;
 	routine->ExplainForeignScan = flex_explain_scan;
 	routine->ImportForeignSchema = flex_import_schema;
@@ -67,6 +72,9 @@ flex_fdw_handler(PG_FUNCTION_ARGS)
 PGDLLEXPORT Datum
 flex_fdw_validator(PG_FUNCTION_ARGS)
 {
+	static const EntryPoint entry = {.result = VOIDOID, .count = 2, .types = {TEXTARRAYOID, OIDOID}};
+
+	flex_declaration_check(fcinfo, &entry);
 	flex_options_check(untransformRelOptions(PG_GETARG_DATUM(0)), PG_GETARG_OID(1));
 	PG_RETURN_VOID();
 }

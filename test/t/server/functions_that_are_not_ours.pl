@@ -16,7 +16,7 @@ my $super = FlexApi::Session->new($node);
 
 # Every C function with too few arguments, too many, others and another result
 my @symbols = map { $_->[0] } @{ $super->query(q{SELECT DISTINCT prosrc FROM pg_proc JOIN pg_language AS l ON l.oid = prolang
-	WHERE lanname = 'c' AND prosrc LIKE 'flex\_api\_%' ORDER BY 1})->{rows} };
+	WHERE lanname = 'c' AND prosrc LIKE 'flex\_%' ORDER BY 1})->{rows} };
 is(scalar(@symbols) >= 9, 1, 'the C functions');
 my @signatures = ('() RETURNS int', '() RETURNS text', '() RETURNS SETOF int', '() RETURNS flex_response', '() RETURNS SETOF flex_response', '() RETURNS void',
 	'() RETURNS TABLE (a int, b int, c int, d int, e int)', '(a int DEFAULT 7) RETURNS text', '(a int DEFAULT 7) RETURNS void',
