@@ -1,9 +1,9 @@
 /*
  * access_claims.c
- *		What an access token says: the arguments of flex_access_token() become the
- *		claims of a JSON Web Token.
+ *		The claims of an access token: builds those of a JSON Web Token from the
+ *		arguments of flex_access_token().
  *
- * Their names and forms are those of Twilio's page "Access Tokens"
+ * Names and formats are those of Twilio's page "Access Tokens"
  * (twilio.com/docs/iam/access-tokens) and of the official Node client (6.2.0).
  */
 #include "postgres.h"
@@ -17,10 +17,10 @@
 #include "request/arguments.h"
 
 #define FUNCTION "flex_access_token"
-#define MOST_SECONDS (24 * 60 * 60) /* that the service lets a token live */
+#define MOST_SECONDS (24 * 60 * 60) /* longest lifetime that the service accepts */
 #define RANDOM_BYTES 8
 
-/* The seconds of an interval that a token may live.  Raises 22023 for any other; a month has 30 days. */
+/* Return a token's lifetime in seconds; a month has 30 days.  Raises 22023 below 1 and above MOST_SECONDS. */
 int64
 flex_access_lifetime(const Interval *interval)
 {
@@ -33,7 +33,7 @@ flex_access_lifetime(const Interval *interval)
 	return (int64) seconds;
 }
 
-/* A time in seconds of the Unix epoch; raises 22023 for an infinite one. */
+/* Return a time in seconds since the Unix epoch, rounded down.  Raises 22023 for an infinite one. */
 int64
 flex_access_time(TimestampTz time, const char *argument)
 {
@@ -44,7 +44,7 @@ flex_access_time(TimestampTz time, const char *argument)
 	return time / USECS_PER_SEC - (time % USECS_PER_SEC < 0 ? 1 : 0) + epoch;
 }
 
-/* Raise 22023 for grants that are no object of objects, or say again what other arguments say. */
+/* Raise 22023 unless the grants are an object of objects, none of which repeats what another argument says. */
 static void
 check_grants(const AccessClaims *claims)
 {
@@ -72,7 +72,7 @@ check_grants(const AccessClaims *claims)
 	}
 }
 
-/* Raise 22023 for what no token can say. */
+/* Raise 22023 for claims that the service would refuse. */
 void
 flex_access_claims_check(const AccessClaims *claims)
 {
@@ -89,7 +89,7 @@ flex_access_claims_check(const AccessClaims *claims)
 						errdetail(FUNCTION " expects a time before the token's end, which \"ttl\" counts from now.")));
 }
 
-/* Append a member that is a string. */
+/* Append a member whose value is a string. */
 static void
 append_string(StringInfo json, const char *name, const char *value)
 {
@@ -97,7 +97,7 @@ append_string(StringInfo json, const char *name, const char *value)
 	escape_json(json, value);
 }
 
-/* Append an id that no other token has: the key's SID, the time, and random digits. */
+/* Append the unique ID of the token: the key's SID, the time, and random digits. */
 static void
 append_id(StringInfo json, const AccessClaims *claims)
 {
@@ -113,7 +113,7 @@ append_id(StringInfo json, const AccessClaims *claims)
 	append_string(json, "jti", id.data);
 }
 
-/* Append the grants: identity, chat, and what else is given. */
+/* Append the grants: identity, chat, and those of the argument "grants". */
 static void
 append_grants(StringInfo json, const AccessClaims *claims)
 {
@@ -127,7 +127,7 @@ append_grants(StringInfo json, const AccessClaims *claims)
 	}
 	if (claims->grants != NULL && JB_ROOT_COUNT(claims->grants) > 0)
 	{
-		/* An object's text without its first brace, and with its last, which is ours, too. */
+		/* The text of the object without its opening brace; its closing brace closes ours. */
 		appendStringInfoChar(json, ',');
 		appendStringInfoString(json, flex_argument_json(claims->grants) + 1);
 	}
@@ -135,7 +135,7 @@ append_grants(StringInfo json, const AccessClaims *claims)
 		appendStringInfoChar(json, '}');
 }
 
-/* The claims as JSON, in UTF-8; they must have been checked. */
+/* Return the claims as JSON text in UTF-8.  They must have been checked. */
 char *
 flex_access_claims_json(const AccessClaims *claims)
 {

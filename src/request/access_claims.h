@@ -1,6 +1,6 @@
 /*
  * access_claims.h
- *		What an access token says.
+ *		The claims of an access token.
  */
 #ifndef FLEX_ACCESS_CLAIMS_H
 #define FLEX_ACCESS_CLAIMS_H
@@ -11,14 +11,14 @@
 /* Texts are in the database's encoding, times in seconds of the Unix epoch. */
 typedef struct AccessClaims
 {
-	const char *key;
-	const char *account;
-	const char *identity;
-	const char *chat_service_sid; /* NULL: no chat but that of the grants */
-	Jsonb *grants;                /* NULL: none more */
+	const char *key;              /* SID of the API key that signs the token */
+	const char *account;          /* SID */
+	const char *identity;         /* user that the token stands for */
+	const char *chat_service_sid; /* NULL: no chat grant, unless it is among "grants" */
+	Jsonb *grants;                /* further grants; NULL: none */
 	int64 issued_at;
 	int64 expires_at;
-	int64 valid_from; /* 0: at once */
+	int64 valid_from; /* 0: valid at once */
 } AccessClaims;
 
 extern int64 flex_access_lifetime(const Interval *interval);

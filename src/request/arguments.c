@@ -1,11 +1,10 @@
 /*
  * arguments.c
- *		Checks an argument before anything is sent, and gives its text.
+ *		Arguments of operations: checks them, and returns their texts on the wire.
  *
- * An argument is what its SQL type and its rule in the catalogue say, and no
- * request leaves with one that is not: the error names the function, the
- * argument, the value and what was expected.  Texts are UTF-8, as the service
- * wants them, whatever the database's encoding is, and limits count what is sent.
+ * Before a request is sent, each argument is checked against its rule in the catalogue.  The
+ * error names the function, the argument, the value and what was expected.  Texts are
+ * converted to UTF-8, which the service expects, and length limits apply to the result.
  */
 #include "postgres.h"
 
@@ -25,8 +24,8 @@
 #include "base/url.h"
 #include "request/arguments.h"
 
-#define SID_LENGTH 34  /* two letters, 32 hexadecimal digits */
-#define SHOWN_BYTES 80 /* of a refused value, in a message */
+#define SID_LENGTH 34  /* two letters and 32 hexadecimal digits */
+#define SHOWN_BYTES 80 /* how much of a refused value a message shows */
 
 /* "flex_flow_sid" becomes "FlexFlowSid"; palloc'd. */
 static char *
@@ -50,7 +49,7 @@ pascal_case(const char *name)
 	return wire;
 }
 
-/* True when the path has {wire}. */
+/* Return true if a path template contains {wire}. */
 static bool
 path_has(const char *path, const char *wire)
 {
@@ -65,8 +64,9 @@ path_has(const char *path, const char *wire)
 }
 
 /*
- * Fill in what the rules say of an argument.  The name is kept, not copied;
- * the rest is allocated in the current context.
+ * Fill in a Parameter, by the argument's SQL definition and its rule in the catalogue.  The
+ * name is not copied and must live as long as the Parameter; the rest is allocated in the
+ * current context.
  */
 void
 flex_parameter_describe(Parameter *parameter, const Operation *operation, const char *name, Oid type, bool required)
@@ -91,7 +91,10 @@ flex_parameter_describe(Parameter *parameter, const Operation *operation, const 
 		parameter->place = strcmp(operation->method, "POST") == 0 ? PLACE_FORM : PLACE_QUERY;
 }
 
-/* Raise 22023 for a value; a secret or a long one is not shown whole.  The hint may be NULL. */
+/*
+ * Raise 22023 for the value of an argument.  A secret is not shown, a long value is
+ * truncated.  expected completes "... expects %s."; hint may be NULL.
+ */
 void
 flex_argument_refuse_with_hint(const char *function, const char *name, const char *value, bool secret,
 							   const char *expected, const char *hint)
@@ -105,14 +108,14 @@ flex_argument_refuse_with_hint(const char *function, const char *name, const cha
 					errdetail("%s expects %s.", function, expected), hint != NULL ? errhint("%s", hint) : 0));
 }
 
-/* Raise 22023 for a value of an argument. */
+/* The same without a hint. */
 void
 flex_argument_refuse(const char *function, const char *name, const char *value, bool secret, const char *expected)
 {
 	flex_argument_refuse_with_hint(function, name, value, secret, expected, NULL);
 }
 
-/* Raise 22023 for what is no operation's name, telling the one that was probably meant. */
+/* Raise 22023 for an unknown name of an operation, with a hint about the one that was probably meant. */
 void
 flex_argument_refuse_operation(const char *function, const char *name)
 {
@@ -123,7 +126,7 @@ flex_argument_refuse_operation(const char *function, const char *name)
 								   closest != NULL ? psprintf("Perhaps you meant \"%s\".", closest) : NULL);
 }
 
-/* The same for an argument of an operation, with a hint. */
+/* Raise 22023 for the value of an argument of an operation, with a hint. */
 pg_noreturn static void
 refuse_with_hint(const Parameter *parameter, const char *value, const char *expected, const char *hint)
 {
@@ -131,14 +134,14 @@ refuse_with_hint(const Parameter *parameter, const char *value, const char *expe
 								   expected, hint);
 }
 
-/* The same for an argument of an operation. */
+/* Raise 22023 for the value of an argument of an operation. */
 pg_noreturn static void
 refuse(const Parameter *parameter, const char *value, const char *expected)
 {
 	flex_argument_refuse(parameter->operation->name, parameter->name, value, parameter->rule->secret, expected);
 }
 
-/* Raise 22004 for a NULL where there must be a value. */
+/* Raise 22004 for an argument that must not be NULL. */
 void
 flex_argument_refuse_null(const char *function, const char *name)
 {
@@ -146,7 +149,7 @@ flex_argument_refuse_null(const char *function, const char *name)
 					errdetail("%s cannot be called without it.", function)));
 }
 
-/* Raise 22004 for a NULL in an array: the element of that number, from 1 on. */
+/* Raise 22004 for a NULL in an array.  number is the element's, from 1 on. */
 void
 flex_argument_refuse_null_element(const Parameter *parameter, int number)
 {
@@ -155,7 +158,7 @@ flex_argument_refuse_null_element(const Parameter *parameter, int number)
 					errdetail("%s expects an array without nulls.", parameter->operation->name)));
 }
 
-/* True for these two letters and 32 hexadecimal digits. */
+/* Return true for a SID that begins with these two letters. */
 bool
 flex_sid_is_good(const char *text, const char *letters)
 {
@@ -163,7 +166,10 @@ flex_sid_is_good(const char *text, const char *letters)
 		   strspn(text + 2, "0123456789abcdefABCDEF") == SID_LENGTH - 2;
 }
 
-/* True for a text that may stand in a path as this argument: what names something does so. */
+/*
+ * Return true if a text is valid as this argument of a path.  Other texts cannot be the name
+ * of any resource.
+ */
 bool
 flex_argument_can_name(const Parameter *parameter, const char *text)
 {
@@ -172,7 +178,7 @@ flex_argument_can_name(const Parameter *parameter, const char *text)
 	return (letters == NULL || flex_sid_is_good(text, letters)) && flex_url_part_is_good(text);
 }
 
-/* A SID of the kind that the rule wants. */
+/* Check that a text is a SID with the letters of the rule. */
 static void
 check_sid(const Parameter *parameter, const char *text)
 {
@@ -182,7 +188,7 @@ check_sid(const Parameter *parameter, const char *text)
 		refuse(parameter, text, psprintf("a SID: \"%s\" and 32 hexadecimal digits", letters));
 }
 
-/* One of the few values that the rule allows. */
+/* Check that a text is one of the values that the rule lists. */
 static void
 check_values(const Parameter *parameter, const char *text)
 {
@@ -205,8 +211,8 @@ check_values(const Parameter *parameter, const char *text)
 }
 
 /*
- * An absolute URI, as far as one can tell without fetching it: a scheme, and
- * no blank or control character.
+ * Check that a text looks like an absolute URI: it has a scheme, and neither spaces nor
+ * control characters.
  */
 static void
 check_uri(const Parameter *parameter, const char *text)
@@ -220,7 +226,7 @@ check_uri(const Parameter *parameter, const char *text)
 		refuse(parameter, text, "an absolute URL, such as \"https://example.com/path\"");
 }
 
-/* How many characters UTF-8 has. */
+/* Return the number of characters of a UTF-8 text. */
 static size_t
 count_characters(const char *utf8)
 {
@@ -231,7 +237,7 @@ count_characters(const char *utf8)
 	return count;
 }
 
-/* No longer than the service takes; wire is what is sent. */
+/* Check the length of an argument.  text is for the message; wire is its UTF-8, which is sent. */
 static void
 check_length(const Parameter *parameter, const char *text, const char *wire)
 {
@@ -244,8 +250,9 @@ check_length(const Parameter *parameter, const char *text, const char *wire)
 }
 
 /*
- * True for a header's value: it has no control character, which could end the header.
- * In UTF-8, of which a locale with another encoding would take some bytes for such.
+ * Return true if a UTF-8 text is valid as a header's value: a control character could end the
+ * header and begin another.  iscntrl() is not used, because in the locale of another encoding
+ * it may take bytes of UTF-8 for control characters.
  */
 bool
 flex_header_value_is_good(const char *text)
@@ -258,7 +265,7 @@ flex_header_value_is_good(const char *text)
 	return true;
 }
 
-/* The text in UTF-8, if it is all that it must be by its rule and its place. */
+/* Check a text against the argument's rule and place, and return it in UTF-8; the result may be the text itself. */
 static char *
 checked_text(const Parameter *parameter, const char *text)
 {
@@ -303,7 +310,7 @@ text_of_integer(const Parameter *parameter, Datum value)
 	return text;
 }
 
-/* The shortest digits that give the number again, whatever the session shows. */
+/* The shortest text that is read as the same number, whatever extra_float_digits is. */
 static char *
 text_of_number(const Parameter *parameter, Datum value)
 {
@@ -316,7 +323,7 @@ text_of_number(const Parameter *parameter, Datum value)
 	return text;
 }
 
-/* jsonb as compact text, without the blanks that PostgreSQL's has between values; palloc'd. */
+/* Return jsonb as text without the spaces that jsonb_out() puts between values; palloc'd. */
 char *
 flex_argument_json(Jsonb *json)
 {
@@ -326,7 +333,7 @@ flex_argument_json(Jsonb *json)
 	return text;
 }
 
-/* True for a text that stands between braces, blanks apart. */
+/* Return true if a text is enclosed in braces, apart from whitespace around them. */
 static bool
 is_in_braces(const char *text, int length)
 {
@@ -338,8 +345,8 @@ is_in_braces(const char *text, int length)
 }
 
 /*
- * JSON has the shape that the rule wants.  A string whose text is an object is
- * what to_jsonb() makes of one that is text, and would be encoded twice.
+ * Check the shape of a JSON value.  A string that contains an object is almost certainly a
+ * mistake, the result of to_jsonb() for an object in a text; it would be encoded twice.
  */
 static void
 check_shape(const Parameter *parameter, Jsonb *json, const char *text)
@@ -365,7 +372,7 @@ text_of_jsonb(const Parameter *parameter, Datum value)
 	return checked_text(parameter, text);
 }
 
-/* The texts of an array's elements: at least one, and no NULL among them. */
+/* Return the texts of an array's elements.  Raises 22023 if it is empty, 22004 for a NULL in it. */
 static int
 texts_of_array(const Parameter *parameter, Datum value, char ***texts)
 {
@@ -377,7 +384,7 @@ texts_of_array(const Parameter *parameter, Datum value, char ***texts)
 	if (ARR_NDIM(array) > 1)
 		refuse(parameter, "{{...}}", "an array of one dimension");
 	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
-	/* Sent as nothing it would say the opposite: a list that is filtered by no value has all rows. */
+	/* An empty array would not be in the request, and so mean the opposite: a list without a filter has all rows. */
 	if (count == 0)
 		refuse_with_hint(parameter, "{}", "an array of one element or more", "Leave it NULL to send none.");
 	*texts = palloc(sizeof(char *) * count);
@@ -391,9 +398,10 @@ texts_of_array(const Parameter *parameter, Datum value, char ***texts)
 }
 
 /*
- * Check an argument and give its texts: none where it is left out, several for
- * an array.  Raises 22004 or 22023, and 22021 or 22P05 for a text that is no
- * UTF-8.  The texts are allocated in the current context.
+ * Check an argument and set *texts to an array of its texts on the wire, allocated in the
+ * current context.  Return their number: 0 if it is not sent, several for an array.  Raises
+ * 22004 for NULL if it is required, 22023 for an invalid value, 22021 or 22P05 for a text that
+ * cannot be converted to UTF-8.
  */
 int
 flex_argument_texts(const Parameter *parameter, const NullableDatum *value, char ***texts)

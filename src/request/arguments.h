@@ -1,6 +1,6 @@
 /*
  * arguments.h
- *		An argument of an SQL function: what it must be, and its text on the wire.
+ *		Arguments of operations: checks them, and returns their texts on the wire.
  */
 #ifndef FLEX_ARGUMENTS_H
 #define FLEX_ARGUMENTS_H
@@ -10,15 +10,15 @@
 #include "base/compat.h"
 #include "request/catalogue.h"
 
-/* An argument of an operation's function, with all that is known of it. */
+/* An argument of an operation's function, with everything from its SQL definition and the catalogue. */
 typedef struct Parameter
 {
 	const Operation *operation;
 	const char *name; /* in SQL */
-	const char *wire; /* on the wire */
+	const char *wire; /* name on the wire */
 	Place place;      /* never PLACE_BY_METHOD */
-	Oid type;
-	bool required;
+	Oid type;         /* in SQL */
+	bool required;    /* must not be NULL */
 	const ArgumentRule *rule;
 } Parameter;
 

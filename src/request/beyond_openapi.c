@@ -1,12 +1,12 @@
 /*
  * beyond_openapi.c
- *		The catalogue, continued: operations that Twilio's pages describe, and its
- *		OpenAPI documents do not have.
+ *		The second part of the catalogue: operations that Twilio's pages describe but its
+ *		OpenAPI documents do not contain.
  *
- * The rules are those of catalogue.c.  Sources: "Register a webhook to receive
+ * The conventions are those of catalogue.c.  Sources: "Register a webhook to receive
  * Interactions events", "Flex Teams API" and "Flex Users API" at
- * twilio.com/docs/flex/developer; the latter two are in public beta.  What the pages say
- * is in test/facts/pages, in the form of the facts that are derived from documents.
+ * twilio.com/docs/flex/developer; the latter two are in public beta.  The facts from these
+ * pages are in test/facts/pages, in the same form as those from the OpenAPI documents.
  */
 #include "postgres.h"
 
@@ -19,9 +19,9 @@
 /* The published limits of teams and users, in requests per second. */
 #define READ_RATE 20
 #define WRITE_RATE 5
-#define MEMBER_RATE 20 /* of making members */
+#define MEMBER_RATE 20 /* for adding members */
 
-/* Those that read share one rate, and so do those that write: it is said of all of them together. */
+/* All operations that read share one rate, and all that write another: the pages give one limit for each group. */
 #define OF_READING .rate = READ_RATE, .rate_as = "flex_team_fetch"
 #define OF_WRITING .rate = WRITE_RATE, .rate_as = "flex_team_create"
 

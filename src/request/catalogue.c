@@ -2,16 +2,15 @@
  * catalogue.c
  *		The catalogue: the operations of the Flex API, one row per operation.
  *
- * A row says only what departs from the rules.  An argument's name on the wire
- * is the PascalCase of its SQL name; it goes where the path has {Name}, else
- * into the body of a POST and the query of anything else; that it is required,
- * and its type, stand in the SQL definition.  What a name means everywhere
- * (flex_flow_sid begins with FO) stands once, in named_rules; what it means in
- * one operation alone, in that operation's row.
+ * A row contains only exceptions from these conventions: an argument's name on the wire is
+ * its SQL name in PascalCase; the argument is in the path if that contains {Name}, otherwise
+ * in the body of a POST or in the query; its type, and whether it is required, are in the
+ * definition of the SQL function.  Rules for an argument's name in all operations (a
+ * flex_flow_sid begins with FO) are in named_rules, others in the operation's row.
  *
- * Source: the published OpenAPI documents of flex.v1 and flex.v2; a test
- * compares the two.  Rates are those published with a stated unit.  What those
- * documents do not have stands in beyond_openapi.c.
+ * Source: the published OpenAPI documents of flex.v1 and flex.v2, with which a test compares
+ * this file.  Rates are those published with a unit.  Operations that the documents do not
+ * contain are in beyond_openapi.c.
  */
 #include "postgres.h"
 
@@ -19,9 +18,9 @@
 #include "request/catalogue.h"
 #include "request/path_template.h"
 
-#define PREFIX "flex_" /* of every operation's name */
+#define PREFIX "flex_" /* of all operations' names */
 
-/* The argument "sid", which means another resource in each operation. */
+/* The rule of the argument "sid", which is that of another resource in each operation. */
 #define OWN_SID(letters)                                                                                               \
 	{                                                                                                                  \
 		.name = "sid", .sid = letters                                                                                  \
@@ -240,13 +239,13 @@ static const Operation operations[] = {
 	{.name = "flex_web_channel_update", .method = "POST", .path = "/v1/WebChannels/{Sid}", .rules = {OWN_SID("CH")}},
 	{.name = "flex_web_channels_list", .method = "GET", .path = "/v1/WebChannels"},
 
-	/* What has no row: the outbox takes it as an operation of its own */
+	/* Stands for all operations without a row: the outbox stores their requests under this name */
 	{.name = FLEX_CUSTOM_OPERATION, .method = "", .path = "", .custom = true},
 };
 
 StaticAssertDecl(lengthof(operations) + BEYOND_OPENAPI <= MAX_OPERATIONS, "arrays by operation have room for all");
 
-/* Conversation names and identities: 256 characters; their data: 16 KB. */
+/* Limits of names and identities in conversations, and of their data. */
 #define NAME_CHARACTERS 256
 #define DATA_BYTES (16 * 1024)
 
@@ -306,7 +305,7 @@ static const ArgumentRule named_rules[] = {
 
 static const ArgumentRule no_rule;
 
-/* The row at an index from 0 on, of the two tables together; NULL past the last. */
+/* Return the row at an index, from 0 on; NULL after the last.  beyond_openapi.c's follow those of this file. */
 const Operation *
 flex_operation_at(int index)
 {
@@ -318,11 +317,11 @@ flex_operation_at(int index)
 	return index < here ? &operations[index] : &flex_beyond_openapi[index - here];
 }
 
-/* The row of that name, or NULL. */
+/* Return the row of an operation's name, or NULL. */
 const Operation *
 flex_operation_find(const char *name)
 {
-	/* A statement that enqueues asks for the same one again and again. */
+	/* Cached, because a statement that enqueues many requests asks for the same name each time. */
 	static const Operation *last = NULL;
 	const Operation *operation;
 
@@ -337,8 +336,8 @@ flex_operation_find(const char *name)
 }
 
 /*
- * The name of an operation that was probably meant by one that is none, or NULL: also
- * by one with a schema, with parentheses, in capitals, or without "flex_".
+ * Return the name of the operation that an unknown name was probably meant to be, or NULL.  A
+ * schema, parentheses, upper case and a missing "flex_" are allowed for.
  */
 const char *
 flex_operation_closest(const char *name)
@@ -358,7 +357,7 @@ flex_operation_closest(const char *name)
 	return closest.found;
 }
 
-/* The index of a row. */
+/* Return the index of a row. */
 int
 flex_operation_index(const Operation *operation)
 {
@@ -370,14 +369,14 @@ flex_operation_index(const Operation *operation)
 	return index;
 }
 
-/* The index of the operation for whose rate its requests count. */
+/* Return the index of the operation whose rate an operation uses. */
 int
 flex_operation_rate_index(const Operation *operation)
 {
 	return flex_operation_index(operation->rate_as != NULL ? flex_operation_find(operation->rate_as) : operation);
 }
 
-/* True when the answer to a request may be a secret, however its path is spelt. */
+/* Return true if the answer to a request may be a secret, whichever way its path is written. */
 bool
 flex_operation_answers_secret(const char *method, const char *path)
 {
@@ -387,7 +386,6 @@ flex_operation_answers_secret(const char *method, const char *path)
 
 	for (int i = 0; !is_secret && (operation = flex_operation_at(i)) != NULL; i++)
 	{
-
 		is_secret = operation->secret && strcmp(operation->method, method) == 0 &&
 					flex_path_is_of(operation->path, asked, true);
 	}
@@ -395,7 +393,7 @@ flex_operation_answers_secret(const char *method, const char *path)
 	return is_secret;
 }
 
-/* True when sending a request twice does no more than sending it once. */
+/* Return true if sending a request twice has no other effect than sending it once. */
 bool
 flex_method_is_idempotent(const char *method)
 {
@@ -410,8 +408,9 @@ flex_method_is_idempotent(const char *method)
 }
 
 /*
- * The member of the answer to a request that names the resource.  A path that
- * stands in the catalogue as it is goes before one whose {Word} it would fill.
+ * Return the name of the member that identifies the resource in the answer to a request.  If
+ * a path is in the catalogue literally (.../Users/Provision), that row is meant, and not one
+ * whose template it also matches (.../Users/{FlexUserSid}).
  */
 const char *
 flex_operation_key(const char *method, const char *path)
@@ -432,7 +431,7 @@ flex_operation_key(const char *method, const char *path)
 	return key != NULL ? key : "sid";
 }
 
-/* Find a rule by the argument's name; an unused row ends the search. */
+/* Return the rule for an argument's name, or NULL.  The used rows of the array come first. */
 static const ArgumentRule *
 find_rule(const ArgumentRule *rules, int count, const char *argument)
 {
@@ -444,7 +443,7 @@ find_rule(const ArgumentRule *rules, int count, const char *argument)
 	return NULL;
 }
 
-/* What holds for an argument of an operation; never NULL. */
+/* Return the rule for an argument of an operation; never NULL. */
 const ArgumentRule *
 flex_operation_rule(const Operation *operation, const char *argument)
 {

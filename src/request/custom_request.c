@@ -1,12 +1,13 @@
 /*
  * custom_request.c
- *		A request that the catalogue does not have, as its caller describes it.
+ *		Builds requests of operations that are not in the catalogue.
  *
- * The caller gives method, path, parameters, body, headers and a product's name;
- * host, credentials and all that makes an HTTP message out of them are the
- * extension's.  Since the path follows the configured origin and begins with a
- * slash, and the name is one of a fixed list, no other host can be reached.  Whether it is sent at once or by the outbox, the request is made
- * and checked here.
+ * The caller gives method, path, parameters, body, headers and the name of a product; the
+ * extension adds the host, the credentials and the headers of the HTTP message.  No other
+ * host can be reached, because the path begins with a slash and is appended to the
+ * configured origin, and products are from a fixed list.
+ *
+ * Requests that are sent at once and those of the outbox are both built and checked here.
  */
 #include "postgres.h"
 
@@ -19,19 +20,19 @@
 #include "request/custom_request.h"
 #include "request/services.h"
 
-/* The description; what is NULL but for function, method and path is none. */
+/* The arguments of a call; those from "parameters" on may be NULL. */
 typedef struct CustomCall
 {
-	const char *function; /* of SQL, for messages */
+	const char *function; /* name of the SQL function, for messages */
 	const char *method;
 	const char *path; /* with or without a query */
 	Jsonb *parameters;
 	Jsonb *body;
 	Jsonb *headers;
-	const char *service; /* a product's name */
+	const char *service; /* name of a product; NULL: the Flex API */
 } CustomCall;
 
-/* Arguments of flex_request(); one of version 1.0.0 ends with the body. */
+/* Arguments of flex_request(); the function of release 1.0.0 has those up to the body. */
 enum
 {
 	ARGUMENT_METHOD,
@@ -43,10 +44,10 @@ enum
 	ARGUMENTS
 };
 
-/* Called for each member of an object. */
+/* Is called for each member of an object. */
 typedef void (*MemberVisitor)(const CustomCall *call, HttpRequest *request, const char *name, JsonbValue *value);
 
-/* The method, as one of the literals that requests have. */
+/* Check the method, and return it as a literal: an HttpRequest does not own its method. */
 static const char *
 checked_method(const CustomCall *call)
 {
@@ -60,7 +61,7 @@ checked_method(const CustomCall *call)
 	flex_argument_refuse(call->function, "method", call->method, false, "GET, POST, PUT, PATCH or DELETE");
 }
 
-/* The product that is asked, as one of the literals that requests have: the Flex API where none is named. */
+/* Check the product's name, and return it as a literal; the Flex API's by default. */
 static const char *
 checked_service(const CustomCall *call)
 {
@@ -72,7 +73,7 @@ checked_service(const CustomCall *call)
 	return service;
 }
 
-/* Call the visitor for the members of an object, in its order. */
+/* Call a function for each member of an argument that must be an object; raises 22023 if it is not. */
 static void
 visit_members(const CustomCall *call, HttpRequest *request, Jsonb *object, const char *argument, MemberVisitor visit)
 {
@@ -94,7 +95,7 @@ visit_members(const CustomCall *call, HttpRequest *request, Jsonb *object, const
 	}
 }
 
-/* The text that a JSON value is sent as: a string as it is, anything else as JSON. */
+/* Return the text as which a JSON value is sent, in UTF-8: a string as it is, anything else as JSON. */
 static char *
 parameter_text(const char *name, JsonbValue *value)
 {
@@ -106,7 +107,7 @@ parameter_text(const char *name, JsonbValue *value)
 	return flex_text_to_wire(flex_argument_json(json), name);
 }
 
-/* Add a parameter, null being none: to the form, unless the request has none, or JSON in its place. */
+/* Add a parameter to the form, or to the query if the request has no form or a JSON body; null is not sent. */
 static void
 add_parameter(const CustomCall *call, HttpRequest *request, const char *name, JsonbValue *value)
 {
@@ -120,7 +121,7 @@ add_parameter(const CustomCall *call, HttpRequest *request, const char *name, Js
 		flex_request_add_form(request, wire_name, parameter_text(name, value));
 }
 
-/* Add a member of the parameters: each element of an array by itself. */
+/* MemberVisitor: add a parameter; an array stands for several parameters of the same name. */
 static void
 add_parameters(const CustomCall *call, HttpRequest *request, const char *name, JsonbValue *value)
 {
@@ -134,9 +135,9 @@ add_parameters(const CustomCall *call, HttpRequest *request, const char *name, J
 }
 
 /*
- * True for a header that makes the HTTP message, or says who sends it: it is the
- * extension's to send, for a second one would mean something else to one of those
- * that read it.
+ * Return true for a header that only the extension may send, because it belongs to the HTTP
+ * message or to the credentials.  If there were two of them, a proxy and the service might
+ * each take another one as valid.
  */
 static bool
 is_own_header(const char *name)
@@ -170,14 +171,14 @@ is_own_header(const char *name)
 	return false;
 }
 
-/* Raise 22023 for a header that cannot be sent.  Its value, which may be a secret, is not shown. */
+/* Raise 22023 for a header.  Its value is not shown, as it may be a secret. */
 pg_noreturn static void
 refuse_header(const CustomCall *call, const char *name, const char *expected)
 {
 	flex_argument_refuse(call->function, "headers", name, false, expected);
 }
 
-/* True for a token, as HTTP calls the characters of a header's name. */
+/* Return true if a header's name is a "token" as defined by HTTP. */
 static bool
 is_token(const char *name)
 {
@@ -185,7 +186,7 @@ is_token(const char *name)
 											  "!#$%&'*+-.^_`|~")] == '\0';
 }
 
-/* Add a header; null is none. */
+/* MemberVisitor: add a header; null is not sent. */
 static void
 add_header(const CustomCall *call, HttpRequest *request, const char *name, JsonbValue *value)
 {
@@ -205,7 +206,7 @@ add_header(const CustomCall *call, HttpRequest *request, const char *name, Jsonb
 	flex_request_add_header(request, name, text);
 }
 
-/* The request that is described.  Raises 22023 for what cannot be sent, 54000 for what is too large. */
+/* Build the request of a call.  Raises 22023 for an invalid argument, 54000 if it is too large. */
 static HttpRequest *
 build_request(const CustomCall *call)
 {
@@ -236,7 +237,7 @@ build_request(const CustomCall *call)
 	return request;
 }
 
-/* The text of an argument, which must not be NULL. */
+/* Return the text of an argument.  Raises 22004 for NULL. */
 static char *
 required_text(const char *function, const char *name, const NullableDatum *value)
 {
@@ -257,7 +258,7 @@ json_or_null(const NullableDatum *value)
 	return value->isnull ? NULL : DatumGetJsonbP(value->value);
 }
 
-/* The request of a call of flex_request() with those arguments, in its order. */
+/* Build the request of flex_request().  values are its arguments, of which an older release has fewer. */
 HttpRequest *
 flex_custom_request(const NullableDatum *values, int count)
 {
@@ -276,7 +277,7 @@ flex_custom_request(const NullableDatum *values, int count)
 	return build_request(&call);
 }
 
-/* The request for the first page of a list, for a function with those arguments of these names. */
+/* Build the request for the first page of a list, for an SQL function with arguments of these names. */
 HttpRequest *
 flex_custom_list_request(const char *function, const NullableDatum *path, const NullableDatum *parameters,
 						 const NullableDatum *headers, const NullableDatum *service)

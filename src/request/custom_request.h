@@ -1,6 +1,6 @@
 /*
  * custom_request.h
- *		A request that the catalogue does not have, as its caller describes it.
+ *		Builds requests of operations that are not in the catalogue.
  */
 #ifndef FLEX_CUSTOM_REQUEST_H
 #define FLEX_CUSTOM_REQUEST_H

@@ -1,11 +1,11 @@
 /*
  * json_arguments.c
- *		Arguments of an operation, as one JSON object.
+ *		Arguments of an operation as one JSON object.
  *
- * The outbox keeps a call's arguments by name in a jsonb value.  Unpacking gives
- * what the same call written in SQL would have, or an error: a name that the
- * function does not have, or a value of another type, is never ignored.  The
- * arguments of flex_request() are packed like any other's.
+ * The outbox stores the arguments of a call as the members of a jsonb object, and
+ * flex_call_many() takes them so.  Unpacking gives the values that the same call in SQL
+ * would have.  A name that the function does not have, or a value of another type, raises
+ * an error.  This holds for flex_request(), too.
  */
 #include "postgres.h"
 
@@ -25,9 +25,9 @@
 pg_noreturn static void
 refuse_type(const Parameter *parameter, JsonbValue *value, const char *expected)
 {
-	char *shown = "...";
+	char *shown;
 
-	if (!IsAJsonbScalar(value) || value->type != jbvString)
+	if (value->type != jbvString)
 	{
 		Jsonb *json = JsonbValueToJsonb(value);
 
@@ -67,7 +67,7 @@ unpack_number(const Parameter *parameter, JsonbValue *value)
 	return number;
 }
 
-/* True when a function of two numbers that compares them says so. */
+/* Call a comparison function of the type numeric. */
 static bool
 compare(PGFunction comparison, Datum number, Datum other)
 {
@@ -137,7 +137,7 @@ unpack_value(const Parameter *parameter, JsonbValue *value)
 	elog(ERROR, "argument \"%s\" has a type that cannot be sent", parameter->name);
 }
 
-/* Raise 22023 for a name that the function does not have, telling the one that was probably meant, and all. */
+/* Raise 22023 for an unknown name, with a hint about the argument that was probably meant, and a list of all. */
 pg_noreturn static void
 refuse_name(const Signature *signature, const char *name)
 {
@@ -156,7 +156,7 @@ refuse_name(const Signature *signature, const char *name)
 					errmsg("%s has no argument \"%s\"", signature->operation->name, name), errhint("%s.", hint.data)));
 }
 
-/* Put one member of the object where its argument is. */
+/* Set the value of the argument that a member of the object names.  null means NULL. */
 static void
 unpack_member(const Signature *signature, const char *name, JsonbValue *value, NullableDatum *values)
 {
@@ -176,8 +176,8 @@ unpack_member(const Signature *signature, const char *name, JsonbValue *value, N
 }
 
 /*
- * The values of all arguments, NULL for those that the object does not have, in
- * the current context.  Raises 22023 for what cannot be one.
+ * Set the values of all arguments from a JSON object, in the current context.  Arguments that
+ * the object does not contain are NULL.  Raises 22023 for an unknown name or an invalid value.
  */
 void
 flex_json_arguments_unpack(const Signature *signature, Jsonb *arguments, NullableDatum *values)
@@ -203,7 +203,7 @@ flex_json_arguments_unpack(const Signature *signature, Jsonb *arguments, Nullabl
 	}
 }
 
-/* The request of a call with those values. */
+/* Build the request of a call with these values. */
 HttpRequest *
 flex_json_arguments_request(const Signature *signature, const NullableDatum *values)
 {
@@ -212,7 +212,7 @@ flex_json_arguments_request(const Signature *signature, const NullableDatum *val
 	return flex_request_build(signature->operation, signature->parameters, signature->count, values);
 }
 
-/* True when the request of packed arguments may be sent twice without harm. */
+/* Return true if the request with these arguments may be sent twice without harm. */
 bool
 flex_json_arguments_is_idempotent(const Operation *operation, Jsonb *arguments)
 {

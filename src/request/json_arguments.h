@@ -1,6 +1,6 @@
 /*
  * json_arguments.h
- *		Arguments of an operation, as one JSON object.
+ *		Arguments of an operation as one JSON object.
  */
 #ifndef FLEX_JSON_ARGUMENTS_H
 #define FLEX_JSON_ARGUMENTS_H

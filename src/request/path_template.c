@@ -1,12 +1,15 @@
 /*
  * path_template.c
- *		Paths, and the templates of the catalogue whose {Word}s they fill.
+ *		Matches paths with the path templates of the catalogue.
+ *
+ * The answers of some operations are secrets.  A request for one of them must be recognized
+ * whichever way its path is written, as far as any server may accept that spelling.
  */
 #include "postgres.h"
 
 #include "request/path_template.h"
 
-/* The value of two hexadecimal digits, or -1. */
+/* Return the value of two hexadecimal digits, or -1. */
 static int
 decoded_byte(const char *digits)
 {
@@ -18,9 +21,9 @@ decoded_byte(const char *digits)
 }
 
 /*
- * A path as the most lenient gateway may read it: decoded, in lower case, without its
- * query, what stands behind a semicolon in a part, doubled slashes and slashes at its end;
- * palloc'd.
+ * Return a path as the most lenient server may read it: percent-decoded, in lower case, with
+ * single slashes, and without the query, parameters after a semicolon, and trailing slashes.
+ * The result is palloc'd.
  */
 char *
 flex_path_read_leniently(const char *path)
@@ -50,8 +53,8 @@ flex_path_read_leniently(const char *path)
 }
 
 /*
- * True when a path, without query, is one that the template has with its {Word}s
- * filled.  The words of a path that was read leniently are in lower case.
+ * Return true if a path, without query, matches a template, in which {Word} stands for any
+ * text without a slash.
  */
 bool
 flex_path_is_of(const char *template, const char *path, bool ignore_case)

@@ -1,6 +1,6 @@
 /*
  * path_template.h
- *		Paths, and the templates of the catalogue whose {Word}s they fill.
+ *		Matches paths with the path templates of the catalogue.
  */
 #ifndef FLEX_PATH_TEMPLATE_H
 #define FLEX_PATH_TEMPLATE_H

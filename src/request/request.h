@@ -1,6 +1,6 @@
 /*
  * request.h
- *		An HTTP request, made of an operation and its arguments.
+ *		Builds HTTP requests from operations and their arguments.
  */
 #ifndef FLEX_REQUEST_H
 #define FLEX_REQUEST_H
@@ -12,26 +12,26 @@
 #include "shared/way.h"
 
 /*
- * A request, without the host and the credentials.  All of it is UTF-8 and
- * lives in the context that was current when it was made.
+ * A request, without the origin and the credentials.  All texts are UTF-8.  It is allocated
+ * in the current memory context; strings that are "const" here are not owned by it.
  */
 typedef struct HttpRequest
 {
-	const char *operation;     /* name of the SQL function that has described it; lasts as long as the process */
-	const char *path_template; /* the path with {Word} for each argument; NULL: the whole of it was an argument */
-	Way way;                   /* that it goes; what is made is a call, until the caller says otherwise */
-	const char *service;       /* first label of the host */
+	const char *operation;     /* name of the SQL function that describes it; lives as long as the process */
+	const char *path_template; /* the path with {Word} for each argument; NULL: the path itself was an argument */
+	Way way;                   /* WAY_CALL, until the caller sets another one */
+	const char *service;       /* product: first label of the host's name */
 	const char *method;
-	char *path;               /* encoded, without query: fit for messages */
+	char *path;               /* encoded, without query; can be shown in messages */
 	StringInfoData target;    /* path and query, encoded */
-	const char *content_type; /* NULL: no body */
+	const char *content_type; /* NULL: there is no body */
 	StringInfoData body;
-	List *headers;              /* of char *: "Name: value", or "Name;" for an empty one */
-	const char *key;            /* member of its answer that names the resource */
-	bool authorized;            /* a header has the credentials already */
-	bool idempotent;            /* may be sent again without harm */
-	const Operation *counts_as; /* whose rate it has */
-	MemoryContextCallback erase;
+	List *headers;               /* char *: "Name: value", or "Name;" for an empty value */
+	const char *key;             /* member of the answer that identifies the resource */
+	bool authorized;             /* one of the headers is Authorization */
+	bool idempotent;             /* may be sent again without harm */
+	const Operation *counts_as;  /* whose rate it uses */
+	MemoryContextCallback erase; /* erases the headers, if authorized */
 } HttpRequest;
 
 extern HttpRequest *

@@ -2,12 +2,13 @@
  * resources.c
  *		The resources of the Flex API, one row per resource: its operations and its key.
  *
- * Foreign tables follow from it: a resource's name is its table's, its list and its
- * fetch read, the others write.  Columns and arguments stand in SQL, in the
- * definitions of the operations' functions.  The name is that of the list function,
- * or where there is none the resource's plural, or its own where there is one of it.
+ * Foreign tables are derived from this: each resource is a table of its name, which the list
+ * and fetch operations read and the others write.  The columns follow from the SQL functions
+ * of the operations.  A resource has the name of its list function; if it has no list, its
+ * name is in the plural, or in the singular if an account has only one.
  *
- * To archive something is no operation on rows: those have functions alone.
+ * Operations that archive something are not in this table, as no SQL command on a row
+ * corresponds to them.
  */
 #include "postgres.h"
 
@@ -162,7 +163,7 @@ static const Resource resources[] = {
 					[RESOURCE_DELETE] = "flex_web_channel_delete"}},
 };
 
-/* The row of that name, or NULL. */
+/* Return the row of a resource's name, or NULL. */
 const Resource *
 flex_resource_find(const char *name)
 {
@@ -174,14 +175,14 @@ flex_resource_find(const char *name)
 	return NULL;
 }
 
-/* The row at an index from 0 on, or NULL past the last. */
+/* Return the row at an index, from 0 on; NULL after the last. */
 const Resource *
 flex_resource_at(int index)
 {
 	return index >= 0 && (size_t) index < lengthof(resources) ? &resources[index] : NULL;
 }
 
-/* The name that was probably meant by one that is none, or NULL. */
+/* Return the name that an unknown name was probably meant to be, or NULL. */
 const char *
 flex_resource_closest(const char *name)
 {
@@ -192,7 +193,7 @@ flex_resource_closest(const char *name)
 	return closest.found;
 }
 
-/* The operation of a kind that a resource has, or NULL. */
+/* Return the operation of a kind that a resource has, or NULL. */
 const Operation *
 flex_resource_operation(const Resource *resource, ResourceOperation which)
 {

@@ -1,6 +1,6 @@
 /*
  * resources.h
- *		The resources of the Flex API: which operations belong together.
+ *		The resources of the Flex API: their operations and keys.
  */
 #ifndef FLEX_RESOURCES_H
 #define FLEX_RESOURCES_H
@@ -21,8 +21,8 @@ typedef enum ResourceOperation
 typedef struct Resource
 {
 	const char *name; /* of the foreign table */
-	const char *key;  /* column, and argument, by which one is fetched, updated or deleted; NULL: none is */
-	const char *operations[RESOURCE_OPERATIONS]; /* NULL: the service has none */
+	const char *key;  /* column and argument that identify a row to fetch, update or delete; NULL: there is none */
+	const char *operations[RESOURCE_OPERATIONS]; /* names; NULL: the service has no such operation */
 } Resource;
 
 extern const Resource *flex_resource_find(const char *name);

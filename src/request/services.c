@@ -1,11 +1,11 @@
 /*
  * services.c
- *		The products beside the Flex API that take the same credentials, and what
- *		of theirs is answered with a secret.
+ *		Other products of Twilio that flex_request() can call, and which of their requests
+ *		are answered with a secret.
  *
- * A name here is the first label of the product's host (conversations.twilio.com),
- * and no other name can become one: the list is fixed, so that no argument of a call
- * leads a credential to a host that nobody has thought of.
+ * These products accept the same credentials.  A name is the first label of the product's
+ * host (conversations.twilio.com).  The list is fixed so that no argument of a call can send
+ * credentials to another host.
  */
 #include "postgres.h"
 
@@ -15,7 +15,7 @@
 #include "request/path_template.h"
 #include "request/services.h"
 
-/* An answer of another product that is a secret, by its request. */
+/* A request whose answer is a secret. */
 typedef struct SecretAnswer
 {
 	const char *service;
@@ -26,8 +26,8 @@ typedef struct SecretAnswer
 static const char *const services[] = {"conversations", "taskrouter", "api", "verify", "proxy", "studio"};
 
 /*
- * Those that are no function's.  As the resources' pages have it: an auth token, an API
- * key's secret, a password, a seed, a token.
+ * Such requests that are not in the catalogue.  According to the pages of these resources,
+ * the answers contain an auth token, the secret of an API key, a password, a seed or a token.
  */
 static const SecretAnswer secret_answers[] = {
 	{FLEX_SERVICE, "POST", "/v4/Instances/{InstanceSid}/Users/{FlexUserSid}/Tokens"},
@@ -43,7 +43,7 @@ static const SecretAnswer secret_answers[] = {
 	{"verify", "POST", "/v2/Services/{ServiceSid}/Entities/{Identity}/Factors"},
 };
 
-/* The name, as the list has it, of a product; NULL for what is none. */
+/* Return the name of a product as a literal, or NULL if there is none of that name. */
 const char *
 flex_service_find(const char *name)
 {
@@ -55,7 +55,7 @@ flex_service_find(const char *name)
 	return NULL;
 }
 
-/* The names of all products, for a message: "a, b or c". */
+/* Return the names of all products for a message: "a, b or c"; palloc'd. */
 const char *
 flex_service_names(void)
 {
@@ -67,7 +67,7 @@ flex_service_names(void)
 	return names.data;
 }
 
-/* Cut the extension, which says the form of an answer, off a path's last part. */
+/* Remove an extension such as ".json", which selects the format of the answer, from the end of a path. */
 static void
 cut_extension(char *path)
 {
@@ -77,7 +77,7 @@ cut_extension(char *path)
 		*dot = '\0';
 }
 
-/* True when the answer of a service to a request may be a secret, however the path is spelt. */
+/* Return true if the answer of a product to a request may be a secret, whichever way the path is written. */
 bool
 flex_service_answers_secret(const char *service, const char *method, const char *path)
 {

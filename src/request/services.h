@@ -1,11 +1,11 @@
 /*
  * services.h
- *		The products beside the Flex API that take the same credentials.
+ *		Other products of Twilio that flex_request() can call.
  */
 #ifndef FLEX_SERVICES_H
 #define FLEX_SERVICES_H
 
-#define FLEX_SERVICE "flex-api"
+#define FLEX_SERVICE "flex-api" /* the Flex API itself */
 
 extern const char *flex_service_find(const char *name);
 extern const char *flex_service_names(void);

@@ -1,11 +1,12 @@
 /*
  * signature.c
- *		An SQL function of the extension, with all that calling it needs.
+ *		Signatures: what has to be known of an SQL function to call its operation.
  *
- * Signatures stand once, in SQL.  This file joins a function's row in pg_proc
- * (names and types of its arguments, which have defaults, the row type it
- * returns) with the catalogue's row of the same name, once per query: fn_extra
- * keeps the result.
+ * The arguments and result of an operation are defined in one place, the SQL function.  This
+ * file joins the function's row in pg_proc (names and types of the arguments, which of them
+ * have defaults, the result) with the catalogue's row of the same name.  For a function that
+ * is being called this is done once per query, and cached in fn_extra; for others, the
+ * signatures are cached until any function changes.
  */
 #include "postgres.h"
 
@@ -24,7 +25,7 @@
 
 #include "request/signature.h"
 
-/* The catalogue's row of a function, or an error for one that the extension has not made. */
+/* Return the catalogue's row for a function; raises 42P13 if there is none of its name. */
 static const Operation *
 operation_of(Form_pg_proc procedure)
 {
@@ -37,7 +38,7 @@ operation_of(Form_pg_proc procedure)
 	return operation;
 }
 
-/* The names of a function's input arguments; raises when one has none. */
+/* Return the names of a function's input arguments; raises an error if one has no name. */
 static char **
 input_names(HeapTuple tuple, int count)
 {
@@ -57,7 +58,7 @@ input_names(HeapTuple tuple, int count)
 	return result;
 }
 
-/* A decoder for what a function returns, in the current context; NULL for void. */
+/* Create a decoder for a function's result, in the current context; NULL for void. */
 static RowDecoder *
 make_decoder(TypeFuncClass kind, Oid type, TupleDesc desc)
 {
@@ -68,7 +69,7 @@ make_decoder(TypeFuncClass kind, Oid type, TupleDesc desc)
 	return NULL;
 }
 
-/* Join the function's row and the catalogue's, in the current context. */
+/* Make the signature of a function, without a decoder, in the current context. */
 static Signature *
 make_signature(Oid function)
 {
@@ -94,7 +95,7 @@ make_signature(Oid function)
 	return signature;
 }
 
-/* The signature of the function being called; lives as long as its FmgrInfo. */
+/* Return the signature of the function that is being called.  It lives as long as the FmgrInfo. */
 Signature *
 flex_signature_of_call(FunctionCallInfo fcinfo)
 {
@@ -116,11 +117,11 @@ flex_signature_of_call(FunctionCallInfo fcinfo)
 	return fcinfo->flinfo->fn_extra;
 }
 
-/* Signatures by operation, kept until any function changes. */
+/* Cache of signatures by operation.  It is discarded when any function changes. */
 static MemoryContext kept_context;
 static HTAB *kept_signatures;
-static Oid kept_schema; /* that the functions are in */
-static bool kept_are_stale;
+static Oid kept_schema;     /* schema of the functions */
+static bool kept_are_stale; /* set by the callback, which may run in the middle of any catalog access */
 
 typedef struct KeptSignature
 {
@@ -128,14 +129,14 @@ typedef struct KeptSignature
 	Signature *signature;
 } KeptSignature;
 
-/* A function has changed: callback of the system cache, at any look into it. */
+/* Syscache callback: a function has changed. */
 static void
 forget_signatures(Datum argument, int cache, uint32 hash)
 {
 	kept_are_stale = true;
 }
 
-/* Begin to keep signatures, or begin anew. */
+/* Create the cache, or empty it. */
 static void
 begin_keeping(Oid schema)
 {
@@ -155,8 +156,8 @@ begin_keeping(Oid schema)
 }
 
 /*
- * The function of an operation, InvalidOid when the schema has none.  Somebody
- * may have made another of the same name there: ours is the extension's.
+ * Return the function of an operation, or InvalidOid if the schema has none.  The schema may
+ * have other functions of that name; the one that belongs to the extension is meant.
  */
 static Oid
 function_of(const Operation *operation, Oid schema)
@@ -177,8 +178,8 @@ function_of(const Operation *operation, Oid schema)
 }
 
 /*
- * The signature of an operation's function, which is not being called; NULL when the schema has
- * no such function.  It is kept, but may be gone at the next look for one.
+ * Return the signature of an operation from the cache; NULL if the schema has no function for
+ * it.  The result is valid only until the next call, which may empty the cache.
  */
 const Signature *
 flex_signature_look_up(const Operation *operation, Oid schema)
@@ -206,7 +207,7 @@ flex_signature_look_up(const Operation *operation, Oid schema)
 	return signature;
 }
 
-/* A copy in the current context, with all that it points to but the catalogue. */
+/* Copy a signature into the current context, including the strings that are not in the catalogue. */
 static Signature *
 copy_signature(const Signature *signature)
 {
@@ -222,7 +223,7 @@ copy_signature(const Signature *signature)
 	return copy;
 }
 
-/* The same as a copy in the current context. */
+/* The same, but return a copy in the current context. */
 Signature *
 flex_signature_of_operation(const Operation *operation, Oid schema)
 {
@@ -231,7 +232,7 @@ flex_signature_of_operation(const Operation *operation, Oid schema)
 	return kept != NULL ? copy_signature(kept) : NULL;
 }
 
-/* A decoder for what an operation's function returns, in the current context; NULL for void. */
+/* Create a decoder for the result of a signature's function, in the current context; NULL for void. */
 RowDecoder *
 flex_signature_decoder(const Signature *signature)
 {
@@ -242,7 +243,7 @@ flex_signature_decoder(const Signature *signature)
 	return make_decoder(kind, type, desc);
 }
 
-/* The arguments of the call, in the parameters' order. */
+/* Copy the arguments of the function that is being called. */
 void
 flex_signature_values(const Signature *signature, FunctionCallInfo fcinfo, NullableDatum *values)
 {
@@ -252,7 +253,7 @@ flex_signature_values(const Signature *signature, FunctionCallInfo fcinfo, Nulla
 	memcpy(values, fcinfo->args, sizeof(NullableDatum) * signature->count);
 }
 
-/* The position of an argument; raises when the function has none of that name and type. */
+/* Return the index of an argument; raises an error if the function has none of that name and type. */
 int
 flex_signature_position(const Signature *signature, const char *name, Oid type)
 {

@@ -1,6 +1,6 @@
 /*
  * signature.h
- *		An SQL function of the extension, with all that calling it needs.
+ *		Signatures: what has to be known of an SQL function to call its operation.
  */
 #ifndef FLEX_SIGNATURE_H
 #define FLEX_SIGNATURE_H
@@ -11,17 +11,17 @@
 #include "request/arguments.h"
 
 /*
- * What the function is when it is asked for, whatever becomes of the catalogs then.
- * A call's lives as long as the call's FmgrInfo; an operation's in the context that
- * was current, such as a query's for a scan.
+ * A snapshot of the function's definition, which later changes of the catalogs do not affect.
+ * That of flex_signature_of_call() lives as long as the FmgrInfo, that of
+ * flex_signature_of_operation() is in the current memory context.
  */
 typedef struct Signature
 {
 	const Operation *operation;
 	Oid function;
-	RowDecoder *decoder; /* of a call; NULL: the function returns void */
+	RowDecoder *decoder; /* only of flex_signature_of_call(); NULL: the function returns void */
 	bool returns_set;
-	int count;
+	int count; /* of parameters */
 	Parameter parameters[FLEXIBLE_ARRAY_MEMBER];
 } Signature;
 
