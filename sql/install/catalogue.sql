@@ -13,8 +13,8 @@ LANGUAGE C STABLE PARALLEL SAFE ROWS 100;
 COMMENT ON FUNCTION flex_operations() IS
 'Lists the operations of the Flex API that have a function; sends nothing.
 Returns one row per operation. name: its function. method, path: of its requests; {Sid} stands for an argument.
-repeatable: true when the request may be sent twice without harm, so that it is sent again when its answer is lost.
-rate: the published limit in requests per second and account; NULL where none is published with its unit.';
+repeatable: true if the request can safely be sent twice, so that it is retried when its answer is lost.
+rate: the published limit in requests per second and account; NULL if none is published with its unit.';
 
 CREATE TYPE flex_response AS (
 	status integer,
@@ -43,14 +43,14 @@ method: GET, POST, PUT, PATCH or DELETE. path: begins with a slash, percent-enco
 parameters: an object of names and values, in the form of a POST, PUT or PATCH without body, else in the query;
 an array is sent as repeated names, an object as JSON text, and a null is left out.
 body: any JSON, sent as such; not with GET.
-headers: an object of names and strings, for instance {"I-Twilio-Auth-Account": "AC..."}; a null is left out. Those
-that the extension sends itself (Authorization, Host, Accept, Content-Type and what makes the HTTP message) are refused.
+headers: an object of names and strings, for instance {"I-Twilio-Auth-Account": "AC..."}; a null is left out. Headers
+that the extension sends itself (Authorization, Host, Accept, Content-Type and those of the HTTP message) are refused.
 service: NULL for the Flex API, or another product with the same credentials: conversations, taskrouter, api, verify,
-proxy or studio. Its host follows from the name, flex_api.edge and flex_api.region, or from {service} in
-flex_api.base_url; a base_url without {service} is the Flex API''s alone.
-Returns status, headers and body of the answer; for a list''s further pages see flex_request_list.
+proxy or studio. Its host is derived from the name, flex_api.edge and flex_api.region, or from {service} in
+flex_api.base_url; a base_url without {service} is for the Flex API only.
+Returns status, headers and body of the answer; for further pages of a list see flex_request_list.
 Errors: as with all functions: TW and the HTTP status, 08xxx for the network, 22023 for arguments.
-flex_enqueue sends it later: ''flex_request'' with these arguments; what it is answered and its headers are kept there.
+flex_enqueue sends it later: ''flex_request'' with these arguments. The outbox then keeps the answer and the headers.
 Call it in FROM: SELECT (flex_request(...)).* calls it once per column.';
 
 CREATE FUNCTION flex_request_list(
@@ -65,14 +65,14 @@ AS 'MODULE_PATHNAME', 'flex_api_request_list'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
 
 COMMENT ON FUNCTION flex_request_list(text, jsonb, text, bigint, jsonb, text) IS
-'Lists what no other function lists: the rows of all pages, as the service gives them.
+'Returns the rows of all pages of a list that has no function of its own, as the service sends them.
 path: of the list, as in flex_request. parameters: sent in the query; without PageSize the service chooses one.
 member: name of the member that has the rows; NULL for the one that meta.key of the page names.
-max_rows: stop after so many; NULL for all, 0 sends nothing. headers: as in flex_request, sent for each page.
+max_rows: the maximum number of rows; NULL for all, 0 sends nothing. headers: as in flex_request, sent for each page.
 service: another product, as in flex_request.
-The next page is the one that meta.next_page_url or meta.next_token tells, at the configured host.
+The next page comes from meta.next_page_url or meta.next_token, at the configured host.
 Returns one jsonb per row.
-Errors: as with all lists: 08P01 where pages lead back to one that was read, or the member is no array.';
+Errors: as with all lists: 08P01 if a page leads back to one that was already read, or the member is not an array.';
 
 CREATE FUNCTION flex_call_many(
 	operation text,
@@ -90,16 +90,19 @@ AS 'MODULE_PATHNAME', 'flex_api_call_many'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 100;
 
 COMMENT ON FUNCTION flex_call_many(text, jsonb[], integer) IS
-'Calls an operation many times, with many requests under way at once, and returns when all have ended.
-operation: name of the function that a direct call would use, on which the caller needs EXECUTE; not a list. flex_request
-is one, too.
-arguments: one JSON object of names and values per call, as in flex_enqueue, in an array. All are checked before the
+'Calls an operation many times, with many requests in flight at once, and returns when all have ended.
+operation: name of the function that a direct call would use; the caller needs EXECUTE on it. flex_request is allowed,
+list functions are not.
+arguments: an array with one JSON object of names and values per call, as in flex_enqueue. All are checked before the
 first is sent. NULL or an empty array: no call, no row.
-concurrency: how many requests are under way at once, 1 to 1000; NULL for flex_api.concurrency. flex_api.rate_limits holds.
-Returns one row per element, in the order in which they end. number: of the element, from 1 on. http_status: NULL where no
-answer came. response: the answer''s JSON. error_code: Twilio''s. error_message: of the error that a direct call raises.
-sqlstate: the SQLSTATE of that error, such as TW404; NULL where the call succeeded. 08007 marks what may have been carried out.
-Errors: 22023 and 22004 for arguments that cannot be valid, with the element''s number in the CONTEXT; 0A000 for a list, 42501
-without EXECUTE. What the service refuses is a row. Where the statement is cancelled or fails, its CONTEXT says how many
-requests were sent and answered, its DETAIL has the SIDs that POSTs were answered with, and the server''s log has all of them.
-LIMIT does not stop it: what is in the array is sent.';
+concurrency: how many requests are in flight at once, 1 to 1000; NULL for flex_api.concurrency. flex_api.rate_limits
+applies.
+Returns one row per element, in the order in which they end. number: of the element, from 1 on. http_status: NULL
+without
+an answer. response: the answer''s JSON. error_code: Twilio''s. error_message: of the error that a direct call raises.
+sqlstate: the SQLSTATE of that error, such as TW404; NULL if the call succeeded. 08007: it may have been carried out.
+Errors: 22023 and 22004 for invalid arguments, with the element''s number in the CONTEXT; 0A000 for a list, 42501
+without EXECUTE. A refusal by the service is a row. If the statement is cancelled or fails, its CONTEXT says how many
+requests were sent and answered, its DETAIL has the SIDs in the answers to POSTs, and the server''s log has all of
+them.
+LIMIT does not end it: all elements are sent.';

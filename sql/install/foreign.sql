@@ -36,10 +36,10 @@ AS 'MODULE_PATHNAME', 'flex_user_mapping_set'
 LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION flex_user_mapping_set(text, text, jsonb) IS
-'Creates or alters a user mapping, as CREATE and ALTER USER MAPPING do, with its secret as a value: it stands in no
-statement, and so in no log and no view of activity, where the options come as a bind parameter.
-server: name of a server of the foreign-data wrapper flex_api. role: name of a role; public for all that have no mapping
-of their own.
-options: an object of strings, api_key and api_secret, or auth_token. The mapping has these afterwards and no others.
-Errors: 42704 for a server or a role that is not there, 42501 for one who may not, HV00D for an option that is not known.
+'Creates or alters a user mapping, as CREATE and ALTER USER MAPPING do, but takes the secret as a value. If the options
+are a bind parameter, no statement, log or view of activity contains the secret.
+server: name of a server of the foreign-data wrapper flex_api. role: name of a role; public for all roles without a
+mapping of their own.
+options: an object of strings, api_key and api_secret, or auth_token. They replace all options of the mapping.
+Errors: 42704 for a server or a role that does not exist, 42501 without the right, HV00D for an unknown option.
 Sends nothing.';

@@ -86,7 +86,7 @@ AS 'MODULE_PATHNAME', 'flex_api_call'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_user_provision(text, jsonb) IS
-'Makes a Flex user with a TaskRouter worker, or brings those that there are up to date.
+'Creates a Flex user and a TaskRouter worker, or updates existing ones.
 POST /v4/Instances/{InstanceSid}/Users/Provision
 instance_sid: the instance''s SID (GO...). body: a JSON object with username, email and full_name (1 to 256 characters
 each), roles (an array of agent, supervisor, admin) and worker (an object, which may be empty or have attributes). It

@@ -9,17 +9,17 @@ CREATE TABLE flex_outbox_roles (
 	id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	name name);
 COMMENT ON TABLE flex_outbox_roles IS
-'Roles that have enqueued, each with the number that its requests have. In another cluster, where a dump was restored, a
-number belongs to the role of its name.';
+'Roles that have enqueued, with the number that their requests have. After a dump is restored in another cluster, a
+number belongs to the role of the same name.';
 COMMENT ON COLUMN flex_outbox_roles.id IS 'The number: role_id of the requests.';
-COMMENT ON COLUMN flex_outbox_roles.name IS 'Name of the role, when it was last looked at; NULL: the role is gone.';
+COMMENT ON COLUMN flex_outbox_roles.name IS 'Name of the role, when it was last checked; NULL: the role was dropped.';
 
 CREATE TABLE flex_outbox_role_oids (
 	role oid PRIMARY KEY,
 	id integer NOT NULL UNIQUE);
 COMMENT ON TABLE flex_outbox_role_oids IS
-'The same roles by their OIDs in this cluster; not dumped. A role that is gone keeps its row: a later one of its name is
-another.';
+'The same roles by their OIDs in this cluster; not dumped. The row of a dropped role stays, so that a new role of the
+same name gets another number.';
 COMMENT ON COLUMN flex_outbox_role_oids.role IS 'OID of the role.';
 COMMENT ON COLUMN flex_outbox_role_oids.id IS 'Its number in flex_outbox_roles.';
 
@@ -74,70 +74,83 @@ WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000,
 	fillfactor = 40);
 
 COMMENT ON TABLE flex_outbox_requests IS
-'What the view flex_outbox shows: the requests of all roles. Written by flex_enqueue() and the senders alone; tables that
-refer to a request''s id refer to this one.
-It has no secrets. A dump has the finished rows only: a restored copy must not send again what the original sends.';
+'The requests of all roles, which the view flex_outbox shows. Only flex_enqueue() and the senders write to it. Foreign
+keys to a request refer to the id of this table.
+It contains no secrets. A dump has only the finished rows, because a restored copy must not send what the original
+sends.';
 COMMENT ON COLUMN flex_outbox_requests.id IS 'Number that flex_enqueue() returned.';
 COMMENT ON COLUMN flex_outbox_requests.operation IS 'Name of the function that a direct call would use, e.g. flex_webchat_create.';
 COMMENT ON COLUMN flex_outbox_requests.arguments IS 'Its arguments: a JSON object of names and values.';
-COMMENT ON COLUMN flex_outbox_requests.context IS 'What the caller wants to find again, such as the key of a ticket; not sent.';
+COMMENT ON COLUMN flex_outbox_requests.context IS 'Any JSON of the caller, such as the key of a ticket; not sent.';
 COMMENT ON COLUMN flex_outbox_requests.state IS
-'pending: waits to be sent; sending: a sender has it, or its callback is to run; succeeded; failed: refused, or
-tried max_attempts times; uncertain: sent once, and nobody knows whether it was carried out, so that
-flex_outbox_retry() or flex_outbox_cancel() has to decide; cancelled.';
-COMMENT ON COLUMN flex_outbox_requests.priority IS 'Higher goes first among the requests of an operation and between operations.';
-COMMENT ON COLUMN flex_outbox_requests.attempts IS 'How many times it was claimed to be sent.';
-COMMENT ON COLUMN flex_outbox_requests.max_attempts IS 'How many attempts are made before it has failed.';
-COMMENT ON COLUMN flex_outbox_requests.run_at IS 'Not sent before this time; moves on when an attempt is to be repeated.';
-COMMENT ON COLUMN flex_outbox_requests.unique_key IS 'No two requests of a role have the same; NULL: no matter.';
+'pending: waits to be sent; sending: a sender has claimed it, or its callback has not run yet; succeeded; failed:
+refused, or not delivered in max_attempts attempts; uncertain: sent once, and it is not known whether it was carried
+out, so that flex_outbox_retry(), flex_outbox_confirm() or flex_outbox_cancel() has to decide; cancelled.';
+COMMENT ON COLUMN flex_outbox_requests.priority IS 'Requests of a role with a higher priority are sent first.';
+COMMENT ON COLUMN flex_outbox_requests.attempts IS 'How many times it was claimed.';
+COMMENT ON COLUMN flex_outbox_requests.max_attempts IS 'After this number of attempts it has failed.';
+COMMENT ON COLUMN flex_outbox_requests.run_at IS
+'Not sent before this time; moved to the time of the next attempt when it is to be sent again.';
+COMMENT ON COLUMN flex_outbox_requests.unique_key IS
+'Idempotency key: unique among the requests of a role; NULL: none.';
 COMMENT ON COLUMN flex_outbox_requests.on_success IS 'Function of one flex_outbox row, called when the request succeeds.';
 COMMENT ON COLUMN flex_outbox_requests.on_failure IS 'Function of one flex_outbox row, called when it fails or becomes uncertain.';
 COMMENT ON COLUMN flex_outbox_requests.account_sid IS 'flex_api.account_sid of the session that enqueued; NULL: the sender''s.';
 COMMENT ON COLUMN flex_outbox_requests.enqueued_at IS 'When flex_enqueue() was called.';
 COMMENT ON COLUMN flex_outbox_requests.enqueued_by IS 'Role that enqueued, by its name at that time.';
 COMMENT ON COLUMN flex_outbox_requests.enqueued_role IS
-'The same role by its OID in this cluster: credentials and callbacks are this role''s. Kept by flex_outbox_role_oids.';
-COMMENT ON COLUMN flex_outbox_requests.enqueued_in IS 'OID of the database: requests in a copy of a database are not sent again.';
+'The same role by its OID in this cluster: the request is sent with this role''s credentials, and its callbacks run as
+this role. From flex_outbox_role_oids.';
+COMMENT ON COLUMN flex_outbox_requests.enqueued_in IS
+'OID of the database, so that the requests in a copy of a database are not sent again.';
 COMMENT ON COLUMN flex_outbox_requests.started_at IS 'When the last attempt began.';
-COMMENT ON COLUMN flex_outbox_requests.finished_at IS 'When it reached its last state; NULL while it has not.';
-COMMENT ON COLUMN flex_outbox_requests.http_status IS 'HTTP status of the last answer; NULL when none came.';
+COMMENT ON COLUMN flex_outbox_requests.finished_at IS 'When it reached its final state; NULL: not yet.';
+COMMENT ON COLUMN flex_outbox_requests.http_status IS 'HTTP status of the last answer; NULL: there was none.';
 COMMENT ON COLUMN flex_outbox_requests.error_code IS
 'Twilio''s error code of the last answer, or an SQLSTATE when there was none; expired: it was not sent before expires_at.';
 COMMENT ON COLUMN flex_outbox_requests.error_message IS
-'What went wrong in the last attempt; of a request that has succeeded, why its answer could not be kept.';
+'The error of the last attempt; for a request that has succeeded, why its answer could not be stored.';
 COMMENT ON COLUMN flex_outbox_requests.response IS
-'Body of the good answer; NULL where it could not be kept: then error_message says why, and sid what was made.';
+'Body of the answer if the request has succeeded; NULL if it could not be stored: then error_message says why, and sid
+has the new resource.';
 COMMENT ON COLUMN flex_outbox_requests.request_id IS 'Twilio-Request-Id of the last answer.';
 COMMENT ON COLUMN flex_outbox_requests.may_be_done IS
-'Some attempt may have been carried out: it was sent, and the service did not refuse it. A repeated DELETE that then
-finds nothing has succeeded.';
-COMMENT ON COLUMN flex_outbox_requests.sender_pid IS 'Process that claimed it, while it is being sent.';
-COMMENT ON COLUMN flex_outbox_requests.sender_start IS 'When that process began: tells it from a later one of the same number.';
-COMMENT ON COLUMN flex_outbox_requests.outcome IS 'The state that it takes together with its callback, while that has not run. Computed by the view.';
+'Some attempt may have been carried out: it was sent, and the service did not refuse it. If a retried DELETE then
+finds nothing, it has succeeded.';
+COMMENT ON COLUMN flex_outbox_requests.sender_pid IS 'Process that has claimed it, while it is being sent.';
+COMMENT ON COLUMN flex_outbox_requests.sender_start IS
+'When that process started, to distinguish it from a later process with the same PID.';
+COMMENT ON COLUMN flex_outbox_requests.outcome IS
+'The final state that it gets together with its callback, while the callback has not run. Computed by the view.';
 COMMENT ON COLUMN flex_outbox_requests.callback_at IS
-'When its callback is to be tried; NULL: it has none, or it is done. This and what follows is kept by flex_outbox_callbacks.';
-COMMENT ON COLUMN flex_outbox_requests.callback_attempts IS 'How many times its callback has failed, while it has not come to a good end.';
-COMMENT ON COLUMN flex_outbox_requests.callback_error IS 'How it failed the last time.';
+'When its callback is tried next; NULL: there is none, or it has run. This and the next columns come from
+flex_outbox_callbacks.';
+COMMENT ON COLUMN flex_outbox_requests.callback_attempts IS
+'How many times its callback has failed, while it has not run without error.';
+COMMENT ON COLUMN flex_outbox_requests.callback_error IS 'The last error of its callback.';
 COMMENT ON COLUMN flex_outbox_requests.sid IS
-'SID that the good answer gave to what it tells of (its sid or, for web chats, users and Insights, the like
-conversation_sid), also where the rest of the answer could not be kept; NULL: it gave none.';
-COMMENT ON COLUMN flex_outbox_requests.role_id IS 'The role that enqueued, by its number in flex_outbox_roles: the request is this role''s.';
-COMMENT ON COLUMN flex_outbox_requests.enqueued_xid IS 'Transaction that enqueued: it is sent when that has committed.';
+'SID of the resource in the answer (its sid or, for web chats, users and Insights, the member that takes its place, such
+as conversation_sid), also if the rest of the answer could not be stored; NULL: the answer had none.';
+COMMENT ON COLUMN flex_outbox_requests.role_id IS
+'The role that enqueued, and owns the request, by its number in flex_outbox_roles.';
+COMMENT ON COLUMN flex_outbox_requests.enqueued_xid IS
+'Transaction that enqueued; the request is sent after its commit.';
 COMMENT ON COLUMN flex_outbox_requests.on_success_owner IS
-'OID of the role that owned on_success when it was named: a function of that name that another owns is not called.';
-COMMENT ON COLUMN flex_outbox_requests.on_failure_owner IS 'The same of on_failure.';
+'OID of the role that owned on_success when the request was enqueued; a function of that name with another owner is
+not called.';
+COMMENT ON COLUMN flex_outbox_requests.on_failure_owner IS 'The same for on_failure.';
 COMMENT ON COLUMN flex_outbox_requests.lane IS
-'Lane in which it was enqueued (flex_outbox_lanes); NULL: it was to wait for a time.';
-COMMENT ON COLUMN flex_outbox_requests.turn IS 'How many times it was settled, or made pending anew.';
+'Lane in which it was enqueued (flex_outbox_lanes); NULL: it was enqueued with a later run_at.';
+COMMENT ON COLUMN flex_outbox_requests.turn IS 'How many times it was settled, or made pending again.';
 COMMENT ON COLUMN flex_outbox_requests.server IS
-'flex_api.server of the session that enqueued: the foreign server that it is sent to, with its role''s user mapping; empty:
-none, which the session has chosen; NULL: the sender''s.';
+'flex_api.server of the session that enqueued: the foreign server to which it is sent, with its role''s user mapping;
+empty: the session had chosen none; NULL: the sender''s.';
 COMMENT ON COLUMN flex_outbox_requests.ordering_key IS
-'Of a role''s requests with the same key one is sent at a time, in the order of their ids; NULL: no matter.';
+'Requests of a role with the same key are sent one at a time, in the order of their ids; NULL: no order.';
 COMMENT ON COLUMN flex_outbox_requests.waits_for IS
-'Request of the same ordering_key that has to come to its end before this one is sent; NULL: none. Computed by the view.';
+'Request of the same ordering_key that has to end before this one is sent; NULL: none. Computed by the view.';
 COMMENT ON COLUMN flex_outbox_requests.expires_at IS
-'What has not been sent by then has failed, with error_code expired; NULL: it waits as long as it has to.';
+'If it has not been sent by this time, it fails, with error_code expired; NULL: it does not expire.';
 COMMENT ON COLUMN flex_outbox_requests.reduced_at IS
 'When arguments, context and response were reduced to the SIDs among them (flex_api.outbox_keep); NULL: they were not.';
 
@@ -157,12 +170,13 @@ WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_
 	autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX flex_outbox_callbacks_due ON flex_outbox_callbacks (role_id, due_at) WHERE due_at IS NOT NULL;
 COMMENT ON TABLE flex_outbox_callbacks IS
-'Callbacks of requests that have finished, until they have come to a good end. Not dumped: what runs runs in the original.';
+'Callbacks of finished requests that have not run without error yet. Not dumped: they run in the original database.';
 COMMENT ON COLUMN flex_outbox_callbacks.id IS 'The request.';
 COMMENT ON COLUMN flex_outbox_callbacks.role_id IS 'Its role, as in the request.';
-COMMENT ON COLUMN flex_outbox_callbacks.due_at IS 'When it is to be tried; NULL: not any more, unless flex_outbox_retry() says so.';
-COMMENT ON COLUMN flex_outbox_callbacks.attempts IS 'How many times it has begun, or failed.';
-COMMENT ON COLUMN flex_outbox_callbacks.error IS 'How it failed the last time; NULL: it has not failed yet.';
+COMMENT ON COLUMN flex_outbox_callbacks.due_at IS
+'When it is tried next; NULL: not again, unless flex_outbox_retry() is called.';
+COMMENT ON COLUMN flex_outbox_callbacks.attempts IS 'How many times it has been started, or has failed.';
+COMMENT ON COLUMN flex_outbox_callbacks.error IS 'Its last error; NULL: it has not failed yet.';
 
 CREATE TABLE flex_outbox_forgetting (
 	only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
@@ -172,12 +186,13 @@ CREATE TABLE flex_outbox_forgetting (
 	noted_xid xid8 NOT NULL DEFAULT '0');
 INSERT INTO flex_outbox_forgetting DEFAULT VALUES;
 COMMENT ON TABLE flex_outbox_forgetting IS
-'One row: how far requests that finished long ago have been deleted. They are looked at once, by id, and deleted or set
-aside in flex_outbox_leftovers.';
+'One row: how far old finished requests have been deleted. Each request is checked once, in the order of ids, and
+deleted or put into flex_outbox_leftovers.';
 COMMENT ON COLUMN flex_outbox_forgetting.only_row IS 'True: keeps the table to one row.';
-COMMENT ON COLUMN flex_outbox_forgetting.below IS 'All requests with a lower id were looked at.';
-COMMENT ON COLUMN flex_outbox_forgetting.safe_below IS 'No transaction that is open has put in a request with a lower id.';
-COMMENT ON COLUMN flex_outbox_forgetting.noted_below IS 'So will it be for this one, when the transactions before noted_xid have ended.';
+COMMENT ON COLUMN flex_outbox_forgetting.below IS 'All requests with a lower id have been checked.';
+COMMENT ON COLUMN flex_outbox_forgetting.safe_below IS 'No open transaction has inserted a request with a lower id.';
+COMMENT ON COLUMN flex_outbox_forgetting.noted_below IS
+'The next value of safe_below, when the transactions before noted_xid have ended.';
 COMMENT ON COLUMN flex_outbox_forgetting.noted_xid IS 'The next transaction when noted_below was the next id.';
 
 CREATE TABLE flex_outbox_leftovers (
@@ -186,9 +201,10 @@ CREATE TABLE flex_outbox_leftovers (
 	tries integer NOT NULL DEFAULT 0);
 CREATE INDEX flex_outbox_leftovers_again ON flex_outbox_leftovers (again_at);
 COMMENT ON TABLE flex_outbox_leftovers IS
-'Requests that could not be deleted when they were looked at: those that had not finished, and those that others refer to.';
+'Requests that could not be deleted when they were checked, because they had not finished, or other tables refer to
+them.';
 COMMENT ON COLUMN flex_outbox_leftovers.id IS 'The request.';
-COMMENT ON COLUMN flex_outbox_leftovers.again_at IS 'When it is looked at again.';
+COMMENT ON COLUMN flex_outbox_leftovers.again_at IS 'When it is checked again.';
 COMMENT ON COLUMN flex_outbox_leftovers.tries IS 'How many times it could not be deleted.';
 
 -- How many requests have finished: a row for what one statement has changed, in each operation
@@ -202,15 +218,16 @@ CREATE TABLE flex_outbox_counts (
 	error_id bigint,
 	last_at timestamptz);
 COMMENT ON TABLE flex_outbox_counts IS
-'Internal. How many requests have finished, by role, operation and state: the sum of these rows. A dump has it, as it has the
-requests.';
+'Internal. The number of finished requests by role, operation and state is the sum of these rows. They are dumped, as
+the finished requests are.';
 COMMENT ON COLUMN flex_outbox_counts.role_id IS 'Role, by its number in flex_outbox_roles.';
 COMMENT ON COLUMN flex_outbox_counts.operation IS 'Name of the operation''s function.';
-COMMENT ON COLUMN flex_outbox_counts.state IS 'Last state of the requests.';
-COMMENT ON COLUMN flex_outbox_counts.at IS 'When they got it; -infinity: long ago.';
-COMMENT ON COLUMN flex_outbox_counts.requests IS 'How many; less than 0 where they are gone, or have another state.';
-COMMENT ON COLUMN flex_outbox_counts.error_id IS 'The last one of them that has a message.';
-COMMENT ON COLUMN flex_outbox_counts.last_at IS 'When the last of them got it, where that is long ago.';
+COMMENT ON COLUMN flex_outbox_counts.state IS 'Final state of the requests.';
+COMMENT ON COLUMN flex_outbox_counts.at IS 'When they got this state; -infinity: rows that were added up.';
+COMMENT ON COLUMN flex_outbox_counts.requests IS 'How many; negative if requests were deleted or got another state.';
+COMMENT ON COLUMN flex_outbox_counts.error_id IS 'The last of these requests that has a message.';
+COMMENT ON COLUMN flex_outbox_counts.last_at IS
+'In a row that was added up: when the last of the requests got the state.';
 
 -- A restored copy must not send again what the original sends: a dump has the
 -- finished rows alone.
@@ -234,12 +251,13 @@ CREATE TABLE flex_outbox_lanes (
 	priority integer NOT NULL,
 	server text COLLATE "C");
 COMMENT ON TABLE flex_outbox_lanes IS
-'Internal. The lanes of the outbox: its requests by role, server, account, operation and priority.';
+'Internal. The lanes of the outbox. A lane is the queue of the requests of one role, server, account, operation and
+priority.';
 COMMENT ON COLUMN flex_outbox_lanes.id IS 'Number of the lane.';
 COMMENT ON COLUMN flex_outbox_lanes.role_id IS 'Role whose requests these are.';
 COMMENT ON COLUMN flex_outbox_lanes.account_sid IS 'Account that they are for; NULL: the sender''s.';
 COMMENT ON COLUMN flex_outbox_lanes.operation IS
-'Name of the operation''s function; empty: any for which the role has no lane of its own.';
+'Name of the operation''s function; empty: all operations for which the role has no lane of its own.';
 COMMENT ON COLUMN flex_outbox_lanes.priority IS 'Their priority.';
 COMMENT ON COLUMN flex_outbox_lanes.server IS 'Foreign server that they are for; empty: none; NULL: the sender''s.';
 CREATE INDEX flex_outbox_lanes_key ON flex_outbox_lanes (role_id, operation, priority);
@@ -252,12 +270,13 @@ CREATE TABLE flex_outbox_marks (
 WITH (fillfactor = 50);
 INSERT INTO flex_outbox_marks (lane) VALUES (0);
 COMMENT ON TABLE flex_outbox_marks IS
-'Internal. How far each lane has been read: what stands before the mark has been sent, or waits elsewhere. The mark of lane 0
-tells before which transaction no claim is live, but for those of its holes.';
+'Internal. The mark of each lane: the position up to which its requests have been read. Pending requests before it wait
+elsewhere, or are in its holes. In lane 0: the transaction before which no claim is live, except those of its holes.';
 COMMENT ON COLUMN flex_outbox_marks.lane IS 'Number of the lane.';
 COMMENT ON COLUMN flex_outbox_marks.xid IS 'Transaction that enqueued the last request before the mark.';
 COMMENT ON COLUMN flex_outbox_marks.id IS 'That request.';
-COMMENT ON COLUMN flex_outbox_marks.holes IS 'Transactions before the mark whose requests have not been read.';
+COMMENT ON COLUMN flex_outbox_marks.holes IS
+'Transactions before the mark that had not ended, whose requests have not been read.';
 
 CREATE TABLE flex_outbox_later (
 	lane integer NOT NULL,
@@ -273,9 +292,11 @@ COMMENT ON TABLE flex_outbox_later IS
 COMMENT ON COLUMN flex_outbox_later.lane IS 'Number of the request''s lane.';
 COMMENT ON COLUMN flex_outbox_later.due_at IS 'Not sent before this time.';
 COMMENT ON COLUMN flex_outbox_later.id IS 'The request.';
-COMMENT ON COLUMN flex_outbox_later.turn IS 'Turn of the request that this is for: a row of an earlier one counts for nothing.';
-COMMENT ON COLUMN flex_outbox_later.cause IS 'SQLSTATE of what an operator has to mend; NULL: the time alone.';
-COMMENT ON COLUMN flex_outbox_later.held_since IS 'Since when it has waited for an operator.';
+COMMENT ON COLUMN flex_outbox_later.turn IS
+'Turn of the request that this row is for: a row of an earlier turn has no effect.';
+COMMENT ON COLUMN flex_outbox_later.cause IS
+'SQLSTATE of the problem that an operator has to repair; NULL: it waits for the time only.';
+COMMENT ON COLUMN flex_outbox_later.held_since IS 'When that problem was first met.';
 
 CREATE TABLE flex_outbox_claims (
 	id xid8 PRIMARY KEY,
@@ -286,16 +307,18 @@ CREATE TABLE flex_outbox_claims (
 	turns integer[] NOT NULL,
 	enqueued_xids xid8[] NOT NULL);
 COMMENT ON TABLE flex_outbox_claims IS
-'Internal. The requests that senders have claimed and not settled: one row for all that one transaction has claimed.';
+'Internal. The requests that senders have claimed and not settled: one row for all requests that one transaction has
+claimed.';
 COMMENT ON COLUMN flex_outbox_claims.id IS 'The transaction.';
 COMMENT ON COLUMN flex_outbox_claims.sender_pid IS 'Process that sends them.';
-COMMENT ON COLUMN flex_outbox_claims.sender_start IS 'When that process began: tells it from a later one of the same number.';
+COMMENT ON COLUMN flex_outbox_claims.sender_start IS
+'When that process started, to distinguish it from a later process with the same PID.';
 COMMENT ON COLUMN flex_outbox_claims.claimed_at IS 'When they were claimed; NULL: unknown.';
 COMMENT ON COLUMN flex_outbox_claims.requests IS 'The requests.';
 COMMENT ON COLUMN flex_outbox_claims.turns IS
-'The turn of each: it is settled when the request''s own has reached it.';
+'The turn of each request: it is settled when its row has reached this turn.';
 COMMENT ON COLUMN flex_outbox_claims.enqueued_xids IS
-'The transaction that enqueued each: tells it from a later request of the same number.';
+'The transaction that enqueued each request, to distinguish it from a later one with the same id.';
 
 -- Requests with an ordering key, from the enqueueing to the end.  What has to be found is the
 -- one of a key that goes first, and no request without a key is ever looked for here.
@@ -307,11 +330,11 @@ CREATE TABLE flex_outbox_ordered (
 	PRIMARY KEY (role_id, ordering_key, waits, id))
 WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 COMMENT ON TABLE flex_outbox_ordered IS
-'Internal. Requests with an ordering_key that have not come to their end: the first of a key is the one that is sent.';
+'Internal. Requests with an ordering_key that have not ended: the first of each key is the one that may be sent.';
 COMMENT ON COLUMN flex_outbox_ordered.role_id IS 'Role whose key it is.';
 COMMENT ON COLUMN flex_outbox_ordered.ordering_key IS 'The key.';
 COMMENT ON COLUMN flex_outbox_ordered.waits IS
-'False: it was claimed once, and nothing else of its key is sent before its end.';
+'False: it has been claimed once, and no other request of its key is sent before its end.';
 COMMENT ON COLUMN flex_outbox_ordered.id IS 'The request.';
 
 CREATE TABLE flex_outbox_freed_keys (
@@ -323,10 +346,10 @@ CREATE TABLE flex_outbox_freed_keys (
 	PRIMARY KEY (at, id))
 WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 COMMENT ON TABLE flex_outbox_freed_keys IS
-'Internal. Ordering keys of which a request has come to its end, until a sender has looked which one is next.';
-COMMENT ON COLUMN flex_outbox_freed_keys.at IS 'When it came to its end.';
-COMMENT ON COLUMN flex_outbox_freed_keys.id IS 'That request.';
-COMMENT ON COLUMN flex_outbox_freed_keys.xid IS 'The transaction of that.';
+'Internal. Ends of requests with an ordering key, until a sender has looked for the next request of the key.';
+COMMENT ON COLUMN flex_outbox_freed_keys.at IS 'When the request ended.';
+COMMENT ON COLUMN flex_outbox_freed_keys.id IS 'The request that ended.';
+COMMENT ON COLUMN flex_outbox_freed_keys.xid IS 'The transaction that ended it.';
 COMMENT ON COLUMN flex_outbox_freed_keys.role_id IS 'Role whose key it is.';
 COMMENT ON COLUMN flex_outbox_freed_keys.ordering_key IS 'The key.';
 
@@ -338,10 +361,11 @@ CREATE TABLE flex_outbox_expiring (
 	PRIMARY KEY (expires_at, id, turn))
 WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 COMMENT ON TABLE flex_outbox_expiring IS
-'Internal. Requests with expires_at, whatever has become of them, until a sender has looked at that time, or they are deleted.';
+'Internal. Requests with expires_at, also finished ones, until a sender has checked them after that time, or they are
+deleted.';
 COMMENT ON COLUMN flex_outbox_expiring.expires_at IS 'When it expires, if it is still to be sent.';
 COMMENT ON COLUMN flex_outbox_expiring.id IS 'The request.';
-COMMENT ON COLUMN flex_outbox_expiring.turn IS 'Its turn when it became pending, with that time.';
+COMMENT ON COLUMN flex_outbox_expiring.turn IS 'Its turn when it became pending with this expires_at.';
 
 -- What the requests are to their readers: the same columns as the table's, some of them
 -- computed.
@@ -407,8 +431,8 @@ FROM (SELECT r.*, r.state = 'pending' AND (r.id, r.turn + 1, r.enqueued_xid) IN 
 	LEFT JOIN flex_outbox_callbacks AS c ON c.id = o.id
 	LEFT JOIN flex_outbox_role_oids AS m ON m.id = o.role_id;
 COMMENT ON VIEW flex_outbox_all IS
-'The requests of all roles, as flex_outbox shows them: for views and functions of superusers, and for operators who are
-given SELECT on it.';
+'The requests of all roles, with the columns of flex_outbox: for views and functions of superusers, and for operators
+with SELECT on it.';
 
 -- A number that no role of this cluster has got yet belongs to the role of its name.
 CREATE VIEW flex_outbox WITH (security_barrier = true) AS
@@ -467,8 +491,8 @@ WHERE (SELECT r.rolsuper OR r.rolbypassrls OR pg_catalog.pg_has_role(c.relowner,
 		FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user);
 COMMENT ON VIEW flex_outbox IS
 'Requests to the Flex API that are sent after the transaction that enqueued them has committed.
-A role sees the requests that it enqueued, a superuser all. Its row type is the callbacks'' argument. It has no secrets.
-A dump has the finished rows only: a restored copy must not send again what the original sends.';
+A role sees its own requests, a superuser all. A row of this view is the argument of callbacks. It contains no secrets.
+A dump has only the finished rows, because a restored copy must not send what the original sends.';
 GRANT SELECT ON flex_outbox TO PUBLIC;
 
 DO $$
@@ -517,7 +541,8 @@ BEGIN
 	RETURN NEW;
 END $$;
 COMMENT ON FUNCTION flex_outbox_restore() IS
-'Internal. Trigger of the view flex_outbox that takes the finished requests of a dump of version 1.0.0, where it was a table.';
+'Internal. Trigger of the view flex_outbox that accepts the finished requests of a dump of version 1.0.0, where it was
+a table.';
 CREATE TRIGGER flex_outbox_restore INSTEAD OF INSERT ON flex_outbox
 	FOR EACH ROW EXECUTE FUNCTION flex_outbox_restore();
 
@@ -527,8 +552,9 @@ CREATE FUNCTION flex_outbox_requests(flex_outbox) RETURNS flex_outbox_requests
 AS 'MODULE_PATHNAME', 'flex_api_outbox_row'
 LANGUAGE C IMMUTABLE PARALLEL SAFE STRICT;
 COMMENT ON FUNCTION flex_outbox_requests(flex_outbox) IS
-'Internal. A row of the view flex_outbox as one of the table flex_outbox_requests: a cast, for functions and tables that
-were made when the two were one.';
+'Internal. Converts a row of the view flex_outbox to one of the table flex_outbox_requests, for functions and tables
+that
+were created when flex_outbox was a table.';
 CREATE CAST (flex_outbox AS flex_outbox_requests) WITH FUNCTION flex_outbox_requests(flex_outbox) AS IMPLICIT;
 COMMENT ON CAST (flex_outbox AS flex_outbox_requests) IS 'By the columns'' names.';
 
@@ -551,8 +577,8 @@ CREATE TABLE flex_outbox_holds (
 	operation text COLLATE "C" PRIMARY KEY,
 	held_until timestamptz NOT NULL);
 COMMENT ON TABLE flex_outbox_holds IS
-'Kept for what reads it: nothing is written here. What the service asks to leave alone for a while (Retry-After) is
-kept in memory, by account and operation: flex_stat_rates shows until when.';
+'Unused; kept for users'' queries that read it. Times from Retry-After are kept in memory, by account and operation: see
+flex_stat_rates.';
 COMMENT ON COLUMN flex_outbox_holds.operation IS 'Name of the operation''s function.';
 COMMENT ON COLUMN flex_outbox_holds.held_until IS 'When it may be called again.';
 
@@ -572,7 +598,7 @@ CREATE FUNCTION flex_outbox_refuse_replica() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$ BEGIN RETURN NULL; END $$;
 COMMENT ON FUNCTION flex_outbox_refuse_replica() IS
-'Internal. Trigger of the outbox''s tables that drops what logical replication brings:
+'Internal. Trigger of the outbox''s tables that discards rows of logical replication:
 the publisher sends its own requests.';
 
 CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON flex_outbox_requests
@@ -639,7 +665,7 @@ BEGIN
 	RETURN NULL;
 END $$;
 COMMENT ON FUNCTION flex_outbox_count_deleted() IS
-'Internal. Trigger of the table flex_outbox_requests that keeps flex_outbox_counts: what is deleted is not counted any more.';
+'Internal. Trigger of the table flex_outbox_requests that updates flex_outbox_counts when requests are deleted.';
 CREATE TRIGGER flex_outbox_count_deleted AFTER DELETE ON flex_outbox_requests REFERENCING OLD TABLE AS deleted
 	FOR EACH STATEMENT EXECUTE FUNCTION flex_outbox_count_deleted();
 CREATE TRIGGER flex_outbox_count_truncated AFTER TRUNCATE ON flex_outbox_requests
@@ -659,7 +685,8 @@ BEGIN
 	RETURN NULL;
 END $$;
 COMMENT ON FUNCTION flex_outbox_count_changed() IS
-'Internal. Trigger of the table flex_outbox_requests that keeps flex_outbox_counts: for decisions, and for what is changed by hand.';
+'Internal. Trigger of the table flex_outbox_requests that updates flex_outbox_counts when a decision or a superuser
+changes requests.';
 CREATE TRIGGER flex_outbox_count_changed AFTER UPDATE ON flex_outbox_requests
 	FOR EACH ROW WHEN (OLD.turn = NEW.turn AND (OLD.state <> NEW.state OR OLD.finished_at IS DISTINCT FROM NEW.finished_at
 		OR OLD.operation <> NEW.operation OR OLD.role_id <> NEW.role_id))
@@ -682,26 +709,31 @@ AS 'MODULE_PATHNAME', 'flex_api_enqueue'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION flex_enqueue(text, jsonb, jsonb, text, text, timestamptz, integer, integer, text, text, timestamptz) IS
-'Leaves a request to be sent after this transaction has committed; a rollback takes it back.
-operation: name of the function that a direct call would use, on which the caller needs EXECUTE; lists cannot be enqueued.
-arguments: its arguments as a JSON object of names and values, checked at once as in a direct call, without the network.
-context: whatever a callback or a query wants to find again with the request, such as a ticket''s number; it is not sent.
+'Enqueues a request, which is sent after this transaction has committed; after a rollback nothing is sent.
+operation: name of the function that a direct call would use; the caller needs EXECUTE on it. No list functions.
+arguments: its arguments as a JSON object of names and values, checked at once as in a direct call, without the
+network.
+context: any JSON for use in a callback or a query, such as a ticket''s number; it is not sent.
 on_success: name of a function that takes one flex_outbox row, called when the request has succeeded; the row has the
-SID in sid, also where the answer could not be kept and response is NULL.
-on_failure: the same for a request that has failed, or has become uncertain.
+SID in sid, also if the answer could not be stored and response is NULL.
+on_failure: name of such a function, called when the request has failed or has become uncertain.
 run_at: not sent before this time; NULL for at once.
-priority: higher goes first; -1000 to 1000.
+priority: requests with a higher priority are sent first; -1000 to 1000.
 max_attempts: attempts before the request has failed; 20 take about an hour.
-unique_key: when a request of the current role has this key already, nothing is enqueued, and its id is returned.
-ordering_key: of the current role''s requests with the same key one is sent at a time, in the order of their ids: the next
-goes when the one before has succeeded, failed or been cancelled, and its callback has run.
-expires_at: what has not been sent by then fails, with error_code expired, and on_failure is called; NULL for never. What
-is being sent then, or is uncertain, does not expire. One that is past already fails as soon as this transaction commits.
-Returns the id in flex_outbox. Callbacks run as the current role, in the transaction that settles the request.
-The foreign server that flex_api.server names is kept with the request, and is where it is sent to.
-Errors: 22023 and 22004 for what cannot be valid, as an expires_at that is not after run_at, 0A000 for a list, 42883 for a
-callback that is not there, 42501 without EXECUTE on the operation or on a callback, or USAGE on the server, 55000 for one
-that is not there, 53400 when as many requests of the current role wait as flex_api.outbox_quota allows.';
+unique_key: if a request of the current role has this key already, nothing is enqueued, and its id is returned.
+ordering_key: requests of the current role with the same key are sent one at a time, in the order of their ids: the
+next
+is sent when the previous one has succeeded, failed or been cancelled, and its callback has run.
+expires_at: if the request has not been sent by then, it fails with error_code expired, and on_failure is called; NULL
+for never. A request that is being sent, or is uncertain, does not expire. With a time in the past, the request fails
+as soon as this transaction commits.
+Returns the id in flex_outbox. Callbacks run as the current role, in the transaction that records the final state.
+The request keeps the name of the foreign server in flex_api.server, and is sent to it.
+Errors: 22023 and 22004 for invalid arguments, such as an expires_at that is not after run_at, 0A000 for a list, 42883
+for a callback that does not exist, 42501 without EXECUTE on the operation or on a callback, or USAGE on the server,
+55000
+for a server that does not exist, 53400 if the current role has as many waiting requests as flex_api.outbox_quota
+allows.';
 
 CREATE FUNCTION flex_enqueue_many(
 	operation text,
@@ -719,19 +751,22 @@ RETURNS bigint[]
 AS 'MODULE_PATHNAME', 'flex_api_enqueue_many'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION flex_enqueue_many(text, jsonb[], jsonb[], text, text, timestamptz, integer, integer, text[], text[], timestamptz) IS
-'Leaves many requests of an operation to be sent, as flex_enqueue() does with one, for a fraction of its cost.
-operation: name of the function that a direct call would use, on which the caller needs EXECUTE; lists cannot be enqueued.
-arguments: for each request its arguments, as a JSON object of names and values; NULL, as array_agg() of no rows, for none.
-contexts: for each its context, or NULL; NULL for none.
-on_success: name of a function, called when one of them has succeeded.
-on_failure: the same for one that has failed, or has become uncertain.
+'Enqueues many requests of an operation, as flex_enqueue() does with one, for a fraction of its cost.
+operation: name of the function that a direct call would use; the caller needs EXECUTE on it. No list functions.
+arguments: for each request its arguments, as a JSON object of names and values; NULL, as array_agg() of no rows, for
+none.
+contexts: for each request its context, or NULL; NULL for none.
+on_success: name of a function, called for each request that has succeeded.
+on_failure: name of a function, called for each request that has failed or has become uncertain.
 run_at: none is sent before this time; NULL for at once.
-priority: higher goes first; -1000 to 1000.
-max_attempts: attempts before one has failed; 20 take about an hour.
-unique_keys: for each its key, or NULL; where a request of the current role has it already, its id is returned. NULL for none.
-ordering_keys: for each its ordering_key, or NULL; those with the same key are sent in the order of the arguments. NULL for none.
-expires_at: those that have not been sent by then fail, with error_code expired; NULL for never.
-Returns the ids in flex_outbox, in the order of the arguments. All or none: an error in one is an error of the call.
+priority: requests with a higher priority are sent first; -1000 to 1000.
+max_attempts: attempts before a request has failed; 20 take about an hour.
+unique_keys: for each request its key, or NULL; if the current role has a request with this key already, the id of that
+request is returned. NULL for none.
+ordering_keys: for each request its ordering_key, or NULL; requests with the same key are sent in the order of the
+arguments. NULL for none.
+expires_at: requests that have not been sent by then fail, with error_code expired; NULL for never.
+Returns the ids in flex_outbox, in the order of the arguments. If one request is in error, none is enqueued.
 Errors: those of flex_enqueue(), and 22023 for an array that is not as long as arguments.';
 
 CREATE PROCEDURE flex_outbox_drain(max_requests bigint DEFAULT NULL)
@@ -739,15 +774,15 @@ AS 'MODULE_PATHNAME', 'flex_api_drain'
 LANGUAGE C;
 
 COMMENT ON PROCEDURE flex_outbox_drain(bigint) IS
-'Sends what is due in the outbox, waits for the answers and runs the callbacks, until nothing is due.
-max_requests: attempts to make at most; NULL for all that is due.
-Commits as it goes. Many sessions may do so at once. Not needed where the background worker runs
+'Sends the due requests of the outbox, waits for the answers and runs the callbacks, until nothing is due.
+max_requests: the maximum number of attempts; NULL for all due requests.
+It commits several times. Many sessions may drain at the same time. It is not needed if the background worker runs
 (shared_preload_libraries).
-It sends the requests of all roles, each with the credentials that the server or the database has or, without such, with
-the credentials file''s line of the role that enqueued. A superuser''s drain sends from its session, whose settings count.
-Any other role''s runs in a background worker, with the settings of server and database, and ends with its caller.
-Whoever has EXECUTE decides when requests are sent, and no more.
-Errors: 25001 inside a transaction block, 55000 where transactions are not READ COMMITTED, 53400 when
+It sends the requests of all roles, each with the credentials of the server or the database or, if there are none, with
+the credentials file''s line of the role that enqueued. A superuser''s drain sends from its session, with its settings.
+The drain of any other role runs in a background worker, with the settings of server and database, and ends with its
+caller. EXECUTE on it only allows a role to decide when requests are sent.
+Errors: 25001 inside a transaction block, 55000 if transactions are not READ COMMITTED, 53400 if
 max_worker_processes leaves no worker.';
 
 CREATE FUNCTION flex_outbox_retry(id bigint) RETURNS void
@@ -755,33 +790,34 @@ AS 'MODULE_PATHNAME', 'flex_api_outbox_retry'
 LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT;
 
 COMMENT ON FUNCTION flex_outbox_retry(bigint) IS
-'Makes a failed, uncertain or cancelled request pending again, with all its attempts before it; one that is pending is due now.
-An uncertain request may have been carried out: look before.
-id: number of a request that the current role has enqueued; a superuser may retry anybody''s.
-Errors: P0002 for an id that is not there, 55000 for a request in another state,
+'Makes a failed, uncertain or cancelled request pending again, with a new count of attempts; a pending one is due now.
+An uncertain request may have been carried out: check that before.
+id: number of a request that the current role has enqueued; a superuser may retry any request.
+Errors: P0002 for an id that does not exist, 55000 for a request in another state,
 40001 if a sender has claimed it since the transaction''s snapshot.
-Of a request that has succeeded, it repeats the callback, if that failed.
-One that has expired gets no other expires_at: it waits as long as it has to.';
+For a request that has succeeded, it retries the callback, if that failed.
+An expired request loses its expires_at, and waits as long as it has to.';
 
 CREATE FUNCTION flex_outbox_cancel(id bigint) RETURNS void
 AS 'MODULE_PATHNAME', 'flex_api_outbox_cancel'
 LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT;
 
 COMMENT ON FUNCTION flex_outbox_cancel(bigint) IS
-'Cancels a pending, failed or uncertain request: it will not be sent, and no callback is called. With flex_api.outbox_keep =
-identifiers only SIDs are kept of it, and it cannot be retried.
-id: number of a request that the current role has enqueued; a superuser may cancel anybody''s.
-Errors: P0002 for an id that is not there, 55000 for a request that is being sent or has succeeded,
+'Cancels a pending, failed or uncertain request: it will not be sent, and no callback is called. With
+flex_api.outbox_keep =
+identifiers only its SIDs are kept, and it cannot be retried.
+id: number of a request that the current role has enqueued; a superuser may cancel any request.
+Errors: P0002 for an id that does not exist, 55000 for a request that is being sent or has succeeded,
 40001 if a sender has claimed it since the transaction''s snapshot.';
 
 CREATE FUNCTION flex_outbox_confirm(id bigint, response jsonb DEFAULT NULL) RETURNS void
 AS 'MODULE_PATHNAME', 'flex_api_outbox_confirm'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION flex_outbox_confirm(bigint, jsonb) IS
-'Says that an uncertain request has been carried out, as one has found out: it has succeeded, and on_success is called.
-id: number of a request that the current role has enqueued; a superuser may confirm anybody''s.
-response: the answer, as far as one has it, such as what a fetch of the resource returns; its SID goes into sid.
-Errors: P0002 for an id that is not there, 55000 for a request in another state, 54000 for too long a response.';
+'Records that an uncertain request was carried out: it becomes succeeded, and on_success is called.
+id: number of a request that the current role has enqueued; a superuser may confirm any request.
+response: the answer, if it is known, for instance what a fetch of the resource returns; its SID goes into sid.
+Errors: P0002 for an id that does not exist, 55000 for a request in another state, 54000 for too long a response.';
 
 CREATE FUNCTION flex_outbox_await(id bigint, timeout interval DEFAULT '30 seconds') RETURNS flex_outbox
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -815,12 +851,12 @@ BEGIN
 END $$;
 
 COMMENT ON FUNCTION flex_outbox_await(bigint, interval) IS
-'Waits until a request of one''s own is no longer pending or being sent, its callback included, and returns its row.
+'Waits until a request of the current role has ended and its callback has run once, and returns its row.
 id: number of the request.
-timeout: longest time to wait; after it, the row comes as it is then.
+timeout: maximum time to wait; after it, the row is returned as it is then.
 Call it outside the transaction that enqueued, in READ COMMITTED.
-Errors: P0002 for an id that is not there, 55000 for a request whose transaction has not committed, and where another
-isolation level would have it wait in vain.';
+Errors: P0002 for an id that does not exist, 55000 for a request whose transaction has not committed, or whose end this
+transaction''s isolation level could not see.';
 
 CREATE VIEW flex_outbox_summary WITH (security_barrier) AS
 WITH
@@ -927,24 +963,27 @@ GRANT SELECT ON flex_outbox_requests, flex_outbox_id_seq, flex_outbox_roles, fle
 	flex_outbox_expiring TO pg_database_owner;
 
 COMMENT ON VIEW flex_outbox_summary IS
-'The outbox by operation, of the requests that the current role may see, and for pg_read_all_stats of all: how many are in
-each state, how many of the pending ones are due, callbacks still to run, age of the oldest pending one, how many finished in
-the last minute, until when the service asked us to hold back, the last error, the background worker''s process (NULL: none
+'The outbox by operation: the requests that the current role may see, for pg_read_all_stats all. How many are in each
+state, how many pending ones are due, callbacks still to run, age of the oldest pending one, how many finished in
+the last minute, until when the service has asked to wait, the last error, the background worker''s process (NULL: none
 runs), and how many wait for an earlier one of their ordering_key.';
 COMMENT ON COLUMN flex_outbox_summary.operation IS 'Name of the operation''s function.';
 COMMENT ON COLUMN flex_outbox_summary.pending IS 'Requests that wait to be sent, now or later.';
 COMMENT ON COLUMN flex_outbox_summary.due IS
-'Those of them whose run_at has passed, and that wait for no earlier one of their ordering_key.';
-COMMENT ON COLUMN flex_outbox_summary.sending IS 'Requests that a sender has, or whose callback is to run.';
+'Pending requests whose run_at has passed, and that do not wait for an earlier one of their ordering_key.';
+COMMENT ON COLUMN flex_outbox_summary.sending IS
+'Requests that a sender has claimed, or whose callback has not run yet.';
 COMMENT ON COLUMN flex_outbox_summary.succeeded IS 'Requests that have succeeded, as long as they are kept.';
 COMMENT ON COLUMN flex_outbox_summary.failed IS 'Requests that have failed, as long as they are kept.';
-COMMENT ON COLUMN flex_outbox_summary.uncertain IS 'Requests that somebody has to decide on.';
+COMMENT ON COLUMN flex_outbox_summary.uncertain IS 'Requests on which a person has to decide.';
 COMMENT ON COLUMN flex_outbox_summary.cancelled IS 'Requests that were cancelled, as long as they are kept.';
 COMMENT ON COLUMN flex_outbox_summary.callbacks IS 'Callbacks that are still to run, or to run again.';
 COMMENT ON COLUMN flex_outbox_summary.oldest_pending IS 'How long ago the oldest pending request was enqueued.';
-COMMENT ON COLUMN flex_outbox_summary.finished_last_minute IS 'How many requests reached their last state within a minute.';
+COMMENT ON COLUMN flex_outbox_summary.finished_last_minute IS
+'How many requests reached their final state within a minute.';
 COMMENT ON COLUMN flex_outbox_summary.held_until IS 'Nothing is sent before this time, as the service has asked (Retry-After); NULL: no hold.';
-COMMENT ON COLUMN flex_outbox_summary.last_error IS 'Message of the request that was tried last among those with one; NULL for a role that sees all by pg_read_all_stats.';
+COMMENT ON COLUMN flex_outbox_summary.last_error IS
+'Message of the last tried request that has one; NULL for a role that sees all by pg_read_all_stats.';
 COMMENT ON COLUMN flex_outbox_summary.worker_pid IS 'Process of the background worker; NULL: none runs.';
 COMMENT ON COLUMN flex_outbox_summary.held_back IS 'Pending requests that wait for an earlier one of their ordering_key.';
 
@@ -957,8 +996,9 @@ CREATE FUNCTION flex_outbox_sender(
 AS 'MODULE_PATHNAME', 'flex_api_outbox_sender'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION flex_outbox_sender() IS
-'Internal. What flex_outbox_status says of the worker and of the current role''s credentials; a role that reads that view
-needs EXECUTE on it, and SELECT on the view. Sends nothing.';
+'Internal. The part of flex_outbox_status about the worker and the current role''s credentials. To read that view, a
+role
+needs EXECUTE on this function, and SELECT on the view. Sends nothing.';
 
 CREATE VIEW flex_stat_holds WITH (security_barrier) AS
 SELECT
@@ -988,17 +1028,19 @@ GROUP BY h.role, h.operation, h.account_sid, h.cause;
 GRANT SELECT ON flex_stat_holds TO PUBLIC;
 
 COMMENT ON VIEW flex_stat_holds IS
-'Requests that were tried and wait until an operator has mended something, by role, operation, account and cause: one''s own,
-and all for pg_read_all_stats. Others that have not been tried meanwhile wait behind them.';
+'Requests that were tried and wait until an operator has repaired a problem, by role, operation, account and cause:
+those of the
+current role, for pg_read_all_stats all. Other requests with the same problem are not tried, and wait behind them.';
 COMMENT ON COLUMN flex_stat_holds.role IS 'Role that enqueued them.';
 COMMENT ON COLUMN flex_stat_holds.operation IS 'Name of the operation''s function.';
 COMMENT ON COLUMN flex_stat_holds.account_sid IS 'Account that they are for; NULL: the sender''s.';
 COMMENT ON COLUMN flex_stat_holds.cause IS
-'SQLSTATE: 08001 the way to the server (name, proxy, certificate), TW401 credentials that are refused, 55000 settings or
-credentials that are missing; others as in error_code.';
-COMMENT ON COLUMN flex_stat_holds.requests IS 'How many they are.';
-COMMENT ON COLUMN flex_stat_holds.since IS 'When the first of them met it.';
-COMMENT ON COLUMN flex_stat_holds.message IS 'What the one that was tried last has met; NULL for a role that sees it by pg_read_all_stats alone.';
+'SQLSTATE: 08001 no way to the server (name, proxy, certificate), TW401 refused credentials, 55000 missing settings or
+credentials; others as in error_code.';
+COMMENT ON COLUMN flex_stat_holds.requests IS 'How many requests.';
+COMMENT ON COLUMN flex_stat_holds.since IS 'When the first of them met the problem.';
+COMMENT ON COLUMN flex_stat_holds.message IS
+'Error message of the last tried one; NULL for a role that sees it by pg_read_all_stats alone.';
 
 -- What waits is found where it waits, and the last ends by the counts: none of it by reading what has finished.
 CREATE VIEW flex_outbox_status WITH (security_barrier) AS
@@ -1068,25 +1110,28 @@ FROM flex_outbox_sender() AS s, (SELECT
 	FROM flex_stat_holds AS w) AS h;
 
 COMMENT ON VIEW flex_outbox_status IS
-'One row, always: whether the outbox''s requests are sent here, why not, as whom, and what waits, of the requests that the
-current role may see.';
+'Always one row: whether the outbox''s requests are sent here, if not why, with which credentials, and what waits, for
+the
+requests that the current role may see.';
 COMMENT ON COLUMN flex_outbox_status.worker_pid IS 'Process of this database''s background worker; NULL: none runs.';
 COMMENT ON COLUMN flex_outbox_status.worker_since IS 'When it began.';
 COMMENT ON COLUMN flex_outbox_status.delivery IS 'flex_api.delivery as this session has it; false: paused.';
-COMMENT ON COLUMN flex_outbox_status.explanation IS 'Why no worker sends, and what to do; NULL: one does.';
+COMMENT ON COLUMN flex_outbox_status.explanation IS 'Why no worker sends, and what to do; NULL: a worker sends.';
 COMMENT ON COLUMN flex_outbox_status.credentials IS
 'As whom requests of the current role are made in this session, and where that is set; or why there are no credentials.
 Never a secret.';
-COMMENT ON COLUMN flex_outbox_status.due IS 'Pending requests whose run_at has passed, but for those that wait for an earlier one of their ordering_key.';
+COMMENT ON COLUMN flex_outbox_status.due IS
+'Pending requests whose run_at has passed, and that do not wait for an earlier one of their ordering_key.';
 COMMENT ON COLUMN flex_outbox_status.oldest_due IS 'Since when the oldest of them could have been sent.';
 COMMENT ON COLUMN flex_outbox_status.waiting IS 'Requests that wait for their run_at, for their next attempt, or for an earlier one of their ordering_key.';
 COMMENT ON COLUMN flex_outbox_status.waiting_for IS
-'Message of the last attempt among the pending requests that had one: what they wait for.';
-COMMENT ON COLUMN flex_outbox_status.last_success IS 'When a request succeeded last; NULL: none that did is kept.';
-COMMENT ON COLUMN flex_outbox_status.last_failure IS 'When one failed last, or became uncertain; NULL: none that did is kept.';
+'Message of the last attempt among the pending requests: why they wait.';
+COMMENT ON COLUMN flex_outbox_status.last_success IS 'When the last request succeeded; NULL: none is kept.';
+COMMENT ON COLUMN flex_outbox_status.last_failure IS
+'When the last request failed or became uncertain; NULL: none is kept.';
 COMMENT ON COLUMN flex_outbox_status.held IS
-'Requests that were tried and wait until an operator has mended something: flex_stat_holds tells what.';
-COMMENT ON COLUMN flex_outbox_status.held_since IS 'Since when the first of them has waited; NULL: none does.';
+'Requests that were tried and wait until an operator has repaired a problem: see flex_stat_holds.';
+COMMENT ON COLUMN flex_outbox_status.held_since IS 'When the first of them met the problem; NULL: there is none.';
 
 CREATE VIEW flex_outbox_causes WITH (security_barrier) AS
 SELECT
@@ -1111,12 +1156,14 @@ GROUP BY o.operation, o.state, o.error_code;
 GRANT SELECT ON flex_outbox_causes TO PUBLIC;
 
 COMMENT ON VIEW flex_outbox_causes IS
-'What keeps requests of the outbox from being sent, and how others have ended: by operation, state and error code, of the
-requests that the current role may see, and for pg_read_all_stats of all.';
+'Why requests of the outbox are not sent, and how others have ended: by operation, state and error code, of the
+requests that the current role may see, for pg_read_all_stats of all.';
 COMMENT ON COLUMN flex_outbox_causes.operation IS 'Name of the operation''s function.';
-COMMENT ON COLUMN flex_outbox_causes.state IS 'State of the requests; of pending ones the last attempt came to this.';
-COMMENT ON COLUMN flex_outbox_causes.cause IS 'The service''s error code, or the SQLSTATE of what went wrong here.';
-COMMENT ON COLUMN flex_outbox_causes.requests IS 'How many requests, finished ones as long as they are kept.';
+COMMENT ON COLUMN flex_outbox_causes.state IS
+'State of the requests; for pending ones, cause is that of the last attempt.';
+COMMENT ON COLUMN flex_outbox_causes.cause IS
+'The service''s error code, or the SQLSTATE of an error in this database.';
+COMMENT ON COLUMN flex_outbox_causes.requests IS 'How many requests; finished ones count as long as they are kept.';
 COMMENT ON COLUMN flex_outbox_causes.oldest IS 'How long ago the oldest of them was enqueued.';
 
 -- For the end of this script alone: the worker learns that the extension is here.
@@ -1124,8 +1171,7 @@ CREATE FUNCTION flex_outbox_wake() RETURNS void
 AS 'MODULE_PATHNAME', 'flex_api_outbox_wake'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION flex_outbox_wake() IS
-'Internal. Tells the background worker of this database, at commit, to look into the outbox.
-flex_enqueue() does so by itself.';
+'Internal. At commit, wakes the background worker of this database. flex_enqueue() does so by itself.';
 -- The type is this script's own: no function that somebody has made before takes it,
 -- or makes the call ambiguous.
 CREATE TYPE flex_outbox_wake_now AS ();

@@ -67,36 +67,49 @@ LEFT JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) s.usesysid
 LEFT JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) s.datid;
 
 COMMENT ON VIEW flex_stat_operations IS
-'What HTTP requests came to, by role, database, operation and way. One''s own; of all roles for pg_read_all_stats. requests is
-the sum of succeeded, refused, throttled, failed, lost and unsent. Shared by all sessions where the library is preloaded, and
-from PostgreSQL 17 on in any case; else each session has its own. Where preloaded it outlasts a clean restart.';
-COMMENT ON COLUMN flex_stat_operations.usesysid IS 'Role whose requests they are: the current one of a call, the one that has enqueued.';
+'Counts of HTTP requests by role, database, operation and way: those of the current role, for pg_read_all_stats of all
+roles.
+requests is the sum of succeeded, refused, throttled, failed, lost and unsent. If the library is preloaded, and always
+from PostgreSQL 17 on, all sessions share the counters; otherwise each session has its own. If preloaded, they
+survive a
+clean restart.';
+COMMENT ON COLUMN flex_stat_operations.usesysid IS
+'Role of the requests: the current role of a call, the role that has enqueued.';
 COMMENT ON COLUMN flex_stat_operations.usename IS 'Its name; NULL: it was dropped.';
 COMMENT ON COLUMN flex_stat_operations.datid IS 'Database in which they were made.';
 COMMENT ON COLUMN flex_stat_operations.datname IS 'Its name; NULL: it was dropped.';
 COMMENT ON COLUMN flex_stat_operations.operation IS 'Name of the operation''s function.';
 COMMENT ON COLUMN flex_stat_operations.way IS
-'How they were made: call, list, many (flex_call_many), foreign (a foreign table), outbox, request (flex_request and flex_request_list).';
-COMMENT ON COLUMN flex_stat_operations.requests IS 'HTTP requests that were tried, repeats and pages of lists included.';
-COMMENT ON COLUMN flex_stat_operations.succeeded IS 'Those that were carried out: status 2xx, or gone already when a DELETE was repeated.';
-COMMENT ON COLUMN flex_stat_operations.refused IS 'Those that were answered with another status 4xx than 429.';
-COMMENT ON COLUMN flex_stat_operations.throttled IS 'Those that were answered with status 429: too many requests.';
-COMMENT ON COLUMN flex_stat_operations.failed IS 'Those with any other answer, such as 5xx or one that is too large.';
-COMMENT ON COLUMN flex_stat_operations.lost IS 'Those that were sent and got no answer: connection, timeout, or cancelled.';
-COMMENT ON COLUMN flex_stat_operations.unsent IS 'Those of which nothing could be sent, or that were cancelled before.';
-COMMENT ON COLUMN flex_stat_operations.repeats IS 'How many of the requests were further attempts at one that had not succeeded.';
-COMMENT ON COLUMN flex_stat_operations.rows IS 'Rows on the pages of lists that came.';
+'How they were made: call, list, many (flex_call_many), foreign (a foreign table), outbox, request (flex_request and
+flex_request_list).';
+COMMENT ON COLUMN flex_stat_operations.requests IS
+'HTTP requests that were tried, including retries and pages of lists.';
+COMMENT ON COLUMN flex_stat_operations.succeeded IS
+'Requests that were carried out: status 2xx, or a retried DELETE whose resource no longer exists.';
+COMMENT ON COLUMN flex_stat_operations.refused IS 'Requests with an answer of status 4xx other than 429.';
+COMMENT ON COLUMN flex_stat_operations.throttled IS 'Requests with an answer of status 429: too many requests.';
+COMMENT ON COLUMN flex_stat_operations.failed IS
+'Requests with any other answer, such as 5xx or one that is too large.';
+COMMENT ON COLUMN flex_stat_operations.lost IS
+'Requests that were sent and got no answer: connection, timeout, or cancelled.';
+COMMENT ON COLUMN flex_stat_operations.unsent IS
+'Requests of which nothing could be sent, or that were cancelled before.';
+COMMENT ON COLUMN flex_stat_operations.repeats IS 'How many of the requests were retries.';
+COMMENT ON COLUMN flex_stat_operations.rows IS 'Rows on the received pages of lists.';
 COMMENT ON COLUMN flex_stat_operations.bytes_sent IS 'Bytes of the requests'' bodies.';
-COMMENT ON COLUMN flex_stat_operations.bytes_received IS 'Bytes of the answers'' bodies, as they were on the wire.';
-COMMENT ON COLUMN flex_stat_operations.total_time IS 'Milliseconds from the beginning of each request to its end, added up.';
-COMMENT ON COLUMN flex_stat_operations.min_time IS 'The shortest of them.';
-COMMENT ON COLUMN flex_stat_operations.max_time IS 'The longest of them.';
-COMMENT ON COLUMN flex_stat_operations.mean_time IS 'Their mean.';
-COMMENT ON COLUMN flex_stat_operations.stddev_time IS 'Their standard deviation.';
-COMMENT ON COLUMN flex_stat_operations.p50_time IS 'Half of the requests took no longer than this; at most 5 % wrong.';
-COMMENT ON COLUMN flex_stat_operations.p95_time IS '95 % of the requests took no longer than this; at most 5 % wrong.';
-COMMENT ON COLUMN flex_stat_operations.p99_time IS '99 % of the requests took no longer than this; at most 5 % wrong.';
-COMMENT ON COLUMN flex_stat_operations.stats_reset IS 'Since when the row counts.';
+COMMENT ON COLUMN flex_stat_operations.bytes_received IS 'Bytes of the answers'' bodies, before decompression.';
+COMMENT ON COLUMN flex_stat_operations.total_time IS
+'Total time of the requests, in milliseconds, each from its beginning to its end.';
+COMMENT ON COLUMN flex_stat_operations.min_time IS 'Minimum time of a request.';
+COMMENT ON COLUMN flex_stat_operations.max_time IS 'Maximum time of a request.';
+COMMENT ON COLUMN flex_stat_operations.mean_time IS 'Mean time of a request.';
+COMMENT ON COLUMN flex_stat_operations.stddev_time IS 'Standard deviation of the time of a request.';
+COMMENT ON COLUMN flex_stat_operations.p50_time IS 'Median time of a request, with an error of at most 5 %.';
+COMMENT ON COLUMN flex_stat_operations.p95_time IS
+'95th percentile of the time of a request, with an error of at most 5 %.';
+COMMENT ON COLUMN flex_stat_operations.p99_time IS
+'99th percentile of the time of a request, with an error of at most 5 %.';
+COMMENT ON COLUMN flex_stat_operations.stats_reset IS 'Time from which on the row counts.';
 
 CREATE FUNCTION flex_stat_get_progress(
 	OUT pid integer,
@@ -136,8 +149,8 @@ LEFT JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) s.usesysid
 LEFT JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) s.datid;
 
 COMMENT ON VIEW flex_stat_progress IS
-'What is under way now, as pg_stat_progress_* tell of the server''s own commands: lists, flex_call_many, foreign tables, and
-senders of the outbox. One''s own; of all roles for pg_read_all_stats.';
+'Lists, flex_call_many, statements on foreign tables and senders of the outbox that are running now, like
+pg_stat_progress_* for the server''s own commands: those of the current role, for pg_read_all_stats of all roles.';
 COMMENT ON COLUMN flex_stat_progress.pid IS 'Process.';
 COMMENT ON COLUMN flex_stat_progress.datid IS 'Database of the process.';
 COMMENT ON COLUMN flex_stat_progress.datname IS 'Its name.';
@@ -145,11 +158,11 @@ COMMENT ON COLUMN flex_stat_progress.usesysid IS 'Role that it works as.';
 COMMENT ON COLUMN flex_stat_progress.usename IS 'Its name.';
 COMMENT ON COLUMN flex_stat_progress.way IS 'list, many, foreign, outbox (a worker or a drain), or request (flex_request_list).';
 COMMENT ON COLUMN flex_stat_progress.operation IS 'Name of the operation''s function; NULL: several.';
-COMMENT ON COLUMN flex_stat_progress.done IS 'Requests that have ended; of a list, pages.';
-COMMENT ON COLUMN flex_stat_progress.total IS 'How many there will be; NULL: not known.';
-COMMENT ON COLUMN flex_stat_progress.in_flight IS 'Requests that are under way, or wait for their repeat.';
-COMMENT ON COLUMN flex_stat_progress.failed IS 'Those that ended without success.';
-COMMENT ON COLUMN flex_stat_progress.rows IS 'Rows that have come.';
+COMMENT ON COLUMN flex_stat_progress.done IS 'Requests that have ended; for a list, pages.';
+COMMENT ON COLUMN flex_stat_progress.total IS 'How many there will be; NULL: unknown.';
+COMMENT ON COLUMN flex_stat_progress.in_flight IS 'Requests that are in flight, or wait for a retry.';
+COMMENT ON COLUMN flex_stat_progress.failed IS 'Requests that ended without success.';
+COMMENT ON COLUMN flex_stat_progress.rows IS 'Rows that were received.';
 COMMENT ON COLUMN flex_stat_progress.started_at IS 'When it began.';
 
 CREATE FUNCTION flex_stat_get_rates(
@@ -180,26 +193,30 @@ SELECT
 FROM flex_stat_get_rates() AS s;
 
 COMMENT ON VIEW flex_stat_rates IS
-'How many requests may be sent, by account and operation, of those that were used lately: all for pg_read_all_stats; else
-those of the account as which the current role''s calls are made, where the session has not set it. Shared by all sessions
-and databases where the library is preloaded, and from PostgreSQL 17 on in any case; else each session has its own.';
-COMMENT ON COLUMN flex_stat_rates.account IS 'SID of the account or, where that is not known, of the API key; NULL: neither is.';
-COMMENT ON COLUMN flex_stat_rates.operation IS 'Name of the operation''s function; of those that share a rate, the first.';
+'How many requests may be sent, by account and operation, of those that were used recently. pg_read_all_stats sees
+all, other
+roles the account of their own calls, unless the session has set it. If the library is preloaded, and always from
+PostgreSQL
+17 on, all sessions and databases share the rates; otherwise each session has its own.';
+COMMENT ON COLUMN flex_stat_rates.account IS
+'SID of the account or, if it is not known, of the API key; NULL: neither is known.';
+COMMENT ON COLUMN flex_stat_rates.operation IS
+'Name of the operation''s function; for operations that share a rate, the first.';
 COMMENT ON COLUMN flex_stat_rates.configured_rate IS
-'Requests per second by flex_api.rate_limits, as this session has it; 0: paused; NULL: no limit.';
+'Requests per second by flex_api.rate_limits, as set in this session; 0: paused; NULL: no limit.';
 COMMENT ON COLUMN flex_stat_rates.learned_rate IS
-'Requests per second that are sent now, as the service has refused more (429); NULL: that is not known, or long ago.';
+'Requests per second that are sent now, because the service has refused more (429); NULL: none was refused recently.';
 COMMENT ON COLUMN flex_stat_rates.tokens IS 'Requests that may be sent at once; NULL: any number.';
 COMMENT ON COLUMN flex_stat_rates.held_until IS 'Nothing is sent before this time; NULL: no hold.';
 COMMENT ON COLUMN flex_stat_rates.held_because IS
-'asked: the service has named the time (Retry-After, of which an hour at most counts); refused: it refuses everything, and a
-single request tries again then; NULL: no hold.';
-COMMENT ON COLUMN flex_stat_rates.throttled IS 'Requests that were answered with 429, since the row is there.';
+'asked: the service has named the time (Retry-After, of which at most an hour is obeyed); refused: the service refuses
+everything, and a single request is sent as a probe at that time; NULL: no hold.';
+COMMENT ON COLUMN flex_stat_rates.throttled IS 'Requests with the answer 429, since the row exists.';
 
 CREATE FUNCTION flex_stat_reset() RETURNS void
 AS 'MODULE_PATHNAME', 'flex_api_stat_reset'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION flex_stat_reset() IS
-'Has flex_stat_operations count anew, for all roles and databases. Sends nothing.';
+'Resets the counters of flex_stat_operations, for all roles and databases. Sends nothing.';
 
 GRANT SELECT ON flex_stat_operations, flex_stat_progress, flex_stat_rates TO PUBLIC;

@@ -156,7 +156,7 @@ AS 'MODULE_PATHNAME', 'flex_api_call'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_team_member_create(text, text, text) IS
-'Makes a user a member of a team, and so no member of the one before: each user has one.
+'Makes a user a member of a team. The user leaves the previous team, because each user has one team.
 POST /v1/Instances/{InstanceSid}/Teams/{TeamSid}/Members
 instance_sid: the instance''s SID (GO...). team_sid: the team''s SID (QO...). flex_user_sid: the user''s SID (FU...).
 Returns the member.
@@ -192,7 +192,7 @@ AS 'MODULE_PATHNAME', 'flex_api_call'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_team_owner_create(text, text, text) IS
-'Makes a user an owner of a team, who may own others, too.
+'Makes a user an owner of a team. A user may own several teams.
 POST /v1/Instances/{InstanceSid}/Teams/{TeamSid}/Owners
 instance_sid: the instance''s SID (GO...). team_sid: the team''s SID (QO...). flex_user_sid: the user''s SID (FU...).
 Returns the owner.
@@ -230,7 +230,7 @@ AS 'MODULE_PATHNAME', 'flex_api_call'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_team_owner_delete(text, text, text) IS
-'Makes a user no owner of a team any more.
+'Removes an owner of a team.
 DELETE /v1/Instances/{InstanceSid}/Teams/{TeamSid}/Owners/{FlexUserSid}
 instance_sid: the instance''s SID (GO...). team_sid: the team''s SID (QO...). flex_user_sid: the user''s SID (FU...).
 Returns nothing.

@@ -87,8 +87,8 @@ ALTER INDEX flex_outbox_pkey RENAME TO flex_outbox_requests_pkey;
 -- The SID that an answer gave, also where the rest of it could not be kept.
 ALTER TABLE flex_outbox_requests ADD COLUMN sid text;
 COMMENT ON COLUMN flex_outbox_requests.sid IS
-'SID that the good answer gave to what it tells of (its sid or, for web chats, users and Insights, the like
-conversation_sid), also where the rest of the answer could not be kept; NULL: it gave none.';
+'SID of the resource in the answer (its sid or, for web chats, users and Insights, the member that takes its place, such
+as conversation_sid), also if the rest of the answer could not be stored; NULL: the answer had none.';
 
 -- Rows know their role by a number of our own: OIDs do not survive a dump, and names
 -- change.  A dump has the names; the OIDs are this cluster's.
@@ -96,17 +96,17 @@ CREATE TABLE flex_outbox_roles (
 	id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	name name);
 COMMENT ON TABLE flex_outbox_roles IS
-'Roles that have enqueued, each with the number that its requests have. In another cluster, where a dump was restored, a
-number belongs to the role of its name.';
+'Roles that have enqueued, with the number that their requests have. After a dump is restored in another cluster, a
+number belongs to the role of the same name.';
 COMMENT ON COLUMN flex_outbox_roles.id IS 'The number: role_id of the requests.';
-COMMENT ON COLUMN flex_outbox_roles.name IS 'Name of the role, when it was last looked at; NULL: the role is gone.';
+COMMENT ON COLUMN flex_outbox_roles.name IS 'Name of the role, when it was last checked; NULL: the role was dropped.';
 
 CREATE TABLE flex_outbox_role_oids (
 	role oid PRIMARY KEY,
 	id integer NOT NULL UNIQUE);
 COMMENT ON TABLE flex_outbox_role_oids IS
-'The same roles by their OIDs in this cluster; not dumped. A role that is gone keeps its row: a later one of its name is
-another.';
+'The same roles by their OIDs in this cluster; not dumped. The row of a dropped role stays, so that a new role of the
+same name gets another number.';
 COMMENT ON COLUMN flex_outbox_role_oids.role IS 'OID of the role.';
 COMMENT ON COLUMN flex_outbox_role_oids.id IS 'Its number in flex_outbox_roles.';
 
@@ -152,12 +152,13 @@ WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_
 	autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX flex_outbox_callbacks_due ON flex_outbox_callbacks (role_id, due_at) WHERE due_at IS NOT NULL;
 COMMENT ON TABLE flex_outbox_callbacks IS
-'Callbacks of requests that have finished, until they have come to a good end. Not dumped: what runs runs in the original.';
+'Callbacks of finished requests that have not run without error yet. Not dumped: they run in the original database.';
 COMMENT ON COLUMN flex_outbox_callbacks.id IS 'The request.';
 COMMENT ON COLUMN flex_outbox_callbacks.role_id IS 'Its role, as in the request.';
-COMMENT ON COLUMN flex_outbox_callbacks.due_at IS 'When it is to be tried; NULL: not any more, unless flex_outbox_retry() says so.';
-COMMENT ON COLUMN flex_outbox_callbacks.attempts IS 'How many times it has begun, or failed.';
-COMMENT ON COLUMN flex_outbox_callbacks.error IS 'How it failed the last time; NULL: it has not failed yet.';
+COMMENT ON COLUMN flex_outbox_callbacks.due_at IS
+'When it is tried next; NULL: not again, unless flex_outbox_retry() is called.';
+COMMENT ON COLUMN flex_outbox_callbacks.attempts IS 'How many times it has been started, or has failed.';
+COMMENT ON COLUMN flex_outbox_callbacks.error IS 'Its last error; NULL: it has not failed yet.';
 
 CREATE TABLE flex_outbox_forgetting (
 	only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
@@ -167,12 +168,13 @@ CREATE TABLE flex_outbox_forgetting (
 	noted_xid xid8 NOT NULL DEFAULT '0');
 INSERT INTO flex_outbox_forgetting DEFAULT VALUES;
 COMMENT ON TABLE flex_outbox_forgetting IS
-'One row: how far requests that finished long ago have been deleted. They are looked at once, by id, and deleted or set
-aside in flex_outbox_leftovers.';
+'One row: how far old finished requests have been deleted. Each request is checked once, in the order of ids, and
+deleted or put into flex_outbox_leftovers.';
 COMMENT ON COLUMN flex_outbox_forgetting.only_row IS 'True: keeps the table to one row.';
-COMMENT ON COLUMN flex_outbox_forgetting.below IS 'All requests with a lower id were looked at.';
-COMMENT ON COLUMN flex_outbox_forgetting.safe_below IS 'No transaction that is open has put in a request with a lower id.';
-COMMENT ON COLUMN flex_outbox_forgetting.noted_below IS 'So will it be for this one, when the transactions before noted_xid have ended.';
+COMMENT ON COLUMN flex_outbox_forgetting.below IS 'All requests with a lower id have been checked.';
+COMMENT ON COLUMN flex_outbox_forgetting.safe_below IS 'No open transaction has inserted a request with a lower id.';
+COMMENT ON COLUMN flex_outbox_forgetting.noted_below IS
+'The next value of safe_below, when the transactions before noted_xid have ended.';
 COMMENT ON COLUMN flex_outbox_forgetting.noted_xid IS 'The next transaction when noted_below was the next id.';
 
 CREATE TABLE flex_outbox_leftovers (
@@ -181,9 +183,10 @@ CREATE TABLE flex_outbox_leftovers (
 	tries integer NOT NULL DEFAULT 0);
 CREATE INDEX flex_outbox_leftovers_again ON flex_outbox_leftovers (again_at);
 COMMENT ON TABLE flex_outbox_leftovers IS
-'Requests that could not be deleted when they were looked at: those that had not finished, and those that others refer to.';
+'Requests that could not be deleted when they were checked, because they had not finished, or other tables refer to
+them.';
 COMMENT ON COLUMN flex_outbox_leftovers.id IS 'The request.';
-COMMENT ON COLUMN flex_outbox_leftovers.again_at IS 'When it is looked at again.';
+COMMENT ON COLUMN flex_outbox_leftovers.again_at IS 'When it is checked again.';
 COMMENT ON COLUMN flex_outbox_leftovers.tries IS 'How many times it could not be deleted.';
 
 -- What the senders keep of the outbox's requests: in which lane each waits, which wait for a
@@ -200,12 +203,13 @@ CREATE TABLE flex_outbox_lanes (
 	priority integer NOT NULL,
 	server text COLLATE "C");
 COMMENT ON TABLE flex_outbox_lanes IS
-'Internal. The lanes of the outbox: its requests by role, server, account, operation and priority.';
+'Internal. The lanes of the outbox. A lane is the queue of the requests of one role, server, account, operation and
+priority.';
 COMMENT ON COLUMN flex_outbox_lanes.id IS 'Number of the lane.';
 COMMENT ON COLUMN flex_outbox_lanes.role_id IS 'Role whose requests these are.';
 COMMENT ON COLUMN flex_outbox_lanes.account_sid IS 'Account that they are for; NULL: the sender''s.';
 COMMENT ON COLUMN flex_outbox_lanes.operation IS
-'Name of the operation''s function; empty: any for which the role has no lane of its own.';
+'Name of the operation''s function; empty: all operations for which the role has no lane of its own.';
 COMMENT ON COLUMN flex_outbox_lanes.priority IS 'Their priority.';
 COMMENT ON COLUMN flex_outbox_lanes.server IS 'Foreign server that they are for; empty: none; NULL: the sender''s.';
 CREATE INDEX flex_outbox_lanes_key ON flex_outbox_lanes (role_id, operation, priority);
@@ -218,12 +222,13 @@ CREATE TABLE flex_outbox_marks (
 WITH (fillfactor = 50);
 INSERT INTO flex_outbox_marks (lane) VALUES (0);
 COMMENT ON TABLE flex_outbox_marks IS
-'Internal. How far each lane has been read: what stands before the mark has been sent, or waits elsewhere. The mark of lane 0
-tells before which transaction no claim is live, but for those of its holes.';
+'Internal. The mark of each lane: the position up to which its requests have been read. Pending requests before it wait
+elsewhere, or are in its holes. In lane 0: the transaction before which no claim is live, except those of its holes.';
 COMMENT ON COLUMN flex_outbox_marks.lane IS 'Number of the lane.';
 COMMENT ON COLUMN flex_outbox_marks.xid IS 'Transaction that enqueued the last request before the mark.';
 COMMENT ON COLUMN flex_outbox_marks.id IS 'That request.';
-COMMENT ON COLUMN flex_outbox_marks.holes IS 'Transactions before the mark whose requests have not been read.';
+COMMENT ON COLUMN flex_outbox_marks.holes IS
+'Transactions before the mark that had not ended, whose requests have not been read.';
 
 CREATE TABLE flex_outbox_later (
 	lane integer NOT NULL,
@@ -239,9 +244,11 @@ COMMENT ON TABLE flex_outbox_later IS
 COMMENT ON COLUMN flex_outbox_later.lane IS 'Number of the request''s lane.';
 COMMENT ON COLUMN flex_outbox_later.due_at IS 'Not sent before this time.';
 COMMENT ON COLUMN flex_outbox_later.id IS 'The request.';
-COMMENT ON COLUMN flex_outbox_later.turn IS 'Turn of the request that this is for: a row of an earlier one counts for nothing.';
-COMMENT ON COLUMN flex_outbox_later.cause IS 'SQLSTATE of what an operator has to mend; NULL: the time alone.';
-COMMENT ON COLUMN flex_outbox_later.held_since IS 'Since when it has waited for an operator.';
+COMMENT ON COLUMN flex_outbox_later.turn IS
+'Turn of the request that this row is for: a row of an earlier turn has no effect.';
+COMMENT ON COLUMN flex_outbox_later.cause IS
+'SQLSTATE of the problem that an operator has to repair; NULL: it waits for the time only.';
+COMMENT ON COLUMN flex_outbox_later.held_since IS 'When that problem was first met.';
 
 CREATE TABLE flex_outbox_claims (
 	id xid8 PRIMARY KEY,
@@ -252,16 +259,18 @@ CREATE TABLE flex_outbox_claims (
 	turns integer[] NOT NULL,
 	enqueued_xids xid8[] NOT NULL);
 COMMENT ON TABLE flex_outbox_claims IS
-'Internal. The requests that senders have claimed and not settled: one row for all that one transaction has claimed.';
+'Internal. The requests that senders have claimed and not settled: one row for all requests that one transaction has
+claimed.';
 COMMENT ON COLUMN flex_outbox_claims.id IS 'The transaction.';
 COMMENT ON COLUMN flex_outbox_claims.sender_pid IS 'Process that sends them.';
-COMMENT ON COLUMN flex_outbox_claims.sender_start IS 'When that process began: tells it from a later one of the same number.';
+COMMENT ON COLUMN flex_outbox_claims.sender_start IS
+'When that process started, to distinguish it from a later process with the same PID.';
 COMMENT ON COLUMN flex_outbox_claims.claimed_at IS 'When they were claimed; NULL: unknown.';
 COMMENT ON COLUMN flex_outbox_claims.requests IS 'The requests.';
 COMMENT ON COLUMN flex_outbox_claims.turns IS
-'The turn of each: it is settled when the request''s own has reached it.';
+'The turn of each request: it is settled when its row has reached this turn.';
 COMMENT ON COLUMN flex_outbox_claims.enqueued_xids IS
-'The transaction that enqueued each: tells it from a later request of the same number.';
+'The transaction that enqueued each request, to distinguish it from a later one with the same id.';
 
 -- Requests with an ordering key, from the enqueueing to the end.  What has to be found is the
 -- one of a key that goes first, and no request without a key is ever looked for here.
@@ -273,11 +282,11 @@ CREATE TABLE flex_outbox_ordered (
 	PRIMARY KEY (role_id, ordering_key, waits, id))
 WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 COMMENT ON TABLE flex_outbox_ordered IS
-'Internal. Requests with an ordering_key that have not come to their end: the first of a key is the one that is sent.';
+'Internal. Requests with an ordering_key that have not ended: the first of each key is the one that may be sent.';
 COMMENT ON COLUMN flex_outbox_ordered.role_id IS 'Role whose key it is.';
 COMMENT ON COLUMN flex_outbox_ordered.ordering_key IS 'The key.';
 COMMENT ON COLUMN flex_outbox_ordered.waits IS
-'False: it was claimed once, and nothing else of its key is sent before its end.';
+'False: it has been claimed once, and no other request of its key is sent before its end.';
 COMMENT ON COLUMN flex_outbox_ordered.id IS 'The request.';
 
 CREATE TABLE flex_outbox_freed_keys (
@@ -289,10 +298,10 @@ CREATE TABLE flex_outbox_freed_keys (
 	PRIMARY KEY (at, id))
 WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 COMMENT ON TABLE flex_outbox_freed_keys IS
-'Internal. Ordering keys of which a request has come to its end, until a sender has looked which one is next.';
-COMMENT ON COLUMN flex_outbox_freed_keys.at IS 'When it came to its end.';
-COMMENT ON COLUMN flex_outbox_freed_keys.id IS 'That request.';
-COMMENT ON COLUMN flex_outbox_freed_keys.xid IS 'The transaction of that.';
+'Internal. Ends of requests with an ordering key, until a sender has looked for the next request of the key.';
+COMMENT ON COLUMN flex_outbox_freed_keys.at IS 'When the request ended.';
+COMMENT ON COLUMN flex_outbox_freed_keys.id IS 'The request that ended.';
+COMMENT ON COLUMN flex_outbox_freed_keys.xid IS 'The transaction that ended it.';
 COMMENT ON COLUMN flex_outbox_freed_keys.role_id IS 'Role whose key it is.';
 COMMENT ON COLUMN flex_outbox_freed_keys.ordering_key IS 'The key.';
 
@@ -304,10 +313,11 @@ CREATE TABLE flex_outbox_expiring (
 	PRIMARY KEY (expires_at, id, turn))
 WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 COMMENT ON TABLE flex_outbox_expiring IS
-'Internal. Requests with expires_at, whatever has become of them, until a sender has looked at that time, or they are deleted.';
+'Internal. Requests with expires_at, also finished ones, until a sender has checked them after that time, or they are
+deleted.';
 COMMENT ON COLUMN flex_outbox_expiring.expires_at IS 'When it expires, if it is still to be sent.';
 COMMENT ON COLUMN flex_outbox_expiring.id IS 'The request.';
-COMMENT ON COLUMN flex_outbox_expiring.turn IS 'Its turn when it became pending, with that time.';
+COMMENT ON COLUMN flex_outbox_expiring.turn IS 'Its turn when it became pending with this expires_at.';
 
 -- How many requests have finished: a row for what one statement has changed, in each operation
 -- and state of a role, which are added up after a minute.  So nobody waits for another to count.
@@ -320,15 +330,16 @@ CREATE TABLE flex_outbox_counts (
 	error_id bigint,
 	last_at timestamptz);
 COMMENT ON TABLE flex_outbox_counts IS
-'Internal. How many requests have finished, by role, operation and state: the sum of these rows. A dump has it, as it has the
-requests.';
+'Internal. The number of finished requests by role, operation and state is the sum of these rows. They are dumped, as
+the finished requests are.';
 COMMENT ON COLUMN flex_outbox_counts.role_id IS 'Role, by its number in flex_outbox_roles.';
 COMMENT ON COLUMN flex_outbox_counts.operation IS 'Name of the operation''s function.';
-COMMENT ON COLUMN flex_outbox_counts.state IS 'Last state of the requests.';
-COMMENT ON COLUMN flex_outbox_counts.at IS 'When they got it; -infinity: long ago.';
-COMMENT ON COLUMN flex_outbox_counts.requests IS 'How many; less than 0 where they are gone, or have another state.';
-COMMENT ON COLUMN flex_outbox_counts.error_id IS 'The last one of them that has a message.';
-COMMENT ON COLUMN flex_outbox_counts.last_at IS 'When the last of them got it, where that is long ago.';
+COMMENT ON COLUMN flex_outbox_counts.state IS 'Final state of the requests.';
+COMMENT ON COLUMN flex_outbox_counts.at IS 'When they got this state; -infinity: rows that were added up.';
+COMMENT ON COLUMN flex_outbox_counts.requests IS 'How many; negative if requests were deleted or got another state.';
+COMMENT ON COLUMN flex_outbox_counts.error_id IS 'The last of these requests that has a message.';
+COMMENT ON COLUMN flex_outbox_counts.last_at IS
+'In a row that was added up: when the last of the requests got the state.';
 
 -- Callbacks' owners are those of now.
 CREATE TABLE flex_outbox_upgrade_callbacks AS
@@ -415,41 +426,73 @@ DROP FUNCTION flex_outbox_upgrade_owner(oid, name, timestamptz);
 DROP TABLE flex_outbox_upgrade_owners;
 
 COMMENT ON TABLE flex_outbox_requests IS
-'What the view flex_outbox shows: the requests of all roles. Written by flex_enqueue() and the senders alone; tables that
-refer to a request''s id refer to this one.
-It has no secrets. A dump has the finished rows only: a restored copy must not send again what the original sends.';
+'The requests of all roles, which the view flex_outbox shows. Only flex_enqueue() and the senders write to it. Foreign
+keys to a request refer to the id of this table.
+It contains no secrets. A dump has only the finished rows, because a restored copy must not send what the original
+sends.';
 COMMENT ON COLUMN flex_outbox_requests.enqueued_role IS
-'The same role by its OID in this cluster: credentials and callbacks are this role''s. Kept by flex_outbox_role_oids.';
-COMMENT ON COLUMN flex_outbox_requests.role_id IS 'The role that enqueued, by its number in flex_outbox_roles: the request is this role''s.';
-COMMENT ON COLUMN flex_outbox_requests.enqueued_xid IS 'Transaction that enqueued: it is sent when that has committed.';
+'The same role by its OID in this cluster: the request is sent with this role''s credentials, and its callbacks run as
+this role. From flex_outbox_role_oids.';
+COMMENT ON COLUMN flex_outbox_requests.role_id IS
+'The role that enqueued, and owns the request, by its number in flex_outbox_roles.';
+COMMENT ON COLUMN flex_outbox_requests.enqueued_xid IS
+'Transaction that enqueued; the request is sent after its commit.';
 COMMENT ON COLUMN flex_outbox_requests.on_success_owner IS
-'OID of the role that owned on_success when it was named: a function of that name that another owns is not called.';
-COMMENT ON COLUMN flex_outbox_requests.on_failure_owner IS 'The same of on_failure.';
+'OID of the role that owned on_success when the request was enqueued; a function of that name with another owner is
+not called.';
+COMMENT ON COLUMN flex_outbox_requests.on_failure_owner IS 'The same for on_failure.';
 COMMENT ON COLUMN flex_outbox_requests.lane IS
-'Lane in which it was enqueued (flex_outbox_lanes); NULL: it was to wait for a time.';
-COMMENT ON COLUMN flex_outbox_requests.turn IS 'How many times it was settled, or made pending anew.';
+'Lane in which it was enqueued (flex_outbox_lanes); NULL: it was enqueued with a later run_at.';
+COMMENT ON COLUMN flex_outbox_requests.turn IS 'How many times it was settled, or made pending again.';
 COMMENT ON COLUMN flex_outbox_requests.server IS
-'flex_api.server of the session that enqueued: the foreign server that it is sent to, with its role''s user mapping; empty:
-none, which the session has chosen; NULL: the sender''s.';
+'flex_api.server of the session that enqueued: the foreign server to which it is sent, with its role''s user mapping;
+empty: the session had chosen none; NULL: the sender''s.';
 COMMENT ON COLUMN flex_outbox_requests.ordering_key IS
-'Of a role''s requests with the same key one is sent at a time, in the order of their ids; NULL: no matter.';
+'Requests of a role with the same key are sent one at a time, in the order of their ids; NULL: no order.';
 COMMENT ON COLUMN flex_outbox_requests.waits_for IS
-'Request of the same ordering_key that has to come to its end before this one is sent; NULL: none. Computed by the view.';
+'Request of the same ordering_key that has to end before this one is sent; NULL: none. Computed by the view.';
 COMMENT ON COLUMN flex_outbox_requests.expires_at IS
-'What has not been sent by then has failed, with error_code expired; NULL: it waits as long as it has to.';
+'If it has not been sent by this time, it fails, with error_code expired; NULL: it does not expire.';
 COMMENT ON COLUMN flex_outbox_requests.reduced_at IS
 'When arguments, context and response were reduced to the SIDs among them (flex_api.outbox_keep); NULL: they were not.';
 
 COMMENT ON COLUMN flex_outbox_requests.error_code IS
 'Twilio''s error code of the last answer, or an SQLSTATE when there was none; expired: it was not sent before expires_at.';
-COMMENT ON COLUMN flex_outbox_requests.outcome IS 'The state that it takes together with its callback, while that has not run. Computed by the view.';
+COMMENT ON COLUMN flex_outbox_requests.outcome IS
+'The final state that it gets together with its callback, while the callback has not run. Computed by the view.';
 COMMENT ON COLUMN flex_outbox_requests.callback_at IS
-'When its callback is to be tried; NULL: it has none, or it is done. This and what follows is kept by flex_outbox_callbacks.';
-COMMENT ON COLUMN flex_outbox_requests.callback_attempts IS 'How many times its callback has failed, while it has not come to a good end.';
+'When its callback is tried next; NULL: there is none, or it has run. This and the next columns come from
+flex_outbox_callbacks.';
+COMMENT ON COLUMN flex_outbox_requests.callback_attempts IS
+'How many times its callback has failed, while it has not run without error.';
 COMMENT ON COLUMN flex_outbox_requests.response IS
-'Body of the good answer; NULL where it could not be kept: then error_message says why, and sid what was made.';
+'Body of the answer if the request has succeeded; NULL if it could not be stored: then error_message says why, and sid
+has the new resource.';
 COMMENT ON COLUMN flex_outbox_requests.error_message IS
-'What went wrong in the last attempt; of a request that has succeeded, why its answer could not be kept.';
+'The error of the last attempt; for a request that has succeeded, why its answer could not be stored.';
+COMMENT ON COLUMN flex_outbox_requests.context IS 'Any JSON of the caller, such as the key of a ticket; not sent.';
+COMMENT ON COLUMN flex_outbox_requests.state IS
+'pending: waits to be sent; sending: a sender has claimed it, or its callback has not run yet; succeeded; failed:
+refused, or not delivered in max_attempts attempts; uncertain: sent once, and it is not known whether it was carried
+out, so that flex_outbox_retry(), flex_outbox_confirm() or flex_outbox_cancel() has to decide; cancelled.';
+COMMENT ON COLUMN flex_outbox_requests.priority IS 'Requests of a role with a higher priority are sent first.';
+COMMENT ON COLUMN flex_outbox_requests.attempts IS 'How many times it was claimed.';
+COMMENT ON COLUMN flex_outbox_requests.max_attempts IS 'After this number of attempts it has failed.';
+COMMENT ON COLUMN flex_outbox_requests.run_at IS
+'Not sent before this time; moved to the time of the next attempt when it is to be sent again.';
+COMMENT ON COLUMN flex_outbox_requests.unique_key IS
+'Idempotency key: unique among the requests of a role; NULL: none.';
+COMMENT ON COLUMN flex_outbox_requests.enqueued_in IS
+'OID of the database, so that the requests in a copy of a database are not sent again.';
+COMMENT ON COLUMN flex_outbox_requests.finished_at IS 'When it reached its final state; NULL: not yet.';
+COMMENT ON COLUMN flex_outbox_requests.http_status IS 'HTTP status of the last answer; NULL: there was none.';
+COMMENT ON COLUMN flex_outbox_requests.may_be_done IS
+'Some attempt may have been carried out: it was sent, and the service did not refuse it. If a retried DELETE then
+finds nothing, it has succeeded.';
+COMMENT ON COLUMN flex_outbox_requests.sender_pid IS 'Process that has claimed it, while it is being sent.';
+COMMENT ON COLUMN flex_outbox_requests.sender_start IS
+'When that process started, to distinguish it from a later process with the same PID.';
+COMMENT ON COLUMN flex_outbox_requests.callback_error IS 'The last error of its callback.';
 
 -- What the requests are to their readers: the same columns as the table's, some of them
 -- computed.
@@ -515,8 +558,8 @@ FROM (SELECT r.*, r.state = 'pending' AND (r.id, r.turn + 1, r.enqueued_xid) IN 
 	LEFT JOIN flex_outbox_callbacks AS c ON c.id = o.id
 	LEFT JOIN flex_outbox_role_oids AS m ON m.id = o.role_id;
 COMMENT ON VIEW flex_outbox_all IS
-'The requests of all roles, as flex_outbox shows them: for views and functions of superusers, and for operators who are
-given SELECT on it.';
+'The requests of all roles, with the columns of flex_outbox: for views and functions of superusers, and for operators
+with SELECT on it.';
 
 -- A number that no role of this cluster has got yet belongs to the role of its name.
 CREATE VIEW flex_outbox WITH (security_barrier = true) AS
@@ -575,8 +618,8 @@ WHERE (SELECT r.rolsuper OR r.rolbypassrls OR pg_catalog.pg_has_role(c.relowner,
 		FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user);
 COMMENT ON VIEW flex_outbox IS
 'Requests to the Flex API that are sent after the transaction that enqueued them has committed.
-A role sees the requests that it enqueued, a superuser all. Its row type is the callbacks'' argument. It has no secrets.
-A dump has the finished rows only: a restored copy must not send again what the original sends.';
+A role sees its own requests, a superuser all. A row of this view is the argument of callbacks. It contains no secrets.
+A dump has only the finished rows, because a restored copy must not send what the original sends.';
 GRANT SELECT ON flex_outbox TO PUBLIC;
 
 DO $$
@@ -625,7 +668,8 @@ BEGIN
 	RETURN NEW;
 END $$;
 COMMENT ON FUNCTION flex_outbox_restore() IS
-'Internal. Trigger of the view flex_outbox that takes the finished requests of a dump of version 1.0.0, where it was a table.';
+'Internal. Trigger of the view flex_outbox that accepts the finished requests of a dump of version 1.0.0, where it was
+a table.';
 CREATE TRIGGER flex_outbox_restore INSTEAD OF INSERT ON flex_outbox
 	FOR EACH ROW EXECUTE FUNCTION flex_outbox_restore();
 
@@ -635,8 +679,9 @@ CREATE FUNCTION flex_outbox_requests(flex_outbox) RETURNS flex_outbox_requests
 AS 'MODULE_PATHNAME', 'flex_api_outbox_row'
 LANGUAGE C IMMUTABLE PARALLEL SAFE STRICT;
 COMMENT ON FUNCTION flex_outbox_requests(flex_outbox) IS
-'Internal. A row of the view flex_outbox as one of the table flex_outbox_requests: a cast, for functions and tables that
-were made when the two were one.';
+'Internal. Converts a row of the view flex_outbox to one of the table flex_outbox_requests, for functions and tables
+that
+were created when flex_outbox was a table.';
 CREATE CAST (flex_outbox AS flex_outbox_requests) WITH FUNCTION flex_outbox_requests(flex_outbox) AS IMPLICIT;
 COMMENT ON CAST (flex_outbox AS flex_outbox_requests) IS 'By the columns'' names.';
 
@@ -696,7 +741,7 @@ BEGIN
 	RETURN NULL;
 END $$;
 COMMENT ON FUNCTION flex_outbox_count_deleted() IS
-'Internal. Trigger of the table flex_outbox_requests that keeps flex_outbox_counts: what is deleted is not counted any more.';
+'Internal. Trigger of the table flex_outbox_requests that updates flex_outbox_counts when requests are deleted.';
 CREATE TRIGGER flex_outbox_count_deleted AFTER DELETE ON flex_outbox_requests REFERENCING OLD TABLE AS deleted
 	FOR EACH STATEMENT EXECUTE FUNCTION flex_outbox_count_deleted();
 CREATE TRIGGER flex_outbox_count_truncated AFTER TRUNCATE ON flex_outbox_requests
@@ -716,7 +761,8 @@ BEGIN
 	RETURN NULL;
 END $$;
 COMMENT ON FUNCTION flex_outbox_count_changed() IS
-'Internal. Trigger of the table flex_outbox_requests that keeps flex_outbox_counts: for decisions, and for what is changed by hand.';
+'Internal. Trigger of the table flex_outbox_requests that updates flex_outbox_counts when a decision or a superuser
+changes requests.';
 CREATE TRIGGER flex_outbox_count_changed AFTER UPDATE ON flex_outbox_requests
 	FOR EACH ROW WHEN (OLD.turn = NEW.turn AND (OLD.state <> NEW.state OR OLD.finished_at IS DISTINCT FROM NEW.finished_at
 		OR OLD.operation <> NEW.operation OR OLD.role_id <> NEW.role_id))
@@ -786,29 +832,32 @@ RETURNS bigint[]
 AS 'MODULE_PATHNAME', 'flex_api_enqueue_many'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION flex_enqueue_many(text, jsonb[], jsonb[], text, text, timestamptz, integer, integer, text[], text[], timestamptz) IS
-'Leaves many requests of an operation to be sent, as flex_enqueue() does with one, for a fraction of its cost.
-operation: name of the function that a direct call would use, on which the caller needs EXECUTE; lists cannot be enqueued.
-arguments: for each request its arguments, as a JSON object of names and values; NULL, as array_agg() of no rows, for none.
-contexts: for each its context, or NULL; NULL for none.
-on_success: name of a function, called when one of them has succeeded.
-on_failure: the same for one that has failed, or has become uncertain.
+'Enqueues many requests of an operation, as flex_enqueue() does with one, for a fraction of its cost.
+operation: name of the function that a direct call would use; the caller needs EXECUTE on it. No list functions.
+arguments: for each request its arguments, as a JSON object of names and values; NULL, as array_agg() of no rows, for
+none.
+contexts: for each request its context, or NULL; NULL for none.
+on_success: name of a function, called for each request that has succeeded.
+on_failure: name of a function, called for each request that has failed or has become uncertain.
 run_at: none is sent before this time; NULL for at once.
-priority: higher goes first; -1000 to 1000.
-max_attempts: attempts before one has failed; 20 take about an hour.
-unique_keys: for each its key, or NULL; where a request of the current role has it already, its id is returned. NULL for none.
-ordering_keys: for each its ordering_key, or NULL; those with the same key are sent in the order of the arguments. NULL for none.
-expires_at: those that have not been sent by then fail, with error_code expired; NULL for never.
-Returns the ids in flex_outbox, in the order of the arguments. All or none: an error in one is an error of the call.
+priority: requests with a higher priority are sent first; -1000 to 1000.
+max_attempts: attempts before a request has failed; 20 take about an hour.
+unique_keys: for each request its key, or NULL; if the current role has a request with this key already, the id of that
+request is returned. NULL for none.
+ordering_keys: for each request its ordering_key, or NULL; requests with the same key are sent in the order of the
+arguments. NULL for none.
+expires_at: requests that have not been sent by then fail, with error_code expired; NULL for never.
+Returns the ids in flex_outbox, in the order of the arguments. If one request is in error, none is enqueued.
 Errors: those of flex_enqueue(), and 22023 for an array that is not as long as arguments.';
 
 CREATE FUNCTION flex_outbox_confirm(id bigint, response jsonb DEFAULT NULL) RETURNS void
 AS 'MODULE_PATHNAME', 'flex_api_outbox_confirm'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION flex_outbox_confirm(bigint, jsonb) IS
-'Says that an uncertain request has been carried out, as one has found out: it has succeeded, and on_success is called.
-id: number of a request that the current role has enqueued; a superuser may confirm anybody''s.
-response: the answer, as far as one has it, such as what a fetch of the resource returns; its SID goes into sid.
-Errors: P0002 for an id that is not there, 55000 for a request in another state, 54000 for too long a response.';
+'Records that an uncertain request was carried out: it becomes succeeded, and on_success is called.
+id: number of a request that the current role has enqueued; a superuser may confirm any request.
+response: the answer, if it is known, for instance what a fetch of the resource returns; its SID goes into sid.
+Errors: P0002 for an id that does not exist, 55000 for a request in another state, 54000 for too long a response.';
 
 CREATE OR REPLACE VIEW flex_outbox_summary WITH (security_barrier) AS
 WITH
@@ -908,14 +957,15 @@ FROM counted AS n
 GROUP BY n.operation
 HAVING pg_catalog.sum(n.requests) > 0.0;
 COMMENT ON VIEW flex_outbox_summary IS
-'The outbox by operation, of the requests that the current role may see, and for pg_read_all_stats of all: how many are in
-each state, how many of the pending ones are due, callbacks still to run, age of the oldest pending one, how many finished in
-the last minute, until when the service asked us to hold back, the last error, the background worker''s process (NULL: none
+'The outbox by operation: the requests that the current role may see, for pg_read_all_stats all. How many are in each
+state, how many pending ones are due, callbacks still to run, age of the oldest pending one, how many finished in
+the last minute, until when the service has asked to wait, the last error, the background worker''s process (NULL: none
 runs), and how many wait for an earlier one of their ordering_key.';
 COMMENT ON COLUMN flex_outbox_summary.due IS
-'Those of them whose run_at has passed, and that wait for no earlier one of their ordering_key.';
+'Pending requests whose run_at has passed, and that do not wait for an earlier one of their ordering_key.';
 COMMENT ON COLUMN flex_outbox_summary.held_back IS 'Pending requests that wait for an earlier one of their ordering_key.';
-COMMENT ON COLUMN flex_outbox_summary.last_error IS 'Message of the request that was tried last among those with one; NULL for a role that sees all by pg_read_all_stats.';
+COMMENT ON COLUMN flex_outbox_summary.last_error IS
+'Message of the last tried request that has one; NULL for a role that sees all by pg_read_all_stats.';
 -- A database's owner can dump it.
 GRANT SELECT ON flex_outbox_requests, flex_outbox_id_seq, flex_outbox_roles, flex_outbox_roles_id_seq, flex_outbox_role_oids,
 	flex_outbox_callbacks, flex_outbox_counts, flex_outbox_forgetting, flex_outbox_leftovers, flex_outbox_lanes, flex_outbox_lanes_id_seq,
@@ -991,25 +1041,24 @@ DROP TABLE flex_outbox_upgrade_rights, flex_outbox_upgrade_readers;
 DROP FUNCTION flex_outbox_upgrade_readers(regclass), flex_outbox_upgrade_others(text);
 
 COMMENT ON PROCEDURE flex_outbox_drain(bigint) IS
-'Sends what is due in the outbox, waits for the answers and runs the callbacks, until nothing is due.
-max_requests: attempts to make at most; NULL for all that is due.
-Commits as it goes. Many sessions may do so at once. Not needed where the background worker runs
+'Sends the due requests of the outbox, waits for the answers and runs the callbacks, until nothing is due.
+max_requests: the maximum number of attempts; NULL for all due requests.
+It commits several times. Many sessions may drain at the same time. It is not needed if the background worker runs
 (shared_preload_libraries).
-It sends the requests of all roles, each with the credentials that the server or the database has or, without such, with
-the credentials file''s line of the role that enqueued. A superuser''s drain sends from its session, whose settings count.
-Any other role''s runs in a background worker, with the settings of server and database, and ends with its caller.
-Whoever has EXECUTE decides when requests are sent, and no more.
-Errors: 25001 inside a transaction block, 55000 where transactions are not READ COMMITTED, 53400 when
+It sends the requests of all roles, each with the credentials of the server or the database or, if there are none, with
+the credentials file''s line of the role that enqueued. A superuser''s drain sends from its session, with its settings.
+The drain of any other role runs in a background worker, with the settings of server and database, and ends with its
+caller. EXECUTE on it only allows a role to decide when requests are sent.
+Errors: 25001 inside a transaction block, 55000 if transactions are not READ COMMITTED, 53400 if
 max_worker_processes leaves no worker.';
 
 COMMENT ON EXTENSION flex_api IS
 'Twilio Flex API: typed SQL functions, and an outbox whose requests are sent after the commit';
 COMMENT ON FUNCTION flex_outbox_refuse_replica() IS
-'Internal. Trigger of the outbox''s tables that drops what logical replication brings:
+'Internal. Trigger of the outbox''s tables that discards rows of logical replication:
 the publisher sends its own requests.';
 COMMENT ON FUNCTION flex_outbox_wake() IS
-'Internal. Tells the background worker of this database, at commit, to look into the outbox.
-flex_enqueue() does so by itself.';
+'Internal. At commit, wakes the background worker of this database. flex_enqueue() does so by itself.';
 
 -- flex_enqueue() has two arguments more, and its defaults are told where \df shows them; a NULL
 -- means the same as before.  Its row in pg_proc is changed in place, by that of a function made
@@ -1041,26 +1090,31 @@ WHERE p.oid OPERATOR(pg_catalog.=)
 ALTER EXTENSION flex_api DROP FUNCTION flex_enqueue_with_all(text, jsonb, jsonb, text, text, timestamptz, integer, integer, text, text, timestamptz);
 DROP FUNCTION flex_enqueue_with_all(text, jsonb, jsonb, text, text, timestamptz, integer, integer, text, text, timestamptz);
 COMMENT ON FUNCTION flex_enqueue(text, jsonb, jsonb, text, text, timestamptz, integer, integer, text, text, timestamptz) IS
-'Leaves a request to be sent after this transaction has committed; a rollback takes it back.
-operation: name of the function that a direct call would use, on which the caller needs EXECUTE; lists cannot be enqueued.
-arguments: its arguments as a JSON object of names and values, checked at once as in a direct call, without the network.
-context: whatever a callback or a query wants to find again with the request, such as a ticket''s number; it is not sent.
+'Enqueues a request, which is sent after this transaction has committed; after a rollback nothing is sent.
+operation: name of the function that a direct call would use; the caller needs EXECUTE on it. No list functions.
+arguments: its arguments as a JSON object of names and values, checked at once as in a direct call, without the
+network.
+context: any JSON for use in a callback or a query, such as a ticket''s number; it is not sent.
 on_success: name of a function that takes one flex_outbox row, called when the request has succeeded; the row has the
-SID in sid, also where the answer could not be kept and response is NULL.
-on_failure: the same for a request that has failed, or has become uncertain.
+SID in sid, also if the answer could not be stored and response is NULL.
+on_failure: name of such a function, called when the request has failed or has become uncertain.
 run_at: not sent before this time; NULL for at once.
-priority: higher goes first; -1000 to 1000.
+priority: requests with a higher priority are sent first; -1000 to 1000.
 max_attempts: attempts before the request has failed; 20 take about an hour.
-unique_key: when a request of the current role has this key already, nothing is enqueued, and its id is returned.
-ordering_key: of the current role''s requests with the same key one is sent at a time, in the order of their ids: the next
-goes when the one before has succeeded, failed or been cancelled, and its callback has run.
-expires_at: what has not been sent by then fails, with error_code expired, and on_failure is called; NULL for never. What
-is being sent then, or is uncertain, does not expire. One that is past already fails as soon as this transaction commits.
-Returns the id in flex_outbox. Callbacks run as the current role, in the transaction that settles the request.
-The foreign server that flex_api.server names is kept with the request, and is where it is sent to.
-Errors: 22023 and 22004 for what cannot be valid, as an expires_at that is not after run_at, 0A000 for a list, 42883 for a
-callback that is not there, 42501 without EXECUTE on the operation or on a callback, or USAGE on the server, 55000 for one
-that is not there, 53400 when as many requests of the current role wait as flex_api.outbox_quota allows.';
+unique_key: if a request of the current role has this key already, nothing is enqueued, and its id is returned.
+ordering_key: requests of the current role with the same key are sent one at a time, in the order of their ids: the
+next
+is sent when the previous one has succeeded, failed or been cancelled, and its callback has run.
+expires_at: if the request has not been sent by then, it fails with error_code expired, and on_failure is called; NULL
+for never. A request that is being sent, or is uncertain, does not expire. With a time in the past, the request fails
+as soon as this transaction commits.
+Returns the id in flex_outbox. Callbacks run as the current role, in the transaction that records the final state.
+The request keeps the name of the foreign server in flex_api.server, and is sent to it.
+Errors: 22023 and 22004 for invalid arguments, such as an expires_at that is not after run_at, 0A000 for a list, 42883
+for a callback that does not exist, 42501 without EXECUTE on the operation or on a callback, or USAGE on the server,
+55000
+for a server that does not exist, 53400 if the current role has as many waiting requests as flex_api.outbox_quota
+allows.';
 
 -- An estimate that need not change with each operation.
 ALTER FUNCTION flex_operations() ROWS 100;
@@ -1096,14 +1150,14 @@ method: GET, POST, PUT, PATCH or DELETE. path: begins with a slash, percent-enco
 parameters: an object of names and values, in the form of a POST, PUT or PATCH without body, else in the query;
 an array is sent as repeated names, an object as JSON text, and a null is left out.
 body: any JSON, sent as such; not with GET.
-headers: an object of names and strings, for instance {"I-Twilio-Auth-Account": "AC..."}; a null is left out. Those
-that the extension sends itself (Authorization, Host, Accept, Content-Type and what makes the HTTP message) are refused.
+headers: an object of names and strings, for instance {"I-Twilio-Auth-Account": "AC..."}; a null is left out. Headers
+that the extension sends itself (Authorization, Host, Accept, Content-Type and those of the HTTP message) are refused.
 service: NULL for the Flex API, or another product with the same credentials: conversations, taskrouter, api, verify,
-proxy or studio. Its host follows from the name, flex_api.edge and flex_api.region, or from {service} in
-flex_api.base_url; a base_url without {service} is the Flex API''s alone.
-Returns status, headers and body of the answer; for a list''s further pages see flex_request_list.
+proxy or studio. Its host is derived from the name, flex_api.edge and flex_api.region, or from {service} in
+flex_api.base_url; a base_url without {service} is for the Flex API only.
+Returns status, headers and body of the answer; for further pages of a list see flex_request_list.
 Errors: as with all functions: TW and the HTTP status, 08xxx for the network, 22023 for arguments.
-flex_enqueue sends it later: ''flex_request'' with these arguments; what it is answered and its headers are kept there.
+flex_enqueue sends it later: ''flex_request'' with these arguments. The outbox then keeps the answer and the headers.
 Call it in FROM: SELECT (flex_request(...)).* calls it once per column.';
 
 CREATE FUNCTION flex_request_list(
@@ -1118,14 +1172,14 @@ AS 'MODULE_PATHNAME', 'flex_api_request_list'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1000;
 
 COMMENT ON FUNCTION flex_request_list(text, jsonb, text, bigint, jsonb, text) IS
-'Lists what no other function lists: the rows of all pages, as the service gives them.
+'Returns the rows of all pages of a list that has no function of its own, as the service sends them.
 path: of the list, as in flex_request. parameters: sent in the query; without PageSize the service chooses one.
 member: name of the member that has the rows; NULL for the one that meta.key of the page names.
-max_rows: stop after so many; NULL for all, 0 sends nothing. headers: as in flex_request, sent for each page.
+max_rows: the maximum number of rows; NULL for all, 0 sends nothing. headers: as in flex_request, sent for each page.
 service: another product, as in flex_request.
-The next page is the one that meta.next_page_url or meta.next_token tells, at the configured host.
+The next page comes from meta.next_page_url or meta.next_token, at the configured host.
 Returns one jsonb per row.
-Errors: as with all lists: 08P01 where pages lead back to one that was read, or the member is no array.';
+Errors: as with all lists: 08P01 if a page leads back to one that was already read, or the member is not an array.';
 
 REVOKE EXECUTE ON FUNCTION flex_request_list(text, jsonb, text, bigint, jsonb, text) FROM PUBLIC;
 
@@ -1392,15 +1446,16 @@ AS 'MODULE_PATHNAME', 'flex_api_webhook_is_authentic'
 LANGUAGE C STABLE PARALLEL UNSAFE COST 100;
 
 COMMENT ON FUNCTION flex_webhook_is_authentic(text, jsonb, text) IS
-'Tells whether a webhook, a request with a form or without a body, was signed by Twilio with the account''s auth token.
-url: the address as Twilio asked for it, scheme, host and query included; with or without a port.
-parameters: those of the form, decoded, an object of strings; a name that is repeated has an array. NULL: no form.
+'Checks whether a webhook, a request with a form or without a body, was signed by Twilio with the account''s auth token.
+url: the address that Twilio requested, with scheme, host and query; with or without a port.
+parameters: those of the form, decoded, as an object of strings; a repeated name has an array. NULL: no form.
 signature: the header X-Twilio-Signature; NULL: the request has none.
-Returns true or false, never NULL. The token is flex_api.auth_token, and the one before it, while it is rotated,
-flex_api.auth_token_previous; without the first, they are those of the current role''s first two lines with a token in
-the credentials file. Webhooks that Twilio signs with a shared key are not recognised.
-Errors: 22004 without url, 22023 for parameters that no form has, 55000 where there is no auth token.
-Sends nothing. From twilio.com/docs/usage/security; what that leaves open is as in the official Node client 6.2.0.';
+Returns true or false, never NULL. The token is flex_api.auth_token or, while it is rotated, the previous one in
+flex_api.auth_token_previous. Without flex_api.auth_token, the tokens are those of the current role''s first two lines
+with a token in the credentials file. Webhooks that Twilio signs with a shared key are not recognised.
+Errors: 22004 without url, 22023 for parameters that no form can have, 55000 without an auth token.
+Sends nothing. From twilio.com/docs/usage/security; details that are not described there as in the official Node
+client 6.2.0.';
 
 CREATE FUNCTION flex_webhook_body_is_authentic(
 	url text,
@@ -1411,13 +1466,15 @@ AS 'MODULE_PATHNAME', 'flex_api_webhook_body_is_authentic'
 LANGUAGE C STABLE PARALLEL UNSAFE COST 100;
 
 COMMENT ON FUNCTION flex_webhook_body_is_authentic(text, bytea, text) IS
-'Tells whether a webhook with a body that is no form, such as JSON, was signed by Twilio with the account''s auth token.
-url: the address as Twilio asked for it; its query has bodySHA256, the body''s SHA-256, and without it nothing is authentic.
-body: the bytes as they came, not JSON that was read and written again. NULL: none.
+'Checks whether a webhook with a body that is not a form, such as JSON, was signed by Twilio with the account''s auth
+token.
+url: the address that Twilio requested. Its query must have bodySHA256, the body''s SHA-256, or the result is false.
+body: the bytes as received, not JSON that was parsed and written again. NULL: none.
 signature: the header X-Twilio-Signature; NULL: the request has none.
-Returns true or false, never NULL. The token is found as flex_webhook_is_authentic finds it.
-Errors: 22004 without url, 55000 where there is no auth token.
-Sends nothing. From twilio.com/docs/usage/security; what that leaves open is as in the official Node client 6.2.0.';
+Returns true or false, never NULL. The tokens are those of flex_webhook_is_authentic.
+Errors: 22004 without url, 55000 without an auth token.
+Sends nothing. From twilio.com/docs/usage/security; details that are not described there as in the official Node
+client 6.2.0.';
 
 CREATE FUNCTION flex_access_token(
 	identity text,
@@ -1431,15 +1488,17 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100;
 
 COMMENT ON FUNCTION flex_access_token(text, text, jsonb, interval, timestamptz) IS
 'Makes an access token, with which a browser or an app joins the conversation that flex_webchat_create has opened.
-identity: whom the token is for: for a web chat the identity that flex_webchat_create returns.
-chat_service_sid: the chat service (IS...) that the token opens, chat_service_instance_sid of flex_configuration.
-grants: more of what the token allows, an object by kind, in Twilio''s words: {"voice": {"incoming": {"allow": true}},
+identity: the user of the token; for a web chat the identity that flex_webchat_create returns.
+chat_service_sid: the chat service (IS...) that the token gives access to, chat_service_instance_sid of
+flex_configuration.
+grants: more grants, an object by kind, as Twilio defines them: {"voice": {"incoming": {"allow": true}},
 "data_sync": {"service_sid": "IS..."}, "video": {"room": "..."}}.
-ttl: how long the token is good, from 1 second to 24 hours, counted from now; fractions are cut off.
-valid_from: not good before this time; NULL for at once. Clocks differ: leave it out unless it is needed.
-Returns the token, a JSON Web Token (HS256) with the API key''s SID, its account and flex_api.region where that is set. It
-is a secret of its holder''s: whoever has it is that identity until it ends, and it cannot be taken back by itself.
-Errors: 22004 without identity, 22023 for an argument that cannot be valid, 55000 without an API key: the auth token does
+ttl: how long the token is valid, from 1 second to 24 hours, counted from now; fractions are cut off.
+valid_from: not valid before this time; NULL for at once. Clocks differ, so leave it out unless it is needed.
+Returns the token, a JSON Web Token (HS256) with the API key''s SID, its account and flex_api.region if that is set.
+Keep
+it secret: its holder can act as this identity until it ends, and it cannot be revoked on its own.
+Errors: 22004 without identity, 22023 for an invalid argument, 55000 without an API key: the auth token does
 not sign access tokens.
 Sends nothing. From twilio.com/docs/iam/access-tokens and the official Node client 6.2.0.';
 
@@ -1511,27 +1570,28 @@ it has no condition that could be sent along. Twilio then asks to call again (tw
 Call it in FROM: SELECT (flex_configuration_merge(...)).* calls it once a column.';
 
 COMMENT ON FUNCTION flex_outbox_retry(bigint) IS
-'Makes a failed, uncertain or cancelled request pending again, with all its attempts before it; one that is pending is due now.
-An uncertain request may have been carried out: look before.
-id: number of a request that the current role has enqueued; a superuser may retry anybody''s.
-Errors: P0002 for an id that is not there, 55000 for a request in another state,
+'Makes a failed, uncertain or cancelled request pending again, with a new count of attempts; a pending one is due now.
+An uncertain request may have been carried out: check that before.
+id: number of a request that the current role has enqueued; a superuser may retry any request.
+Errors: P0002 for an id that does not exist, 55000 for a request in another state,
 40001 if a sender has claimed it since the transaction''s snapshot.
-Of a request that has succeeded, it repeats the callback, if that failed.
-One that has expired gets no other expires_at: it waits as long as it has to.';
+For a request that has succeeded, it retries the callback, if that failed.
+An expired request loses its expires_at, and waits as long as it has to.';
 
 COMMENT ON FUNCTION flex_outbox_cancel(bigint) IS
-'Cancels a pending, failed or uncertain request: it will not be sent, and no callback is called. With flex_api.outbox_keep =
-identifiers only SIDs are kept of it, and it cannot be retried.
-id: number of a request that the current role has enqueued; a superuser may cancel anybody''s.
-Errors: P0002 for an id that is not there, 55000 for a request that is being sent or has succeeded,
+'Cancels a pending, failed or uncertain request: it will not be sent, and no callback is called. With
+flex_api.outbox_keep =
+identifiers only its SIDs are kept, and it cannot be retried.
+id: number of a request that the current role has enqueued; a superuser may cancel any request.
+Errors: P0002 for an id that does not exist, 55000 for a request that is being sent or has succeeded,
 40001 if a sender has claimed it since the transaction''s snapshot.';
 COMMENT ON FUNCTION flex_outbox_await(bigint, interval) IS
-'Waits until a request of one''s own is no longer pending or being sent, its callback included, and returns its row.
+'Waits until a request of the current role has ended and its callback has run once, and returns its row.
 id: number of the request.
-timeout: longest time to wait; after it, the row comes as it is then.
+timeout: maximum time to wait; after it, the row is returned as it is then.
 Call it outside the transaction that enqueued, in READ COMMITTED.
-Errors: P0002 for an id that is not there, 55000 for a request whose transaction has not committed, and where another
-isolation level would have it wait in vain.';
+Errors: P0002 for an id that does not exist, 55000 for a request whose transaction has not committed, or whose end this
+transaction''s isolation level could not see.';
 
 CREATE FUNCTION flex_outbox_sender(
 	OUT worker_pid integer,
@@ -1542,8 +1602,9 @@ CREATE FUNCTION flex_outbox_sender(
 AS 'MODULE_PATHNAME', 'flex_api_outbox_sender'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION flex_outbox_sender() IS
-'Internal. What flex_outbox_status says of the worker and of the current role''s credentials; a role that reads that view
-needs EXECUTE on it, and SELECT on the view. Sends nothing.';
+'Internal. The part of flex_outbox_status about the worker and the current role''s credentials. To read that view, a
+role
+needs EXECUTE on this function, and SELECT on the view. Sends nothing.';
 
 CREATE VIEW flex_stat_holds WITH (security_barrier) AS
 SELECT
@@ -1573,17 +1634,19 @@ GROUP BY h.role, h.operation, h.account_sid, h.cause;
 GRANT SELECT ON flex_stat_holds TO PUBLIC;
 
 COMMENT ON VIEW flex_stat_holds IS
-'Requests that were tried and wait until an operator has mended something, by role, operation, account and cause: one''s own,
-and all for pg_read_all_stats. Others that have not been tried meanwhile wait behind them.';
+'Requests that were tried and wait until an operator has repaired a problem, by role, operation, account and cause:
+those of the
+current role, for pg_read_all_stats all. Other requests with the same problem are not tried, and wait behind them.';
 COMMENT ON COLUMN flex_stat_holds.role IS 'Role that enqueued them.';
 COMMENT ON COLUMN flex_stat_holds.operation IS 'Name of the operation''s function.';
 COMMENT ON COLUMN flex_stat_holds.account_sid IS 'Account that they are for; NULL: the sender''s.';
 COMMENT ON COLUMN flex_stat_holds.cause IS
-'SQLSTATE: 08001 the way to the server (name, proxy, certificate), TW401 credentials that are refused, 55000 settings or
-credentials that are missing; others as in error_code.';
-COMMENT ON COLUMN flex_stat_holds.requests IS 'How many they are.';
-COMMENT ON COLUMN flex_stat_holds.since IS 'When the first of them met it.';
-COMMENT ON COLUMN flex_stat_holds.message IS 'What the one that was tried last has met; NULL for a role that sees it by pg_read_all_stats alone.';
+'SQLSTATE: 08001 no way to the server (name, proxy, certificate), TW401 refused credentials, 55000 missing settings or
+credentials; others as in error_code.';
+COMMENT ON COLUMN flex_stat_holds.requests IS 'How many requests.';
+COMMENT ON COLUMN flex_stat_holds.since IS 'When the first of them met the problem.';
+COMMENT ON COLUMN flex_stat_holds.message IS
+'Error message of the last tried one; NULL for a role that sees it by pg_read_all_stats alone.';
 
 -- What waits is found where it waits, and the last ends by the counts: none of it by reading what has finished.
 CREATE VIEW flex_outbox_status WITH (security_barrier) AS
@@ -1653,25 +1716,28 @@ FROM flex_outbox_sender() AS s, (SELECT
 	FROM flex_stat_holds AS w) AS h;
 
 COMMENT ON VIEW flex_outbox_status IS
-'One row, always: whether the outbox''s requests are sent here, why not, as whom, and what waits, of the requests that the
-current role may see.';
+'Always one row: whether the outbox''s requests are sent here, if not why, with which credentials, and what waits, for
+the
+requests that the current role may see.';
 COMMENT ON COLUMN flex_outbox_status.worker_pid IS 'Process of this database''s background worker; NULL: none runs.';
 COMMENT ON COLUMN flex_outbox_status.worker_since IS 'When it began.';
 COMMENT ON COLUMN flex_outbox_status.delivery IS 'flex_api.delivery as this session has it; false: paused.';
-COMMENT ON COLUMN flex_outbox_status.explanation IS 'Why no worker sends, and what to do; NULL: one does.';
+COMMENT ON COLUMN flex_outbox_status.explanation IS 'Why no worker sends, and what to do; NULL: a worker sends.';
 COMMENT ON COLUMN flex_outbox_status.credentials IS
 'As whom requests of the current role are made in this session, and where that is set; or why there are no credentials.
 Never a secret.';
-COMMENT ON COLUMN flex_outbox_status.due IS 'Pending requests whose run_at has passed, but for those that wait for an earlier one of their ordering_key.';
+COMMENT ON COLUMN flex_outbox_status.due IS
+'Pending requests whose run_at has passed, and that do not wait for an earlier one of their ordering_key.';
 COMMENT ON COLUMN flex_outbox_status.oldest_due IS 'Since when the oldest of them could have been sent.';
 COMMENT ON COLUMN flex_outbox_status.waiting IS 'Requests that wait for their run_at, for their next attempt, or for an earlier one of their ordering_key.';
 COMMENT ON COLUMN flex_outbox_status.waiting_for IS
-'Message of the last attempt among the pending requests that had one: what they wait for.';
-COMMENT ON COLUMN flex_outbox_status.last_success IS 'When a request succeeded last; NULL: none that did is kept.';
-COMMENT ON COLUMN flex_outbox_status.last_failure IS 'When one failed last, or became uncertain; NULL: none that did is kept.';
+'Message of the last attempt among the pending requests: why they wait.';
+COMMENT ON COLUMN flex_outbox_status.last_success IS 'When the last request succeeded; NULL: none is kept.';
+COMMENT ON COLUMN flex_outbox_status.last_failure IS
+'When the last request failed or became uncertain; NULL: none is kept.';
 COMMENT ON COLUMN flex_outbox_status.held IS
-'Requests that were tried and wait until an operator has mended something: flex_stat_holds tells what.';
-COMMENT ON COLUMN flex_outbox_status.held_since IS 'Since when the first of them has waited; NULL: none does.';
+'Requests that were tried and wait until an operator has repaired a problem: see flex_stat_holds.';
+COMMENT ON COLUMN flex_outbox_status.held_since IS 'When the first of them met the problem; NULL: there is none.';
 
 CREATE VIEW flex_outbox_causes WITH (security_barrier) AS
 SELECT
@@ -1696,12 +1762,14 @@ GROUP BY o.operation, o.state, o.error_code;
 GRANT SELECT ON flex_outbox_causes TO PUBLIC;
 
 COMMENT ON VIEW flex_outbox_causes IS
-'What keeps requests of the outbox from being sent, and how others have ended: by operation, state and error code, of the
-requests that the current role may see, and for pg_read_all_stats of all.';
+'Why requests of the outbox are not sent, and how others have ended: by operation, state and error code, of the
+requests that the current role may see, for pg_read_all_stats of all.';
 COMMENT ON COLUMN flex_outbox_causes.operation IS 'Name of the operation''s function.';
-COMMENT ON COLUMN flex_outbox_causes.state IS 'State of the requests; of pending ones the last attempt came to this.';
-COMMENT ON COLUMN flex_outbox_causes.cause IS 'The service''s error code, or the SQLSTATE of what went wrong here.';
-COMMENT ON COLUMN flex_outbox_causes.requests IS 'How many requests, finished ones as long as they are kept.';
+COMMENT ON COLUMN flex_outbox_causes.state IS
+'State of the requests; for pending ones, cause is that of the last attempt.';
+COMMENT ON COLUMN flex_outbox_causes.cause IS
+'The service''s error code, or the SQLSTATE of an error in this database.';
+COMMENT ON COLUMN flex_outbox_causes.requests IS 'How many requests; finished ones count as long as they are kept.';
 COMMENT ON COLUMN flex_outbox_causes.oldest IS 'How long ago the oldest of them was enqueued.';
 
 CREATE FUNCTION flex_call_many(
@@ -1720,19 +1788,22 @@ AS 'MODULE_PATHNAME', 'flex_api_call_many'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 100;
 
 COMMENT ON FUNCTION flex_call_many(text, jsonb[], integer) IS
-'Calls an operation many times, with many requests under way at once, and returns when all have ended.
-operation: name of the function that a direct call would use, on which the caller needs EXECUTE; not a list. flex_request
-is one, too.
-arguments: one JSON object of names and values per call, as in flex_enqueue, in an array. All are checked before the
+'Calls an operation many times, with many requests in flight at once, and returns when all have ended.
+operation: name of the function that a direct call would use; the caller needs EXECUTE on it. flex_request is allowed,
+list functions are not.
+arguments: an array with one JSON object of names and values per call, as in flex_enqueue. All are checked before the
 first is sent. NULL or an empty array: no call, no row.
-concurrency: how many requests are under way at once, 1 to 1000; NULL for flex_api.concurrency. flex_api.rate_limits holds.
-Returns one row per element, in the order in which they end. number: of the element, from 1 on. http_status: NULL where no
-answer came. response: the answer''s JSON. error_code: Twilio''s. error_message: of the error that a direct call raises.
-sqlstate: the SQLSTATE of that error, such as TW404; NULL where the call succeeded. 08007 marks what may have been carried out.
-Errors: 22023 and 22004 for arguments that cannot be valid, with the element''s number in the CONTEXT; 0A000 for a list, 42501
-without EXECUTE. What the service refuses is a row. Where the statement is cancelled or fails, its CONTEXT says how many
-requests were sent and answered, its DETAIL has the SIDs that POSTs were answered with, and the server''s log has all of them.
-LIMIT does not stop it: what is in the array is sent.';
+concurrency: how many requests are in flight at once, 1 to 1000; NULL for flex_api.concurrency. flex_api.rate_limits
+applies.
+Returns one row per element, in the order in which they end. number: of the element, from 1 on. http_status: NULL
+without
+an answer. response: the answer''s JSON. error_code: Twilio''s. error_message: of the error that a direct call raises.
+sqlstate: the SQLSTATE of that error, such as TW404; NULL if the call succeeded. 08007: it may have been carried out.
+Errors: 22023 and 22004 for invalid arguments, with the element''s number in the CONTEXT; 0A000 for a list, 42501
+without EXECUTE. A refusal by the service is a row. If the statement is cancelled or fails, its CONTEXT says how many
+requests were sent and answered, its DETAIL has the SIDs in the answers to POSTs, and the server''s log has all of
+them.
+LIMIT does not end it: all elements are sent.';
 
 CREATE FUNCTION flex_fdw_handler()
 RETURNS fdw_handler
@@ -1766,12 +1837,12 @@ AS 'MODULE_PATHNAME', 'flex_user_mapping_set'
 LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION flex_user_mapping_set(text, text, jsonb) IS
-'Creates or alters a user mapping, as CREATE and ALTER USER MAPPING do, with its secret as a value: it stands in no
-statement, and so in no log and no view of activity, where the options come as a bind parameter.
-server: name of a server of the foreign-data wrapper flex_api. role: name of a role; public for all that have no mapping
-of their own.
-options: an object of strings, api_key and api_secret, or auth_token. The mapping has these afterwards and no others.
-Errors: 42704 for a server or a role that is not there, 42501 for one who may not, HV00D for an option that is not known.
+'Creates or alters a user mapping, as CREATE and ALTER USER MAPPING do, but takes the secret as a value. If the options
+are a bind parameter, no statement, log or view of activity contains the secret.
+server: name of a server of the foreign-data wrapper flex_api. role: name of a role; public for all roles without a
+mapping of their own.
+options: an object of strings, api_key and api_secret, or auth_token. They replace all options of the mapping.
+Errors: 42704 for a server or a role that does not exist, 42501 without the right, HV00D for an unknown option.
 Sends nothing.';
 
 CREATE FUNCTION flex_stat_get_operations(
@@ -1838,36 +1909,49 @@ LEFT JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) s.usesysid
 LEFT JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) s.datid;
 
 COMMENT ON VIEW flex_stat_operations IS
-'What HTTP requests came to, by role, database, operation and way. One''s own; of all roles for pg_read_all_stats. requests is
-the sum of succeeded, refused, throttled, failed, lost and unsent. Shared by all sessions where the library is preloaded, and
-from PostgreSQL 17 on in any case; else each session has its own. Where preloaded it outlasts a clean restart.';
-COMMENT ON COLUMN flex_stat_operations.usesysid IS 'Role whose requests they are: the current one of a call, the one that has enqueued.';
+'Counts of HTTP requests by role, database, operation and way: those of the current role, for pg_read_all_stats of all
+roles.
+requests is the sum of succeeded, refused, throttled, failed, lost and unsent. If the library is preloaded, and always
+from PostgreSQL 17 on, all sessions share the counters; otherwise each session has its own. If preloaded, they
+survive a
+clean restart.';
+COMMENT ON COLUMN flex_stat_operations.usesysid IS
+'Role of the requests: the current role of a call, the role that has enqueued.';
 COMMENT ON COLUMN flex_stat_operations.usename IS 'Its name; NULL: it was dropped.';
 COMMENT ON COLUMN flex_stat_operations.datid IS 'Database in which they were made.';
 COMMENT ON COLUMN flex_stat_operations.datname IS 'Its name; NULL: it was dropped.';
 COMMENT ON COLUMN flex_stat_operations.operation IS 'Name of the operation''s function.';
 COMMENT ON COLUMN flex_stat_operations.way IS
-'How they were made: call, list, many (flex_call_many), foreign (a foreign table), outbox, request (flex_request and flex_request_list).';
-COMMENT ON COLUMN flex_stat_operations.requests IS 'HTTP requests that were tried, repeats and pages of lists included.';
-COMMENT ON COLUMN flex_stat_operations.succeeded IS 'Those that were carried out: status 2xx, or gone already when a DELETE was repeated.';
-COMMENT ON COLUMN flex_stat_operations.refused IS 'Those that were answered with another status 4xx than 429.';
-COMMENT ON COLUMN flex_stat_operations.throttled IS 'Those that were answered with status 429: too many requests.';
-COMMENT ON COLUMN flex_stat_operations.failed IS 'Those with any other answer, such as 5xx or one that is too large.';
-COMMENT ON COLUMN flex_stat_operations.lost IS 'Those that were sent and got no answer: connection, timeout, or cancelled.';
-COMMENT ON COLUMN flex_stat_operations.unsent IS 'Those of which nothing could be sent, or that were cancelled before.';
-COMMENT ON COLUMN flex_stat_operations.repeats IS 'How many of the requests were further attempts at one that had not succeeded.';
-COMMENT ON COLUMN flex_stat_operations.rows IS 'Rows on the pages of lists that came.';
+'How they were made: call, list, many (flex_call_many), foreign (a foreign table), outbox, request (flex_request and
+flex_request_list).';
+COMMENT ON COLUMN flex_stat_operations.requests IS
+'HTTP requests that were tried, including retries and pages of lists.';
+COMMENT ON COLUMN flex_stat_operations.succeeded IS
+'Requests that were carried out: status 2xx, or a retried DELETE whose resource no longer exists.';
+COMMENT ON COLUMN flex_stat_operations.refused IS 'Requests with an answer of status 4xx other than 429.';
+COMMENT ON COLUMN flex_stat_operations.throttled IS 'Requests with an answer of status 429: too many requests.';
+COMMENT ON COLUMN flex_stat_operations.failed IS
+'Requests with any other answer, such as 5xx or one that is too large.';
+COMMENT ON COLUMN flex_stat_operations.lost IS
+'Requests that were sent and got no answer: connection, timeout, or cancelled.';
+COMMENT ON COLUMN flex_stat_operations.unsent IS
+'Requests of which nothing could be sent, or that were cancelled before.';
+COMMENT ON COLUMN flex_stat_operations.repeats IS 'How many of the requests were retries.';
+COMMENT ON COLUMN flex_stat_operations.rows IS 'Rows on the received pages of lists.';
 COMMENT ON COLUMN flex_stat_operations.bytes_sent IS 'Bytes of the requests'' bodies.';
-COMMENT ON COLUMN flex_stat_operations.bytes_received IS 'Bytes of the answers'' bodies, as they were on the wire.';
-COMMENT ON COLUMN flex_stat_operations.total_time IS 'Milliseconds from the beginning of each request to its end, added up.';
-COMMENT ON COLUMN flex_stat_operations.min_time IS 'The shortest of them.';
-COMMENT ON COLUMN flex_stat_operations.max_time IS 'The longest of them.';
-COMMENT ON COLUMN flex_stat_operations.mean_time IS 'Their mean.';
-COMMENT ON COLUMN flex_stat_operations.stddev_time IS 'Their standard deviation.';
-COMMENT ON COLUMN flex_stat_operations.p50_time IS 'Half of the requests took no longer than this; at most 5 % wrong.';
-COMMENT ON COLUMN flex_stat_operations.p95_time IS '95 % of the requests took no longer than this; at most 5 % wrong.';
-COMMENT ON COLUMN flex_stat_operations.p99_time IS '99 % of the requests took no longer than this; at most 5 % wrong.';
-COMMENT ON COLUMN flex_stat_operations.stats_reset IS 'Since when the row counts.';
+COMMENT ON COLUMN flex_stat_operations.bytes_received IS 'Bytes of the answers'' bodies, before decompression.';
+COMMENT ON COLUMN flex_stat_operations.total_time IS
+'Total time of the requests, in milliseconds, each from its beginning to its end.';
+COMMENT ON COLUMN flex_stat_operations.min_time IS 'Minimum time of a request.';
+COMMENT ON COLUMN flex_stat_operations.max_time IS 'Maximum time of a request.';
+COMMENT ON COLUMN flex_stat_operations.mean_time IS 'Mean time of a request.';
+COMMENT ON COLUMN flex_stat_operations.stddev_time IS 'Standard deviation of the time of a request.';
+COMMENT ON COLUMN flex_stat_operations.p50_time IS 'Median time of a request, with an error of at most 5 %.';
+COMMENT ON COLUMN flex_stat_operations.p95_time IS
+'95th percentile of the time of a request, with an error of at most 5 %.';
+COMMENT ON COLUMN flex_stat_operations.p99_time IS
+'99th percentile of the time of a request, with an error of at most 5 %.';
+COMMENT ON COLUMN flex_stat_operations.stats_reset IS 'Time from which on the row counts.';
 
 CREATE FUNCTION flex_stat_get_progress(
 	OUT pid integer,
@@ -1907,8 +1991,8 @@ LEFT JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) s.usesysid
 LEFT JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) s.datid;
 
 COMMENT ON VIEW flex_stat_progress IS
-'What is under way now, as pg_stat_progress_* tell of the server''s own commands: lists, flex_call_many, foreign tables, and
-senders of the outbox. One''s own; of all roles for pg_read_all_stats.';
+'Lists, flex_call_many, statements on foreign tables and senders of the outbox that are running now, like
+pg_stat_progress_* for the server''s own commands: those of the current role, for pg_read_all_stats of all roles.';
 COMMENT ON COLUMN flex_stat_progress.pid IS 'Process.';
 COMMENT ON COLUMN flex_stat_progress.datid IS 'Database of the process.';
 COMMENT ON COLUMN flex_stat_progress.datname IS 'Its name.';
@@ -1916,11 +2000,11 @@ COMMENT ON COLUMN flex_stat_progress.usesysid IS 'Role that it works as.';
 COMMENT ON COLUMN flex_stat_progress.usename IS 'Its name.';
 COMMENT ON COLUMN flex_stat_progress.way IS 'list, many, foreign, outbox (a worker or a drain), or request (flex_request_list).';
 COMMENT ON COLUMN flex_stat_progress.operation IS 'Name of the operation''s function; NULL: several.';
-COMMENT ON COLUMN flex_stat_progress.done IS 'Requests that have ended; of a list, pages.';
-COMMENT ON COLUMN flex_stat_progress.total IS 'How many there will be; NULL: not known.';
-COMMENT ON COLUMN flex_stat_progress.in_flight IS 'Requests that are under way, or wait for their repeat.';
-COMMENT ON COLUMN flex_stat_progress.failed IS 'Those that ended without success.';
-COMMENT ON COLUMN flex_stat_progress.rows IS 'Rows that have come.';
+COMMENT ON COLUMN flex_stat_progress.done IS 'Requests that have ended; for a list, pages.';
+COMMENT ON COLUMN flex_stat_progress.total IS 'How many there will be; NULL: unknown.';
+COMMENT ON COLUMN flex_stat_progress.in_flight IS 'Requests that are in flight, or wait for a retry.';
+COMMENT ON COLUMN flex_stat_progress.failed IS 'Requests that ended without success.';
+COMMENT ON COLUMN flex_stat_progress.rows IS 'Rows that were received.';
 COMMENT ON COLUMN flex_stat_progress.started_at IS 'When it began.';
 
 CREATE FUNCTION flex_stat_get_rates(
@@ -1951,27 +2035,31 @@ SELECT
 FROM flex_stat_get_rates() AS s;
 
 COMMENT ON VIEW flex_stat_rates IS
-'How many requests may be sent, by account and operation, of those that were used lately: all for pg_read_all_stats; else
-those of the account as which the current role''s calls are made, where the session has not set it. Shared by all sessions
-and databases where the library is preloaded, and from PostgreSQL 17 on in any case; else each session has its own.';
-COMMENT ON COLUMN flex_stat_rates.account IS 'SID of the account or, where that is not known, of the API key; NULL: neither is.';
-COMMENT ON COLUMN flex_stat_rates.operation IS 'Name of the operation''s function; of those that share a rate, the first.';
+'How many requests may be sent, by account and operation, of those that were used recently. pg_read_all_stats sees
+all, other
+roles the account of their own calls, unless the session has set it. If the library is preloaded, and always from
+PostgreSQL
+17 on, all sessions and databases share the rates; otherwise each session has its own.';
+COMMENT ON COLUMN flex_stat_rates.account IS
+'SID of the account or, if it is not known, of the API key; NULL: neither is known.';
+COMMENT ON COLUMN flex_stat_rates.operation IS
+'Name of the operation''s function; for operations that share a rate, the first.';
 COMMENT ON COLUMN flex_stat_rates.configured_rate IS
-'Requests per second by flex_api.rate_limits, as this session has it; 0: paused; NULL: no limit.';
+'Requests per second by flex_api.rate_limits, as set in this session; 0: paused; NULL: no limit.';
 COMMENT ON COLUMN flex_stat_rates.learned_rate IS
-'Requests per second that are sent now, as the service has refused more (429); NULL: that is not known, or long ago.';
+'Requests per second that are sent now, because the service has refused more (429); NULL: none was refused recently.';
 COMMENT ON COLUMN flex_stat_rates.tokens IS 'Requests that may be sent at once; NULL: any number.';
 COMMENT ON COLUMN flex_stat_rates.held_until IS 'Nothing is sent before this time; NULL: no hold.';
 COMMENT ON COLUMN flex_stat_rates.held_because IS
-'asked: the service has named the time (Retry-After, of which an hour at most counts); refused: it refuses everything, and a
-single request tries again then; NULL: no hold.';
-COMMENT ON COLUMN flex_stat_rates.throttled IS 'Requests that were answered with 429, since the row is there.';
+'asked: the service has named the time (Retry-After, of which at most an hour is obeyed); refused: the service refuses
+everything, and a single request is sent as a probe at that time; NULL: no hold.';
+COMMENT ON COLUMN flex_stat_rates.throttled IS 'Requests with the answer 429, since the row exists.';
 
 CREATE FUNCTION flex_stat_reset() RETURNS void
 AS 'MODULE_PATHNAME', 'flex_api_stat_reset'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION flex_stat_reset() IS
-'Has flex_stat_operations count anew, for all roles and databases. Sends nothing.';
+'Resets the counters of flex_stat_operations, for all roles and databases. Sends nothing.';
 
 GRANT SELECT ON flex_stat_operations, flex_stat_progress, flex_stat_rates TO PUBLIC;
 
@@ -2259,7 +2347,7 @@ AS 'MODULE_PATHNAME', 'flex_api_call'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_team_member_create(text, text, text) IS
-'Makes a user a member of a team, and so no member of the one before: each user has one.
+'Makes a user a member of a team. The user leaves the previous team, because each user has one team.
 POST /v1/Instances/{InstanceSid}/Teams/{TeamSid}/Members
 instance_sid: the instance''s SID (GO...). team_sid: the team''s SID (QO...). flex_user_sid: the user''s SID (FU...).
 Returns the member.
@@ -2295,7 +2383,7 @@ AS 'MODULE_PATHNAME', 'flex_api_call'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_team_owner_create(text, text, text) IS
-'Makes a user an owner of a team, who may own others, too.
+'Makes a user an owner of a team. A user may own several teams.
 POST /v1/Instances/{InstanceSid}/Teams/{TeamSid}/Owners
 instance_sid: the instance''s SID (GO...). team_sid: the team''s SID (QO...). flex_user_sid: the user''s SID (FU...).
 Returns the owner.
@@ -2333,7 +2421,7 @@ AS 'MODULE_PATHNAME', 'flex_api_call'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_team_owner_delete(text, text, text) IS
-'Makes a user no owner of a team any more.
+'Removes an owner of a team.
 DELETE /v1/Instances/{InstanceSid}/Teams/{TeamSid}/Owners/{FlexUserSid}
 instance_sid: the instance''s SID (GO...). team_sid: the team''s SID (QO...). flex_user_sid: the user''s SID (FU...).
 Returns nothing.
@@ -2421,7 +2509,7 @@ AS 'MODULE_PATHNAME', 'flex_api_call'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION flex_user_provision(text, jsonb) IS
-'Makes a Flex user with a TaskRouter worker, or brings those that there are up to date.
+'Creates a Flex user and a TaskRouter worker, or updates existing ones.
 POST /v4/Instances/{InstanceSid}/Users/Provision
 instance_sid: the instance''s SID (GO...). body: a JSON object with username, email and full_name (1 to 256 characters
 each), roles (an array of agent, supervisor, admin) and worker (an object, which may be empty or have attributes). It
@@ -2531,5 +2619,15 @@ REVOKE EXECUTE ON FUNCTION flex_stat_get_operations(), flex_stat_get_progress(),
 GRANT EXECUTE ON FUNCTION flex_stat_get_operations(), flex_stat_get_progress(), flex_stat_get_rates() TO PUBLIC;
 
 COMMENT ON TABLE flex_outbox_holds IS
-'Kept for what reads it: nothing is written here. What the service asks to leave alone for a while (Retry-After) is
-kept in memory, by account and operation: flex_stat_rates shows until when.';
+'Unused; kept for users'' queries that read it. Times from Retry-After are kept in memory, by account and operation: see
+flex_stat_rates.';
+COMMENT ON FUNCTION flex_operations() IS
+'Lists the operations of the Flex API that have a function; sends nothing.
+Returns one row per operation. name: its function. method, path: of its requests; {Sid} stands for an argument.
+repeatable: true if the request can safely be sent twice, so that it is retried when its answer is lost.
+rate: the published limit in requests per second and account; NULL if none is published with its unit.';
+COMMENT ON COLUMN flex_outbox_summary.sending IS
+'Requests that a sender has claimed, or whose callback has not run yet.';
+COMMENT ON COLUMN flex_outbox_summary.uncertain IS 'Requests on which a person has to decide.';
+COMMENT ON COLUMN flex_outbox_summary.finished_last_minute IS
+'How many requests reached their final state within a minute.';
