@@ -114,8 +114,8 @@ raise_lost(const char *name)
 		(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 		 errmsg("the value of \"%s\" for calls of role \"%s\" is not known", name,
 				GetUserNameFromId(GetUserId(), false)),
-		 errdetail("What connection options or ALTER ROLE have set for role \"%s\" does not count for calls of "
-				   "another role, and has replaced the value that counts.",
+		 errdetail("Connection options or ALTER ROLE have set it for role \"%s\". That value does not apply to calls "
+				   "of another role, but has replaced the one that does.",
 				   GetUserNameFromId(GetSessionUserId(), false)),
 		 errhint("Use SET in the session instead, or give the function that calls a SET clause for the parameter.")));
 }

@@ -81,11 +81,11 @@ flex_error_connection(FailureKind kind, const char *method, const char *path, co
 					 errdetail(
 						 "%s %s was sent, but no complete answer came: the service may or may not have carried it out.",
 						 method, path),
-					 errhint("Look at what the service has before sending the request again.")));
+					 errhint("Check at the service whether the request was carried out before you send it again.")));
 		case FAILURE_WITHHELD:
 			ereport(ERROR, (errcode(flex_error_sqlstate(kind)), errmsg("request was not sent: %s", reason),
 							errdetail("%s %s was not sent.", method, path),
-							errhint("Send it again when the service lets requests through.")));
+							errhint("Send it again when the service accepts requests.")));
 		case FAILURE_NONE:
 		case FAILURE_TOO_LARGE:
 			break;
@@ -116,7 +116,7 @@ static const char *
 hint_after_answer(const Problem *answer)
 {
 	return answer->sid != NULL ? "Do not send it again: fetch by its SID what the service has made or changed."
-							   : "Look at what the service has before sending the request again.";
+							   : "Check at the service whether the request was carried out before you send it again.";
 }
 
 /* Raise that the answer is larger than flex_api.max_response_size: the message says how large that is. */

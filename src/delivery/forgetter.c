@@ -328,7 +328,7 @@ flex_forgetter_run(Transaction *transaction)
 			flex_error_rethrow(error);
 		flex_transaction_roll_back(transaction);
 		ereport(WARNING,
-				(errcode(error->sqlerrcode), errmsg("what is too old in the Flex API outbox stays for now"),
+				(errcode(error->sqlerrcode), errmsg("could not delete old requests of the Flex API outbox"),
 				 errdetail_internal("%s", error->message), errhint("Sending goes on. It is tried again in a minute.")));
 		FreeErrorData(error);
 		pause = FAILED_MS;

@@ -210,9 +210,8 @@ run(const Callback *callback)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("the role that enqueued the request does not exist")));
 	if (callback->attempts > FLEX_CALLBACK_ATTEMPTS)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("callback %s has never come to an end: the process ended each time", callback->function)));
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("callback %s has never finished: its process ended each time", callback->function)));
 	flex_transaction_check_at_once();
 	GetUserIdAndSecContext(&user, &security);
 	SetSessionAuthorization(callback->role, superuser_arg(callback->role));

@@ -163,7 +163,7 @@ note_passed(uint64 key, const Claim *claim)
 	hold->is_there = false;
 	there--;
 	if (hold->is_told)
-		ereport(LOG, (errmsg("requests of the Flex API outbox go on: %s", hold->text)));
+		ereport(LOG, (errmsg("requests of the Flex API outbox no longer wait: %s", hold->text)));
 }
 
 /* Make place for others: those that are no longer there are known for a comfort only. */

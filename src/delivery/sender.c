@@ -357,8 +357,8 @@ check_recorded(const Sender *sender)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("what became of requests of the Flex API outbox could not be recorded"),
-			 errdetail("Table \"flex_outbox_requests\" has refused it for all that are left (%d).",
+			 errmsg("could not record the results of requests of the Flex API outbox"),
+			 errdetail("Writing to table \"flex_outbox_requests\" failed for all of the remaining requests (%d).",
 					   flex_in_flight_count(sender->in_flight)),
 			 errhint("Look at its triggers, rules, constraints and policies. The next drain takes the requests over: "
 					 "those that must not be sent twice become uncertain.")));

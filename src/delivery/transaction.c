@@ -121,7 +121,7 @@ flex_transaction_check_replicated(void)
 	if (!reached)
 		ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED),
 						errmsg("the claim on requests of the Flex API outbox has not reached the synchronous standby"),
-						errdetail("Nothing was sent of it.")));
+						errdetail("None of these requests was sent.")));
 }
 
 /* After an error: undo what was done, if a transaction has begun at all. */

@@ -152,16 +152,15 @@ leave_unrecorded(const UnderWay *way)
 	flex_transaction_commit(way->transaction);
 	flex_in_flight_end_settled(way->in_flight);
 	if (left > 0)
-		ereport(WARNING, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						  errmsg("what became of requests of the Flex API outbox could not be recorded"),
-						  errdetail_plural("It is not known any more for %d request, as the worker makes place for "
-										   "that of another database.",
-										   "It is not known any more for %d requests, as the worker makes place for "
-										   "that of another database.",
-										   left, left),
-						  errhint("Raise max_worker_processes, and look at the triggers, rules, constraints and "
-								  "policies of table \"flex_outbox_requests\" and at who has its rows locked. Those "
-								  "requests that must not be sent twice become uncertain.")));
+		ereport(WARNING,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("could not record the results of requests of the Flex API outbox"),
+				 errdetail_plural("The result of %d request is lost: the worker of another database needs the slot.",
+								  "The results of %d requests are lost: the worker of another database needs the slot.",
+								  left, left),
+				 errhint("Raise max_worker_processes, and look at the triggers, rules, constraints and "
+						 "policies of table \"flex_outbox_requests\" and at who has its rows locked. Those "
+						 "requests that must not be sent twice become uncertain.")));
 }
 
 /*

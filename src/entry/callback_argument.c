@@ -142,7 +142,7 @@ flex_callback_argument(const char *asker, const char *argument, const char *name
 	if (isAnyTempNamespace(get_func_namespace(function)))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("temporary function \"%s\" cannot be a callback", name),
-						errdetail("It is gone, or another one, when the request has been sent."),
+						errdetail("It may not exist, or be another one, when the request has been sent."),
 						errhint("Create it in a schema that is not temporary.")));
 	flex_check_execute(function);
 	*owner = flex_callback_function_owner(function);

@@ -77,7 +77,7 @@ decide_on(int64 id, const Decision *decision, Jsonb *response)
 	flex_outbox_leave(&access);
 	if (refusal != NULL && refusal[0] == '\0')
 		ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND), errmsg("request " INT64_FORMAT " is not in the outbox", id),
-						errdetail("There is none of this number, or another role has enqueued it.")));
+						errdetail("There is no request with this id, or another role has enqueued it.")));
 	if (refusal != NULL)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg(decision->refusal, id),
 						errdetail_internal("%s", refusal), errhint("%s", decision->hint)));

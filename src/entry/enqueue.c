@@ -107,7 +107,7 @@ flex_enqueue_check(const Signature *signature, Jsonb *arguments, Jsonb *context)
 		if (signature->parameters[i].rule->secret && !values[i].isnull)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							errmsg("argument \"%s\" cannot be enqueued", signature->parameters[i].name),
-							errdetail("It is a secret, and the outbox's table keeps none."),
+							errdetail("It is a secret, and the outbox stores no secrets."),
 							errhint("Call the operation directly.")));
 	}
 	request = flex_json_arguments_request(signature, values);
@@ -154,7 +154,7 @@ warn_if_unattended(void)
 		return;
 	asked = true;
 	if (!is_attended())
-		ereport(WARNING, (errcode(ERRCODE_WARNING), errmsg("nobody sends the requests in the Flex API outbox"),
+		ereport(WARNING, (errcode(ERRCODE_WARNING), errmsg("no process sends the requests of the Flex API outbox"),
 						  errhint("Add flex_api to shared_preload_libraries, or schedule CALL flex_outbox_drain().")));
 }
 
@@ -209,7 +209,7 @@ pg_noreturn static void
 refuse_server(const char *server)
 {
 	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					errmsg("the outbox's tables are of a version that knows no servers"),
+					errmsg("the outbox's tables are of a version without foreign servers"),
 					errdetail("flex_api.server is \"%s\".", server), errhint("Use ALTER EXTENSION flex_api UPDATE.")));
 }
 

@@ -53,7 +53,7 @@ explain_delivery(pid_t worker)
 		return "There is no worker: add flex_api to shared_preload_libraries and restart, or schedule CALL "
 			   "flex_outbox_drain().";
 	if (worker == 0 && flex_registry_is_crowded_out(MyDatabaseId))
-		return "No background worker slot is free, databases take turns in those that the outbox has: raise "
+		return "No background worker slot is free, databases take turns in the slots that the outbox has: raise "
 			   "max_worker_processes.";
 	if (worker == 0)
 		return "The worker is not running: if it stays so, the server's log says why; "

@@ -122,7 +122,7 @@ warn_of_places(void)
 		return;
 	ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 					  errmsg("no background worker slot is free for the Flex API outbox"),
-					  errdetail("Databases with requests to send take turns in those that the outbox has."),
+					  errdetail("Databases with requests to send take turns in the slots that the outbox has."),
 					  errhint("Raise max_worker_processes.")));
 }
 
@@ -215,7 +215,7 @@ wait_for_disk(const ErrorData *error, uint32 event)
 	if (may_warn(&warned_at))
 		ereport(WARNING, (errcode(error->sqlerrcode), errmsg("requests of the Flex API outbox wait for an operator"),
 						  errdetail_internal("%s", error->message),
-						  errhint("Make room on the disk: a request is sent when that it is has been written.")));
+						  errhint("Free space on the disk: a request is sent only after its claim has been written.")));
 	(void) wait_for_latch(DISK_FULL_MS, event);
 	/* So that the main loop tries again at once. */
 	SetLatch(MyLatch);

@@ -109,7 +109,7 @@ flex_modify_begin_insert(ModifyTableState *state, ResultRelInfo *info)
 	if (state->operation == CMD_UPDATE)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("a row cannot be moved into foreign table \"%s\"", RelationGetRelationName(relation)),
-						errdetail("What the Flex API has created stays where the statement fails."),
+						errdetail("If the statement failed, the row that the Flex API has created would remain."),
 						errhint("Use INSERT, and then DELETE.")));
 	if (plan != NULL && plan->onConflictAction != ONCONFLICT_NONE)
 		flex_modify_refuse_on_conflict(RelationGetRelationName(relation));

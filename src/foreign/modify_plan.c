@@ -77,7 +77,7 @@ check_command(const RemoteTable *table, CmdType command)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("foreign table \"%s\" does not allow %s", get_rel_name(table->relation), verb),
 						errdetail("The Flex API has no such operation on %s.", table->resource->name),
-						errhint("What it can be: %s.", abilities(table))));
+						errhint("The table can be %s.", abilities(table))));
 }
 
 /* Raise HV005 if the table lacks a column that identifies the row for an operation. */
@@ -129,7 +129,7 @@ check_set_column(const RemoteTable *table, const Signature *operation, AttrNumbe
 	ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_COLUMN_NAME),
 					errmsg("column \"%s\" of foreign table \"%s\" cannot be updated",
 						   NameStr(TupleDescAttr(table->desc, column - 1)->attname), get_rel_name(table->relation)),
-					names_row ? errdetail("It says which row is meant.")
+					names_row ? errdetail("It identifies the row.")
 							  : errdetail("%s has no such argument.", operation->operation->name),
 					errhint("Columns that can be: %s.", columns_of_operation(table, operation))));
 }

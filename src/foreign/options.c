@@ -254,5 +254,5 @@ flex_options_check(List *options, Oid catalog)
 	if (catalog == UserMappingRelationId &&
 		(flex_option_find(options, "api_key") == NULL) != (flex_option_find(options, "api_secret") == NULL))
 		ereport(ERROR, (errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
-						errmsg("the options api_key and api_secret need each other")));
+						errmsg("options \"api_key\" and \"api_secret\" must be set together")));
 }

@@ -356,7 +356,7 @@ refuse_unsent(const RemoteTable *table, AttrNumber column)
 			 can_be_sent && is_array ? errhint("Compare it by = with the array of all values that are looked for.")
 			 : can_be_sent
 				 ? errhint("Compare it by = with one value, or in an inner join with a table that has the values.")
-				 : errhint("It can be written, and not be looked for.")));
+				 : errhint("The column can be written, but not compared.")));
 }
 
 /*

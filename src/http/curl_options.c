@@ -111,7 +111,7 @@ warn_of_tls_library(const char *url)
 	ereport(WARNING,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("libcurl's TLS library is not supported: %s", curl_version_info(CURLVERSION_NOW)->ssl_version),
-			 errdetail("Over TLS, an answer that nobody asked for can be taken for that of the next request."),
+			 errdetail("Over TLS, an unrequested answer can be taken for the answer to the next request."),
 			 errhint("Build flex_api with a libcurl that uses OpenSSL, and restart the server.")));
 }
 

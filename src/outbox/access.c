@@ -333,7 +333,7 @@ versions_fit(int level)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the tables of extension flex_api are of version %s, its library is of version %s",
 						extension.version, FLEX_API_VERSION),
-				 errdetail("No request of the outbox is sent while the two do not fit."),
+				 errdetail("No request of the outbox is sent until the versions are the same."),
 				 too_old ? errhint("Use ALTER EXTENSION flex_api UPDATE.")
 						 : errhint("Install the newer library, and restart the server if it preloads flex_api.")));
 	return false;

@@ -66,7 +66,8 @@ flex_callback_function_check_owner(const char *name, Oid function, Oid owner, Oi
 	if (present == owner || present == role || superuser_arg(present))
 		return;
 	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					errmsg("callback %s belongs to role \"%s\", and did not when the request was enqueued", name,
-						   GetUserNameFromId(present, false)),
-					errhint("If it is the right one, give it to its former owner, or to the role that enqueued.")));
+					errmsg("callback %s belongs to role \"%s\", which did not own it when the request was enqueued",
+						   name, GetUserNameFromId(present, false)),
+					errhint("If it is the intended function, change its owner to the former one, or to the role that "
+							"enqueued the request.")));
 }

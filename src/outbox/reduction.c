@@ -93,7 +93,7 @@ warn(int64 id, const ErrorData *error)
 	ereport(WARNING, (errcode(sqlerrcode),
 					  errmsg("request " INT64_FORMAT " of the Flex API outbox could not be reduced to identifiers", id),
 					  error != NULL ? errdetail_internal("%s", error->message)
-									: errdetail("Somebody has locked its row, or a trigger keeps it."),
+									: errdetail("Another session has locked its row, or a trigger prevents it."),
 					  errhint("It is kept as it is, until it is deleted.")));
 }
 

@@ -199,7 +199,7 @@ warn_of_refusal(int64 id, const ErrorData *error)
 	if (!flex_refusals_may_warn(sqlerrcode, table))
 		return;
 	ereport(WARNING,
-			(errcode(sqlerrcode), errmsg("what became of a request of the Flex API outbox could not be recorded"),
+			(errcode(sqlerrcode), errmsg("could not record the result of a request of the Flex API outbox"),
 			 error != NULL
 				 ? errdetail("Request " INT64_FORMAT ", table \"%s\": %s", id, table, error->message)
 				 : errdetail("Request " INT64_FORMAT ", table \"%s\": a trigger has kept it as it was.", id, table),

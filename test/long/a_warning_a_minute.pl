@@ -56,7 +56,7 @@ my $words = 'requests of the Flex API outbox wait for an operator\n[^\n]*DETAIL:
 my %warnings = (
 	'a way that is held' => [ $node, qr/${words}407[^\n]*\n[^\n]*HINT: [^\n]*flex_api\.proxy/ ],
 	'credentials that are held' => [ $node, qr/${words}Authenticate[^\n]*\n[^\n]*HINT: [^\n]*credentials/ ],
-	'an outcome that is refused' => [ $node, qr/what became of a request of the Flex API outbox could not be recorded\n[^\n]*DETAIL: [^\n]*not this one/ ],
+	'an outcome that is refused' => [ $node, qr/could not record the result of a request of the Flex API outbox\n[^\n]*DETAIL: [^\n]*not this one/ ],
 	'a slot that never comes' => [ $crowded, qr/no background worker slot is free for the Flex API outbox\n[^\n]*DETAIL: [^\n]*\n[^\n]*HINT: [^\n]*max_worker_processes/ ]);
 
 # When the log has one, in seconds.

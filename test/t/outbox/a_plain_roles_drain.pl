@@ -166,7 +166,7 @@ enqueue('flex_webchat_create');
 $super->value($_) for ("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE SQLSTATE ''ZZ001'' USING MESSAGE = ''no'', HINT = ''not so''; END'",
 	'CREATE TRIGGER refuses BEFORE UPDATE ON flex_outbox_requests FOR EACH ROW EXECUTE FUNCTION refuse()');
 my $error = $drainer->query('CALL flex_outbox_drain()')->{error};
-like("$error->{C} $error->{M} $error->{H}", qr/^55000 what became of requests .* could not be recorded Look at its triggers/,
+like("$error->{C} $error->{M} $error->{H}", qr/^55000 could not record the results of requests .* Look at its triggers/,
 	'an error of the worker is the drain\'s');
 $super->value('DROP TRIGGER refuses ON flex_outbox_requests');
 is($drainer->sqlstate('CALL flex_outbox_drain()'), '00000', '... and the next one is good');

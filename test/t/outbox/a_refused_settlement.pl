@@ -32,7 +32,7 @@ sub warnings
 	my ($start) = @_;
 	my $log = substr(slurp_file($node->logfile), $start);
 
-	return scalar(() = $log =~ /WARNING:  what became of a request of the Flex API outbox could not be recorded/g);
+	return scalar(() = $log =~ /WARNING:  could not record the result of a request of the Flex API outbox/g);
 }
 
 my $bad = "((arguments ->> 'identity') LIKE 'bad%' AND state <> 'pending')";
@@ -91,7 +91,7 @@ $session->value("CREATE TRIGGER t BEFORE UPDATE ON $TABLE $when refuse()");
 $simulator->clear_requests;
 my $ids = $session->query('SELECT ' . join(', ', map { chat($_) } 'good1', 'bad1'))->{rows}->[0];
 my $end = $session->query('CALL flex_outbox_drain()', 60)->{error};
-is("$end->{C} $end->{M}", '55000 what became of requests of the Flex API outbox could not be recorded', 'a drain says so at its end');
+is("$end->{C} $end->{M}", '55000 could not record the results of requests of the Flex API outbox', 'a drain says so at its end');
 like($end->{H}, qr/triggers.*next drain/, '... with what to do');
 is(state_of($session, $ids->[0]), 'succeeded', '... the other is settled');
 is($session->sqlstate('CALL flex_outbox_drain()', 60), '00000', '... the next drain ends well');

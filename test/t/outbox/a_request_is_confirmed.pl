@@ -46,7 +46,7 @@ my $both = "on_success => 'good', on_failure => 'bad'";
 my ($with, $without, $plain) = uncertain($alice, $both, $both, undef);
 is(told($with), 'uncertain -', 'the callback of failure was called');
 
-is(error($bob, "SELECT flex_outbox_confirm($with)"), "P0002 request $with is not in the outbox There is none of this number, or another role has enqueued it.", 'another role cannot confirm it');
+is(error($bob, "SELECT flex_outbox_confirm($with)"), "P0002 request $with is not in the outbox There is no request with this id, or another role has enqueued it.", 'another role cannot confirm it');
 $alice->value($_) foreach 'BEGIN', "SELECT flex_outbox_confirm($with)", 'ROLLBACK';
 is(row($with, 'state'), 'uncertain', 'a rollback takes it back');
 

@@ -144,7 +144,7 @@ $session->value("CREATE FUNCTION wear_out() RETURNS trigger LANGUAGE plpgsql AS 
 $session->value("CREATE TRIGGER wears_out BEFORE INSERT ON flex_outbox_callbacks FOR EACH ROW EXECUTE FUNCTION wear_out()");
 drain();
 $session->value('DROP TRIGGER wears_out ON flex_outbox_callbacks');
-like(row($id, 'state, callback_at, callback_error'), qr/^succeeded\|\|.*never come to an end/, 'a callback that ended its process twenty times is given up');
+like(row($id, 'state, callback_at, callback_error'), qr/^succeeded\|\|.*has never finished/, 'a callback that ended its process twenty times is given up');
 is(ticket(1, 'times'), 0, '... without another try');
 # one that takes the outbox away
 fresh();

@@ -82,7 +82,7 @@ $super->value('TRUNCATE evil.log');
 # The first enqueue of a session asks whether anybody drains
 my $warned = FlexApi::Session->new($node, user => 'evil', options => '-c search_path=evil,pg_catalog,public -c client_min_messages=warning')
   ->query("SELECT flex_enqueue($CHAT)");
-like($warned->{notices}->[0]->{M} // '', qr/nobody sends/, 'the first enqueue of a session asks whether anybody sends');
+like($warned->{notices}->[0]->{M} // '', qr/no process sends/, 'the first enqueue of a session asks whether anybody sends');
 clean('is anybody there');
 my $id = in_its_own('enqueue', "SELECT flex_enqueue($CHAT, unique_key => 'k')");
 is(in_its_own('enqueue of a key that is there', "SELECT flex_enqueue($CHAT, unique_key => 'k')"), $id, '... finds it');

@@ -69,7 +69,7 @@ is($result->{error}->{C} // '', '53100', 'an enqueue on a full disk is an error'
 ok(FlexApi::wait_until(sub { FlexApi::content($node->logfile) =~ /could not extend file.*could not extend file/s }, 10),
 	'the worker meets it as well');
 is($session->sqlstate('SELECT 1'), '00000', 'the server stays');
-ok(FlexApi::wait_until(sub { FlexApi::content($node->logfile) =~ /WARNING:  requests of the Flex API outbox wait for an operator\n.*DETAIL:  could not extend file.*\n.*HINT:  Make room on the disk/ }, 10),
+ok(FlexApi::wait_until(sub { FlexApi::content($node->logfile) =~ /WARNING:  requests of the Flex API outbox wait for an operator\n.*DETAIL:  could not extend file.*\n.*HINT:  Free space on the disk/ }, 10),
 	'... and says so');
 ok(!FlexApi::wait_until(sub { 1 < (() = FlexApi::content($node->logfile) =~ /WARNING:  requests of the Flex API outbox wait for an operator/g) }, 3), '... once a minute');
 is((workers($session))[0], $worker, '... it goes on waiting');

@@ -41,7 +41,7 @@ my $bad = enqueue('first', 'bad');
 ok(FlexApi::wait_until(sub { sent('bad') == 1 && slurp_file($node->logfile) =~ /not this one/ }), 'one is sent, and that cannot be recorded');
 ok(reaches('second', enqueue('second', "second$_"), 'succeeded'), 'the other database sends') foreach 1 .. 2;
 ok(reaches('first', enqueue('first', 'good'), 'succeeded'), 'and so does this one');
-like(slurp_file($node->logfile), qr/WARNING:  what became of requests .* could not be recorded\n.*DETAIL: .* for 1 request, .*\n.*HINT: .*max_worker_processes.*flex_outbox_requests/,
+like(slurp_file($node->logfile), qr/WARNING:  could not record the results of requests .*\n.*DETAIL: .* of 1 request is lost: .*\n.*HINT: .*max_worker_processes.*flex_outbox_requests/,
 	'the log says what to do');
 is($first->value("SELECT state FROM flex_outbox WHERE id = $bad"), 'sending', 'that request counts as being sent');
 $first->value('DROP TRIGGER t ON flex_outbox_requests');
