@@ -1,11 +1,11 @@
 /*
  * decoder.c
- *		Answers of the service become rows.
+ *		Decodes answers of the service into rows.
  *
- * A column takes the member of its own name: a member that no column has is
- * ignored, one that is missing or null is NULL, and one of the wrong type is an
- * error that names it.  Whatever the bytes are, the outcome is rows or an error
- * of SQLSTATE 08P01 (22P05 for a character that the database cannot hold).
+ * A column gets the value of the member of its name.  Members without a column are ignored;
+ * a member that is missing or null gives NULL; a member of the wrong type raises an error
+ * that names it.  Whatever the bytes of an answer are, the result is rows or an error 08P01
+ * (22P05 for a character that the database's encoding does not have).
  */
 #include "postgres.h"
 
@@ -22,29 +22,31 @@
 #include "base/errors.h"
 
 #define SHOWN_BYTES 80     /* of a value in a message */
-#define MOST_TIME_BYTES 64 /* of a date and time, with digits enough of its fraction */
+#define MOST_TIME_BYTES 64 /* of a timestamp, which leaves enough digits for its fraction */
 
 typedef struct Column Column;
 
 struct Column
 {
-	int index; /* in the row */
+	int index; /* attribute number - 1 */
 	const char *name;
 	size_t name_length;
+
+	/* Returns the value of a member as a datum, in the current context. */
 	Datum (*decode)(const Column *column, const JsonValue *value);
 };
 
 struct RowDecoder
 {
 	TupleDesc desc;
-	Datum *values; /* room for a row */
+	Datum *values; /* of a row, for flex_decode_answer() */
 	bool *nulls;
-	JsonValue *members; /* and for what it is made of */
-	int count;          /* of the columns that are not dropped */
+	JsonValue *members; /* of a row, by the index of their columns below */
+	int count;          /* of columns; dropped ones are not among them */
 	Column columns[FLEXIBLE_ARRAY_MEMBER];
 };
 
-/* Raise 08P01 for a member that is not what its column needs. */
+/* Raise 08P01 for a member whose value does not fit its column. */
 pg_noreturn static void
 refuse_member(const Column *column, const JsonValue *value, const char *expected)
 {
@@ -83,7 +85,7 @@ decode_boolean(const Column *column, const JsonValue *value)
 	return BoolGetDatum(flex_json_boolean(value));
 }
 
-/* A whole number from least to most. */
+/* Return a whole number; raises 08P01 unless it is from least to most. */
 static int64
 integer_between(const Column *column, const JsonValue *value, int64 least, int64 most)
 {
@@ -140,7 +142,7 @@ decode_jsonb(const Column *column, const JsonValue *value)
 	return flex_jsonb_write(value, column->name);
 }
 
-/* How a member is read into a column of a type. */
+/* The decoding function for each type of column. */
 static const struct
 {
 	Oid type;
@@ -151,7 +153,7 @@ static const struct
 	{JSONBOID, decode_jsonb},
 };
 
-/* The place of a type in that table, or -1. */
+/* Return the index of a type in that table, or -1. */
 static int
 find_decoder(Oid type)
 {
@@ -163,14 +165,14 @@ find_decoder(Oid type)
 	return -1;
 }
 
-/* True when a member can be read into a column of this type. */
+/* Return true if a column can have this type. */
 bool
 flex_decoder_has_type(Oid type)
 {
 	return find_decoder(type) >= 0;
 }
 
-/* Choose by a column's type how its member is read. */
+/* Describe a column, and choose the decoding function for its type. */
 static Column
 describe_column(int index, Form_pg_attribute attribute)
 {
@@ -185,7 +187,7 @@ describe_column(int index, Form_pg_attribute attribute)
 	return column;
 }
 
-/* Make a decoder for a row type, in the current context; desc must outlive it.  What is dropped is NULL. */
+/* Create a decoder for a row type, in the current context.  desc is not copied.  Dropped columns will be NULL. */
 RowDecoder *
 flex_decoder_create(TupleDesc desc)
 {
@@ -203,7 +205,7 @@ flex_decoder_create(TupleDesc desc)
 	return decoder;
 }
 
-/* The row type that the decoder was made for. */
+/* Return the row type of a decoder. */
 TupleDesc
 flex_decoder_desc(const RowDecoder *decoder)
 {
@@ -211,9 +213,9 @@ flex_decoder_desc(const RowDecoder *decoder)
 }
 
 /*
- * The column of a member's name, as a place in flex_decoder_members(); -1 for none.  It is
- * looked for from a likely place on, which is set to the one behind it, and begins as 0:
- * most members come in the columns' order.
+ * Return the index of the column for a member's name, as in flex_decoder_members(), or -1.
+ * The search begins at *likely, which is then set to the column after the one found: most
+ * answers have the members in the order of the columns.  The caller sets it to 0 for each row.
  */
 int
 flex_decoder_find_column(const RowDecoder *decoder, const JsonValue *name, int *likely)
@@ -232,7 +234,7 @@ flex_decoder_find_column(const RowDecoder *decoder, const JsonValue *name, int *
 	return -1;
 }
 
-/* Room for what a row is made of: the members of its columns, null until they are set. */
+/* Return an array with an element for the member of each column, set to null, which the caller fills for a row. */
 JsonValue *
 flex_decoder_members(RowDecoder *decoder)
 {
@@ -240,7 +242,7 @@ flex_decoder_members(RowDecoder *decoder)
 	return decoder->members;
 }
 
-/* The columns of a row, in the current context, from the members that have been set. */
+/* Set the columns of a row from that array, in the current context. */
 void
 flex_decode_members(RowDecoder *decoder, Datum *values, bool *nulls)
 {
@@ -258,8 +260,8 @@ flex_decode_members(RowDecoder *decoder, Datum *values, bool *nulls)
 }
 
 /*
- * The columns of a row, in the current context, from the object that the scanner
- * comes to next; false, and nothing is set, when no value comes.
+ * Read the next value of the scanner, which must be an object, and set the columns of a row,
+ * in the current context.  Return false if there is no value.
  */
 bool
 flex_decode_object(RowDecoder *decoder, JsonScanner *scanner, Datum *values, bool *nulls)
@@ -279,7 +281,7 @@ flex_decode_object(RowDecoder *decoder, JsonScanner *scanner, Datum *values, boo
 		default:
 			flex_error_answer("An object was expected.");
 	}
-	/* Of two with one name the last counts, so all are found before any is read. */
+	/* If a name occurs twice the last one counts, so no member is decoded before all have been found. */
 	while (flex_json_next_member(scanner, &name, &value))
 	{
 		int place = flex_decoder_find_column(decoder, &name, &likely);
@@ -291,7 +293,7 @@ flex_decode_object(RowDecoder *decoder, JsonScanner *scanner, Datum *values, boo
 	return true;
 }
 
-/* The value that a body is.  Raises 08P01 unless it is JSON. */
+/* Check a body, and return it as a value.  Raises 08P01 unless it is valid JSON. */
 static JsonValue
 read_body(const char *bytes, size_t length)
 {
@@ -303,7 +305,7 @@ read_body(const char *bytes, size_t length)
 	return root;
 }
 
-/* The columns of the row that an answer of a single object makes, in the current context. */
+/* Set the columns of the row for an answer that is a single object, in the current context. */
 void
 flex_decode_body(RowDecoder *decoder, const char *bytes, size_t length, Datum *values, bool *nulls)
 {
@@ -314,7 +316,7 @@ flex_decode_body(RowDecoder *decoder, const char *bytes, size_t length, Datum *v
 	(void) flex_decode_object(decoder, &scanner, values, nulls);
 }
 
-/* The same as a row. */
+/* The same, but return a tuple. */
 HeapTuple
 flex_decode_answer(RowDecoder *decoder, const char *bytes, size_t length)
 {
@@ -322,7 +324,7 @@ flex_decode_answer(RowDecoder *decoder, const char *bytes, size_t length)
 	return heap_form_tuple(decoder->desc, decoder->values, decoder->nulls);
 }
 
-/* The body of an answer as jsonb, whatever its shape. */
+/* Return the body of an answer as jsonb, whatever its shape. */
 Datum
 flex_decode_jsonb(const char *bytes, size_t length)
 {
@@ -331,7 +333,7 @@ flex_decode_jsonb(const char *bytes, size_t length)
 	return flex_jsonb_write(&root, NULL);
 }
 
-/* The value that the scanner comes to next as jsonb.  Returns false when none comes. */
+/* Set *value to the next value of the scanner as jsonb.  Return false if there is none. */
 bool
 flex_decode_element(JsonScanner *scanner, Datum *value)
 {

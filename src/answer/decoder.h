@@ -1,6 +1,6 @@
 /*
  * decoder.h
- *		Answers of the service become rows.
+ *		Decodes answers of the service into rows.
  */
 #ifndef FLEX_DECODER_H
 #define FLEX_DECODER_H
@@ -10,7 +10,7 @@
 
 #include "answer/json.h"
 
-/* How the members of an object become the columns of a row type. */
+/* How the members of a JSON object become the columns of a row type.  It can decode one row at a time. */
 typedef struct RowDecoder RowDecoder;
 
 extern bool flex_decoder_has_type(Oid type);

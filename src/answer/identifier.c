@@ -1,13 +1,15 @@
 /*
  * identifier.c
- *		The SID in an answer that may be bad everywhere else.
+ *		Finds the identifier in an answer that may be invalid otherwise.
  *
- * What the service has made must not be lost because a member of its answer is of
- * another type, cannot be kept here, or was cut off.  So only the outermost object
- * is read, and of its members where each begins and ends.  One resource's SID must
- * not be taken for another's: a value counts if it stands whole in that object,
- * looks like a SID, and no other member of that name contradicts it; where marks
- * do not fit each other, reading ends.
+ * If the service has created a resource, its identifier (SID) must not be lost because some
+ * member of the answer has an unexpected type, cannot be stored, or is truncated.  Therefore
+ * this parser is lenient: it only finds where the members of the outermost object begin
+ * and end.
+ *
+ * It must not return the identifier of another resource.  So the member has to be complete
+ * and in the outermost object, its value has to look like an identifier, and there may be no
+ * other member of the name with another value.  At mismatched brackets parsing ends.
  */
 #include "postgres.h"
 
@@ -18,8 +20,8 @@
 #include "answer/identifier.h"
 
 #define MOST_BYTES 64 /* of an identifier */
-#define SID_KIND 2    /* letters, and behind them so many digits */
-#define SID_DIGITS 32
+#define SID_KIND 2    /* letters at the beginning of a SID */
+#define SID_DIGITS 32 /* hexadecimal digits after them */
 #define MOST_DEPTH 8192
 #define PARTS_BETWEEN_INTERRUPTS 1024
 
@@ -27,12 +29,12 @@ typedef struct Scanner
 {
 	const char *at;
 	const char *end;
-	uint32 parts;                  /* passed so far */
-	int depth;                     /* of the brackets that are open within a value */
-	uint8 objects[MOST_DEPTH / 8]; /* a bit for each of them: is it a brace? */
+	uint32 parts;                  /* number of parts skipped so far, to serve interrupts */
+	int depth;                     /* number of open brackets in the current value */
+	uint8 objects[MOST_DEPTH / 8]; /* a bit for each open bracket: true for a brace */
 } Scanner;
 
-/* Step over blanks; returns the byte that comes then, '\0' at the end. */
+/* Skip whitespace, and return the byte after it; '\0' at the end. */
 static char
 next_mark(Scanner *scanner)
 {
@@ -41,7 +43,7 @@ next_mark(Scanner *scanner)
 	return scanner->at < scanner->end ? *scanner->at : '\0';
 }
 
-/* Step over a string, at whose first quote the scanner is; false when it has no end. */
+/* Skip a string, at whose first quote the scanner is.  Return false if it is truncated. */
 static bool
 skip_string(Scanner *scanner)
 {
@@ -58,7 +60,7 @@ skip_string(Scanner *scanner)
 	return false;
 }
 
-/* Step over a bracket that opens; false when there are too many. */
+/* Skip an opening bracket or brace.  Return false if too many are open. */
 static bool
 open_bracket(Scanner *scanner)
 {
@@ -74,7 +76,7 @@ open_bracket(Scanner *scanner)
 	return true;
 }
 
-/* Step over a bracket that closes; false when it is not the one that was opened last. */
+/* Skip a closing bracket or brace.  Return false if it does not match. */
 static bool
 close_bracket(Scanner *scanner)
 {
@@ -87,7 +89,7 @@ close_bracket(Scanner *scanner)
 	return *scanner->at++ == (is_object ? '}' : ']');
 }
 
-/* Step over one mark or word within a value; false when it cannot stand there. */
+/* Skip one token of a value.  Return false if it cannot occur there. */
 static bool
 skip_part(Scanner *scanner)
 {
@@ -108,7 +110,7 @@ skip_part(Scanner *scanner)
 			scanner->at++;
 			return scanner->depth > 0;
 		default:
-			/* a number, a literal, or what stands in the place of one */
+			/* a number or a literal, valid or not */
 			while (scanner->at < scanner->end && memchr(" \t\r\n\",:[]{}", *scanner->at, 11) == NULL)
 				scanner->at++;
 			return true;
@@ -130,7 +132,7 @@ skip_value(Scanner *scanner)
 	return true;
 }
 
-/* True for a SID, such as CH and 32 hexadecimal digits: it names what the service has made, and says nothing of it. */
+/* Return true for a SID: two letters such as CH, and 32 hexadecimal digits.  It contains no personal data. */
 bool
 flex_is_sid(const char *text, size_t length)
 {
@@ -145,7 +147,7 @@ flex_is_sid(const char *text, size_t length)
 	return true;
 }
 
-/* The identifier that a value, quotes included, is; NULL: it is none. */
+/* Return the identifier that a value is, given with its quotes; NULL if it does not look like one. */
 static char *
 identifier_of(const char *value, size_t length)
 {
@@ -159,7 +161,7 @@ identifier_of(const char *value, size_t length)
 	return pnstrdup(value + 1, length - 2);
 }
 
-/* A part of the document. */
+/* A piece of the document. */
 typedef struct Stretch
 {
 	const char *begin;
@@ -172,7 +174,7 @@ is_same(Stretch one, Stretch other)
 	return one.length == other.length && memcmp(one.begin, other.begin, one.length) == 0;
 }
 
-/* Read a member, quotes and brackets included; false when it does not end as it should. */
+/* Read a member; name and value include quotes and brackets.  Return false if it is invalid or truncated. */
 static bool
 read_member(Scanner *scanner, Stretch *name, Stretch *value)
 {
@@ -190,13 +192,13 @@ read_member(Scanner *scanner, Stretch *name, Stretch *value)
 	if (!skip_value(scanner))
 		return false;
 	value->length = scanner->at - value->begin;
-	return strchr(",}", next_mark(scanner)) != NULL; /* or at the end */
+	return strchr(",}", next_mark(scanner)) != NULL; /* true also at the end, for '\0' */
 }
 
 /*
- * The identifier that an answer gives in a member of its outermost object, in the
- * current context; NULL when it gives none, or not just one.  Serves interrupts: a
- * caller with an error in hand that a cancel must not displace holds them.
+ * Return the identifier in a member of an answer's outermost object, palloc'd; NULL if there
+ * is none, or there are several.  Interrupts are served: a caller that is reporting an error,
+ * which a cancel must not replace, has to hold them.
  */
 char *
 flex_identifier_find(const char *bytes, size_t length, const char *member)

@@ -1,6 +1,6 @@
 /*
  * identifier.h
- *		The SID in an answer that may be bad everywhere else.
+ *		Finds the identifier in an answer that may be invalid otherwise.
  */
 #ifndef FLEX_IDENTIFIER_H
 #define FLEX_IDENTIFIER_H

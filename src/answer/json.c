@@ -1,10 +1,10 @@
 /*
  * json.c
- *		Values of a JSON document, as pieces of it.
+ *		Values of a JSON document, as references to its text.
  *
- * A value is a piece of the document's bytes, which are read again when they are
- * wanted: there is no tree, whose memory would be many times theirs.  A document
- * is checked first; what is read of it after that is good.
+ * A value refers to a piece of the document, which is parsed again when its contents are
+ * needed.  There is no tree, which would take many times the memory of the text.  A document
+ * is checked as a whole first, so the functions that read values can rely on valid JSON.
  */
 #include "postgres.h"
 
@@ -17,13 +17,13 @@
 #include "answer/json.h"
 #include "base/encoding.h"
 
-#define REPLACEMENT 0xFFFD /* as flex_text_stand_in() */
-#define SHORT_DIGITS 18    /* of an integer that always fits in 64 bits */
-#define MOST_DIGITS 200000 /* numeric has fewer, zeros in front or behind included */
+#define REPLACEMENT 0xFFFD /* that of flex_text_stand_in() */
+#define SHORT_DIGITS 18    /* an integer of so many digits fits in 64 bits */
+#define MOST_DIGITS 200000 /* more than numeric can have, with leading and trailing zeros */
 
 /*
- * Check the rest of a document.  Returns NULL when all of it is good, or what is wrong
- * with it, as the end of a sentence that begins "The body".
+ * Check the rest of a document.  Return NULL if the document is valid, or else what is wrong
+ * with it, as the end of a sentence that begins with "The body".
  */
 const char *
 flex_json_finish_check(JsonScanner *scanner)
@@ -33,7 +33,7 @@ flex_json_finish_check(JsonScanner *scanner)
 	return wrong == NULL && flex_text_stand_in() == NULL ? scanner->unrepresentable : wrong;
 }
 
-/* Check a document.  Returns NULL when it is good, and sets the value that it is; or what is wrong with it. */
+/* Check a document.  If it is valid, set *root to its value and return NULL; otherwise, return what is wrong. */
 const char *
 flex_json_check(const char *bytes, size_t length, JsonValue *root)
 {
@@ -44,7 +44,7 @@ flex_json_check(const char *bytes, size_t length, JsonValue *root)
 	return flex_json_finish_check(&scanner);
 }
 
-/* Begin to read the elements of an array or the members of an object. */
+/* Initialize a scanner to read the elements of an array or the members of an object. */
 void
 flex_json_enter(JsonScanner *scanner, const JsonValue *container)
 {
@@ -53,7 +53,7 @@ flex_json_enter(JsonScanner *scanner, const JsonValue *container)
 	(void) flex_json_next(scanner);
 }
 
-/* The next element of the array that the scanner is in; false at its end, or when there is a complaint. */
+/* Read the next element of an array.  Return false at its end, or if there is a complaint. */
 bool
 flex_json_next_element(JsonScanner *scanner, JsonValue *element)
 {
@@ -70,7 +70,7 @@ flex_json_next_element(JsonScanner *scanner, JsonValue *element)
 	return scanner->complaint == NULL;
 }
 
-/* The next member of the object that the scanner is in; false at its end, or when there is a complaint. */
+/* Read the next member of an object.  Return false at its end, or if there is a complaint. */
 bool
 flex_json_next_member(JsonScanner *scanner, JsonValue *name, JsonValue *value)
 {
@@ -80,7 +80,7 @@ flex_json_next_member(JsonScanner *scanner, JsonValue *name, JsonValue *value)
 	return flex_json_next_element(scanner, value);
 }
 
-/* True when the name of a member is this one. */
+/* Return true if a member has the given name. */
 bool
 flex_json_is_named(const JsonValue *name, const char *expected, size_t length)
 {
@@ -96,7 +96,7 @@ flex_json_is_named(const JsonValue *name, const char *expected, size_t length)
 	return is_same;
 }
 
-/* The last member of that name; {0} where there is none, or the value is no object. */
+/* Return the value of the last member of a name; {0} if there is none, or the value is not an object. */
 JsonValue
 flex_json_member(const JsonValue *object, const char *name)
 {
@@ -123,12 +123,12 @@ flex_json_boolean(const JsonValue *value)
 	return value->text[0] == 't';
 }
 
-/* The value of a number without fraction and exponent that fits in 64 bits; else false. */
+/* Set *result to a number without fraction and exponent.  Return false for other values, and if it overflows int64. */
 bool
 flex_json_integer(const JsonValue *value, int64 *result)
 {
 	bool is_negative;
-	int64 sum = 0; /* below zero, where there is one number more */
+	int64 sum = 0; /* negated, because int64 has one more negative number */
 
 	if (value->kind != JSON_NUMBER || !value->is_integer)
 		return false;
@@ -144,7 +144,7 @@ flex_json_integer(const JsonValue *value, int64 *result)
 	return true;
 }
 
-/* The value of a number, infinite where it is too large. */
+/* Return a number as a double; infinity if it is out of range. */
 double
 flex_json_double(const JsonValue *value)
 {
@@ -161,7 +161,10 @@ flex_json_double(const JsonValue *value)
 	return result;
 }
 
-/* A number as numeric_in() reads it; NULL when it is out of numeric's range. */
+/*
+ * Return a number as numeric_in() reads it; NULL if it is out of numeric's range.  Catching
+ * the error without a subtransaction is safe, as numeric_in() only allocates memory.
+ */
 static Numeric
 numeric_of_text(char *text)
 {
@@ -187,8 +190,8 @@ numeric_of_text(char *text)
 }
 
 /*
- * The value of a number as numeric, in the current context; NULL when it is out of
- * that type's range, as the server's own input function judges.
+ * Return a number as numeric, in the current context; NULL if it is out of that type's range,
+ * which the type's input function decides.
  */
 Numeric
 flex_json_numeric(const JsonValue *value)
@@ -208,7 +211,7 @@ flex_json_numeric(const JsonValue *value)
 	return result;
 }
 
-/* Put the character that an escape stands for at *to, and go behind both. */
+/* Write the character of the escape at *from to *to, and advance both. */
 static void
 unescape(const char **from, const char *end, char **to)
 {
@@ -235,8 +238,8 @@ unescape(const char **from, const char *end, char **to)
 }
 
 /*
- * The characters of a string or a name, in UTF-8: a piece of the document, or
- * palloc'd where there are escapes.
+ * Return the contents of a string or a name in UTF-8, and set *length.  The result is a piece
+ * of the document, not null-terminated; it is palloc'd if the string has escapes.
  */
 const char *
 flex_json_string(const JsonValue *value, size_t *length)
@@ -249,7 +252,7 @@ flex_json_string(const JsonValue *value, size_t *length)
 	*length = value->length;
 	if (!value->is_escaped)
 		return value->text;
-	/* No escape is shorter than what it stands for. */
+	/* An escape is never shorter than the character that it represents. */
 	result = to = palloc_extended(value->length + 1, MCXT_ALLOC_HUGE);
 	while (from < end)
 	{
@@ -268,9 +271,9 @@ flex_json_string(const JsonValue *value, size_t *length)
 }
 
 /*
- * Copy JSON without the blanks between its words, in UTF-8 or an encoding of the
- * server's, to where there is as much room; it may be the same place.  Returns the
- * length.
+ * Copy JSON without the whitespace between its tokens, and return the new length.  "to" must
+ * have as much room as the original, and may be the original.  The text is in UTF-8 or in any
+ * server encoding, none of which uses ASCII bytes within other characters.
  */
 size_t
 flex_json_compact(char *to, const char *json, size_t length)
@@ -286,13 +289,13 @@ flex_json_compact(char *to, const char *json, size_t length)
 		if (*from == '"')
 			is_quoted = !is_quoted;
 		else if (*from == '\\')
-			*to++ = *from++; /* what it escapes may be a quote */
+			*to++ = *from++; /* the escaped character may be a quote */
 		*to++ = *from;
 	}
 	return to - begin;
 }
 
-/* A value as the service wrote it, quotes included. */
+/* Return a value as it is in the document, including the quotes of a string. */
 const char *
 flex_json_source(const JsonValue *value, size_t *length)
 {

@@ -1,6 +1,6 @@
 /*
  * json.h
- *		Values of a JSON document, as pieces of it.
+ *		Values of a JSON document, as references to its text.
  */
 #ifndef FLEX_JSON_H
 #define FLEX_JSON_H

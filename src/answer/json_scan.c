@@ -1,14 +1,14 @@
 /*
  * json_scan.c
- *		A JSON document, token by token.
+ *		Scans a JSON document token by token.
  *
- * Only what RFC 8259 calls JSON passes, no deeper than FLEX_MOST_DEPTH.  The
- * scanner allocates nothing, and never reads beyond the bytes that it was given,
- * which need no zero byte behind them.  Strings, the larger part of most
- * answers, are passed eight bytes at a time.
+ * The scanner accepts exactly the JSON of RFC 8259, nested no deeper than FLEX_MOST_DEPTH.  It
+ * allocates no memory, and never reads beyond the given bytes, which need not be
+ * null-terminated.  Strings, the larger part of most answers, are scanned eight bytes at a
+ * time.
  *
- * Nothing is raised but the interrupts that are served on the way: what is wrong
- * with a document is a complaint, after which no token comes.
+ * No error is raised except by interrupts.  Instead, an invalid document results in a
+ * complaint, after which there are no more tokens.
  */
 #include "postgres.h"
 
@@ -26,7 +26,7 @@
 
 #define HIGH_BITS UINT64CONST(0x8080808080808080)
 
-/* Begin to read a document, which must stay as long as it is read. */
+/* Initialize a scanner for a document, which must stay in memory while the scanner or its values are used. */
 void
 flex_json_begin(JsonScanner *scanner, const char *bytes, size_t length)
 {
@@ -40,7 +40,7 @@ flex_json_begin(JsonScanner *scanner, const char *bytes, size_t length)
 	scanner->token = (JsonValue){0};
 }
 
-/* Note what is wrong: the scanner stays there. */
+/* Note what is wrong with the document, and stop the scanner. */
 static pg_noinline JsonToken
 complain(JsonScanner *scanner, const char *complaint)
 {
@@ -57,8 +57,8 @@ is_digit(char c)
 }
 
 /*
- * How many of the next eight bytes come before the first quote, backslash or
- * control character; *seen gathers their bits.
+ * Return how many of the next eight bytes come before the first quote, backslash or control
+ * character.  All eight bytes are ORed into *seen.
  */
 static inline int
 plain_bytes(const char *text, uint64 *seen)
@@ -75,14 +75,17 @@ plain_bytes(const char *text, uint64 *seen)
 #endif
 	quote = word ^ (ones * '"');
 	backslash = word ^ (ones * '\\');
-	/* The high bit of a byte below 0x20, or of one that is 0; what is above the lowest such may be wrong. */
+	/*
+	 * Set the high bit of each byte that is below 0x20 in word, or 0 in quote or backslash.
+	 * Borrows can set further bits, but only above the lowest one, which is all we look at.
+	 */
 	special = ((word - ones * 0x20) & ~word) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash);
 	special &= HIGH_BITS;
 	*seen |= word;
 	return special == 0 ? 8 : pg_rightmost_one_pos64(special) / 8;
 }
 
-/* Step over what needs no look: the next byte does, or is one of the last eight. */
+/* Skip plain characters of a string, eight at a time.  The next byte is a special one, or fewer than eight are left. */
 static inline const char *
 skip_plain(const char *at, const char *end, uint64 *seen)
 {
@@ -97,7 +100,7 @@ skip_plain(const char *at, const char *end, uint64 *seen)
 	return at;
 }
 
-/* Read the four digits of \uXXXX, whose u is passed; what is wrong, or NULL. */
+/* Read the four digits of \uXXXX after the u, and advance *at.  Return what is wrong, or NULL. */
 static const char *
 read_unit(const char **at, const char *end, pg_wchar *unit)
 {
@@ -120,9 +123,9 @@ read_unit(const char **at, const char *end, pg_wchar *unit)
 }
 
 /*
- * Read the character of \uXXXX, whose u is passed, or of a surrogate pair of two
- * such; *at goes behind it.  Returns what is wrong, or NULL: then the code may
- * still be 0, or half of a pair, which no database can hold.
+ * Read the character of \uXXXX after the u, or of two such escapes that are a surrogate pair,
+ * and advance *at.  Return what is wrong, or NULL.  *code may still be 0 or half of a
+ * surrogate pair, which PostgreSQL cannot store.
  */
 const char *
 flex_json_read_code(const char **at, const char *end, pg_wchar *code)
@@ -141,7 +144,7 @@ flex_json_read_code(const char **at, const char *end, pg_wchar *code)
 	return NULL;
 }
 
-/* Note an escape that stands for nothing that can be kept. */
+/* Note an escape of a character that PostgreSQL cannot store. */
 static void
 note_unrepresentable(JsonScanner *scanner, const char *complaint)
 {
@@ -149,7 +152,7 @@ note_unrepresentable(JsonScanner *scanner, const char *complaint)
 		scanner->unrepresentable = complaint;
 }
 
-/* Step over an escape, whose backslash the scanner stands at; what is wrong, or NULL. */
+/* Read an escape, at whose backslash the scanner is.  Return what is wrong, or NULL. */
 static pg_noinline const char *
 read_escape(JsonScanner *scanner)
 {
@@ -172,7 +175,7 @@ read_escape(JsonScanner *scanner)
 	return NULL;
 }
 
-/* Read a string, whose first quote the scanner stands at; what is wrong, or NULL. */
+/* Read a string, at whose first quote the scanner is.  Return what is wrong, or NULL. */
 static inline const char *
 read_string(JsonScanner *scanner)
 {
@@ -197,7 +200,7 @@ read_string(JsonScanner *scanner)
 	return CUT_SHORT;
 }
 
-/* Step over digits; returns how many there were. */
+/* Skip digits, and return how many there were. */
 static inline size_t
 skip_digits(JsonScanner *scanner)
 {
@@ -208,7 +211,7 @@ skip_digits(JsonScanner *scanner)
 	return scanner->at - start;
 }
 
-/* Step over one of two characters, if it is next. */
+/* Skip the next character if it is one of two, and return whether it was. */
 static inline bool
 read_either(JsonScanner *scanner, char one, char other)
 {
@@ -218,7 +221,7 @@ read_either(JsonScanner *scanner, char one, char other)
 	return true;
 }
 
-/* Step over a number; what is wrong, or NULL. */
+/* Read a number.  Return what is wrong, or NULL. */
 static const char *
 read_number(JsonScanner *scanner)
 {
@@ -247,7 +250,7 @@ read_number(JsonScanner *scanner)
 	return NULL;
 }
 
-/* Step over true, false or null; what is wrong, or NULL. */
+/* Read true, false or null.  Return what is wrong, or NULL. */
 static const char *
 read_literal(JsonScanner *scanner, const char *literal)
 {
@@ -268,7 +271,7 @@ is_in_object(const JsonScanner *scanner)
 	return (scanner->objects[level / 64] >> (level % 64)) & 1;
 }
 
-/* An array or object begins. */
+/* Read the bracket or brace that begins an array or object. */
 static inline JsonToken
 begin_container(JsonScanner *scanner, JsonToken kind)
 {
@@ -284,7 +287,7 @@ begin_container(JsonScanner *scanner, JsonToken kind)
 	return kind;
 }
 
-/* Read a value, whose first byte the scanner stands at. */
+/* Read a value, at whose first byte the scanner is. */
 static inline JsonToken
 read_value(JsonScanner *scanner)
 {
@@ -327,7 +330,7 @@ read_value(JsonScanner *scanner)
 	return token->kind;
 }
 
-/* Step over blanks; false at the document's end. */
+/* Skip whitespace.  Return false at the document's end. */
 static inline bool
 skip_blanks(JsonScanner *scanner)
 {
@@ -337,7 +340,7 @@ skip_blanks(JsonScanner *scanner)
 	return scanner->at < scanner->end;
 }
 
-/* Read the name of a member, and the colon behind it. */
+/* Read the name of a member, and the colon after it. */
 static inline JsonToken
 read_name(JsonScanner *scanner)
 {
@@ -353,7 +356,7 @@ read_name(JsonScanner *scanner)
 	return JSON_NAME;
 }
 
-/* Read what ends the array or object that was begun last. */
+/* Read the bracket or brace that ends the innermost array or object. */
 static inline JsonToken
 end_container(JsonScanner *scanner)
 {
@@ -365,7 +368,7 @@ end_container(JsonScanner *scanner)
 	return JSON_END;
 }
 
-/* Step over the comma behind a value; false if there is none. */
+/* Read the comma after a value.  Return false if there is none. */
 static inline bool
 read_comma(JsonScanner *scanner)
 {
@@ -375,7 +378,7 @@ read_comma(JsonScanner *scanner)
 	return true;
 }
 
-/* The next token of the document. */
+/* Read the next token of the document.  For a value or a name, scanner->token describes it. */
 JsonToken
 flex_json_next(JsonScanner *scanner)
 {
@@ -414,8 +417,8 @@ flex_json_next(JsonScanner *scanner)
 }
 
 /*
- * Go to the end of the array or object that the last token began.  Returns how
- * many elements or members it has.
+ * Skip the array or object that the last token began, and return how many elements or members
+ * it has.
  */
 int64
 flex_json_skip(JsonScanner *scanner)
@@ -446,7 +449,7 @@ flex_json_skip(JsonScanner *scanner)
 	}
 }
 
-/* True when all bytes are of characters of UTF-8, none of which is zero. */
+/* Return true if all bytes are valid UTF-8 without zero bytes. */
 static bool
 is_utf8(const char *at, const char *end)
 {
@@ -456,7 +459,7 @@ is_utf8(const char *at, const char *end)
 		int good = pg_encoding_verifymbstr(PG_UTF8, at, length);
 
 		CHECK_FOR_INTERRUPTS();
-		/* The last character of a piece may be cut. */
+		/* A piece may end in the middle of a character, which then begins the next piece. */
 		if (good == 0 || (good < length && (at + length == end || length - good >= pg_encoding_max_length(PG_UTF8))))
 			return false;
 		at += good;
@@ -465,8 +468,8 @@ is_utf8(const char *at, const char *end)
 }
 
 /*
- * Read the rest of a document.  Returns NULL when all of it is good, or what is
- * wrong with it: the end of a sentence that begins "The body".
+ * Read the rest of a document.  Return NULL if it is valid, or else what is wrong with it, as
+ * the end of a sentence that begins with "The body".
  */
 const char *
 flex_json_finish(JsonScanner *scanner)

@@ -1,41 +1,41 @@
 /*
  * json_scan.h
- *		A JSON document, token by token.
+ *		Scans a JSON document token by token.
  */
 #ifndef FLEX_JSON_SCAN_H
 #define FLEX_JSON_SCAN_H
 
 #include "mb/pg_wchar.h"
 
-/* Arrays and objects within each other that are read: what is deeper is refused. */
+/* A document with more nested arrays and objects is refused. */
 #define FLEX_MOST_DEPTH 128
 
-/* What comes next in a document: first the kinds of values. */
+/* The kinds of tokens.  Those up to JSON_OBJECT are values, and before JSON_ARRAY scalars, which code relies on. */
 typedef enum JsonToken
 {
 	JSON_NULL,
 	JSON_BOOLEAN,
 	JSON_NUMBER,
 	JSON_STRING,
-	JSON_ARRAY,  /* begins */
-	JSON_OBJECT, /* begins */
-	JSON_NAME,   /* of a member, whose value comes next */
-	JSON_END,    /* of the array or object that was begun last */
-	JSON_STOP    /* the document has ended, or there is a complaint */
+	JSON_ARRAY,  /* the beginning of an array */
+	JSON_OBJECT, /* the beginning of an object */
+	JSON_NAME,   /* the name of a member, whose value follows */
+	JSON_END,    /* the end of the innermost array or object */
+	JSON_STOP    /* the end of the document, or a complaint */
 } JsonToken;
 
 /*
- * A value, or a member's name: a piece of the document, without the quotes of a
- * string.  {0} stands for what is not there, and is null.
+ * A value or a member's name, as a reference to a piece of the document, without the quotes of
+ * a string.  {0} is null, and represents a value that is missing.
  */
 typedef struct JsonValue
 {
 	JsonToken kind;
-	bool is_escaped; /* a string that has backslashes */
-	bool is_integer; /* a number without fraction and exponent */
-	const char *text;
+	bool is_escaped;  /* a string: it contains escapes */
+	bool is_integer;  /* a number: it has neither fraction nor exponent */
+	const char *text; /* not null-terminated */
 	size_t length;
-	int64 count; /* of an array's elements or an object's members */
+	int64 count; /* of the elements of an array or the members of an object */
 } JsonValue;
 
 typedef enum JsonExpectation
@@ -44,7 +44,7 @@ typedef enum JsonExpectation
 	EXPECT_FIRST_VALUE, /* or the array's end */
 	EXPECT_NAME,
 	EXPECT_FIRST_NAME, /* or the object's end */
-	EXPECT_REST,       /* a comma, or the end of what the value is in */
+	EXPECT_REST,       /* a comma, or the end of the array, object or document */
 	EXPECT_NOTHING     /* there is a complaint */
 } JsonExpectation;
 
@@ -53,14 +53,14 @@ typedef struct JsonScanner
 	const char *begin;
 	const char *at;
 	const char *end;
-	const char *pause; /* interrupts are served when the scanner has come so far */
+	const char *pause; /* interrupts are served when "at" has reached this */
 	JsonExpectation expects;
-	int depth;
-	uint64 objects[FLEX_MOST_DEPTH / 64]; /* a bit for each level: is it an object? */
-	uint64 high_bits;                     /* of bytes in strings */
-	const char *complaint;                /* what is wrong, as the end of a sentence that begins "The body" */
-	const char *unrepresentable;          /* likewise, of an escape that stands for nothing that can be kept */
-	JsonValue token;                      /* the last value or name; an array's or object's length is not known yet */
+	int depth;                            /* number of open arrays and objects */
+	uint64 objects[FLEX_MOST_DEPTH / 64]; /* a bit for each of them: true for an object */
+	uint64 high_bits;                     /* OR of the bytes in strings: tells whether any is not ASCII */
+	const char *complaint;                /* what is wrong, as the end of a sentence that begins with "The body" */
+	const char *unrepresentable;          /* the same, for an escape of a character that PostgreSQL cannot store */
+	JsonValue token;                      /* the last value or name; length and count of an array or object are unset */
 } JsonScanner;
 
 extern void flex_json_begin(JsonScanner *scanner, const char *bytes, size_t length);

@@ -1,10 +1,10 @@
 /*
  * jsonb_sids.c
- *		The SIDs among the members of a JSON object.
+ *		Reduces a JSON object to the members that are SIDs.
  *
- * What is left of arguments and answers where nothing personal is to be kept.  Only
- * members of the outermost object are looked at, whose names are the API's: names within a
- * value may be anybody's.
+ * Arguments and answers are reduced in this way if no personal data is to be stored.  Only
+ * the members of the outermost object are considered, whose names are defined by the API; the
+ * names within their values may be personal data, too.
  */
 #include "postgres.h"
 
@@ -30,7 +30,7 @@ text_of(const JsonbValue *value)
 	return PointerGetDatum(cstring_to_text_with_len(value->val.string.val, value->val.string.len));
 }
 
-/* An object with the members of one that are SIDs, in the current context; empty where there are none, or it is no object. */
+/* Return an object of those members that are SIDs, in the current context; an empty one if value is not an object. */
 Jsonb *
 flex_jsonb_sids(Jsonb *value)
 {
@@ -41,7 +41,7 @@ flex_jsonb_sids(Jsonb *value)
 	JsonbValue name;
 	JsonbValue part;
 
-	/* The values within others come as a whole. */
+	/* Nested values are returned as a whole (skipNested), so there are only keys and values. */
 	if (room > 0)
 		(void) JsonbIteratorNext(&iterator, &part, true);
 	while (room > 0 && JsonbIteratorNext(&iterator, &name, true) == WJB_KEY)

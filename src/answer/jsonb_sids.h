@@ -1,6 +1,6 @@
 /*
  * jsonb_sids.h
- *		The SIDs among the members of a JSON object.
+ *		Reduces a JSON object to the members that are SIDs.
  */
 #ifndef FLEX_JSONB_SIDS_H
 #define FLEX_JSONB_SIDS_H

@@ -1,10 +1,10 @@
 /*
  * jsonb_text.c
- *		How long the text of jsonb is.
+ *		Bounds the length of jsonb as text.
  *
- * A number such as 1e100000 takes some bytes, and its text a hundred thousand: a value
- * of a few kilobytes may have more text than the server can print, and then no dump of
- * its table can be made.
+ * A number such as 1e100000 takes a few bytes, but its text has a hundred thousand.  So a
+ * value of some kilobytes may have a text of more than 1 GB, which the server cannot output,
+ * and then the table that contains it cannot be dumped.
  */
 #include "postgres.h"
 
@@ -13,10 +13,10 @@
 
 #include "answer/jsonb_text.h"
 
-#define SMALL 2048    /* a value of so many bytes has at most 32 MB of text */
+#define SMALL 2048    /* the text of a value of this size has at most 32 MB */
 #define PUNCTUATION 4 /* bytes around a value, at most: two quotes, and ", " or ": " */
 
-/* Bytes of a string's text, escapes included. */
+/* Return the length of a string's text, with its escapes. */
 static size_t
 string_length(const char *text, int length)
 {
@@ -32,7 +32,7 @@ string_length(const char *text, int length)
 	return total;
 }
 
-/* Bytes of a number's text. */
+/* Return the length of a number's text. */
 static size_t
 number_length(Numeric number)
 {
@@ -43,7 +43,7 @@ number_length(Numeric number)
 	return length;
 }
 
-/* True when a value's text is longer than so many bytes; it is looked at no further than that. */
+/* Return true if the text of a value is longer than "most" bytes.  The rest of it is not examined then. */
 bool
 flex_jsonb_text_exceeds(Jsonb *value, size_t most)
 {

@@ -1,11 +1,12 @@
 /*
  * jsonb_writer.c
- *		A JSON value becomes jsonb.
+ *		Converts JSON to jsonb.
  *
- * jsonb_in() makes a tree first, which takes 20 to 95 times the text's length and
- * cannot be interrupted.  This writes the same binary form (utils/jsonb.h) as the
- * tokens come: values one behind the other, and when an array or object ends, its
- * header in front of them.  Little more than the result is in memory; nothing recurses.
+ * jsonb_in() builds a tree first, which takes 20 to 95 times the memory of the text, and it
+ * cannot be interrupted.  This code writes the same binary format (utils/jsonb.h) while it
+ * reads the tokens: values are appended one after another, and when an array or object ends,
+ * its header is inserted before them.  It needs little more memory than the result, and does
+ * not recurse.
  */
 #include "postgres.h"
 
@@ -18,48 +19,48 @@
 #include "base/encoding.h"
 #include "base/errors.h"
 
-/* As in jsonb_util.c: what reads jsonb has room for no more. */
+/* As JSONB_MAX_ELEMS and JSONB_MAX_PAIRS in jsonb_util.c. */
 #define MOST_ELEMENTS Min(MaxAllocSize / sizeof(JsonbValue), JB_CMASK)
 #define MOST_PAIRS Min(MaxAllocSize / sizeof(JsonbPair), JB_CMASK)
 
-#define SHOWN_BYTES 200 /* of a member's name */
-#define KEPT_SCRATCH_BYTES (1024 * 1024)
+#define SHOWN_BYTES 200                  /* how much of a member's path a message shows */
+#define KEPT_SCRATCH_BYTES (1024 * 1024) /* a larger scratch buffer is freed after use */
 #define COMPARISONS_BETWEEN_INTERRUPTS 4096
 
 /* A member of an object that is being written. */
 typedef struct Pair
 {
-	uint32 name_at; /* in the names */
+	uint32 name_at; /* offset in Writer.names */
 	uint32 name_length;
-	uint32 value_at; /* in the output; behind the padding */
-	uint32 place;    /* first its number within the object, then where the value goes */
-	JEntry entry;    /* of the value: its type and length */
+	uint32 value_at; /* offset in the output, after the padding */
+	uint32 place;    /* until the members are sorted, its number in the object; then the value's final offset */
+	JEntry entry;    /* type and length of the value */
 } Pair;
 
 /* An array or object that is being written. */
 typedef struct Level
 {
 	bool is_object;
-	int before;  /* length of the output before it and its padding */
-	int start;   /* of its values in the output */
-	int entries; /* how many there are before its own */
-	int pairs;   /* likewise */
-	int names;   /* length of those before its own */
+	int before;  /* length of the output before its padding */
+	int start;   /* offset of its values in the output, where its header will be inserted */
+	int entries; /* number of items in Writer.entries before its own */
+	int pairs;   /* number of items in Writer.pairs before its own */
+	int names;   /* length of Writer.names before its own */
 } Level;
 
 typedef struct Writer
 {
-	const char *name; /* of the column; NULL: the value is the body */
+	const char *name; /* of the column, for messages; NULL: the value is the body */
 	StringInfoData output;
-	StringInfoData entries; /* JEntry of the elements of the arrays that are open */
-	StringInfoData pairs;   /* Pair of the members of the objects that are open */
-	StringInfoData names;   /* of these */
-	StringInfoData scratch; /* values of an object that change places */
+	StringInfoData entries; /* stack of JEntry, for the elements of the open arrays */
+	StringInfoData pairs;   /* stack of Pair, for the members of the open objects */
+	StringInfoData names;   /* names of these members */
+	StringInfoData scratch; /* for the values of an object while they are moved */
 	int depth;
-	Level levels[FLEX_MOST_DEPTH];
+	Level levels[FLEX_MOST_DEPTH]; /* the open arrays and objects */
 } Writer;
 
-/* The number of items in one of a writer's stacks. */
+/* Number of items in one of a writer's stacks. */
 #define COUNT(stack, Type) ((int) ((stack).len / sizeof(Type)))
 
 static inline Pair *
@@ -68,7 +69,7 @@ pair_at(Writer *writer, int index)
 	return (Pair *) writer->pairs.data + index;
 }
 
-/* Raise 08P01 for what jsonb cannot hold; the detail names the member. */
+/* Raise 08P01 for a value that jsonb cannot represent.  The DETAIL has the path of the member. */
 pg_noreturn static void
 raise_unwritable(Writer *writer, const char *complaint)
 {
@@ -95,7 +96,7 @@ raise_unwritable(Writer *writer, const char *complaint)
 	flex_error_answer("Member \"%s\" %s.", flex_text_for_message(wire, strlen(wire)), complaint);
 }
 
-/* Check the length of a value, or of all that an array or object has. */
+/* Check the length of a value, or of the contents of an array or object, against jsonb's limit. */
 static inline void
 check_fits(Writer *writer, int64 length)
 {
@@ -103,7 +104,7 @@ check_fits(Writer *writer, int64 length)
 		raise_unwritable(writer, "is larger than jsonb can hold");
 }
 
-/* Give a buffer room for more, if one allocation can hold all that is open at once. */
+/* Enlarge a buffer by "more" bytes; raises 08P01 if it would exceed MaxAllocSize. */
 static inline void
 reserve(Writer *writer, StringInfo buffer, int64 more)
 {
@@ -120,7 +121,7 @@ append(Writer *writer, StringInfo buffer, const void *bytes, int length)
 	buffer->len += length;
 }
 
-/* Where a value of a type begins that comes behind this: some types are aligned. */
+/* Return the offset at which a value of a type begins if it follows after "end": some types are aligned. */
 static inline int64
 begin_of(JEntry type, int64 end)
 {
@@ -136,8 +137,8 @@ pad(Writer *writer)
 }
 
 /*
- * Note a value that has been written behind what the output had before it.  An
- * element's length has the padding in it; a member's gets it with its place.
+ * Note a value that has been appended to the output, whose length was "before".  The length of
+ * an array's element includes its padding; a member's padding is added in place_values().
  */
 static inline void
 note_value(Writer *writer, JEntry type, int before)
@@ -168,7 +169,7 @@ note_value(Writer *writer, JEntry type, int before)
 	append(writer, &writer->entries, &entry, sizeof(JEntry));
 }
 
-/* Append the characters of a string or name, in the database's encoding.  Returns their length. */
+/* Append a string or name, converted to the database's encoding, and return its length. */
 static int
 append_string(Writer *writer, StringInfo to, const JsonValue *string)
 {
@@ -215,7 +216,7 @@ write_scalar(Writer *writer, const JsonValue *value)
 	note_value(writer, type, before);
 }
 
-/* A member begins, whose value comes next. */
+/* Begin a member, whose value comes next. */
 static void
 begin_member(Writer *writer, const JsonValue *name)
 {
@@ -247,7 +248,7 @@ begin_level(Writer *writer, bool is_object)
 	writer->depth++;
 }
 
-/* Close the level, whose bytes are all in the output. */
+/* Close the innermost array or object, which is complete in the output. */
 static void
 end_level(Writer *writer)
 {
@@ -258,7 +259,7 @@ end_level(Writer *writer)
 	note_value(writer, JENTRY_ISCONTAINER, level->before);
 }
 
-/* Put the header of an array and its entries in front of its values. */
+/* Insert the header and the entries of an array before its values. */
 static void
 end_array(Writer *writer, uint32 flags)
 {
@@ -279,7 +280,7 @@ end_array(Writer *writer, uint32 flags)
 	end_level(writer);
 }
 
-/* The order of members in jsonb: shorter names first; of one name, as they came. */
+/* qsort comparator for the order of members in jsonb: shorter names first; equal names keep their order. */
 static int
 compare_pairs(const void *a, const void *b, void *argument)
 {
@@ -299,7 +300,7 @@ compare_pairs(const void *a, const void *b, void *argument)
 	return one->place < other->place ? -1 : 1;
 }
 
-/* Sort pairs, and keep the last of each name.  Returns how many are left. */
+/* Sort pairs, and keep the last one of each name.  Return how many are left. */
 static int
 sort_pairs(Pair *pairs, int count, const char *names)
 {
@@ -317,7 +318,7 @@ sort_pairs(Pair *pairs, int count, const char *names)
 	return kept;
 }
 
-/* The pair with the largest value; count must not be 0. */
+/* Return the index of the pair with the largest value; count must not be 0. */
 static int
 largest_pair(const Pair *pairs, int count)
 {
@@ -332,8 +333,9 @@ largest_pair(const Pair *pairs, int count)
 }
 
 /*
- * Move the values of an object behind its names, which end at the place given; all
- * but the largest by way of the scratch.  Sets the pairs' places, returns the end.
+ * Move the values of an object to their final offsets, which follow after "end", where the
+ * names will end.  All but the largest go through the scratch buffer, as their order changes.
+ * Set the pairs' places, and return the new end.
  */
 static int64
 place_values(Writer *writer, Pair *pairs, int count, int64 end)
@@ -376,7 +378,7 @@ place_values(Writer *writer, Pair *pairs, int count, int64 end)
 	return end;
 }
 
-/* Write an object's header, entries and names in front of its values, and zeros between these. */
+/* Write an object's header, entries and names before its values, and zeroes as the padding of those. */
 static void
 write_front(Writer *writer, const Pair *pairs, int count, int start)
 {
@@ -410,7 +412,7 @@ write_front(Writer *writer, const Pair *pairs, int count, int start)
 	Assert(end == writer->output.len);
 }
 
-/* Bring an object that is complete into the order that jsonb has. */
+/* Sort a complete object as jsonb requires, and write its header. */
 static void
 end_object(Writer *writer)
 {
@@ -433,7 +435,7 @@ end_object(Writer *writer)
 	end_level(writer);
 }
 
-/* Write an array or object, whose end is that of its document. */
+/* Write an array or object, which is scanned as a document of its own. */
 static void
 write_container(Writer *writer, const JsonValue *container)
 {
@@ -460,9 +462,9 @@ write_container(Writer *writer, const JsonValue *container)
 }
 
 /*
- * A value of a document that has been checked, as jsonb in the current context; the
- * name, for errors, is the member's, NULL for a whole body.  Raises 08P01 for what
- * jsonb cannot hold, 22P05 for a character that the database cannot.
+ * Return a value, of a document that has been checked, as jsonb in the current context.  name
+ * is that of the member, for errors; NULL for a whole body.  Raises 08P01 if jsonb cannot
+ * represent the value, 22P05 for a character that the database's encoding does not have.
  */
 Datum
 flex_jsonb_write(const JsonValue *value, const char *name)
@@ -479,7 +481,7 @@ flex_jsonb_write(const JsonValue *value, const char *name)
 		write_container(&writer, value);
 	else
 	{
-		/* jsonb keeps a scalar as an array of one that says so. */
+		/* In jsonb, a scalar is an array of one element with the flag JB_FSCALAR. */
 		begin_level(&writer, false);
 		write_scalar(&writer, value);
 		end_array(&writer, JB_FSCALAR);

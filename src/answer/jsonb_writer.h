@@ -1,6 +1,6 @@
 /*
  * jsonb_writer.h
- *		A JSON value becomes jsonb.
+ *		Converts JSON to jsonb.
  */
 #ifndef FLEX_JSONB_WRITER_H
 #define FLEX_JSONB_WRITER_H

@@ -2,13 +2,13 @@
  * merge_patch.c
  *		JSON Merge Patch (RFC 7396), on jsonb.
  *
- * A patch that is an object changes the members that it names and leaves all
- * others: null removes one, an object is a patch of the member's own, and any
- * other value, an array included, takes the member's place.  A patch that is no
- * object takes the place of the whole.
+ * A patch that is an object changes the members that it names and leaves all others
+ * unchanged: null removes a member, an object is a patch for the member's value, and any
+ * other value, arrays included, replaces the member.  A patch that is not an object replaces
+ * the whole target.
  *
- * The result is made as JSON text, of which the server makes jsonb: how it is
- * built from values differs from release to release.
+ * The result is built as JSON text and passed to jsonb_in(), because the functions that
+ * build jsonb from values differ between PostgreSQL's releases.
  */
 #include "postgres.h"
 
@@ -21,7 +21,7 @@
 
 static void append_merged(StringInfo json, JsonbContainer *target, JsonbContainer *patch);
 
-/* The object that a value is; NULL for another value, or none. */
+/* Return the container of a value that is an object; NULL for any other value, and for NULL. */
 static JsonbContainer *
 object_of(const JsonbValue *value)
 {
@@ -39,7 +39,7 @@ append_value(StringInfo json, JsonbValue *value)
 	(void) JsonbToCString(json, &whole->root, VARSIZE(whole));
 }
 
-/* Append a name and a colon, after a comma where members stand before it. */
+/* Append a name and a colon, after a comma unless it is the first member. */
 static void
 append_name(StringInfo json, bool *is_first, const JsonbValue *name)
 {
@@ -49,7 +49,7 @@ append_name(StringInfo json, bool *is_first, const JsonbValue *name)
 	appendStringInfoChar(json, ':');
 }
 
-/* Append the members of the target that the patch does not name. */
+/* Append the members of the target that the patch does not contain. */
 static void
 append_kept(StringInfo json, bool *is_first, JsonbContainer *target, JsonbContainer *patch)
 {
@@ -69,7 +69,7 @@ append_kept(StringInfo json, bool *is_first, JsonbContainer *target, JsonbContai
 	}
 }
 
-/* Append what the patch makes of the members that it names. */
+/* Append the members that the patch sets or changes.  target may be NULL. */
 static void
 append_patched(StringInfo json, bool *is_first, JsonbContainer *target, JsonbContainer *patch)
 {
@@ -94,7 +94,7 @@ append_patched(StringInfo json, bool *is_first, JsonbContainer *target, JsonbCon
 	}
 }
 
-/* Append what a patch that is an object makes of a target, which is one, too, or NULL. */
+/* Append the result of a patch that is an object, for a target that is an object, or NULL. */
 static void
 append_merged(StringInfo json, JsonbContainer *target, JsonbContainer *patch)
 {
@@ -108,7 +108,7 @@ append_merged(StringInfo json, JsonbContainer *target, JsonbContainer *patch)
 	appendStringInfoChar(json, '}');
 }
 
-/* What a patch makes of a target, which is NULL where there is none: jsonb. */
+/* Apply a patch to a target, which may be NULL, and return the result as jsonb. */
 Datum
 flex_merge_patch(Jsonb *target, Jsonb *patch)
 {

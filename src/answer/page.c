@@ -1,11 +1,11 @@
 /*
  * page.c
- *		A page of a list: where its rows are, and where the next page is.
+ *		Parses a page of a list: where its rows are, and where the next page is.
  *
- * A page is an object with the rows in an array, and with "meta", which names
- * the array and tells where the next page is.  The whole page is checked before
- * any row is made, so the way to the next page is known early, and a page that is
- * wrong anywhere is wrong.
+ * A page is an object that contains the rows in an array, and an object "meta", which has
+ * the name of the array and the address of the next page.  The whole page is checked before
+ * any row is decoded.  So the next page can be requested early, and a page that is invalid
+ * anywhere gives no rows at all.
  */
 #include "postgres.h"
 
@@ -14,18 +14,18 @@
 #include "base/errors.h"
 
 #define SHOWN_BYTES 80 /* of a value in a message */
-#define KEPT_MEMBERS 4 /* of a page, which mostly has two */
+#define KEPT_MEMBERS 4 /* most pages have two members */
 
-/* The object that a page is, and the first of its members: where there are no more, none is looked for again. */
+/* The object of a page, with its first members, which then need not be searched for in the document. */
 typedef struct PageObject
 {
-	JsonValue value; /* {0}: it is none */
-	int64 count;     /* of its members */
+	JsonValue value; /* {0}: the page is not an object */
+	int64 count;     /* of all members */
 	JsonValue names[KEPT_MEMBERS];
 	JsonValue values[KEPT_MEMBERS];
 } PageObject;
 
-/* Check a page, and note the rows that it has.  Returns NULL when it is good, or what is wrong with it. */
+/* Check a page, and note its rows.  Return NULL if it is valid, or else what is wrong with it. */
 static const char *
 check_page(PageObject *page, const char *bytes, size_t length, RowNotes *notes)
 {
@@ -55,7 +55,7 @@ check_page(PageObject *page, const char *bytes, size_t length, RowNotes *notes)
 	return flex_json_finish_check(&scanner);
 }
 
-/* The last member of that name, as flex_json_member() finds it. */
+/* Return the last member of a name, as flex_json_member() does. */
 static JsonValue
 page_member(const PageObject *page, const char *name)
 {
@@ -69,7 +69,7 @@ page_member(const PageObject *page, const char *name)
 	return (JsonValue){0};
 }
 
-/* The text of a member of meta that must be a string, or NULL where it may be null. */
+/* Return a member of meta, which must be a string, as a C string; NULL for null or none if that is allowed. */
 static char *
 string_member(const JsonValue *meta, const char *name, bool may_be_null)
 {
@@ -86,8 +86,8 @@ string_member(const JsonValue *meta, const char *name, bool may_be_null)
 }
 
 /*
- * The token of the next page, a string or a number, empty for none, and the
- * parameter that it is asked for with, spelt as the member is.
+ * Read the token of the next page, which is a string or a number, and empty for none.  The
+ * query parameter for it is spelled in the same style as the member.
  */
 static void
 read_token(ListPage *page, const JsonValue *meta)
@@ -109,9 +109,10 @@ read_token(ListPage *page, const JsonValue *meta)
 }
 
 /*
- * Read a page but for its rows, in the current context; its bytes must stay as long
- * as rows are read, and so must the notes, NULL for none.  Rows are in the member of that name, or, where it is NULL, in
- * the one that meta.key, or meta.list_key, names.  Raises 08P01.
+ * Check a page and read everything except its rows, in the current context.  The bytes, and
+ * the notes unless NULL, must stay in memory while the rows are read.  member is the name of
+ * the array with the rows; if it is NULL, the name is in meta.key or meta.list_key.  Raises
+ * 08P01 for an invalid page.
  */
 void
 flex_page_open(ListPage *page, const char *bytes, size_t length, const char *member, RowNotes *notes)
@@ -130,7 +131,7 @@ flex_page_open(ListPage *page, const char *bytes, size_t length, const char *mem
 	page->url = flex_json_member(&meta, "url").kind == JSON_STRING ? string_member(&meta, "url", false) : NULL;
 	page->next_url = string_member(&meta, "next_page_url", true);
 	read_token(page, &meta);
-	/* In some answers of members of teams, and of users, it has another name. */
+	/* Lists of users and of members of teams use list_key. */
 	says_key = flex_json_member(&meta, "list_key").kind != JSON_STRING;
 	if (member == NULL)
 		member = string_member(&meta, says_key ? "key" : "list_key", false);

@@ -1,6 +1,6 @@
 /*
  * page.h
- *		A page of a list: where its rows are, and where the next page is.
+ *		Parses a page of a list: where its rows are, and where the next page is.
  */
 #ifndef FLEX_PAGE_H
 #define FLEX_PAGE_H
@@ -10,11 +10,11 @@
 typedef struct ListPage
 {
 	int64 count;                 /* of rows */
-	char *url;                   /* of its own, or NULL */
+	char *url;                   /* the page's own, or NULL */
 	char *next_url;              /* of the next page, or NULL */
-	char *next_token;            /* by which a list without URLs goes on, in UTF-8, or NULL */
-	const char *token_parameter; /* that the token is sent in */
-	PageRows rows;               /* from the first on */
+	char *next_token;            /* of the next page, in UTF-8, if the list uses tokens; or NULL */
+	const char *token_parameter; /* name of the query parameter for the token */
+	PageRows rows;               /* positioned at the first row */
 } ListPage;
 
 extern void flex_page_open(ListPage *page, const char *bytes, size_t length, const char *member, RowNotes *notes);

@@ -1,12 +1,14 @@
 /*
  * page_rows.c
- *		The rows of a page: noted while it is checked, made when they are asked for.
+ *		The rows of a page: noted while it is checked, decoded when they are needed.
  *
- * No row may be made before all of its page has been checked.  The check passes
- * every member, so it notes where the value of each one is that a column takes,
- * and of what kind: rows are made of the notes, and what no column takes is not
- * read again.  Notes are bounded: rows that find no room, and elements that are no
- * objects, are read by the scanner, as all are where there are no notes.
+ * No row may be decoded before the whole page has been checked.  The check sees every
+ * member anyway, so it notes position and kind of the values for which there are columns.
+ * Rows are then decoded from the notes, without scanning the other members again.
+ *
+ * The number of notes is bounded.  Notes end at the first row for which there is no space,
+ * or that is not an object; from there on rows are read by a scanner, as are all rows
+ * without notes.
  */
 #include "postgres.h"
 
@@ -16,18 +18,18 @@
 #include "answer/page_rows.h"
 
 #define FIRST_NOTES 1024
-#define MOST_NOTES 32768 /* 384 kB: of a page of the service, with its 1000 rows, all */
+#define MOST_NOTES 32768 /* 384 kB: enough for the service's largest pages, of 1000 rows */
 
-#define END_OF_ROW PG_UINT16_MAX /* in the place of a column */
+#define END_OF_ROW PG_UINT16_MAX /* instead of a column: marks the end of a row */
 
 StaticAssertDecl(MaxTupleAttributeNumber < END_OF_ROW, "a column's number must not be that of no column");
 
-/* The value of a member of a row, or the row's end. */
+/* The value of a member of a row, or the end of a row. */
 typedef struct MemberNote
 {
-	uint32 at; /* in the document */
+	uint32 at; /* offset in the document */
 	uint32 length;
-	uint16 column; /* as the decoder counts */
+	uint16 column; /* index in flex_decoder_members(), or END_OF_ROW */
 	uint8 kind;
 	bool is_escaped : 1;
 	bool is_integer : 1;
@@ -37,14 +39,14 @@ struct RowNotes
 {
 	RowDecoder *decoder;
 	const char *document;
-	const char *array; /* that has been noted, the last one of the document; or NULL */
-	int rows;          /* of it, from the first on */
-	int count;
+	const char *array; /* text of the noted array, which is the last one of the document; or NULL */
+	int rows;          /* number of its rows that have been noted, from the first on */
+	int count;         /* of notes */
 	int capacity;
 	MemberNote *notes;
 };
 
-/* Room for notes, in a context, of rows that this decoder will make. */
+/* Create empty notes, in a memory context, for rows that a decoder will decode. */
 RowNotes *
 flex_row_notes_create(MemoryContext context, RowDecoder *decoder)
 {
@@ -56,7 +58,7 @@ flex_row_notes_create(MemoryContext context, RowDecoder *decoder)
 	return notes;
 }
 
-/* Make room for one more note; false when there is none. */
+/* Make space for one more note.  Return false if the limit has been reached. */
 static bool
 has_room(RowNotes *notes)
 {
@@ -69,7 +71,7 @@ has_room(RowNotes *notes)
 	return true;
 }
 
-/* Go to the end of the object that the last token began, and note its members; false when one found no room. */
+/* Read the object that the last token began, and note its members.  Return false if there was not enough space. */
 static bool
 note_members(RowNotes *notes, JsonScanner *scanner)
 {
@@ -103,7 +105,7 @@ note_members(RowNotes *notes, JsonScanner *scanner)
 	return true;
 }
 
-/* Go to the end of the object that the last token began, and note the row that it is; false when it is not noted. */
+/* Read the object that the last token began, and note it as a row.  Return false if it could not be noted. */
 static bool
 note_row(RowNotes *notes, JsonScanner *scanner)
 {
@@ -119,8 +121,8 @@ note_row(RowNotes *notes, JsonScanner *scanner)
 }
 
 /*
- * Go to the end of the array that the last token began, and note its rows up to the
- * first that cannot be.  Returns how many elements it has.
+ * Read the array that the last token began, and note its rows up to the first one that cannot
+ * be noted.  Return the number of its elements.
  */
 static int64
 note_elements(RowNotes *notes, JsonScanner *scanner)
@@ -149,9 +151,8 @@ note_elements(RowNotes *notes, JsonScanner *scanner)
 }
 
 /*
- * The value that the scanner comes to next, as flex_json_next_element() gives it.  If
- * it is an array its elements are noted, where there are notes, and those of the one
- * before are forgotten.
+ * Read the next value, as flex_json_next_element() does.  If it is an array and notes is not
+ * NULL, note its elements, instead of those of a former array.
  */
 bool
 flex_row_notes_read(RowNotes *notes, JsonScanner *scanner, JsonValue *value)
@@ -169,7 +170,7 @@ flex_row_notes_read(RowNotes *notes, JsonScanner *scanner, JsonValue *value)
 	return scanner->complaint == NULL;
 }
 
-/* The rows that an array is, from the first on; notes of it are used, which must stay, or NULL. */
+/* Return a position before the first row of an array.  notes, which may be NULL, are used if they are about it. */
 PageRows
 flex_page_rows_begin(const RowNotes *notes, const JsonValue *array)
 {
@@ -177,7 +178,7 @@ flex_page_rows_begin(const RowNotes *notes, const JsonValue *array)
 	return (PageRows){.notes = notes != NULL && notes->array == array->text ? notes : NULL, .array = *array};
 }
 
-/* The columns of the next row, from its notes. */
+/* Set the columns of the next row from its notes. */
 static void
 make_noted_row(PageRows *rows, RowDecoder *decoder, Datum *values, bool *nulls)
 {
@@ -200,7 +201,7 @@ make_noted_row(PageRows *rows, RowDecoder *decoder, Datum *values, bool *nulls)
 	flex_decode_members(decoder, values, nulls);
 }
 
-/* Begin to read the elements that are not noted. */
+/* Let the scanner skip the elements that have been noted. */
 static void
 begin_scanning(PageRows *rows)
 {
@@ -213,8 +214,8 @@ begin_scanning(PageRows *rows)
 }
 
 /*
- * The columns of the next row, in the current context; false when there is none.  With
- * a decoder of NULL, which has no notes, the row is one column of jsonb, whatever it is.
+ * Set the columns of the next row, in the current context.  Return false if there is none.  If
+ * decoder is NULL, the row is a single column with the element as jsonb.
  */
 bool
 flex_page_rows_next(PageRows *rows, RowDecoder *decoder, Datum *values, bool *nulls)

@@ -1,22 +1,22 @@
 /*
  * page_rows.h
- *		The rows of a page: noted while it is checked, made when they are asked for.
+ *		The rows of a page: noted while it is checked, decoded when they are needed.
  */
 #ifndef FLEX_PAGE_ROWS_H
 #define FLEX_PAGE_ROWS_H
 
 #include "answer/decoder.h"
 
-/* What has been noted of an array in a document; used for one document after the other. */
+/* Notes about the elements of an array.  They are reused for one document after another. */
 typedef struct RowNotes RowNotes;
 
-/* A place in the elements of an array, each of which is a row. */
+/* A position in an array whose elements are rows. */
 typedef struct PageRows
 {
-	const RowNotes *notes; /* NULL: there are none of this array */
-	int next;              /* of the notes */
+	const RowNotes *notes; /* NULL: there are no notes about this array */
+	int next;              /* index of the next note */
 	JsonValue array;
-	bool is_scanning; /* what is not noted */
+	bool is_scanning; /* the noted rows have all been read, and the scanner reads the rest */
 	JsonScanner scanner;
 } PageRows;
 

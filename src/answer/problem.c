@@ -1,11 +1,11 @@
 /*
  * problem.c
- *		A refusal of the service, read from its body.
+ *		Parses the body of an error answer.
  *
- * The service has three shapes of error bodies (its own, RFC 9457, and the one
- * of Interactions), and what stands between may answer with no JSON at all.
- * The shapes' members do not contradict each other, so one table reads all
- * three; what cannot be read leaves the HTTP status to speak for itself.
+ * The service uses three formats of error bodies: its own, that of RFC 9457, and one for
+ * Interactions.  A member never has different meanings in them, so they need not be told
+ * apart.  A proxy may answer with something that is not JSON at all; then the error message
+ * contains nothing but the HTTP status.
  */
 #include "postgres.h"
 
@@ -15,10 +15,10 @@
 #include "answer/problem.h"
 #include "base/encoding.h"
 
-#define SHOWN_BYTES 1000        /* of what the service adds to its message */
-#define MOST_BYTES (256 * 1024) /* of a body that is looked into: no refusal needs as much */
+#define SHOWN_BYTES 1000        /* how much of the explanation is kept */
+#define MOST_BYTES (256 * 1024) /* a larger body is not parsed */
 
-/* The text of a string or a number, for a message; NULL for anything else. */
+/* Return the text of a string or a number, for a message; NULL for other values and an empty text. */
 static char *
 scalar_text(JsonValue value)
 {
@@ -31,7 +31,7 @@ scalar_text(JsonValue value)
 	return length > 0 ? flex_text_for_message(text, length) : NULL;
 }
 
-/* The first of the members, named in the order of preference, that is there. */
+/* Return the text of the first member that exists.  names are in order of preference, and end with NULL. */
 static char *
 first_text(const JsonValue *root, const char *const *names)
 {
@@ -45,7 +45,7 @@ first_text(const JsonValue *root, const char *const *names)
 	return NULL;
 }
 
-/* Append "detail (pointer)" of each of RFC 9457's errors. */
+/* Append "detail (pointer)" for each element of the member "errors" of RFC 9457. */
 static void
 append_errors(StringInfo to, JsonValue errors)
 {
@@ -68,7 +68,7 @@ append_errors(StringInfo to, JsonValue errors)
 	}
 }
 
-/* Append a member as JSON, unless it is empty. */
+/* Append a member as JSON, unless it is null, or an empty string, array or object. */
 static void
 append_json(StringInfo to, JsonValue value)
 {
@@ -84,7 +84,7 @@ append_json(StringInfo to, JsonValue value)
 		appendStringInfo(to, "%s%s", to->len > 0 ? "; " : "", flex_text_shown(text, length, SHOWN_BYTES));
 }
 
-/* All that the service said beside its message, or NULL. */
+/* Return what the service says in addition to its message, or NULL. */
 static char *
 explanation_in(const JsonValue *root)
 {
@@ -100,8 +100,8 @@ explanation_in(const JsonValue *root)
 }
 
 /*
- * Fill in what the body says.  The texts are allocated in the current context,
- * in the database's encoding; nothing is raised for a body that says nothing.
+ * Set the members of *problem that the body provides.  The texts are allocated in the current
+ * context, in the database's encoding.  No error is raised for an unreadable body.
  */
 void
 flex_problem_read(Problem *problem, const char *bytes, size_t length)

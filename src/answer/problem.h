@@ -1,6 +1,6 @@
 /*
  * problem.h
- *		A refusal of the service, read from its body.
+ *		Parses the body of an error answer.
  */
 #ifndef FLEX_PROBLEM_H
 #define FLEX_PROBLEM_H

@@ -1,9 +1,9 @@
 /*
  * timestamps.c
- *		Dates and times as the service writes them: RFC 3339.
+ *		Parses timestamps of the service, which are those of RFC 3339.
  *
- * The server's own input function would take much more ("tomorrow"), depend on
- * the session's settings, and raise errors that do not name the member.
+ * The input function of timestamptz is not used, because it accepts much more ("tomorrow"),
+ * depends on the settings DateStyle and TimeZone, and its errors do not name the member.
  */
 #include "postgres.h"
 
@@ -14,7 +14,7 @@
 
 #include "answer/timestamps.h"
 
-/* Read exactly count digits and step over them; false for anything else. */
+/* Read exactly "count" digits and advance *text.  Return false for anything else. */
 static bool
 read_digits(const char **text, int count, int *value)
 {
@@ -28,7 +28,7 @@ read_digits(const char **text, int count, int *value)
 	return true;
 }
 
-/* Step over one character, if it is the one given. */
+/* If the next character is the given one, skip it and return true. */
 static bool
 read_character(const char **text, char c)
 {
@@ -38,7 +38,7 @@ read_character(const char **text, char c)
 	return true;
 }
 
-/* An optional fraction of a second, in microseconds; further digits are dropped. */
+/* Read an optional fraction of a second, in microseconds; further digits are ignored. */
 static bool
 read_fraction(const char **text, fsec_t *fraction)
 {
@@ -54,7 +54,7 @@ read_fraction(const char **text, fsec_t *fraction)
 	return true;
 }
 
-/* Z or +hh:mm, as seconds west of Greenwich. */
+/* Read the time zone, Z or +hh:mm, as seconds west of Greenwich. */
 static bool
 read_zone(const char **text, int *west)
 {
@@ -74,7 +74,7 @@ read_zone(const char **text, int *west)
 	return hours <= MAX_TZDISP_HOUR && minutes < MINS_PER_HOUR;
 }
 
-/* True for a day that the calendar has and a time that a clock shows. */
+/* Return true for an existing date and time; second 60, a leap second, is allowed. */
 static bool
 is_possible(const struct pg_tm *tm)
 {
@@ -83,7 +83,7 @@ is_possible(const struct pg_tm *tm)
 		   tm->tm_min < MINS_PER_HOUR && tm->tm_sec <= SECS_PER_MINUTE;
 }
 
-/* Parse 2016-08-01T22:10:40Z, with or without fraction and offset. */
+/* Parse a text such as 2016-08-01T22:10:40Z, also with a fraction or another time zone; false if it is invalid. */
 bool
 flex_timestamp_parse(const char *text, TimestampTz *result)
 {

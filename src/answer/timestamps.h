@@ -1,6 +1,6 @@
 /*
  * timestamps.h
- *		Dates and times as the service writes them.
+ *		Parses timestamps of the service.
  */
 #ifndef FLEX_TIMESTAMPS_H
 #define FLEX_TIMESTAMPS_H

@@ -1,12 +1,12 @@
 /*
  * webhook_query.c
- *		The query of a webhook's URL, taken apart and written anew.
+ *		Parses the query of a webhook's URL, and rewrites it as Node.js does.
  *
- * Some of the service's back ends sign a query whose values they have escaped
- * themselves.  The official Node client (6.2.0) tries, after all other forms of
- * a URL, the one that Node's module querystring makes of its query; this is that
- * module's way, to the letter: names that are numbers come first, the values of
- * one name stand together, and of 1,000 pairs and more the first count.
+ * Some of the service's back ends sign a URL whose query they have escaped themselves.
+ * Therefore the official Node client (6.2.0) tries, after all other forms of the URL, also
+ * the one with the query parsed and written again by Node's module querystring.  This file
+ * reproduces that module exactly: parameters whose names are numbers come first, those of
+ * the same name come together, and only the first 1000 pairs are used.
  */
 #include "postgres.h"
 
@@ -16,20 +16,21 @@
 #include "answer/webhook_query.h"
 
 #define MOST_PAIRS 1000
-#define NULL_BYTE '\xFF' /* stands for a decoded null byte: no character of UTF-8 has it */
+#define NULL_BYTE '\xFF' /* represents a decoded zero byte in a C string; UTF-8 does not contain it */
 
-/* A name and a value, decoded: bytes that need not be UTF-8 have become U+FFFD. */
+/* A parameter, decoded; U+FFFD has replaced what was not UTF-8. */
 typedef struct Pair
 {
 	char *name;
 	char *value;
-	int64 index;  /* of a name that is one, in Node's sense; else -1 */
-	int position; /* of the first pair with this name */
+	int64 index;  /* the name as a number, if JavaScript takes it for an array index; else -1 */
+	int position; /* sort key among the pairs with index -1 */
 } Pair;
 
 /*
- * Length of a character of UTF-8 at text, or, negative, of the bytes that stand
- * for one that is broken: those that a longer text could go on from.
+ * Return the length of the UTF-8 character at text.  If it is invalid, return the negative
+ * length of its valid beginning (1 at least), for which decoders by the Unicode Standard put
+ * one U+FFFD.
  */
 static int
 character_length(const unsigned char *text)
@@ -51,7 +52,7 @@ character_length(const unsigned char *text)
 	return length;
 }
 
-/* The text with U+FFFD for what is not UTF-8. */
+/* Return a copy with U+FFFD in the place of what is not UTF-8. */
 static char *
 repaired(const char *text)
 {
@@ -71,7 +72,7 @@ repaired(const char *text)
 	return result.data;
 }
 
-/* The value of a hexadecimal digit, -1 for another character. */
+/* Return the value of a hexadecimal digit, or -1. */
 static int
 digit_value(char c)
 {
@@ -81,7 +82,7 @@ digit_value(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Append a byte that was encoded; one that UTF-8 never has is broken by itself. */
+/* Append a byte that was percent-encoded.  The byte that would look like NULL_BYTE is invalid UTF-8 anyway. */
 static void
 append_byte(StringInfo to, char byte)
 {
@@ -91,7 +92,7 @@ append_byte(StringInfo to, char byte)
 		appendStringInfoChar(to, byte == '\0' ? NULL_BYTE : byte);
 }
 
-/* The text of so many bytes of a query: a plus is a blank, %XX a byte, and all else stands for itself. */
+/* Decode a part of a query: + is a space, %XX a byte, everything else stands for itself.  The result is palloc'd. */
 static char *
 decoded(const char *text, size_t length)
 {
@@ -111,10 +112,12 @@ decoded(const char *text, size_t length)
 		else
 			appendStringInfoChar(&result, text[i] == '+' ? ' ' : text[i]);
 	}
-	return repaired(result.data);
+	text = repaired(result.data);
+	pfree(result.data);
+	return unconstify(char *, text);
 }
 
-/* The number that a name is, as Node has array indexes: digits without leading zeros, up to 4294967294. */
+/* Return a name as an array index of JavaScript: digits without leading zeros, up to 4294967294; else -1. */
 static int64
 index_of_name(const char *name)
 {
@@ -127,7 +130,7 @@ index_of_name(const char *name)
 	return index <= INT64CONST(4294967294) ? index : -1;
 }
 
-/* Take a pair of so many bytes apart. */
+/* Parse a pair of the given length; its name and value are palloc'd. */
 static Pair
 pair_of(const char *text, size_t length)
 {
@@ -142,7 +145,7 @@ pair_of(const char *text, size_t length)
 	return pair;
 }
 
-/* Read the pairs of a query, at most so many as there is room for; returns their number. */
+/* Parse the pairs of a query into an array of MOST_PAIRS, and return their number; further pairs are ignored. */
 static int
 read_pairs(const char *query, Pair *pairs)
 {
@@ -161,7 +164,7 @@ read_pairs(const char *query, Pair *pairs)
 	return count;
 }
 
-/* Order of two pairs by their names, then as they came. */
+/* qsort comparator: by name, then by position. */
 static int
 compare_names(const void *a, const void *b)
 {
@@ -172,7 +175,7 @@ compare_names(const void *a, const void *b)
 	return order != 0 ? order : one->position - other->position;
 }
 
-/* Order of two pairs as Node writes them: numbers first, all others as their names came first. */
+/* qsort comparator for the order in which Node writes pairs: numbers first, then by position. */
 static int
 compare_places(const void *a, const void *b)
 {
@@ -184,7 +187,7 @@ compare_places(const void *a, const void *b)
 	return one->position - other->position;
 }
 
-/* Bring pairs into the order in which Node writes them. */
+/* Sort pairs into the order in which Node writes them, those of the same name together. */
 static void
 arrange(Pair *pairs, int count)
 {
@@ -193,7 +196,7 @@ arrange(Pair *pairs, int count)
 	for (int i = 0; i < count; i++)
 		pairs[i].position = i;
 	qsort(pairs, count, sizeof(Pair), compare_names);
-	/* A pair's place is that of the first of its name; among those of one name, as they came. */
+	/* A name is sorted by where it came first; the pairs of one name keep their order. */
 	for (int i = 0; i < count; i++)
 		sequence[i] = i > 0 && strcmp(pairs[i].name, pairs[i - 1].name) == 0 ? sequence[i - 1] : pairs[i].position;
 	for (int i = 0, rank = 0; i < count; i++)
@@ -205,7 +208,7 @@ arrange(Pair *pairs, int count)
 	pfree(sequence);
 }
 
-/* Append a text as Node escapes it in a query. */
+/* Append a text, escaped as Node does it in a query. */
 static void
 append_escaped(StringInfo to, const char *text)
 {
@@ -220,7 +223,7 @@ append_escaped(StringInfo to, const char *text)
 	}
 }
 
-/* The URL with the query that Node makes of what stands behind its first question mark; itself without one. */
+/* Return the URL with its query (all after the first question mark) rewritten as Node does it; palloc'd. */
 char *
 flex_webhook_query_rewritten(const char *url)
 {
@@ -247,7 +250,7 @@ flex_webhook_query_rewritten(const char *url)
 	return result.data;
 }
 
-/* The value of the first parameter of a name in the query of a URL, decoded; NULL where there is none. */
+/* Return the decoded value of the first parameter of a name in the query of a URL, or NULL. */
 char *
 flex_webhook_query_value(const char *url, const char *name)
 {
@@ -263,6 +266,8 @@ flex_webhook_query_value(const char *url, const char *name)
 		CHECK_FOR_INTERRUPTS();
 		if (length > 0 && strcmp(pair.name, name) == 0)
 			return pair.value;
+		pfree(pair.name);
+		pfree(pair.value);
 		at = text[length] == '&' ? text + length : NULL;
 	}
 	return NULL;

@@ -1,6 +1,6 @@
 /*
  * webhook_query.h
- *		The query of a webhook's URL, taken apart and written anew.
+ *		Parses the query of a webhook's URL, and rewrites it as Node.js does.
  */
 #ifndef FLEX_WEBHOOK_QUERY_H
 #define FLEX_WEBHOOK_QUERY_H

@@ -1,16 +1,16 @@
 /*
  * webhook_signature.c
- *		Whether a request was signed by the service.
+ *		Verifies the signatures of webhooks.
  *
- * X-Twilio-Signature is, in base64, the HMAC-SHA1 of the URL and of all form
- * parameters, name and value, in the order of the names, with the account's auth
- * token as its key (twilio.com/docs/usage/security).  Of a JSON body the URL has
- * the SHA-256 as bodySHA256, and the URL alone is signed.  What that leaves open
- * is as in the official Node client: names and values are ordered by their code
- * units in UTF-16, and of a name's values each counts once.
+ * X-Twilio-Signature is the HMAC-SHA1, in base64, of the URL followed by name and value of
+ * all form parameters, sorted by name; the key is the account's auth token
+ * (twilio.com/docs/usage/security).  For a JSON body, the URL contains its SHA-256 as the
+ * parameter bodySHA256, and only the URL is signed.  Details that the page does not specify
+ * are as in the official Node client: names and values are sorted by their UTF-16 code
+ * units, and repeated values of a name count once.
  *
- * Every form of the URL is tried with every token, whether one has fitted or
- * not: the time tells nothing of them.
+ * Each form of the URL is always tried with each token, even after a match, so that the
+ * time taken reveals nothing about them.
  */
 #include "postgres.h"
 
@@ -26,7 +26,7 @@
 
 #define SIGNATURE_LENGTH 28 /* base64 of a SHA-1 */
 
-/* Raise 22023 for a parameter that no form has. */
+/* Raise 22023 for a parameter whose value no form can have. */
 pg_noreturn static void
 refuse_parameter(const char *name)
 {
@@ -36,17 +36,17 @@ refuse_parameter(const char *name)
 					errdetail("The values of a form are strings; a name that is repeated has an array of them.")));
 }
 
-/* A byte of UTF-8, moved so that texts have the order of their code units in UTF-16. */
+/* Map a byte of UTF-8 so that comparing the mapped bytes of texts gives the order of their UTF-16 code units. */
 static int
 moved(char byte)
 {
 	unsigned char c = (unsigned char) byte;
 
-	/* Beyond U+FFFF a character begins with half of a surrogate pair, which goes before U+E000. */
+	/* Characters above U+FFFF begin with a surrogate (from U+D800 on), which sorts before U+E000 (0xEE in UTF-8). */
 	return c < 0xEE ? c : c < 0xF0 ? c + 0x10 : c - 0x02;
 }
 
-/* Order of two texts as JavaScript sorts them. */
+/* qsort comparator: the order in which JavaScript sorts texts.  The elements begin with a char *. */
 static int
 compare_texts(const void *a, const void *b)
 {
@@ -61,14 +61,14 @@ compare_texts(const void *a, const void *b)
 	return moved(*one) - moved(*other);
 }
 
-/* A string of jsonb in UTF-8. */
+/* Return a jsonb string in UTF-8. */
 static char *
 wire_text(const JsonbValue *value)
 {
 	return flex_text_to_wire(pnstrdup(value->val.string.val, value->val.string.len), "parameters");
 }
 
-/* Append a name with each of the values in an array, once. */
+/* Append a name with each value of an array, sorted and without duplicates. */
 static void
 append_values(StringInfo to, const char *name, const char *shown_name, JsonbContainer *array)
 {
@@ -97,7 +97,7 @@ append_values(StringInfo to, const char *name, const char *shown_name, JsonbCont
 	}
 }
 
-/* Append a parameter: its name and its value. */
+/* Append name and value of a parameter.  shown_name is the name in the database's encoding, for messages. */
 static void
 append_parameter(StringInfo to, const char *name, const char *shown_name, const JsonbValue *value)
 {
@@ -112,17 +112,17 @@ append_parameter(StringInfo to, const char *name, const char *shown_name, const 
 	appendStringInfoString(to, wire_text(value));
 }
 
-/* A parameter's name with its value, in the order of an array of texts. */
+/* A parameter. */
 typedef struct Member
 {
-	char *name; /* in UTF-8; first, for compare_texts() */
-	char *shown_name;
+	char *name;       /* in UTF-8; must be the first member, for compare_texts() */
+	char *shown_name; /* in the database's encoding */
 	JsonbValue value;
 } Member;
 
 /*
- * What is signed of a form's parameters, in UTF-8.  Raises 22023 for what is no
- * object of strings and arrays of strings.
+ * Return the text that is signed for the parameters of a form, in UTF-8.  Raises 22023 unless
+ * they are an object whose values are strings and arrays of strings.
  */
 char *
 flex_webhook_parameters_text(Jsonb *parameters)
@@ -157,7 +157,7 @@ flex_webhook_parameters_text(Jsonb *parameters)
 	return text.data;
 }
 
-/* Write the signature of a URL and its parameters with a token, without an end. */
+/* Compute the signature of a URL and its parameters with a token.  The result is not null-terminated. */
 static void
 sign(const char *url, const char *parameters, const char *token, char signature[SIGNATURE_LENGTH + 1])
 {
@@ -172,8 +172,8 @@ sign(const char *url, const char *parameters, const char *token, char signature[
 }
 
 /*
- * True when the signature is one of the URL, in one of its forms, and of the
- * parameters with one of the tokens, of which the last is NULL.
+ * Return true if the signature is that of any form of the URL, with the parameters, by any of
+ * the tokens, whose array ends with NULL.
  */
 bool
 flex_webhook_signature_is_good(const char *url, const char *parameters, const char *signature, char *const *tokens)
@@ -197,7 +197,7 @@ flex_webhook_signature_is_good(const char *url, const char *parameters, const ch
 	return is_good;
 }
 
-/* True when the URL has the body's SHA-256 as bodySHA256, in small hexadecimal digits. */
+/* Return true if the URL's parameter bodySHA256 is the SHA-256 of the body, in lower-case hexadecimal digits. */
 bool
 flex_webhook_body_is_good(const char *url, DigestPiece body)
 {

@@ -1,6 +1,6 @@
 /*
  * webhook_signature.h
- *		Whether a request was signed by the service.
+ *		Verifies the signatures of webhooks.
  */
 #ifndef FLEX_WEBHOOK_SIGNATURE_H
 #define FLEX_WEBHOOK_SIGNATURE_H

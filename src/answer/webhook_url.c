@@ -1,17 +1,16 @@
 /*
  * webhook_url.c
- *		The forms in which the service may have signed a webhook's URL.
+ *		The forms of a webhook's URL that the service may have signed.
  *
- * What it has signed is the URL that it was configured with, which reaches the
- * receiver through proxies that add a port, take one away, or encode characters.
- * So the URL is tried as it came and as the URL Standard (url.spec.whatwg.org)
- * writes it, each with and without its port, and the latter also with its query
- * escaped anew: the forms of the official Node client (6.2.0).
+ * The service signs the URL that was configured there.  On its way to the receiver, proxies
+ * may add or remove the port, or encode characters.  Therefore the same forms are tried as
+ * by the official Node client (6.2.0): the URL as received and as normalized by the URL
+ * Standard (url.spec.whatwg.org), both with and without the port, and the normalized ones
+ * also with a rewritten query (webhook_query.c).
  *
- * Of hosts the Standard's ways for names in ASCII, for addresses in their usual
- * form and for nothing else are here: a URL with an international name, with a
- * number like 0x7f.1, or of another scheme than http and https has no standard
- * form, and is tried as it came.
+ * Normalization is implemented for the schemes http and https, and for hosts that are ASCII
+ * names or addresses in canonical form.  Other URLs, such as those with internationalized
+ * names or addresses like 0x7f.1, are tried only as received.
  */
 #include "postgres.h"
 
@@ -23,22 +22,22 @@
 #include "answer/webhook_query.h"
 #include "answer/webhook_url.h"
 
-/* Characters that are encoded, besides controls and all beyond ASCII. */
+/* Characters that are encoded, besides control characters and all that are not ASCII. */
 #define ENCODED_IN_PATH " \"#<>?`{}"
 #define ENCODED_IN_QUERY " \"#<>'"
 #define ENCODED_IN_FRAGMENT " \"<>`"
 #define ENCODED_IN_USER ENCODED_IN_PATH "/:;=@[\\]^|"
 #define FORBIDDEN_IN_HOST " #/:<>?@[\\]^|%\x7f"
 
-/* Where the parts of SCHEME://USER@HOST:PORT are; all the rest follows the port. */
+/* Pointers to the parts of a URL SCHEME://USER@HOST:PORT/REST */
 typedef struct Parts
 {
 	const char *host;
-	const char *port; /* the colon; where there is none, what follows the host */
-	const char *rest;
+	const char *port; /* the colon; if there is no port, equal to rest */
+	const char *rest; /* path, query and fragment */
 } Parts;
 
-/* Take a URL apart without a change; false where it has no SCHEME:// */
+/* Find the parts of a URL.  Return false if it does not begin with SCHEME:// */
 static bool
 split(const char *url, Parts *parts)
 {
@@ -65,14 +64,14 @@ split(const char *url, Parts *parts)
 		if (*at == ']')
 			bracket = at + 1;
 	}
-	/* A colon begins the port behind the bracket of an address alone. */
+	/* In [an IPv6 address], colons do not begin the port. */
 	parts->port = bracket != NULL ? bracket : parts->host;
 	while (parts->port < parts->rest && *parts->port != ':')
 		parts->port++;
 	return true;
 }
 
-/* A URL without its port. */
+/* Return a URL without its port; palloc'd. */
 static char *
 without_port(const char *url)
 {
@@ -83,7 +82,7 @@ without_port(const char *url)
 	return psprintf("%.*s%s", (int) (parts.port - url), url, parts.rest);
 }
 
-/* A URL with its port, or its scheme's where it has none. */
+/* Return a URL with its port, or the default port of its scheme; palloc'd. */
 static char *
 with_port(const char *url)
 {
@@ -95,7 +94,7 @@ with_port(const char *url)
 					parts.rest);
 }
 
-/* Append so many bytes, encoding controls, what is beyond ASCII, and the given characters. */
+/* Append a text of the given length, percent-encoding control characters, non-ASCII bytes, and the given characters. */
 static void
 append_encoded(StringInfo to, const char *text, size_t length, const char *characters)
 {
@@ -110,7 +109,7 @@ append_encoded(StringInfo to, const char *text, size_t length, const char *chara
 	}
 }
 
-/* Append user and password as the Standard writes them; nothing for none. */
+/* Append user and password, normalized, and an @; nothing if both are empty. */
 static void
 append_user(StringInfo to, const char *text, size_t length)
 {
@@ -129,7 +128,7 @@ append_user(StringInfo to, const char *text, size_t length)
 	appendStringInfoChar(to, '@');
 }
 
-/* True for an address whose usual form it is in already. */
+/* Return true for an address in canonical form. */
 static bool
 is_usual_address(int family, const char *text)
 {
@@ -140,7 +139,7 @@ is_usual_address(int family, const char *text)
 		   strcmp(usual, text) == 0;
 }
 
-/* True when the last part of a name is a number: it is an address then. */
+/* Return true if the last label of a host is a number.  The Standard takes such a host for an IPv4 address. */
 static bool
 ends_in_number(const char *host)
 {
@@ -156,7 +155,7 @@ ends_in_number(const char *host)
 	return length > 0 && (strspn(last, "0123456789") >= length || strncmp(last, "0x", 2) == 0);
 }
 
-/* Append a host in small letters; false for one that has no standard form here. */
+/* Append a host in lower case.  Return false if normalization of such a host is not implemented, or it is invalid. */
 static bool
 append_host(StringInfo to, const char *text, size_t length)
 {
@@ -186,7 +185,7 @@ append_host(StringInfo to, const char *text, size_t length)
 	return !ends_in_number(host) || is_usual_address(AF_INET, host);
 }
 
-/* Append a port unless it is the scheme's; false for one that is none. */
+/* Append a port unless it is the scheme's default.  Return false if it is invalid. */
 static bool
 append_port(StringInfo to, const char *text, const char *end, int standard)
 {
@@ -206,7 +205,7 @@ append_port(StringInfo to, const char *text, const char *end, int standard)
 	return true;
 }
 
-/* The number of dots that a part of a path consists of, if it is one that leads elsewhere: 1 or 2; else 0. */
+/* Return 1 or 2 if a segment of a path is "." or "..", each dot possibly percent-encoded; otherwise 0. */
 static int
 dots_of(const char *part, size_t length)
 {
@@ -224,7 +223,7 @@ dots_of(const char *part, size_t length)
 	return dots;
 }
 
-/* Append a path up to its query or fragment, its dots resolved. */
+/* Append a path of the given length, with the segments "." and ".." resolved. */
 static void
 append_path(StringInfo to, const char *path, size_t length)
 {
@@ -259,7 +258,7 @@ append_path(StringInfo to, const char *path, size_t length)
 	}
 }
 
-/* A copy without blanks and controls at its ends, and without tabs and ends of lines anywhere. */
+/* Return a copy without spaces and control characters at its ends, and without tabs and newlines anywhere. */
 static char *
 trimmed(const char *url)
 {
@@ -282,7 +281,7 @@ trimmed(const char *url)
 	return copy;
 }
 
-/* The URL as the Standard writes it; NULL where it has no such form here. */
+/* Return a URL as normalized by the URL Standard; NULL if that is not implemented for it, or it is invalid. */
 static char *
 standard_form(const char *url)
 {
@@ -303,7 +302,7 @@ standard_form(const char *url)
 	rest = user + strcspn(user, "/\\?#");
 	if (!split(psprintf("%s%.*s", result.data, (int) (rest - user), user), &parts))
 		return NULL;
-	/* The copy has the same text between scheme and path. */
+	/* parts refers to a copy, but the text between scheme and path has the same length there. */
 	append_user(&result, user, Max(0, (rest - user) - (parts.rest - parts.host) - 1));
 	if (!append_host(&result, parts.host, parts.port - parts.host) ||
 		!append_port(&result, parts.port < parts.rest ? parts.port + 1 : parts.rest, parts.rest, secure ? 443 : 80))
@@ -327,7 +326,7 @@ standard_form(const char *url)
 	return result.data;
 }
 
-/* Put the forms of a URL, in UTF-8 as all texts here, into an array; returns their number. */
+/* Set forms to the forms of a URL, which is in UTF-8, and return their number; all are palloc'd. */
 int
 flex_webhook_url_forms(const char *url, char *forms[FLEX_WEBHOOK_URL_FORMS])
 {

@@ -1,6 +1,6 @@
 /*
  * webhook_url.h
- *		The forms in which the service may have signed a webhook's URL.
+ *		The forms of a webhook's URL that the service may have signed.
  */
 #ifndef FLEX_WEBHOOK_URL_H
 #define FLEX_WEBHOOK_URL_H

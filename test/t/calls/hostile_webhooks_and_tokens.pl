@@ -130,6 +130,15 @@ foreach my $database (qw(utf8 bytes))
 	note("$database: " . join(', ', map { "$_: $outcome{$_}" } sort keys %outcome));
 }
 
+# Parameters are looked through one by one, and none leaves its buffers behind
+my $session = FlexApi::Session->new($node, database => 'utf8');
+my $check = q{SELECT flex_webhook_body_is_authentic('https://example.com/?' || repeat('a=&', %d) || 'bodySHA256=e3b0', '', 'no')};
+my $pid = $session->value('SELECT pg_backend_pid()');
+$session->value(sprintf $check, 10);
+my $peak = FlexApi::status_of($pid, 'VmHWM');
+is($session->value(sprintf $check, 100_000), 'f', 'a URL of 100,000 parameters');
+cmp_ok(FlexApi::status_of($pid, 'VmHWM') - $peak, '<', 64 * 1024, '... takes no memory for each of them') unless $ENV{FLEX_SLOW_BUILD};
+
 $node->stop;
 unlike(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/terminated by signal|test-secret|test-token/, 'no process has ended, and no secret is in the log');
 done_testing;
