@@ -1,9 +1,9 @@
 /*
  * address.c
- *		Addresses in settings: which may be one of the service or of a proxy.
+ *		Validates addresses in settings: of the service, and of proxies.
  *
- * What is configured receives the credentials, so an address is taken apart strictly,
- * and what parsers read in different ways is refused.
+ * Credentials are sent to these addresses.  Therefore the check is strict, and refuses
+ * everything that different parsers may interpret differently.
  */
 #include "postgres.h"
 
@@ -14,8 +14,8 @@
 #include "base/url.h"
 
 /*
- * Length of the port at text, its colon included; 0 where there is none, -1
- * where it is not a number up to 65535.
+ * Return the length of the port at the beginning of a text, including its colon; 0 if there
+ * is none, -1 if it is not a number from 1 to 65535.
  */
 static int
 port_length(const char *text)
@@ -30,7 +30,7 @@ port_length(const char *text)
 	return digits + 1;
 }
 
-/* Length of a host name or an address in brackets at text; 0 for neither. */
+/* Return the length of the host name, or address in brackets, at the beginning of a text; 0 if there is none. */
 static int
 host_length(const char *text)
 {
@@ -43,7 +43,7 @@ host_length(const char *text)
 	return strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._");
 }
 
-/* True for a path to put before every other, or for none: unencoded, and without empty, "." or ".." parts. */
+/* Return true for a path that may precede those of requests, or none: without escapes and empty or dot segments. */
 static bool
 is_base_path(const char *text)
 {
@@ -59,7 +59,7 @@ is_base_path(const char *text)
 	return *text == '\0';
 }
 
-/* True for the name or an address of this machine alone. */
+/* Return true for a loopback address, or localhost. */
 static bool
 is_loopback(const char *host, int length)
 {
@@ -75,7 +75,7 @@ is_loopback(const char *host, int length)
 		   (ntohl(address.s_addr) >> 24) == IN_LOOPBACKNET;
 }
 
-/* Why an address cannot be the service's; NULL: it can. */
+/* Return why a URL is not valid as flex_api.base_url, as a sentence; NULL if it is valid. */
 const char *
 flex_base_url_fault(const char *configured)
 {
@@ -98,7 +98,7 @@ flex_base_url_fault(const char *configured)
 	return NULL;
 }
 
-/* True for the URL of a proxy, with or without a user. */
+/* Return true for a valid URL of a proxy, with or without user and password. */
 bool
 flex_proxy_url_is_good(const char *url)
 {

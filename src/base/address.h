@@ -1,6 +1,6 @@
 /*
  * address.h
- *		Addresses in settings: which may be one of the service or of a proxy.
+ *		Validates addresses in settings: of the service, and of proxies.
  */
 #ifndef FLEX_ADDRESS_H
 #define FLEX_ADDRESS_H

@@ -1,9 +1,9 @@
 /*
  * attempt.c
- *		A step that may fail, in a subtransaction.
+ *		Calls a function in a subtransaction, and returns its error.
  *
- * An error that is caught may have left locks, pins and rights behind, even one of a
- * look-up; only the end of a subtransaction takes all of them back.
+ * After an error, locks, buffer pins and a changed user ID may be left behind, even by a
+ * mere catalog lookup.  Only the abort of a subtransaction releases all of them.
  */
 #include "postgres.h"
 
@@ -15,8 +15,9 @@
 #include "base/errors.h"
 
 /*
- * Take a step.  Returns NULL, or its error, in the current context, after undoing what it
- * did.  A cancel that is meant for us is raised.
+ * Call step(argument) in a subtransaction.  Return NULL if it succeeds.  If it raises an
+ * error, roll back and return the error, in the current context; a cancel of the statement
+ * is raised again instead.
  */
 ErrorData *
 flex_attempt(void (*step)(void *argument), void *argument)

@@ -1,6 +1,6 @@
 /*
  * attempt.h
- *		A step that may fail, in a subtransaction.
+ *		Calls a function in a subtransaction, and returns its error.
  */
 #ifndef FLEX_ATTEMPT_H
 #define FLEX_ATTEMPT_H

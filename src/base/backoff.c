@@ -1,9 +1,9 @@
 /*
  * backoff.c
- *		How long to wait before what has failed is tried again.
+ *		Exponential backoff: how long to wait before the next attempt.
  *
- * The limit doubles with each failure, up to a bound; the wait is a random share
- * of it, so that those that failed together do not come back together.
+ * A limit doubles with each failure, up to a maximum.  The wait is a random time below the
+ * limit, so that requests that failed at the same time are not sent again at the same time.
  */
 #include "postgres.h"
 
@@ -13,7 +13,7 @@
 
 #define MOST_DOUBLINGS 20
 
-/* Milliseconds: the limit after the first failure, and its bound. */
+/* The limit after the first failure, and its maximum, in milliseconds. */
 static const struct
 {
 	int64 first;
@@ -24,7 +24,7 @@ static const struct
 	[BACKOFF_CALLBACK] = {1000, 60 * 60 * 1000},
 };
 
-/* Milliseconds to wait before the next try, when so many had failed before the last one. */
+/* Return the milliseconds to wait before the next attempt.  failures does not count the one that has just failed. */
 int64
 flex_backoff_ms(BackoffKind kind, int failures)
 {

@@ -1,14 +1,14 @@
 /*
  * backoff.h
- *		How long to wait before what has failed is tried again.
+ *		Exponential backoff: how long to wait before the next attempt.
  */
 #ifndef FLEX_BACKOFF_H
 #define FLEX_BACKOFF_H
 
-/* What is tried again. */
+/* What is attempted again. */
 typedef enum BackoffKind
 {
-	BACKOFF_CALL,    /* a direct call, while somebody waits for it */
+	BACKOFF_CALL,    /* a request of a statement, which waits for it */
 	BACKOFF_OUTBOX,  /* a request of the outbox */
 	BACKOFF_CALLBACK /* a callback that raised an error */
 } BackoffKind;

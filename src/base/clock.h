@@ -1,13 +1,13 @@
 /*
  * clock.h
- *		A clock that nobody sets, and that all processes of the machine share.
+ *		The monotonic clock, which is the same in all processes of the machine.
  */
 #ifndef FLEX_CLOCK_H
 #define FLEX_CLOCK_H
 
 #include <time.h>
 
-/* Microseconds since some moment in the past: for differences only. */
+/* Return the microseconds since an arbitrary point in the past. */
 static inline int64
 flex_clock_us(void)
 {
@@ -17,7 +17,7 @@ flex_clock_us(void)
 	return (int64) now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-/* Milliseconds since the same moment. */
+/* Return the milliseconds since the same point. */
 static inline int64
 flex_clock_ms(void)
 {

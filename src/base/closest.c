@@ -1,10 +1,9 @@
 /*
  * closest.c
- *		The name that was probably meant, for a HINT.
+ *		Finds the name that was probably meant, for a HINT.
  *
- * Names are compared much as the server does for a column or an option that is not there: by
- * Levenshtein distance, of which up to four and up to a third of the length count.  It does so
- * with ClosestMatchState, which 15 does not have.
+ * Names are compared by their Levenshtein distance, which must not exceed four, and a third
+ * of the length.  This is like ClosestMatchState, which PostgreSQL 15 does not have.
  */
 #include "postgres.h"
 
@@ -15,7 +14,7 @@
 
 #define MOST_DISTANCE 4
 
-/* Nothing is near yet.  The text is copied into the current context. */
+/* Begin to search for a name, which is copied into the current context. */
 ClosestName
 flex_closest_begin(const char *given)
 {
@@ -24,12 +23,12 @@ flex_closest_begin(const char *given)
 
 	for (char *p = closest.given; *p; p++)
 		*p = pg_ascii_tolower((unsigned char) *p);
-	/* No name of ours is longer. */
+	/* A longer name cannot be a misspelled one of ours. */
 	closest.distance = length < NAMEDATALEN ? Min(MOST_DISTANCE, (length + 2) / 3) + 1 : 0;
 	return closest;
 }
 
-/* Compare with another name, in lower case, which is kept and not copied if it is nearer. */
+/* Compare with a candidate, which must be in lower case.  It is not copied. */
 void
 flex_closest_compare(ClosestName *closest, const char *name)
 {

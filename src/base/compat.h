@@ -1,9 +1,9 @@
 /*
  * compat.h
- *		What differs between the PostgreSQL releases that flex_api builds on.
+ *		Differences between the PostgreSQL releases that flex_api builds with.
  *
- * The only place with PG_VERSION_NUM and LIBCURL_VERSION_NUM conditions: other
- * files use the names given here and never ask which server they are built for.
+ * No other file has conditions on PG_VERSION_NUM or LIBCURL_VERSION_NUM: they use the names
+ * that are defined here.  A comment names the release that has introduced the difference.
  */
 #ifndef FLEX_COMPAT_H
 #define FLEX_COMPAT_H
@@ -12,13 +12,13 @@
 #error "flex_api needs PostgreSQL 15 or later"
 #endif
 
-/* 16 exports by attribute what it loads by name; we hide everything else before, too. */
+/* 16: PGDLLEXPORT sets the visibility.  Before, it is empty, but we build with -fvisibility=hidden. */
 #if PG_VERSION_NUM < 160000
 #undef PGDLLEXPORT
 #define PGDLLEXPORT __attribute__((visibility("default")))
 #endif
 
-/* 16 has its own memory for the values of parameters. */
+/* 16: values of parameters are in a memory context instead of malloc'd. */
 #if PG_VERSION_NUM >= 160000
 #define flex_guc_malloc(size) guc_malloc(LOG, (size))
 #define flex_guc_free(pointer) guc_free(pointer)
@@ -27,26 +27,29 @@
 #define flex_guc_free(pointer) free(pointer)
 #endif
 
-/* 16 keeps the parameters in a hash table, and makes a list of them when asked. */
+/* 16: parameters are in a hash table, and get_guc_variables() palloc's an array of them. */
 #if PG_VERSION_NUM >= 160000
 #define flex_guc_variables(count) get_guc_variables(count)
 #else
 #define flex_guc_variables(count) (*(count) = GetNumConfigOptions(), get_guc_variables())
 #endif
 
-/* 16 moved the varlena macros out of postgres.h. */
+/* 16: the varlena macros are not in postgres.h any more. */
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #endif
 
-/* 17 ties a WaitEventSet to a resource owner; ours live as long as the session. */
+/* 17: a WaitEventSet belongs to a resource owner, or none, instead of a memory context.  Ours last for the session. */
 #if PG_VERSION_NUM >= 170000
 #define flex_create_wait_event_set(nevents) CreateWaitEventSet(NULL, (nevents))
 #else
 #define flex_create_wait_event_set(nevents) CreateWaitEventSet(TopMemoryContext, (nevents))
 #endif
 
-/* 17 has shared memory for those that are not preloaded; 19 gives the function that makes it ready an argument. */
+/*
+ * 17: a library that is not preloaded can have shared memory; before, flex_named_segment()
+ * returns NULL.  19: the callback that initializes it has an argument.
+ */
 #if PG_VERSION_NUM >= 190000
 #define FLEX_NAMED_SEGMENT_CALLBACK(name, function)                                                                    \
 	static void name(void *memory, void *argument)                                                                     \
@@ -70,7 +73,7 @@
 #include "storage/dsm_registry.h"
 #endif
 
-/* 19 keeps the names of tranches in shared memory; before, each process registers them. */
+/* 19: names of LWLock tranches are in shared memory.  Before, each process has to register them. */
 #if PG_VERSION_NUM >= 190000
 #define flex_new_tranche(name) LWLockNewTrancheId(name)
 #define flex_register_tranche(id, name) ((void) 0)
@@ -79,28 +82,28 @@
 #define flex_register_tranche(id, name) LWLockRegisterTranche((id), (name))
 #endif
 
-/* 19 wants to be told when a row's descriptor has all of its attributes. */
+/* 19: a tuple descriptor has to be finalized when all of its attributes are set. */
 #if PG_VERSION_NUM >= 190000
 #define flex_finalize_descriptor(descriptor) TupleDescFinalize(descriptor)
 #else
 #define flex_finalize_descriptor(descriptor) ((void) (descriptor))
 #endif
 
-/* 17 calls a process's number by another name. */
+/* 17: the process number has another name. */
 #if PG_VERSION_NUM >= 170000
 #define flex_process_number() MyProcNumber
 #else
 #define flex_process_number() (MyProc->pgprocno)
 #endif
 
-/* 17 lets an extension name what it waits for; before, all are "Extension". */
+/* 17: extensions can define wait events.  Before, all of theirs are shown as "Extension". */
 #if PG_VERSION_NUM >= 170000
 #define flex_wait_event(name) WaitEventExtensionNew(name)
 #else
 #define flex_wait_event(name) ((void) (name), PG_WAIT_EXTENSION)
 #endif
 
-/* 16 has one function for the privileges on all kinds of objects. */
+/* 16: one function checks the privileges on all kinds of objects, and another one the ownership. */
 #if PG_VERSION_NUM >= 160000
 #define flex_function_aclcheck(function, role) object_aclcheck(ProcedureRelationId, (function), (role), ACL_EXECUTE)
 #else
@@ -119,21 +122,21 @@
 #define flex_server_aclcheck(server, role) pg_foreign_server_aclcheck((server), (role), ACL_USAGE)
 #endif
 
-/* 16 renamed the way to an entry of the backends' status, counted from 1. */
+/* 16: another name of the function that returns an entry of the backend status array.  The index begins at 1. */
 #if PG_VERSION_NUM >= 160000
 #define flex_local_backend_entry(index) pgstat_get_local_beentry_by_index(index)
 #else
 #define flex_local_backend_entry(index) pgstat_fetch_stat_local_beentry(index)
 #endif
 
-/* 19 tells why there are none. */
+/* 19: an additional argument, which is set to the reason if there are no candidates. */
 #if PG_VERSION_NUM >= 190000
 #define flex_function_candidates(names) FuncnameGetCandidates((names), -1, NIL, false, false, false, true, &(int){0})
 #else
 #define flex_function_candidates(names) FuncnameGetCandidates((names), -1, NIL, false, false, false, true)
 #endif
 
-/* 18 can look for conflicts beside a row that is there: ours is not yet. */
+/* 18: an additional argument for a TID that does not count as a conflict.  Our tuple is not in the table yet. */
 #if PG_VERSION_NUM >= 180000
 #define flex_check_index_constraints(info, slot, state, other, arbiters)                                               \
 	ExecCheckIndexConstraints((info), (slot), (state), (other), NULL, (arbiters))
@@ -142,7 +145,7 @@
 	ExecCheckIndexConstraints((info), (slot), (state), (other), (arbiters))
 #endif
 
-/* 16 can leave out indexes that summarize; 19 takes flags. */
+/* 16: an additional argument onlySummarizing.  19: flags instead of boolean arguments. */
 #if PG_VERSION_NUM >= 190000
 #define flex_insert_speculative_index_tuples(info, slot, state, conflict, arbiters)                                    \
 	ExecInsertIndexTuples((info), (state), EIIT_NO_DUPE_ERROR, (slot), (arbiters), (conflict))
@@ -159,14 +162,14 @@
 	ExecInsertIndexTuples((info), (slot), (state), false, false, NULL, NIL)
 #endif
 
-/* 16 tells in the plan whose rights count, 15 in the range table. */
+/* 16: the role whose privileges are checked is in the plan, before in the range table. */
 #if PG_VERSION_NUM >= 160000
 #define flex_scan_user(node) (((ForeignScan *) (node)->ss.ps.plan)->checkAsUser)
 #else
 #define flex_scan_user(node) (exec_rt_fetch(((Scan *) (node)->ss.ps.plan)->scanrelid, (node)->ss.ps.state)->checkAsUser)
 #endif
 
-/* Likewise for what a command changes: a table that rows are routed to has its parent's entry. */
+/* The same for a result relation.  A partition to which rows are routed has no entry, but its root has. */
 #if PG_VERSION_NUM >= 160000
 #define flex_result_user(info, state) ExecGetResultRelCheckAsUser((info), (state))
 #else
@@ -177,7 +180,7 @@
 		 : InvalidOid)
 #endif
 
-/* 17 keeps the conditions of a path apart; 18 counts what is disabled. */
+/* 17: an additional argument fdw_restrictinfo.  18: an additional argument disabled_nodes. */
 #if PG_VERSION_NUM >= 180000
 #define flex_create_foreignscan_path(root, rel, rows, disabled, startup, total, outer, private)                        \
 	create_foreignscan_path((root), (rel), NULL, (rows), (disabled), (startup), (total), NIL, (outer), NULL, NIL,      \
@@ -190,14 +193,14 @@
 	create_foreignscan_path((root), (rel), NULL, (rows), (startup), (total), NIL, (outer), NULL, (private))
 #endif
 
-/* 17 looks at statistics for it. */
+/* 17: estimate_array_length() has the argument root, to use statistics. */
 #if PG_VERSION_NUM >= 170000
 #define flex_estimate_array_length(root, node) estimate_array_length((root), (node))
 #else
 #define flex_estimate_array_length(root, node) estimate_array_length(node)
 #endif
 
-/* 18 has files of its own for what EXPLAIN prints. */
+/* 18: EXPLAIN has more header files. */
 #if PG_VERSION_NUM >= 180000
 #define FLEX_EXPLAIN_FORMAT_H "commands/explain_format.h"
 #define FLEX_EXPLAIN_STATE_H "commands/explain_state.h"
@@ -206,12 +209,12 @@
 #define FLEX_EXPLAIN_STATE_H "commands/explain.h"
 #endif
 
-/* 18 writes the attribute before the declaration. */
+/* 18: pg_noreturn, which comes before the declaration. */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn pg_attribute_noreturn()
 #endif
 
-/* 18 can tell the name and version of a loaded module. */
+/* 18: a module has a name and a version. */
 #if PG_VERSION_NUM >= 180000
 #define FLEX_MODULE_MAGIC(n, v) PG_MODULE_MAGIC_EXT(.name = (n), .version = (v))
 #else

@@ -1,11 +1,10 @@
 /*
  * digests.c
- *		Keyed and plain digests, by the server's own cryptography.
+ *		HMAC and SHA-256, by the server's own functions.
  *
- * The server computes them with its own code or by OpenSSL, as it was built;
- * what OpenSSL refuses (SHA-1 in FIPS mode) is an error here.  What the server
- * keeps for a digest is let go of also when an error ends it, by its resource
- * owner.
+ * The server computes digests by OpenSSL or by its own code, depending on how it was built.
+ * Digests that OpenSSL refuses (such as SHA-1 in FIPS mode) raise an error.  After an ERROR,
+ * the contexts are freed by the memory context or, for OpenSSL, by the resource owner.
  */
 #include "postgres.h"
 
@@ -14,14 +13,14 @@
 #include "base/compat.h"
 #include "base/digests.h"
 
-/* Raise XX000 with the reason that the server's code gives. */
+/* Raise XX000 with the reason that the server's function gives. */
 pg_noreturn static void
 raise_digest(const char *reason)
 {
 	ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not compute a digest: %s", reason)));
 }
 
-/* The HMAC of the pieces, one after the other, with a key that is a string. */
+/* Compute the HMAC of the concatenated pieces.  key is a C string; length is the size of the digest. */
 void
 flex_hmac(pg_cryptohash_type type, const char *key, const DigestPiece *pieces, int count, uint8 *digest, size_t length)
 {
@@ -43,7 +42,7 @@ flex_hmac(pg_cryptohash_type type, const char *key, const DigestPiece *pieces, i
 	pg_hmac_free(context);
 }
 
-/* The SHA-256 of a piece. */
+/* Compute the SHA-256 of a piece. */
 void
 flex_sha256(DigestPiece piece, uint8 digest[PG_SHA256_DIGEST_LENGTH])
 {
@@ -62,7 +61,7 @@ flex_sha256(DigestPiece piece, uint8 digest[PG_SHA256_DIGEST_LENGTH])
 	pg_cryptohash_free(context);
 }
 
-/* True when the bytes are the same; the time that it takes does not tell where they differ. */
+/* Return true if the bytes are equal.  The time that this takes does not depend on where they differ. */
 bool
 flex_digests_are_equal(const void *one, const void *other, size_t length)
 {

@@ -1,6 +1,6 @@
 /*
  * digests.h
- *		Keyed and plain digests, by the server's own cryptography.
+ *		HMAC and SHA-256, by the server's own functions.
  */
 #ifndef FLEX_DIGESTS_H
 #define FLEX_DIGESTS_H
@@ -9,7 +9,7 @@
 #include "common/sha1.h"
 #include "common/sha2.h"
 
-/* A piece of what is digested. */
+/* A piece of the data. */
 typedef struct DigestPiece
 {
 	const void *data;

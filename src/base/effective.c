@@ -1,19 +1,17 @@
 /*
  * effective.c
- *		The value of a setting that counts for a call.
+ *		The values of settings that apply to a call.
  *
- * A function with SECURITY DEFINER calls the service as its owner, while the
- * settings in force are those of the session.  What the session's role has set
- * must not send the owner's data to another account, nor change how the owner's
- * request is treated.  So where the current role is not the outer one, a value
- * counts if the current role has set it (a SET clause of the function does), or
- * if it is the server's or the database's.  Otherwise the value that RESET would
- * give counts, if that is theirs.  ALTER ROLE ... SET and the options of a
- * connection replace it, and then the call is refused.
+ * A SECURITY DEFINER function calls the service as its owner, while the settings are those
+ * of the session.  A value set by the session's role must not direct the owner's data to
+ * another account, nor change how the owner's request is handled.  Therefore, if the current
+ * role is not the outer one, the current value applies only if the current role has set it
+ * (as by a SET clause of the function) or if it is that of the server or the database.
+ * Otherwise the reset value applies, under the same condition.  ALTER ROLE ... SET and
+ * connection options replace the reset value; then no value is known, and the call is refused.
  *
- * The same options can take the place of a value that they may not change: a
- * library that is loaded later finds a placeholder, and nothing of what was
- * before it.
+ * Connection options can also displace values that they may not change.  If the library is
+ * loaded later, there is only a placeholder, and the former value is lost.
  */
 #include "postgres.h"
 
@@ -27,7 +25,7 @@
 
 #define PREFIX "flex_api."
 
-/* The settings that a session may set, and that change what a call does. */
+/* The settings that a session may set, and that affect a call. */
 static struct
 {
 	const char *name;
@@ -49,13 +47,13 @@ static struct
 	{PREFIX "unrepresentable", &flex_settings.unrepresentable},
 };
 
-static bool acts_for_another; /* what the session has set is none of the current role's */
+static bool acts_for_another; /* see flex_effective_act_for_another() */
 
-/* Placeholders with a value of the connection's options, from before the library was loaded. */
-static List *placeholders;    /* their names */
-static const char *displaced; /* the first of them that was refused; NULL: none */
+/* Names of the placeholders that connection options had created before the library was loaded. */
+static List *placeholders;
+static const char *displaced; /* one of them whose value was refused; NULL: none */
 
-/* The parameter of a field of flex_settings. */
+/* Return the parameter of a member of flex_settings. */
 static const struct config_generic *
 parameter_of(const void *variable)
 {
@@ -69,7 +67,7 @@ parameter_of(const void *variable)
 	elog(ERROR, "no parameter has this variable");
 }
 
-/* True for a value that was given to every session of the server or the database. */
+/* Return true for a value that applies to all sessions of the server or the database. */
 static bool
 is_everybodys(GucSource source)
 {
@@ -77,8 +75,9 @@ is_everybodys(GucSource source)
 }
 
 /*
- * True for a value that counts for calls of the current role.  What ALTER ROLE
- * has set says that the bootstrap superuser has: it is the session's role's.
+ * Return true if a value from this source applies to calls of the current role, which is not
+ * the session's.  The sources between (ALTER ROLE) name the bootstrap superuser as the setter,
+ * but the values are those of the session's role.
  */
 static bool
 counts(GucSource source, Oid setter)
@@ -89,8 +88,8 @@ counts(GucSource source, Oid setter)
 }
 
 /*
- * From now on, or no longer, another role's code runs whose session this is taken for:
- * what was set before it does not count for its calls.
+ * Note that code of another role begins (or ends) to run as if this were its session, as for
+ * callbacks in a worker.  Values that were set before do not apply to its calls.
  */
 void
 flex_effective_act_for_another(bool another)
@@ -98,14 +97,14 @@ flex_effective_act_for_another(bool another)
 	acts_for_another = another;
 }
 
-/* True when all values in force count: the current role is the one whose session this is. */
+/* Return true if the session belongs to the current role, so that all current values apply. */
 static bool
 is_own_session(void)
 {
 	return GetUserId() == GetOuterUserId() && !acts_for_another;
 }
 
-/* Raise 55000: the value that would count is not known in this session. */
+/* Raise 55000 because the value that should apply is not known in this session. */
 pg_noreturn static void
 raise_lost(const char *name)
 {
@@ -120,7 +119,7 @@ raise_lost(const char *name)
 		 errhint("Use SET in the session instead, or give the function that calls a SET clause for the parameter.")));
 }
 
-/* True when neither the value in force counts nor that of RESET. */
+/* Return true if neither the current value nor the reset value applies. */
 static bool
 is_lost(const struct config_generic *parameter)
 {
@@ -128,50 +127,50 @@ is_lost(const struct config_generic *parameter)
 		   !counts(parameter->reset_source, parameter->reset_srole);
 }
 
-/* True when the value in force counts, false when that of RESET does; raises 55000 when neither does. */
+/* Return true if the current value applies, false if the reset value does.  Raises 55000 if neither does. */
 static bool
-value_in_force_counts(const struct config_generic *parameter)
+current_value_counts(const struct config_generic *parameter)
 {
 	if (is_lost(parameter))
 		raise_lost(parameter->name);
 	return is_own_session() || counts(parameter->source, parameter->srole);
 }
 
-/* The value of a string setting that counts for a call of the current role; raises 55000 when it is lost. */
+/* Return the value of a string setting that applies to a call of the current role.  Raises 55000 if it is lost. */
 const char *
 flex_effective_string(char *const *variable)
 {
 	const struct config_generic *parameter = parameter_of(variable);
-	const char *value = value_in_force_counts(parameter) ? *variable : GetConfigOptionResetString(parameter->name);
+	const char *value = current_value_counts(parameter) ? *variable : GetConfigOptionResetString(parameter->name);
 
 	return value != NULL ? value : "";
 }
 
-/* The same of an integer setting, in its own unit. */
+/* The same for an integer setting, in its base unit. */
 int
 flex_effective_integer(const int *variable)
 {
 	const struct config_generic *parameter = parameter_of(variable);
 
-	return value_in_force_counts(parameter) ? *variable : atoi(GetConfigOptionResetString(parameter->name));
+	return current_value_counts(parameter) ? *variable : atoi(GetConfigOptionResetString(parameter->name));
 }
 
 /*
- * True when an enum setting has this value, of this name, for a call of the current
- * role.  A lost value is no error, for this is asked when an answer is read: the one
- * in force is taken, which is the sender's for a request of the outbox.
+ * Return true if the value of an enum setting that applies to a call of the current role is
+ * the given one, whose name is given, too.  A lost value raises no error, because this is
+ * called when an answer is read, which is too late: the current value is used instead.
  */
 bool
 flex_effective_is(const int *variable, int value, const char *name)
 {
 	const struct config_generic *parameter = parameter_of(variable);
 
-	if (is_lost(parameter) || value_in_force_counts(parameter))
+	if (is_lost(parameter) || current_value_counts(parameter))
 		return *variable == value;
 	return strcmp(GetConfigOptionResetString(parameter->name), name) == 0;
 }
 
-/* Raise 55000 when a value that counts is lost: before a request is sent, not when its answer is read. */
+/* Raise 55000 if any value is lost.  Called before a request is sent, so that reading its answer does not fail. */
 void
 flex_effective_check_known(void)
 {
@@ -182,19 +181,18 @@ flex_effective_check_known(void)
 	}
 }
 
-/* True when the value that counts is the session's own, not that of server or database. */
+/* Return true if the value that applies was set for the session or its role, and not for the server or the database. */
 bool
 flex_effective_is_of_session(const void *variable)
 {
 	const struct config_generic *parameter = parameter_of(variable);
 
-	return !is_everybodys(value_in_force_counts(parameter) ? parameter->source : parameter->reset_source);
+	return !is_everybodys(current_value_counts(parameter) ? parameter->source : parameter->reset_source);
 }
 
 /*
- * Raise 55000 when an option of the connection, which was refused, has taken the
- * place of what the server or the database had set: it is not known any more,
- * and the default is not what was wanted.
+ * Raise 55000 if a connection option, which was refused, has displaced a value of the server
+ * or the database.  That value is lost, and the default must not be used instead.
  */
 void
 flex_effective_check_displaced(void)
@@ -207,7 +205,7 @@ flex_effective_check_displaced(void)
 						errhint("Connect without this option.")));
 }
 
-/* Before parameters are defined: note which the connection's options have set already. */
+/* Note the placeholders that connection options have created.  Called before parameters are defined. */
 void
 flex_effective_note_placeholders(void)
 {
@@ -224,7 +222,7 @@ flex_effective_note_placeholders(void)
 	MemoryContextSwitchTo(before);
 }
 
-/* Note the parameter of a name, and whether what a connection's option has set was refused. */
+/* Note a parameter, and whether the value that a connection option had given to its placeholder was refused. */
 static void
 note_parameter(const struct config_generic *parameter)
 {
@@ -242,7 +240,7 @@ note_parameter(const struct config_generic *parameter)
 	}
 }
 
-/* After they were defined: find them, once. */
+/* Note all parameters.  Called after they have been defined. */
 void
 flex_effective_note_parameters(void)
 {

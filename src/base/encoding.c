@@ -1,15 +1,13 @@
 /*
  * encoding.c
- *		Texts between the database's encoding and the wire's UTF-8.
+ *		Converts texts between the database's encoding and UTF-8, as on the wire.
  *
- * Data crosses strictly: what cannot be converted is an error, for a changed
- * letter would be a wrong answer.  flex_api.unrepresentable = replace gives that
- * up for answers: U+FFFD stands for what cannot be kept, or "?" where the
- * encoding does not have it.
+ * Data is converted strictly: a character that cannot be converted raises an error, because
+ * replacing it would falsify the data.  With flex_api.unrepresentable = replace, such
+ * characters of answers are replaced by U+FFFD, or by "?" if the encoding does not have that.
  *
- * The service's words in an error message cross leniently: an error that cannot
- * be told helps nobody.  Their control characters are escaped, since messages
- * reach terminals and logs.
+ * The service's texts in error messages are converted leniently, so that the error can always
+ * be reported.  Their control characters are escaped, as messages reach terminals and logs.
  */
 #include "postgres.h"
 
@@ -21,10 +19,10 @@
 #include "base/effective.h"
 #include "base/encoding.h"
 
-#define MOST_SHOWN_BYTES 4000 /* of anything in a message */
-#define PIECE_BYTES 65536     /* that are converted without looking for interrupts */
+#define MOST_SHOWN_BYTES 4000 /* of any text in a message */
+#define PIECE_BYTES 65536     /* converted between two checks for interrupts */
 
-/* Tell, in an error's context, which text cannot be converted. */
+/* Error context callback: which text could not be converted. */
 static void
 describe_text(void *argument)
 {
@@ -34,8 +32,9 @@ describe_text(void *argument)
 }
 
 /*
- * The text in UTF-8; the same pointer where nothing has to be done.  Raises
- * 22021 or 22P05 where it cannot be; name tells what the text is of.
+ * Convert a text to UTF-8.  The result is palloc'd, or the same pointer if no conversion is
+ * needed.  name is that of the argument or so, for the error's context.  Raises 22021 or 22P05
+ * if the text cannot be converted.
  */
 char *
 flex_text_to_wire(const char *text, const char *name)
@@ -53,7 +52,7 @@ flex_text_to_wire(const char *text, const char *name)
 	return converted;
 }
 
-/* True when characters that the database cannot hold are to be replaced in this call's answer. */
+/* Return true if unrepresentable characters in the answer of the current call have to be replaced. */
 static bool
 must_replace(void)
 {
@@ -61,8 +60,8 @@ must_replace(void)
 }
 
 /*
- * What a reader puts, in UTF-8, for a character of an answer that no database can
- * hold (\u0000, half of a surrogate pair); NULL: such an answer is to be refused.
+ * Return the replacement, in UTF-8, for an escape that no database can store (\u0000, half of
+ * a surrogate pair); NULL if such an answer has to be refused.
  */
 const char *
 flex_text_stand_in(void)
@@ -70,7 +69,7 @@ flex_text_stand_in(void)
 	return must_replace() ? "\xEF\xBF\xBD" : NULL;
 }
 
-/* A copy with "?" for each byte that is not ASCII. */
+/* Return a copy with "?" in the place of each non-ASCII byte. */
 static char *
 ascii_only(const char *text, int length)
 {
@@ -84,7 +83,7 @@ ascii_only(const char *text, int length)
 	return clean;
 }
 
-/* Append valid UTF-8 by a conversion, with "?" for what that does not know. */
+/* Append valid UTF-8, converted by a conversion function, with "?" for characters that cannot be converted. */
 static void
 append_converted(StringInfo to, Oid conversion, const char *text, int length)
 {
@@ -110,8 +109,8 @@ append_converted(StringInfo to, Oid conversion, const char *text, int length)
 }
 
 /*
- * Valid UTF-8 in the database's encoding, palloc'd, with "?" for what that does
- * not have.
+ * Convert valid UTF-8 to the database's encoding, with "?" for characters that it does not
+ * have; palloc'd.
  */
 static char *
 convert_with_gaps(const char *text, int length, int *result_length)
@@ -138,7 +137,7 @@ convert_with_gaps(const char *text, int length, int *result_length)
 	return result.data;
 }
 
-/* True when UTF-8 needs no conversion. */
+/* Return true if the database can store UTF-8 without conversion. */
 static bool
 database_takes_utf8(void)
 {
@@ -146,9 +145,10 @@ database_takes_utf8(void)
 }
 
 /*
- * UTF-8 from the wire in the database's encoding; the same pointer where nothing has
- * to be done.  A character that the database cannot hold raises 22P05, or is replaced
- * (flex_api.unrepresentable); name tells what the text is of.
+ * Convert valid UTF-8 from the wire to the database's encoding.  The result is palloc'd, or
+ * the same pointer if no conversion is needed.  name is that of the member or so, for the
+ * error's context.  A character that the encoding does not have is replaced or raises 22P05,
+ * depending on flex_api.unrepresentable.
  */
 char *
 flex_text_from_wire(const char *text, int length, int *result_length, const char *name)
@@ -174,8 +174,8 @@ flex_text_from_wire(const char *text, int length, int *result_length, const char
 }
 
 /*
- * Any bytes of the wire as a text of the database's encoding: palloc'd, always
- * succeeds, with "?" for what is not UTF-8 or not in that encoding.
+ * Convert any bytes from the wire to a valid text in the database's encoding; palloc'd.  This
+ * always succeeds: "?" replaces what is not UTF-8 or not in that encoding.
  */
 char *
 flex_text_of_bytes(const char *bytes, int length)
@@ -185,7 +185,7 @@ flex_text_of_bytes(const char *bytes, int length)
 	return database_takes_utf8() ? pnstrdup(bytes, length) : convert_with_gaps(bytes, length, &length);
 }
 
-/* A copy of UTF-8 whose control characters, C1's included, are escaped. */
+/* Append UTF-8 with control characters, including C1, escaped. */
 static void
 append_escaped(StringInfo to, const char *text, int length)
 {
@@ -211,9 +211,9 @@ append_escaped(StringInfo to, const char *text, int length)
 }
 
 /*
- * The beginning of a text from the wire for a message, so many bytes of it at the
- * most: palloc'd, always succeeds, with "?" for what the database's encoding lacks
- * and escapes for control characters.
+ * Return the beginning of a text from the wire, at most most_bytes of it, for a message;
+ * palloc'd.  Control characters are escaped, and "?" replaces characters that the database's
+ * encoding does not have.  This always succeeds.
  */
 char *
 flex_text_shown(const char *text, int length, int most_bytes)
@@ -224,13 +224,13 @@ flex_text_shown(const char *text, int length, int most_bytes)
 		length = pg_encoding_mbcliplen(PG_UTF8, text, length, most_bytes);
 	initStringInfo(&escaped);
 	append_escaped(&escaped, text, length);
-	/* Where bytes have no meaning, a client may refuse any that are not ASCII. */
+	/* SQL_ASCII does not say how non-ASCII bytes are to be read, and a client may refuse them. */
 	if (GetDatabaseEncoding() == PG_SQL_ASCII)
 		return ascii_only(escaped.data, escaped.len);
 	return flex_text_of_bytes(escaped.data, escaped.len);
 }
 
-/* The same of as many bytes as a message has room for. */
+/* The same, limited to the length that is reasonable for a message. */
 char *
 flex_text_for_message(const char *text, int length)
 {
@@ -238,9 +238,9 @@ flex_text_for_message(const char *text, int length)
 }
 
 /*
- * The beginning of a text of the database's encoding, so many bytes at the most:
- * palloc'd, and never half a character, which clients refuse.  So in SQL_ASCII only
- * the ASCII is shown of what is not UTF-8.
+ * Return the beginning of a text in the database's encoding, at most most_bytes; palloc'd.  It
+ * never ends within a character, which clients would refuse.  In SQL_ASCII, a text that is not
+ * UTF-8 is reduced to ASCII for the same reason.
  */
 char *
 flex_text_clip(const char *text, int most_bytes)

@@ -1,6 +1,6 @@
 /*
  * encoding.h
- *		Texts between the database's encoding and the wire's UTF-8.
+ *		Converts texts between the database's encoding and UTF-8, as on the wire.
  */
 #ifndef FLEX_ENCODING_H
 #define FLEX_ENCODING_H

@@ -1,12 +1,12 @@
 /*
  * errors.c
- *		From what the service or the network did to SQLSTATE and message.
+ *		Raises errors for failed requests and for answers that are errors.
  *
- * A refusal has the SQLSTATE "TW" and the HTTP status, so that PL/pgSQL can
- * catch each by name (WHEN SQLSTATE 'TW404').  Trouble on the way is class 08:
- * 08001 when the request never left, 08006 when only its answer was lost, 08007
- * when nobody can tell whether it was carried out, 08P01 when the answer makes
- * no sense.
+ * An error answer of the service has the SQLSTATE "TW" followed by the HTTP status, so that
+ * PL/pgSQL can catch each of them (WHEN SQLSTATE 'TW404').  Failures of the connection are in
+ * class 08: 08001 if the request was not sent, 08006 if its answer was lost but it can be
+ * sent again, 08007 if it is unknown whether it was carried out, 08P01 if the answer is
+ * invalid.
  */
 #include "postgres.h"
 
@@ -15,8 +15,8 @@
 #include "base/errors.h"
 
 /*
- * SQLSTATE of an HTTP status: TW404 for 404.  A status outside 100 to 999 is
- * not HTTP, and gives 08P01.
+ * Return the SQLSTATE for an HTTP status: TW404 for 404.  A status outside 100 to 999 does not
+ * exist in HTTP, and gives 08P01.
  */
 static int
 sqlstate_of(int http_status)
@@ -26,7 +26,7 @@ sqlstate_of(int http_status)
 	return MAKE_SQLSTATE('T', 'W', '0' + http_status / 100, '0' + http_status / 10 % 10, '0' + http_status % 10);
 }
 
-/* Raise what the service refused.  Never returns. */
+/* Raise the error for an error answer of the service. */
 void
 flex_error_refused(const Problem *problem)
 {
@@ -43,7 +43,7 @@ flex_error_refused(const Problem *problem)
 			 problem->more_info ? errhint("%s", problem->more_info) : 0));
 }
 
-/* The SQLSTATE of a failure that brought no whole answer. */
+/* Return the SQLSTATE for a request without a complete answer. */
 int
 flex_error_sqlstate(FailureKind kind)
 {
@@ -59,7 +59,7 @@ flex_error_sqlstate(FailureKind kind)
 	return sqlstates[kind];
 }
 
-/* Raise that no whole answer came; reason is libcurl's or our own text. */
+/* Raise the error for a request without a complete answer.  reason is a text of libcurl or our own. */
 void
 flex_error_connection(FailureKind kind, const char *method, const char *path, const char *reason)
 {
@@ -94,8 +94,8 @@ flex_error_connection(FailureKind kind, const char *method, const char *path, co
 }
 
 /*
- * Which answer it was, a sentence: for what must not be sent again, also what is
- * needed to go on from there.
+ * Describe an answer, as a sentence.  If the request must not be sent again, this includes
+ * whether it has been carried out, and the SID if there is one.
  */
 static char *
 describe_answer(const Problem *answer)
@@ -111,7 +111,7 @@ describe_answer(const Problem *answer)
 					answer->sid ? ", SID " : "", answer->sid ? answer->sid : "", outcome);
 }
 
-/* What to do after an answer to what must not be sent again. */
+/* Return the hint after an unreadable answer to a request that must not be sent again. */
 static const char *
 hint_after_answer(const Problem *answer)
 {
@@ -119,7 +119,7 @@ hint_after_answer(const Problem *answer)
 							   : "Check at the service whether the request was carried out before you send it again.";
 }
 
-/* Raise that the answer is larger than flex_api.max_response_size: the message says how large that is. */
+/* Raise the error for an answer that exceeds flex_api.max_response_size.  message contains the limit. */
 void
 flex_error_too_large(const Problem *answer, const char *message)
 {
@@ -130,8 +130,8 @@ flex_error_too_large(const Problem *answer, const char *message)
 }
 
 /*
- * Have an error in reading a good answer to what must not be sent again tell which
- * answer that was, with texts in the current context.
+ * Add a description of the answer to an error that was raised while a successful answer was
+ * read, to a request that must not be sent again.  The texts are in the current context.
  */
 void
 flex_error_add_answer(ErrorData *error, const Problem *answer)
@@ -142,8 +142,8 @@ flex_error_add_answer(ErrorData *error, const Problem *answer)
 }
 
 /*
- * Raise that an answer cannot be understood; the format gives the DETAIL, a
- * sentence.
+ * Raise 08P01 for an invalid answer.  The format gives the DETAIL, a sentence.  Callers bound
+ * the lengths of its parts, so that it fits into the buffer here.
  */
 void
 flex_error_answer(const char *fmt, ...)
@@ -158,7 +158,7 @@ flex_error_answer(const char *fmt, ...)
 					errdetail_internal("%s", detail)));
 }
 
-/* Copy the strings that the server takes for constants into a context. */
+/* Copy into a memory context those strings of an error that elog.c assumes to be constants. */
 static void
 copy_constants(ErrorData *error, MemoryContext context)
 {
@@ -173,9 +173,9 @@ copy_constants(ErrorData *error, MemoryContext context)
 }
 
 /*
- * Take the error that was caught, as a copy in the current context.  After
- * flex_error_rethrow(), CopyErrorData() of some minor releases leaves in it what
- * only lasts as long as the error.
+ * Return a copy of the error that was caught, in the current context, and reset the error
+ * state.  CopyErrorData() of some minor releases does not copy the "constants", which after
+ * flex_error_rethrow() live only as long as the error.
  */
 ErrorData *
 flex_error_take(void)
@@ -187,7 +187,7 @@ flex_error_take(void)
 	return error;
 }
 
-/* True when an error is a cancel that was meant for us, and not a callback's own. */
+/* Return true if an error is a cancel of the statement, and not one that a callback has raised with that SQLSTATE. */
 bool
 flex_error_is_cancel(const ErrorData *error)
 {
@@ -196,8 +196,8 @@ flex_error_is_cancel(const ErrorData *error)
 }
 
 /*
- * Raise an error again of which a copy was made.  ReThrowError() alone leaves some
- * strings where the copy has them, which may be gone before the error is told.
+ * Raise a copy of an error again.  ReThrowError() does not copy the "constants", so without
+ * this they might be freed together with the copy before the error is reported.
  */
 void
 flex_error_rethrow(ErrorData *error)
@@ -207,8 +207,8 @@ flex_error_rethrow(ErrorData *error)
 }
 
 /*
- * Raise an error that another process has sent, of level ERROR.  As above, some strings
- * are not copied by the server's own function.
+ * Raise an error that another process has sent, whose level must be ERROR.  As above,
+ * ThrowErrorData() does not copy all strings.
  */
 void
 flex_error_throw(ErrorData *error)

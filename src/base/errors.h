@@ -1,6 +1,6 @@
 /*
  * errors.h
- *		What went wrong, told in PostgreSQL's way.
+ *		Raises errors for failed requests and for answers that are errors.
  */
 #ifndef FLEX_ERRORS_H
 #define FLEX_ERRORS_H
@@ -8,33 +8,33 @@
 #include "base/compat.h"
 
 /*
- * A refusal by the service, or an answer that is wrong.  Texts are in the database's encoding; each but
- * method and path may be NULL.
+ * What is known of an answer that is an error.  Texts are in the database's encoding; all
+ * except method and path may be NULL.
  */
 typedef struct Problem
 {
 	const char *method;
-	const char *path; /* without query: that may hold personal data */
+	const char *path; /* without the query, which may contain personal data */
 	int http_status;
-	const char *message;     /* the service's own words */
+	const char *message;     /* the service's own message */
 	const char *code;        /* Twilio's error code, in digits */
-	const char *explanation; /* what else the service said */
+	const char *explanation; /* what else the service says about the error */
 	const char *more_info;   /* URL of the error's description */
-	const char *request_id;  /* Twilio-Request-Id */
-	const char *sid;         /* of what a good answer tells of */
-	const char *made_as;     /* of a refusal that can be due to the credentials: whose they were */
+	const char *request_id;  /* header Twilio-Request-Id */
+	const char *sid;         /* of the resource that the request has created or changed */
+	const char *made_as;     /* whose credentials were used, if they may be the cause */
 	bool idempotent;         /* the request may be sent again without harm */
 } Problem;
 
-/* How a request failed that brought no whole answer. */
+/* Why there is no complete answer to a request. */
 typedef enum FailureKind
 {
-	FAILURE_NONE,            /* a whole answer came */
-	FAILURE_NEVER_SENT,      /* no byte of the request has left */
-	FAILURE_ANSWER_LOST,     /* sent, repeatable: no harm in asking again */
-	FAILURE_OUTCOME_UNKNOWN, /* sent, and may or may not be carried out */
-	FAILURE_WITHHELD,        /* it was not tried, for others had failed */
-	FAILURE_TOO_LARGE        /* the answer is over flex_api.max_response_size */
+	FAILURE_NONE,            /* there is one */
+	FAILURE_NEVER_SENT,      /* not a byte of the request was sent */
+	FAILURE_ANSWER_LOST,     /* sent, but may be sent again without harm */
+	FAILURE_OUTCOME_UNKNOWN, /* sent, and the service may or may not have carried it out */
+	FAILURE_WITHHELD,        /* not sent, because others had failed */
+	FAILURE_TOO_LARGE        /* the answer exceeds flex_api.max_response_size */
 } FailureKind;
 
 pg_noreturn extern void flex_error_refused(const Problem *problem);

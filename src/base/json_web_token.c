@@ -1,9 +1,9 @@
 /*
  * json_web_token.c
- *		A JSON Web Token (RFC 7519), signed with HS256.
+ *		Makes JSON Web Tokens (RFC 7519), signed with HS256.
  *
- * It is header and claims, JSON in UTF-8, and the HMAC-SHA256 of both with a
- * secret, each in base64url (RFC 4648, without padding), joined by dots.
+ * A token consists of a header and claims, both JSON in UTF-8, and the HMAC-SHA256 of these
+ * two with a secret; each part is in base64url (RFC 4648, without padding), with dots between.
  */
 #include "postgres.h"
 
@@ -34,7 +34,7 @@ append_base64url(StringInfo to, const void *bytes, int length)
 	to->data[to->len] = '\0';
 }
 
-/* The token of a header and claims; palloc'd. */
+/* Return the token for a header and claims; palloc'd. */
 char *
 flex_json_web_token(const char *header, const char *claims, const char *secret)
 {

@@ -1,6 +1,6 @@
 /*
  * json_web_token.h
- *		A JSON Web Token, signed with HS256.
+ *		Makes JSON Web Tokens, signed with HS256.
  */
 #ifndef FLEX_JSON_WEB_TOKEN_H
 #define FLEX_JSON_WEB_TOKEN_H

@@ -1,8 +1,9 @@
 /*
  * option_list.c
- *		Values of options, as servers, user mappings and foreign tables have them.
+ *		Reads options of foreign servers, user mappings, foreign tables and columns.
  *
- * The validator has seen them all: what cannot be read here was put into a catalog past it.
+ * The validator has checked all of them (foreign/options.c).  An invalid value here means that
+ * somebody has modified a system catalog.
  */
 #include "postgres.h"
 
@@ -11,7 +12,7 @@
 
 #include "base/option_list.h"
 
-/* The value of an option, or NULL. */
+/* Return the value of an option, or NULL. */
 const char *
 flex_option_find(const List *options, const char *name)
 {
@@ -27,7 +28,7 @@ flex_option_find(const List *options, const char *name)
 	return NULL;
 }
 
-/* The same of an integer, in a unit such as GUC_UNIT_MS; 0: it has none. */
+/* Return the value of an integer option, or "missing".  unit is such as GUC_UNIT_MS; 0: the value has no unit. */
 int
 flex_option_integer(const List *options, const char *name, int unit, int missing)
 {
@@ -39,7 +40,7 @@ flex_option_integer(const List *options, const char *name, int unit, int missing
 	return value;
 }
 
-/* The same of a number. */
+/* Return the value of a numeric option, or "missing". */
 double
 flex_option_number(const List *options, const char *name, double missing)
 {

@@ -1,6 +1,6 @@
 /*
  * option_list.h
- *		Values of options, as servers, user mappings and foreign tables have them.
+ *		Reads options of foreign servers, user mappings, foreign tables and columns.
  */
 #ifndef FLEX_OPTION_LIST_H
 #define FLEX_OPTION_LIST_H

@@ -1,10 +1,10 @@
 /*
  * setting_names.c
- *		The setting that was probably meant by a name that none has.
+ *		Hints for misspelled names of settings.
  *
- * The server refuses such a name once our prefix is reserved, and removes what was
- * set by it before, with a message that it words itself.  The hint is added to that
- * message while it is made, by an error context callback.
+ * When our prefix is reserved, the server removes placeholders with other names, with a
+ * warning, and refuses such names from then on.  An error context callback adds the hint to
+ * the server's message.
  */
 #include "postgres.h"
 
@@ -18,14 +18,14 @@
 #define CLASS "flex_api"
 #define PREFIX CLASS "."
 
-/* True for a parameter of our prefix that is only a name with a value. */
+/* Return true for a placeholder with our prefix. */
 static bool
 is_placeholder(const struct config_generic *parameter)
 {
 	return (parameter->flags & GUC_CUSTOM_PLACEHOLDER) != 0 && strncmp(parameter->name, PREFIX, strlen(PREFIX)) == 0;
 }
 
-/* The setting nearest to a name, palloc'd; NULL: it is none of ours, it is right, or nothing is near. */
+/* Return the setting most similar to a name, palloc'd; NULL if the name is correct or not ours, or none is similar. */
 char *
 flex_setting_closest(const char *name)
 {
@@ -36,7 +36,7 @@ flex_setting_closest(const char *name)
 	if (strncmp(name, PREFIX, strlen(PREFIX)) != 0)
 		return NULL;
 	all = flex_guc_variables(&count);
-	/* Without the prefix, which would make any two names alike. */
+	/* The prefix is left out, because it would make any two names similar. */
 	closest = flex_closest_begin(name + strlen(PREFIX));
 	for (int i = 0; i < count; i++)
 	{
@@ -46,7 +46,7 @@ flex_setting_closest(const char *name)
 	return closest.found == NULL || closest.distance == 0 ? NULL : psprintf(PREFIX "%s", closest.found);
 }
 
-/* Add the hint to the server's message. */
+/* Error context callback: add the hint to the server's message. */
 static void
 add_hint(void *hint)
 {
@@ -55,8 +55,8 @@ add_hint(void *hint)
 }
 
 /*
- * Reserve our prefix, when all parameters are defined.  The server warns of each other
- * name and does not say in which order, so that the hint names all of them.
+ * Reserve our prefix.  Called after all parameters have been defined.  The server warns about
+ * each other name, in an undefined order, so each hint contains all of them.
  */
 void
 flex_settings_reserve_prefix(void)

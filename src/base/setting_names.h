@@ -1,6 +1,6 @@
 /*
  * setting_names.h
- *		The setting that was probably meant by a name that none has.
+ *		Hints for misspelled names of settings.
  */
 #ifndef FLEX_SETTING_NAMES_H
 #define FLEX_SETTING_NAMES_H

@@ -2,12 +2,11 @@
  * settings.c
  *		The configuration parameters flex_api.*.
  *
- * Three rules decide which role may set what.  A role that can point the client
- * elsewhere can read the secret, so base_url, proxy, ca_file and credentials_file
- * are for superusers.  A secret is shown to superusers alone, not even to members of
- * pg_read_all_settings.  And a secret stored by ALTER ROLE or ALTER DATABASE
- * stands in a catalog that every user can read: that draws a warning, when it
- * is stored and, in a session that had not loaded us then, when it is used.
+ * A role that can direct requests to another host can obtain the secret, so only superusers
+ * can set base_url, proxy, ca_file and credentials_file.  Secrets are shown to superusers
+ * only, not even to members of pg_read_all_settings.  A secret that is stored by ALTER ROLE or
+ * ALTER DATABASE is in a catalog that every user can read; this raises a warning when it is
+ * stored or, if the library was not loaded then, when it is used.
  */
 #include "postgres.h"
 
@@ -22,18 +21,18 @@
 #include "base/address.h"
 #include "base/settings.h"
 
-#define MOST_USER_BYTES 255 /* of an account or a key: the outbox keeps the account, and messages tell it */
+#define MOST_USER_BYTES 255 /* of an account or key; the outbox stores accounts, and messages show them */
 
 Settings flex_settings;
 
-/* True when a string parameter has a value. */
+/* Return true if a string parameter has a value. */
 bool
 flex_setting_is_set(const char *value)
 {
 	return value != NULL && value[0] != '\0';
 }
 
-/* True for a value that may stand in a Basic credential as the user. */
+/* Check hook: the value must be valid as the user of Basic authentication. */
 static bool
 check_user(char **newval, void **extra, GucSource source)
 {
@@ -47,7 +46,7 @@ check_user(char **newval, void **extra, GucSource source)
 	}
 	if (strlen(*newval) > MOST_USER_BYTES)
 	{
-		/* Without the value. */
+		/* The default message would contain the value. */
 		GUC_check_errmsg("invalid value for a SID");
 		GUC_check_errdetail("A SID has %d bytes at the most.", MOST_USER_BYTES);
 		return false;
@@ -55,7 +54,7 @@ check_user(char **newval, void **extra, GucSource source)
 	return true;
 }
 
-/* Warn of a secret that everybody can read; never refuses. */
+/* Check hook: warn about a secret that every user can read; never fails. */
 static bool
 check_secret(char **newval, void **extra, GucSource source)
 {
@@ -76,7 +75,7 @@ check_secret(char **newval, void **extra, GucSource source)
 	return true;
 }
 
-/* A secret as SHOW, current_setting() and pg_settings see it. */
+/* Return a secret as SHOW, current_setting() and pg_settings show it. */
 static const char *
 show_secret(const char *value)
 {
@@ -103,14 +102,14 @@ show_api_secret(void)
 	return show_secret(flex_settings.api_secret);
 }
 
-/* A proxy's URL can have a password in it. */
+/* The URL of a proxy can contain a password. */
 static const char *
 show_proxy(void)
 {
 	return show_secret(flex_settings.proxy);
 }
 
-/* True for a DNS label: an edge or a region must not lead to another domain. */
+/* Check hook: an edge or region must be a DNS label, so that it cannot lead to another domain. */
 static bool
 check_label(char **newval, void **extra, GucSource source)
 {
@@ -124,7 +123,7 @@ check_label(char **newval, void **extra, GucSource source)
 	return true;
 }
 
-/* Plain http is for this machine alone: elsewhere it would show the secret. */
+/* Check hook: the URL must be valid, and https unless it is a loopback address, as http would expose the secret. */
 static bool
 check_base_url(char **newval, void **extra, GucSource source)
 {
@@ -135,13 +134,13 @@ check_base_url(char **newval, void **extra, GucSource source)
 	return fault == NULL;
 }
 
-/* A proxy's URL, which libcurl would quote when it does not understand it. */
+/* Check hook: the URL must be valid, as libcurl's error message for an invalid one would contain it. */
 static bool
 check_proxy(char **newval, void **extra, GucSource source)
 {
 	if (!flex_setting_is_set(*newval) || flex_proxy_url_is_good(*newval))
 		return true;
-	/* Without the value, which may have a password in it. */
+	/* The default message would contain the value, which may include a password. */
 	GUC_check_errmsg("invalid value for parameter \"%s\"", "flex_api.proxy");
 	GUC_check_errdetail("The URL must be http, https, socks5 or socks5h, with a host and if need be a port.");
 	return false;
@@ -160,9 +159,9 @@ typedef struct StringSetting
 } StringSetting;
 
 /*
- * pg_settings shows what a parameter is reset to, past the show hook: it must not
- * list these.  GUC_SUPERUSER_ONLY would keep a role from set_config(), which
- * returns what SHOW does.
+ * pg_settings shows reset_val without calling the show hook, so it must not list secrets.
+ * GUC_SUPERUSER_ONLY would make set_config() fail for other roles, because it returns what SHOW
+ * does.
  */
 #define SECRET (GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL)
 
@@ -277,8 +276,8 @@ typedef struct IntegerSetting
 	int least;
 	int most;
 	int flags;
-	bool is_everybodys; /* it decides on requests of other roles: for superusers */
-	bool is_servers;    /* background workers alone read it: for the server's configuration */
+	bool is_everybodys; /* it affects requests of other roles, so only superusers can set it */
+	bool is_servers;    /* only background workers read it, so it is set in the configuration file */
 	const char *brief;
 	const char *more;
 } IntegerSetting;
@@ -388,7 +387,7 @@ static const struct config_enum_entry outbox_keep_values[] = {
 	{NULL, 0, false},
 };
 
-/* Define the parameters of this file. */
+/* Define the parameters in this file. */
 void
 flex_settings_define(void)
 {

@@ -5,7 +5,7 @@
 #ifndef FLEX_SETTINGS_H
 #define FLEX_SETTINGS_H
 
-/* What becomes of a character of an answer that the database cannot hold. */
+/* How characters of an answer are treated that the database cannot store. */
 typedef enum Unrepresentable
 {
 	UNREPRESENTABLE_ERROR,
@@ -23,13 +23,13 @@ typedef enum OutboxKeep
 typedef enum LogActivity
 {
 	LOG_ACTIVITY_OFF,
-	LOG_ACTIVITY_FAILURES, /* that did not succeed */
+	LOG_ACTIVITY_FAILURES, /* those that did not succeed */
 	LOG_ACTIVITY_ALL
 } LogActivity;
 
 /*
- * The values in force, kept by the server.  A string that is not set is NULL
- * or empty: ask flex_setting_is_set().
+ * The current values.  A string that is not set is NULL or empty, see flex_setting_is_set().
+ * Code that acts for a role reads most of them by the functions of effective.h.
  */
 typedef struct Settings
 {
@@ -39,26 +39,26 @@ typedef struct Settings
 	char *api_key;
 	char *api_secret;
 	char *credentials_file;
-	char *server; /* foreign server that calls use */
+	char *server; /* name of the foreign server that calls use */
 	char *base_url;
 	char *proxy;
 	char *ca_file;
 	char *edge;
 	char *region;
-	int connect_timeout;   /* milliseconds, to be connected (TLS included) */
-	int timeout;           /* milliseconds, a request with all its repeats */
-	int max_retries;       /* repeats after the first try */
-	int concurrency;       /* requests of the outbox under way at once, a sender */
+	int connect_timeout;   /* milliseconds, for the connection including TLS */
+	int timeout;           /* milliseconds, for a request with all its repeats */
+	int max_retries;       /* repeats after the first attempt */
+	int concurrency;       /* requests at once, per sender or statement */
 	int callback_timeout;  /* milliseconds */
 	int shutdown_grace;    /* milliseconds */
 	int outbox_retention;  /* minutes; -1: for ever */
-	int outbox_quota;      /* requests of a role that wait; -1: as many as it likes */
+	int outbox_quota;      /* waiting requests per role; -1: no limit */
 	int outbox_keep;       /* an OutboxKeep */
 	int max_response_size; /* kilobytes, headers not counted */
 	int unrepresentable;   /* an Unrepresentable */
 	int log_activity;      /* a LogActivity */
-	bool delivery;         /* the outbox's requests are sent */
-	bool track_operations; /* requests are counted */
+	bool delivery;         /* requests of the outbox are sent */
+	bool track_operations; /* requests are counted in the statistics */
 } Settings;
 
 extern Settings flex_settings;

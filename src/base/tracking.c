@@ -1,8 +1,9 @@
 /*
  * tracking.c
- *		The configuration parameters of what operators see of requests.
+ *		Configuration parameters for monitoring.
  *
- * For superusers: no role hides from the operators what it does, nor fills their log.
+ * Only superusers can set them, so that no role can hide its requests from the operators, or
+ * fill their log.
  */
 #include "postgres.h"
 
@@ -18,7 +19,7 @@ static const struct config_enum_entry log_activity_values[] = {
 	{NULL, 0, false},
 };
 
-/* Define the parameters of this file. */
+/* Define the parameters in this file. */
 void
 flex_tracking_define(void)
 {

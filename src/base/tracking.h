@@ -1,6 +1,6 @@
 /*
  * tracking.h
- *		The configuration parameters of what operators see of requests.
+ *		Configuration parameters for monitoring.
  */
 #ifndef FLEX_TRACKING_H
 #define FLEX_TRACKING_H

@@ -1,11 +1,10 @@
 /*
  * url.c
- *		Paths and queries, as URLs have them.
+ *		Validates paths and queries of URLs.
  *
- * What a caller or an answer calls a path is put behind the configured origin,
- * so it cannot name another host.  It must not address another resource either
- * than the one that it spells: a server may resolve "." and ".." before or after
- * it decodes.
+ * A path from a caller or an answer is appended to the configured origin, so it cannot lead
+ * to another host.  Nor may it address another resource than it seems to: a server may
+ * resolve the segments "." and ".." before or after percent-decoding.
  */
 #include "postgres.h"
 
@@ -16,14 +15,14 @@
 #define SERVICE "{service}" /* stands for a product's name in a base URL */
 #define HOST_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._:[]"
 
-/* True when a base URL says where the name of a product goes, and so is for all of them. */
+/* Return true if a base URL contains {service}, and so can be used for all products. */
 bool
 flex_url_has_service(const char *url)
 {
 	return strstr(url, SERVICE) != NULL;
 }
 
-/* A base URL with a product's name where it goes, palloc'd. */
+/* Return a base URL with a product's name in the place of {service}; palloc'd. */
 char *
 flex_url_for_service(const char *url, const char *service)
 {
@@ -34,7 +33,7 @@ flex_url_for_service(const char *url, const char *service)
 	return psprintf("%.*s%s%s", (int) (place - url), url, service, place + strlen(SERVICE));
 }
 
-/* True for a part of a path that a server resolves to another one, even after decoding. */
+/* Return true for a segment "." or "..". */
 static bool
 is_dots(const char *part, size_t length)
 {
@@ -42,9 +41,8 @@ is_dots(const char *part, size_t length)
 }
 
 /*
- * True when a value, percent-encoded, is one part of a path, and cannot change which
- * resource the path addresses: a gateway may decode a slash before it looks where
- * the path leads.
+ * Return true if a value, which will be percent-encoded, can be a segment of a path.  It must
+ * not contain slashes, because a gateway may decode them before it resolves the path.
  */
 bool
 flex_url_part_is_good(const char *text)
@@ -52,7 +50,7 @@ flex_url_part_is_good(const char *text)
 	return *text != '\0' && strpbrk(text, "/\\") == NULL && !is_dots(text, strlen(text));
 }
 
-/* True when none of the parts of a path, between slashes of either kind, is "." or "..". */
+/* Return true if no segment of a path, between slashes of either kind, is "." or "..". */
 static bool
 has_no_dots(const char *path)
 {
@@ -68,7 +66,7 @@ has_no_dots(const char *path)
 	}
 }
 
-/* A path as a server may read it that decodes before it resolves dots. */
+/* Return a path with encoded dots and slashes decoded, as a server sees it that decodes before it resolves segments. */
 static char *
 decode_dots(const char *path, size_t length)
 {
@@ -95,9 +93,9 @@ decode_dots(const char *path, size_t length)
 }
 
 /*
- * True for an encoded path, with or without a query, that can be put behind an
- * origin: no part leads elsewhere, and no character ends a URL or is read in
- * different ways.
+ * Return true if a target (an encoded path, with or without a query) can be appended to an
+ * origin: no segment is "." or "..", and no character ends the URL or is interpreted
+ * differently by different parsers.
  */
 bool
 flex_url_target_is_good(const char *target)
@@ -115,9 +113,9 @@ flex_url_target_is_good(const char *target)
 }
 
 /*
- * The path and query of an absolute URL; NULL where it has none that could be asked
- * for.  What is before it must be a plain host: with a user, or characters that
- * parsers disagree about, it is not clear where the path begins.
+ * Return the target of an absolute URL, as a pointer into it; NULL if it has no valid one.  The
+ * URL may not have a user, nor unusual characters in its host, because parsers disagree about
+ * where the path begins then.
  */
 const char *
 flex_url_target(const char *url)

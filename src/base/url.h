@@ -1,6 +1,6 @@
 /*
  * url.h
- *		Paths and queries, as URLs have them.
+ *		Validates paths and queries of URLs.
  */
 #ifndef FLEX_URL_H
 #define FLEX_URL_H
