@@ -329,6 +329,8 @@ CREATE TABLE flex_outbox_counts (
 	requests bigint NOT NULL,
 	error_id bigint,
 	last_at timestamptz);
+-- It has no key: without this nothing could be deleted under a publication of all tables.
+ALTER TABLE flex_outbox_counts REPLICA IDENTITY FULL;
 COMMENT ON TABLE flex_outbox_counts IS
 'Internal. The number of finished requests by role, operation and state is the sum of these rows. They are dumped, as
 the finished requests are.';

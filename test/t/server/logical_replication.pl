@@ -57,6 +57,18 @@ is_deeply([ map { sent($simulator, $_) } qw(mine later here1 here5) ], [ 1, 1, 1
 ok($subscriber->poll_query_until('postgres', 'SELECT max(id) = 2 FROM tickets'), 'replication goes on');
 is($there->value('SELECT worker_pid FROM flex_outbox_activity') // '', (workers($there))[0], 'each server knows its own worker');
 
+# What senders delete, they can delete under such a publication: all tables have an identity, and what was counted is added up.
+is($here->value(q{SELECT string_agg(c.relname, ' ') FROM pg_class AS c JOIN pg_depend AS d ON d.objid = c.oid AND d.deptype = 'e' AND d.classid = 'pg_class'::regclass
+	WHERE c.relkind = 'r' AND c.relreplident <> 'f' AND NOT EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisprimary)}) // '', '', 'each table has an identity');
+my $counted = $there->value('SELECT sum(requests) FROM flex_outbox_counts');
+$here->value(q{INSERT INTO flex_outbox_counts (role_id, operation, state, at, requests) SELECT (SELECT min(id) FROM flex_outbox_roles), 'flex_flow_fetch', 'failed',
+	now() - interval '2 minutes', n FROM generate_series(1, 500), unnest(ARRAY[1, -1]) AS n});
+is($here->sqlstate('CALL flex_outbox_drain()'), '00000', 'a drain ends well');
+cmp_ok($here->value('SELECT count(*) FROM flex_outbox_counts'), '<', 200, '... and has added up what was counted');
+$here->value('INSERT INTO tickets VALUES (3)');
+$publisher->wait_for_catchup('all_of_it');
+is($there->value('SELECT sum(requests) FROM flex_outbox_counts'), $counted, '... which the subscriber does not notice');
+
 $there->value('DROP SUBSCRIPTION all_of_it');
 $_->stop foreach $subscriber, $publisher;
 done_testing();
