@@ -55,8 +55,7 @@ reduce(const Claim *claim, Settlement *settlement)
 {
 	Assert(claim->arguments != NULL);
 	settlement->arguments = JsonbPGetDatum(flex_jsonb_sids(claim->arguments));
-	if (claim->context != NULL)
-		settlement->context = JsonbPGetDatum(flex_jsonb_sids(claim->context));
+	settlement->context = JsonbPGetDatum(claim->context);
 	if (settlement->response != (Datum) 0)
 		settlement->response = JsonbPGetDatum(flex_jsonb_sids(DatumGetJsonbP(settlement->response)));
 	settlement->error_message = NULL;

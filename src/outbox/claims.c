@@ -19,8 +19,10 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "answer/jsonb_sids.h"
 #include "base/settings.h"
 #include "outbox/claims.h"
 #include "outbox/lane_rows.h"
@@ -88,6 +90,36 @@ static Statement lock_over = {
 };
 
 /*
+ * The claims that a statement has returned, in the current context.  A context may be large, and there are
+ * many of them: of each no more is kept than identifiers, before the next one is read.
+ */
+static Claim *
+read_claims(const Statement *statement, int count)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "flex_api claims", ALLOCSET_SMALL_SIZES);
+	Claim *claims = palloc0(sizeof(Claim) * Max(count, 1));
+
+	for (int i = 0; i < count; i++)
+	{
+		MemoryContext before;
+		Jsonb *whole;
+
+		flex_statement_read(statement, i, &claims[i]);
+		whole = claims[i].context;
+		if (whole == NULL)
+			continue;
+		before = MemoryContextSwitchTo(context);
+		claims[i].context = flex_jsonb_sids(whole);
+		MemoryContextSwitchTo(before);
+		claims[i].context = DatumGetJsonbPCopy(JsonbPGetDatum(claims[i].context));
+		MemoryContextReset(context);
+		pfree(whole);
+	}
+	MemoryContextDelete(context);
+	return claims;
+}
+
+/*
  * Lock requests, those that are pending and nobody else has locked, until the
  * transaction ends; is_over: they are not sent any more.  In the current context, in no order, and without a lane.
  */
@@ -100,7 +132,7 @@ flex_claims_lock(Datum *requests, int request_count, bool is_over, int *count)
 
 	*count = (int) flex_statement_execute(statement, values, NULL);
 	Assert(*count <= request_count);
-	return read_rows(statement, *count, sizeof(Claim));
+	return read_claims(statement, *count);
 }
 
 /* True when a request must not be sent any more: the time has come that it had. */
@@ -359,7 +391,7 @@ flex_claims_take_over(const ClaimRow *row, int *count)
 	values[1] = ObjectIdGetDatum(MyDatabaseId);
 	values[2] = BoolGetDatum(flex_settings.outbox_keep == OUTBOX_KEEP_IDENTIFIERS);
 	*count = (int) flex_statement_execute(&list_orphans, values, NULL);
-	orphans = read_rows(&list_orphans, *count, sizeof(Claim));
+	orphans = read_claims(&list_orphans, *count);
 	for (int i = 0; i < *count; i++)
 		provide_lane(&orphans[i]);
 	return orphans;

@@ -17,7 +17,7 @@ typedef struct Claim
 	int lane;
 	char *operation;
 	Jsonb *arguments; /* NULL: not known, as they are not needed */
-	Jsonb *context;   /* or NULL; known only where it may have to be reduced */
+	Jsonb *context;   /* or NULL; known only where it may have to be reduced, and has been */
 	int attempts;     /* this one included */
 	int max_attempts;
 	Oid role;

@@ -124,6 +124,17 @@ drain();
 is_reduced($with, '... after that');
 is(row($_, 'response'), qq({"conversation_sid": "$CH"}), '... and so is what was confirmed') foreach $plain, $with;
 
+# However large a context is: it is not sent, and no more than SIDs of it are kept in memory.
+$session->value(qq{SELECT count(flex_enqueue('flex_webchat_create', '{"address_sid": "$IG"}', context => jsonb_build_object('user', '$US', 'x', repeat('x', 16000000)), max_attempts => 7))
+	FROM generate_series(1, 15)}, 300);
+my $drainer = FlexApi::Session->new($node);
+my $resident = FlexApi::status_of($drainer->pid, 'VmHWM');
+$drainer->value('CALL flex_outbox_drain()', 300);
+my $grown = FlexApi::status_of($drainer->pid, 'VmHWM') - $resident;
+is($session->value(qq{SELECT count(*) FROM flex_outbox WHERE state = 'succeeded' AND context = '{"user": "$US"}' AND max_attempts = 7}), 15, 'large contexts are reduced');
+cmp_ok($grown, '<', 150_000 * ($ENV{FLEX_SLOW_BUILD} ? 2 : 1), "... which takes little memory ($grown kB)");
+$drainer->close;
+
 # A copy of the database does not send: what is new there, what has expired, and what a sender that is gone had
 my @copied = (enqueue(''), enqueue(q{, expires_at => '2020-01-01'}), enqueue(''));
 $session->value("UPDATE flex_outbox_requests SET enqueued_in = 1 WHERE id IN (@{[ join ', ', @copied ]})");
