@@ -34,7 +34,8 @@
 
 #define SENDER_PARAMETERS 2 /* before the columns: this process, by number and start; the first column is $3 */
 #define SETTLEMENTS "flex_settlements"
-#define SETTLEMENTS_EXPECTED 100 /* for the plan, which is made once */
+#define SETTLEMENTS_EXPECTED 100   /* for the plan, which is made once */
+#define SETTLEMENTS_KB (64 * 1024) /* more than they take: temporary files may be forbidden, and the disk be full */
 
 /*
  * True when the server's queue of notifications has room.  A session that listens
@@ -273,7 +274,7 @@ execute_writing(const Writing *writing)
 			nulls[SENDER_PARAMETERS + i] = writing->rows->nulls[i] ? 'n' : ' ';
 		return flex_statement_execute(&settle_one, values, nulls);
 	}
-	rows = tuplestore_begin_heap(false, false, work_mem);
+	rows = tuplestore_begin_heap(false, false, Max(work_mem, SETTLEMENTS_KB));
 	for (int i = 0; i < writing->count; i++)
 		tuplestore_putvalues(rows, settlements_descriptor(), writing->rows[i].values, writing->rows[i].nulls);
 	show_settlements(rows);
