@@ -150,7 +150,7 @@ flex_quota_refuse(int role_id, const char *role_name, int64 requests)
 							"ALTER ROLE ... SET flex_api.outbox_quota.")));
 }
 
-/* Requests of a role have been enqueued; an id of 0 is none. */
+/* Requests of a role have been enqueued, or wait again; an id of 0 is none. */
 void
 flex_quota_note(int role_id, const int64 *ids, int count)
 {

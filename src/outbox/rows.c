@@ -20,6 +20,7 @@
 #include "outbox/expiring_rows.h"
 #include "outbox/lane_rows.h"
 #include "outbox/ordered_rows.h"
+#include "outbox/quota.h"
 #include "outbox/reduction.h"
 #include "outbox/roles.h"
 #include "outbox/rows.h"
@@ -249,6 +250,9 @@ make_pending(int64 id, const LockedRequest *request)
 			flex_expiring_add(retried.expires_at, &id, 1, request->turn + 1);
 		if (request->ordering_key != NULL)
 			flex_ordered_add(&(OrderedRequest){request->role_id, request->ordering_key, id}, 1);
+		/* No decision is refused for the quota, but what is enqueued after it may be. */
+		if (strcmp(request->state, "pending") != 0)
+			flex_quota_note(request->role_id, &id, 1);
 	}
 }
 

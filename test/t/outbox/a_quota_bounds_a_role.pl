@@ -79,6 +79,15 @@ foreach my $preloaded (1, 0)
 	$admin->value(q{SELECT count(flex_outbox_cancel(id)) FROM flex_outbox WHERE state = 'pending' AND enqueued_by = 'alice'});
 	ok($drain->(), '... what is cancelled does not count');
 
+	# What is retried waits again.
+	ok(FlexApi::wait_until(sub { $enqueue->($alice, 60) eq '00000' }), 'some are enqueued');
+	my $cancelled = $alice->value(q{SELECT array_agg(id) FROM flex_outbox WHERE state = 'pending'});
+	$alice->value("SELECT count(flex_outbox_cancel(id)) FROM unnest('$cancelled'::bigint[]) AS id");
+	ok(FlexApi::wait_until(sub { $enqueue->($alice, 60) eq '00000' }), '... cancelled, they make place for others');
+	is($alice->value("SELECT count(flex_outbox_retry(id)) FROM unnest('$cancelled'::bigint[]) AS id"), 60, '... and are retried');
+	is($enqueue->($alice, 30), '53400', '... so that there is place for no more');
+	ok($drain->(), '... they are sent');
+
 	# Transactions: one that is rolled back, one that commits late, savepoints, a prepared one
 	my $begin = sub {
 		my ($in, $count) = @_;
