@@ -17,6 +17,8 @@
 #include "outbox/settling.h"
 
 #define PORTION_BYTES (16 * 1024 * 1024) /* of answers that one transaction settles */
+#define ENOUGH_OVER 64                   /* answers; a transaction for more costs little less for each */
+#define MOST_PATIENCE_US 5000            /* that answers wait for others */
 #define LOCKED_MS 100                    /* until a request is settled again whose row somebody has locked */
 #define REFUSED_MS 5000                  /* the same of one whose settlement was refused */
 #define BYTES_AT_ONCE (2 * 1024 * 1024)  /* of answers that are read and written within a tenth of a second */
@@ -27,6 +29,8 @@ struct InFlight
 	int count;
 	Crowd *crowd;          /* their attempts */
 	bool had_callbacks;    /* some of what was settled */
+	int64 over_at;         /* flex_clock_us() since when answers wait to be settled; 0: none does */
+	int64 turn_us;         /* microseconds that the last transaction has taken */
 	DeliveryCounts counts; /* of what was settled */
 	MemoryContext context; /* that the requests' own are under */
 };
@@ -74,6 +78,55 @@ flex_in_flight_any_over(const InFlight *in_flight)
 			return true;
 	}
 	return false;
+}
+
+/* How many answers are worth a transaction of their own, whatever else is under way. */
+static int
+enough_over(const InFlight *in_flight)
+{
+	return Min((in_flight->count * 3 + 3) / 4, ENOUGH_OVER);
+}
+
+/*
+ * True when what is over is to be settled now.  A transaction for each answer costs much more than
+ * one for many: few of those that are under way wait for others, about as long as it takes.
+ */
+bool
+flex_in_flight_must_settle(InFlight *in_flight)
+{
+	int enough = enough_over(in_flight);
+	int over = 0;
+	dlist_iter iter;
+
+	dlist_foreach(iter, &in_flight->sendings)
+	{
+		if (!is_in_scope(dlist_container(Sending, node, iter.cur), SETTLE_OVER))
+			continue;
+		if (++over >= enough)
+			return true;
+	}
+	if (over == 0)
+		in_flight->over_at = 0;
+	else if (in_flight->over_at == 0)
+		in_flight->over_at = flex_clock_us();
+	return over > 0 && flex_in_flight_patience_ms(in_flight) == 0;
+}
+
+/* Milliseconds for which answers wait for others at most; -1: none waits. */
+long
+flex_in_flight_patience_ms(const InFlight *in_flight)
+{
+	int64 left = in_flight->over_at + Min(in_flight->turn_us, MOST_PATIENCE_US) - flex_clock_us();
+
+	return in_flight->over_at == 0 ? -1 : (long) Max((left + 999) / 1000, 0);
+}
+
+/* A transaction that settles what is over has taken so many microseconds. */
+void
+flex_in_flight_note_turn(InFlight *in_flight, int64 turn_us)
+{
+	in_flight->turn_us = turn_us;
+	in_flight->over_at = 0;
 }
 
 /* True when a claim's requests are all settled. */

@@ -199,6 +199,7 @@ look_now(Sender *sender, bool at_once)
 static void
 settle_and_claim(Sender *sender)
 {
+	int64 begun_us = flex_clock_us();
 	InFlight *in_flight = sender->in_flight;
 	int claimed = 0;
 	int settled;
@@ -225,6 +226,7 @@ settle_and_claim(Sender *sender)
 	flex_in_flight_confirm(in_flight);
 	flex_in_flight_end_settled(in_flight);
 	flex_lanes_note_settled(sender->lanes);
+	flex_in_flight_note_turn(in_flight, flex_clock_us() - begun_us);
 	flex_delivery_counts_show(flex_sender_counts(sender), sender->progress);
 	if (claimed > 0)
 		flex_transaction_check_replicated();
@@ -313,6 +315,29 @@ flex_sender_idle_ms(const Sender *sender)
 			   ms_until(flex_callback_schedule_next_at(sender->callbacks)));
 }
 
+/* Where some answers wait for others: wait for these, or so many milliseconds; false: none does. */
+static bool
+gather_answers(Sender *sender, long late)
+{
+	long patience = flex_in_flight_patience_ms(sender->in_flight);
+	bool is_woken = false;
+
+	if (patience < 0)
+		return false;
+	for (patience = Min(patience, late); patience > 0 && !is_woken; patience = Min(patience, late))
+	{
+		CHECK_FOR_INTERRUPTS();
+		is_woken = flex_in_flight_wait(sender->in_flight, patience);
+		late = flex_in_flight_receive(sender->in_flight);
+		if (flex_in_flight_must_settle(sender->in_flight))
+			break;
+		patience = flex_in_flight_patience_ms(sender->in_flight);
+	}
+	if (is_woken)
+		look_now(sender, false);
+	return true;
+}
+
 /* Wait for an answer, or for the time of the next request. */
 static void
 wait_for_something(Sender *sender)
@@ -320,7 +345,7 @@ wait_for_something(Sender *sender)
 	bool full = flex_lanes_is_full(flex_in_flight_count(sender->in_flight)) || flex_backpressure_is_due();
 	long late = flex_in_flight_receive(sender->in_flight);
 
-	if (flex_in_flight_any_over(sender->in_flight) || flex_callback_schedule_has_news(sender->callbacks))
+	if (flex_in_flight_must_settle(sender->in_flight) || flex_callback_schedule_has_news(sender->callbacks))
 		return;
 	if (sender->is_worker && flex_registry_was_woken())
 	{
@@ -333,6 +358,8 @@ wait_for_something(Sender *sender)
 	late = Min(late, flex_in_flight_unsettled_ms(sender->in_flight));
 	if (sender->driver->check_ms > 0)
 		late = Min(late, sender->driver->check_ms);
+	if (gather_answers(sender, late))
+		return;
 	if (flex_in_flight_wait(sender->in_flight, Min(full ? HOUSEKEEPING_MS : ms_until_due(sender), late)) ||
 		ms_until_prepared(sender) == 0)
 		look_now(sender, false);
@@ -370,14 +397,14 @@ take_turn(Sender *sender)
 {
 	check_stop(sender);
 	(void) flex_in_flight_receive(sender->in_flight);
-	if (flex_in_flight_any_over(sender->in_flight) || must_clean_up(sender) || may_claim(sender) ||
+	if (flex_in_flight_must_settle(sender->in_flight) || must_clean_up(sender) || may_claim(sender) ||
 		may_expire(sender) || flex_mending_is_noticed())
 		settle_and_claim(sender);
 	flex_in_flight_start(sender->in_flight);
 	attend_to_callbacks(sender);
 	forget(sender);
 	if (may_claim(sender) || may_expire(sender) || must_forget(sender) || may_run_callbacks(sender) ||
-		flex_in_flight_any_over(sender->in_flight))
+		flex_in_flight_must_settle(sender->in_flight))
 		return true;
 	if (flex_in_flight_count(sender->in_flight) == 0 && !flex_lanes_waits_for_rate(sender->lanes) &&
 		!must_wait_for_callbacks(sender))

@@ -43,7 +43,9 @@
 #define MOST_LANES 1000 /* of a role; what would need more waits in one for all of it */
 #define CHAINS 64
 
-#define Anum_lanes_role_id 2 /* of flex_outbox_lanes */
+/* Columns of flex_outbox_lanes. */
+#define Anum_lanes_id 1
+#define Anum_lanes_role_id 2
 
 /* A lane that this session has used. */
 typedef struct KnownLane
@@ -327,6 +329,27 @@ read_holes(uint64 row, int column, Mark *mark)
 		*mark = (Mark){0};
 }
 
+/* True when there is a lane whose number is greater than another; without a statement, for it is asked again and again. */
+static bool
+has_lane_behind(int behind)
+{
+	Oid schema = flex_outbox_schema(false);
+	Oid index = get_relname_relid("flex_outbox_lanes_pkey", schema);
+	Relation table = table_open(get_relname_relid("flex_outbox_lanes", schema), AccessShareLock);
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+	ScanKeyData key;
+	SysScanDesc scan;
+	bool found;
+
+	ScanKeyInit(&key, Anum_lanes_id, BTGreaterStrategyNumber, F_INT4GT, Int32GetDatum(behind));
+	scan = systable_beginscan(table, index, OidIsValid(index), snapshot, 1, &key);
+	found = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(table, AccessShareLock);
+	return found;
+}
+
 /* The lanes whose number is greater than another, in the current context. */
 LaneRow *
 flex_lane_rows(int behind, int *count)
@@ -334,6 +357,9 @@ flex_lane_rows(int behind, int *count)
 	Datum values[] = {Int32GetDatum(behind)};
 	LaneRow *rows;
 
+	*count = 0;
+	if (!has_lane_behind(behind))
+		return NULL;
 	*count = (int) flex_statement_execute(&list_lanes, values, NULL);
 	rows = palloc0(sizeof(LaneRow) * Max(*count, 1));
 	for (int i = 0; i < *count; i++)

@@ -84,15 +84,11 @@ static const ResultColumn settled_columns[] = {
 };
 
 /*
- * Its callback, if it has one, is due from then on.  The claim's row tells a request
- * from another that has got its number, in an outbox that was emptied or made anew.
- * What is to be sent again waits for its time in a row of its own; without a time of its own
- * it is due at once, and not since its run_at, before which senders have looked already.  A
- * row that somebody has locked is left, and told of, as is one that a trigger has kept as it
- * was, or put back.  There are few of these: OFFSET keeps the planner, which plans
- * this once and maybe for tables that are almost empty, from a join with all requests and claims.
+ * The claim's row tells a request from another that has got its number, in an outbox that was
+ * emptied or made anew.  The planner, which plans this once and maybe for tables that are almost
+ * empty, must not begin with all requests: hence the array of one id, which no index has an order for.
  */
-#define SETTLE                                                                                                         \
+#define SETTLED                                                                                                        \
 	"free AS (SELECT f.id FROM $t.flex_outbox_requests AS f WHERE f.id = ANY (ARRAY(SELECT id FROM " SETTLEMENTS ")) " \
 	"AND f.state = 'pending' FOR NO KEY UPDATE SKIP LOCKED), "                                                         \
 	"settled AS (UPDATE $t.flex_outbox_requests AS o SET state = s.state, "                                            \
@@ -104,19 +100,32 @@ static const ResultColumn settled_columns[] = {
 	"arguments = coalesce(s.arguments, o.arguments), "                                                                 \
 	"context = CASE WHEN s.arguments IS NULL THEN o.context ELSE s.context END, "                                      \
 	"reduced_at = CASE WHEN s.arguments IS NOT NULL THEN clock_timestamp() END FROM " SETTLEMENTS " AS s "             \
-	"WHERE s.id = ANY (ARRAY(SELECT id FROM free)) AND o.id = ANY (ARRAY(SELECT id FROM free)) AND "                   \
-	"o.id = s.id AND o.enqueued_xid = s.enqueued_xid AND o.turn = s.turn - 1 AND o.state = 'pending' AND "             \
-	"EXISTS (SELECT FROM $t.flex_outbox_claims AS c "                                                                  \
-	"WHERE c.id = s.claimed_in AND c.sender_pid = $1 AND c.sender_start = $2) "                                        \
+	"WHERE s.id = ANY (ARRAY(SELECT id FROM free)) AND s.claimed_in = ANY (ARRAY(SELECT c.id "                         \
+	"FROM $t.flex_outbox_claims AS c WHERE c.id = ANY (ARRAY(SELECT claimed_in FROM " SETTLEMENTS ")) "                \
+	"AND c.sender_pid = $1 AND c.sender_start = $2)) AND o.id = ANY (ARRAY[s.id]) AND "                                \
+	"o.enqueued_xid = s.enqueued_xid AND o.turn = s.turn - 1 AND o.state = 'pending' "                                 \
 	"RETURNING o.id, o.role_id, o.operation, o.ordering_key, o.run_at, s.state, s.with_callback, s.turn, s.lane, "     \
 	"s.cause, s.run_at AS asked_at, s.held_since, o.error_message IS NOT NULL AS has_error, o.turn < s.turn AS "       \
-	"is_kept), "                                                                                                       \
+	"is_kept), "
+
+/*
+ * Its callback, if it has one, is due from then on.  What is to be sent again waits for its time in
+ * a row of its own; without a time of its own it is due at once, and not since its run_at, before
+ * which senders have looked already.
+ */
+#define GOES_ON                                                                                                        \
 	"due AS (INSERT INTO $t.flex_outbox_callbacks (id, role_id, due_at) SELECT id, role_id, clock_timestamp() "        \
 	"FROM settled WHERE with_callback AND NOT is_kept ON CONFLICT (id) DO UPDATE SET role_id = excluded.role_id, "     \
 	"due_at = excluded.due_at, attempts = 0, error = NULL), "                                                          \
 	"waiting AS (INSERT INTO $t.flex_outbox_later (lane, due_at, id, turn, cause, held_since) "                        \
 	"SELECT lane, coalesce(asked_at, clock_timestamp()), id, turn, cause, held_since FROM settled "                    \
-	"WHERE state = 'pending' AND NOT is_kept), "                                                                       \
+	"WHERE state = 'pending' AND NOT is_kept), "
+
+/*
+ * A row that somebody has locked is left, and told of, as is one that a trigger has kept as it
+ * was, or put back.  There are few of these: OFFSET keeps the planner from a join with all requests and claims.
+ */
+#define COUNTED_AND_TOLD                                                                                               \
 	"counted AS (INSERT INTO $t.flex_outbox_counts (role_id, operation, state, at, requests, error_id) "               \
 	"SELECT role_id, operation, state, clock_timestamp(), count(*), max(id) FILTER (WHERE has_error) "                 \
 	"FROM settled WHERE state <> 'pending' AND NOT is_kept GROUP BY role_id, operation, state) "                       \
@@ -129,7 +138,15 @@ static const ResultColumn settled_columns[] = {
 
 /* Many, whose rows are those of a relation that there is for this statement alone. */
 static Statement settle_many = {
-	.sql = "WITH " SETTLE,
+	.sql = "WITH " SETTLED GOES_ON COUNTED_AND_TOLD,
+	.types = {INT4OID, TIMESTAMPTZOID},
+	.result = settled_columns,
+	.result_count = lengthof(settled_columns),
+};
+
+/* The same of requests that are over then, as most are: two tables less that are opened to be written. */
+static Statement settle_over = {
+	.sql = "WITH " SETTLED COUNTED_AND_TOLD,
 	.types = {INT4OID, TIMESTAMPTZOID},
 	.result = settled_columns,
 	.result_count = lengthof(settled_columns),
@@ -137,7 +154,7 @@ static Statement settle_many = {
 
 /* One with a large response, without a copy of that in a relation. */
 static Statement settle_one = {
-	.sql = "WITH " SETTLEMENTS " ($names) AS NOT MATERIALIZED (VALUES ($values)), " SETTLE,
+	.sql = "WITH " SETTLEMENTS " ($names) AS NOT MATERIALIZED (VALUES ($values)), " SETTLED GOES_ON COUNTED_AND_TOLD,
 	.types = {INT4OID, TIMESTAMPTZOID},
 	.named = settlement_columns,
 	.named_count = Natts_settlement,
@@ -257,9 +274,35 @@ typedef struct Writing
 	bool is_large; /* the one that there is */
 } Writing;
 
+/* True when nothing is to become of some settled requests any more. */
+static bool
+are_over(const Writing *writing)
+{
+	for (int i = 0; i < writing->count; i++)
+	{
+		const Datum *values = writing->rows[i].values;
+		const text *state = DatumGetTextPP(values[SETTLEMENT_state]);
+
+		if (DatumGetBool(values[SETTLEMENT_with_callback]) ||
+			(VARSIZE_ANY_EXHDR(state) == strlen("pending") &&
+			 memcmp(VARDATA_ANY(state), "pending", strlen("pending")) == 0))
+			return false;
+	}
+	return true;
+}
+
+/* The statement that writes settlements. */
+static Statement *
+statement_of(const Writing *writing)
+{
+	if (writing->is_large)
+		return &settle_one;
+	return are_over(writing) ? &settle_over : &settle_many;
+}
+
 /* Write settlements by a statement; returns how many rows tell of them. */
 static uint64
-execute_writing(const Writing *writing)
+execute_writing(Statement *statement, const Writing *writing)
 {
 	Datum values[SENDER_PARAMETERS + Natts_settlement] = {Int32GetDatum(MyProcPid),
 														  TimestampTzGetDatum(MyStartTimestamp)};
@@ -272,13 +315,13 @@ execute_writing(const Writing *writing)
 		memcpy(&values[SENDER_PARAMETERS], writing->rows->values, sizeof(writing->rows->values));
 		for (int i = 0; i < Natts_settlement; i++)
 			nulls[SENDER_PARAMETERS + i] = writing->rows->nulls[i] ? 'n' : ' ';
-		return flex_statement_execute(&settle_one, values, nulls);
+		return flex_statement_execute(statement, values, nulls);
 	}
 	rows = tuplestore_begin_heap(false, false, Max(work_mem, SETTLEMENTS_KB));
 	for (int i = 0; i < writing->count; i++)
 		tuplestore_putvalues(rows, settlements_descriptor(), writing->rows[i].values, writing->rows[i].nulls);
 	show_settlements(rows);
-	count = flex_statement_execute(&settle_many, values, NULL);
+	count = flex_statement_execute(statement, values, NULL);
 	(void) SPI_unregister_relation(SETTLEMENTS);
 	tuplestore_end(rows);
 	return count;
@@ -292,8 +335,8 @@ static void
 write_settlements(void *argument)
 {
 	const Writing *writing = argument;
-	const Statement *statement = writing->is_large ? &settle_one : &settle_many;
-	uint64 count = execute_writing(writing);
+	Statement *statement = statement_of(writing);
+	uint64 count = execute_writing(statement, writing);
 	OrderedRequest *over = palloc(sizeof(OrderedRequest) * Max(count, 1));
 	int over_count = 0;
 	bool tells = count > 0 && may_notify();

@@ -12,12 +12,15 @@
 #include "postgres.h"
 
 #include "access/table.h"
+#include "access/transam.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "common/pg_prng.h"
 #include "executor/spi.h"
 #include "storage/bufmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "outbox/access.h"
@@ -25,12 +28,6 @@
 #include "outbox/waiting_rows.h"
 
 #define PAGES_SWEPT 16 /* at once */
-
-/* One snapshot for all; ours is in progress, too, but no snapshot of our own says so. */
-static Statement list_running = {
-	.sql = "SELECT pg_snapshot_xmax(pg_current_snapshot()) UNION ALL SELECT pg_snapshot_xip(pg_current_snapshot()) "
-		   "UNION ALL SELECT x FROM pg_current_xact_id_if_assigned() AS x WHERE x IS NOT NULL",
-};
 
 static int
 compare_xids(const void *a, const void *b)
@@ -41,18 +38,32 @@ compare_xids(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
+/* A transaction of a snapshot by its number in full: it is the last one with these digits before the next to begin. */
+static uint64
+full_number(TransactionId xid, FullTransactionId next)
+{
+	uint64 full = U64FromFullTransactionId(next);
+
+	return full - (uint32) ((uint32) full - xid);
+}
+
 /* The transactions in progress: what all others have enqueued is seen by later statements. */
 RunningTransactions
 flex_running_transactions(void)
 {
-	int count = (int) flex_statement_execute(&list_running, NULL, NULL) - 1;
-	RunningTransactions running = {.count = count, .xids = palloc(sizeof(uint64) * Max(count, 1))};
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+	FullTransactionId next = ReadNextFullTransactionId();
+	FullTransactionId own = GetTopFullTransactionIdIfAny();
+	RunningTransactions running = {.next = full_number(snapshot->xmax, next)};
 
-	Assert(count >= 0);
-	running.next = (uint64) DatumGetInt64(flex_statement_value(0, 1));
-	for (int i = 0; i < count; i++)
-		running.xids[i] = (uint64) DatumGetInt64(flex_statement_value(i + 1, 1));
-	qsort(running.xids, count, sizeof(uint64), compare_xids);
+	running.xids = palloc(sizeof(uint64) * (snapshot->xcnt + 1));
+	for (uint32 i = 0; i < snapshot->xcnt; i++)
+		running.xids[running.count++] = full_number(snapshot->xip[i], next);
+	/* Ours is in progress, too, but no snapshot of our own says so. */
+	if (FullTransactionIdIsValid(own))
+		running.xids[running.count++] = U64FromFullTransactionId(own);
+	UnregisterSnapshot(snapshot);
+	qsort(running.xids, running.count, sizeof(uint64), compare_xids);
 	return running;
 }
 
