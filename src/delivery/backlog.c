@@ -37,6 +37,7 @@ struct Backlog
 	int unvisited;  /* so many lanes have not been read since we were told to look */
 	Horizon horizon;
 
+	Division division;
 	PutOff put_off;
 
 	uint64 claims_from; /* no live claim is of an earlier transaction, but for the horizon's holes; 0: unknown */
@@ -64,6 +65,7 @@ flex_backlog_forget(Backlog *backlog)
 	backlog->list.context = context;
 	backlog->list.shares.context = context;
 	backlog->horizon.context = context;
+	backlog->division.context = context;
 	backlog->put_off.context = context;
 	backlog->has_freed = true;
 }
@@ -154,7 +156,7 @@ most_stretches(const Backlog *backlog, int lanes)
 
 /* Hand the rows of stretches to their lanes. */
 static void
-take_fresh(const Backlog *backlog, const Asked *asked, int asked_count, int want, const FreshRow *rows, int rows_count)
+take_fresh(Backlog *backlog, const Asked *asked, int asked_count, int want, const FreshRow *rows, int rows_count)
 {
 	int first = 0;
 
@@ -173,7 +175,10 @@ take_fresh(const Backlog *backlog, const Asked *asked, int asked_count, int want
 	}
 	Assert(first == rows_count);
 	for (int i = 0; i < asked_count; i++)
+	{
 		flex_lane_close_holes(asked[i].lane);
+		flex_put_off_leave_to_others(&backlog->put_off, &backlog->division, asked[i].lane);
+	}
 }
 
 /* Read what is new in the next lanes of those of which not enough is known. */
@@ -181,6 +186,8 @@ static void
 read_fresh(Backlog *backlog, int want)
 {
 	int lanes = Min(backlog->list.count, LANES_AT_ONCE);
+	/* Of what is read others get their part. */
+	int most = flex_division_most(&backlog->division, want);
 	Stretch *stretches = palloc(sizeof(Stretch) * Max(most_stretches(backlog, lanes), 1));
 	Asked *asked = palloc(sizeof(Asked) * Max(most_stretches(backlog, lanes), 1));
 	int asked_count = 0;
@@ -192,7 +199,7 @@ read_fresh(Backlog *backlog, int want)
 		Lane *lane = backlog->list.lanes[(backlog->lanes_next + i) % backlog->list.count];
 
 		if (flex_lane_waiting(lane) < want && flex_put_off_has_room(lane))
-			asked_count += ask_of_lane(backlog, lane, want, stretches + asked_count, asked + asked_count);
+			asked_count += ask_of_lane(backlog, lane, most, stretches + asked_count, asked + asked_count);
 	}
 	backlog->unvisited = Max(backlog->unvisited - lanes, 0);
 	if (lanes > 0)
@@ -200,7 +207,7 @@ read_fresh(Backlog *backlog, int want)
 	if (asked_count == 0)
 		return;
 	rows = flex_fresh_rows(stretches, asked_count, &rows_count);
-	take_fresh(backlog, asked, asked_count, want, rows, rows_count);
+	take_fresh(backlog, asked, asked_count, most, rows, rows_count);
 }
 
 /*
@@ -232,23 +239,6 @@ look_back(Backlog *backlog)
 	backlog->has_freed = true;
 	backlog->must_look_back = false;
 	backlog->looked_back_at = now;
-}
-
-/* Have those be due that have waited for an operator, who has mended something. */
-static void
-release_mended(Backlog *backlog)
-{
-	for (int i = 0; i < backlog->list.count; i++)
-	{
-		Lane *lane = backlog->list.lanes[i];
-
-		if (!lane->must_release)
-			continue;
-		flex_later_release(lane->id);
-		lane->must_release = false;
-		lane->later_from = DT_NOBEGIN;
-		lane->later_due = DT_NOBEGIN;
-	}
 }
 
 /* Have the next requests of ordering keys be due of which one has come to its end. */
@@ -326,9 +316,12 @@ learn_claims_from(Backlog *backlog)
 	}
 }
 
-/* Look what waits, until so many requests of each lane are known. */
+/*
+ * Look what waits, until so many requests of each lane are known; is_idle: nothing is under way, and
+ * nothing else is due.
+ */
 void
-flex_backlog_look(Backlog *backlog, int want)
+flex_backlog_look(Backlog *backlog, int want, bool is_idle)
 {
 	/* Not whenever its schema may have another name: anybody's DDL would have us read all again. */
 	if (backlog->table != flex_outbox_table())
@@ -347,11 +340,11 @@ flex_backlog_look(Backlog *backlog, int want)
 	/* One that has taken long may have been a sender's: what it has claimed is live since it ended. */
 	for (int i = 0; i < backlog->horizon.ended_count; i++)
 		backlog->claims_from = Min(backlog->claims_from, backlog->horizon.ended[i]);
-	flex_put_off_try_again(&backlog->put_off);
+	flex_put_off_try_again(&backlog->put_off, &backlog->division, is_idle);
 	read_fresh(backlog, want);
 	look_back(backlog);
 	wake_ordered(backlog);
-	release_mended(backlog);
+	flex_lane_list_release_mended(&backlog->list);
 	read_later(backlog, want);
 }
 
@@ -370,11 +363,11 @@ flex_backlog_lanes(const Backlog *backlog, int *count)
 	return backlog->list.lanes;
 }
 
-/* The transactions that were in progress at the last look. */
-const Horizon *
-flex_backlog_horizon(const Backlog *backlog)
+/* True when requests have been left to other senders, who may not have claimed them yet. */
+bool
+flex_backlog_leaves_some(const Backlog *backlog)
 {
-	return &backlog->horizon;
+	return backlog->put_off.others_count > 0;
 }
 
 /*
@@ -389,12 +382,15 @@ flex_backlog_claims_from(const Backlog *backlog)
 	return (Mark){{backlog->claims_from, 0}, backlog->horizon.holes, backlog->horizon.holes_count};
 }
 
-/* All claims that are live have been looked at; the earliest is that transaction's. */
+/* These are all claims that are live, looked at after a look at the horizon. */
 void
-flex_backlog_note_claims(Backlog *backlog, uint64 claims_from)
+flex_backlog_note_claims(Backlog *backlog, const LiveClaim *live, int count)
 {
-	backlog->claims_from = claims_from;
+	backlog->claims_from = backlog->horizon.oldest;
+	for (int i = 0; i < count; i++)
+		backlog->claims_from = Min(backlog->claims_from, live[i].claimed_in);
 	backlog->claims_noted++;
+	flex_division_note(&backlog->division, live, count);
 }
 
 /* The number of the next turn. */

@@ -96,16 +96,13 @@ read_live(const Backlog *backlog)
 	return live;
 }
 
-/* The same, after a look at the horizon: note how far back that has to be looked for the next time. */
+/* The same, after a look at the horizon: note what the claims tell for the next time. */
 static Live
 look_at_claims(Backlog *backlog)
 {
-	uint64 from = flex_backlog_horizon(backlog)->oldest;
 	Live live = read_live(backlog);
 
-	for (int i = 0; i < live.count; i++)
-		from = Min(from, live.claims[i].claimed_in);
-	flex_backlog_note_claims(backlog, from);
+	flex_backlog_note_claims(backlog, live.claims, live.count);
 	return live;
 }
 

@@ -22,6 +22,7 @@ typedef struct Candidate
 	TimestampTz held_since; /* since when it has waited for an operator; 0: it has not */
 	bool is_of_hole;        /* read when the lane had been read further already */
 	int put_off;            /* so often somebody had it locked */
+	bool is_anyones;        /* it has been left to another sender for long enough */
 } Candidate;
 
 /* What is left to be read of a transaction that ended when a lane had been read further. */

@@ -125,3 +125,20 @@ flex_lane_list_read(LaneList *list, Horizon *horizon)
 	read_new(list, horizon);
 	note_known(list, horizon);
 }
+
+/* Have those be due that have waited for an operator, who has mended something. */
+void
+flex_lane_list_release_mended(LaneList *list)
+{
+	for (int i = 0; i < list->count; i++)
+	{
+		Lane *lane = list->lanes[i];
+
+		if (!lane->must_release)
+			continue;
+		flex_later_release(lane->id);
+		lane->must_release = false;
+		lane->later_from = DT_NOBEGIN;
+		lane->later_due = DT_NOBEGIN;
+	}
+}

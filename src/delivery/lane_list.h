@@ -22,5 +22,6 @@ typedef struct LaneList
 
 extern Lane *flex_lane_list_find(const LaneList *list, int id);
 extern void flex_lane_list_read(LaneList *list, Horizon *horizon);
+extern void flex_lane_list_release_mended(LaneList *list);
 
 #endif /* FLEX_LANE_LIST_H */

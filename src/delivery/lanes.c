@@ -193,6 +193,13 @@ flex_lanes_is_full(int under_way)
 	return concurrency() - under_way < Max(concurrency() / 4, 1);
 }
 
+/* True when requests are due, for all we know. */
+static bool
+is_due(const Lanes *lanes, TimestampTz now)
+{
+	return lanes->due_at != 0 && lanes->due_at <= now;
+}
+
 /* True when requests are due and it is worth claiming some. */
 bool
 flex_lanes_may_claim(Lanes *lanes, int under_way)
@@ -201,8 +208,9 @@ flex_lanes_may_claim(Lanes *lanes, int under_way)
 
 	if (lanes->tokens_at != 0 && lanes->tokens_at <= now)
 		note_due(lanes, lanes->tokens_at);
-	return flex_settings.delivery && lanes->requests_left > 0 && (under_way == 0 || !flex_lanes_is_full(under_way)) &&
-		   lanes->due_at != 0 && lanes->due_at <= now;
+	if (!flex_settings.delivery || lanes->requests_left == 0 || (under_way > 0 && flex_lanes_is_full(under_way)))
+		return false;
+	return is_due(lanes, now) || (under_way == 0 && flex_backlog_leaves_some(lanes->backlog));
 }
 
 /* True when requests are due that only their rate keeps back. */
@@ -438,13 +446,14 @@ flex_lanes_claim(Lanes *lanes, int under_way, int *count)
 	Claim *claims;
 	int chosen_count;
 	int put_off_count = 0;
+	bool is_idle = under_way == 0 && !is_due(lanes, GetCurrentTimestamp());
 
 	*count = 0;
 	if (lanes->requests_left == 0 || !flex_settings.delivery || room <= 0)
 		return NULL;
 	lanes->due_at = 0;
 	lanes->tokens_at = 0;
-	flex_backlog_look(lanes->backlog, room);
+	flex_backlog_look(lanes->backlog, room, is_idle);
 	chosen = palloc(sizeof(Chosen) * room);
 	claims = palloc(sizeof(Claim) * room);
 	chosen_count = choose(lanes, chosen, room);

@@ -1,10 +1,11 @@
 /*
  * put_off.h
- *		New requests that somebody had locked when they were to be claimed.
+ *		New requests that are not claimed at once.
  */
 #ifndef FLEX_PUT_OFF_H
 #define FLEX_PUT_OFF_H
 
+#include "delivery/division.h"
 #include "delivery/lane.h"
 
 /* A request that is tried again after a while. */
@@ -12,6 +13,7 @@ typedef struct PutOffRequest
 {
 	Lane *lane;
 	Candidate candidate;
+	bool is_others; /* left to another sender; else somebody had it locked */
 	int64 again_ms; /* flex_clock_ms() */
 } PutOffRequest;
 
@@ -21,10 +23,12 @@ typedef struct PutOff
 	PutOffRequest *requests;
 	int count;
 	int room;
+	int others_count; /* of those that are left to others */
 } PutOff;
 
 extern void flex_put_off_add(PutOff *put_off, Lane *lane, const Candidate *candidate);
-extern void flex_put_off_try_again(PutOff *put_off);
+extern void flex_put_off_leave_to_others(PutOff *put_off, const Division *division, Lane *lane);
+extern void flex_put_off_try_again(PutOff *put_off, const Division *division, bool others_too);
 extern bool flex_put_off_has_room(const Lane *lane);
 extern int64 flex_put_off_wait_ms(const PutOff *put_off);
 extern Candidate *flex_put_off_of_lane(const PutOff *put_off, const Lane *lane, int *count);

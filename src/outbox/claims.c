@@ -19,6 +19,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -172,24 +173,15 @@ array_of_xids(const uint64 *transactions, int count)
 	return flex_statement_array(XID8OID, xids, count);
 }
 
-static const ResultColumn live_columns[] = {
-	RESULT_COLUMN("c.id", XID8OID, LiveClaim, claimed_in),
-	RESULT_COLUMN("r.request", INT8OID, LiveClaim, request),
-	RESULT_COLUMN("r.turn", INT4OID, LiveClaim, turn),
-	RESULT_COLUMN("r.xid", XID8OID, LiveClaim, enqueued_xid),
-};
-
 /* From $1, a transaction, on, and in $2, holes before it.  The upper bound has the planner take it for a small part. */
 #define CLAIMS_FROM                                                                                                    \
 	"SELECT * FROM $t.flex_outbox_claims WHERE id >= $1 AND id <= '18446744073709551615' "                             \
 	"UNION ALL SELECT * FROM $t.flex_outbox_claims WHERE id = ANY ($2) AND id < $1"
 
 static Statement list_live = {
-	.sql = "SELECT $result FROM (" CLAIMS_FROM ") AS c, "
-		   "unnest(c.requests, c.turns, c.enqueued_xids) AS r(request, turn, xid)",
+	.sql = "SELECT c.id, c.sender_pid, c.sender_start, coalesce(c.claimed_at, '-infinity'), c.requests, c.turns, "
+		   "c.enqueued_xids FROM (" CLAIMS_FROM ") AS c",
 	.types = {XID8OID, XID8ARRAYOID},
-	.result = live_columns,
-	.result_count = lengthof(live_columns),
 };
 
 /* Execute a statement that lists claims from a transaction on, and in its holes. */
@@ -201,12 +193,50 @@ list_from(Statement *statement, const Mark *from)
 	return flex_statement_execute(statement, values, NULL);
 }
 
-/* What senders have claimed in transactions from one on, and in its holes. */
+/* The elements of an array of a row that came, in the current context; returns how many there are. */
+static int
+read_array(uint64 row, int column, Oid type, int size, Datum **elements)
+{
+	int count;
+
+	deconstruct_array(DatumGetArrayTypeP(flex_statement_value(row, column)), type, size, true,
+					  size == sizeof(int64) ? TYPALIGN_DOUBLE : TYPALIGN_INT, elements, NULL, &count);
+	return count;
+}
+
+/* What senders have claimed in transactions from one on, and in its holes: a claim's requests one after another. */
 LiveClaim *
 flex_claims_live(const Mark *from, int *count)
 {
-	*count = (int) list_from(&list_live, from);
-	return read_rows(&list_live, *count, sizeof(LiveClaim));
+	uint64 rows = list_from(&list_live, from);
+	LiveClaim *live = palloc(sizeof(LiveClaim));
+
+	*count = 0;
+	for (uint64 row = 0; row < rows; row++)
+	{
+		LiveClaim claim = {
+			.claimed_in = (uint64) DatumGetInt64(flex_statement_value(row, 1)),
+			.sender = {DatumGetInt32(flex_statement_value(row, 2)), DatumGetTimestampTz(flex_statement_value(row, 3))},
+			.claimed_at = DatumGetTimestampTz(flex_statement_value(row, 4)),
+		};
+		Datum *requests;
+		Datum *turns;
+		Datum *xids;
+		int requests_count = read_array(row, 5, INT8OID, sizeof(int64), &requests);
+
+		if (read_array(row, 6, INT4OID, sizeof(int32), &turns) != requests_count ||
+			read_array(row, 7, XID8OID, sizeof(int64), &xids) != requests_count)
+			elog(ERROR, "claim " UINT64_FORMAT " of the outbox has arrays of different lengths", claim.claimed_in);
+		live = repalloc(live, sizeof(LiveClaim) * (*count + requests_count + 1));
+		for (int i = 0; i < requests_count; i++)
+		{
+			claim.request = DatumGetInt64(requests[i]);
+			claim.turn = DatumGetInt32(turns[i]);
+			claim.enqueued_xid = (uint64) DatumGetInt64(xids[i]);
+			live[(*count)++] = claim;
+		}
+	}
+	return live;
 }
 
 static Statement make_claim = {

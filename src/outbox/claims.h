@@ -43,21 +43,23 @@ typedef struct Claim
 	int priority;           /* of one that is taken over: with the role, what its lane is found by */
 } Claim;
 
-/* A request that some sender has claimed; it is settled when the request's turn is no longer before this one. */
-typedef struct LiveClaim
-{
-	uint64 claimed_in;
-	int64 request;
-	int turn;
-	uint64 enqueued_xid;
-} LiveClaim;
-
 /* A process that claims requests: no later one has the same number and start. */
 typedef struct SenderProcess
 {
 	int pid;
 	TimestampTz start;
 } SenderProcess;
+
+/* A request that some sender has claimed; it is settled when the request's turn is no longer before this one. */
+typedef struct LiveClaim
+{
+	uint64 claimed_in;
+	SenderProcess sender;
+	TimestampTz claimed_at;
+	int64 request;
+	int turn;
+	uint64 enqueued_xid;
+} LiveClaim;
 
 /* All that one transaction has claimed. */
 typedef struct ClaimRow

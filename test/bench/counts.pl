@@ -32,6 +32,7 @@ my ($FEW_ALONE, $MANY_ALONE) = (50, 250);    # one at once
 my $PAGE = 1000;                             # rows
 my $REQUESTS = 5000;                         # in the outbox
 my $AT_ONCE = 100;
+my ($TOGETHER, $EACH_AT_ONCE) = (4, 20);     # sessions that drain side by side
 
 my $here = dirname(__FILE__);
 my %counted;    # by name of the figure: ours, the raw program's, what it consists of
@@ -190,10 +191,29 @@ sub sent
 	return ($each, $what, ($counts->[1]{fdatasync} - $counts->[0]{fdatasync}) / $more);
 }
 
+# Transactions of sessions that drain side by side, for each request.
+sub transactions_together
+{
+	my ($servers, $session, $simulator, $enqueue) = @_;
+	my @sessions = map { session($servers, $simulator) } 1 .. $TOGETHER;
+	my $transactions = sub {
+		$_->query('SELECT pg_stat_force_next_flush()') for @sessions;
+		return $session->query('SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()');
+	};
+
+	$_->query("SET flex_api.concurrency = $EACH_AT_ONCE; CALL flex_outbox_drain()") for @sessions;
+	$session->query($enqueue->($REQUESTS));
+	my $before = $transactions->();
+	$_->send('CALL flex_outbox_drain()') for @sessions;
+	$_->receive for @sessions;
+	return ($transactions->() - $before) / $REQUESTS;
+}
+
 sub outbox
 {
 	my ($servers) = @_;
-	my $session = session($servers, simulator($servers, 0));
+	my $simulator = simulator($servers, 0);
+	my $session = session($servers, $simulator);
 	my $enqueue = sub {
 		"SELECT count(flex_enqueue('flex_webchat_create', jsonb_build_object('address_sid', 'IG' || md5(g::text), " .
 		  "'identity', 'customer+' || g))) FROM generate_series(1, $_[0]) g";
@@ -215,6 +235,7 @@ sub outbox
 	my ($each, $what, $fsyncs) = sent($servers, $session, $enqueue, $FEW_SENT, $MANY_SENT);
 	$counted{send_calls} = [ $each, undef, $what ];
 	$counted{send_fsyncs} = [$fsyncs];
+	$counted{send_transactions} = [ transactions_together($servers, $session, $simulator, $enqueue) ];
 	$session->query('SET flex_api.concurrency = 1');
 	(undef, undef, $fsyncs) = sent($servers, $session, $enqueue, $FEW_ALONE, $MANY_ALONE);
 	$counted{send_fsyncs_one} = [$fsyncs];
