@@ -192,8 +192,8 @@ set_trust(CURL *easy, const char *ca_file, bool has_proxy)
 }
 
 /*
- * Set the request's address, and its parts, of which libcurl would compose the address anew:
- * that took a tenth of its instructions for a call.  What it cannot take apart, it refuses.
+ * Set the request's address, and its parts, of which libcurl 7.88 would compose the address
+ * anew: a tenth of its instructions for a call.  What it cannot take apart, it refuses.
  */
 static void
 set_address(CURL *easy, const char *url, CURLU **parts)

@@ -25,7 +25,7 @@
 #define SET_READ_AHEAD 41   /* SSL_CTRL_SET_READ_AHEAD */
 #define WANTS_TO_READ 3     /* SSL_READING */
 
-#define READ_AHEAD_BYTES (64 * 1024) /* four records */
+#define READ_AHEAD_BYTES (256 * 1024) /* sixteen records, for each connection that is read */
 
 /* libcurl reads no more of one answer before it returns. */
 #define USUAL_RECORDS 250
