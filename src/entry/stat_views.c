@@ -102,13 +102,13 @@ flex_api_stat_operations(PG_FUNCTION_ARGS)
 		INT8OID,   INT8OID,   INT8OID,   INT8OID,   INT8OID,   INT8OID,   INT8OID,   FLOAT8OID,
 		FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, TIMESTAMPTZOID};
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	int capacity;
+	int entries;
 
 	flex_declaration_check(fcinfo, &entry);
 	InitMaterializedSRF(fcinfo, 0);
 	flex_declaration_check_row(result->setDesc, types, OPERATIONS_COLUMNS);
-	capacity = flex_statistics_capacity();
-	for (int i = 0; i < capacity; i++)
+	entries = flex_statistics_entries();
+	for (int i = 0; i < entries; i++)
 	{
 		StatisticsRow row;
 

@@ -43,20 +43,40 @@ typedef struct BucketSet
 	Bucket buckets[BUCKETS_PER_SET];
 } BucketSet;
 
+typedef struct Rates
+{
+	bool begun[SETS]; /* the others have not been touched yet */
+	BucketSet sets[SETS];
+} Rates;
+
 static Size
 size_of(bool is_shared)
 {
-	return sizeof(BucketSet) * SETS;
+	return sizeof(Rates);
 }
 
 static void
+begin_set(Rates *rates, int index)
+{
+	BucketSet *set = &rates->sets[index];
+
+	memset(set, 0, sizeof(BucketSet));
+	SpinLockInit(&set->lock);
+	rates->begun[index] = true;
+}
+
+/*
+ * A session that shares nothing begins each set when it uses it: to touch the memory of all would take a
+ * quarter of the CPU of its first call.
+ */
+static void
 initialize(void *memory, bool is_shared)
 {
-	BucketSet *sets = memory;
+	Rates *rates = memory;
 
-	memset(sets, 0, size_of(is_shared));
-	for (int i = 0; i < SETS; i++)
-		SpinLockInit(&sets[i].lock);
+	memset(rates->begun, 0, sizeof(rates->begun));
+	for (int i = 0; is_shared && i < SETS; i++)
+		begin_set(rates, i);
 }
 
 Segment flex_rates_segment = {
@@ -65,13 +85,16 @@ Segment flex_rates_segment = {
 	.initialize = initialize,
 };
 
-/* Return all sets.  May raise an error for lack of memory when this process calls it first. */
+/* Return a set.  May raise an error for lack of memory when this process calls it first. */
 static BucketSet *
-find_sets(void)
+find_set(int index)
 {
 	bool is_shared;
+	Rates *rates = flex_segment_find(&flex_rates_segment, &is_shared);
 
-	return flex_segment_find(&flex_rates_segment, &is_shared);
+	if (!rates->begun[index])
+		begin_set(rates, index);
+	return &rates->sets[index];
 }
 
 /* Return the key of an account's use of an operation. */
@@ -93,7 +116,7 @@ set_of(RateKey key)
 {
 	uint32 hash = hash_combine(murmurhash32((uint32) key.operation), (uint32) (key.account ^ (key.account >> 32)));
 
-	return &find_sets()[hash % SETS];
+	return find_set((int) (hash % SETS));
 }
 
 /* Return the bucket of a key, marked as used now; a new one if the key has none.  The caller holds the set's lock. */
@@ -328,7 +351,7 @@ flex_rates_read(int index, RateLimit limit, RateRow *row)
 	double rate;
 
 	Assert(index >= 0 && index < flex_rates_capacity());
-	set = &find_sets()[index / BUCKETS_PER_SET];
+	set = find_set(index / BUCKETS_PER_SET);
 	SpinLockAcquire(&set->lock);
 	copy = set->buckets[index % BUCKETS_PER_SET];
 	SpinLockRelease(&set->lock);

@@ -31,6 +31,7 @@
 
 #define TRANCHE_NAME "FlexApiStatistics"
 
+/* An entry that has not had a key is not touched: a session that shares nothing would pay for the memory of all. */
 typedef struct Entry
 {
 	slock_t lock;  /* protects what follows; id and key change under the table's lock, too */
@@ -47,6 +48,7 @@ typedef struct Table
 	LWLock lock; /* held exclusively to change which key an entry has */
 	int tranche; /* of the lock */
 	int capacity;
+	int begun; /* entries that have had a key, the first ones */
 	uint64 last_id;
 	Entry entries[FLEXIBLE_ARRAY_MEMBER];
 } Table;
@@ -62,18 +64,10 @@ initialize(void *memory, bool is_shared)
 {
 	Table *table = memory;
 
-	memset(table, 0, size_of(is_shared));
+	memset(table, 0, offsetof(Table, entries));
 	table->capacity = is_shared ? ENTRIES : ENTRIES_ALONE;
 	table->tranche = flex_new_tranche(TRANCHE_NAME);
 	LWLockInitialize(&table->lock, table->tranche);
-	for (int i = 0; i < table->capacity; i++)
-	{
-		Entry *entry = &table->entries[i];
-
-		SpinLockInit(&entry->lock);
-		for (int j = 0; j < HISTOGRAM_BUCKETS; j++)
-			pg_atomic_init_u64(&entry->histogram[j], 0);
-	}
 }
 
 Segment flex_statistics_segment = {
@@ -122,7 +116,7 @@ static int
 search(const Table *table, const StatisticsKey *key, uint32 hash)
 {
 	Assert(LWLockHeldByMe(&((Table *) table)->lock));
-	for (int i = 0; i < table->capacity; i++)
+	for (int i = 0; i < table->begun; i++)
 	{
 		const Entry *entry = &table->entries[i];
 
@@ -132,21 +126,40 @@ search(const Table *table, const StatisticsKey *key, uint32 hash)
 	return -1;
 }
 
-/* Choose an entry for a new key of a role: an unused one, or one to replace.  The caller holds the table's lock. */
+/* Return an entry that no key has, or -1.  The caller holds the table's lock. */
 static int
-choose_entry(const Table *table, Oid role)
+unused_entry(Table *table)
 {
-	int oldest = -1;
+	Entry *entry;
+
+	Assert(LWLockHeldByMeInMode(&table->lock, LW_EXCLUSIVE));
+	for (int i = 0; i < table->begun; i++)
+	{
+		if (table->entries[i].id == 0)
+			return i;
+	}
+	if (table->begun == table->capacity)
+		return -1;
+	entry = &table->entries[table->begun];
+	SpinLockInit(&entry->lock);
+	for (int i = 0; i < HISTOGRAM_BUCKETS; i++)
+		pg_atomic_init_u64(&entry->histogram[i], 0);
+	return table->begun++;
+}
+
+/* Choose the entry to replace for a new key of a role, when all are in use.  The caller holds the table's lock. */
+static int
+least_recent_entry(const Table *table, Oid role)
+{
+	int oldest = 0;
 	int oldest_own = -1;
 	int own = 0;
 
-	for (int i = 0; i < table->capacity; i++)
+	for (int i = 0; i < table->begun; i++)
 	{
 		const Entry *entry = &table->entries[i];
 
-		if (entry->id == 0)
-			return i;
-		if (oldest < 0 || entry->used_at < table->entries[oldest].used_at)
+		if (entry->used_at < table->entries[oldest].used_at)
 			oldest = i;
 		if (entry->key.role != role)
 			continue;
@@ -194,7 +207,9 @@ search_or_enter(Table *table, const StatisticsKey *key)
 	index = search(table, key, hash);
 	if (index < 0)
 	{
-		index = choose_entry(table, key->role);
+		index = unused_entry(table);
+		if (index < 0)
+			index = least_recent_entry(table, key->role);
 		clear_entry(table, &table->entries[index], key, hash);
 		table->entries[index].counts.since = GetCurrentTimestamp();
 	}
@@ -315,11 +330,11 @@ flex_statistics_count_rows(StatisticsPlace *place, int64 rows)
 	SpinLockRelease(&entry->lock);
 }
 
-/* Return the number of entries that flex_statistics_read() can be asked for. */
+/* Return the number of entries that flex_statistics_read() can be asked for: those that have had a key. */
 int
-flex_statistics_capacity(void)
+flex_statistics_entries(void)
 {
-	return find_table()->capacity;
+	return find_table()->begun;
 }
 
 /* Copy an entry; return false if it is unused. */
@@ -330,7 +345,7 @@ flex_statistics_read(int index, StatisticsRow *row)
 	Entry *entry;
 	bool is_used;
 
-	Assert(index >= 0 && index < table->capacity);
+	Assert(index >= 0 && index < table->begun);
 	entry = &table->entries[index];
 	LWLockAcquire(&table->lock, LW_SHARED);
 	SpinLockAcquire(&entry->lock);
@@ -363,23 +378,21 @@ bool
 flex_statistics_restore(const StatisticsRow *row)
 {
 	Table *table = find_table();
-	bool is_done = false;
+	int index;
 
 	LWLockAcquire(&table->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < table->capacity && !is_done; i++)
+	index = unused_entry(table);
+	if (index >= 0)
 	{
-		Entry *entry = &table->entries[i];
+		Entry *entry = &table->entries[index];
 
-		if (entry->id != 0)
-			continue;
 		clear_entry(table, entry, &row->key, hash_of(&row->key));
 		entry->counts = row->counts;
-		for (int j = 0; j < HISTOGRAM_BUCKETS; j++)
-			pg_atomic_write_u64(&entry->histogram[j], row->histogram[j]);
-		is_done = true;
+		for (int i = 0; i < HISTOGRAM_BUCKETS; i++)
+			pg_atomic_write_u64(&entry->histogram[i], row->histogram[i]);
 	}
 	LWLockRelease(&table->lock);
-	return is_done;
+	return index >= 0;
 }
 
 /* Mark all entries unused.  A request that is under way will be counted in a new entry when it ends. */
@@ -389,7 +402,7 @@ flex_statistics_reset(void)
 	Table *table = find_table();
 
 	LWLockAcquire(&table->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < table->capacity; i++)
+	for (int i = 0; i < table->begun; i++)
 	{
 		if (table->entries[i].id != 0)
 			clear_entry(table, &table->entries[i], NULL, 0);

@@ -81,7 +81,7 @@ extern void flex_statistics_count(StatisticsPlace *place, const RequestEnd *end)
 extern void flex_statistics_count_rows(StatisticsPlace *place, int64 rows);
 extern int64 flex_statistics_requests(const StatisticsCounts *counts);
 
-extern int flex_statistics_capacity(void);
+extern int flex_statistics_entries(void);
 extern bool flex_statistics_read(int index, StatisticsRow *row);
 extern bool flex_statistics_read_alone(int index, StatisticsRow *row);
 extern bool flex_statistics_restore(const StatisticsRow *row);

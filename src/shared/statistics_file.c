@@ -89,11 +89,11 @@ write_rows(FILE *file)
 	StatisticsRow row;
 
 	memset(&row, 0, sizeof(row));
-	for (int i = 0; i < flex_statistics_capacity(); i++)
+	for (int i = 0; i < flex_statistics_entries(); i++)
 		header.rows += flex_statistics_read_alone(i, &row) ? 1 : 0;
 	if (fwrite(&header, sizeof(header), 1, file) != 1)
 		return false;
-	for (int i = 0; i < flex_statistics_capacity(); i++)
+	for (int i = 0; i < flex_statistics_entries(); i++)
 	{
 		if (flex_statistics_read_alone(i, &row) && fwrite(&row, sizeof(row), 1, file) != 1)
 			return false;

@@ -50,7 +50,7 @@ statistics_entries(PG_FUNCTION_ARGS)
 {
 	int64 entries = 0;
 
-	for (int i = 0; i < flex_statistics_capacity(); i++)
+	for (int i = 0; i < flex_statistics_entries(); i++)
 	{
 		StatisticsRow row;
 
