@@ -1,10 +1,12 @@
 /*
  * authorities.h
- *		Files of certificate authorities, which may be replaced under their names.
+ *		Files and directories of certificate authorities, which may be replaced under their names.
  */
 #ifndef FLEX_AUTHORITIES_H
 #define FLEX_AUTHORITIES_H
 
-extern char *flex_authorities_path(const char *file);
+extern const char *flex_authorities_path(const char *name);
+extern bool flex_authorities_will_do(const char *directory);
+extern void flex_authorities_did_not_do(const char *directory);
 
 #endif /* FLEX_AUTHORITIES_H */

@@ -156,39 +156,43 @@ set_method(CURL *easy, const HttpRequest *request, bool is_watched)
 				  (long) (request->idempotent && is_watched ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
 }
 
-/* The certificate authorities that libcurl was built to trust. */
-static const char *
-system_ca_file(void)
+/* How libcurl was built: with which file and directory of the system's authorities, each NULL where it has none. */
+static const curl_version_info_data *
+system_authorities(void)
 {
-	static const char *file = NULL;
+	static const curl_version_info_data *info = NULL;
 
-	if (file == NULL)
-		file = curl_version_info(CURLVERSION_NOW)->cainfo;
-	return file;
+	if (info == NULL)
+		info = curl_version_info(CURLVERSION_NOW);
+	return info;
 }
 
-/* The path of the file of authorities that an endpoint trusts, another text since it was replaced; NULL: none. */
+/*
+ * The path of what an endpoint trusts, a file of authorities or the system's, another text since
+ * that was replaced.
+ */
 const char *
 flex_curl_authorities(const Endpoint *endpoint)
 {
-	const char *file = endpoint->ca_file != NULL ? endpoint->ca_file : system_ca_file();
-
-	return file != NULL ? flex_authorities_path(file) : NULL;
+	if (endpoint->ca_file != NULL)
+		return flex_authorities_path(endpoint->ca_file);
+	return psprintf("%s %s",
+					system_authorities()->capath != NULL ? flex_authorities_path(system_authorities()->capath) : "",
+					system_authorities()->cainfo != NULL ? flex_authorities_path(system_authorities()->cainfo) : "");
 }
 
-/* Which authorities are trusted, of the service and of a proxy that is spoken to by TLS. */
-static void
-set_trust(CURL *easy, const char *ca_file, bool has_proxy)
+/*
+ * True when a request to an endpoint trusts the system's directory of authorities, of which
+ * OpenSSL reads the one that it needs.  All of the system's file are 30 ms of CPU for the first
+ * connection; with both, libcurl would read that file for each.
+ */
+static bool
+trusts_directory(const Endpoint *endpoint)
 {
-	FLEX_CURL_SET(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
-	/* With a directory set, libcurl would parse all certificates for each connection. */
-	FLEX_CURL_SET(easy, CURLOPT_CAPATH, NULL);
-	FLEX_CURL_SET(easy, CURLOPT_CAINFO, ca_file);
-	if (!has_proxy)
-		return;
-	FLEX_CURL_SET(easy, CURLOPT_PROXY_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
-	FLEX_CURL_SET(easy, CURLOPT_PROXY_CAPATH, NULL);
-	FLEX_CURL_SET(easy, CURLOPT_PROXY_CAINFO, ca_file);
+	if (endpoint->ca_file != NULL || system_authorities()->capath == NULL)
+		return false;
+	return system_authorities()->cainfo == NULL ||
+		   (flex_tls_is_known() && flex_authorities_will_do(system_authorities()->capath));
 }
 
 /*
@@ -206,11 +210,60 @@ set_address(CURL *easy, const char *url, CURLU **parts)
 		FLEX_CURL_SET(easy, CURLOPT_CURLU, *parts);
 }
 
-/* Where the request goes, and whom it trusts there. */
-static void
+/* Set the authorities that are trusted, those of a file or of a directory, also for a proxy that is spoken to by TLS. */
+static CURLcode
+set_authorities(CURL *easy, const char *file, const char *directory, bool has_proxy)
+{
+	CURLcode result = curl_easy_setopt(easy, CURLOPT_CAPATH, directory);
+
+	if (result == CURLE_OK)
+		result = curl_easy_setopt(easy, CURLOPT_CAINFO, file);
+	if (result == CURLE_OK && has_proxy)
+		result = curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, directory);
+	if (result == CURLE_OK && has_proxy)
+		result = curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, file);
+	return result;
+}
+
+/*
+ * True when a server was refused by the system's directory of authorities, *by_directory, and the
+ * handle now trusts the system's file, to which one may have been added alone.  So do later
+ * requests of this process, until the directory changes.
+ */
+bool
+flex_curl_trust_file(CURL *easy, int result, bool has_proxy, bool *by_directory)
+{
+	const char *file = system_authorities()->cainfo;
+
+	if (!*by_directory || result != CURLE_PEER_FAILED_VERIFICATION || file == NULL)
+		return false;
+	*by_directory = false;
+	flex_authorities_did_not_do(system_authorities()->capath);
+	return set_authorities(easy, flex_authorities_path(file), NULL, has_proxy) == CURLE_OK;
+}
+
+/* Which authorities are trusted: true when they are those of the system's directory. */
+static bool
+set_trust(CURL *easy, const Endpoint *endpoint, bool has_proxy)
+{
+	const char *file = endpoint->ca_file != NULL ? endpoint->ca_file : system_authorities()->cainfo;
+	bool by_directory = trusts_directory(endpoint);
+
+	FLEX_CURL_SET(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+	if (has_proxy)
+		FLEX_CURL_SET(easy, CURLOPT_PROXY_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+	flex_curl_check(set_authorities(easy, by_directory || file == NULL ? NULL : flex_authorities_path(file),
+									by_directory ? flex_authorities_path(system_authorities()->capath) : NULL,
+									has_proxy));
+	return by_directory;
+}
+
+/* Where the request goes, and whom it trusts there: true when that is the system's directory of authorities. */
+static bool
 set_route(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, bool is_watched, CURLU **parts)
 {
 	bool has_proxy = endpoint->proxy[0] != '\0';
+	bool by_directory = false;
 	char *origin;
 	char *url;
 
@@ -221,7 +274,7 @@ set_route(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, bool
 	if (!is_watched)
 		warn_of_tls_library(url);
 	if (has_proxy || pg_strncasecmp(url, "http://", 7) != 0)
-		set_trust(easy, flex_curl_authorities(endpoint), has_proxy);
+		by_directory = set_trust(easy, endpoint, has_proxy);
 	pfree(url);
 	pfree(origin);
 	/* An empty proxy keeps libcurl from those of the environment. */
@@ -229,6 +282,7 @@ set_route(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, bool
 	/* To the service it is a header like others, which libcurl copies once less. */
 	if (has_proxy)
 		FLEX_CURL_SET(easy, CURLOPT_USERAGENT, USER_AGENT);
+	return by_directory;
 }
 
 /* Add a header line to the request. */
@@ -257,18 +311,20 @@ append_header_value(struct curl_slist **headers, const char *name, const char *v
  * Everything that the handle has to know but its callbacks and headers.
  * timeout_ms bounds the whole transfer; with 0 the answer may be held back.
  * *parts, of the address, is the caller's to free after the handle, also after an error.
+ * True when the system's directory of authorities is trusted: see flex_curl_trust_file().
  */
-void
+bool
 flex_curl_set_options(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, long timeout_ms, CURLU **parts)
 {
 	bool is_watched =
 		flex_tls_is_known() && curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, watch_connection) == CURLE_OK;
+	bool by_directory;
 
 	if (is_watched)
 		FLEX_CURL_SET(easy, CURLOPT_SSL_CTX_DATA, flex_curl_reads_ahead(endpoint, timeout_ms) ? easy : NULL);
 	set_constant_options(easy);
 	set_method(easy, request, is_watched);
-	set_route(easy, request, endpoint, is_watched, parts);
+	by_directory = set_route(easy, request, endpoint, is_watched, parts);
 	FLEX_CURL_SET(easy, CURLOPT_TIMEOUT_MS, timeout_ms);
 	if (timeout_ms > 0)
 		FLEX_CURL_SET(easy, CURLOPT_BUFFERSIZE, READ_BYTES);
@@ -279,6 +335,7 @@ flex_curl_set_options(CURL *easy, const HttpRequest *request, const Endpoint *en
 		FLEX_CURL_SET(easy, CURLOPT_ACCEPT_ENCODING, NULL);
 	}
 	FLEX_CURL_SET(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) flex_effective_integer(&flex_settings.connect_timeout));
+	return by_directory;
 }
 
 /* Set the request's headers.  *headers is the caller's to free, also after an error. */
@@ -361,7 +418,9 @@ flex_curl_unsent_cause(CURL *easy, int result, bool has_proxy, const char *failu
 
 	if (has_proxy && was_refused_by_proxy(easy, result))
 		return UNSENT_NO_PROXY;
-	if ((result == CURLE_COULDNT_RESOLVE_HOST || result == CURLE_SSL_CACERT_BADFILE) && lacks_descriptors())
+	if ((result == CURLE_COULDNT_RESOLVE_HOST || result == CURLE_SSL_CACERT_BADFILE ||
+		 result == CURLE_PEER_FAILED_VERIFICATION) &&
+		lacks_descriptors())
 		return UNSENT_NO_DESCRIPTOR;
 	switch (result)
 	{

@@ -28,9 +28,10 @@ extern void flex_curl_check(int result);
 extern UnsentCause flex_curl_unsent_cause(void *easy, int result, bool has_proxy, const char *failure);
 extern bool flex_curl_has_undecoded(void *easy);
 extern const char *flex_curl_authorities(const Endpoint *endpoint);
+extern bool flex_curl_trust_file(void *easy, int result, bool has_proxy, bool *by_directory);
 extern bool flex_curl_reads_ahead(const Endpoint *endpoint, long timeout_ms);
 extern void *flex_curl_ssl(void *easy);
-extern void flex_curl_set_options(void *easy, const HttpRequest *request, const Endpoint *endpoint, long timeout_ms,
+extern bool flex_curl_set_options(void *easy, const HttpRequest *request, const Endpoint *endpoint, long timeout_ms,
 								  struct Curl_URL **parts);
 extern void
 flex_curl_set_headers(void *easy, const HttpRequest *request, const Endpoint *endpoint, struct curl_slist **headers);

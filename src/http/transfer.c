@@ -3,9 +3,8 @@
  *		One request and its answer, as an easy handle of libcurl.
  *
  * Each request has an easy handle of its own: one that has been used keeps, in
- * libcurl 7.88, a pointer into the last answer's headers.  TLS sessions are kept
- * beside the handles.  No error is raised in a callback: it would leave
- * libcurl's frames behind.
+ * libcurl 7.88, a pointer into the last answer's headers.  No error is raised in
+ * a callback: it would leave libcurl's frames behind.
  *
  * The pre-request callback lets a request out once, which libcurl would send
  * again when a kept connection turns out to be dead: that is for others to
@@ -37,7 +36,8 @@ struct Transfer
 	bool is_idempotent;
 	size_t request_bytes; /* of its body */
 	bool has_proxy;
-	bool reads_ahead; /* its connection may */
+	bool reads_ahead;      /* its connection may */
+	bool trusts_directory; /* the system's, of authorities */
 	bool was_sent;
 	bool is_connected; /* a socket was opened for it: its connection is no kept one */
 	bool is_stale;     /* it was not sent, since the kept connection is no good */
@@ -257,7 +257,8 @@ flex_transfer_prepare(const HttpRequest *request, const Endpoint *endpoint, long
 		transfer->has_proxy = endpoint->proxy[0] != '\0';
 		transfer->reads_ahead = flex_curl_reads_ahead(endpoint, timeout_ms);
 		set_callbacks(transfer);
-		flex_curl_set_options(transfer->easy, request, endpoint, timeout_ms, &transfer->address);
+		transfer->trusts_directory =
+			flex_curl_set_options(transfer->easy, request, endpoint, timeout_ms, &transfer->address);
 		flex_curl_set_headers(transfer->easy, request, endpoint, &transfer->headers);
 	}
 	PG_CATCH();
@@ -320,12 +321,15 @@ explain_failure(Transfer *transfer, CURLcode result)
 }
 
 /*
- * Get a request, of which nothing has been sent, ready for a connection of its own.
- * False when memory is out.
+ * Get a request, of which nothing has been sent, ready for a connection of its own, where that can
+ * be another than it had: not a stale one, or by other authorities.  False also when memory is out.
  */
 static bool
-begin_again(Transfer *transfer)
+begin_again(Transfer *transfer, CURLcode result)
 {
+	if (!transfer->is_stale && (transfer->was_sent || !flex_curl_trust_file(transfer->easy, result, transfer->has_proxy,
+																			&transfer->trusts_directory)))
+		return false;
 	transfer->is_stale = false;
 	transfer->failure[0] = '\0';
 	if (curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
@@ -336,8 +340,7 @@ begin_again(Transfer *transfer)
 }
 
 /*
- * libcurl is done with a handle: result is a CURLcode.  False when the handle
- * has to be given to libcurl again, for the connection was not fit to be used.
+ * libcurl is done with a handle: result is a CURLcode.  False when it is to be given to it again.
  */
 bool
 flex_transfer_conclude(void *handle, int result)
@@ -347,7 +350,7 @@ flex_transfer_conclude(void *handle, int result)
 
 	curl_easy_getinfo(handle, CURLINFO_PRIVATE, &transfer);
 	Assert(transfer->easy == handle && transfer->state == TRANSFER_RUNNING);
-	if (transfer->is_stale && begin_again(transfer))
+	if (begin_again(transfer, result))
 		return false;
 	transfer->state = state_of_result(transfer, result);
 	unsent -= !transfer->was_sent;
