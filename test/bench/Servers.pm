@@ -40,6 +40,9 @@ sub start
 {
 	my ($self, @options) = @_;
 
+	# The system's certificate authorities are those of certificates().
+	local @ENV{qw(SYSTEM_AUTHORITIES_DIRECTORY SYSTEM_AUTHORITIES_FILE)} = map { "$self->{directory}/$_" } qw(certs authorities.pem);
+	local $ENV{LD_PRELOAD} = join(':', "$here/system_authorities.so", $ENV{LD_PRELOAD} // ());
 	$self->command("$self->{bin}/pg_ctl", '-D', "$self->{directory}/data", '-l', "$self->{directory}/server.log", '-w',
 		'-o', join(' ', map { "-c $_" } @options), 'start');
 	$self->{running} = 1;
@@ -139,8 +142,8 @@ sub control
 	return length($answer->{content} // '') ? decode_json($answer->{content}) : undef;
 }
 
-# A certificate for 127.0.0.1 and its key, and a file of authorities as large as
-# the system's that has it too: returns the three paths.
+# A certificate for 127.0.0.1 and its key, and a file of authorities as large as the system's that
+# has it too: returns the three paths.  A server that trusts the system's authorities trusts it, too.
 sub certificates
 {
 	my ($self) = @_;
@@ -150,6 +153,8 @@ sub certificates
 	$self->command('openssl', qw(req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1),
 		'-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', $key, '-out', $certificate);
 	$self->command('sh', '-c', 'cat "$1" "$2" >"$3"', 'sh', -e $system ? $system : '/dev/null', $certificate, $authorities);
+	$self->command('sh', '-c', 'mkdir "$1" && { [ ! -d /etc/ssl/certs ] || cp -rL /etc/ssl/certs/. "$1"; } && ' .
+		  'cp "$2" "$1/$(openssl x509 -hash -noout -in "$2").0"', 'sh', "$self->{directory}/certs", $certificate);
 	return ($key, $certificate, $authorities);
 }
 

@@ -80,6 +80,15 @@ sub cost
 	return [ (clock_gettime(CLOCK_MONOTONIC) - $wall) * 1e6, ($self->cpu - $cpu) * 1e6 ];
 }
 
+# Page faults of the backend for which nothing had to be read, as /proc/PID/stat has them.
+sub faults
+{
+	my ($self) = @_;
+
+	open(my $stat, '<', "/proc/$self->{backend}/stat") or die "stat: $!";
+	return (split ' ', <$stat> =~ s/.*\)//r)[7];
+}
+
 # A figure of /proc/PID/status, in kB.
 sub status
 {

@@ -114,11 +114,13 @@ sub calls
 	my ($each, $what) = SystemCalls::per_each(of_session($servers, $session, $FEW, $MANY, sub { lateral($sid, $_[0]) }));
 	$counted{"call$suffix"} = [ $each, $raw, $what ];
 
-	# Where nothing has loaded the library before.
-	local $ENV{PGOPTIONS} = "-c flex_api.base_url=$simulator" . (defined $authorities ? " -c flex_api.ca_file=$authorities" : '');
+	# Where nothing has loaded the library before, trusting the system's authorities.
+	local $ENV{PGOPTIONS} = "-c flex_api.base_url=$simulator";
 	my $first = Session->new($servers);
+	my $faults = $first->faults;
 	my ($sum, $of) = SystemCalls::per_each([ {}, SystemCalls::of_process($servers, $first->{backend}, sub { $first->query("SELECT sid FROM flex_channel_fetch('$sid')") }) ], 1);
 	$counted{"first_call$suffix"} = [ $sum, undef, $of ];
+	$counted{"first_call_faults$suffix"} = [ $first->faults - $faults ];
 	return ($url, $sid, @headers);
 }
 
