@@ -316,8 +316,9 @@ append_header_value(struct curl_slist **headers, const char *name, const char *v
 bool
 flex_curl_set_options(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, long timeout_ms, CURLU **parts)
 {
-	bool is_watched =
-		flex_tls_is_known() && curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, watch_connection) == CURLE_OK;
+	/* Without TLS nothing is looked up in its library. */
+	bool is_watched = pg_strncasecmp(endpoint->origin, "http://", 7) != 0 && flex_tls_is_known() &&
+					  curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, watch_connection) == CURLE_OK;
 	bool by_directory;
 
 	if (is_watched)
