@@ -21,6 +21,7 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/procsignal.h"
 #include "tcop/tcopprot.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -166,6 +167,9 @@ wait_for_latch(long timeout_ms, uint32 event)
 	bool is_set = (WaitLatch(MyLatch, wake, timeout_ms, event) & WL_LATCH_SET) != 0;
 
 	ResetLatch(MyLatch);
+	/* DROP DATABASE, for one, waits until each process has taken part; a worker that reads no table looks nowhere else. */
+	if (ProcSignalBarrierPending)
+		ProcessProcSignalBarrier();
 	return is_set;
 }
 
