@@ -171,9 +171,9 @@ static const StringSetting string_settings[] = {
 		.variable = &flex_settings.account_sid,
 		.context = PGC_USERSET,
 		.check = check_user,
-		.brief = "Account SID (AC...) that requests are made for.",
-		.more =
-			"With flex_api.auth_token it is the user of the request; with flex_api.credentials_file it picks the line.",
+		.brief = "Account SID (AC...) for which requests are made.",
+		.more = "With flex_api.auth_token it is the user of the request; with flex_api.credentials_file "
+				"it selects the line.",
 	},
 	{
 		.name = "flex_api.auth_token",
@@ -192,7 +192,7 @@ static const StringSetting string_settings[] = {
 		.flags = SECRET,
 		.check = check_secret,
 		.show = show_auth_token_previous,
-		.brief = "Auth token before the current one, which webhooks may still be signed with: a secret.",
+		.brief = "Previous auth token, with which webhooks may still be signed: a secret.",
 		.more = "Shown to superusers only. Set it while the token is rotated. No request is made with it.",
 	},
 	{
@@ -200,7 +200,7 @@ static const StringSetting string_settings[] = {
 		.variable = &flex_settings.api_key,
 		.context = PGC_USERSET,
 		.check = check_user,
-		.brief = "API key SID (SK...), used with flex_api.api_secret in the auth token's place.",
+		.brief = "API key SID (SK...), used with flex_api.api_secret instead of the auth token.",
 	},
 	{
 		.name = "flex_api.api_secret",
@@ -217,23 +217,23 @@ static const StringSetting string_settings[] = {
 		.variable = &flex_settings.credentials_file,
 		.context = PGC_SUSET,
 		.brief = "File with lines account_sid:role:user:secret.",
-		.more = "Only the server's owner may be able to read it. A role gets the lines that name it, or *. A relative "
-				"path starts at the data directory.",
+		.more = "Only the server's owner may be able to read it. A role uses the lines with its name or "
+				"*. A relative path starts at the data directory.",
 	},
 	{
 		.name = "flex_api.server",
 		.variable = &flex_settings.server,
 		.context = PGC_USERSET,
-		.brief = "Foreign server that calls are made to, with the current role's user mapping.",
-		.more = "It takes the place of account_sid, edge, region and the credentials, but for those that a session has "
-				"set for itself.",
+		.brief = "Foreign server whose address calls use, with the current role's user mapping.",
+		.more = "It replaces account_sid, edge, region and the credentials, except credentials that a "
+				"session has set for itself.",
 	},
 	{
 		.name = "flex_api.base_url",
 		.variable = &flex_settings.base_url,
 		.context = PGC_SUSET,
 		.check = check_base_url,
-		.brief = "Scheme, host and port of the service, in place of the one that edge and region make.",
+		.brief = "Scheme, host and port of the service, instead of those derived from edge and region.",
 		.more = "It may have a path, which is put before that of each request, and {service} for the product's name. "
 				"Plain http is accepted for loopback addresses only.",
 	},
@@ -244,20 +244,20 @@ static const StringSetting string_settings[] = {
 		.flags = SECRET | GUC_SUPERUSER_ONLY,
 		.check = check_proxy,
 		.show = show_proxy,
-		.brief = "URL of the proxy that requests go through; the environment's proxies are never used.",
+		.brief = "URL of a proxy for requests; the proxy variables of the environment are never used.",
 	},
 	{
 		.name = "flex_api.ca_file",
 		.variable = &flex_settings.ca_file,
 		.context = PGC_SUSET,
-		.brief = "File of the certificate authorities to trust, in PEM; empty for the system's.",
+		.brief = "PEM file of the trusted certificate authorities; empty for those of the system.",
 	},
 	{
 		.name = "flex_api.edge",
 		.variable = &flex_settings.edge,
 		.context = PGC_USERSET,
 		.check = check_label,
-		.brief = "Edge location that requests enter Twilio's network at, such as dublin.",
+		.brief = "Edge location at which requests enter Twilio's network, such as dublin.",
 	},
 	{
 		.name = "flex_api.region",
@@ -290,8 +290,8 @@ static const IntegerSetting integer_settings[] = {
 		.least = 1,
 		.most = 600000,
 		.flags = GUC_UNIT_MS,
-		.brief = "Longest time to get connected, name look-up and TLS included.",
-		.more = "It is part of flex_api.timeout, which ends it where that is shorter.",
+		.brief = "Maximum time to connect, including name look-up and TLS.",
+		.more = "It is part of flex_api.timeout, which applies if it is shorter.",
 	},
 	{
 		.name = "flex_api.timeout",
@@ -300,7 +300,7 @@ static const IntegerSetting integer_settings[] = {
 		.least = 1,
 		.most = 86400000,
 		.flags = GUC_UNIT_MS,
-		.brief = "Longest time for a request and its answer, repeats and waits between them included.",
+		.brief = "Maximum time for a request and its answer, including retries and delays.",
 		.more = "A list has this time for each of its pages.",
 	},
 	{
@@ -309,10 +309,9 @@ static const IntegerSetting integer_settings[] = {
 		.initial = 3,
 		.least = 0,
 		.most = 20,
-		.brief = "How many times a request is sent again where that is safe.",
-		.more =
-			"Safe is: it was never sent, or the method is idempotent. What was refused with 429 is not counted, but "
-			"with 0 it is not sent again, either.",
+		.brief = "Maximum number of times that a request is retried, if that is safe.",
+		.more = "A retry is safe if the request was never sent, or if its method is idempotent. A request "
+				"that was refused with 429 is retried without being counted, except if this is 0.",
 	},
 	{
 		.name = "flex_api.max_response_size",
@@ -321,7 +320,7 @@ static const IntegerSetting integer_settings[] = {
 		.least = 1,
 		.most = 1024 * 1024 - 1,
 		.flags = GUC_UNIT_KB,
-		.brief = "Largest answer that is accepted, a page of a list or a single one.",
+		.brief = "Maximum size of an answer; for a list, of each page.",
 	},
 	{
 		.name = "flex_api.concurrency",
@@ -329,7 +328,7 @@ static const IntegerSetting integer_settings[] = {
 		.initial = 20,
 		.least = 1,
 		.most = 1000,
-		.brief = "How many requests a sender of the outbox, or flex_call_many(), has under way at once.",
+		.brief = "Maximum number of requests in flight of a sender of the outbox, or of flex_call_many().",
 	},
 	{
 		.name = "flex_api.callback_timeout",
@@ -339,7 +338,7 @@ static const IntegerSetting integer_settings[] = {
 		.most = 3600000,
 		.flags = GUC_UNIT_MS,
 		.is_everybodys = true,
-		.brief = "Longest time that a callback of the outbox may run.",
+		.brief = "Maximum time that a callback of the outbox may run.",
 	},
 	{
 		.name = "flex_api.shutdown_grace",
@@ -349,8 +348,8 @@ static const IntegerSetting integer_settings[] = {
 		.most = 60000,
 		.flags = GUC_UNIT_MS,
 		.is_servers = true,
-		.brief = "How long the outbox's requests under way may take when the server shuts down.",
-		.more = "A callback that runs has this time, too. Nothing new is sent meanwhile.",
+		.brief = "How long the outbox's requests in flight may take when the server shuts down.",
+		.more = "The same applies to running callbacks. Nothing new is sent meanwhile.",
 	},
 	{
 		.name = "flex_api.outbox_retention",
@@ -361,7 +360,7 @@ static const IntegerSetting integer_settings[] = {
 		.flags = GUC_UNIT_MIN,
 		.is_everybodys = true,
 		.brief = "How long finished requests stay in the outbox; -1 for ever.",
-		.more = "Uncertain requests stay until somebody has decided on them.",
+		.more = "Uncertain requests stay until a person has decided on them.",
 	},
 	{
 		.name = "flex_api.outbox_quota",
@@ -370,8 +369,9 @@ static const IntegerSetting integer_settings[] = {
 		.least = -1,
 		.most = PG_INT32_MAX,
 		.is_everybodys = true,
-		.brief = "How many requests of a role may wait in the outbox; -1 for any number.",
-		.more = "That of the session counts which enqueues. What is more is refused, with SQLSTATE 53400.",
+		.brief = "Maximum number of a role's waiting requests in the outbox; -1 for any number.",
+		.more = "The value of the session that enqueues applies. Further requests are refused with "
+				"SQLSTATE 53400.",
 	},
 };
 
@@ -409,16 +409,17 @@ flex_settings_define(void)
 								s->flags, NULL, NULL, NULL);
 	}
 	DefineCustomBoolVariable("flex_api.delivery", "Whether the outbox's requests are sent.",
-							 "While it is off, requests can be enqueued, and wait. What is under way is still settled.",
+							 "While it is off, requests can be enqueued, and wait. Requests in flight are still "
+							 "settled.",
 							 &flex_settings.delivery, true, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomEnumVariable(
 		"flex_api.outbox_keep", "What is kept of arguments, context and answer when a request of the outbox has ended.",
-		"identifiers: the SIDs among them. What failed or is uncertain is kept as it is until "
-		"somebody has decided on it.",
+		"identifiers: only the SIDs in them. Failed and uncertain requests are kept unchanged "
+		"until a person has decided on them.",
 		&flex_settings.outbox_keep, OUTBOX_KEEP_ALL, outbox_keep_values, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomEnumVariable("flex_api.unrepresentable",
-							 "What becomes of characters of an answer that the database cannot hold.",
-							 "error: the answer is refused; replace: U+FFFD stands for each, or \"?\" where the "
+							 "What happens to characters of an answer that the database cannot represent.",
+							 "error: the answer is refused; replace: U+FFFD stands for each, or \"?\" if the "
 							 "database's encoding does not have that.",
 							 &flex_settings.unrepresentable, UNREPRESENTABLE_ERROR, unrepresentable_values, PGC_USERSET,
 							 0, NULL, NULL, NULL);

@@ -25,8 +25,8 @@ flex_tracking_define(void)
 {
 	DefineCustomBoolVariable("flex_api.track_operations", "Whether requests are counted in flex_stat_operations.", NULL,
 							 &flex_settings.track_operations, true, PGC_SUSET, 0, NULL, NULL, NULL);
-	DefineCustomEnumVariable("flex_api.log_activity", "Which requests get a line in the server's log.",
-							 "failures: those that did not succeed. No argument's value and no secret stands there.",
-							 &flex_settings.log_activity, LOG_ACTIVITY_OFF, log_activity_values, PGC_SUSET, 0, NULL,
-							 NULL, NULL);
+	DefineCustomEnumVariable(
+		"flex_api.log_activity", "Which requests get a line in the server's log.",
+		"failures: those that did not succeed. The line contains no argument's value and no secret.",
+		&flex_settings.log_activity, LOG_ACTIVITY_OFF, log_activity_values, PGC_SUSET, 0, NULL, NULL, NULL);
 }

@@ -180,10 +180,10 @@ void
 flex_rate_limits_define(void)
 {
 	DefineCustomStringVariable(
-		"flex_api.rate_limits", "How many requests per second the outbox and flex_call_many() send to each operation.",
+		"flex_api.rate_limits",
+		"Maximum number of requests per second that the outbox and flex_call_many() send to each operation.",
 		"\"published\" for the limits that Twilio states, \"none\", or a list such as \"flex_webchat_create=5\", for "
-		"one "
-		"account \"AC.../flex_webchat_create=5\"; a rate of 0 pauses an operation.",
+		"one account \"AC.../flex_webchat_create=5\"; a rate of 0 pauses an operation.",
 		&rate_limits, PUBLISHED, PGC_SUSET, GUC_LIST_INPUT, check_rate_limits, assign_rate_limits, NULL);
 }
 
