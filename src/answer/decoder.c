@@ -26,6 +26,7 @@
 
 typedef struct Column Column;
 
+/* A column, and how its member is decoded. */
 struct Column
 {
 	int index; /* attribute number - 1 */
@@ -58,6 +59,8 @@ refuse_member(const Column *column, const JsonValue *value, const char *expected
 	flex_error_answer("Member \"%s\" is %s where %s was expected.", column->name,
 					  is_short ? flex_text_for_message(text, length) : kinds[value->kind], expected);
 }
+
+/* The functions for Column.decode.  They raise 08P01 for a value of another type or out of range. */
 
 static Datum
 decode_text(const Column *column, const JsonValue *value)

@@ -25,6 +25,7 @@
 #define MOST_DEPTH 8192
 #define PARTS_BETWEEN_INTERRUPTS 1024
 
+/* A position in the document. */
 typedef struct Scanner
 {
 	const char *at;

@@ -262,6 +262,7 @@ read_literal(JsonScanner *scanner, const char *literal)
 	return NULL;
 }
 
+/* Return true if the innermost array or object is an object. */
 static inline bool
 is_in_object(const JsonScanner *scanner)
 {

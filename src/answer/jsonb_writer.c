@@ -48,6 +48,7 @@ typedef struct Level
 	int names;   /* length of Writer.names before its own */
 } Level;
 
+/* The state of a conversion. */
 typedef struct Writer
 {
 	const char *name; /* of the column, for messages; NULL: the value is the body */
@@ -128,6 +129,7 @@ begin_of(JEntry type, int64 end)
 	return type == JENTRY_ISNUMERIC || type == JENTRY_ISCONTAINER ? (int64) INTALIGN(end) : end;
 }
 
+/* Append the padding of an aligned value. */
 static inline void
 pad(Writer *writer)
 {
@@ -189,6 +191,7 @@ append_string(Writer *writer, StringInfo to, const JsonValue *string)
 	return length;
 }
 
+/* Write a value that is neither an array nor an object. */
 static void
 write_scalar(Writer *writer, const JsonValue *value)
 {
@@ -232,6 +235,7 @@ begin_member(Writer *writer, const JsonValue *name)
 	append(writer, &writer->pairs, &pair, sizeof(Pair));
 }
 
+/* Begin an array or object. */
 static void
 begin_level(Writer *writer, bool is_object)
 {

@@ -84,6 +84,8 @@ show_secret(const char *value)
 	return IsTransactionState() && superuser() ? value : "********";
 }
 
+/* Show hooks */
+
 static const char *
 show_auth_token(void)
 {
@@ -146,6 +148,7 @@ check_proxy(char **newval, void **extra, GucSource source)
 	return false;
 }
 
+/* Arguments of DefineCustomStringVariable() */
 typedef struct StringSetting
 {
 	const char *name;
@@ -268,6 +271,7 @@ static const StringSetting string_settings[] = {
 	},
 };
 
+/* Arguments of DefineCustomIntVariable() */
 typedef struct IntegerSetting
 {
 	const char *name;

@@ -116,12 +116,14 @@ ask(FunctionCallInfo fcinfo, bool (*is_authentic)(FunctionCallInfo fcinfo))
 	PG_RETURN_BOOL(result);
 }
 
+/* flex_webhook_is_authentic() */
 PGDLLEXPORT Datum
 flex_api_webhook_is_authentic(PG_FUNCTION_ARGS)
 {
 	return ask(fcinfo, form_is_authentic);
 }
 
+/* flex_webhook_body_is_authentic() */
 PGDLLEXPORT Datum
 flex_api_webhook_body_is_authentic(PG_FUNCTION_ARGS)
 {

@@ -19,6 +19,7 @@
 #include "foreign/modify.h"
 #include "foreign/row_writer.h"
 
+/* State of the DELETE, in fdw_state. */
 typedef struct DirectDelete
 {
 	void *scan;            /* state of the scan below; see next_row() */

@@ -24,6 +24,7 @@
 #define GOES 10
 #define MOST_AT_ONCE 1000 /* rows of a batch, which is held in memory */
 
+/* State of a statement for a result relation, in ri_FdwState. */
 typedef struct TableModification
 {
 	RowWriter *writer;

@@ -27,6 +27,7 @@
 
 #define MOST_ROWS_A_PAGE 1000 /* the service's limit */
 
+/* An option, and how its values are checked. */
 typedef struct OptionRule
 {
 	const char *name;
@@ -36,6 +37,8 @@ typedef struct OptionRule
 	bool (*is_good)(const char *value); /* returns whether a value is valid; or NULL */
 	const char *expected;               /* for the DETAIL: "It must be ..."; NULL: that of the setting's check */
 } OptionRule;
+
+/* The functions for OptionRule.is_good. */
 
 static bool
 is_page_size(const char *value)

@@ -8,7 +8,7 @@
  *
  * Planning sends no request: the number of a table's rows is an option.  The costs are
  * dominated by the number of requests that have to follow each other.  A row of a list
- * costs about a sixteenth of a request, for it is found, sent and parsed.
+ * costs about a sixteenth of a request, as it has to be found, sent and parsed.
  */
 #include "postgres.h"
 

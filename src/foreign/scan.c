@@ -32,6 +32,7 @@
 
 #define MOST_KEPT_ROWS 100 /* rows of fetches are kept for a rescan if they are not more */
 
+/* State of a scan, in fdw_state. */
 typedef struct TableScan
 {
 	RemoteTable *table;

@@ -287,6 +287,12 @@ checked_text(const Parameter *parameter, const char *text)
 	return wire;
 }
 
+/*
+ * Functions that check a value of each SQL type and return its text on the wire, palloc'd.
+ * Those for BOOLOID and arrays are in flex_argument_texts() and texts_of_array().
+ */
+
+/* The original of a secret is erased, unless it is the result: that is erased by flex_request_build(). */
 static char *
 text_of_text(const Parameter *parameter, Datum value)
 {

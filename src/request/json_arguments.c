@@ -38,6 +38,11 @@ refuse_type(const Parameter *parameter, JsonbValue *value, const char *expected)
 	flex_argument_refuse(parameter->operation->name, parameter->name, shown, parameter->rule->secret, expected);
 }
 
+/*
+ * Functions that convert a JSON value to each SQL type, in the current context.  They raise
+ * 22023 for a value of another type: a number is not taken for a string, nor the reverse.
+ */
+
 static Datum
 unpack_text(const Parameter *parameter, JsonbValue *value)
 {
@@ -117,6 +122,7 @@ unpack_array(const Parameter *parameter, JsonbValue *value)
 	return PointerGetDatum(construct_array(elements, count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
+/* Convert a JSON value to the type of an argument. */
 static Datum
 unpack_value(const Parameter *parameter, JsonbValue *value)
 {

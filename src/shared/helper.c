@@ -280,7 +280,7 @@ take_messages(Helper *helper)
 	helper->is_silent = result == SHM_MQ_DETACHED;
 }
 
-/* Return true if the helper's process has exited, or nobody can tell because the postmaster has. */
+/* Return true if the helper's process has exited, or its state is unknown because the postmaster is dead. */
 static bool
 is_gone(const Helper *helper)
 {

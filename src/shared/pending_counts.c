@@ -24,6 +24,7 @@
 #define PLACES_PER_SET 8
 #define ROLES_KEPT 4 /* roles for which one transaction remembers what it has added */
 
+/* A place for the count of a key. */
 typedef struct Place
 {
 	PendingKey key;
@@ -40,12 +41,14 @@ typedef struct PlaceSet
 	Place places[PLACES_PER_SET];
 } PlaceSet;
 
+/* Segment.size */
 static Size
 size_of(bool is_shared)
 {
 	return sizeof(PlaceSet) * SETS;
 }
 
+/* Segment.initialize */
 static void
 initialize(void *memory, bool is_shared)
 {

@@ -31,13 +31,14 @@ struct Progress
 	MemoryContextCallback at_end;
 };
 
-/* Process numbers below MaxBackends are of processes that may run SQL; auxiliary processes come after them. */
+/* Segment.size.  Processes that may run SQL have numbers below MaxBackends; auxiliary processes come after them. */
 static Size
 size_of(bool is_shared)
 {
 	return sizeof(Slot) * SLOTS_PER_PROCESS * (is_shared ? MaxBackends : 1);
 }
 
+/* Segment.initialize */
 static void
 initialize(void *memory, bool is_shared)
 {
@@ -79,6 +80,7 @@ find_free_slot(void)
 	return NULL;
 }
 
+/* Memory context callback */
 static void
 end_progress(void *argument)
 {

@@ -26,6 +26,7 @@
 
 #define US_PER_MS 1000
 
+/* The state of a key. */
 typedef struct Bucket
 {
 	RateKey key;
@@ -49,12 +50,14 @@ typedef struct Rates
 	BucketSet sets[SETS];
 } Rates;
 
+/* Segment.size */
 static Size
 size_of(bool is_shared)
 {
 	return sizeof(Rates);
 }
 
+/* Make a set ready for its first use. */
 static void
 begin_set(Rates *rates, int index)
 {
@@ -66,7 +69,7 @@ begin_set(Rates *rates, int index)
 }
 
 /*
- * A session that shares nothing begins each set when it uses it: to touch the memory of all would take a
+ * Segment.initialize.  A session that shares nothing begins each set when it uses it: to touch the memory of all would take a
  * quarter of the CPU of its first call.
  */
 static void

@@ -31,6 +31,7 @@
 #define ROUND_MS 4000           /* in which each waiting database gets a turn, if workers leave at once */
 #define LEAST_TURN_MS 200       /* a worker that is not idle may run at least this long */
 
+/* A database in which there may be something to send. */
 typedef struct Slot
 {
 	Oid database;        /* InvalidOid: the slot is unused */

@@ -41,6 +41,7 @@ flex_segment_set_up(Segment *segment)
 		segment->initialize(segment->memory, true);
 }
 
+/* Callback of GetNamedDSMSegment(), by way of FLEX_NAMED_SEGMENT_CALLBACK. */
 static void
 initialize_shared(void *memory)
 {

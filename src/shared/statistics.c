@@ -31,7 +31,7 @@
 
 #define TRANCHE_NAME "FlexApiStatistics"
 
-/* An entry that has not had a key is not touched: a session that shares nothing would pay for the memory of all. */
+/* The counts of a key.  One that has not had a key is not touched: a session that shares nothing would pay for the memory of all. */
 typedef struct Entry
 {
 	slock_t lock;  /* protects what follows; id and key change under the table's lock, too */
@@ -53,12 +53,14 @@ typedef struct Table
 	Entry entries[FLEXIBLE_ARRAY_MEMBER];
 } Table;
 
+/* Segment.size */
 static Size
 size_of(bool is_shared)
 {
 	return offsetof(Table, entries) + sizeof(Entry) * (is_shared ? ENTRIES : ENTRIES_ALONE);
 }
 
+/* Segment.initialize */
 static void
 initialize(void *memory, bool is_shared)
 {
@@ -92,6 +94,7 @@ find_table(void)
 	return table;
 }
 
+/* Return the key of a place, with its padding zeroed. */
 static StatisticsKey
 key_of(const StatisticsPlace *place)
 {
