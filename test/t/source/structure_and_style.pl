@@ -56,7 +56,7 @@ SKIP:
 
 # Lengths of files and functions.  A function's body stands between braces in the
 # first column; what ends in "};" or "} Name;" is a table or a type.
-my (@long_files, @long_functions);
+my (@long_files, @long_functions, @controls);
 for my $path (glob('src/*.[ch] src/*/*.[ch]'))
 {
 	my @lines = split /\n/, slurp($path);
@@ -65,6 +65,7 @@ for my $path (glob('src/*.[ch] src/*/*.[ch]'))
 	push @long_files, "$path: " . @lines . ' lines' if @lines < 10 || @lines > 500;
 	for my $number (0 .. $#lines)
 	{
+		push @controls, "$path:" . ($number + 1) if $lines[$number] =~ /[\0-\x08\x0b-\x1f\x7f]/;
 		$start = $number if $lines[$number] eq '{';
 		next unless $lines[$number] =~ /^}/;
 		push @long_functions, "$path:$start: " . ($number - $start + 1) . ' lines'
@@ -74,6 +75,7 @@ for my $path (glob('src/*.[ch] src/*/*.[ch]'))
 }
 is(join("\n", @long_files), '', 'files of src/ have 10 to 500 lines');
 is(join("\n", @long_functions), '', 'functions have at most 80 lines');
+is(join("\n", @controls), '', 'no control characters, which make a file a binary one to grep');
 
 # The version stands in the control file.  META.json, which PGXN reads as it is, agrees.
 my ($version) = slurp('flex_api.control') =~ /^default_version\s*=\s*'(.*)'/m;
