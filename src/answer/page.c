@@ -121,7 +121,7 @@ flex_page_open(ListPage *page, const char *bytes, size_t length, const char *mem
 	const char *wrong = check_page(&object, bytes, length, notes);
 	JsonValue meta;
 	JsonValue rows;
-	bool says_key;
+	const char *key;
 
 	if (wrong != NULL)
 		flex_error_answer("The body %s.", wrong);
@@ -132,9 +132,9 @@ flex_page_open(ListPage *page, const char *bytes, size_t length, const char *mem
 	page->next_url = string_member(&meta, "next_page_url", true);
 	read_token(page, &meta);
 	/* Lists of users and of members of teams use list_key. */
-	says_key = flex_json_member(&meta, "list_key").kind != JSON_STRING;
+	key = flex_json_member(&meta, "list_key").kind == JSON_STRING ? "list_key" : "key";
 	if (member == NULL)
-		member = string_member(&meta, says_key ? "key" : "list_key", false);
+		member = string_member(&meta, key, false);
 	rows = page_member(&object, member);
 	if (rows.kind != JSON_ARRAY)
 		flex_error_answer("Member \"%s\", which has the page's rows, is not an array.",

@@ -38,7 +38,7 @@ refuse_parameter(const char *name)
 
 /* Map a byte of UTF-8 so that comparing the mapped bytes of texts gives the order of their UTF-16 code units. */
 static int
-moved(char byte)
+utf16_rank(char byte)
 {
 	unsigned char c = (unsigned char) byte;
 
@@ -58,7 +58,7 @@ compare_texts(const void *a, const void *b)
 		one++;
 		other++;
 	}
-	return moved(*one) - moved(*other);
+	return utf16_rank(*one) - utf16_rank(*other);
 }
 
 /* Return a jsonb string in UTF-8. */

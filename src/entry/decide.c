@@ -44,15 +44,13 @@ typedef struct Decision
 {
 	const char *refusal; /* format of the message; its argument is the request's id */
 	const char *hint;
-	bool wakes; /* there is something to do for a sender */
 } Decision;
 
 static const Decision retry = {"request " INT64_FORMAT " cannot be retried",
-							   "What is pending, failed, uncertain or cancelled can be retried.", true};
+							   "What is pending, failed, uncertain or cancelled can be retried."};
 static const Decision cancel = {"request " INT64_FORMAT " cannot be cancelled",
-								"What is pending, failed or uncertain can be cancelled.", false};
-static const Decision confirm = {"request " INT64_FORMAT " cannot be confirmed", "What is uncertain can be confirmed.",
-								 true};
+								"What is pending, failed or uncertain can be cancelled."};
+static const Decision confirm = {"request " INT64_FORMAT " cannot be confirmed", "What is uncertain can be confirmed."};
 
 /*
  * Carry out a decision on a request.  response is for confirm only.  Raises P0002 if there is

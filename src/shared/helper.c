@@ -364,6 +364,7 @@ flex_helper_attach(Datum argument)
 	dsm_segment *mapping = dsm_attach(DatumGetUInt32(argument));
 	shm_mq *queue;
 
+	Assert(own == NULL);
 	if (mapping == NULL)
 		proc_exit(0);
 	own = dsm_segment_address(mapping);
@@ -379,6 +380,7 @@ flex_helper_attach(Datum argument)
 void
 flex_helper_wake_starter(void)
 {
+	Assert(own != NULL);
 	SetLatch(&own->starter->procLatch);
 }
 

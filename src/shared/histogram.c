@@ -20,6 +20,7 @@ flex_histogram_bucket(int64 us)
 {
 	int bucket;
 
+	/* The logarithm is not defined for 0. */
 	if (us <= 1)
 		return 0;
 	bucket = (int) (log2((double) us) * BUCKETS_PER_DOUBLING);

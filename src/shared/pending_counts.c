@@ -185,6 +185,7 @@ flex_pending_counts_note(const PendingKey *key, PendingCount *count)
 	uint64 number = count->number;
 	Place *place;
 
+	Assert(number != 0);
 	SpinLockAcquire(&set->lock);
 	place = take_place(set, key);
 	/* If another count has begun since, transactions that commit now add their requests for that one. */

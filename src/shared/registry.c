@@ -353,6 +353,7 @@ next_to_leave(int64 turn_ms)
 {
 	Slot *next = NULL;
 
+	Assert(LWLockHeldByMe(registry->lock));
 	for (int i = 0; i < MAX_DATABASES; i++)
 	{
 		Slot *slot = &registry->slots[i];

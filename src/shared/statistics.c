@@ -31,7 +31,7 @@
 
 #define TRANCHE_NAME "FlexApiStatistics"
 
-/* The counts of a key.  One that has not had a key is not touched: a session that shares nothing would pay for the memory of all. */
+/* The counts of a key.  Entries behind Table.begun are untouched, so that a session that shares nothing does not pay for their memory. */
 typedef struct Entry
 {
 	slock_t lock;  /* protects what follows; id and key change under the table's lock, too */
@@ -158,6 +158,7 @@ least_recent_entry(const Table *table, Oid role)
 	int oldest_own = -1;
 	int own = 0;
 
+	Assert(LWLockHeldByMeInMode(&((Table *) table)->lock, LW_EXCLUSIVE));
 	for (int i = 0; i < table->begun; i++)
 	{
 		const Entry *entry = &table->entries[i];
