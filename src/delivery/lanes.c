@@ -37,17 +37,17 @@ struct Lanes
 	int64 requests_left;   /* that may still be claimed */
 	TimestampTz due_at;    /* of the next request; 0: there is none */
 	TimestampTz tokens_at; /* when the rate allows a request that is due; 0: none waits for it */
+	bool is_told;          /* of new requests; else they are found by looking again */
 	Backlog *backlog;
 };
 
-/* Lanes from which so many requests may be claimed; they live in the current context. */
+/* Lanes from which so many requests may be claimed, in the current context; is_told: their sender is woken for new ones. */
 Lanes *
-flex_lanes_create(int64 max_requests)
+flex_lanes_create(int64 max_requests, bool is_told)
 {
 	Lanes *lanes = palloc0(sizeof(Lanes));
 
-	lanes->requests_left = max_requests;
-	lanes->backlog = flex_backlog_create();
+	*lanes = (Lanes){.requests_left = max_requests, .is_told = is_told, .backlog = flex_backlog_create()};
 	return lanes;
 }
 
@@ -195,22 +195,26 @@ flex_lanes_is_full(int under_way)
 
 /* True when requests are due, for all we know. */
 static bool
-is_due(const Lanes *lanes, TimestampTz now)
+is_due(const Lanes *lanes)
 {
-	return lanes->due_at != 0 && lanes->due_at <= now;
+	TimestampTz next_at = earlier(lanes->due_at, lanes->tokens_at);
+
+	return next_at != 0 && next_at <= GetCurrentTimestamp();
+}
+
+/* True when a look may find requests to be claimed, for all that is known. */
+bool
+flex_lanes_may_have_some(const Lanes *lanes, int under_way)
+{
+	return is_due(lanes) || (under_way == 0 && flex_backlog_leaves_some(lanes->backlog));
 }
 
 /* True when requests are due and it is worth claiming some. */
 bool
-flex_lanes_may_claim(Lanes *lanes, int under_way)
+flex_lanes_may_claim(const Lanes *lanes, int under_way)
 {
-	TimestampTz now = GetCurrentTimestamp();
-
-	if (lanes->tokens_at != 0 && lanes->tokens_at <= now)
-		note_due(lanes, lanes->tokens_at);
-	if (!flex_settings.delivery || lanes->requests_left == 0 || (under_way > 0 && flex_lanes_is_full(under_way)))
-		return false;
-	return is_due(lanes, now) || (under_way == 0 && flex_backlog_leaves_some(lanes->backlog));
+	return flex_settings.delivery && lanes->requests_left > 0 && (under_way == 0 || !flex_lanes_is_full(under_way)) &&
+		   flex_lanes_may_have_some(lanes, under_way);
 }
 
 /* True when requests are due that only their rate keeps back. */
@@ -430,7 +434,8 @@ plan_next_look(Lanes *lanes, bool is_full, bool has_got_on)
 	(void) open_lanes(lanes, &count);
 	note_parked(lanes);
 	note_due(lanes, flex_backlog_next_at(lanes->backlog));
-	if (has_got_on || (is_full && count > 0) || flex_backlog_may_have_more(lanes->backlog))
+	if ((has_got_on && (count > 0 || !lanes->is_told)) || (is_full && count > 0) ||
+		flex_backlog_may_have_more(lanes->backlog))
 		note_due(lanes, GetCurrentTimestamp());
 }
 
@@ -446,13 +451,12 @@ flex_lanes_claim(Lanes *lanes, int under_way, int *count)
 	Claim *claims;
 	int chosen_count;
 	int put_off_count = 0;
-	bool is_idle = under_way == 0 && !is_due(lanes, GetCurrentTimestamp());
+	bool is_idle = under_way == 0 && !is_due(lanes);
 
 	*count = 0;
 	if (lanes->requests_left == 0 || !flex_settings.delivery || room <= 0)
 		return NULL;
-	lanes->due_at = 0;
-	lanes->tokens_at = 0;
+	lanes->due_at = lanes->tokens_at = 0;
 	flex_backlog_look(lanes->backlog, room, is_idle);
 	chosen = palloc(sizeof(Chosen) * room);
 	claims = palloc(sizeof(Claim) * room);

@@ -10,9 +10,10 @@
 
 typedef struct Lanes Lanes;
 
-extern Lanes *flex_lanes_create(int64 max_requests);
+extern Lanes *flex_lanes_create(int64 max_requests, bool is_told);
 extern Claim *flex_lanes_claim(Lanes *lanes, int under_way, int *count);
-extern bool flex_lanes_may_claim(Lanes *lanes, int under_way);
+extern bool flex_lanes_may_have_some(const Lanes *lanes, int under_way);
+extern bool flex_lanes_may_claim(const Lanes *lanes, int under_way);
 extern bool flex_lanes_is_full(int under_way);
 extern bool flex_lanes_waits_for_rate(const Lanes *lanes);
 extern TimestampTz flex_lanes_next_at(const Lanes *lanes);

@@ -48,11 +48,12 @@ struct Sender
 	InFlight *in_flight; /* the requests under way */
 	Expiry *expiry;
 	CallbackSchedule *callbacks;
-	bool tables_fit;  /* as far as they were looked at; else nothing is claimed */
-	int64 warned_at;  /* flex_clock_ms() of the last word on that; 0: never */
-	int64 cleaned_at; /* flex_clock_ms() of the last housekeeping; 0: never */
-	int64 forgets_at; /* flex_clock_ms() of the next look for what is to be deleted; 0: now */
-	int64 looked_at;  /* flex_clock_ms() of the last look for prepared transactions; 0: never */
+	bool tables_fit;    /* as far as they were looked at; else nothing is claimed */
+	bool is_in_a_hurry; /* the last turn left all but requests to this one */
+	int64 warned_at;    /* flex_clock_ms() of the last word on that; 0: never */
+	int64 cleaned_at;   /* flex_clock_ms() of the last housekeeping; 0: never */
+	int64 forgets_at;   /* flex_clock_ms() of the next look for what is to be deleted; 0: now */
+	int64 looked_at;    /* flex_clock_ms() of the last look for prepared transactions; 0: never */
 	Progress *progress;
 };
 
@@ -70,7 +71,7 @@ flex_sender_create(const Driver *driver, int64 max_requests, bool is_worker)
 	sender->failure = AllocSetContextCreate(context, "flex_api failure", ALLOCSET_SMALL_SIZES);
 	sender->tables_fit = true;
 	sender->transaction = flex_transaction_create(driver);
-	sender->lanes = flex_lanes_create(max_requests);
+	sender->lanes = flex_lanes_create(max_requests, is_worker);
 	sender->callbacks = flex_callback_schedule_create(sender->transaction, is_worker);
 	sender->in_flight = flex_in_flight_create();
 	sender->expiry = flex_expiry_create();
@@ -203,6 +204,7 @@ settle_and_claim(Sender *sender)
 	InFlight *in_flight = sender->in_flight;
 	int claimed = 0;
 	int settled;
+	int under_way;
 
 	flex_transaction_begin(sender->transaction);
 	check_tables(sender);
@@ -214,9 +216,11 @@ settle_and_claim(Sender *sender)
 	if (sender->is_worker && flex_outbox_awaits_prepared())
 		sender->looked_at = flex_clock_ms();
 	settled += expire(sender);
-	if (sender->tables_fit)
+	under_way = flex_in_flight_count(in_flight) - settled;
+	/* A drain is not told of new requests. */
+	if (sender->tables_fit && (!sender->is_worker || flex_lanes_may_have_some(sender->lanes, under_way)))
 	{
-		const Claim *claims = flex_lanes_claim(sender->lanes, flex_in_flight_count(in_flight) - settled, &claimed);
+		const Claim *claims = flex_lanes_claim(sender->lanes, under_way, &claimed);
 
 		prepare(sender, claims, claimed);
 	}
@@ -401,6 +405,10 @@ take_turn(Sender *sender)
 		may_expire(sender) || flex_mending_is_noticed())
 		settle_and_claim(sender);
 	flex_in_flight_start(sender->in_flight);
+	/* Answers that are there already go first, but not for ever. */
+	sender->is_in_a_hurry = !sender->is_in_a_hurry && flex_in_flight_must_settle(sender->in_flight);
+	if (sender->is_in_a_hurry)
+		return true;
 	attend_to_callbacks(sender);
 	forget(sender);
 	if (may_claim(sender) || may_expire(sender) || must_forget(sender) || may_run_callbacks(sender) ||

@@ -39,6 +39,21 @@ foreach (1 .. 20)
 @waits = sort { $a <=> $b } @waits;
 cmp_ok($waits[10], '<', 50 * FlexApi::slowness(), sprintf('from enqueue to answer: %.1f ms (median)', $waits[10]));
 
+# A request that comes alone has the worker look once for what is new
+{
+	my $looks = sub { return $session->value(q{SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'flex_outbox_fresh'}) };
+	my ($before, $sent) = ($looks->(), 0);
+	# It tells what it has read once a second.
+	my $has_told = sub { my $single = $session->value($chat); $session->value("SELECT FROM flex_outbox_await($single, '10 s')"); $sent++; return $looks->() > $before; };
+	ok(FlexApi::wait_until($has_told), 'the worker tells how often it looked');
+	($before, $sent) = ($looks->(), 0);
+	$simulator->post('faults', { delay_ms => 5, times => -1 });
+	ok(FlexApi::wait_until(sub { $has_told->() && $sent >= 10 }), '... and again, later');
+	$simulator->clear_faults;
+	my $each = ($looks->() - $before) / $sent;
+	cmp_ok($each, '<=', 2, sprintf('... %.1f times for each of %d requests', $each, $sent));
+}
+
 # Not before the commit, and never when it is rolled back
 $simulator->clear_requests;
 $session->query("BEGIN");
