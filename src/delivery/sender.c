@@ -90,6 +90,8 @@ clean_up(Sender *sender)
 
 	flex_outbox_note_drain(sender->is_worker);
 	flex_callback_schedule_expect(sender->callbacks);
+	/* Requests that nobody has told of are found now, too. */
+	flex_lanes_look_now(sender->lanes, false);
 	/* When that was not all, the next turn goes on. */
 	sender->cleaned_at = is_done ? flex_clock_ms() : 0;
 }
