@@ -118,7 +118,7 @@ skip_part(Scanner *scanner)
 	}
 }
 
-/* Step over a value of any kind; false when it does not end as it should. */
+/* Skip a value of any kind.  Return false if it is invalid or truncated. */
 static bool
 skip_value(Scanner *scanner)
 {

@@ -12,7 +12,7 @@ typedef enum Unrepresentable
 	UNREPRESENTABLE_REPLACE
 } Unrepresentable;
 
-/* What is kept of a request of the outbox when it has ended. */
+/* What the outbox keeps of a request that has ended. */
 typedef enum OutboxKeep
 {
 	OUTBOX_KEEP_ALL,

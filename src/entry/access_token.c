@@ -74,7 +74,7 @@ make_token(FunctionCallInfo fcinfo)
 	return flex_json_web_token(header, flex_access_claims_json(&claims), key.secret);
 }
 
-/* flex_access_token(identity, chat_service_sid, grants, ttl, valid_from); see the file's head. */
+/* flex_access_token(identity, chat_service_sid, grants, ttl, valid_from) */
 PGDLLEXPORT Datum
 flex_api_access_token(PG_FUNCTION_ARGS)
 {

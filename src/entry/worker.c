@@ -41,7 +41,7 @@
 #define LAUNCHER_RESTART_SECONDS 1
 #define DISK_FULL_MS 1000           /* before the next attempt when the disk is full */
 #define WARNING_MS 60000            /* between two warnings about the same matter */
-#define INVALID_DATABASE_LIMIT (-2) /* datconnlimit after a DROP DATABASE that was cut short */
+#define INVALID_DATABASE_LIMIT (-2) /* DATCONNLIMIT_INVALID_DB: datconnlimit after an interrupted DROP DATABASE */
 
 extern PGDLLEXPORT void flex_api_launcher_main(Datum argument);
 extern PGDLLEXPORT void flex_api_worker_main(Datum argument);

@@ -101,7 +101,7 @@ make_lookup(void *state, int index)
 	return flex_sent_values_request(scan->values, scan->keys != NULL ? scan->keys[index] : NULL);
 }
 
-/* Begin the fetches. */
+/* Begin to fetch rows by key; nothing is sent yet.  scan->lookups stays NULL if no row can match. */
 static void
 begin_lookups(TableScan *scan)
 {
@@ -125,7 +125,7 @@ begin_lookups(TableScan *scan)
 	scan->lookups = flex_lookups_begin(&options);
 }
 
-/* Begin the list. */
+/* Begin to read the list.  scan->pages stays NULL if no row can match. */
 static void
 begin_pages(TableScan *scan)
 {

@@ -19,7 +19,7 @@ extern bool flex_helper_has_ended(Helper *helper);
 extern ErrorData *flex_helper_error(const Helper *helper);
 extern void flex_helper_end(Helper *helper, long patience_ms);
 
-/* For the helper itself. */
+/* For the helper's own process. */
 extern void *flex_helper_attach(Datum argument);
 extern void flex_helper_wake_starter(void);
 extern bool flex_helper_must_end(void);

@@ -44,9 +44,10 @@ typedef struct BucketSet
 	Bucket buckets[BUCKETS_PER_SET];
 } BucketSet;
 
+/* All buckets. */
 typedef struct Rates
 {
-	bool begun[SETS]; /* the others have not been touched yet */
+	bool begun[SETS]; /* whether the set has been initialized */
 	BucketSet sets[SETS];
 } Rates;
 
@@ -57,7 +58,7 @@ size_of(bool is_shared)
 	return sizeof(Rates);
 }
 
-/* Make a set ready for its first use. */
+/* Initialize a set. */
 static void
 begin_set(Rates *rates, int index)
 {
@@ -69,8 +70,8 @@ begin_set(Rates *rates, int index)
 }
 
 /*
- * Segment.initialize.  A session that shares nothing begins each set when it uses it: to touch the memory of all would take a
- * quarter of the CPU of its first call.
+ * Segment.initialize.  In memory of one session, each set is initialized on first use: touching
+ * all of it would take a quarter of the CPU time of the session's first call.
  */
 static void
 initialize(void *memory, bool is_shared)

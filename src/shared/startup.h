@@ -1,6 +1,6 @@
 /*
  * startup.h
- *		The shared memory that is asked for while the postmaster starts.
+ *		Requests shared memory while the postmaster starts.
  */
 #ifndef FLEX_STARTUP_H
 #define FLEX_STARTUP_H

@@ -31,7 +31,10 @@
 
 #define TRANCHE_NAME "FlexApiStatistics"
 
-/* The counts of a key.  Entries behind Table.begun are untouched, so that a session that shares nothing does not pay for their memory. */
+/*
+ * The counts of a key.  An entry that has never had a key is not initialized, so that a session
+ * with a table of its own does not touch all of its memory.
+ */
 typedef struct Entry
 {
 	slock_t lock;  /* protects what follows; id and key change under the table's lock, too */
@@ -48,7 +51,7 @@ typedef struct Table
 	LWLock lock; /* held exclusively to change which key an entry has */
 	int tranche; /* of the lock */
 	int capacity;
-	int begun; /* entries that have had a key, the first ones */
+	int begun; /* number of entries, from the first on, that have been initialized */
 	uint64 last_id;
 	Entry entries[FLEXIBLE_ARRAY_MEMBER];
 } Table;
@@ -159,6 +162,7 @@ least_recent_entry(const Table *table, Oid role)
 	int own = 0;
 
 	Assert(LWLockHeldByMeInMode(&((Table *) table)->lock, LW_EXCLUSIVE));
+	Assert(table->begun == table->capacity);
 	for (int i = 0; i < table->begun; i++)
 	{
 		const Entry *entry = &table->entries[i];

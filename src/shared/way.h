@@ -1,6 +1,6 @@
 /*
  * way.h
- *		How a request came to be made: the column "way" of the views flex_stat_*.
+ *		The ways in which requests are made, as in the column "way" of the views flex_stat_*.
  */
 #ifndef FLEX_WAY_H
 #define FLEX_WAY_H
