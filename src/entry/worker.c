@@ -167,7 +167,7 @@ wait_for_latch(long timeout_ms, uint32 event)
 	bool is_set = (WaitLatch(MyLatch, wake, timeout_ms, event) & WL_LATCH_SET) != 0;
 
 	ResetLatch(MyLatch);
-	/* DROP DATABASE, for one, waits until each process has taken part; a worker that reads no table looks nowhere else. */
+	/* DROP DATABASE waits until each process has absorbed this signal; an idle worker has no other place to do so. */
 	if (ProcSignalBarrierPending)
 		ProcessProcSignalBarrier();
 	return is_set;
