@@ -142,12 +142,17 @@ flex_quota_refuse(int role_id, const char *role_name, int64 requests)
 	bool is_shared = false;
 
 	(void) flex_pending_counts_find(&key, &count, &is_shared);
-	ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-					errmsg("role \"%s\" has too many requests in the Flex API outbox", role_name),
-					errdetail("It would have " INT64_FORMAT " that wait to be sent; flex_api.outbox_quota is %d.",
-							  most_pending(&count, is_shared) + requests, flex_settings.outbox_quota),
-					errhint("See in flex_outbox_status why they wait. A superuser can raise the quota for the role by "
-							"ALTER ROLE ... SET flex_api.outbox_quota.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("role \"%s\" has too many requests in the Flex API outbox", role_name),
+			 /* No more than one above that are counted. */
+			 count.counted > count.most
+				 ? errdetail("More than " INT64_FORMAT " of its requests wait to be sent; flex_api.outbox_quota is %d.",
+							 count.most, flex_settings.outbox_quota)
+				 : errdetail("It would have " INT64_FORMAT " that wait to be sent; flex_api.outbox_quota is %d.",
+							 most_pending(&count, is_shared) + requests, flex_settings.outbox_quota),
+			 errhint("See in flex_outbox_status why they wait. A superuser can raise the quota for the role by "
+					 "ALTER ROLE ... SET flex_api.outbox_quota.")));
 }
 
 /* Requests of a role have been enqueued, or wait again; an id of 0 is none. */

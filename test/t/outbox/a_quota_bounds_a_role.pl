@@ -58,6 +58,11 @@ foreach my $preloaded (1, 0)
 	my $error = $last->query("SELECT $CALL)")->{error};
 	is("$error->{C} $error->{M}", '53400 role "alice" has too many requests in the Flex API outbox', '... one more is refused');
 	is($error->{D}, "It would have @{[ $QUOTA + 1 ]} that wait to be sent; flex_api.outbox_quota is $QUOTA.", '... with how many there are');
+	my $lowered = FlexApi::Session->new($node);
+	$lowered->value($_) foreach 'SET client_min_messages = error', 'SET flex_api.outbox_quota = 10', 'SET ROLE alice';
+	like($lowered->query("SELECT $CALL)")->{error}->{D}, qr/^(More than 10 of its requests|It would have 101 that) wait to be sent; flex_api\.outbox_quota is 10\.$/,
+		'... or, where no more are counted than may be, that there are more');
+	$lowered->close;
 	like($error->{H}, qr/ALTER ROLE \.\.\. SET flex_api\.outbox_quota/, '... and what can be done');
 	is($_->sqlstate(q{SELECT flex_enqueue_many('flex_provisioning_status_fetch', ARRAY['{}', '{}']::jsonb[])}), '53400', '... and many') foreach $alice, $last, $session->('alice');
 	is($enqueue->($session->('alice'), 1), '53400', '... by a new session, too');
