@@ -62,7 +62,7 @@ sub growth
 
 # Memory: for 4 MB, in sessions that have called before.  The sanitizers' memory is their own.
 my $BYTES = 4_000_000;
-my $times = 3 * ($ENV{FLEX_SLOW_BUILD} ? 10 : 1);
+my $times = 3.5 * ($ENV{FLEX_SLOW_BUILD} ? 10 : 1);
 foreach my $number (0 .. $#NAMES)
 {
 	my $session = FlexApi::Session->new($node);

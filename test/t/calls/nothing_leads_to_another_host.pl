@@ -93,7 +93,8 @@ foreach my $path ("//127.0.0.1:$port/", "/\@127.0.0.1:$port/", "/http://127.0.0.
 {
 	set_answer('200 OK', '{}');
 	is($session->value("SELECT status FROM flex_request('GET', '$path')"), 200, "flex_request of $path");
-	is(join(' ', $server->notes), "GET $path $here", '... stays here');
+	# Of an escaped byte the case of the digits says nothing, and libcurl may change it.
+	is(lc join(' ', $server->notes), lc "GET $path $here", '... stays here');
 }
 is($session->sqlstate("SELECT flex_request('GET', '$_')"), '22023', "flex_request of $_ is refused")
   foreach "\@127.0.0.1:$port/", "http://127.0.0.1:$port/", ":$port/", ".evil.example/", '', "\\\\127.0.0.1:$port";
