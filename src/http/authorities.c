@@ -124,6 +124,24 @@ flex_authorities_path(const char *name)
 	return seen->spelling;
 }
 
+/*
+ * Raise 55000 if a file is there and is not a regular one: libcurl would open it, and to open a FIFO
+ * or a device can block where no cancel is seen.
+ */
+void
+flex_authorities_check_file(const char *file)
+{
+	Seen *seen = find_seen(file);
+
+	if (seen == NULL)
+		return;
+	look(seen);
+	if (seen->status.st_mode != 0 && !S_ISREG(seen->status.st_mode))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("file of certificate authorities \"%s\" is not a regular file", file),
+						errhint("Set flex_api.ca_file to a regular file.")));
+}
+
 /* True for the name under which OpenSSL looks for an authority: the hash of the authority's name, and a number. */
 static bool
 is_hash(const char *name)

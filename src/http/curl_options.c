@@ -249,6 +249,8 @@ set_trust(CURL *easy, const Endpoint *endpoint, bool has_proxy)
 	const char *file = endpoint->ca_file != NULL ? endpoint->ca_file : system_authorities()->cainfo;
 	bool by_directory = trusts_directory(endpoint);
 
+	if (endpoint->ca_file != NULL)
+		flex_authorities_check_file(endpoint->ca_file);
 	FLEX_CURL_SET(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
 	if (has_proxy)
 		FLEX_CURL_SET(easy, CURLOPT_PROXY_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);

@@ -11,6 +11,7 @@ use IO::Socket::INET;
 use List::Util qw(min);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use POSIX ();
 use Test::More;
 use Time::HiRes qw(sleep);
 
@@ -84,6 +85,10 @@ sub check_mistrust
 check_mistrust($simulator, $simulator->url, '', 'a CA that the system does not know');
 check_mistrust($simulator, $simulator->url, "$directory/self.pem", 'another CA');
 check_mistrust($simulator, $simulator->url, "$directory/nothing.pem", 'a missing ca_file');
+
+# What is no regular file is not opened: that could wait for ever.
+POSIX::mkfifo("$directory/fifo.pem", 0600) or die "mkfifo: $!";
+is(session_for($simulator->url, "$directory/$_")->sqlstate($POST), '55000', "$_ is refused as a ca_file") foreach 'fifo.pem', '.';
 foreach my $bad ('expired', 'other', 'self')
 {
 	my $imposter = secure_simulator($bad);
