@@ -1,13 +1,13 @@
 /*
  * direct_insertion.c
- *		Rows that are put into a table without a statement.
+ *		Insertion of rows into a table without a statement.
  *
- * To start and end an INSERT for each row costs more than all the rest, so rows go in by the
- * executor's own functions, as logical replication does it.  Rows without a unique key are
- * collected, and put into a page together.
+ * Rows are inserted by executor functions, as in the apply worker of logical replication, to
+ * avoid executor startup and shutdown for each row.  Rows without a unique key are buffered
+ * and inserted by table_multi_insert().
  *
- * The caller has seen to it that the table has nothing for which a statement is needed: no
- * triggers for rows that are put in, rules, expressions in indexes, checks of somebody's.
+ * The caller makes sure that the table has nothing that requires a statement or runs code of
+ * a user: no triggers on INSERT, rules, CHECK constraints, or indexes of users.
  */
 #include "postgres.h"
 
@@ -26,34 +26,35 @@
 #include "base/compat.h"
 #include "outbox/direct_insertion.h"
 
-#define ROWS_AT_ONCE 64
-#define BYTES_AT_ONCE (64 * 1024)
+#define ROWS_AT_ONCE 64           /* rows in the buffer at most */
+#define BYTES_AT_ONCE (64 * 1024) /* size of their values at which they are written */
 
 /*
- * What is kept from one call to the next, until the table's definition changes.  Each row in
- * bulk is a call of its own, and to make all that costs more than a third of what the row does.
+ * The state of an insertion.  The session keeps it for later insertions, until the table's definition
+ * changes, because a bulk load may insert each row by a call of its own, and building the state costs
+ * more than a third of such a call.
  */
 struct DirectInsertion
 {
-	MemoryContext context; /* of all this */
+	MemoryContext context; /* contains all of this; child of TopMemoryContext */
 	Oid table;
 	EState *state;
-	ResultRelInfo *info; /* whose relations are open between begin and end alone */
+	ResultRelInfo *info; /* its relations are open only between begin and end */
 	Oid *indexes;
 	TupleDesc desc;
 	TupleTableSlot *slots[ROWS_AT_ONCE];
 	int slots_made;
-	int room; /* slots that this call may use */
-	int count;
-	size_t size;          /* of all values that are kept */
-	MemoryContext values; /* emptied when they have been written */
+	int room;             /* rows that this insertion may buffer */
+	int count;            /* rows in the buffer */
+	size_t size;          /* bytes of the rows whose values are in the next context */
+	MemoryContext values; /* holds the rows' values, and is reset when they have been written */
 };
 
 static DirectInsertion *kept;
 static bool kept_is_stale;
-static bool kept_is_in_use; /* also when an error has left it so */
+static bool kept_is_in_use; /* also after an error, when the state must not be used again */
 
-/* The definition of a table or an index has changed: callback of the relation cache. */
+/* Relation cache callback: the definition of the table or of one of its indexes has changed. */
 static void
 note_change(Datum argument, Oid relation)
 {
@@ -61,7 +62,7 @@ note_change(Datum argument, Oid relation)
 		kept_is_stale = true;
 }
 
-/* The index of unique keys; raises an error if somebody has given it another name. */
+/* Return a list of the index on unique keys, or raise 42704 if a user has renamed it. */
 static List *
 index_of_keys(Relation table)
 {
@@ -75,8 +76,9 @@ index_of_keys(Relation table)
 }
 
 /*
- * Put the row in unless its unique key is there, as ON CONFLICT DO NOTHING does:
- * look, put it in on trial, and take it back if another was faster.
+ * Insert a row unless another has its unique key, by a speculative insertion, as ExecInsert() does for
+ * ON CONFLICT DO NOTHING.  Return false if it was not inserted.  This may wait for another transaction
+ * that is inserting the same key.
  */
 static bool
 insert_unless_there(DirectInsertion *target, TupleTableSlot *slot)
@@ -106,8 +108,8 @@ insert_unless_there(DirectInsertion *target, TupleTableSlot *slot)
 }
 
 /*
- * Open the indexes.  They are locked until the transaction ends, as the table is: to lock them
- * anew for each row costs as much as to put it into one.
+ * Open the indexes.  close_indexes() keeps their locks until the transaction ends, because taking the
+ * locks again for each row would cost as much as an index insertion.
  */
 static void
 open_indexes(DirectInsertion *target, Relation table)
@@ -126,7 +128,7 @@ close_indexes(DirectInsertion *target)
 		index_close(target->info->ri_IndexRelationDescs[i], NoLock);
 }
 
-/* True when no index keeps anything from one row to the next, as some of other kinds do. */
+/* Return true if all indexes are btrees.  Other access methods may keep state in IndexInfo between insertions. */
 static bool
 has_plain_indexes(const DirectInsertion *target)
 {
@@ -138,7 +140,7 @@ has_plain_indexes(const DirectInsertion *target)
 	return true;
 }
 
-/* Make what is kept of a table, with its indexes open. */
+/* Create the state for a table, with its indexes open, as "kept". */
 static void
 make(Relation table)
 {
@@ -153,18 +155,18 @@ make(Relation table)
 	target->info = makeNode(ResultRelInfo);
 	InitResultRelInfo(target->info, table, 0, NULL, 0);
 	kept = target;
-	/* Also for rows with unique keys. */
+	/* true: prepare for speculative insertions of rows with unique keys. */
 	ExecOpenIndices(target->info, true);
 	target->indexes = palloc(sizeof(Oid) * Max(target->info->ri_NumIndices, 1));
 	for (int i = 0; i < target->info->ri_NumIndices; i++)
 		target->indexes[i] = RelationGetRelid(target->info->ri_IndexRelationDescs[i]);
-	/* Not the table's own, which would be held until the transaction ends. */
+	/* A copy: slots would pin the relation's own descriptor, but only until the transaction ends. */
 	target->desc = CreateTupleDescCopy(RelationGetDescr(table));
 	target->values = AllocSetContextCreate(context, "flex_api new rows", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(before);
 }
 
-/* Forget what is kept. */
+/* Free the state, if there is one. */
 static void
 forget(void)
 {
@@ -174,7 +176,7 @@ forget(void)
 	kept_is_stale = false;
 }
 
-/* Have a row's slot for each that is put in together. */
+/* Allow the given number of rows to be buffered, and create the slots that are missing. */
 static void
 make_slots(DirectInsertion *target, int count)
 {
@@ -187,8 +189,10 @@ make_slots(DirectInsertion *target, int count)
 }
 
 /*
- * Begin to put rows in, many or one.  NULL: that takes a statement, as is_plain says of the table
- * or as one of its indexes is of a kind that we do not know.
+ * Begin an insertion of many rows, or of one.  Return NULL if a statement is required: because is_plain
+ * returns false for the table, or one of the indexes is not a btree.  is_plain is not called again
+ * while the table's definition is unchanged.  The result must be passed to flex_direct_insertion_end(),
+ * and only one insertion can be in progress.
  */
 DirectInsertion *
 flex_direct_insertion_begin(Relation table, bool many, bool (*is_plain)(Relation table))
@@ -218,14 +222,14 @@ flex_direct_insertion_begin(Relation table, bool many, bool (*is_plain)(Relation
 	return kept;
 }
 
-/* The context in which a row's values are made: it is emptied when they have been written. */
+/* Return the memory context for the rows' values.  It is reset when they have been written. */
 MemoryContext
 flex_direct_insertion_context(const DirectInsertion *target)
 {
 	return target->values;
 }
 
-/* Write the rows that were collected. */
+/* Write the buffered rows. */
 static void
 flush(DirectInsertion *target)
 {
@@ -250,7 +254,11 @@ flush(DirectInsertion *target)
 	ResetPerTupleExprContext(target->state);
 }
 
-/* Put a row in, of so many bytes; false when its unique key is there. */
+/*
+ * Insert a row, now or with others.  Its values must be in flex_direct_insertion_context(); size is
+ * about how many bytes they take.  A row with has_key is inserted at once; return false if another has
+ * its unique key.
+ */
 bool
 flex_direct_insertion_add(DirectInsertion *target, const Datum *values, const bool *nulls, bool has_key, size_t size)
 {
@@ -267,14 +275,14 @@ flex_direct_insertion_add(DirectInsertion *target, const Datum *values, const bo
 		inserted = insert_unless_there(target, slot);
 	else
 		target->count++;
-	/* Also of what was written at once: its values are let go of with the others. */
+	/* A row that was written at once counts, too, because its values are freed only by flush(). */
 	target->size += size;
 	if (target->count == 0 || target->count == target->room || target->size >= BYTES_AT_ONCE)
 		flush(target);
 	return inserted;
 }
 
-/* All rows are in. */
+/* End an insertion: write the rows that are still buffered, and close the indexes. */
 void
 flex_direct_insertion_end(DirectInsertion *target)
 {

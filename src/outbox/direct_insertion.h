@@ -1,6 +1,6 @@
 /*
  * direct_insertion.h
- *		Rows that are put into a table without a statement.
+ *		Insertion of rows into a table without a statement.
  */
 #ifndef FLEX_DIRECT_INSERTION_H
 #define FLEX_DIRECT_INSERTION_H

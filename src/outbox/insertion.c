@@ -1,14 +1,15 @@
 /*
  * insertion.c
- *		A new request in the outbox's table.
+ *		Insertion of new requests into the outbox's table.
  *
- * A trigger or a bulk statement enqueues row by row, and to start and end an
- * INSERT for each costs more than all the rest.  So the row goes in as logical
- * replication's rows do, by the executor's own functions and without a plan:
- * constraints are checked and all indexes are kept.  A table that is not as the
- * extension has made it, with columns, triggers or indexes of somebody's, gets a
- * statement: there somebody's functions run with the owner's rights, and must not
- * find what the caller's search_path leads to.
+ * flex_enqueue() is often called for each row of a statement, and executor startup and
+ * shutdown for an INSERT would cost more than the rest of the call.  Therefore rows are
+ * inserted without a plan, by executor functions that check the constraints and maintain the
+ * indexes, as the apply worker of logical replication does (direct_insertion.c).
+ *
+ * If a user has changed the table, by columns, triggers or indexes, an INSERT statement is
+ * used.  Functions of users may then run with the rights of the outbox's owner, so the
+ * caller's search_path is replaced.
  */
 #include "postgres.h"
 
@@ -42,9 +43,9 @@
 #include "outbox/waiting_rows.h"
 
 /*
- * The columns of flex_outbox_requests, in their order.  New rows have a value in those
- * that are GIVEN, which fill_row() sets, GIVEN_AT_FIRST in the tables of the first version
- * alone, or GIVEN_LATER in those of later ones; the others stay NULL.
+ * The columns of flex_outbox_requests, in their order.  fill_row() sets those that are GIVEN;
+ * those that are GIVEN_AT_FIRST only in tables of the first version, and those that are
+ * GIVEN_LATER only in tables of later versions.  OTHER columns of a new row are NULL.
  */
 #define COLUMNS(GIVEN, GIVEN_AT_FIRST, GIVEN_LATER, OTHER)                                                             \
 	GIVEN(id, INT8OID)                                                                                                 \
@@ -107,7 +108,7 @@ typedef enum ColumnNumber
 
 #define Natts_flex_outbox (Natts_flex_outbox_and_none - 1)
 
-#define INDEXES 3 /* that the extension makes */
+#define INDEXES 3 /* that the extension creates on the table */
 
 typedef enum ColumnUse
 {
@@ -117,7 +118,7 @@ typedef enum ColumnUse
 	COLUMN_GIVEN_LATER
 } ColumnUse;
 
-/* What we rely on when we write a row ourselves. */
+/* The columns that the table must have for rows to be inserted without a statement. */
 static const struct
 {
 	const char *name;
@@ -125,7 +126,7 @@ static const struct
 	ColumnUse use;
 } columns[] = {COLUMNS(ALWAYS, AT_FIRST, LATER, NEVER)};
 
-/* The columns that a statement gives values to: a table of another version may lack others. */
+/* The columns that an INSERT statement names.  Only those with values: a table of another version may lack others. */
 static const NamedParameter given_columns[] = {COLUMNS(PARAMETER, NOTHING, PARAMETER, NOTHING)};
 static const NamedParameter given_at_first[] = {COLUMNS(PARAMETER, PARAMETER, NOTHING, NOTHING)};
 
@@ -146,7 +147,7 @@ static Statement insert_keyed = {
 	INTO_COLUMNS(given_columns),
 };
 
-/* Into the tables of the first version, which the library may be newer than for a while. */
+/* For tables of the first version, until ALTER EXTENSION UPDATE follows the installation of this library. */
 static Statement insert_at_first = {
 	.sql = INSERT_INTO("flex_outbox") UNLESS_THERE("enqueued_role") " RETURNING id",
 	INTO_COLUMNS(given_at_first),
@@ -167,7 +168,7 @@ set_column(NewRow *row, ColumnNumber column, Datum value)
 	row->nulls[column - 1] = false;
 }
 
-/* NULL stays NULL. */
+/* Set a column; NULL leaves it NULL. */
 static void
 set_text_column(NewRow *row, ColumnNumber column, const char *text)
 {
@@ -182,7 +183,7 @@ set_jsonb_column(NewRow *row, ColumnNumber column, const Jsonb *value)
 		set_column(row, column, JsonbPGetDatum(value));
 }
 
-/* InvalidOid stays NULL. */
+/* Set a column; InvalidOid leaves it NULL. */
 static void
 set_oid_column(NewRow *row, ColumnNumber column, Oid oid)
 {
@@ -190,7 +191,10 @@ set_oid_column(NewRow *row, ColumnNumber column, Oid oid)
 		set_column(row, column, ObjectIdGetDatum(oid));
 }
 
-/* The row of a request; one that is not due waits in no lane, but for its time. */
+/*
+ * Fill in the row of a request, allocating values in the current memory context.  A request that is
+ * not due has no lane: it is found by its row of flex_outbox_later.
+ */
 static void
 fill_row(NewRow *row, const NewRequest *request, int64 id, int lane, TimestampTz now)
 {
@@ -233,7 +237,10 @@ fill_row(NewRow *row, const NewRequest *request, int64 id, int lane, TimestampTz
 		set_column(row, Anum_flex_outbox_lane, Int32GetDatum(lane));
 }
 
-/* True when an INSERT would fire a trigger, or ask whether to: behind the row, only a statement can. */
+/*
+ * Return true if an INSERT would fire a trigger.  Any AFTER ROW trigger counts, even a disabled one:
+ * the trigger manager decides about those when it queues the event, which requires a statement.
+ */
 static bool
 fires_trigger(const TriggerDesc *triggers)
 {
@@ -252,7 +259,7 @@ fires_trigger(const TriggerDesc *triggers)
 	return false;
 }
 
-/* True when nobody's functions would run for a row, those of indexes and checks included. */
+/* Return true if an insertion would run no function of a user: as a trigger, in a check, or in an index. */
 static bool
 runs_nothing(Relation table)
 {
@@ -264,7 +271,7 @@ runs_nothing(Relation table)
 	return !has_others && (constraints == NULL || constraints->num_check == 0) && !fires_trigger(table->trigdesc);
 }
 
-/* True when the table is as the extension has made it. */
+/* Return true if the table is as the extension has created it, so that rows can be inserted without a statement. */
 static bool
 is_plain(Relation table)
 {
@@ -285,9 +292,9 @@ is_plain(Relation table)
 }
 
 /*
- * Somebody's functions look names up as their author has: in the outbox's
- * schema and in public, and in the caller's temporary one last.  Undone with the
- * outbox's rights.
+ * Set the search_path for users' functions that an INSERT may run, until flex_outbox_leave().  They
+ * find names in the outbox's schema and in public, as their authors probably do.  pg_temp is named
+ * because it would otherwise be searched first, and the caller can create objects there.
  */
 static void
 set_search_path(Oid schema)
@@ -297,7 +304,7 @@ set_search_path(Oid schema)
 	(void) set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
-/* Put the row in by a statement.  Returns its id, or 0 when its unique key is there. */
+/* Insert a row by a statement.  Return its id, or 0 if another row has its unique key. */
 static int64
 insert_by_statement(Oid schema, NewRow *row)
 {
@@ -328,7 +335,7 @@ insert_by_statement(Oid schema, NewRow *row)
 	return id;
 }
 
-/* Raise 55000: somebody's trigger or rule does not let the row in. */
+/* Raise 55000 because a trigger or a rule of a user has suppressed the insertion. */
 void
 flex_outbox_refuse_row(void)
 {
@@ -339,7 +346,7 @@ flex_outbox_refuse_row(void)
 			 errhint("Drop it, or let it return the row.")));
 }
 
-/* The sequence of ids. */
+/* Return the sequence of the ids, or raise 42P01 if a user has renamed it. */
 static Oid
 sequence_of_ids(Relation table)
 {
@@ -352,7 +359,7 @@ sequence_of_ids(Relation table)
 	return sequence;
 }
 
-/* Have those requests that are new, and have ordering keys, wait for their turn. */
+/* Add those requests to flex_outbox_ordered that have ordering keys.  Those with the id 0 were not inserted. */
 static void
 add_ordered(const NewRequest *requests, int count, const int64 *ids)
 {
@@ -371,7 +378,7 @@ add_ordered(const NewRequest *requests, int count, const int64 *ids)
 		flex_ordered_add(ordered, ordered_count);
 }
 
-/* Have those of some requests expire that are new: the others, whose unique key is there, have the id 0. */
+/* Add requests to flex_outbox_expiring.  Those with the id 0 were not inserted. */
 static void
 add_expiry(TimestampTz expires_at, const int64 *ids, int count)
 {
@@ -388,10 +395,11 @@ add_expiry(TimestampTz expires_at, const int64 *ids, int count)
 }
 
 /*
- * Put requests in that have but arguments, context and keys of their own, with the rights
- * that flex_outbox_enter_to_insert() gives, into the table that the caller has locked: their role's
- * number is of that outbox, and so is their lane.  ids[] gets the id of each, or 0 where
- * its unique key is there already.
+ * Insert requests, which may differ only in their arguments, contexts and keys.  Store the id of each
+ * in ids[], or 0 if another request has its unique key.
+ *
+ * The caller must have called flex_outbox_enter_to_insert(), and locked the table before it looked up
+ * the role's number: otherwise the number might be that of an outbox that was dropped meanwhile.
  */
 void
 flex_outbox_insert(const NewRequest *requests, int count, int64 *ids)
@@ -412,9 +420,9 @@ flex_outbox_insert(const NewRequest *requests, int count, int64 *ids)
 	MemoryContext before = CurrentMemoryContext;
 
 	Assert(count > 0);
-	/* The forgetting relies on it: an id is taken after its transaction's xid. */
+	/* forgetting.c relies on the XID being assigned before the ids are taken. */
 	(void) GetTopTransactionId();
-	/* Between flex_outbox_enter_to_insert() and flex_outbox_leave() */
+	/* The former is set by flex_outbox_enter_to_insert(). */
 	Assert(InLocalUserIdChange() && CheckRelationLockedByMe(table, RowExclusiveLock, true));
 	for (int i = 0; i < count; i++)
 	{

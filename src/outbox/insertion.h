@@ -1,6 +1,6 @@
 /*
  * insertion.h
- *		A new request in the outbox's table.
+ *		Insertion of new requests into the outbox's table.
  */
 #ifndef FLEX_INSERTION_H
 #define FLEX_INSERTION_H
@@ -10,7 +10,7 @@
 
 #include "base/compat.h"
 
-/* A request as flex_enqueue() leaves it; what is NULL stays NULL. */
+/* A request to be inserted.  A pointer that is NULL becomes a NULL column. */
 typedef struct NewRequest
 {
 	const char *operation;
@@ -18,7 +18,7 @@ typedef struct NewRequest
 	Jsonb *context;
 	const char *on_success;
 	const char *on_failure;
-	Oid on_success_owner; /* InvalidOid without such a callback */
+	Oid on_success_owner; /* owner of the function; InvalidOid without such a callback */
 	Oid on_failure_owner;
 	const char *account_sid;
 	const char *server; /* a foreign server's name; "": none; NULL: the sender's */
@@ -30,7 +30,7 @@ typedef struct NewRequest
 	int max_attempts;
 	const char *enqueued_by;
 	Oid enqueued_role;
-	int role_id; /* of the same role; 0 in the tables of the first version */
+	int role_id; /* number of enqueued_role in flex_outbox_roles; 0 in tables of the first version */
 } NewRequest;
 
 pg_noreturn extern void flex_outbox_refuse_row(void);

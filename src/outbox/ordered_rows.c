@@ -1,16 +1,16 @@
 /*
  * ordered_rows.c
- *		Requests with an ordering key: which one of a key is sent, and which is next.
+ *		Requests with an ordering key: which request of a key may be sent, and which is next.
  *
- * From its enqueueing to its end each has a row in flex_outbox_ordered.  A request is
- * claimed if it is the first of its key there; else it is left, and nothing else tells of
- * it.  With its end a request leaves a row in flex_outbox_freed_keys, and a sender that
- * sees that row, when it has been committed, has the next one be due.  So none is forgotten:
- * that a request was left means that the snapshot saw one before it, whose end was committed
- * later, and is looked at with a snapshot that is later still.
+ * Such a request has a row in flex_outbox_ordered from its enqueueing to its end.  A sender
+ * claims it only if it is the first of its key; otherwise it forgets the request.  The end of
+ * a request inserts a row into flex_outbox_freed_keys.  A sender that sees this row, after the
+ * commit, makes the key's next request due.  No request is lost: a sender that forgot one saw
+ * an earlier one in its snapshot, so the end of that was committed after the snapshot, and is
+ * processed with a snapshot that is still newer.  See "Order" in README.md.
  *
- * The caller has connected to SPI, and stands between flex_outbox_enter() and
- * flex_outbox_leave().
+ * Unless noted otherwise, the caller must have connected to SPI, and called
+ * flex_outbox_enter().
  */
 #include "postgres.h"
 
@@ -28,13 +28,14 @@
 #include "outbox/ordered_rows.h"
 #include "outbox/statements.h"
 
-#define KEYS_AT_ONCE 500   /* that are looked at after a request's end */
-#define ADDED_AT_ONCE 1000 /* requests that one statement puts in */
+#define KEYS_AT_ONCE 500   /* freed keys that one statement processes */
+#define ADDED_AT_ONCE 1000 /* rows that one statement inserts */
 
 /*
- * Try to keep other senders from a request's key until the transaction ends: two may see
- * different requests of it as the first, and neither what the other claims.  It is a lock
- * of ours, which no SQL command takes; another key may have the same.
+ * Try to lock a request's key until the transaction ends.  Return false, without waiting, if another
+ * sender has locked it.  The lock is necessary because two senders may take different requests of a
+ * key for the first one, and neither sees the other's uncommitted claim.  No SQL command takes a lock
+ * with this tag.  Keys with equal hashes share one, which only delays their requests.
  */
 bool
 flex_ordered_try_lock(const OrderedRequest *request)
@@ -44,17 +45,21 @@ flex_ordered_try_lock(const OrderedRequest *request)
 	Oid table = get_relname_relid("flex_outbox_ordered", flex_outbox_schema(false));
 	LOCKTAG tag;
 
+	Assert(OidIsValid(table));
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, table, hash, 0);
 	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 
-/* The first request of a key: one that was claimed before, or else the one of the lowest id. */
+/* For each of some keys its first request: one that was claimed before, else the one with the lowest id. */
 #define FIRST_OF(keys)                                                                                                 \
 	"SELECT k.role_id, k.ordering_key, f.id, f.waits FROM (SELECT DISTINCT s.role_id, s.ordering_key FROM " keys       \
 	") AS k, LATERAL (SELECT o.id, o.waits FROM $t.flex_outbox_ordered AS o WHERE o.role_id = k.role_id "              \
 	"AND o.ordering_key = k.ordering_key ORDER BY o.waits, o.id LIMIT 1) AS f"
 
-/* Somebody has deleted the request, or written its end by hand. */
+/*
+ * True if a row f of flex_outbox_ordered is stale: its request was deleted, or a user has updated it
+ * to a final state, so that no flex_ordered_end() will come.
+ */
 #define IS_STALE                                                                                                       \
 	"NOT EXISTS (SELECT FROM $t.flex_outbox_requests AS r WHERE r.id = f.id AND r.role_id = f.role_id "                \
 	"AND r.ordering_key = f.ordering_key AND (r.state IN ('pending', 'uncertain') OR EXISTS ("                         \
@@ -64,8 +69,8 @@ flex_ordered_try_lock(const OrderedRequest *request)
 typedef struct FirstRequest
 {
 	OrderedRequest request;
-	bool is_asked_for;
-	bool is_stale;
+	bool is_asked_for; /* one of the requests that the caller wants to begin */
+	bool is_stale;     /* computed only if it is not asked for */
 } FirstRequest;
 
 static const ResultColumn first_columns[] = {
@@ -76,7 +81,10 @@ static const ResultColumn first_columns[] = {
 	RESULT_COLUMN("f.id <> ALL ($3) AND " IS_STALE, BOOLOID, FirstRequest, is_stale),
 };
 
-/* Nobody else writes the row of a pending request that we have locked. */
+/*
+ * Find the first request of each key, and mark it as claimed (waits = false) if it is asked for.  The
+ * UPDATE waits for nobody: a row is written only by a session that has locked its pending request.
+ */
 static Statement begin_requests = {
 	.sql = "WITH first AS (" FIRST_OF(
 		"unnest($1, $2) AS s(role_id, ordering_key)") "), "
@@ -90,7 +98,7 @@ static Statement begin_requests = {
 	.result_count = lengthof(first_columns),
 };
 
-/* Requests as the parameters of a statement, in the current context. */
+/* Make arrays of the members of requests, as the parameters of a statement, in the current memory context. */
 static void
 fill_parameters(Datum *values, const OrderedRequest *requests, int count)
 {
@@ -110,15 +118,16 @@ fill_parameters(Datum *values, const OrderedRequest *requests, int count)
 }
 
 /*
- * The row of a request s that waits, or of one that does not.  It is found by all columns of the primary key: with
- * waits = ANY (...) the planner would leave the third one out.  OFFSET 0 has each looked for by itself,
- * however few rows there were when the plan was made.
+ * The row of a request s, with the given value of "waits".  The callers look for both values
+ * separately, so that all four columns of the primary key are index conditions; with
+ * waits = ANY (...) the planner does not use the third.  OFFSET 0 prevents the subquery from being
+ * turned into a join: the plan is made once, perhaps when the table is almost empty.
  */
 #define ROW_OF(columns, that_waits)                                                                                    \
 	"(SELECT " columns " FROM $t.flex_outbox_ordered AS o WHERE o.role_id = s.role_id "                                \
 	"AND o.ordering_key = s.ordering_key AND " that_waits " AND o.id = s.id OFFSET 0)"
 
-/* Those of a retry may be there. */
+/* A retried request may still have its row. */
 static Statement add_requests = {
 	.sql = "INSERT INTO $t.flex_outbox_ordered (role_id, ordering_key, id) SELECT s.role_id, s.ordering_key, s.id "
 		   "FROM unnest($1, $2, $3) AS s(role_id, ordering_key, id) "
@@ -126,7 +135,10 @@ static Statement add_requests = {
 	.types = {INT4ARRAYOID, TEXTARRAYOID, INT8ARRAYOID},
 };
 
-/* Requests with keys are pending from now on.  Needs neither SPI nor the outbox's rights. */
+/*
+ * Insert the rows of requests that have become pending, unless they are there.  This function connects
+ * to SPI and calls flex_outbox_enter() itself.
+ */
 void
 flex_ordered_add(const OrderedRequest *requests, int count)
 {
@@ -147,9 +159,10 @@ flex_ordered_add(const OrderedRequest *requests, int count)
 }
 
 /*
- * Those of some requests that may be sent now, for they are the first of their keys, which
- * are locked, as are the requests; from now on nothing else of their keys is, before their
- * end.  The ids are in the current context.
+ * Return the ids of those of some requests that are the first of their keys and so may be sent,
+ * allocated in the current memory context, and their number in *begun.  Until they end, no other
+ * request of their keys is the first.  The caller must have locked the requests' rows, and their keys
+ * by flex_ordered_try_lock().  A stale first row of another request is deleted.
  */
 int64 *
 flex_ordered_begin(const OrderedRequest *requests, int count, int *begun)
@@ -180,12 +193,15 @@ flex_ordered_begin(const OrderedRequest *requests, int count, int *begun)
 	return ids;
 }
 
-static bool has_freed; /* this transaction has left a row in flex_outbox_freed_keys */
+static bool has_freed; /* this transaction has inserted a row into flex_outbox_freed_keys */
 
 #define PLACE_WAITING "SELECT * FROM " ROW_OF("o.ctid", "o.waits") " AS p"
 #define PLACE_BEGUN "SELECT * FROM " ROW_OF("o.ctid", "NOT o.waits") " AS p"
 
-/* But for those that are to be sent again after all, as a callback can have it, or somebody has to decide on. */
+/*
+ * Delete the rows of requests, and record that their keys are free.  Requests that are pending or
+ * uncertain are left out: their callback, for instance, may have retried them.
+ */
 static Statement end_requests = {
 	.sql = "WITH over AS (DELETE FROM $t.flex_outbox_ordered AS d WHERE d.ctid = ANY (ARRAY(SELECT p.ctid "
 		   "FROM unnest($1, $2, $3) AS s(role_id, ordering_key, id), "
@@ -197,7 +213,7 @@ static Statement end_requests = {
 	.types = {INT4ARRAYOID, TEXTARRAYOID, INT8ARRAYOID},
 };
 
-/* Requests have come to their end, with their callbacks: others of their keys may be sent. */
+/* Record the end of requests, after that of their callbacks: the next ones of their keys may be sent. */
 void
 flex_ordered_end(const OrderedRequest *requests, int count)
 {
@@ -210,33 +226,36 @@ flex_ordered_end(const OrderedRequest *requests, int count)
 		has_freed = true;
 }
 
-/* True when a request with a key has come to its end in this transaction, or in the last one. */
+/* Return true if a key was freed in this transaction or, between transactions, in the last one. */
 bool
 flex_ordered_has_freed(void)
 {
 	return has_freed;
 }
 
-/* At the beginning of a transaction. */
+/* Reset the state of flex_ordered_has_freed(), at the beginning of a transaction. */
 void
 flex_ordered_discard(void)
 {
 	has_freed = false;
 }
 
-/* A request that is the first of its key, and has not been claimed. */
+/*
+ * The first request of a freed key, which has not been claimed or is stale.  If there is none of any
+ * key, the one row that is returned has only last_at and keys.
+ */
 typedef struct NextRequest
 {
 	OrderedRequest request;
-	bool is_stale;
+	bool is_stale;     /* also if there is no request */
 	char *account_sid; /* or NULL */
 	char *server;      /* "": none; NULL: the sender's */
 	char *operation;
 	int priority;
 	int turn;
 	TimestampTz due_at;
-	TimestampTz last_at; /* of all keys that were looked at */
-	int keys;            /* how many these are */
+	TimestampTz last_at; /* the latest "at" of the deleted rows of flex_outbox_freed_keys */
+	int keys;            /* the number of these rows */
 } NextRequest;
 
 static const ResultColumn next_columns[] = {
@@ -255,8 +274,9 @@ static const ResultColumn next_columns[] = {
 };
 
 /*
- * What this transaction has freed has to be committed first: until then others still leave
- * requests behind it.  A key that another looks at is left to that one.
+ * Take rows from flex_outbox_freed_keys, and find the next requests of their keys.  Rows of this
+ * transaction are left out: before its commit, other senders still see the ended request as the first,
+ * and may forget later ones.  A row that another sender has locked is left to that sender.
  */
 static Statement wake_next = {
 	.sql = "WITH freed AS (DELETE FROM $t.flex_outbox_freed_keys AS k WHERE k.ctid = ANY (ARRAY("
@@ -271,7 +291,10 @@ static Statement wake_next = {
 	.result_count = lengthof(next_columns),
 };
 
-/* Have requests wait no longer than for their own times; returns what their rows are found by. */
+/*
+ * Insert requests into flex_outbox_later, due at their own times.  Return the keys of these rows,
+ * allocated in the current memory context, and their number in *released.
+ */
 static LaterKey *
 release(const NextRequest *next, int count, int *released)
 {
@@ -298,7 +321,7 @@ release(const NextRequest *next, int count, int *released)
 	return keys;
 }
 
-/* End those that are stale. */
+/* Delete the rows of those requests that are stale. */
 static void
 end_stale(const NextRequest *next, int count)
 {
@@ -313,7 +336,10 @@ end_stale(const NextRequest *next, int count)
 	flex_ordered_end(stale, stale_count);
 }
 
-/* Look for the next requests of keys of which one has come to its end, not before a time. */
+/*
+ * Make the next requests of freed keys due.  This processes the first KEYS_AT_ONCE rows of
+ * flex_outbox_freed_keys whose "at" is not before "from".
+ */
 WokenKeys
 flex_ordered_wake(TimestampTz from)
 {

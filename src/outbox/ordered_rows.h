@@ -1,6 +1,6 @@
 /*
  * ordered_rows.h
- *		Requests with an ordering key: which one of a key is sent, and which is next.
+ *		Requests with an ordering key: which request of a key may be sent, and which is next.
  */
 #ifndef FLEX_ORDERED_ROWS_H
 #define FLEX_ORDERED_ROWS_H
@@ -9,7 +9,7 @@
 
 #include "outbox/waiting_rows.h"
 
-/* A request with an ordering key, which is its role's. */
+/* A request with an ordering key.  Each role has its own keys. */
 typedef struct OrderedRequest
 {
 	int role_id;
@@ -17,13 +17,13 @@ typedef struct OrderedRequest
 	int64 id;
 } OrderedRequest;
 
-/* What has become of keys of which a request came to its end. */
+/* The result of flex_ordered_wake(). */
 typedef struct WokenKeys
 {
-	LaterKey *requests; /* the next ones, which wait for no other any more */
+	LaterKey *requests; /* the next requests of the keys, as inserted into flex_outbox_later */
 	int count;
-	TimestampTz last_at; /* of the last key that was looked at; 0: there was none */
-	bool may_be_more;
+	TimestampTz last_at; /* of the last row of flex_outbox_freed_keys that was processed; 0: there was none */
+	bool may_be_more;    /* the limit was reached */
 } WokenKeys;
 
 extern void flex_ordered_add(const OrderedRequest *requests, int count);

@@ -1,13 +1,16 @@
 /*
  * waiting_rows.c
- *		Requests that wait: those that are new, and those that wait for a time.
+ *		Pending requests: new ones, and those that wait for a time.
  *
- * New ones are found in the order of the transactions that enqueued them, behind the
- * place that the caller remembers.  Nothing that changes is in the index, so that
- * what has been sent, and what an old snapshot still keeps of it, costs nothing.
+ * New requests are read along the index (lane, enqueued_xid, id), from the position that the
+ * caller has reached before.  The indexed columns never change, so requests that have been
+ * sent, and their dead versions that an old snapshot retains, all lie before that position
+ * and are not read again.
  *
- * The caller has connected to SPI, and stands between flex_outbox_enter() and
- * flex_outbox_leave().
+ * Requests that wait for a time are in the table flex_outbox_later.
+ *
+ * Unless noted otherwise, the caller must have connected to SPI, and called
+ * flex_outbox_enter().
  */
 #include "postgres.h"
 
@@ -27,7 +30,7 @@
 #include "outbox/statements.h"
 #include "outbox/waiting_rows.h"
 
-#define PAGES_SWEPT 16 /* at once */
+#define PAGES_SWEPT 16 /* by one call of flex_later_sweep() */
 
 static int
 compare_xids(const void *a, const void *b)
@@ -38,7 +41,10 @@ compare_xids(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
-/* A transaction of a snapshot by its number in full: it is the last one with these digits before the next to begin. */
+/*
+ * Return the full number of a transaction of a snapshot: the greatest number with these low 32 bits
+ * that does not exceed the next one to be assigned.
+ */
 static uint64
 full_number(TransactionId xid, FullTransactionId next)
 {
@@ -47,7 +53,10 @@ full_number(TransactionId xid, FullTransactionId next)
 	return full - (uint32) ((uint32) full - xid);
 }
 
-/* The transactions in progress: what all others have enqueued is seen by later statements. */
+/*
+ * Return the transactions in progress, allocated in the current memory context.  Whatever any
+ * other transaction before "next" has enqueued is visible to a later statement's snapshot.
+ */
 RunningTransactions
 flex_running_transactions(void)
 {
@@ -59,7 +68,7 @@ flex_running_transactions(void)
 	running.xids = palloc(sizeof(uint64) * (snapshot->xcnt + 1));
 	for (uint32 i = 0; i < snapshot->xcnt; i++)
 		running.xids[running.count++] = full_number(snapshot->xip[i], next);
-	/* Ours is in progress, too, but no snapshot of our own says so. */
+	/* A snapshot does not list the transaction that takes it. */
 	if (FullTransactionIdIsValid(own))
 		running.xids[running.count++] = U64FromFullTransactionId(own);
 	UnregisterSnapshot(snapshot);
@@ -74,6 +83,11 @@ static const ResultColumn fresh_columns[] = {
 	RESULT_COLUMN("r.state = 'pending'", BOOLOID, FreshRow, is_pending),
 };
 
+/*
+ * Read the requests of all stretches.  The row comparison and the LIMIT of each stretch make it a
+ * short scan of the index (lane, enqueued_xid, id).  The state is returned and not a condition:
+ * otherwise the LIMIT would not bound the scan, and the caller would not know how far it went.
+ */
 static Statement read_fresh = {
 	.sql = "SELECT $result FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY AS s(lane, xid, id, before, most, number), "
 		   "LATERAL (SELECT o.enqueued_xid, o.id, o.state FROM $t.flex_outbox_requests AS o WHERE o.lane = s.lane "
@@ -84,7 +98,10 @@ static Statement read_fresh = {
 	.result_count = lengthof(fresh_columns),
 };
 
-/* The requests of stretches, in their order, in the current context. */
+/*
+ * Read the requests of stretches, each in the order of its positions.  Return an array, allocated in
+ * the current memory context, and its length in *count.
+ */
 FreshRow *
 flex_fresh_rows(const Stretch *stretches, int stretch_count, int *count)
 {
@@ -131,7 +148,10 @@ static Statement read_later = {
 	.result_count = lengthof(later_columns),
 };
 
-/* The first requests of lanes that wait for a time, which may be to come, in the current context. */
+/*
+ * Read the requests of lanes that wait for a time, the earliest of each lane first.  The times may be
+ * in the future.  Return an array, allocated in the current memory context, and its length in *count.
+ */
 LaterRow *
 flex_later_rows(const LaterStretch *stretches, int stretch_count, int *count)
 {
@@ -163,7 +183,10 @@ static Statement add_later = {
 	.types = {INT4OID, TIMESTAMPTZOID, INT8OID, INT4OID},
 };
 
-/* Have a pending request wait for a time, in one of its turns, if it does not already.  Needs neither SPI nor the outbox's rights. */
+/*
+ * Insert a row by which a pending request waits for a time in the given turn, unless there is one
+ * already.  This function connects to SPI and calls flex_outbox_enter() itself.
+ */
 void
 flex_later_add(int lane, TimestampTz due_at, int64 id, int turn)
 {
@@ -177,13 +200,14 @@ flex_later_add(int lane, TimestampTz due_at, int64 id, int turn)
 	SPI_finish();
 }
 
+/* Rows that another session has locked are skipped, so that a sender does not wait for it. */
 static Statement release_later = {
 	.sql = "UPDATE $t.flex_outbox_later SET due_at = clock_timestamp(), cause = NULL WHERE ctid = ANY (ARRAY("
 		   "SELECT ctid FROM $t.flex_outbox_later WHERE lane = $1 AND cause IS NOT NULL FOR UPDATE SKIP LOCKED))",
 	.types = {INT4OID},
 };
 
-/* Have the requests of a lane be due that have waited for an operator. */
+/* Make those requests of a lane due that wait for an operator. */
 void
 flex_later_release(int lane)
 {
@@ -192,6 +216,7 @@ flex_later_release(int lane)
 	flex_statement_execute(&release_later, values, NULL);
 }
 
+/* Delete the void rows in a range of TIDs, which is a TID range scan. */
 static Statement sweep_later = {
 	.sql = "DELETE FROM $t.flex_outbox_later WHERE ctid = ANY (ARRAY(SELECT l.ctid FROM $t.flex_outbox_later AS l "
 		   "WHERE l.ctid >= $1 AND l.ctid < $2 AND NOT EXISTS (SELECT FROM $t.flex_outbox_requests AS o "
@@ -200,8 +225,9 @@ static Statement sweep_later = {
 };
 
 /*
- * Delete rows of requests that are gone, have ended, or are in a later turn: of some pages of
- * the table, chosen at random, so that senders that live for a moment come to see all of it.
+ * Delete the void rows of flex_outbox_later, that is, those of requests that were deleted, are not
+ * pending, or are in a later turn.  One call reads PAGES_SWEPT pages at most.  They are chosen at
+ * random, because many senders are short-lived, and could not remember how far they have come.
  */
 void
 flex_later_sweep(void)
@@ -221,8 +247,9 @@ flex_later_sweep(void)
 }
 
 /*
- * What another has locked is its to delete.  A row of a later turn, which may have the same
- * time, is all that tells of that turn, and stays.
+ * Delete rows by their keys.  A row that is locked is skipped: the session that has locked it deletes
+ * it.  A row of a later turn stays, even with the same time, because it is the only record that the
+ * request waits.  The parameters $5 and $6 are unused; they are there for execute_with_keys().
  */
 static Statement delete_later = {
 	.sql = "DELETE FROM $t.flex_outbox_later WHERE ctid = ANY (ARRAY(SELECT l.ctid "
@@ -234,7 +261,7 @@ static Statement delete_later = {
 
 #define KEY_COLUMNS 6
 
-/* Execute a statement whose parameters are the columns of keys. */
+/* Execute a statement whose parameters are arrays, one for each member of LaterKey. */
 static void
 execute_with_keys(Statement *statement, const LaterKey *keys, int count)
 {
@@ -261,14 +288,17 @@ execute_with_keys(Statement *statement, const LaterKey *keys, int count)
 	flex_statement_execute(statement, values, NULL);
 }
 
-/* Requests no longer wait for a time, in their turns: they are claimed, or have been sent or cancelled. */
+/* Delete the rows of requests that no longer wait: they are claimed, or a decision has changed them. */
 void
 flex_later_delete(const LaterKey *keys, int count)
 {
 	execute_with_keys(&delete_later, keys, count);
 }
 
-/* What waits for an operator has a cause, by which flex_later_release() finds it. */
+/*
+ * A request that is held gets a cause, by which flex_later_release() finds it.  The cause is always
+ * 55000 (object_not_in_prerequisite_state), because the request has not met the problem itself.
+ */
 static Statement park_later = {
 	.sql = "INSERT INTO $t.flex_outbox_later (lane, due_at, id, turn, cause, held_since) "
 		   "SELECT s.lane, s.due_at, s.id, s.turn, CASE WHEN s.is_held THEN '55000' END, CASE WHEN s.is_held THEN "
@@ -277,7 +307,10 @@ static Statement park_later = {
 	.types = {INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT4ARRAYOID, BOOLARRAYOID, TIMESTAMPTZARRAYOID},
 };
 
-/* Have pending requests wait for a time; those that are held, until an operator has mended something at the latest. */
+/*
+ * Insert rows by which pending requests wait for a time.  Those that are held become due earlier if
+ * flex_later_release() is called for their lane.
+ */
 void
 flex_later_park(const LaterKey *keys, int count)
 {

@@ -1,6 +1,6 @@
 /*
  * waiting_rows.h
- *		Requests that wait: those that are new, and those that wait for a time.
+ *		Pending requests: new ones, and those that wait for a time.
  */
 #ifndef FLEX_WAITING_ROWS_H
 #define FLEX_WAITING_ROWS_H
@@ -9,58 +9,58 @@
 
 #include "outbox/lane_rows.h"
 
-/* Transactions that are in progress, of all databases. */
+/* The transactions in progress, of all databases. */
 typedef struct RunningTransactions
 {
-	uint64 next;  /* later ones have this number, or a greater one */
-	uint64 *xids; /* ascending */
+	uint64 next;  /* transactions with this or a greater number began later */
+	uint64 *xids; /* full numbers of top-level transactions, ascending */
 	int count;
 } RunningTransactions;
 
-/* A part of a lane that is to be read. */
+/* A part of a lane that flex_fresh_rows() is to read. */
 typedef struct Stretch
 {
 	int lane;
-	Position behind;
-	uint64 end; /* transactions before this one */
-	int most;   /* rows */
+	Position behind; /* exclusive lower bound */
+	uint64 end;      /* exclusive upper bound: a transaction */
+	int most;        /* rows to read at most */
 } Stretch;
 
-/* A request of a stretch. */
+/* A request that was read, whether it is still pending or not. */
 typedef struct FreshRow
 {
-	int stretch; /* its number, from 0 on */
+	int stretch; /* index of the stretch that it belongs to */
 	Position at;
 	bool is_pending;
 } FreshRow;
 
-/* What is to be read of the requests of a lane that wait for a time. */
+/* A part of flex_outbox_later that flex_later_rows() is to read. */
 typedef struct LaterStretch
 {
 	int lane;
-	TimestampTz from;
-	int most; /* rows */
+	TimestampTz from; /* inclusive lower bound of due_at */
+	int most;         /* rows to read at most */
 } LaterStretch;
 
-/* A request that waits for a time. */
+/* A row of flex_outbox_later. */
 typedef struct LaterRow
 {
-	int stretch;
+	int stretch; /* index of the stretch that it belongs to */
 	int64 id;
 	int turn;
 	TimestampTz due_at;
-	TimestampTz held_since; /* 0: for no operator */
+	TimestampTz held_since; /* 0: it does not wait for an operator */
 } LaterRow;
 
-/* What a request that waits for a time is found by. */
+/* The columns by which a row of flex_outbox_later is found, and those that park it. */
 typedef struct LaterKey
 {
 	int lane;
 	TimestampTz due_at;
 	int64 id;
 	int turn;
-	bool is_held;           /* for an operator, as others are; no part of the key */
-	TimestampTz held_since; /* since when; where it is held */
+	bool is_held;           /* waits for an operator, as other requests do; not part of the key */
+	TimestampTz held_since; /* when that wait began; only for flex_later_park() */
 } LaterKey;
 
 extern RunningTransactions flex_running_transactions(void);
