@@ -1,11 +1,14 @@
 /*
  * access.c
- *		Where the outbox's tables are, of which version, and with whose rights
- *		they are used.
+ *		Location, version and locks of the outbox's tables, and the rights with which they are used.
  *
- * The tables come with the extension's scripts, the library with the package: for
- * a while after an upgrade one is newer than the other.  Tables that this library
- * was not made for are left alone, but for requests that are put in.
+ * The tables are created by the extension's scripts, while the library is installed with the
+ * package.  So between the upgrade of the package and ALTER EXTENSION UPDATE, one is newer
+ * than the other.  With tables for which this library was not made, requests can be enqueued,
+ * but nothing else is done.
+ *
+ * The schema and the table of requests are cached, because they are asked for several times
+ * per request.  Callbacks of the system caches invalidate what is cached.
  */
 #include "postgres.h"
 
@@ -32,10 +35,10 @@
 /* The version of the extension in which the outbox's tables or functions were changed last. */
 #define TABLES_SINCE "1.1.0"
 
-/* The name of the table of requests, and that of the first version, whose readers had the table itself. */
+/* The names of the table of requests: the present one, and that of the first version. */
 static const char *const table_names[] = {"flex_outbox_requests", "flex_outbox"};
 
-/* The other tables that are written and the views that are read, in the order in which they are locked. */
+/* The other tables and views that a sender uses, in the order in which flex_outbox_lock_tables() locks them. */
 static const struct
 {
 	const char *name;
@@ -61,21 +64,21 @@ static const struct
 	{"flex_outbox_all", AccessShareLock},
 };
 
-/* The extension's row in the catalog. */
+/* The extension's row in pg_extension. */
 typedef struct Extension
 {
-	Oid oid; /* InvalidOid: it is not there */
+	Oid oid; /* InvalidOid: the extension does not exist */
 	Oid schema;
 	char *version;
 } Extension;
 
 static Oid known_schema;
-static Oid known_table;     /* the outbox there */
-static Oid known_extension; /* whose schema that is, or was */
-static uint64 generation;   /* of what is known; goes up when it may have changed */
-static bool may_be_gone;    /* the table may not be where it was, for some table was changed */
+static Oid known_table;     /* the table of requests in known_schema */
+static Oid known_extension; /* the extension, or the last one if it was dropped */
+static uint64 generation;   /* incremented when the above may have changed */
+static bool may_be_gone;    /* some table has changed: check known_table before it is used */
 
-/* Look the extension up in the catalog, which has no cache of it in every release. */
+/* Look the extension up in pg_extension.  Not all releases of the server have a system cache for it. */
 static Extension
 look_up_extension(void)
 {
@@ -105,9 +108,9 @@ look_up_extension(void)
 }
 
 /*
- * The extension's own outbox in a schema.  What only has its name, once the
- * extension is gone, is somebody else's: its rows would have a worker act as
- * whatever role they name.
+ * Return the table of requests in a schema, or InvalidOid.  The table must be a member of the
+ * extension: otherwise, after DROP EXTENSION, a user could create a table with its name, whose
+ * rows would make a worker act as any role that they name.
  */
 static Oid
 look_up_outbox(Oid schema)
@@ -123,7 +126,7 @@ look_up_outbox(Oid schema)
 	return InvalidOid;
 }
 
-/* True while the table that we know is where it was. */
+/* Return true if known_table still exists, in known_schema and under one of its names. */
 static bool
 is_still_there(void)
 {
@@ -139,28 +142,31 @@ is_still_there(void)
 	return is_there;
 }
 
-/* A schema has changed, perhaps its name: callback of the system cache, which must do little. */
+/* System cache callback: a schema has changed, perhaps its name.  Such a callback must not access catalogs. */
 static void
 note_schema_change(Datum argument, int cache, uint32 hash)
 {
 	generation++;
 }
 
-/* A table has changed: such a callback, too. */
+/* System cache callback: a row of pg_class has changed. */
 static void
 note_table_change(Datum argument, int cache, uint32 hash)
 {
 	may_be_gone = true;
 }
 
-/* Counts what may have changed where the extension is: what was prepared for it before is void. */
+/*
+ * Return a number that grows when the outbox may have moved or been created anew.  Plans and
+ * anything else that a session has cached for an older number are void.
+ */
 uint64
 flex_outbox_generation(void)
 {
 	return generation;
 }
 
-/* Raise 55000: there is no outbox, or none of ours. */
+/* Raise 55000 because the database has no outbox that belongs to the extension. */
 static void
 refuse_missing_outbox(void)
 {
@@ -169,7 +175,10 @@ refuse_missing_outbox(void)
 					errhint("Use CREATE EXTENSION, or ALTER EXTENSION flex_api UPDATE.")));
 }
 
-/* The extension's schema; InvalidOid when it is not there and may be missing. */
+/*
+ * Return the extension's schema.  If there is no outbox, return InvalidOid if missing_ok, and
+ * raise 55000 otherwise.
+ */
 Oid
 flex_outbox_schema(bool missing_ok)
 {
@@ -182,7 +191,6 @@ flex_outbox_schema(bool missing_ok)
 		CacheRegisterSyscacheCallback(RELOID, note_table_change, (Datum) 0);
 	}
 	registered = true;
-	/* It is asked for several times for each request. */
 	if (OidIsValid(known_table) && !may_be_gone)
 		return known_schema;
 	may_be_gone = false;
@@ -203,7 +211,7 @@ flex_outbox_schema(bool missing_ok)
 	return known_schema;
 }
 
-/* The outbox's table of requests; raises 55000 where there is none. */
+/* Return the outbox's table of requests, or raise 55000 if there is none. */
 Oid
 flex_outbox_table(void)
 {
@@ -213,8 +221,8 @@ flex_outbox_table(void)
 }
 
 /*
- * True when the tables are the first version's.  The table is locked before its name is
- * read: see flex_outbox_tables_fit().
+ * Return true if the tables are of the first version.  This locks the table of requests until
+ * the transaction ends, before it reads the name: see flex_outbox_tables_fit().
  */
 bool
 flex_outbox_is_of_first_version(void)
@@ -226,7 +234,10 @@ flex_outbox_is_of_first_version(void)
 	return name != NULL && strcmp(name, table_names[0]) != 0;
 }
 
-/* Lock one of the others, unless somebody has it; a relation of this name need not be there. */
+/*
+ * Lock one of the other relations, and set *locked to its OID, or to InvalidOid if there is none
+ * of that name.  Return false, without waiting, if another session has a conflicting lock.
+ */
 static bool
 try_to_lock(size_t other, Oid *locked)
 {
@@ -235,8 +246,9 @@ try_to_lock(size_t other, Oid *locked)
 }
 
 /*
- * Lock the table of requests until the transaction ends, also when it has just been made
- * anew.  What is known of the outbox afterwards, by its generation, is of this table.
+ * Lock the table of requests until the transaction ends, and return its OID.  If the table is
+ * dropped and created anew while this waits for the lock, the new one is locked.  Everything
+ * that is cached for flex_outbox_generation() afterwards belongs to this table.
  */
 Oid
 flex_outbox_lock_requests(void)
@@ -252,11 +264,12 @@ flex_outbox_lock_requests(void)
 }
 
 /*
- * Lock the outbox's tables and views until the transaction ends, all or none: one that has
- * locked some and waits for another would end in a deadlock with DROP EXTENSION, which locks
- * one after another, in the order that pg_depend happens to have.  Decided against: a lock on
- * the extension, which DROP takes first, for any role may hold that, by
- * ALTER FUNCTION ... DEPENDS ON EXTENSION.
+ * Lock the outbox's tables and views until the transaction ends.  A session that has locked some
+ * of them never waits for another one, because that could be a deadlock with DROP EXTENSION,
+ * which locks them one by one in the order of pg_depend.
+ *
+ * A lock on the extension, which DROP EXTENSION takes first, would be no solution: any role can
+ * hold it, by ALTER FUNCTION ... DEPENDS ON EXTENSION, and would block the senders.
  */
 void
 flex_outbox_lock_tables(void)
@@ -272,7 +285,7 @@ flex_outbox_lock_tables(void)
 			count++;
 			continue;
 		}
-		/* Let go of all, wait for that one, and begin again. */
+		/* Release all, wait for that one without holding any other, and begin again. */
 		UnlockRelationOid(requests, RowExclusiveLock);
 		for (size_t i = 0; i < count; i++)
 		{
@@ -287,8 +300,9 @@ flex_outbox_lock_tables(void)
 }
 
 /*
- * Compare two versions, numbers with dots between: less than 0 where a is the
- * older one.  What is no number counts as newer than any.
+ * Compare two versions, which are numbers separated by dots.  Return a value less than, equal to
+ * or greater than 0 if a is older than, the same as or newer than b.  A part that is not a number
+ * counts as newer than any number.
  */
 static int
 compare_versions(const char *a, const char *b)
@@ -312,7 +326,7 @@ compare_versions(const char *a, const char *b)
 	return 0;
 }
 
-/* Compare the versions of tables and library; as flex_outbox_tables_fit(). */
+/* Compare the versions of the tables and the library.  For the arguments and results see flex_outbox_tables_fit(). */
 static bool
 versions_fit(int level)
 {
@@ -340,11 +354,12 @@ versions_fit(int level)
 }
 
 /*
- * True when this library was made for the outbox's tables.  With a level, raises or
- * logs 55000 where it was not.  Without the extension there is nothing to log.
+ * Return true if this library can use the outbox's tables.  If their version does not fit, report
+ * 55000 at the given level, unless it is 0, and return false.  If there is no outbox, raise 55000
+ * whatever the level is.
  *
- * The table is locked before the version is read, so that an upgrade that changes
- * it comes before or after the caller's transaction, and not in the middle.
+ * The table of requests is locked before the version is read, until the transaction ends.  So an
+ * upgrade, which changes the table, cannot happen in the middle of the caller's transaction.
  */
 bool
 flex_outbox_tables_fit(int level)
@@ -353,14 +368,17 @@ flex_outbox_tables_fit(int level)
 	return versions_fit(level);
 }
 
-/* The same at this moment, for those who only tell: without a lock on the table. */
+/*
+ * Return true if this library can use the outbox's tables at present.  This takes no lock, so the
+ * answer is good for information only.
+ */
 bool
 flex_outbox_tables_are_known(void)
 {
 	return versions_fit(0);
 }
 
-/* The owner of the outbox's table, with whose rights it is used. */
+/* Return the owner of the table of requests. */
 static Oid
 owner_of_outbox(void)
 {
@@ -375,7 +393,7 @@ owner_of_outbox(void)
 	return owner;
 }
 
-/* Give a parameter a value until flex_outbox_leave(). */
+/* Set a configuration parameter until flex_outbox_leave(). */
 static void
 set_parameter(const char *name, const char *value)
 {
@@ -383,9 +401,9 @@ set_parameter(const char *name, const char *value)
 }
 
 /*
- * Take the owner's rights to put a row in: it costs less.  The caller's
- * search_path stays, so that nothing may be run that looks a name up, nor any
- * function that is not the server's own.
+ * Switch to the rights of the outbox's owner.  This is flex_outbox_enter() for insertions, where
+ * its settings would cost too much.  Because the caller's search_path stays in effect, the code
+ * that follows must not look up names in SQL, nor call functions that are not the server's own.
  */
 void
 flex_outbox_enter_to_insert(OutboxAccess *access)
@@ -394,22 +412,25 @@ flex_outbox_enter_to_insert(OutboxAccess *access)
 
 	GetUserIdAndSecContext(&access->user, &access->security);
 	access->nest_level = NewGUCNestLevel();
-	/* The table's trigger for replicas is not meant for us. */
+	/* Otherwise the table's trigger that is enabled for replicas would fire. */
 	if (SessionReplicationRole != SESSION_REPLICATION_ROLE_ORIGIN)
 		set_parameter("session_replication_role", "origin");
 	SetUserIdAndSecContext(owner, access->security | SECURITY_LOCAL_USERID_CHANGE);
 }
 
 /*
- * Take the rights of the outbox's owner, with no name to be found but the
- * server's own.  An error's clean-up gives them back; otherwise
- * flex_outbox_leave() must, in the same transaction.
+ * Switch to the rights of the outbox's owner, with a search_path that finds only the server's own
+ * objects.  The caller must call flex_outbox_leave() in the same transaction; after an error the
+ * abort of the transaction or subtransaction restores everything.
  */
 void
 flex_outbox_enter(OutboxAccess *access)
 {
 	static const char *const off[] = {
-		/* Plans are made once, when the table may be empty: they must be those for a full one. */
+		/*
+		 * Each statement is planned once per session (statements.c), perhaps when the tables are
+		 * empty.  Index scans and nested loops are right for large tables.
+		 */
 		"enable_seqscan", "enable_bitmapscan", "enable_mergejoin", "enable_hashjoin", "jit",
 	};
 
@@ -419,7 +440,7 @@ flex_outbox_enter(OutboxAccess *access)
 		set_parameter(off[i], "off");
 }
 
-/* Give the owner's rights back. */
+/* Restore the rights and settings of the caller of flex_outbox_enter() or flex_outbox_enter_to_insert(). */
 void
 flex_outbox_leave(OutboxAccess *access)
 {

@@ -1,20 +1,16 @@
 /*
  * access.h
- *		Where the outbox's tables are, of which version, and with whose rights
- *		they are used.
+ *		Location, version and locks of the outbox's tables, and the rights with which they are used.
  */
 #ifndef FLEX_ACCESS_H
 #define FLEX_ACCESS_H
 
-/*
- * Rights and names while the outbox's tables are being used: those of the
- * extension's owner, with no search_path but the server's own.
- */
+/* What flex_outbox_leave() restores. */
 typedef struct OutboxAccess
 {
-	Oid user;
-	int security;
-	int nest_level;
+	Oid user;       /* current user of the caller */
+	int security;   /* and its security context */
+	int nest_level; /* of the settings that were changed */
 } OutboxAccess;
 
 extern Oid flex_outbox_schema(bool missing_ok);

@@ -1,20 +1,18 @@
 /*
  * forgetting.c
- *		Requests that finished long ago: found by id, deleted, or set aside.
+ *		Deletion of requests that finished long ago: the statements.
  *
- * They are looked at once, by id upwards from a mark that is kept.  What cannot be
- * deleted then, as it has not finished or something refers to it, is set aside in
- * flex_outbox_leftovers, with the time to look again; so no index has the time at which
- * requests finish, and what is kept is not read again and again.
+ * Requests are examined in the order of their ids, from a stored mark on.  One that cannot be
+ * deleted yet is set aside in flex_outbox_leftovers, with the time to examine it again.  So no
+ * index on the time of finishing is needed, and kept requests are not read repeatedly.
  *
- * A transaction that is open longer than requests are kept may commit some below the mark.
- * So it is known below which id no open transaction has any: the next id of some moment,
- * once all transactions of that moment have ended.  A mark that has passed that goes back
- * there once, which costs little, as most of what lies there is gone.  An id is taken after
- * its transaction's xid (insertion.c).
+ * A transaction that lasts longer than requests are kept may commit requests below the mark.
+ * Therefore safe_below is stored, too.  It is a former next id whose contemporary transactions
+ * have all ended; they assign their XIDs before they take ids (insertion.c).  When it grows,
+ * a mark beyond the old value goes back to that once, which costs little because most of what
+ * lies there has been deleted.
  *
- * The caller has connected to SPI, and stands between flex_outbox_enter() and
- * flex_outbox_leave().
+ * The caller must have connected to SPI, and called flex_outbox_enter().
  */
 #include "postgres.h"
 
@@ -31,9 +29,12 @@
 #include "outbox/forgetting.h"
 #include "outbox/statements.h"
 
-#define YOUNG_MINUTES 1 /* a request that waits holds the mark for so long at least */
+#define YOUNG_MINUTES 1 /* a younger request stops the mark, even if the retention is shorter */
 
-/* The next id, read before the snapshot that says which transactions are open. */
+/*
+ * Read the next id.  This must precede read_mark and note_next_id, whose snapshots then list all
+ * transactions that have taken a lower id and are still in progress.
+ */
 static Statement read_next_id = {
 	.sql = "SELECT last_value + 1 FROM $t.flex_outbox_id_seq",
 };
@@ -45,7 +46,11 @@ static const ResultColumn mark_columns[] = {
 				  any_left),
 };
 
-/* A sequence that was set back takes the mark with it. */
+/*
+ * Read the mark; $1 is the next id.  If no transaction from before noted_xid is in progress any more,
+ * noted_below has become the safe id, and the mark goes back to the former one.  If the sequence was
+ * set back below the mark, begin at 0.
+ */
 static Statement read_mark = {
 	.sql = "SELECT $result FROM (SELECT s.safe AS safe_below, CASE WHEN f.below > $1 THEN 0 "
 		   "WHEN s.safe > f.safe_below THEN least(f.below, f.safe_below) ELSE f.below END AS below "
@@ -58,14 +63,22 @@ static Statement read_mark = {
 	.result_count = lengthof(mark_columns),
 };
 
-/* Our own number is above those of all that had taken an id by then: a snapshot leaves out the newest. */
+/*
+ * Note the next id ($1), unless the one noted before is still waiting for transactions to end.  Our
+ * own XID is assigned here, after all transactions that had taken a lower id; pg_snapshot_xmax() would
+ * not do, because it can be lower than the XID of a transaction in progress.
+ */
 static Statement note_next_id = {
 	.sql = "UPDATE $t.flex_outbox_forgetting SET noted_below = $1, noted_xid = pg_current_xact_id() WHERE only_row "
 		   "AND noted_xid <= pg_snapshot_xmin(pg_current_snapshot())",
 	.types = {INT8OID},
 };
 
-/* Of $1, the retention in minutes, and $2, YOUNG_MINUTES.  Times are finite: a request may wait for ever. */
+/*
+ * True if a request o may be deleted, or no longer exists; and the time at which to examine one again
+ * that may not.  $1 is the retention in minutes, $2 YOUNG_MINUTES.  The time is at most 30 days after
+ * now for a request that waits, because its run_at may be infinity.
+ */
 #define MAY_GO                                                                                                         \
 	"o.id IS NULL OR (o.finished_at < now() - $1 * interval '1 minute' AND o.state <> 'uncertain' AND NOT EXISTS "     \
 	"(SELECT FROM $t.flex_outbox_callbacks AS c WHERE c.id = o.id AND c.due_at IS NOT NULL))"
@@ -73,6 +86,8 @@ static Statement note_next_id = {
 	"greatest(now() + interval '1 minute', CASE WHEN o.finished_at IS NULL "                                           \
 	"THEN least(greatest(o.run_at, now()), now() + interval '30 days') WHEN o.state = 'uncertain' THEN now() "         \
 	"ELSE o.finished_at END + greatest($1, $2) * interval '1 minute')"
+
+StaticAssertDecl(KEEP_NOT == 0 && KEEP_LATER == 1 && KEEP_YOUNG == 2, "the statements return these numbers");
 
 static const ResultColumn old_columns[] = {
 	RESULT_COLUMN("o.id", INT8OID, OldRequest, id),
@@ -95,6 +110,7 @@ static const ResultColumn left_columns[] = {
 	RESULT_COLUMN(LOOK_AGAIN, TIMESTAMPTZOID, OldRequest, again_at),
 };
 
+/* List requests that were set aside and are due.  The LEFT JOIN keeps those that no longer exist. */
 static Statement list_left = {
 	.sql = "SELECT $result FROM (SELECT id FROM $t.flex_outbox_leftovers WHERE again_at <= now() ORDER BY again_at "
 		   "LIMIT $3) AS l LEFT JOIN $t.flex_outbox_requests AS o ON o.id = l.id",
@@ -104,8 +120,8 @@ static Statement list_left = {
 };
 
 /*
- * See, without writing anything, whether there is something to forget, and where.
- * Nobody is waited for.
+ * Read the mark into *mark, and return true if a request may have to be deleted or set aside.
+ * Nothing is written or locked.
  */
 bool
 flex_forgetting_look(ForgettingMark *mark, int retention)
@@ -132,7 +148,10 @@ static Statement lock_mark = {
 	.sql = "SELECT FROM $t.flex_outbox_forgetting WHERE only_row FOR NO KEY UPDATE SKIP LOCKED",
 };
 
-/* Become the one that forgets, until the transaction ends; false when somebody else does. */
+/*
+ * Lock the mark until the transaction ends, so that no other session deletes requests.  Return
+ * false, without waiting, if another session has locked it.
+ */
 bool
 flex_forgetting_lock(const ForgettingMark *mark)
 {
@@ -144,7 +163,7 @@ flex_forgetting_lock(const ForgettingMark *mark)
 	return true;
 }
 
-/* The rows of a list, in the current context. */
+/* Read the rows that a statement has returned into an array, allocated in the current memory context. */
 static OldRequest *
 read_list(const Statement *statement, uint64 count)
 {
@@ -155,7 +174,10 @@ read_list(const Statement *statement, uint64 count)
 	return list;
 }
 
-/* The next requests from the mark on. */
+/*
+ * Examine the next requests from the mark on, in the order of their ids.  The retention is in
+ * minutes, as in the other functions.  The result is allocated in the current memory context.
+ */
 OldRequest *
 flex_forgetting_next(const ForgettingMark *mark, int retention, int limit, int *count)
 {
@@ -166,7 +188,10 @@ flex_forgetting_next(const ForgettingMark *mark, int retention, int limit, int *
 	return read_list(&list_next, *count);
 }
 
-/* Requests that were set aside and are to be looked at again; one that is gone is to be deleted, too. */
+/*
+ * Examine requests that were set aside and are due.  One that no longer exists is returned as
+ * KEEP_NOT, so that its row of flex_outbox_leftovers is deleted.
+ */
 OldRequest *
 flex_forgetting_left(int retention, int limit, int *count)
 {
@@ -176,7 +201,7 @@ flex_forgetting_left(int retention, int limit, int *count)
 	return read_list(&list_left, *count);
 }
 
-/* Numbers of 64 bits, ids or times, as a parameter. */
+/* Make an array of int8 or timestamptz values, as a parameter, in the current memory context. */
 static Datum
 array_of(const int64 *numbers, Oid type, int count)
 {
@@ -187,7 +212,7 @@ array_of(const int64 *numbers, Oid type, int count)
 	return PointerGetDatum(construct_array(values, count, type, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
-/* The first column of what a statement has returned. */
+/* Store the ids that a statement has returned, and return their number. */
 static int
 read_ids(uint64 count, int64 *ids)
 {
@@ -206,7 +231,10 @@ static Statement find = {
 	.types = {INT8ARRAYOID},
 };
 
-/* Lock requests; returns how many, with their ids in ids[].  Nobody is waited for who has locked one. */
+/*
+ * Lock requests until the transaction ends, except those that another session has locked.  Return
+ * how many were locked, with their ids in ids[], which is overwritten.
+ */
 int
 flex_forgetting_pick(int64 *ids, int count)
 {
@@ -221,8 +249,8 @@ static Statement recheck = {
 };
 
 /*
- * Which of the requests that were picked may still go: one may have been retried before it
- * was locked.  Returns how many, with their ids in ids[].
+ * Find out which of the locked requests may still be deleted: one may have been retried before it
+ * was locked.  Return how many, with their ids in ids[], which is overwritten.
  */
 int
 flex_forgetting_recheck(int retention, int64 *ids, int count)
@@ -232,7 +260,10 @@ flex_forgetting_recheck(int retention, int64 *ids, int count)
 	return read_ids(flex_statement_execute(&recheck, values, NULL), ids);
 }
 
-/* Foreign keys by which a deletion writes tables of others, also those that hang on these. */
+/*
+ * Find a table that a deletion would write through foreign keys (ON DELETE CASCADE, SET NULL or SET
+ * DEFAULT), directly or through other tables, and that a role owns which is neither $2 nor a superuser.
+ */
 static Statement find_acting_key = {
 	.sql = "WITH RECURSIVE acting AS ("
 		   "SELECT k.conrelid FROM pg_constraint AS k WHERE k.confrelid = $1 AND k.contype = 'f' "
@@ -245,8 +276,9 @@ static Statement find_acting_key = {
 };
 
 /*
- * A table of a role that is neither a superuser nor the outbox's owner, which a deletion would
- * write: its triggers would run with the rights of the outbox's owner.  NULL: there is none.
+ * Return the name of a table that a deletion would write, of a role that is neither a superuser nor
+ * the outbox's owner, or NULL if there is none.  With such a table nothing may be deleted, because
+ * that role's triggers would run in a session with the rights of the outbox's owner.
  */
 char *
 flex_forgetting_find_acting_key(void)
@@ -264,7 +296,10 @@ static Statement delete_requests = {
 	.types = {INT8ARRAYOID},
 };
 
-/* Delete requests, and that they expire; returns how many.  What others hang on the table may raise any error. */
+/*
+ * Delete requests and their rows of flex_outbox_expiring.  Return how many requests were deleted.
+ * Users' triggers, rules and constraints may raise any error, or keep requests silently.
+ */
 int
 flex_forgetting_delete(const int64 *ids, int count)
 {
@@ -284,7 +319,7 @@ static Statement delete_leftovers = {
 	.types = {INT8ARRAYOID},
 };
 
-/* Delete what is kept beside requests that are gone. */
+/* Delete the callbacks and the leftovers' rows of requests that have been deleted. */
 void
 flex_forgetting_delete_traces(const int64 *ids, int count)
 {
@@ -294,7 +329,7 @@ flex_forgetting_delete_traces(const int64 *ids, int count)
 	(void) flex_statement_execute(&delete_leftovers, values, NULL);
 }
 
-/* Which of some requests are there; returns how many, with their ids in ids[]. */
+/* Find out which requests exist.  Return how many, with their ids in ids[], which is overwritten. */
 int
 flex_forgetting_find(int64 *ids, int count)
 {
@@ -309,7 +344,7 @@ static Statement set_aside = {
 	.types = {INT8ARRAYOID, TIMESTAMPTZARRAYOID},
 };
 
-/* Set requests aside, each to be looked at again at its time. */
+/* Set requests aside, each to be examined again at its own time. */
 void
 flex_forgetting_set_aside(const int64 *ids, const TimestampTz *again_at, int count)
 {
@@ -319,7 +354,10 @@ flex_forgetting_set_aside(const int64 *ids, const TimestampTz *again_at, int cou
 		(void) flex_statement_execute(&set_aside, values, NULL);
 }
 
-/* Each time it takes twice as long: what refers to them may do so for years. */
+/*
+ * The time until the next attempt doubles with each, from an hour to 30 days, because a foreign key
+ * may refer to a request for years.
+ */
 static Statement put_off = {
 	.sql = "INSERT INTO $t.flex_outbox_leftovers AS l (id, again_at, tries) SELECT id, now() + interval '1 hour', 1 "
 		   "FROM unnest($1) AS u (id) ON CONFLICT (id) DO UPDATE SET tries = l.tries + 1, "
@@ -343,7 +381,7 @@ static Statement advance = {
 	.types = {INT8OID, INT8OID},
 };
 
-/* All below the mark has been deleted or set aside. */
+/* Store the mark.  A mark that has not changed is not written. */
 void
 flex_forgetting_advance(const ForgettingMark *mark)
 {

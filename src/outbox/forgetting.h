@@ -1,35 +1,35 @@
 /*
  * forgetting.h
- *		Requests that finished long ago: found by id, deleted, or set aside.
+ *		Deletion of requests that finished long ago.
  */
 #ifndef FLEX_FORGETTING_H
 #define FLEX_FORGETTING_H
 
 #include "datatype/timestamp.h"
 
-/* What becomes of a request that is looked at. */
+/* What is to be done with a request.  The SQL statements return these numbers. */
 typedef enum Keeping
 {
-	KEEP_NOT,   /* it is deleted */
-	KEEP_LATER, /* it is set aside, and looked at again */
-	KEEP_YOUNG  /* it is too young, as are those behind it */
+	KEEP_NOT = 0,   /* delete it */
+	KEEP_LATER = 1, /* set it aside, and examine it again later */
+	KEEP_YOUNG = 2  /* stop: it is too young, as are those with higher ids */
 } Keeping;
 
-/* A request that is looked at. */
+/* A request that was examined. */
 typedef struct OldRequest
 {
 	int64 id;
-	int keeping; /* Keeping */
-	TimestampTz again_at;
+	int keeping;          /* Keeping */
+	TimestampTz again_at; /* when to examine it again, if it is set aside */
 } OldRequest;
 
-/* Where the forgetting is: all below has been deleted or set aside. */
+/* How far the deletion has come. */
 typedef struct ForgettingMark
 {
-	int64 below;
-	int64 safe_below; /* no transaction that is open has put in a request with an id below this */
-	int64 next_id;
-	bool any_left; /* of those set aside, one is due */
+	int64 below;      /* all requests with lower ids have been deleted or set aside */
+	int64 safe_below; /* no transaction in progress can commit a request with a lower id */
+	int64 next_id;    /* the next value of the sequence */
+	bool any_left;    /* a request that was set aside is due to be examined again */
 } ForgettingMark;
 
 extern bool flex_forgetting_look(ForgettingMark *mark, int retention);

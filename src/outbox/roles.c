@@ -1,16 +1,17 @@
 /*
  * roles.c
- *		The numbers by which the outbox's rows know their roles.
+ *		The numbers that identify roles in the outbox's tables.
  *
- * OIDs of roles do not survive a dump, and names change.  So each role that enqueues
- * gets a number.  flex_outbox_roles has its name and is dumped; flex_outbox_role_oids
- * has its OID and is not.  Where a dump was restored, a number that has no OID yet
- * belongs to the role of its name, which gets it for good.
+ * OIDs of roles do not survive a dump, and names can change.  So each role that enqueues gets
+ * a number.  flex_outbox_roles has the number's role name and is dumped;
+ * flex_outbox_role_oids has the role's OID and is not dumped.  After a dump was restored, a
+ * number without an OID belongs to the role that has its name, which then takes the number.
  *
- * What is written here is never waited for by a sender: only a role's first request
- * waits for another session of the same role that enqueues its first.  The caller of
- * all but flex_outbox_known_role() has connected to SPI, and stands between
- * flex_outbox_enter() and flex_outbox_leave().
+ * Senders never wait for locks here.  Only a role's first request waits, for another session
+ * that enqueues the same role's first request at the same time.
+ *
+ * Except for flex_outbox_known_role(), the caller must have connected to SPI, and called
+ * flex_outbox_enter().
  */
 #include "postgres.h"
 
@@ -32,7 +33,7 @@
 #include "outbox/roles.h"
 #include "outbox/statements.h"
 
-#define KNOWN_ROLES 16 /* that a session keeps in mind: one that is pooled acts for some in turn */
+#define KNOWN_ROLES 16 /* roles that a session caches: a pooled session serves several in turn */
 
 /* The columns of flex_outbox_role_oids. */
 enum
@@ -43,15 +44,15 @@ enum
 
 typedef struct KnownRole
 {
-	Oid role; /* InvalidOid: free */
+	Oid role; /* InvalidOid: the entry is free */
 	int id;
 } KnownRole;
 
-static KnownRole known[KNOWN_ROLES];
-static int next_known;
-static uint64 known_generation; /* flex_outbox_generation() that they are of */
+static KnownRole known[KNOWN_ROLES]; /* the cache */
+static int next_known;               /* entry to be replaced next */
+static uint64 known_generation;      /* flex_outbox_generation() for which the cache is valid */
 
-/* What is known of an outbox that is no more is void. */
+/* Empty the cache if the outbox may have been created anew. */
 static void
 forget_old_generation(void)
 {
@@ -62,7 +63,7 @@ forget_old_generation(void)
 	known_generation = flex_outbox_generation();
 }
 
-/* The number of a role, if this session has read it before; else 0. */
+/* Return the number of a role if it is in this session's cache, else 0. */
 int
 flex_outbox_known_role(Oid role)
 {
@@ -75,7 +76,7 @@ flex_outbox_known_role(Oid role)
 	return 0;
 }
 
-/* Keep a role's number in mind. */
+/* Put a role's number into the cache. */
 static void
 remember(Oid role, int id)
 {
@@ -84,9 +85,9 @@ remember(Oid role, int id)
 }
 
 /*
- * The number that a role has in this cluster, or 0: as committed by now, whatever the
- * transaction's snapshot is.  One that this transaction gives the role is not kept in
- * mind, for it may be rolled back.
+ * Return the number that a role has in this cluster, or 0.  The table is read with the latest
+ * snapshot, because after another session was faster, the transaction's snapshot may not show the
+ * number.  A number that this transaction has inserted is not cached: it may be rolled back.
  */
 static int
 look_up(Oid role)
@@ -116,6 +117,7 @@ look_up(Oid role)
 	return id;
 }
 
+/* True for a row n of flex_outbox_roles whose number no role of this cluster has taken. */
 #define UNTAKEN "NOT EXISTS (SELECT FROM $t.flex_outbox_role_oids AS m WHERE m.id = n.id)"
 
 static Statement find_by_name = {
@@ -123,7 +125,7 @@ static Statement find_by_name = {
 	.types = {NAMEOID},
 };
 
-/* The number of a role, which may have it by its name alone; 0: none. */
+/* Return the number of a role, or the one that it would take by its name, or 0.  Nothing is written. */
 int
 flex_outbox_find_role(Oid role, const char *name)
 {
@@ -139,7 +141,10 @@ flex_outbox_find_role(Oid role, const char *name)
 	return flex_statement_execute(&find_by_name, values, NULL) == 0 ? 0 : DatumGetInt32(flex_statement_value(0, 1));
 }
 
-/* Names that are no longer those of their roles.  What another session writes is left to it. */
+/*
+ * Update names that are no longer those of their roles; that of a dropped role becomes NULL.  The
+ * two statements below complete the text.  They skip rows that other sessions have locked.
+ */
 #define STALE_NAMES                                                                                                    \
 	"UPDATE $t.flex_outbox_roles AS n SET name = stale.rolname FROM (SELECT n.id, r.rolname "                          \
 	"FROM $t.flex_outbox_roles AS n JOIN $t.flex_outbox_role_oids AS m ON m.id = n.id "                                \
@@ -154,6 +159,10 @@ static Statement refresh_names = {
 	.sql = STALE_NAMES " FOR UPDATE OF n SKIP LOCKED) AS stale WHERE n.id = stale.id",
 };
 
+/*
+ * Give a role ($1) the number that belongs to its name ($2), else a new one.  If another session is
+ * doing so, this waits for the end of its transaction, and returns no row if it commits.
+ */
 static Statement take_number = {
 	.sql = "INSERT INTO $t.flex_outbox_role_oids (role, id) SELECT $1, coalesce((SELECT min(n.id) "
 		   "FROM $t.flex_outbox_roles AS n WHERE n.name = $2 AND " UNTAKEN "), nextval($3)) "
@@ -166,7 +175,7 @@ static Statement note_name = {
 	.types = {INT4OID, NAMEOID},
 };
 
-/* Give a role its number; 0 when another session was faster. */
+/* Give a role a number and return it; return 0 if another session was faster. */
 static int
 take(Oid role, const char *name)
 {
@@ -177,7 +186,7 @@ take(Oid role, const char *name)
 	Datum note[] = {(Datum) 0, NameGetDatum(&role_name)};
 
 	namestrcpy(&role_name, name);
-	/* A role that had this name before has another by now, or is gone. */
+	/* Another number may still have this name, of a role that has been renamed or dropped since. */
 	(void) flex_statement_execute(&refresh_one_name, name_value, NULL);
 	if (flex_statement_execute(&take_number, values, NULL) == 0)
 		return 0;
@@ -186,7 +195,7 @@ take(Oid role, const char *name)
 	return DatumGetInt32(note[0]);
 }
 
-/* The number of a role, which gets one if it has none. */
+/* Return the number of a role, after giving it one if it has none. */
 int
 flex_outbox_make_role(Oid role, const char *name)
 {
@@ -202,6 +211,7 @@ flex_outbox_make_role(Oid role, const char *name)
 	return id;
 }
 
+/* Untaken numbers n, with the roles r that have their names, and no number yet. */
 #define UNTAKEN_BY_NAME                                                                                                \
 	"FROM $t.flex_outbox_roles AS n JOIN pg_roles AS r ON r.rolname = n.name WHERE " UNTAKEN                           \
 	" AND NOT EXISTS (SELECT FROM $t.flex_outbox_role_oids AS m WHERE m.role = r.oid)"
@@ -215,9 +225,9 @@ static Statement take_by_names = {
 };
 
 /*
- * Give roles the numbers that are theirs by name, and numbers the names that their
- * roles have now.  No session's transaction is waited for: while one gives its role a
- * number, the next look does this.
+ * Update the names of the numbers, and give roles the numbers that belong to their names.  This
+ * waits for no other session: if one is inserting a number for a role, the second part is left to a
+ * later call.  The lock keeps take_number of other sessions out until the transaction ends.
  */
 void
 flex_outbox_refresh_roles(void)

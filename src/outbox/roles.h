@@ -1,11 +1,14 @@
 /*
  * roles.h
- *		The numbers by which the outbox's rows know their roles.
+ *		The numbers that identify roles in the outbox's tables.
  */
 #ifndef FLEX_ROLES_H
 #define FLEX_ROLES_H
 
-/* In a statement: the role of a number, NULL where this cluster has none yet; and the number of a role. */
+/*
+ * SQL expressions: the OID of the role with a number, or NULL if none in this cluster has it yet; and
+ * the number of a role.
+ */
 #define ROLE_OF_ID(id) "(SELECT m.role FROM $t.flex_outbox_role_oids AS m WHERE m.id = " id ")"
 #define ID_OF_ROLE(role) "(SELECT m.id FROM $t.flex_outbox_role_oids AS m WHERE m.role = " role ")"
 

@@ -296,8 +296,8 @@ flex_later_delete(const LaterKey *keys, int count)
 }
 
 /*
- * A request that is held gets a cause, by which flex_later_release() finds it.  The cause is always
- * 55000 (object_not_in_prerequisite_state), because the request has not met the problem itself.
+ * A request that is held gets a cause, by which flex_later_release() finds it: always 55000
+ * (object_not_in_prerequisite_state), whatever the operator has to mend.
  */
 static Statement park_later = {
 	.sql = "INSERT INTO $t.flex_outbox_later (lane, due_at, id, turn, cause, held_since) "
