@@ -1,10 +1,10 @@
 /*
  * prepared.c
- *		Requests in transactions that are prepared for a two-phase commit.
+ *		Detection of prepared transactions that may have enqueued requests.
  *
- * Nobody need tell us that such a transaction has been committed: what a subscription
- * applies is no statement, and passes no hook.  So the worker looks again and again
- * while there is one.  Those that were prepared since are announced by shared/registry.
+ * Nothing notifies the worker of the COMMIT PREPARED of such a transaction: if the apply worker
+ * of a subscription does it, there is no statement and no hook.  So the worker polls while one
+ * exists.  shared/registry has the time at which the last of them was prepared.
  */
 #include "postgres.h"
 
@@ -16,7 +16,7 @@
 #include "outbox/prepared.h"
 #include "shared/registry.h"
 
-/* True when a transaction is prepared in this database that was so at a time. */
+/* Return true if this database has a prepared transaction that was prepared at the given time or before. */
 static bool
 was_prepared_by(TimestampTz at)
 {
@@ -31,9 +31,9 @@ was_prepared_by(TimestampTz at)
 }
 
 /*
- * True while a prepared transaction may hold requests.  To be asked in the worker's
- * transaction before it looks for what is due, so that the last look comes after the
- * last of them.
+ * Return true if a prepared transaction may contain requests.  The worker must call this before it
+ * looks for due requests, in the same transaction: when this returns false, the search that follows
+ * finds the requests of the last such transaction.  The caller must have connected to SPI.
  */
 bool
 flex_outbox_awaits_prepared(void)

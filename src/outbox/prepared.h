@@ -1,6 +1,6 @@
 /*
  * prepared.h
- *		Requests in transactions that are prepared for a two-phase commit.
+ *		Detection of prepared transactions that may have enqueued requests.
  */
 #ifndef FLEX_PREPARED_H
 #define FLEX_PREPARED_H

@@ -1,15 +1,16 @@
 /*
  * quota.c
- *		How many requests of a role may wait: flex_api.outbox_quota.
+ *		The limit of waiting requests per role: flex_api.outbox_quota.
  *
- * The rows are not counted for each request.  What is known of a role is a count, and what has
- * been enqueued since (shared/pending_counts): as long as that is below the quota, nothing is
- * read.  Else they are counted anew, for some may have been sent; not again before some times
- * what that has taken, so that a role at its quota does not count all the time.
+ * To avoid counting rows for each request, shared/pending_counts has an upper bound per role:
+ * the last count plus what was enqueued since.  Only if that exceeds the quota are the rows
+ * counted again, because some may have been sent.  The pause between two counts is a multiple
+ * of the time that counting took, so that a role at its quota does not count all the time.
  *
- * Where sessions have no memory in common, one does not know what others enqueue.  But it sees
- * how far the ids have gone since it has counted, of all roles, which is more; and it counts again
- * after a while, as it learns of no transaction that had not committed then.
+ * Without shared memory, a session does not know what others enqueue.  As an upper bound it
+ * uses the growth of the sequence of ids, to which all roles contribute.  It also counts again
+ * periodically, because it does not learn of transactions that were in progress at a count
+ * and have committed since.
  */
 #include "postgres.h"
 
@@ -27,15 +28,17 @@
 #include "outbox/statements.h"
 #include "shared/pending_counts.h"
 
-#define COUNT_SHARE 20      /* of a role at its quota, at the most one part in so many of the time is for counting */
-#define MOST_REST_MS 60000  /* ... but it counts again after this: it may have taken so long for a lock */
-#define LONE_SHARE 200      /* the same, of a session that counts again as time has passed */
-#define LONE_COUNT_MS 60000 /* after which it does, at least */
+#define COUNT_SHARE 20      /* at the quota, the pause between two counts is this many times their duration */
+#define MOST_REST_MS 60000  /* ... but no longer than this: the duration may have been a wait for a lock */
+#define LONE_SHARE 200      /* the same factor for the periodical counts without shared memory */
+#define LONE_COUNT_MS 60000 /* ... whose pause is at least this long */
 
 /*
- * What is new stands behind the mark of its lane, in its first turn, or in a hole of it; what waits for a
- * time has a row of that turn; what has an ordering key is in flex_outbox_ordered, wherever else
- * it is.  A mark that is ahead of the transactions counts for nothing (see flex_outbox_summary).
+ * Count the waiting requests of a role ($1), up to $2, where they wait: new ones (turn 0) behind the
+ * marks of the role's lanes and in the marks' holes, those that wait for a time in flex_outbox_later,
+ * and those with an ordering key in flex_outbox_ordered only, whatever else has a row of them.  A mark
+ * that is ahead of all transactions is ignored, as in flex_outbox_summary.  ORDER BY and OFFSET 0 make
+ * the planner scan the index of requests once for each lane.
  */
 static Statement count_pending = {
 	.sql = "SELECT count(*), (SELECT last_value FROM $t.flex_outbox_id_seq) FROM ("
@@ -62,7 +65,7 @@ key_of(int role_id)
 	return (PendingKey){MyDatabaseId, flex_outbox_table(), role_id};
 }
 
-/* Count the requests of a role that wait, up to one more than may. */
+/* Count the waiting requests of a role, up to most + 1, and record the count. */
 static PendingCount
 count_again(const PendingKey *key, int64 most)
 {
@@ -72,7 +75,7 @@ count_again(const PendingKey *key, int64 most)
 	OutboxAccess access;
 
 	flex_pending_counts_begin(key, &count);
-	/* What the command that runs now has enqueued counts, too. */
+	/* Make visible what the current command has enqueued. */
 	CommandCounterIncrement();
 	SPI_connect();
 	flex_outbox_enter(&access);
@@ -89,14 +92,14 @@ count_again(const PendingKey *key, int64 most)
 	return count;
 }
 
-/* How many requests wait at the most, of what is known of them. */
+/* Return the upper bound of the number of waiting requests. */
 static int64
 most_pending(const PendingCount *count, bool is_shared)
 {
 	return count->counted + (is_shared ? count->added : Max(count->added, count->last_id - count->first_id));
 }
 
-/* True when what was counted is not to be relied on any more, for so many requests more. */
+/* Return true if the rows have to be counted again before the given number of requests is admitted or refused. */
 static bool
 must_count(const PendingCount *count, bool is_shared, int64 requests)
 {
@@ -114,8 +117,9 @@ must_count(const PendingCount *count, bool is_shared, int64 requests)
 }
 
 /*
- * True when a role may enqueue so many requests; 0 when it has enqueued them: then others' are known, too,
- * as far as they have ids by now.  Needs neither SPI nor the outbox's rights.
+ * Return true if a role may have the given number of requests more.  After requests were enqueued, and
+ * noted by flex_quota_note(), this is called again with 0: then it also takes into account those that
+ * other sessions enqueued meanwhile.  This connects to SPI and calls flex_outbox_enter() itself.
  */
 bool
 flex_quota_admits(int role_id, int64 requests)
@@ -124,7 +128,7 @@ flex_quota_admits(int role_id, int64 requests)
 	PendingCount count;
 	bool is_shared;
 
-	/* Tables of the first version have no such numbers. */
+	/* Tables of the first version have no numbers of roles, and no quota. */
 	if (flex_settings.outbox_quota < 0 || role_id == 0)
 		return true;
 	key = key_of(role_id);
@@ -133,7 +137,7 @@ flex_quota_admits(int role_id, int64 requests)
 	return most_pending(&count, is_shared) + requests <= flex_settings.outbox_quota;
 }
 
-/* Raise 53400: the role may not enqueue so many requests. */
+/* Raise 53400 because the role may not enqueue the given number of requests more. */
 void
 flex_quota_refuse(int role_id, const char *role_name, int64 requests)
 {
@@ -155,7 +159,7 @@ flex_quota_refuse(int role_id, const char *role_name, int64 requests)
 					 "ALTER ROLE ... SET flex_api.outbox_quota.")));
 }
 
-/* Requests of a role have been enqueued, or wait again; an id of 0 is none. */
+/* Note that requests of a role were enqueued, or are pending again.  Ids of 0 do not count. */
 void
 flex_quota_note(int role_id, const int64 *ids, int count)
 {

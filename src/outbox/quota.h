@@ -1,6 +1,6 @@
 /*
  * quota.h
- *		How many requests of a role may wait: flex_api.outbox_quota.
+ *		The limit of waiting requests per role: flex_api.outbox_quota.
  */
 #ifndef FLEX_QUOTA_H
 #define FLEX_QUOTA_H

@@ -1,9 +1,12 @@
 /*
  * rows.c
- *		Single rows of the outbox: found, decided on.
+ *		Decisions about single requests, and the note of the last drain.
  *
- * The caller has connected to SPI, and stands between flex_outbox_enter() and
- * flex_outbox_leave().
+ * A decision is a call of flex_outbox_retry(), flex_outbox_confirm() or flex_outbox_cancel().
+ * It locks the request's row, and checks whether a sender has claimed the request or its
+ * callback has still to run, before it changes anything.
+ *
+ * The caller must have connected to SPI, and called flex_outbox_enter().
  */
 #include "postgres.h"
 
@@ -40,7 +43,10 @@ static Statement find_key_at_first = {
 	.types = {OIDOID, TEXTOID},
 };
 
-/* The id of a role's request that has a unique key, or 0; role_id is 0 in the tables of the first version. */
+/*
+ * Return the id of the request of a role that has a unique key, or 0.  role_id is the role's number;
+ * it is 0 for tables of the first version, and only then the OID is used.
+ */
 int64
 flex_outbox_find_key(Oid role, int role_id, const char *unique_key)
 {
@@ -51,21 +57,29 @@ flex_outbox_find_key(Oid role, int role_id, const char *unique_key)
 	return DatumGetInt64(flex_statement_value(0, 1));
 }
 
-/* Somebody may hold one of them locked: it waits for its minute.  What is held back with others goes on with them. */
+/*
+ * Requests whose server cannot be reached (08001) or refuses the credentials (TW401) are left out:
+ * they are held back together (delivery/holds), and released together.  Rows that are locked by
+ * another session are skipped, and become due at their own times.
+ */
 static Statement hurry_mended = {
 	.sql = "UPDATE $t.flex_outbox_later SET due_at = clock_timestamp(), cause = NULL WHERE ctid = ANY (ARRAY("
 		   "SELECT ctid FROM $t.flex_outbox_later WHERE cause NOT IN ('08001', 'TW401') AND due_at > clock_timestamp() "
 		   "FOR UPDATE SKIP LOCKED))",
 };
 
-/* Make what waits for an operator due now; returns how many requests. */
+/* Make requests due that wait for an operator.  Return their number. */
 int
 flex_outbox_hurry_mended(void)
 {
 	return (int) flex_statement_execute(&hurry_mended, NULL, NULL);
 }
 
-/* Not each time: an outbox with nothing to send writes nothing.  Nobody waits for another who does the same. */
+/*
+ * Update the time of the last drain, and the worker's PID ($1) if it is not NULL.  The row is written
+ * only if the time is more than an hour old or the PID is another one, so that an idle outbox writes
+ * nothing, and it is skipped if another session has locked it.
+ */
 static Statement note_drain = {
 	.sql = "UPDATE $t.flex_outbox_activity SET last_drain_at = now(), worker_pid = coalesce($1, worker_pid) "
 		   "WHERE only_row = (SELECT only_row FROM $t.flex_outbox_activity WHERE only_row "
@@ -74,7 +88,7 @@ static Statement note_drain = {
 	.types = {INT4OID},
 };
 
-/* Note that somebody looks for requests to send. */
+/* Note that this process looks for requests to send. */
 void
 flex_outbox_note_drain(bool is_worker)
 {
@@ -87,19 +101,19 @@ static Statement was_drained = {
 	.sql = "SELECT FROM $t.flex_outbox_activity WHERE only_row AND last_drain_at > now() - interval '1 day'",
 };
 
-/* True when somebody has looked for requests within a day. */
+/* Return true if a process has looked for requests to send within the last day. */
 bool
 flex_outbox_was_drained(void)
 {
 	return flex_statement_execute(&was_drained, NULL, NULL) > 0;
 }
 
-/* A request that somebody decides on. */
+/* A request about which a decision is made. */
 typedef struct LockedRequest
 {
 	char *state;
 	char *operation;
-	bool foreign; /* comes from another database */
+	bool foreign; /* was enqueued in another database, of which this one is a copy */
 	int turn;
 	uint64 enqueued_xid;
 	int role_id;
@@ -108,7 +122,7 @@ typedef struct LockedRequest
 	int priority;
 	TimestampTz run_at;
 	char *ordering_key;
-	bool is_reduced; /* what it was to be sent with is not known any more */
+	bool is_reduced; /* its arguments have been reduced to identifiers, so it cannot be sent again */
 } LockedRequest;
 
 static const ResultColumn locked_columns[] = {
@@ -126,7 +140,7 @@ static const ResultColumn locked_columns[] = {
 	RESULT_COLUMN("reduced_at IS NOT NULL", BOOLOID, LockedRequest, is_reduced),
 };
 
-/* No role: anybody's. */
+/* Lock a request, of the role $2, or of any role if that is NULL. */
 static Statement lock_request = {
 	.sql = "SELECT $result FROM $t.flex_outbox_requests WHERE id = $1 "
 		   "AND ($2 IS NULL OR role_id = $2) FOR UPDATE",
@@ -135,14 +149,17 @@ static Statement lock_request = {
 	.result_count = lengthof(locked_columns),
 };
 
-/* Asked when the request is locked: a sender lets go of the lock when its claim is committed. */
+/*
+ * Find a live claim of a request.  This is executed after the request's row was locked: a sender
+ * holds that lock until its claim is committed.
+ */
 static Statement find_claim = {
 	.sql = "SELECT FROM $t.flex_outbox_claims AS c, unnest(c.requests, c.turns, c.enqueued_xids) AS r(id, turn, xid) "
 		   "WHERE r.id = $1 AND r.turn > $2 AND r.xid = $3",
 	.types = {INT8OID, INT4OID, XID8OID},
 };
 
-/* The times of a request that is pending again. */
+/* The times of a retried request. */
 typedef struct Retried
 {
 	TimestampTz run_at;
@@ -155,8 +172,9 @@ static const ResultColumn retried_columns[] = {
 };
 
 /*
- * A turn of its own, so that nothing that was planned for the one before counts any more.  One
- * that waits keeps its place if it is due already.  One that has expired would do so again at once.
+ * Make a request pending.  It gets a new turn, which makes claims and rows of flex_outbox_later of
+ * earlier turns void.  A pending request that is due keeps its run_at.  A time of expiry that has
+ * passed is removed: otherwise the request would expire at once.
  */
 static Statement retry_request = {
 	.sql = "UPDATE $t.flex_outbox_requests SET state = 'pending', attempts = 0, turn = turn + 1, "
@@ -189,8 +207,10 @@ static Statement cancel_request = {
 };
 
 /*
- * True when a sender has the request.  It has changed nothing in the request's row, so that
- * a transaction whose snapshot is older got the lock, and does not see the claim.
+ * Return true if a sender has claimed the request, whose row the caller has locked.  A claim does not
+ * change that row, so a transaction with an older snapshot could lock it without an error.  Therefore
+ * the claim is looked for with the latest snapshot; if the transaction's snapshot does not show it,
+ * raise 40001, as an update of the row would have done.
  */
 static bool
 is_claimed(int64 id, const LockedRequest *request)
@@ -206,7 +226,7 @@ is_claimed(int64 id, const LockedRequest *request)
 	return true;
 }
 
-/* The lane of a request that somebody decides on. */
+/* Return the lane of a request, which is created if there is none. */
 static int
 lane_of(const LockedRequest *request)
 {
@@ -221,7 +241,10 @@ lane_of(const LockedRequest *request)
 	return flex_lane_of_request(&key);
 }
 
-/* What a request has waited for counts no more; where that is not found, flex_later_sweep() finds it. */
+/*
+ * Delete the row by which a pending request waits for a time.  If the row has another time than
+ * run_at, it is not found; then flex_later_sweep() deletes it later.
+ */
 static void
 end_wait(int64 id, const LockedRequest *request)
 {
@@ -233,7 +256,7 @@ end_wait(int64 id, const LockedRequest *request)
 	flex_later_delete(&key, 1);
 }
 
-/* Make a request pending again, which is due then. */
+/* Make a request pending and due, in a new turn, with the rows that such a request has in other tables. */
 static void
 make_pending(int64 id, const LockedRequest *request)
 {
@@ -250,13 +273,13 @@ make_pending(int64 id, const LockedRequest *request)
 			flex_expiring_add(retried.expires_at, &id, 1, request->turn + 1);
 		if (request->ordering_key != NULL)
 			flex_ordered_add(&(OrderedRequest){request->role_id, request->ordering_key, id}, 1);
-		/* No decision is refused for the quota, but what is enqueued after it may be. */
+		/* The quota does not apply to retries, but they count when requests are enqueued later. */
 		if (strcmp(request->state, "pending") != 0)
 			flex_quota_note(request->role_id, &id, 1);
 	}
 }
 
-/* It is as if the answer had come; its callback, if it has one, is due. */
+/* Update a request as if it had been answered, and insert its callback, if it has one, as due. */
 static Statement confirm_request = {
 	.sql =
 		"WITH confirmed AS (UPDATE $t.flex_outbox_requests SET state = 'succeeded', finished_at = clock_timestamp(), "
@@ -267,7 +290,7 @@ static Statement confirm_request = {
 	.types = {INT8OID, JSONBOID, TEXTOID},
 };
 
-/* The SID of the resource that an operation's answer names; NULL: none. */
+/* Return the SID of the resource that an answer names, or NULL if the answer is unknown or has none. */
 static char *
 sid_of(const char *operation_name, Jsonb *response)
 {
@@ -281,28 +304,31 @@ sid_of(const char *operation_name, Jsonb *response)
 	return flex_identifier_find(text, strlen(text), key);
 }
 
-/* Lock a request that somebody decides on, and see in which state the view shows it; false: there is none of the role's. */
+/*
+ * Lock a request until the transaction ends, and read it into *request.  Set *state to the state that
+ * the views show, which is "sending" for a request that is claimed or whose callback has still to run.
+ * Return false if the role (InvalidOid: any role) has no such request.
+ */
 static bool
 lock_to_decide(int64 id, Oid role, const char *role_name, LockedRequest *request, const char **state)
 {
 	Datum values[] = {Int64GetDatum(id), (Datum) 0, ObjectIdGetDatum(MyDatabaseId)};
 
-	/* Before the role's number is looked up, which is another in an outbox that has just been made anew. */
+	/* The table must be locked before the role's number is looked up, which would change if it were created anew. */
 	(void) flex_outbox_lock_requests();
 	if (OidIsValid(role))
 		values[1] = Int32GetDatum(flex_outbox_find_role(role, role_name));
 	if (flex_statement_execute(&lock_request, values, OidIsValid(role) ? NULL : " n ") == 0)
 		return false;
 	flex_statement_read(&lock_request, 0, request);
-	/* It is shown as being sent until its callback has run. */
 	*state = is_claimed(id, request) || flex_statement_execute(&find_callback, values, NULL) > 0 ? "sending"
 																								 : request->state;
 	return true;
 }
 
 /*
- * Note that an uncertain request was carried out, and how it was answered (NULL: unknown); role
- * InvalidOid for anybody's.  Returns as flex_outbox_decide().
+ * Record that an uncertain request was carried out, and its answer (NULL: unknown).  For the
+ * arguments "role" and "role_name" and the result see flex_outbox_decide().
  */
 const char *
 flex_outbox_confirm(int64 id, Oid role, const char *role_name, Jsonb *response)
@@ -320,11 +346,11 @@ flex_outbox_confirm(int64 id, Oid role, const char *role_name, Jsonb *response)
 	sid = sid_of(request.operation, response);
 	values[2] = sid != NULL ? CStringGetTextDatum(sid) : (Datum) 0;
 	nulls[2] = sid != NULL ? ' ' : 'n';
-	/* That of its failure, which may have failed. */
+	/* There is still a row of its on_failure callback, if that has failed. */
 	flex_statement_execute(&forget_callback, values, NULL);
 	if (flex_statement_execute(&confirm_request, values, nulls) > 0)
 		return NULL;
-	/* It has no callback, and so it has come to its end. */
+	/* Without a callback, the request has ended now. */
 	flex_outbox_reduce(id);
 	flex_outbox_notify(id, "succeeded");
 	if (request.ordering_key != NULL)
@@ -333,10 +359,10 @@ flex_outbox_confirm(int64 id, Oid role, const char *role_name, Jsonb *response)
 }
 
 /*
- * Make a request pending again, and due, or cancel it; role InvalidOid for anybody's.
- * Returns NULL, or a sentence that says why not, or "" when there is no such
- * request of the role's.  *to_send is set to the operation, in the current
- * context, when the request is to be sent again, else to NULL.
+ * Make a request pending and due again ("retry"), or cancel it.  It must be one of the role's, unless
+ * that is InvalidOid.  Return NULL if this was done, "" if there is no such request, and otherwise a
+ * sentence that says why it was refused.  Set *to_send to the operation's name, allocated in the
+ * current memory context, if the request is to be sent again, else to NULL.
  */
 const char *
 flex_outbox_decide(int64 id, Oid role, const char *role_name, bool retry, char **to_send)
@@ -352,13 +378,16 @@ flex_outbox_decide(int64 id, Oid role, const char *role_name, bool retry, char *
 		return "It was enqueued in another database, of which this is a copy.";
 	if (retry && request.is_reduced && strcmp(request.state, "succeeded") != 0)
 		return "Its arguments have been reduced to identifiers (flex_api.outbox_keep).";
-	/* Of a request that has succeeded, only a callback that failed can be repeated. */
+	/* For a request that has succeeded, a retry repeats its callback, if that has failed. */
 	if (retry && strcmp(request.state, "succeeded") == 0 && flex_statement_execute(&retry_callback, values, NULL) > 0)
 		return NULL;
 	if (strcmp(state, "sending") == 0 || strcmp(state, "succeeded") == 0 || (!retry && strcmp(state, "cancelled") == 0))
 		return psprintf("Its state is \"%s\".", state);
 	end_wait(id, &request);
-	/* Before anything else: it waits for a callback that runs, whose end is the request's end in its ordering key. */
+	/*
+	 * This comes before any change of the request: it waits for a callback that is running, whose end
+	 * is also the request's end in its ordering key.
+	 */
 	flex_statement_execute(&forget_callback, values, NULL);
 	if (retry)
 		make_pending(id, &request);

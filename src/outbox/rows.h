@@ -1,6 +1,6 @@
 /*
  * rows.h
- *		Single rows of the outbox: found, decided on.
+ *		Decisions about single requests, and the note of the last drain.
  */
 #ifndef FLEX_ROWS_H
 #define FLEX_ROWS_H

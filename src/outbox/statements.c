@@ -2,10 +2,11 @@
  * statements.c
  *		SQL statements on the outbox's tables: prepared, executed, and read.
  *
- * A statement is prepared at its first use in a session, and uses the operators
- * of pg_catalog alone.  It is planned once, whatever its parameters are: the server
- * would else plan some at each use, which costs more than to execute them.  The caller has
- * connected to SPI, and stands between flex_outbox_enter() and flex_outbox_leave().
+ * A statement is prepared at its first use in a session, with a search_path that finds only
+ * the operators of pg_catalog.  It always has a generic plan: otherwise the server would plan
+ * some statements at each use, which takes longer than to execute them.
+ *
+ * The caller must have connected to SPI, and called flex_outbox_enter().
  */
 #include "postgres.h"
 
@@ -23,7 +24,7 @@
 #include "outbox/access.h"
 #include "outbox/statements.h"
 
-/* How many parameters a statement has before the named ones. */
+/* Return the number of parameters that a statement has before the named ones. */
 static int
 count_types(const Statement *statement)
 {
@@ -31,14 +32,14 @@ count_types(const Statement *statement)
 
 	while (count <= MAX_PARAMETERS && OidIsValid(statement->types[count]))
 		count++;
-	/* Else there is none behind the last. */
+	/* types[] must end with an InvalidOid. */
 	Assert(count <= MAX_PARAMETERS && statement->named_count <= MAX_NAMED_PARAMETERS);
 	return count;
 }
 
 static void append_text(StringInfo text, const Statement *statement, const char *sql);
 
-/* Append what a word behind a $ in a statement's text stands for. */
+/* Append the expansion of a word that follows a $ in a statement's text. */
 static void
 append_word(StringInfo text, const Statement *statement, const char *word, size_t length)
 {
@@ -68,7 +69,7 @@ append_word(StringInfo text, const Statement *statement, const char *word, size_
 		elog(ERROR, "unknown word in a statement of the outbox: %s", word);
 }
 
-/* Append a text, with what its words stand for. */
+/* Append SQL text, with its words expanded.  A $ that no lower-case letter follows, as in $1, is copied. */
 static void
 append_text(StringInfo text, const Statement *statement, const char *sql)
 {
@@ -84,7 +85,7 @@ append_text(StringInfo text, const Statement *statement, const char *sql)
 	}
 }
 
-/* A statement's text, with what its words stand for. */
+/* Return a statement's text with its words expanded. */
 static char *
 statement_text(const Statement *statement)
 {
@@ -95,7 +96,7 @@ statement_text(const Statement *statement)
 	return text.data;
 }
 
-/* The types of all parameters of a statement; returns how many there are. */
+/* Store the types of all parameters of a statement, and return their number. */
 static int
 parameter_types(const Statement *statement, Oid *types)
 {
@@ -108,9 +109,9 @@ parameter_types(const Statement *statement, Oid *types)
 }
 
 /*
- * Prepare a statement.  Tables of another version than the library's may lack what
- * it names, and the extension may be gone: then the error says that, and not what
- * is lacking.
+ * Prepare a statement, and return a plan that lasts until it is freed.  If this fails because the
+ * tables are of another version than the library, raise an error that says so instead of one about a
+ * missing column.
  */
 static SPIPlanPtr
 prepare(const Statement *statement)
@@ -140,9 +141,9 @@ prepare(const Statement *statement)
 }
 
 /*
- * The plan of a statement, prepared at its first use, and anew when the extension
- * may have moved to another schema.  One that is being executed, with us in a
- * trigger of somebody's, cannot be freed.
+ * Return the plan of a statement, which is prepared at its first use, and again if the outbox may have
+ * moved to another schema.  If the old plan is being executed, because we are called from a user's
+ * trigger that it has fired, it must not be freed; it is leaked.
  */
 static SPIPlanPtr
 plan_of(Statement *statement)
@@ -161,7 +162,10 @@ plan_of(Statement *statement)
 	return statement->plan;
 }
 
-/* Execute a plan, and know that it is being executed; a snapshot is for one that only reads. */
+/*
+ * Execute a plan, and count this in "depth" meanwhile.  A snapshot may be given only for a statement
+ * that does not write.  Return the result of SPI.
+ */
 static pg_noinline int
 execute_plan(Statement *statement, SPIPlanPtr plan, Datum *values, const char *nulls, Snapshot snapshot)
 {
@@ -185,17 +189,17 @@ execute_plan(Statement *statement, SPIPlanPtr plan, Datum *values, const char *n
 	return result;
 }
 
-/* Execute a statement, with the transaction's snapshot unless one is given. */
+/* Execute a statement, with the given snapshot, or the transaction's if that is InvalidSnapshot. */
 static uint64
 execute_statement(Statement *statement, Datum *values, const char *nulls, Snapshot snapshot)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	int result;
 
-	/* Between flex_outbox_enter() and flex_outbox_leave() */
+	/* Set by flex_outbox_enter(). */
 	Assert(InLocalUserIdChange());
 	result = execute_plan(statement, plan_of(statement), values, nulls, snapshot);
-	/* SPI leaves its own context behind, which ends with the transaction. */
+	/* SPI leaves its procedure context current, which SPI_finish() deletes. */
 	MemoryContextSwitchTo(caller);
 	if (result < 0)
 		elog(ERROR, "a statement of the outbox failed: %s", SPI_result_code_string(result));
@@ -203,8 +207,8 @@ execute_statement(Statement *statement, Datum *values, const char *nulls, Snapsh
 }
 
 /*
- * Execute a statement; a NULL's place in nulls has 'n'.  Returns how many rows
- * came, or were changed.
+ * Execute a statement.  nulls is as for SPI_execute_plan(): 'n' for each parameter that is NULL, or
+ * NULL if none is.  Return the number of rows that were returned or, without a result, changed.
  */
 uint64
 flex_statement_execute(Statement *statement, Datum *values, const char *nulls)
@@ -212,7 +216,10 @@ flex_statement_execute(Statement *statement, Datum *values, const char *nulls)
 	return execute_statement(statement, values, nulls, InvalidSnapshot);
 }
 
-/* The same of one that only reads: it sees what has been committed until now, also where the transaction does not. */
+/*
+ * Likewise, for a statement that does not write, with the latest snapshot: it sees everything that has
+ * been committed, even in a transaction of REPEATABLE READ.
+ */
 uint64
 flex_statement_execute_latest(Statement *statement, Datum *values, const char *nulls)
 {
@@ -223,7 +230,7 @@ flex_statement_execute_latest(Statement *statement, Datum *values, const char *n
 	return count;
 }
 
-/* Give a member of a struct a value that is not NULL, in the current context. */
+/* Store a value that is not NULL in a member of a struct.  Texts and jsonb are copied into the current memory context. */
 static void
 assign_member(char *member, size_t size, Oid type, Datum datum)
 {
@@ -264,8 +271,8 @@ assign_member(char *member, size_t size, Oid type, Datum datum)
 }
 
 /*
- * Read the columns that a statement names, of a row that came, into the struct
- * that they are declared for.  What is NULL leaves its member as it is.
+ * Store the columns of a row of the last result in the struct for which statement->result was
+ * declared.  Rows are numbered from 0.  A column that is NULL leaves its member unchanged.
  */
 void
 flex_statement_read(const Statement *statement, uint64 row, void *target)
@@ -275,7 +282,7 @@ flex_statement_read(const Statement *statement, uint64 row, void *target)
 	bool nulls[MAX_RESULT_COLUMNS];
 
 	Assert(row < SPI_tuptable->numvals && desc->natts >= statement->result_count);
-	/* Not an assertion alone: the columns are written to the stack. */
+	/* Not only an assertion, because the columns are written to arrays on the stack. */
 	if (desc->natts > MAX_RESULT_COLUMNS)
 		elog(ERROR, "a statement of the outbox returns %d columns", desc->natts);
 	heap_deform_tuple(SPI_tuptable->vals[row], desc, values, nulls);
@@ -289,7 +296,10 @@ flex_statement_read(const Statement *statement, uint64 row, void *target)
 	}
 }
 
-/* A column of a row that came, from 1 on; it cannot be NULL. */
+/*
+ * Return a column, numbered from 1, of a row of the last result.  It must not be NULL.  A value by
+ * reference is not copied, and is valid until SPI_finish().
+ */
 Datum
 flex_statement_value(uint64 row, int number)
 {
@@ -300,7 +310,7 @@ flex_statement_value(uint64 row, int number)
 	return datum;
 }
 
-/* An array, in the current context, of values none of which is NULL. */
+/* Make an array of values, none of which is NULL, in the current memory context.  "type" is that of the elements. */
 Datum
 flex_statement_array(Oid type, Datum *values, int count)
 {

@@ -11,14 +11,14 @@
 #define MAX_NAMED_PARAMETERS 32
 #define MAX_RESULT_COLUMNS 32
 
-/* A parameter that has the name of a column. */
+/* A parameter of a statement with the name of the column that it is for. */
 typedef struct NamedParameter
 {
 	const char *name;
 	Oid type;
 } NamedParameter;
 
-/* A column of the result, and the member of a struct that takes it. */
+/* A column of the result, and the member of a struct that flex_statement_read() stores it in. */
 typedef struct ResultColumn
 {
 	const char *expression;
@@ -33,23 +33,23 @@ typedef struct ResultColumn
 	}
 
 /*
- * A statement stands beside the function that runs it.  In its text $t is the
- * extension's schema; $names and $values list the named parameters, whose numbers
- * follow those of types[]; $result lists the columns of result[].
+ * A statement, defined as a static variable next to the function that executes it.  In the text, $t
+ * stands for the extension's schema, $names and $values for lists of the named parameters, whose
+ * numbers follow those of types[], and $result for the list of the expressions of result[].
  */
 typedef struct Statement
 {
 	const char *sql;
-	Oid types[MAX_PARAMETERS + 1]; /* of $1, $2, ...; InvalidOid behind the last */
+	Oid types[MAX_PARAMETERS + 1]; /* of $1, $2, ...; terminated by InvalidOid */
 	const NamedParameter *named;
 	int named_count;
 	const ResultColumn *result;
 	int result_count;
 
-	/* What the session knows of it */
-	SPIPlanPtr plan;   /* NULL: to be prepared */
-	uint64 generation; /* flex_outbox_generation() that the plan is for */
-	int depth;         /* how often it is being executed, once in a trigger of the other */
+	/* The state of the statement in this session */
+	SPIPlanPtr plan;   /* NULL: not prepared */
+	uint64 generation; /* flex_outbox_generation() for which the plan is valid */
+	int depth;         /* number of executions in progress: a trigger may execute it again */
 } Statement;
 
 extern uint64 flex_statement_execute(Statement *statement, Datum *values, const char *nulls);
