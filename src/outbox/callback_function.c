@@ -1,11 +1,12 @@
 /*
  * callback_function.c
- *		Which function a callback's name is, and whose.
+ *		Lookup of callback functions, and the check of their owners.
  *
- * A request keeps its callbacks by name, for OIDs of functions survive neither a dump
- * nor pg_upgrade.  A name that its owner has given up is anybody's who may create
- * something in that schema, or the schema itself.  So the owner is kept, too, and
- * what belongs to another is not called: it would act as the role that enqueued.
+ * A request stores the names of its callbacks, because OIDs of functions survive neither a
+ * dump nor pg_upgrade.  If the function is dropped, any role that may create objects in its
+ * schema, or the schema itself, can create another one with its name, which would be called
+ * with the rights of the role that enqueued.  Therefore the function's owner is stored, too,
+ * and a function of another owner is not called.
  */
 #include "postgres.h"
 
@@ -20,8 +21,9 @@
 #include "outbox/callback_function.h"
 
 /*
- * The function of a name that takes a request's row, and the type of that, or
- * InvalidOid.  In the first version readers had the table itself: for its type a row is cast.
+ * Return the function with a name that takes a request's row as its only argument, or InvalidOid, and
+ * set *row_type to that argument's type.  It is the row type of the view flex_outbox, or that of the
+ * table of requests, which is what callbacks took in the first version.
  */
 Oid
 flex_callback_function_find(List *names, Oid *row_type)
@@ -40,7 +42,7 @@ flex_callback_function_find(List *names, Oid *row_type)
 	return function;
 }
 
-/* The owner of a function. */
+/* Return the owner of a function. */
 Oid
 flex_callback_function_owner(Oid function)
 {
@@ -55,8 +57,8 @@ flex_callback_function_owner(Oid function)
 }
 
 /*
- * Raise 42501 when a function belongs to neither its owner at the time of the request,
- * nor the role that enqueued, nor a superuser, who need none of these ways.
+ * Raise 42501 unless a function belongs to its owner at the time of the enqueueing ("owner"), to the
+ * role that enqueued ("role"), or to a superuser.  The latter two gain no rights by it.
  */
 void
 flex_callback_function_check_owner(const char *name, Oid function, Oid owner, Oid role)

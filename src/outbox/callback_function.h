@@ -1,6 +1,6 @@
 /*
  * callback_function.h
- *		Which function a callback's name is, and whose.
+ *		Lookup of callback functions, and the check of their owners.
  */
 #ifndef FLEX_CALLBACK_FUNCTION_H
 #define FLEX_CALLBACK_FUNCTION_H

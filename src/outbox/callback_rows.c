@@ -1,13 +1,12 @@
 /*
  * callback_rows.c
- *		Callbacks that are due: the rows of flex_outbox_callbacks.
+ *		Callbacks that have not run without error: the rows of flex_outbox_callbacks.
  *
- * A request has its last state before its callback has run, and its row is not
- * written again for it.  A row that somebody has locked, as by flex_outbox_retry() in
- * a transaction that stays open, is passed over.
+ * The settlement gives a request its final state before the callback runs, so the callback
+ * needs no update of the request's row.  Rows that another session has locked, for instance
+ * by flex_outbox_retry() in a transaction that stays open, are skipped.
  *
- * The caller has connected to SPI, and stands between flex_outbox_enter() and
- * flex_outbox_leave().
+ * The caller must have connected to SPI, and called flex_outbox_enter().
  */
 #include "postgres.h"
 
@@ -28,7 +27,10 @@ static const ResultColumn claimed_columns[] = {
 	RESULT_COLUMN("due_at", TIMESTAMPTZOID, Callback, again_at),
 };
 
-/* Counted and put off before it runs: one that kills its process must not be the first again. */
+/*
+ * Claim the first due callback of a role.  Its attempt is counted, and its next one planned, before it
+ * runs: a callback that crashes the process must not be the first one again at once.
+ */
 static Statement claim_callback = {
 	.sql = "UPDATE $t.flex_outbox_callbacks SET attempts = least(attempts, 2147483646) + 1, due_at = "
 		   "clock_timestamp() + least(power(2, least(attempts, 20)), 3600) * interval '1 second' "
@@ -40,7 +42,7 @@ static Statement claim_callback = {
 	.result_count = lengthof(claimed_columns),
 };
 
-/* Claim a role's next callback that is due, for this process to run; false when none is. */
+/* Claim a role's next due callback for this process.  Return false if none is due. */
 bool
 flex_outbox_claim_callback(Oid role, Callback *callback)
 {
@@ -64,7 +66,10 @@ static const ResultColumn called_columns[] = {
 	RESULT_COLUMN("o.ordering_key", TEXTOID, Callback, ordering_key),
 };
 
-/* As if it had ended well: that is what it sees of its own request. */
+/*
+ * Lock a claimed callback, and change its row to what it is after a success: the callback sees its own
+ * request that way.  $1 to $3 identify the claim.
+ */
 static Statement begin_callback = {
 	.sql = "WITH begun AS (UPDATE $t.flex_outbox_callbacks SET due_at = NULL, error = NULL, attempts = attempts - 1 "
 		   "WHERE id = (SELECT id FROM $t.flex_outbox_callbacks WHERE id = $1 AND attempts = $2 AND due_at = $3 "
@@ -76,7 +81,7 @@ static Statement begin_callback = {
 	.result_count = lengthof(called_columns),
 };
 
-/* As readers have it, and of the type that they know. */
+/* The request's row as callbacks get it: of the view's row type. */
 static Statement read_row = {
 	.sql = "SELECT o FROM $t.flex_outbox AS o WHERE id = $1",
 	.types = {INT8OID},
@@ -87,7 +92,7 @@ static Statement end_callback = {
 	.types = {INT8OID},
 };
 
-/* A callback is over: the next request of the ordering key may be sent. */
+/* After the last attempt of a callback, let the next request of the ordering key be sent. */
 static void
 end_order(const Callback *callback)
 {
@@ -95,7 +100,7 @@ end_order(const Callback *callback)
 		flex_ordered_end(&(OrderedRequest){callback->role_id, callback->ordering_key, callback->id}, 1);
 }
 
-/* A callback has come to a good end. */
+/* Delete a callback that has succeeded, or whose request no longer exists, and record the request's end. */
 void
 flex_outbox_end_callback(const Callback *callback)
 {
@@ -108,9 +113,8 @@ flex_outbox_end_callback(const Callback *callback)
 }
 
 /*
- * Begin with a callback that was claimed, and learn how to call it.  False when
- * somebody else has dealt with it in the meantime, or deals with it, or its request
- * was deleted.
+ * Begin a claimed callback: lock its row until the transaction ends, and fill in the rest of *callback.
+ * Return false if the claim is void, another session has locked the row, or the request was deleted.
  */
 bool
 flex_outbox_begin_callback(Callback *callback)
@@ -139,7 +143,7 @@ static Statement find_claimed = {
 	.types = {INT8OID, INT4OID, TIMESTAMPTZOID},
 };
 
-/* True when a callback that was claimed waits to begin, though somebody may have locked it. */
+/* Return true if the claim of a callback is still valid, whether another session has locked its row or not. */
 bool
 flex_outbox_callback_is_claimed(const Callback *callback)
 {
@@ -154,7 +158,7 @@ static Statement fail_callback = {
 	.types = {INT8OID, INT4OID, TEXTOID, TIMESTAMPTZOID},
 };
 
-/* Record that a callback failed, and when to try again: 0 for never. */
+/* Record the error of a callback, and when to run it again, or 0 for never. */
 void
 flex_outbox_fail_callback(const Callback *callback, const char *error, TimestampTz again_at)
 {
@@ -173,7 +177,7 @@ static Statement next_callback = {
 	.types = {OIDOID},
 };
 
-/* When a role's next callback is due; 0 when there is none. */
+/* Return when a role's next callback is due, or 0 if there is none. */
 TimestampTz
 flex_outbox_next_callback(Oid role)
 {
@@ -188,7 +192,7 @@ static const ResultColumn role_columns[] = {
 	RESULT_COLUMN("r.due_at", TIMESTAMPTZOID, CallbackRole, due_at),
 };
 
-/* From role to role along the index. */
+/* A loose index scan: one index probe per role finds the first callback of the next role. */
 static Statement list_roles = {
 	.sql = "WITH RECURSIVE roles AS ("
 		   "(SELECT role_id, due_at FROM $t.flex_outbox_callbacks WHERE due_at IS NOT NULL "
@@ -201,7 +205,10 @@ static Statement list_roles = {
 	.result_count = lengthof(role_columns),
 };
 
-/* The roles that have callbacks to run, by OID, in the current context. */
+/*
+ * Return the roles that have callbacks to run, ordered by OID, allocated in the current memory context,
+ * and their number in *count.
+ */
 CallbackRole *
 flex_outbox_callback_roles(int *count)
 {

@@ -1,25 +1,25 @@
 /*
  * callback_rows.h
- *		Callbacks that are due: the rows of flex_outbox_callbacks.
+ *		Callbacks that have not run without error: the rows of flex_outbox_callbacks.
  */
 #ifndef FLEX_CALLBACK_ROWS_H
 #define FLEX_CALLBACK_ROWS_H
 
 #include "datatype/timestamp.h"
 
-/* A callback that is due, with the row it is called with. */
+/* A claimed callback.  The members from "role" on, except the two noted, are set when it is begun. */
 typedef struct Callback
 {
-	int64 id;
+	int64 id; /* of the request; set by the claim */
 	Oid role;
 	char *function;       /* qualified name */
-	Oid owner;            /* of the function, when it was named; InvalidOid: unknown */
-	int attempts;         /* this one included */
-	TimestampTz again_at; /* when it is due again, if nobody settles it: known to its claimer alone */
-	char *state;          /* that the request has now */
-	int role_id;          /* of the request */
+	Oid owner;            /* owner of the function at the enqueueing; InvalidOid: unknown */
+	int attempts;         /* this one included; set by the claim */
+	TimestampTz again_at; /* when it is due again if this process fails; set by the claim, and identifies it */
+	char *state;          /* state of the request */
+	int role_id;          /* role of the request */
 	char *ordering_key;   /* or NULL */
-	Datum row;
+	Datum row;            /* the request's row of the view flex_outbox, in SPI's result */
 	Oid row_type;
 } Callback;
 

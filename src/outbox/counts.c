@@ -1,14 +1,14 @@
 /*
  * counts.c
- *		How many requests have finished, by role, operation and state.
+ *		Counts of finished requests, by role, operation and state.
  *
- * That is the sum of rows of flex_outbox_counts, each of which says what one statement has
- * changed: nobody updates one, and so nobody waits for another.  Whatever makes a new turn of a
- * request counts it itself: the settling (settled_rows.c), and a retry.  All else is counted by
- * triggers of the table.  Those of the last minute are kept apart; older ones are added up.
+ * A count is the sum of rows of flex_outbox_counts.  Each row has the change that one
+ * statement has made, and no row is updated, so sessions do not wait for each other.
+ * Statements that begin a new turn of a request (settlements and retries) insert these rows
+ * themselves; other changes are counted by triggers of the table of requests.  The rows of the
+ * last minute show the present throughput; older ones are added up.
  *
- * The caller has connected to SPI, and stands between flex_outbox_enter() and
- * flex_outbox_leave().
+ * The caller must have connected to SPI, and called flex_outbox_enter().
  */
 #include "postgres.h"
 
@@ -17,7 +17,7 @@
 #include "outbox/counts.h"
 #include "outbox/statements.h"
 
-#define MOST_OLD 200 /* rows that stay as they are: an outbox that has come to rest writes nothing */
+#define MOST_OLD 200 /* so many old rows are not added up, so that an idle outbox writes nothing */
 
 static Statement take_request = {
 	.sql = "INSERT INTO $t.flex_outbox_counts (role_id, operation, state, at, requests) "
@@ -26,7 +26,7 @@ static Statement take_request = {
 	.types = {INT8OID},
 };
 
-/* If a request has finished, do not count it any more: it gets another turn. */
+/* Subtract a request, if it has finished, because it is about to be made pending in a new turn. */
 void
 flex_counts_take(int64 id)
 {
@@ -40,7 +40,10 @@ static Statement many_old = {
 		   "OFFSET " CppAsString2(MOST_OLD) " LIMIT 1",
 };
 
-/* What another adds up at the same time is its to delete. */
+/*
+ * Replace the old rows of each role, operation and state by one with at = -infinity.  Rows that another
+ * session has locked are skipped: it is doing the same with them.
+ */
 static Statement fold = {
 	.sql = "WITH old AS (DELETE FROM $t.flex_outbox_counts WHERE ctid = ANY (ARRAY(SELECT ctid "
 		   "FROM $t.flex_outbox_counts WHERE at < now() - interval '1 minute' FOR UPDATE SKIP LOCKED)) "
@@ -52,7 +55,7 @@ static Statement fold = {
 		   "FROM old GROUP BY role_id, operation, state HAVING sum(requests) <> 0",
 };
 
-/* Add up the rows that are older than a minute; nothing is written where there are few. */
+/* Add up the rows that are older than a minute, if there are more than MOST_OLD. */
 void
 flex_counts_fold(void)
 {

@@ -1,6 +1,6 @@
 /*
  * counts.h
- *		How many requests have finished.
+ *		Counts of finished requests.
  */
 #ifndef FLEX_COUNTS_H
 #define FLEX_COUNTS_H

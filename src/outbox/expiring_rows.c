@@ -1,11 +1,14 @@
 /*
  * expiring_rows.c
- *		Requests that expire, if they have not been sent.
+ *		Requests with a time of expiry: the rows of flex_outbox_expiring.
  *
- * A request with expires_at has a row of that time, which stays until then, or until the
- * request is deleted: to take it away with the request's end would cost each settlement a
- * look.  A decision that makes a request pending anew leaves another row, of another turn, so
- * that one that is just being deleted as void does no harm.
+ * A request with expires_at has a row, which stays until that time, or until the request is
+ * deleted.  It is not deleted when the request ends, because then each settlement would have
+ * to look for one.  flex_outbox_retry() inserts another row, for the new turn: a sender that
+ * has seen the old row as void may be deleting it at the same time.
+ *
+ * Unless noted otherwise, the caller must have connected to SPI, and called
+ * flex_outbox_enter().
  */
 #include "postgres.h"
 
@@ -22,7 +25,10 @@ static Statement add_rows = {
 	.types = {TIMESTAMPTZOID, INT8ARRAYOID, INT4OID},
 };
 
-/* Have pending requests expire.  Needs neither SPI nor the outbox's rights. */
+/*
+ * Insert rows for pending requests with the same time and turn.  This function connects to SPI and
+ * calls flex_outbox_enter() itself.
+ */
 void
 flex_expiring_add(TimestampTz expires_at, const int64 *ids, int count, int turn)
 {
@@ -50,6 +56,10 @@ static const ResultColumn row_columns[] = {
 				  BOOLOID, ExpiringRow, is_pending),
 };
 
+/*
+ * List up to $5 rows behind ($1, $3, $4) whose time has come at $2, and the first later one, which tells
+ * the caller when to look again.
+ */
 static Statement list_rows = {
 	.sql = "SELECT $result FROM ((SELECT * FROM $t.flex_outbox_expiring "
 		   "WHERE (expires_at, id, turn) > ($1, $3, $4) AND expires_at <= $2 "
@@ -60,7 +70,11 @@ static Statement list_rows = {
 	.result_count = lengthof(row_columns),
 };
 
-/* The next requests behind one, so many at the most, whose time has come, and the first of those that follow; in the current context. */
+/*
+ * Read the rows behind a given one whose time has come, "most" of them at most, in their order, and after
+ * them the first row whose time is still to come.  Return an array, allocated in the current memory
+ * context, and its length in *count.
+ */
 ExpiringRow *
 flex_expiring_rows(const ExpiringRow *behind, TimestampTz now, int most, int *count)
 {
@@ -75,7 +89,7 @@ flex_expiring_rows(const ExpiringRow *behind, TimestampTz now, int most, int *co
 	return rows;
 }
 
-/* What another sender has locked is its to delete. */
+/* Rows that another sender has locked are skipped: that sender deletes them. */
 static Statement delete_rows = {
 	.sql = "DELETE FROM $t.flex_outbox_expiring WHERE ctid = ANY (ARRAY(SELECT e.ctid "
 		   "FROM unnest($1, $2, $3) AS s(expires_at, id, turn), $t.flex_outbox_expiring AS e "
@@ -83,7 +97,7 @@ static Statement delete_rows = {
 	.types = {TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT4ARRAYOID},
 };
 
-/* These rows have been looked at, and tell of nothing any more. */
+/* Delete rows that have been processed. */
 void
 flex_expiring_delete(const ExpiringRow *rows, int count)
 {
@@ -104,7 +118,7 @@ flex_expiring_delete(const ExpiringRow *rows, int count)
 	flex_statement_execute(&delete_rows, values, NULL);
 }
 
-/* A time may be far away: rows that outlive their requests would become ever more. */
+/* Without this, rows with times in the far future would outlive their requests, and accumulate. */
 static Statement forget_rows = {
 	.sql = "DELETE FROM $t.flex_outbox_expiring WHERE ctid = ANY (ARRAY(SELECT e.ctid "
 		   "FROM $t.flex_outbox_requests AS o, $t.flex_outbox_expiring AS e "
@@ -112,7 +126,7 @@ static Statement forget_rows = {
 	.types = {INT8ARRAYOID},
 };
 
-/* Requests, an array of ids, are about to be deleted: delete the rows that they have. */
+/* Delete the rows of requests, given as an int8[] of ids, that are about to be deleted. */
 void
 flex_expiring_forget(Datum ids)
 {

@@ -1,20 +1,20 @@
 /*
  * expiring_rows.h
- *		Requests that expire, if they have not been sent.
+ *		Requests with a time of expiry: the rows of flex_outbox_expiring.
  */
 #ifndef FLEX_EXPIRING_ROWS_H
 #define FLEX_EXPIRING_ROWS_H
 
 #include "datatype/timestamp.h"
 
-/* A request with a time at which it expires. */
+/* A row of flex_outbox_expiring. */
 typedef struct ExpiringRow
 {
 	TimestampTz expires_at;
 	int64 id;
-	int turn;        /* of the request, when it got this time */
-	bool is_over;    /* the time has come */
-	bool is_pending; /* and the request, with this time still, has not come to its end */
+	int turn;        /* the request's turn when the row was inserted */
+	bool is_over;    /* expires_at has passed */
+	bool is_pending; /* is_over, and the request is pending and still has this expires_at */
 } ExpiringRow;
 
 extern void flex_expiring_add(TimestampTz expires_at, const int64 *ids, int count, int turn);

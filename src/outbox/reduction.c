@@ -1,13 +1,12 @@
 /*
  * reduction.c
- *		Reduces what is kept of a request that has ended to identifiers: flex_api.outbox_keep.
+ *		Reduction of ended requests to identifiers: flex_api.outbox_keep.
  *
- * A request without a callback is reduced by its settlement (delivery/settlement.c).  This is
- * for those whose end is another: that of a callback, or a decision.  What can be sent again
- * with its arguments, or confirmed, has failed or is uncertain, and stays as it is.
+ * A request without a callback is reduced by its settlement (delivery/settlement.c).  This
+ * module is for requests that end otherwise: with their callback, or by a decision.  Failed
+ * and uncertain requests are not reduced, because they can be retried or confirmed.
  *
- * The caller has connected to SPI, and stands between flex_outbox_enter() and
- * flex_outbox_leave().
+ * The caller must have connected to SPI, and called flex_outbox_enter().
  */
 #include "postgres.h"
 
@@ -22,17 +21,17 @@
 #include "outbox/reduction.h"
 #include "outbox/statements.h"
 
-#define MOST_LOOKS 20
-#define LOOK_AGAIN_US 50000
+#define MOST_LOOKS 20       /* attempts to lock the row */
+#define LOOK_AGAIN_US 50000 /* between two of them */
 
-/* What is to be reduced of a request. */
+/* The columns of a request that are to be reduced. */
 typedef struct Kept
 {
 	int64 id;
 	Jsonb *arguments;
 	Jsonb *context;  /* or NULL */
 	Jsonb *response; /* or NULL */
-	bool is_reduced; /* that has been done */
+	bool is_reduced; /* set when the row has been written */
 } Kept;
 
 static const ResultColumn kept_columns[] = {
@@ -61,7 +60,7 @@ static Statement reduce_request = {
 	.types = {INT8OID, JSONBOID, JSONBOID, JSONBOID},
 };
 
-/* Write what is left of a request. */
+/* Reduce a locked request, and write it.  "argument" is a Kept; this is a function for flex_attempt(). */
 static void
 write_reduced(void *argument)
 {
@@ -82,7 +81,7 @@ write_reduced(void *argument)
 	kept->is_reduced = flex_statement_execute(&reduce_request, values, nulls) > 0;
 }
 
-/* Say why a request is kept as it is; error NULL: somebody has it locked, or a trigger keeps it. */
+/* Warn that a request was not reduced.  error is NULL if its row is locked, or a trigger has suppressed the update. */
 static void
 warn(int64 id, const ErrorData *error)
 {
@@ -98,8 +97,9 @@ warn(int64 id, const ErrorData *error)
 }
 
 /*
- * Reduce a request, if that is wanted, and if it has come to an end after which it is not sent again.
- * A row that somebody keeps locked is not waited for, for long, and what others hang on the table may refuse it.
+ * Reduce a request, if flex_api.outbox_keep says so, and its state is succeeded or cancelled.  This waits
+ * for another session's lock on the row for about a second at most.  If it fails, because of a lock or of
+ * a user's trigger or constraint, it issues a warning and leaves the request as it is.
  */
 void
 flex_outbox_reduce(int64 id)

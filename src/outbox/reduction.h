@@ -1,6 +1,6 @@
 /*
  * reduction.h
- *		Reduces what is kept of a request that has ended to identifiers.
+ *		Reduction of ended requests to identifiers.
  */
 #ifndef FLEX_REDUCTION_H
 #define FLEX_REDUCTION_H

@@ -1,11 +1,11 @@
 /*
  * refusals.c
- *		What others hang on the outbox's tables may refuse what is written there.
+ *		Rate limit for warnings about writes to the outbox's tables that were refused.
  *
- * Triggers, rules, constraints, policies and publications of the database's owner or of a
- * superuser: what they raise concerns some rows, and must not end a turn that
- * has those of others.  So what is written is an attempt (base/attempt), and its error is told
- * once a minute per cause.
+ * Triggers, rules, constraints, policies and publications that users have added to the tables
+ * can raise errors.  Such an error concerns some rows only, and must not abort a transaction
+ * that also writes others.  So the writes are subtransactions (base/attempt), and their errors
+ * become warnings, of which this module admits one per minute and cause.
  */
 #include "postgres.h"
 
@@ -14,18 +14,18 @@
 #include "base/clock.h"
 #include "outbox/refusals.h"
 
-#define WARNING_MS 60000 /* between two warnings of the same cause */
-#define CAUSES 8         /* that are kept in mind */
+#define WARNING_MS 60000 /* between two warnings about the same cause */
+#define CAUSES 8         /* causes that a session remembers */
 
-/* A cause that was warned of. */
+/* A cause for which a warning was issued. */
 typedef struct Cause
 {
 	int sqlerrcode;
 	NameData table;
-	int64 warned_at; /* flex_clock_ms(); 0: none */
+	int64 warned_at; /* flex_clock_ms(); 0: the entry is free */
 } Cause;
 
-/* True when this cause has not been told of for a while; from now on it has. */
+/* Return true if the caller may issue a warning about this cause, and count it as issued. */
 bool
 flex_refusals_may_warn(int sqlerrcode, const char *table)
 {

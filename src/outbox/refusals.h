@@ -1,6 +1,6 @@
 /*
  * refusals.h
- *		What others hang on the outbox's tables may refuse what is written there.
+ *		Rate limit for warnings about writes to the outbox's tables that were refused.
  */
 #ifndef FLEX_REFUSALS_H
 #define FLEX_REFUSALS_H
