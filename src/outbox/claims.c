@@ -2,16 +2,15 @@
  * claims.c
  *		Requests of the outbox that senders have claimed.
  *
- * A claim changes no request: one row lists all that a transaction has claimed, each
- * with its turn.  The request's own turn reaches that number when it is settled, so
- * that a turn is claimed once, whoever looks.  The claimer locks the requests, and
- * then asks, with a snapshot of that time, whether somebody else had claimed them:
- * who did has committed before it let go of the lock.  A claim has the
- * transaction that enqueued, too, so that a later request of the same number is not
- * taken for the one that was claimed.
+ * A claim does not change the requests: one row lists all requests that a transaction has
+ * claimed, each with its turn.  The settlement sets the request's own turn to that number,
+ * which makes the claim void.  To claim requests, a sender locks their rows, and then looks
+ * for claims with a new snapshot: another sender that has claimed one has committed before it
+ * released the row lock, so the snapshot shows its claim.  A claim also has the transactions
+ * that enqueued the requests, so that a later request with the same id is not taken for the
+ * claimed one.
  *
- * The caller has connected to SPI, and stands between flex_outbox_enter() and
- * flex_outbox_leave().
+ * The caller must have connected to SPI, and called flex_outbox_enter().
  */
 #include "postgres.h"
 
@@ -30,7 +29,7 @@
 #include "outbox/roles.h"
 #include "outbox/statements.h"
 
-/* The rows of a statement as an array of structs, in the current context. */
+/* Read the rows that a statement has returned into an array of structs, in the current memory context. */
 static void *
 read_rows(const Statement *statement, uint64 count, size_t size)
 {
@@ -41,7 +40,7 @@ read_rows(const Statement *statement, uint64 count, size_t size)
 	return rows;
 }
 
-/* What a claim tells of its request; $2 is this database, $3 that it may have to be reduced when it ends. */
+/* The columns of a request that are read into a Claim.  $2 is this database's OID, $3 is_to_be_reduced. */
 #define CLAIM_COLUMNS(arguments_of_row, context_of_row)                                                                \
 	RESULT_COLUMN("o.id", INT8OID, Claim, id), RESULT_COLUMN("o.operation", TEXTOID, Claim, operation),                \
 		RESULT_COLUMN(arguments_of_row, JSONBOID, Claim, arguments),                                                   \
@@ -66,7 +65,10 @@ read_rows(const Statement *statement, uint64 count, size_t size)
 		RESULT_COLUMN("CASE WHEN o.expires_at <= clock_timestamp() THEN o.error_message END", TEXTOID, Claim,          \
 					  last_error)
 
-/* Of one that is not sent, what may be large is needed where it is cancelled, and reduced: of a copy of the database. */
+/*
+ * A request that is not sent needs its large columns only if it is cancelled, because it comes from
+ * another database, and then reduced.
+ */
 #define IF_CANCELLED(column) "CASE WHEN $3 AND o.enqueued_in <> $2 THEN " column " END"
 
 static const ResultColumn claim_columns[] = {CLAIM_COLUMNS("o.arguments", "CASE WHEN $3 THEN o.context END")};
@@ -91,8 +93,8 @@ static Statement lock_over = {
 };
 
 /*
- * The claims that a statement has returned, in the current context.  A context may be large, and there are
- * many of them: of each no more is kept than identifiers, before the next one is read.
+ * Read the claims that a statement has returned, into the current memory context.  The contexts of
+ * requests may be large: each is reduced to identifiers before the next one is read.
  */
 static Claim *
 read_claims(const Statement *statement, int count)
@@ -121,8 +123,9 @@ read_claims(const Statement *statement, int count)
 }
 
 /*
- * Lock requests, those that are pending and nobody else has locked, until the
- * transaction ends; is_over: they are not sent any more.  In the current context, in no order, and without a lane.
+ * Lock those requests, given by id, that are pending and not locked by another session, until the
+ * transaction ends.  is_over: they have expired, and will not be sent.  Return them in no particular
+ * order and without their lanes, allocated in the current memory context.
  */
 Claim *
 flex_claims_lock(Datum *requests, int request_count, bool is_over, int *count)
@@ -136,7 +139,7 @@ flex_claims_lock(Datum *requests, int request_count, bool is_over, int *count)
 	return read_claims(statement, *count);
 }
 
-/* True when a request must not be sent any more: the time has come that it had. */
+/* Return true if a claimed request has expired, and so must not be sent. */
 bool
 flex_claim_has_expired(const Claim *claim)
 {
@@ -148,7 +151,7 @@ static Statement find_pending = {
 	.types = {INT8ARRAYOID},
 };
 
-/* Those of some requests that are pending, although they could not be locked. */
+/* Return the ids of those requests that are pending, without locking them. */
 int64 *
 flex_claims_unlocked(Datum *requests, int request_count, int *count)
 {
@@ -162,7 +165,7 @@ flex_claims_unlocked(Datum *requests, int request_count, int *count)
 	return pending;
 }
 
-/* Transactions as an array, in the current context. */
+/* Make an array of transaction numbers, as a parameter, in the current memory context. */
 static Datum
 array_of_xids(const uint64 *transactions, int count)
 {
@@ -173,7 +176,10 @@ array_of_xids(const uint64 *transactions, int count)
 	return flex_statement_array(XID8OID, xids, count);
 }
 
-/* From $1, a transaction, on, and in $2, holes before it.  The upper bound has the planner take it for a small part. */
+/*
+ * The claims of transactions from $1 on, and of those in the array $2 (holes) before it.  The redundant
+ * upper bound makes the planner expect few rows.
+ */
 #define CLAIMS_FROM                                                                                                    \
 	"SELECT * FROM $t.flex_outbox_claims WHERE id >= $1 AND id <= '18446744073709551615' "                             \
 	"UNION ALL SELECT * FROM $t.flex_outbox_claims WHERE id = ANY ($2) AND id < $1"
@@ -184,7 +190,7 @@ static Statement list_live = {
 	.types = {XID8OID, XID8ARRAYOID},
 };
 
-/* Execute a statement that lists claims from a transaction on, and in its holes. */
+/* Execute a statement with CLAIMS_FROM, from a mark on. */
 static uint64
 list_from(Statement *statement, const Mark *from)
 {
@@ -193,7 +199,7 @@ list_from(Statement *statement, const Mark *from)
 	return flex_statement_execute(statement, values, NULL);
 }
 
-/* The elements of an array of a row that came, in the current context; returns how many there are. */
+/* Deconstruct an array in a row of the last result, in the current memory context.  Return the number of elements. */
 static int
 read_array(uint64 row, int column, Oid type, int size, Datum **elements)
 {
@@ -204,7 +210,10 @@ read_array(uint64 row, int column, Oid type, int size, Datum **elements)
 	return count;
 }
 
-/* What senders have claimed in transactions from one on, and in its holes: a claim's requests one after another. */
+/*
+ * Return the requests in the claims of transactions from a mark on, and of the mark's holes, in the
+ * current memory context.  The requests of a claim are adjacent.  Void ones are not left out.
+ */
 LiveClaim *
 flex_claims_live(const Mark *from, int *count)
 {
@@ -246,8 +255,8 @@ static Statement make_claim = {
 };
 
 /*
- * Claim requests that were locked, for this process to send, once in a transaction.
- * They may be sent when that has been committed, to disk.
+ * Claim locked requests for this process, at most once per transaction.  They must not be sent before
+ * the commit has been flushed to disk.
  */
 void
 flex_claims_make(Claim *claims, int count)
@@ -282,7 +291,7 @@ flex_claims_make(Claim *claims, int count)
 	flex_statement_execute(&make_claim, values, NULL);
 }
 
-/* Those of a claim's requests that were not settled: somebody has their rows locked, or keeps them by a trigger. */
+/* The requests o of a claim c that are not settled, because of a lock, or a trigger that suppressed the update. */
 #define UNSETTLED                                                                                                      \
 	"FROM unnest(c.requests, c.turns, c.enqueued_xids) AS r(id, turn, xid), $t.flex_outbox_requests AS o "             \
 	"WHERE o.id = r.id AND o.turn < r.turn AND o.state = 'pending' AND o.enqueued_xid = r.xid"
@@ -300,7 +309,7 @@ static Statement end_unchecked = {
 	.types = {XID8ARRAYOID, INT4OID, TIMESTAMPTZOID},
 };
 
-/* No process has that number. */
+/* Let claims belong to the PID 0, which no process has. */
 static Statement disown = {
 	.sql = "UPDATE $t.flex_outbox_claims AS c SET sender_pid = 0, sender_start = '-infinity' WHERE c.id = ANY ($1) "
 		   "AND c.sender_pid = $2 AND c.sender_start = $3 RETURNING (SELECT count(*)::integer " UNSETTLED ")",
@@ -308,10 +317,9 @@ static Statement disown = {
 };
 
 /*
- * Forget claims of this process, which does no more for their requests; checked: all of these
- * are settled, so that they need not be looked at.  A claim with some that were not is nobody's
- * from now on: the next housekeeping, of any sender, takes it over.  Returns how many requests
- * these are.
+ * Delete claims of this process.  checked: the caller knows that all their requests are settled.
+ * Otherwise, a claim with unsettled requests is not deleted but disowned, and the next housekeeping of
+ * any sender takes it over.  Return the number of unsettled requests.
  */
 int
 flex_claims_end(const uint64 *transactions, int count, bool checked)
@@ -342,7 +350,7 @@ static Statement list_rows = {
 	.result_count = lengthof(row_columns),
 };
 
-/* The rows of what has been claimed in transactions from one on, and in its holes. */
+/* Return the rows of claims of transactions from a mark on, and of the mark's holes, in the current memory context. */
 ClaimRow *
 flex_claim_rows(const Mark *from, int *count)
 {
@@ -350,7 +358,10 @@ flex_claim_rows(const Mark *from, int *count)
 	return read_rows(&list_rows, *count, sizeof(ClaimRow));
 }
 
-/* Nobody waits for another who does the same, and only the process that has claimed a request settles it. */
+/*
+ * Make this process ($2, $3) the owner of a claim, if it still belongs to the given one ($4, $5).  A row
+ * that another sender has locked is skipped: it is taking the claim over.
+ */
 static Statement take_over = {
 	.sql = "UPDATE $t.flex_outbox_claims SET sender_pid = $2, sender_start = $3 WHERE id = ("
 		   "SELECT id FROM $t.flex_outbox_claims WHERE id = $1 AND sender_pid = $4 AND sender_start = $5 "
@@ -358,7 +369,7 @@ static Statement take_over = {
 	.types = {XID8OID, INT4OID, TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID},
 };
 
-/* Of the arguments the method of a flex_request(), which tells whether it may be sent again. */
+/* Of flex_request()'s arguments the method is needed, which determines whether the request may be sent again. */
 static const ResultColumn orphan_columns[] = {
 	CLAIM_COLUMNS("CASE WHEN $3 AND o.enqueued_in <> $2 THEN o.arguments WHEN o.operation = 'flex_request' THEN "
 				  "jsonb_build_object('method', o.arguments -> 'method') END",
@@ -370,8 +381,9 @@ static const ResultColumn orphan_columns[] = {
 };
 
 /*
- * The lane may be another than the one that the request has, which came from a dump; any of its
- * key is right.  Where there is none, flex_lane_of_request() knows which one it is.
+ * List the unsettled requests of a claim.  The lane is looked up by its key, because the request's own
+ * may be one of a dump; if several lanes have the key, any will do.  If there is none (0), provide_lane()
+ * asks flex_lane_of_request().
  */
 static Statement list_orphans = {
 	.sql = "SELECT $result FROM $t.flex_outbox_claims AS c, unnest(c.requests, c.turns, c.enqueued_xids) AS r(id, "
@@ -388,7 +400,7 @@ static Statement list_orphans = {
 	.result_count = lengthof(orphan_columns),
 };
 
-/* See to it that a request that is taken over has a lane to go back to. */
+/* Make sure that a request that is taken over has a lane, in which it can wait again. */
 static void
 provide_lane(Claim *claim)
 {
@@ -404,7 +416,10 @@ provide_lane(Claim *claim)
 		claim->lane = flex_lane_of_request(&key);
 }
 
-/* Make a claim of a sender that is gone this process's; returns the requests that were not settled. */
+/*
+ * Take over a claim of a process that no longer exists.  Return the requests that are not settled, in
+ * the current memory context, or NULL if another sender has taken the claim over.
+ */
 Claim *
 flex_claims_take_over(const ClaimRow *row, int *count)
 {

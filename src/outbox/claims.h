@@ -16,41 +16,41 @@ typedef struct Claim
 	int64 id;
 	int lane;
 	char *operation;
-	Jsonb *arguments; /* NULL: not known, as they are not needed */
-	Jsonb *context;   /* or NULL; known only where it may have to be reduced, and has been */
+	Jsonb *arguments; /* NULL: not read, because they are not needed */
+	Jsonb *context;   /* reduced to identifiers; NULL: none, or not read, because it will not be reduced */
 	int attempts;     /* this one included */
 	int max_attempts;
 	Oid role;
 	char *account_sid; /* or NULL */
 	char *server;      /* "": none; NULL: this process's */
-	bool on_success;   /* has such a callback */
+	bool on_success;   /* it has such a callback */
 	bool on_failure;
-	bool was_answered;      /* by the service, to an earlier attempt */
-	bool was_unauthorized;  /* so the last attempt was answered: 401 */
-	bool may_be_done;       /* by an earlier attempt, whose answer was lost */
-	int turn;               /* that this claim is; the request's own is the one before, until it is settled */
+	bool was_answered;      /* the service has answered its last attempt */
+	bool was_unauthorized;  /* ... with status 401 */
+	bool may_be_done;       /* an earlier attempt, whose answer was lost, may have been carried out */
+	int turn;               /* the turn of this claim: the request's own turn + 1, until it is settled */
 	uint64 enqueued_xid;    /* the transaction that enqueued it */
-	uint64 claimed_in;      /* the transaction, which names the claim's row */
+	uint64 claimed_in;      /* the transaction that claimed it: the id of the claim's row */
 	TimestampTz started_at; /* the time of the claim */
 	TimestampTz held_since; /* since when it has waited for an operator; 0: it has not */
-	bool foreign;           /* comes from another database: must not be sent */
+	bool foreign;           /* was enqueued in another database: must not be sent */
 	int role_id;
 	char *ordering_key;     /* or NULL */
-	TimestampTz expires_at; /* 0: it does not */
-	bool is_over;           /* it was claimed as that had come */
-	char *last_error;       /* of one that has expired: what went wrong the last time; or NULL */
-	bool is_to_be_reduced;  /* when it has ended: flex_api.outbox_keep, as it was when this was claimed */
-	int priority;           /* of one that is taken over: with the role, what its lane is found by */
+	TimestampTz expires_at; /* 0: it does not expire */
+	bool is_over;           /* it was claimed because it had expired */
+	char *last_error;       /* the error message of the last attempt, if it has expired; or NULL */
+	bool is_to_be_reduced;  /* reduce it when it ends: flex_api.outbox_keep at the time of the claim */
+	int priority;           /* read only when a claim is taken over, to find the lane */
 } Claim;
 
-/* A process that claims requests: no later one has the same number and start. */
+/* A process that claims requests.  No two processes have the same PID and start time. */
 typedef struct SenderProcess
 {
 	int pid;
 	TimestampTz start;
 } SenderProcess;
 
-/* A request that some sender has claimed; it is settled when the request's turn is no longer before this one. */
+/* A request in a claim.  The claim is void once the request's own turn has reached this turn. */
 typedef struct LiveClaim
 {
 	uint64 claimed_in;
@@ -61,10 +61,10 @@ typedef struct LiveClaim
 	uint64 enqueued_xid;
 } LiveClaim;
 
-/* All that one transaction has claimed. */
+/* A row of flex_outbox_claims: all that one transaction has claimed. */
 typedef struct ClaimRow
 {
-	uint64 id;
+	uint64 id; /* the transaction */
 	SenderProcess sender;
 } ClaimRow;
 

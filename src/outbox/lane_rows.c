@@ -2,18 +2,18 @@
  * lane_rows.c
  *		The lanes of the outbox, and how far each has been read.
  *
- * A role chooses how many lanes it has, by accounts, servers and priorities, and senders look at
- * each: so it has only so many, and one more, without an account and an operation of its
- * own, for all other requests of the role.
+ * The number of a role's lanes depends on the accounts, servers and priorities that it uses,
+ * and senders read each lane.  So a role has MOST_LANES at most; its other requests share one
+ * more, the mixed lane.
  *
- * Each session that enqueues remembers the lanes that it has used.  What it learned in
- * a transaction that is rolled back is forgotten, for the lane may have been its own.
+ * Each session that enqueues caches the lanes that it has used.  Lanes that it has learned in
+ * a transaction that is rolled back are forgotten, because they may have been created in it.
  *
- * One more mark is no lane's: it tells before which transaction no claim is live, so that what
- * an old snapshot keeps of earlier ones is not read by each new sender.
+ * The mark of lane 0 is the transaction before which no claim is live, so that a new sender
+ * does not read the dead rows of earlier claims.
  *
- * The caller stands between flex_outbox_enter() and flex_outbox_leave(), connected to
- * SPI; flex_lane_of_request() needs neither.
+ * Except for flex_lane_of_request(), which does both itself, the caller must have connected
+ * to SPI, and called flex_outbox_enter().
  */
 #include "postgres.h"
 
@@ -39,9 +39,9 @@
 #include "outbox/roles.h"
 #include "outbox/statements.h"
 
-#define MOST_KNOWN 1000 /* lanes; a session that uses more begins to learn anew */
-#define MOST_LANES 1000 /* of a role; what would need more waits in one for all of it */
-#define CHAINS 64
+#define MOST_KNOWN 1000 /* lanes in a session's cache, which is emptied when it is full */
+#define MOST_LANES 1000 /* of a role, apart from the mixed lane */
+#define CHAINS 64       /* of the cache, which is a hash table */
 
 /* Columns of flex_outbox_lanes. */
 #define Anum_lanes_id 1
@@ -70,7 +70,7 @@ forget_known(void)
 	known_count = 0;
 }
 
-/* The transaction ends, or is prepared: then another process decides what becomes of it. */
+/* Transaction callback.  A prepared transaction may be rolled back by another session, so it counts as aborted. */
 static void
 keep_or_forget(XactEvent event, void *argument)
 {
@@ -92,7 +92,7 @@ keep_or_forget(XactEvent event, void *argument)
 	}
 }
 
-/* A part of the transaction is rolled back, perhaps the one that has made a lane. */
+/* Subtransaction callback: after a rollback, forget the lanes that this transaction has learned or created. */
 static void
 forget_new(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *argument)
 {
@@ -110,7 +110,7 @@ forget_new(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, v
 	}
 }
 
-/* Begin to remember, and forget lanes of an outbox that was there before. */
+/* Create the cache, or empty it if the outbox may have been created anew, or it is full. */
 static void
 prepare_known(void)
 {
@@ -138,14 +138,14 @@ hash_of(const LaneKey *key)
 	return hash;
 }
 
-/* True for the same text, and for NULL and NULL. */
+/* Return true if both texts are the same, or both are NULL. */
 static bool
 is_same(const char *a, const char *b)
 {
 	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
-/* The lane of a key that this session knows, or NULL. */
+/* Return the lane of a key from the cache, or NULL. */
 static const KnownLane *
 find_known(const LaneKey *key, uint32 hash)
 {
@@ -194,7 +194,7 @@ static Statement make_lane = {
 	.types = {INT4OID, TEXTOID, INT4OID, TEXTOID, TEXTOID},
 };
 
-/* The lane of a key, from the table; 0: there is none, and it is not to be made. */
+/* Return the number of the lane with a key, from the table.  If there is none, create it, or return 0 if not "make". */
 static int
 find_or_make(const LaneKey *key, bool make)
 {
@@ -218,8 +218,8 @@ find_or_make(const LaneKey *key, bool make)
 }
 
 /*
- * True when a role has as many lanes as it may, those included that transactions have made which
- * are open: each of them could otherwise make as many.
+ * Return true if a role has MOST_LANES lanes or more.  The dirty snapshot includes those of transactions
+ * in progress: otherwise each of these could create as many.
  */
 static bool
 has_most_lanes(int role_id)
@@ -242,7 +242,7 @@ has_most_lanes(int role_id)
 	return count >= MOST_LANES;
 }
 
-/* The lane of a key, or the one for all that its role has no other lane for. */
+/* Return the lane of a key, which is created if necessary, or the role's mixed lane if it has too many. */
 static int
 find_or_choose(const LaneKey *key)
 {
@@ -251,13 +251,16 @@ find_or_choose(const LaneKey *key)
 
 	if (id == 0)
 		id = find_or_make(&mixed, false);
-	/* Once it is there it is used: to count would cost each new key a little. */
+	/* A mixed lane that exists is used for every new key, which saves counting the lanes each time. */
 	if (id == 0)
 		id = find_or_make(has_most_lanes(key->role_id) ? &mixed : key, true);
 	return id;
 }
 
-/* The lane that a request of this key waits in. */
+/*
+ * Return the number of the lane for requests with this key, which is created if necessary.  This
+ * connects to SPI and calls flex_outbox_enter() itself.
+ */
 int
 flex_lane_of_request(const LaneKey *key)
 {
@@ -270,7 +273,10 @@ flex_lane_of_request(const LaneKey *key)
 	lane = find_known(key, hash);
 	if (lane != NULL)
 		return lane->id;
-	/* Readers know all lanes up to a number when the transactions that were there before it have ended. */
+	/*
+	 * Assign the XID before a lane can get its number: readers assume that they have seen all lanes up
+	 * to a number when all transactions that were in progress at that time have ended.
+	 */
 	(void) GetTopTransactionId();
 	SPI_connect();
 	flex_outbox_enter(&access);
@@ -281,7 +287,7 @@ flex_lane_of_request(const LaneKey *key)
 	return id;
 }
 
-/* What comes of a lane's row but its holes. */
+/* The columns of a LaneRow, except for the holes, which are an array. */
 static const ResultColumn row_columns[] = {
 	RESULT_COLUMN("l.id", INT4OID, LaneRow, id),
 	RESULT_COLUMN("l.role_id", INT4OID, LaneRow, role_id),
@@ -302,7 +308,7 @@ static Statement list_lanes = {
 	.result_count = lengthof(row_columns),
 };
 
-/* True when a mark names a transaction that has not begun: it is of another numbering, as after pg_resetwal. */
+/* Return true if a mark names a transaction that has not begun yet, as it may after pg_resetwal. */
 static bool
 cannot_be(const Mark *mark, uint64 next)
 {
@@ -314,7 +320,7 @@ cannot_be(const Mark *mark, uint64 next)
 	return mark->at.xid >= next;
 }
 
-/* The holes of a mark, of which the rest has been read.  One that cannot be becomes none. */
+/* Read the holes of a mark whose position has been read already.  An impossible mark is replaced by an empty one. */
 static void
 read_holes(uint64 row, int column, Mark *mark)
 {
@@ -329,7 +335,7 @@ read_holes(uint64 row, int column, Mark *mark)
 		*mark = (Mark){0};
 }
 
-/* True when there is a lane whose number is greater than another; without a statement, for it is asked again and again. */
+/* Return true if there is a lane with a greater number.  This scans the index itself, because it is called often. */
 static bool
 has_lane_behind(int behind)
 {
@@ -350,7 +356,10 @@ has_lane_behind(int behind)
 	return found;
 }
 
-/* The lanes whose number is greater than another, in the current context. */
+/*
+ * Return the lanes with greater numbers than "behind", in their order, allocated in the current memory
+ * context, and their number in *count.  The result may be NULL if there are none.
+ */
 LaneRow *
 flex_lane_rows(int behind, int *count)
 {
@@ -374,7 +383,10 @@ static Statement read_claims_mark = {
 	.sql = "SELECT xid, holes FROM $t.flex_outbox_marks WHERE lane = " CppAsString2(LANE_OF_CLAIMS),
 };
 
-/* Before which transaction no claim is live, but for those of its holes, in the current context; 0: that is unknown. */
+/*
+ * Return the mark of the claims: no claim of a transaction before it is live, except for those of its
+ * holes.  It is 0 if that is unknown.  The holes are allocated in the current memory context.
+ */
 Mark
 flex_claims_read_mark(void)
 {
@@ -388,8 +400,8 @@ flex_claims_read_mark(void)
 }
 
 /*
- * Somebody else's mark that is further on stays, but for one that cannot be: no transaction has
- * that number yet.  Nobody waits for another who writes one.
+ * Update a mark, unless another sender has written one that is further ahead.  One that is ahead of all
+ * transactions ($5 is the next) is overwritten.  A row that another sender has locked is skipped.
  */
 static Statement write_mark = {
 	.sql = "UPDATE $t.flex_outbox_marks SET xid = $2, id = $3, holes = $4 WHERE lane = ("
@@ -398,7 +410,7 @@ static Statement write_mark = {
 	.types = {INT4OID, XID8OID, INT8OID, XID8ARRAYOID, XID8OID},
 };
 
-/* Write how far a lane has been read, or from where on claims are live. */
+/* Store the mark of a lane, or of the claims (LANE_OF_CLAIMS). */
 void
 flex_lane_write_mark(int lane, const Mark *mark)
 {

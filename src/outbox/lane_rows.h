@@ -5,10 +5,10 @@
 #ifndef FLEX_LANE_ROWS_H
 #define FLEX_LANE_ROWS_H
 
-/* Instead of the number of a lane: its mark tells before which transaction no claim is live. */
+/* Not the number of a lane.  The mark with this number is the transaction before which no claim is live. */
 #define LANE_OF_CLAIMS 0
 
-/* Instead of an operation: the lane for all requests of a role that have none of their own. */
+/* Instead of an operation: the mixed lane, for all requests of a role that have no lane of their own. */
 #define MIXED_LANE ""
 
 /* What the requests of a lane have in common. */
@@ -24,7 +24,7 @@ typedef struct LaneKey
 /* A place among the requests of a lane, which are ordered by transaction and id. */
 typedef struct Position
 {
-	uint64 xid; /* that enqueued the request; top-level, with its epoch */
+	uint64 xid; /* the top-level transaction that enqueued the request, as a full number */
 	int64 id;
 } Position;
 
@@ -32,16 +32,16 @@ typedef struct Position
 typedef struct Mark
 {
 	Position at;
-	uint64 *holes; /* transactions before it whose requests have not been read */
+	uint64 *holes; /* transactions before "at" whose requests have not been read, because they were in progress */
 	int holes_count;
 } Mark;
 
-/* A lane, as its row has it. */
+/* A row of flex_outbox_lanes, with the lane's mark. */
 typedef struct LaneRow
 {
 	int id;
 	int role_id;
-	Oid role;          /* InvalidOid: this cluster has none of that number */
+	Oid role;          /* InvalidOid: no role of this cluster has that number */
 	char *account_sid; /* or NULL */
 	char *server;      /* "": none; NULL: the sender's */
 	char *operation;

@@ -1,13 +1,12 @@
 /*
  * settled_rows.c
- *		The rows of settled requests: written, or refused.
+ *		The statements that write settlements.
  *
- * One statement settles one request, or many.  Those whose rows somebody has locked are
- * left out.  What others hang on the tables (triggers, constraints, policies) may refuse it:
- * it is written in a subtransaction, so that the caller can write the others.
+ * One statement settles one request, or many.  Requests whose rows another session has locked
+ * are left out.  Because triggers, constraints and policies of users may raise errors, each
+ * statement is a subtransaction; if it fails, the caller can try to write fewer requests.
  *
- * The caller has connected to SPI, and stands between flex_outbox_enter() and
- * flex_outbox_leave().
+ * The caller must have connected to SPI, and called flex_outbox_enter().
  */
 #include "postgres.h"
 
@@ -30,17 +29,17 @@
 #include "outbox/statements.h"
 
 #define CHANNEL "flex_api"
-#define MOST_QUEUE_USAGE 0.75 /* of the server's queue of notifications */
+#define MOST_QUEUE_USAGE 0.75 /* share of the server's notification queue */
 
-#define SENDER_PARAMETERS 2 /* before the columns: this process, by number and start; the first column is $3 */
+#define SENDER_PARAMETERS 2 /* $1 and $2 are this process's PID and start time; the first column is $3 */
 #define SETTLEMENTS "flex_settlements"
-#define SETTLEMENTS_EXPECTED 100   /* for the plan, which is made once */
-#define SETTLEMENTS_KB (64 * 1024) /* more than they take: temporary files may be forbidden, and the disk be full */
+#define SETTLEMENTS_EXPECTED 100   /* row estimate for the plan, which is made once */
+#define SETTLEMENTS_KB (64 * 1024) /* memory of the tuplestore, enough that it never needs a temporary file */
 
 /*
- * True when the server's queue of notifications has room.  A session that listens
- * and does not read fills it, which anybody can do; then a commit that notifies
- * fails, and with it the answers that it records.  So nobody is told, meanwhile.
+ * Return true if the server's notification queue has room.  Any role can fill it, by a session that
+ * listens and then stays in a transaction.  When it is full, a commit that notifies fails, and the
+ * answers that it records would be lost.  Therefore nothing is notified while it is almost full.
  */
 static bool
 may_notify(void)
@@ -48,7 +47,7 @@ may_notify(void)
 	return DatumGetFloat8(DirectFunctionCall1(pg_notification_queue_usage, (Datum) 0)) < MOST_QUEUE_USAGE;
 }
 
-/* Tell sessions that listen that a request has reached its last state. */
+/* Notify listening sessions that a request has reached its final state. */
 void
 flex_outbox_notify(int64 id, const char *state)
 {
@@ -62,13 +61,13 @@ static const NamedParameter settlement_columns[] = {SETTLEMENT_COLUMNS(NAME_OF_C
 
 StaticAssertDecl(lengthof(settlement_columns) == Natts_settlement, "each column of a settlement has a name");
 
-/* What is returned of a request; state is NULL where it is not the last one. */
+/* What the statements return for a request. */
 typedef struct Settled
 {
 	int64 id;
-	char *state;
-	bool is_locked; /* by somebody, and it was not settled */
-	bool is_kept;   /* from being settled, by a trigger that says nothing */
+	char *state;    /* NULL if it is not final, or a callback has to run */
+	bool is_locked; /* not settled, because another session has locked the row */
+	bool is_kept;   /* not settled, because a trigger has suppressed or undone the update */
 	int role_id;
 	char *ordering_key; /* or NULL */
 } Settled;
@@ -84,9 +83,11 @@ static const ResultColumn settled_columns[] = {
 };
 
 /*
- * The claim's row tells a request from another that has got its number, in an outbox that was
- * emptied or made anew.  The planner, which plans this once and maybe for tables that are almost
- * empty, must not begin with all requests: hence the array of one id, which no index has an order for.
+ * Lock and update the requests that this process ($1, $2) has claimed.  The condition on the claim's row
+ * excludes another request with the same id, in an outbox that was emptied or created anew.
+ *
+ * This is planned once, perhaps for tables that are almost empty.  The plan must not begin with a scan of
+ * all requests; "= ANY (ARRAY[s.id])" prevents that, because it cannot be the clause of a merge or hash join.
  */
 #define SETTLED                                                                                                        \
 	"free AS (SELECT f.id FROM $t.flex_outbox_requests AS f WHERE f.id = ANY (ARRAY(SELECT id FROM " SETTLEMENTS ")) " \
@@ -109,9 +110,9 @@ static const ResultColumn settled_columns[] = {
 	"is_kept), "
 
 /*
- * Its callback, if it has one, is due from then on.  What is to be sent again waits for its time in
- * a row of its own; without a time of its own it is due at once, and not since its run_at, before
- * which senders have looked already.
+ * Insert the callbacks of settled requests, due at once, and rows of flex_outbox_later for requests that
+ * are to be sent again.  One without a new time is due now, not at its old run_at: senders have read
+ * flex_outbox_later beyond that already.
  */
 #define GOES_ON                                                                                                        \
 	"due AS (INSERT INTO $t.flex_outbox_callbacks (id, role_id, due_at) SELECT id, role_id, clock_timestamp() "        \
@@ -122,8 +123,8 @@ static const ResultColumn settled_columns[] = {
 	"WHERE state = 'pending' AND NOT is_kept), "
 
 /*
- * A row that somebody has locked is left, and told of, as is one that a trigger has kept as it
- * was, or put back.  There are few of these: OFFSET keeps the planner from a join with all requests and claims.
+ * Count the finished requests, and return the settled ones and those that were not settled, because of a
+ * lock or a trigger.  There are few of the latter: OFFSET 0 prevents a join with all requests and claims.
  */
 #define COUNTED_AND_TOLD                                                                                               \
 	"counted AS (INSERT INTO $t.flex_outbox_counts (role_id, operation, state, at, requests, error_id) "               \
@@ -136,7 +137,7 @@ static const ResultColumn settled_columns[] = {
 	"WHERE s.id <> ALL (ARRAY(SELECT id FROM settled)) AND EXISTS (SELECT FROM $t.flex_outbox_claims AS c "            \
 	"WHERE c.id = s.claimed_in AND c.sender_pid = $1 AND c.sender_start = $2 OFFSET 0)"
 
-/* Many, whose rows are those of a relation that there is for this statement alone. */
+/* Settle requests from an ephemeral named relation. */
 static Statement settle_many = {
 	.sql = "WITH " SETTLED GOES_ON COUNTED_AND_TOLD,
 	.types = {INT4OID, TIMESTAMPTZOID},
@@ -144,7 +145,7 @@ static Statement settle_many = {
 	.result_count = lengthof(settled_columns),
 };
 
-/* The same of requests that are over then, as most are: two tables less that are opened to be written. */
+/* Likewise, if none of them has a callback or is pending again, as is most common: this opens two tables less. */
 static Statement settle_over = {
 	.sql = "WITH " SETTLED COUNTED_AND_TOLD,
 	.types = {INT4OID, TIMESTAMPTZOID},
@@ -152,7 +153,7 @@ static Statement settle_over = {
 	.result_count = lengthof(settled_columns),
 };
 
-/* One with a large response, without a copy of that in a relation. */
+/* Settle one request with a large response, without copying that into an ephemeral relation. */
 static Statement settle_one = {
 	.sql = "WITH " SETTLEMENTS " ($names) AS NOT MATERIALIZED (VALUES ($values)), " SETTLED GOES_ON COUNTED_AND_TOLD,
 	.types = {INT4OID, TIMESTAMPTZOID},
@@ -185,7 +186,7 @@ note_unsettled(int64 id, Obstacle obstacle)
 	unsettled[unsettled_count++] = (Unsettled){id, obstacle};
 }
 
-/* Why a request could not be settled in this transaction. */
+/* Return why a request was not settled in this transaction, or OBSTACLE_NONE. */
 Obstacle
 flex_settled_rows_obstacle(int64 id)
 {
@@ -197,7 +198,7 @@ flex_settled_rows_obstacle(int64 id)
 	return OBSTACLE_NONE;
 }
 
-/* At the beginning of a transaction. */
+/* Reset the list of unsettled requests, at the beginning of a transaction. */
 void
 flex_settled_rows_begin(void)
 {
@@ -205,8 +206,8 @@ flex_settled_rows_begin(void)
 }
 
 /*
- * What others hang on the tables has refused a settlement: say so.  error NULL: the row is
- * as it was, and nothing was said.
+ * Warn that a settlement was refused by a trigger, rule, constraint or policy of a user.  error is NULL if
+ * the update was suppressed without an error.
  */
 static void
 warn_of_refusal(int64 id, const ErrorData *error)
@@ -226,7 +227,7 @@ warn_of_refusal(int64 id, const ErrorData *error)
 					 table)));
 }
 
-/* What relations of settlements look like. */
+/* Return the tuple descriptor of relations of settlements.  It lasts as long as the session. */
 static TupleDesc
 settlements_descriptor(void)
 {
@@ -245,8 +246,8 @@ settlements_descriptor(void)
 }
 
 /*
- * Have statements find settlements as a relation's rows, until it is unregistered.  What
- * SPI keeps of it must last as long as the connection, which is no longer than the transaction.
+ * Register settlements as an ephemeral named relation.  SPI refers to it until it is unregistered, or
+ * until the connection ends, which is not after the transaction: hence the memory context.
  */
 static void
 show_settlements(Tuplestorestate *rows)
@@ -259,7 +260,7 @@ show_settlements(Tuplestorestate *rows)
 	relation->md.enrtype = ENR_NAMED_TUPLESTORE;
 	relation->md.enrtuples = SETTLEMENTS_EXPECTED;
 	relation->reldata = rows;
-	/* One that failed has left it. */
+	/* If an earlier statement has failed, its relation is still registered. */
 	(void) SPI_unregister_relation(SETTLEMENTS);
 	if (SPI_register_relation(relation) != SPI_OK_REL_REGISTER)
 		elog(ERROR, "could not show settlements to a statement");
@@ -271,10 +272,10 @@ typedef struct Writing
 {
 	SettlementValues *rows;
 	int count;
-	bool is_large; /* the one that there is */
+	bool is_large; /* its only row has a large response */
 } Writing;
 
-/* True when nothing is to become of some settled requests any more. */
+/* Return true if none of the requests has a callback or is pending again. */
 static bool
 are_over(const Writing *writing)
 {
@@ -291,7 +292,7 @@ are_over(const Writing *writing)
 	return true;
 }
 
-/* The statement that writes settlements. */
+/* Return the statement for settlements. */
 static Statement *
 statement_of(const Writing *writing)
 {
@@ -300,7 +301,7 @@ statement_of(const Writing *writing)
 	return are_over(writing) ? &settle_over : &settle_many;
 }
 
-/* Write settlements by a statement; returns how many rows tell of them. */
+/* Write settlements by a statement.  Return how many rows of type Settled it has returned. */
 static uint64
 execute_writing(Statement *statement, const Writing *writing)
 {
@@ -328,8 +329,8 @@ execute_writing(Statement *statement, const Writing *writing)
 }
 
 /*
- * Write settlements of requests that this process has claimed, and tell of those
- * that have a last state.
+ * Write settlements of requests that this process has claimed, notify listeners of final states, and
+ * note those that were not settled.  "argument" is a Writing; this is a function for flex_attempt().
  */
 static void
 write_settlements(void *argument)
@@ -358,9 +359,9 @@ write_settlements(void *argument)
 	flex_ordered_end(over, over_count);
 }
 
-/* True for an error that is not a row's, but the transaction's or the server's: it ends the turn. */
+/* Return true for errors that concern the transaction or the server and not a row: these abort the transaction. */
 static bool
-is_of_the_turn(const ErrorData *error)
+is_of_transaction(const ErrorData *error)
 {
 	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
 	{
@@ -374,7 +375,7 @@ is_of_the_turn(const ErrorData *error)
 	}
 }
 
-/* Returns NULL, or why it was refused: then nothing was written. */
+/* Write settlements in a subtransaction.  Return NULL, or the error because of which nothing was written. */
 static ErrorData *
 try_to_write(Writing writing)
 {
@@ -384,26 +385,26 @@ try_to_write(Writing writing)
 	if (error == NULL)
 		return NULL;
 	unsettled_count = before;
-	if (is_of_the_turn(error))
+	if (is_of_transaction(error))
 		flex_error_rethrow(error);
 	return error;
 }
 
-/* Write settlements, all by one statement.  Returns NULL, or why they were refused: then nothing was written. */
+/* Write settlements by one statement.  Return NULL, or the error because of which none was written. */
 ErrorData *
 flex_settled_rows_write(SettlementValues *rows, int count)
 {
 	return try_to_write((Writing){rows, count, false});
 }
 
-/* The same of one whose response is large. */
+/* Likewise, for one settlement with a large response. */
 ErrorData *
 flex_settled_rows_write_large(SettlementValues *row)
 {
 	return try_to_write((Writing){row, 1, true});
 }
 
-/* A settlement was refused by itself, and has to be made anew. */
+/* Note that a settlement was refused even by itself, and warn: the caller has to try it again later. */
 void
 flex_settled_rows_note_refusal(int64 id, const ErrorData *error)
 {

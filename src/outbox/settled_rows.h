@@ -1,11 +1,11 @@
 /*
  * settled_rows.h
- *		The rows of settled requests: written, or refused.
+ *		The statements that write settlements.
  */
 #ifndef FLEX_SETTLED_ROWS_H
 #define FLEX_SETTLED_ROWS_H
 
-/* The columns of a settlement: what both statements call "s". */
+/* The columns of a settlement: those of the relation that the statements call "s". */
 #define SETTLEMENT_COLUMNS(COLUMN)                                                                                     \
 	COLUMN(id, INT8OID)                                                                                                \
 	COLUMN(turn, INT4OID)                                                                                              \
@@ -46,8 +46,8 @@ typedef struct SettlementValues
 typedef enum Obstacle
 {
 	OBSTACLE_NONE,
-	OBSTACLE_LOCK,   /* somebody has its row locked */
-	OBSTACLE_REFUSAL /* what others hang on the tables has refused it */
+	OBSTACLE_LOCK,   /* another session has locked its row */
+	OBSTACLE_REFUSAL /* a trigger, rule, constraint or policy of a user has refused or suppressed it */
 } Obstacle;
 
 extern ErrorData *flex_settled_rows_write(SettlementValues *rows, int count);

@@ -2,14 +2,15 @@
  * settling.c
  *		What became of claimed requests, written into the outbox.
  *
- * Settlements are collected and written by flex_outbox_flush(): one statement for
- * many costs half of one for each.  A settlement with a large response is written by
- * itself, without a copy of that.  What a transaction that failed has written is made
- * anew by the caller, as is what could not be settled: somebody has the row locked, or
- * what others hang on the tables has refused it.  Which ones these are is found by halves.
+ * Settlements are collected, and written by flex_outbox_flush() with one statement for many,
+ * which costs half as much as one for each.  A settlement with a large response is written at
+ * once, to avoid a copy.  If a statement fails, because a trigger or constraint of a user has
+ * raised an error, each half is tried separately, down to the requests that are refused.
  *
- * The caller has connected to SPI, and stands between flex_outbox_enter() and
- * flex_outbox_leave().
+ * The caller repeats the settlements of these, of requests whose rows were locked, and of
+ * transactions that were rolled back.
+ *
+ * The caller must have connected to SPI, and called flex_outbox_enter().
  */
 #include "postgres.h"
 
@@ -45,7 +46,7 @@ set_settled_jsonb(SettlementValues *to, SettlementColumn column, Datum value)
 	set_settled_value(to, column, value, value == (Datum) 0);
 }
 
-/* The values of a settlement, texts in the current context. */
+/* Fill in the columns of a settlement.  Texts are allocated in the current memory context, jsonb is not copied. */
 static void
 fill_settlement(SettlementValues *to, const Claim *claim, const Settlement *settlement)
 {
@@ -73,11 +74,14 @@ fill_settlement(SettlementValues *to, const Claim *claim, const Settlement *sett
 	set_settled_text(to, SETTLEMENT_sid, settlement->sid);
 }
 
-/* What this transaction has settled so that it waits for a time. */
+/* For each lane the first time at which a request waits that this transaction has settled. */
 static LaterKey later[LATER_KEPT];
 static int later_count;
 
-/* What the last transaction has settled so that it waits for a time; of very many only some. */
+/*
+ * Return, for each lane, the first time for which a request waits that was settled in this transaction or,
+ * between transactions, in the last one.  The array is static, and has LATER_KEPT lanes at most.
+ */
 const LaterKey *
 flex_outbox_later(int *count)
 {
@@ -85,7 +89,7 @@ flex_outbox_later(int *count)
 	return later;
 }
 
-/* What a settlement has a request wait for: one without a time is due from when it is written on. Lane 0: nothing. */
+/* Return the key by which a settled request waits, or one with lane 0 if it is not pending. */
 static LaterKey
 later_of(const Claim *claim, const Settlement *settlement)
 {
@@ -96,7 +100,7 @@ later_of(const Claim *claim, const Settlement *settlement)
 	return (LaterKey){claim->lane, due_at, claim->id, claim->turn, settlement->is_held};
 }
 
-/* Note that a request waits for a time, if that has been written. */
+/* Add a request that waits to "later", unless its settlement was not written. */
 static void
 note_later(const LaterKey *key)
 {
@@ -115,7 +119,7 @@ note_later(const LaterKey *key)
 		later[later_count++] = *key;
 }
 
-/* What has been collected. */
+/* The settlements that have been collected, with their values in collected_context. */
 static MemoryContext collected_context;
 static SettlementValues collected[SETTLEMENTS_AT_ONCE];
 static LaterKey collected_later[SETTLEMENTS_AT_ONCE];
@@ -123,7 +127,7 @@ static int collected_count;
 
 static const SettlementColumn jsonb_columns[] = {SETTLEMENT_response, SETTLEMENT_arguments, SETTLEMENT_context};
 
-/* Keep a settlement until it is written with others. */
+/* Copy a settlement, to be written with others. */
 static void
 collect(const Claim *claim, const Settlement *settlement)
 {
@@ -143,7 +147,7 @@ collect(const Claim *claim, const Settlement *settlement)
 	collected_later[collected_count++] = later_of(claim, settlement);
 }
 
-/* Record what became of a claimed request; flex_outbox_flush() writes it, at the latest. */
+/* Settle a claimed request.  This is written now, or by flex_outbox_flush() at the latest. */
 void
 flex_outbox_settle(const Claim *claim, const Settlement *settlement)
 {
@@ -174,7 +178,7 @@ forget_collected(void)
 	collected_count = 0;
 }
 
-/* Write some of what was collected; where that is refused, by halves, down to those that are to blame. */
+/* Write collected settlements.  If that fails, try each half separately, down to the ones that are refused. */
 static void
 write_by_halves(int from, int count)
 {
@@ -193,7 +197,7 @@ write_by_halves(int from, int count)
 	write_by_halves(from + count / 2, count - count / 2);
 }
 
-/* Write what has been collected. */
+/* Write the settlements that have been collected. */
 void
 flex_outbox_flush(void)
 {
@@ -205,7 +209,7 @@ flex_outbox_flush(void)
 	forget_collected();
 }
 
-/* At the beginning of a transaction: what one before has not committed is void. */
+/* Reset all of this at the beginning of a transaction: settlements that an earlier one did not commit are void. */
 void
 flex_outbox_discard(void)
 {

@@ -9,27 +9,27 @@
 #include "outbox/waiting_rows.h"
 #include "request/catalogue.h"
 
-#define LATER_KEPT 1024 /* lanes in which requests that were settled wait for a time; of more some are not told */
+#define LATER_KEPT 1024 /* most lanes that flex_outbox_later() reports; others are left out */
 
-/* What became of a claimed request. */
+/* The result of a claimed request. */
 typedef struct Settlement
 {
 	const char *state;
-	TimestampTz run_at;     /* of state pending */
-	const char *cause;      /* of state pending: what an operator has to mend, or NULL */
-	TimestampTz held_since; /* where there is a cause */
-	bool is_held;           /* as others that meet the same are */
+	TimestampTz run_at;     /* if pending: when to send it again; 0: now */
+	const char *cause;      /* if pending: what an operator has to mend, or NULL */
+	TimestampTz held_since; /* if there is a cause */
+	bool is_held;           /* other requests that would meet the same problem are held back, too */
 	bool with_callback;
-	bool uncounted;   /* the attempt was none */
-	bool may_be_done; /* by this attempt or an earlier one */
+	bool uncounted;   /* do not count this as an attempt */
+	bool may_be_done; /* this attempt or an earlier one may have been carried out */
 	int http_status;  /* 0: no answer */
 	const char *error_code;
 	const char *error_message;
 	const char *request_id;
-	const char *sid; /* that a good answer gave */
+	const char *sid; /* of the resource that a successful answer names */
 	Datum response;  /* jsonb; 0: none */
-	Datum arguments; /* jsonb, where they are reduced to identifiers; 0: they stay, as does the context */
-	Datum context;   /* jsonb, where arguments are reduced; 0: none */
+	Datum arguments; /* jsonb, reduced to identifiers; 0: arguments and context are not changed */
+	Datum context;   /* jsonb, likewise, if arguments are given; 0: none */
 } Settlement;
 
 extern void flex_outbox_discard(void);

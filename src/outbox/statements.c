@@ -230,7 +230,7 @@ flex_statement_execute_latest(Statement *statement, Datum *values, const char *n
 	return count;
 }
 
-/* Store a value that is not NULL in a member of a struct.  Texts and jsonb are copied into the current memory context. */
+/* Store a value in a member of a struct.  Texts and jsonb are copied into the current memory context. */
 static void
 assign_member(char *member, size_t size, Oid type, Datum datum)
 {
