@@ -1,10 +1,11 @@
 /*
  * accounts.c
- *		Which account a role's requests are made as, for their rate and their route.
+ *		A cache of the accounts for which roles' requests are made, with their rates and routes.
  *
- * Before a request is claimed it has to be known whether its account has a turn, and whether
- * something holds it back.  Where it names no account, its server or the role's credentials
- * say; to look for them costs a look at a file, so what was found is kept for a second.
+ * Before a request is claimed, the sender must know whether the rate limit of its account
+ * allows it, and whether a hold applies.  If the request names no account, its server or the
+ * role's credentials determine it.  Looking these up reads the catalog and the credentials
+ * file, so the result is kept for a second.
  */
 #include "postgres.h"
 
@@ -22,28 +23,28 @@
 #define KEPT_MS 1000
 #define MOST_KNOWN 1000
 
-/* An identity; words, so that there is nothing between them. */
+/* An Identity, as a key of the cache.  All fields have the same size, so there is no padding. */
 typedef struct Source
 {
 	uint64 role;
-	uint64 has_server;  /* where it is named, which may be the empty one */
-	uint64 server;      /* a hash; of the empty text, where none is named */
-	uint64 account_sid; /* the same */
+	uint64 has_server;  /* 1 if a server is named, even by an empty name */
+	uint64 server;      /* hash of its name, or of the empty text */
+	uint64 account_sid; /* likewise */
 } Source;
 
 typedef struct KnownAccount
 {
 	Source source;
-	RateKey rate;     /* the account's, whatever the operation */
-	Route route;      /* to the Flex API; zeros: not known */
-	bool is_sendable; /* there are credentials for it */
-	int64 found_at;   /* flex_clock_ms() */
+	RateKey rate;     /* of the account; its operation is that of the first lookup, and not used */
+	Route route;      /* to the Flex API; zeros if there are no credentials */
+	bool is_sendable; /* there are credentials */
+	int64 found_at;   /* flex_clock_ms() of the lookup */
 	uint64 holds;     /* flex_holds_found() at that time */
 } KnownAccount;
 
-static HTAB *known; /* NULL: nothing yet */
+static HTAB *known; /* KnownAccount by Source; NULL if empty */
 
-/* What is looked for, and what is found. */
+/* Arguments of look_for_account(). */
 typedef struct Search
 {
 	KnownAccount *account;
@@ -51,7 +52,7 @@ typedef struct Search
 	const Operation *operation;
 } Search;
 
-/* Look for the account and the route; raises where there are no credentials. */
+/* Look up the account and the route.  Raises an error if there are no credentials. */
 static void
 look_for_account(void *argument)
 {
@@ -60,7 +61,7 @@ look_for_account(void *argument)
 	Oid user;
 	int security;
 
-	/* The settings are the sender's, which has the rights of the outbox's owner here. */
+	/* We have the rights of the outbox's owner; settings are to be read with those of the sender's session. */
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(GetOuterUserId(), security);
 	endpoint = flex_endpoint_of_identity(search->identity, true);
@@ -70,8 +71,8 @@ look_for_account(void *argument)
 }
 
 /*
- * Find the account that a role's requests are made as, and their route.  Without credentials
- * it is the one that they name: what cannot be sent uses up nobody else's rate.
+ * Fill in the account, the route, and whether there are credentials.  If there are none, the
+ * account is the one that the requests name, so that they do not use up another account's rate.
  */
 static void
 find_account(KnownAccount *account, const Identity *identity, const Operation *operation)
@@ -88,16 +89,16 @@ find_account(KnownAccount *account, const Identity *identity, const Operation *o
 	MemoryContextDelete(context);
 }
 
-/* A text as a number; NULL as the empty one. */
+/* Return a hash of a text; NULL counts as the empty text. */
 static uint64
 hash_of(const char *text)
 {
 	return flex_rates_key(text != NULL ? text : "", 0).account;
 }
 
-/* What is known of an identity's requests. */
+/* Return the cache's entry for an identity, after looking it up if there is none or it is too old. */
 static const KnownAccount *
-know(const Identity *identity, const Operation *operation)
+get_account(const Identity *identity, const Operation *operation)
 {
 	HASHCTL control = {.keysize = sizeof(Source), .entrysize = sizeof(KnownAccount), .hcxt = TopMemoryContext};
 	Source source = {
@@ -119,7 +120,7 @@ know(const Identity *identity, const Operation *operation)
 	account = hash_search(known, &source, HASH_ENTER, &found);
 	if (!found || flex_clock_ms() - account->found_at >= KEPT_MS || account->holds != flex_holds_found())
 	{
-		/* Should that be cancelled, the entry has to be looked for again. */
+		/* If the lookup is cancelled, the entry must count as too old. */
 		account->found_at = flex_clock_ms() - KEPT_MS;
 		find_account(account, identity, operation);
 		account->found_at = flex_clock_ms();
@@ -128,31 +129,31 @@ know(const Identity *identity, const Operation *operation)
 	return account;
 }
 
-/* The route of an identity's requests to an operation. */
+/* Return the route of an identity's requests of an operation. */
 Route
 flex_accounts_route(const Identity *identity, const Operation *operation)
 {
-	Route route = know(identity, operation)->route;
+	Route route = get_account(identity, operation)->route;
 
-	/* Which product it is for is known when the request is made. */
+	/* A custom request may go to any product; to which one is not known before the request has been made. */
 	if (operation->custom)
 		route.network = 0;
 	return route;
 }
 
-/* What an identity's requests to an operation count for. */
+/* Return the key of the rate limit for an identity's requests of an operation. */
 RateKey
 flex_accounts_rate_key(const Identity *identity, const Operation *operation)
 {
-	RateKey rate = know(identity, operation)->rate;
+	RateKey rate = get_account(identity, operation)->rate;
 
 	rate.operation = flex_operation_rate_index(operation);
 	return rate;
 }
 
-/* True when there are credentials for an identity, as of a second ago at most. */
+/* Return true if there are credentials for an identity.  The information may be a second old. */
 bool
 flex_accounts_is_sendable(const Identity *identity, const Operation *operation)
 {
-	return know(identity, operation)->is_sendable;
+	return get_account(identity, operation)->is_sendable;
 }

@@ -1,6 +1,6 @@
 /*
  * accounts.h
- *		Which account a role's requests are made as, for their rate and their route.
+ *		A cache of the accounts for which roles' requests are made, with their rates and routes.
  */
 #ifndef FLEX_ACCOUNTS_H
 #define FLEX_ACCOUNTS_H

@@ -2,10 +2,11 @@
  * callback_process.c
  *		A background worker that runs the callbacks of one role.
  *
- * It ends when there were none for some seconds, when others wait for its place, and
- * after a callback whose traces only the end of a process removes: one that had to be
- * cancelled, or has loaded a library, which may keep connections (dblink) or variables
- * (PL/Perl).  What a callback can leave in the server itself is removed after each.
+ * The process exits when it has been idle for some seconds, when other roles wait for its
+ * place, and after a callback whose effects on the process cannot be undone: one that had to
+ * be cancelled, or has loaded a library, which may keep connections (dblink) or variables
+ * (PL/Perl).  Session state of the server itself (session-level advisory locks, sequence
+ * caches) is removed after each callback.
  */
 #include "postgres.h"
 
@@ -29,12 +30,12 @@
 #include "shared/registry.h"
 #include "shared/shutdown.h"
 
-#define IDLE_MS 5000         /* without a callback, then it ends */
-#define LOOK_AGAIN_MS 100    /* when what is due is locked */
-#define LEAST_SERVICE_MS 100 /* for a role that has waited for its turn */
-#define TELL_MS 100          /* between two words to the sender about callbacks that have ended */
+#define IDLE_MS 5000         /* the process exits after so long without a callback */
+#define LOOK_AGAIN_MS 100    /* between two looks while all due callbacks are locked */
+#define LEAST_SERVICE_MS 100 /* a dismissed process serves its role for at least so long */
+#define TELL_MS 100          /* between two wakings of the sender while callbacks run */
 
-/* Start a process for a role; NULL when no slot is free. */
+/* In the sender: start a process for a role.  Return NULL if no worker slot is free. */
 Helper *
 flex_callback_process_start(Oid role)
 {
@@ -51,7 +52,7 @@ flex_callback_process_start(Oid role)
 	return flex_helper_start(&worker, &share, sizeof(share));
 }
 
-/* Have it look for callbacks that are due. */
+/* In the sender: ask the process to look for due callbacks. */
 void
 flex_callback_process_ask(const Helper *process)
 {
@@ -61,7 +62,7 @@ flex_callback_process_ask(const Helper *process)
 	flex_helper_wake(process);
 }
 
-/* True while it has callbacks to run, or has not looked yet. */
+/* In the sender: return true while the process has callbacks to run, or has not looked since it was asked. */
 bool
 flex_callback_process_is_busy(const Helper *process)
 {
@@ -70,7 +71,7 @@ flex_callback_process_is_busy(const Helper *process)
 	return pg_atomic_read_u32(&share->asked) != pg_atomic_read_u32(&share->answered);
 }
 
-/* Have it end after the callback that it runs now. */
+/* In the sender: tell the process to end after its present callback. */
 void
 flex_callback_process_dismiss(const Helper *process)
 {
@@ -80,7 +81,7 @@ flex_callback_process_dismiss(const Helper *process)
 	flex_helper_wake(process);
 }
 
-/* Raise the error with which a process has ended. */
+/* Raise the error that ended a process; a generic one if the process told none. */
 static void
 raise_end(ErrorData *error)
 {
@@ -92,8 +93,9 @@ raise_end(ErrorData *error)
 }
 
 /*
- * The error with which a process has ended, in a context that lasts, or NULL.  A callback
- * that ends its process is none, nor is a process that somebody has terminated or cancelled.
+ * In the sender: return the error that ended a process, allocated in the given context, or
+ * NULL.  It is not an error of the process if a callback ended it, or if an administrator
+ * terminated or cancelled it.
  */
 ErrorData *
 flex_callback_process_failure(const Helper *process, MemoryContext context)
@@ -121,13 +123,13 @@ flex_callback_process_failure(const Helper *process, MemoryContext context)
 }
 
 /*
- * True when the process has loaded a library since the first call, other than PL/pgSQL,
- * which keeps nothing that a later callback could see.
+ * Return true if the process has loaded a library since the previous call; false at the first
+ * call.  PL/pgSQL does not count: it keeps no state that a later callback could see.
  */
 static bool
 has_loaded_library(void)
 {
-	static Size known = 0; /* bytes of the names of libraries that were looked at */
+	static Size known = 0; /* size of the list of names at the previous call */
 	Size size = EstimateLibraryStateSpace();
 	bool found = false;
 	char *names;
@@ -136,7 +138,7 @@ has_loaded_library(void)
 		return false;
 	names = palloc(size);
 	SerializeLibraryState(size, names);
-	/* Names are added at the end, and the last is empty. */
+	/* The list is append-only and ends with an empty string, so the new names begin where that was. */
 	for (const char *name = names + Max(known, 1) - 1; *name != '\0'; name += strlen(name) + 1)
 	{
 		const char *slash = last_dir_separator(name);
@@ -149,7 +151,7 @@ has_loaded_library(void)
 	return found;
 }
 
-/* What the last callback has left is not the next one's. */
+/* Remove the session state that a callback can leave behind, so that the next one does not find it. */
 static void
 remove_traces(void)
 {
@@ -157,7 +159,7 @@ remove_traces(void)
 	ResetSequenceCaches();
 }
 
-/* Claim and run the role's next callback; false when none is due. */
+/* Claim and run the role's next callback.  Return false if none is due or could be claimed. */
 static bool
 run_next(CallbackShare *share, Transaction *transaction)
 {
@@ -172,7 +174,7 @@ run_next(CallbackShare *share, Transaction *transaction)
 	return true;
 }
 
-/* True when it must end, though more callbacks may be due. */
+/* Return true if the process must exit after the present callback even if others are due. */
 static bool
 must_leave(CallbackShare *share, int64 since)
 {
@@ -181,7 +183,7 @@ must_leave(CallbackShare *share, int64 since)
 	return pg_atomic_read_u32(&share->leave) != 0 && flex_clock_ms() - since >= LEAST_SERVICE_MS;
 }
 
-/* Run the callbacks that are due; false when it must end after one. */
+/* Run all due callbacks.  Return false if the process must exit before it has run all of them. */
 static bool
 run_due(CallbackShare *share, Transaction *transaction, int64 since)
 {
@@ -191,7 +193,7 @@ run_due(CallbackShare *share, Transaction *transaction, int64 since)
 	{
 		if (must_leave(share, since))
 			return false;
-		/* They may have left something to be sent. */
+		/* Callbacks may have enqueued requests, for which the sender should look. */
 		if (flex_clock_ms() - told_at >= TELL_MS)
 		{
 			flex_helper_wake_starter();
@@ -203,7 +205,10 @@ run_due(CallbackShare *share, Transaction *transaction, int64 since)
 	return true;
 }
 
-/* Wait for a word of the sender or for the next callback; false when none has come for too long. */
+/*
+ * Wait until the sender asks for something or the next callback is due.  Return false if
+ * idle_until (flex_clock_ms()) has been reached.
+ */
 static bool
 wait_for_callback(CallbackShare *share, Transaction *transaction, int64 idle_until)
 {
@@ -216,7 +221,7 @@ wait_for_callback(CallbackShare *share, Transaction *transaction, int64 idle_unt
 		timeout_ms =
 			Min(timeout_ms, Max(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next_at), LOOK_AGAIN_MS));
 	pgstat_report_activity(STATE_IDLE, NULL);
-	/* A lock that we have waited for may have reset the latch. */
+	/* A wait for a lock may have reset the latch, so do not rely on it alone. */
 	if (pg_atomic_read_u32(&share->asked) != pg_atomic_read_u32(&share->answered) ||
 		pg_atomic_read_u32(&share->leave) != 0)
 		return true;
@@ -226,9 +231,9 @@ wait_for_callback(CallbackShare *share, Transaction *transaction, int64 idle_unt
 	return true;
 }
 
-static CallbackShare *own; /* of this process */
+static CallbackShare *own; /* what this process shares with its sender */
 
-/* The process ends: tell the sender whether it was the callback's fault. */
+/* before_shmem_exit callback: tell the sender whether the process exits in the middle of a callback. */
 static void
 note_end(int code, Datum argument)
 {
@@ -236,7 +241,7 @@ note_end(int code, Datum argument)
 	own->was_stubborn = own->ended_in_callback && flex_guarded_call_was_stubborn();
 }
 
-/* Run the role's callbacks until the process has to end. */
+/* Main loop of the process: run the role's callbacks until it is time to exit. */
 void
 flex_callback_process_run(CallbackShare *share, const Driver *driver)
 {
@@ -253,6 +258,7 @@ flex_callback_process_run(CallbackShare *share, const Driver *driver)
 		uint32 runs = pg_atomic_read_u32(&share->runs);
 		uint32 asked;
 
+		/* Read asked before looking for callbacks: a request that comes during the look is answered by the next. */
 		ResetLatch(MyLatch);
 		asked = pg_atomic_read_u32(&share->asked);
 		pg_read_barrier();

@@ -11,20 +11,19 @@
 #include "outbox/callback_rows.h"
 #include "shared/helper.h"
 
-/* What the process shares with the sender that has started it. */
+/* What the process shares with the sender that has started it.  The sender may read the plain fields after its exit. */
 typedef struct CallbackShare
 {
 	Oid database;
 	Oid role;
-	pg_atomic_uint32 asked;    /* how many times the sender has asked it to look */
-	pg_atomic_uint32 answered; /* asked, before a look that found no callback due */
-	pg_atomic_uint32 runs;     /* callbacks that have come to their end */
-	pg_atomic_uint32 leave;    /* 1: other roles wait for their turn */
-	/* For the sender, after the process has ended. */
-	bool has_left;          /* by itself */
-	bool ended_in_callback; /* in the middle of one */
-	bool was_stubborn;      /* because that could not be cancelled */
-	Callback running;       /* its id, attempts and again_at */
+	pg_atomic_uint32 asked;    /* how many times the sender has asked the process to look for callbacks */
+	pg_atomic_uint32 answered; /* value of asked before the last look; equal to asked if no callback is left to run */
+	pg_atomic_uint32 runs;     /* number of callbacks that have ended */
+	pg_atomic_uint32 leave;    /* 1 if the process has been told to end */
+	bool has_left;             /* the main loop has returned: no error ended it */
+	bool ended_in_callback;    /* the process exited while a callback, or its commit, was running */
+	bool was_stubborn;         /* ... because the callback did not react to being cancelled */
+	Callback running;          /* the last callback that was claimed; of use are id, attempts and again_at */
 } CallbackShare;
 
 extern Helper *flex_callback_process_start(Oid role);

@@ -1,15 +1,16 @@
 /*
  * callback_schedule.c
- *		Which roles' callbacks run, and where.
+ *		Decides which roles' callbacks run, and in which process.
  *
- * Each role with a callback that is due gets a process of its own, so that a slow callback holds up neither the
- * sending nor another role's.  There are at most MOST_PROCESSES, and the server's last free slot is left to others.
- * When roles wait, processes end after a while, and the next role in turn gets the place.  A sender that gets no
- * process at all runs callbacks itself, one of each role in turn, and goes on sending between them.
+ * Each role that has a callback due gets a background worker of its own, so that a slow callback delays neither the
+ * sending of requests nor other roles' callbacks.  A sender has at most MOST_PROCESSES of them, and leaves the
+ * server's last free worker slot alone.  If more roles wait, processes are told to end, and the waiting roles take
+ * their places round robin.  A sender that has no process at all and can start none runs callbacks itself, one of
+ * each role in turn, and continues to send between them.
  *
- * Decided against: one connected as the role, which needs LOGIN before 17 and takes of its connection limit; one
- * that serves several roles, for dblink and the like would carry what one role left to the next; a process per
- * callback, which takes ten times as long; a setting for the number, for nobody could say what it should be.
+ * Rejected: a process that is connected as the role (needs LOGIN before PostgreSQL 17, and counts against the role's
+ * connection limit); one for several roles (dblink and the like would pass one role's state on to the next); one per
+ * callback (ten times slower); a setting for the number (no user could know a good value).
  */
 #include "postgres.h"
 
@@ -26,42 +27,45 @@
 #include "delivery/callbacks.h"
 
 #define MOST_PROCESSES 8
-#define SLOTS_FOR_OTHERS 1 /* a database's own worker must be able to start */
-#define REST_MS 1000       /* after a process that ended by an error, until the role's next; also of a vain wait */
-#define STOP_MS 1000       /* to wait for processes that are terminated */
-#define VAIN_MS 100        /* between two questions, when what is due is locked */
-#define TURN_MS 50         /* that callbacks may take of the sender at a time */
+#define SLOTS_FOR_OTHERS 1 /* another database's sending worker must be able to start */
+#define REST_MS 1000       /* before a role's failed process is replaced, and before another look for a free place */
+#define STOP_MS 1000       /* how long to wait for a terminated process to exit */
+#define VAIN_MS 100        /* between two requests to a process whose due callbacks are locked */
+#define TURN_MS 50         /* how long the sender runs callbacks itself before it sends again */
 #define WARNING_MS 60000   /* between two warnings that no slot is free */
 
-/* A place for a process. */
+/*
+ * A place for a process.  A role "rests" if its process has failed and no other one may be
+ * started for it yet.  All times are those of flex_clock_ms().
+ */
 typedef struct CallbackPlace
 {
-	Oid role;          /* InvalidOid: free */
-	Helper *process;   /* NULL: the role rests */
-	int64 since;       /* flex_clock_ms(): since when it runs */
-	int64 rests_until; /* flex_clock_ms() */
-	int64 asked_at;    /* flex_clock_ms() */
-	uint32 asked_runs; /* callbacks of it that had ended then */
-	uint32 runs;       /* the same when it was last looked at */
-	uint32 answered;   /* likewise */
-	bool is_dismissed;
-	bool is_awaited; /* the role rests, and has a callback that is due */
+	Oid role;          /* InvalidOid if the place is free */
+	Helper *process;   /* NULL if the role rests */
+	int64 since;       /* when the process was started */
+	int64 rests_until; /* PG_INT64_MAX: no other process is started for the role */
+	int64 asked_at;    /* when the process was last asked to look for callbacks */
+	uint32 asked_runs; /* value of runs at that time */
+	uint32 runs;       /* CallbackShare.runs when the process was last attended to */
+	uint32 answered;   /* CallbackShare.answered at that time */
+	bool is_dismissed; /* it has been told to end after its present callback */
+	bool is_awaited;   /* the role rests although it has a callback due */
 } CallbackPlace;
 
 struct CallbackSchedule
 {
 	MemoryContext context;
 	Transaction *transaction;
-	bool is_worker;      /* else a drain, which fails where its processes do */
-	bool expected;       /* perhaps a callback is due */
-	TimestampTz next_at; /* when the next is due of roles without a process, for all we know; 0: there is none */
-	Oid last_role;       /* that had its turn */
-	ErrorData *failure;  /* of a drain's process, the first; NULL: none */
-	int64 warned_at;     /* flex_clock_ms(); 0: never */
+	bool is_worker;      /* false for a drain, which raises the first error of its processes */
+	bool expected;       /* callbacks may have become due since the last look */
+	TimestampTz next_at; /* when to look again for roles without a process; 0 if nothing is known to become due */
+	Oid last_role;       /* the role that was served last, for the round robin */
+	ErrorData *failure;  /* in a drain: the first error of a process, or NULL */
+	int64 warned_at;     /* flex_clock_ms() of the last warning, or 0 */
 	CallbackPlace places[MOST_PROCESSES];
 };
 
-/* A schedule for a sender; it lives in the current context. */
+/* Create a sender's schedule in the current memory context. */
 CallbackSchedule *
 flex_callback_schedule_create(Transaction *transaction, bool is_worker)
 {
@@ -73,28 +77,28 @@ flex_callback_schedule_create(Transaction *transaction, bool is_worker)
 	return schedule;
 }
 
-/* A callback may be due. */
+/* Note that a callback may have become due. */
 void
 flex_callback_schedule_expect(CallbackSchedule *schedule)
 {
 	schedule->expected = true;
 }
 
-/* True when callbacks may be due that have to be given a place. */
+/* Return true if it is time for flex_callback_schedule_run(). */
 bool
 flex_callback_schedule_may_be_due(const CallbackSchedule *schedule)
 {
 	return schedule->expected || (schedule->next_at != 0 && schedule->next_at <= GetCurrentTimestamp());
 }
 
-/* When the next is due of the roles that have no process; 0: there is none. */
+/* Return when to look again for callbacks of roles that have no process; 0 if nothing is known to become due. */
 TimestampTz
 flex_callback_schedule_next_at(const CallbackSchedule *schedule)
 {
 	return schedule->next_at;
 }
 
-/* Note a time at which to look. */
+/* Have the next look not later than at the given time. */
 static void
 note_next(CallbackSchedule *schedule, TimestampTz at)
 {
@@ -102,7 +106,7 @@ note_next(CallbackSchedule *schedule, TimestampTz at)
 		schedule->next_at = at;
 }
 
-/* The place of a role, or NULL. */
+/* Return the place of a role, or NULL. */
 static CallbackPlace *
 place_of(CallbackSchedule *schedule, Oid role)
 {
@@ -114,7 +118,7 @@ place_of(CallbackSchedule *schedule, Oid role)
 	return NULL;
 }
 
-/* How many processes there are. */
+/* Return the number of processes. */
 static int
 processes_count(const CallbackSchedule *schedule)
 {
@@ -125,7 +129,7 @@ processes_count(const CallbackSchedule *schedule)
 	return count;
 }
 
-/* Let go of a place's process, which is ended if it has not ended. */
+/* Terminate a place's process if it still runs, and free the place. */
 static void
 end_process(CallbackPlace *place)
 {
@@ -133,9 +137,9 @@ end_process(CallbackPlace *place)
 	*place = (CallbackPlace){.role = InvalidOid};
 }
 
-/* A process has ended: see why, and free its place. */
+/* Free the place of a process that has exited; if it failed, its role rests.  Record a callback that ignored cancels. */
 static void
-take_leave(CallbackSchedule *schedule, CallbackPlace *place)
+note_process_end(CallbackSchedule *schedule, CallbackPlace *place)
 {
 	CallbackShare *share = flex_helper_share(place->process);
 	bool was_stubborn = share->was_stubborn;
@@ -145,7 +149,7 @@ take_leave(CallbackSchedule *schedule, CallbackPlace *place)
 	Oid role = place->role;
 
 	schedule->expected = true;
-	/* A drain goes on to send, and raises the first error when all else is done. */
+	/* A drain continues to send, and raises the error in flex_callback_schedule_finish(). */
 	if (has_failed && !schedule->is_worker && schedule->failure == NULL)
 		schedule->failure = flex_callback_process_failure(place->process, schedule->context);
 	if (schedule->failure != NULL)
@@ -157,7 +161,7 @@ take_leave(CallbackSchedule *schedule, CallbackPlace *place)
 		*place = (CallbackPlace){.role = role, .rests_until = rests_until};
 }
 
-/* True when callbacks of a process have ended, or it has come to the end of all, since it was looked at. */
+/* Return true if a process has ended a callback, or has found no other one due, since it was last attended to. */
 static bool
 has_moved(const CallbackPlace *place)
 {
@@ -166,7 +170,7 @@ has_moved(const CallbackPlace *place)
 	return pg_atomic_read_u32(&share->runs) != place->runs || pg_atomic_read_u32(&share->answered) != place->answered;
 }
 
-/* True when something is to be attended to: a latch alone may have been reset by another wait. */
+/* Return true if a process needs attention.  Our latch does not tell: another wait may have reset it. */
 bool
 flex_callback_schedule_has_news(const CallbackSchedule *schedule)
 {
@@ -180,7 +184,7 @@ flex_callback_schedule_has_news(const CallbackSchedule *schedule)
 	return false;
 }
 
-/* See what the processes have done.  True when that is anything: it may have left something to be sent. */
+/* Note what the processes have done, and free the places of those that have exited.  Return true if any has worked. */
 bool
 flex_callback_schedule_attend(CallbackSchedule *schedule)
 {
@@ -198,12 +202,12 @@ flex_callback_schedule_attend(CallbackSchedule *schedule)
 		place->answered = pg_atomic_read_u32(&share->answered);
 		place->runs = pg_atomic_read_u32(&share->runs);
 		if (flex_helper_has_ended(place->process))
-			take_leave(schedule, place);
+			note_process_end(schedule, place);
 	}
 	return news;
 }
 
-/* True while a process has callbacks to run, or a role rests that has some. */
+/* Return true while callbacks are due, as far as known: a process works on some, or their role rests. */
 bool
 flex_callback_schedule_is_busy(const CallbackSchedule *schedule)
 {
@@ -217,7 +221,7 @@ flex_callback_schedule_is_busy(const CallbackSchedule *schedule)
 	return false;
 }
 
-/* A place that is free, or whose role only rests; NULL when there is none. */
+/* Return a place that is free, else one whose role rests, else NULL. */
 static CallbackPlace *
 free_place(CallbackSchedule *schedule)
 {
@@ -235,7 +239,7 @@ free_place(CallbackSchedule *schedule)
 	return resting;
 }
 
-/* Start a process for a role; false when there is no place for it. */
+/* Start a process for a role.  Return false if no place or no worker slot is free. */
 static bool
 start_process(CallbackSchedule *schedule, Oid role)
 {
@@ -252,7 +256,10 @@ start_process(CallbackSchedule *schedule, Oid role)
 	return true;
 }
 
-/* Have a process look for callbacks, unless what is due is locked, so that it has just looked in vain. */
+/*
+ * Ask a process to look for callbacks.  If it has just looked and found none that it could
+ * claim, the due ones are locked; then ask again only after VAIN_MS.
+ */
 static void
 ask(CallbackSchedule *schedule, CallbackPlace *place)
 {
@@ -268,7 +275,7 @@ ask(CallbackSchedule *schedule, CallbackPlace *place)
 	flex_callback_process_ask(place->process);
 }
 
-/* Have a role's callbacks run that are due; false when there is no place for its process. */
+/* Have a process run a role's due callbacks, or let the role rest.  Return false if no process can be started. */
 static bool
 serve(CallbackSchedule *schedule, Oid role)
 {
@@ -279,7 +286,7 @@ serve(CallbackSchedule *schedule, Oid role)
 		ask(schedule, place);
 		return true;
 	}
-	/* In a drain it has failed for good. */
+	/* A drain starts no other process for a role whose process has failed. */
 	if (place != NULL && place->rests_until == PG_INT64_MAX)
 		return true;
 	if (place != NULL && place->rests_until > flex_clock_ms())
@@ -293,7 +300,7 @@ serve(CallbackSchedule *schedule, Oid role)
 	return start_process(schedule, role);
 }
 
-/* The process that has to make place next, NULL when all do already: one that does nothing, else the oldest. */
+/* Return the process to dismiss next: an idle one, else the oldest; NULL if all have been dismissed. */
 static CallbackPlace *
 next_to_dismiss(CallbackSchedule *schedule)
 {
@@ -313,7 +320,7 @@ next_to_dismiss(CallbackSchedule *schedule)
 	return oldest;
 }
 
-/* So many roles wait: have as many processes make place for them. */
+/* Dismiss processes until as many places become free as roles wait for one. */
 static void
 make_place(CallbackSchedule *schedule, int waiting)
 {
@@ -329,7 +336,7 @@ make_place(CallbackSchedule *schedule, int waiting)
 	note_next(schedule, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), REST_MS));
 }
 
-/* Say, once a minute, that callbacks run in the sender. */
+/* Warn, at most once per minute, that callbacks run in the sender. */
 static void
 warn_of_slots(CallbackSchedule *schedule)
 {
@@ -342,10 +349,7 @@ warn_of_slots(CallbackSchedule *schedule)
 					  errhint("Raise max_worker_processes.")));
 }
 
-/*
- * Run callbacks here, one of each role in turn.  Returns how many came to their end;
- * after TURN_MS, or when no role has another, it is the sending's turn.
- */
+/* Run callbacks here, one of each waiting role in turn, for TURN_MS or until none can be claimed.  Return how many. */
 static int
 run_here(CallbackSchedule *schedule, const CallbackRole *waiting, int count)
 {
@@ -375,7 +379,7 @@ run_here(CallbackSchedule *schedule, const CallbackRole *waiting, int count)
 	return ended;
 }
 
-/* The roles that have callbacks to run, in a context that lasts. */
+/* Return the roles that have callbacks, due or not, as an array in the schedule's context. */
 static CallbackRole *
 look_for_roles(CallbackSchedule *schedule, int *count)
 {
@@ -390,7 +394,7 @@ look_for_roles(CallbackSchedule *schedule, int *count)
 	return roles;
 }
 
-/* The index of the first role that comes after the one that had its turn last. */
+/* Return the index of the role that follows the one served last; roles are in ascending order. */
 static int
 first_in_turn(const CallbackSchedule *schedule, const CallbackRole *roles, int count)
 {
@@ -403,8 +407,8 @@ first_in_turn(const CallbackSchedule *schedule, const CallbackRole *roles, int c
 }
 
 /*
- * Have callbacks run that are due.  True when some have come to their end in this
- * process.
+ * Find the roles with due callbacks, and have a process run those of each, or run them here.
+ * Return true if callbacks were run in this process.
  */
 bool
 flex_callback_schedule_run(CallbackSchedule *schedule)
@@ -425,7 +429,7 @@ flex_callback_schedule_run(CallbackSchedule *schedule)
 	{
 		const CallbackRole *role = &roles[(first + i) % count];
 
-		/* A process knows by itself when its role's next callback is due. */
+		/* A role's process, if any, wakes by itself when the next callback is due. */
 		if (role->due_at > now)
 		{
 			const CallbackPlace *place = place_of(schedule, role->role);
@@ -445,7 +449,7 @@ flex_callback_schedule_run(CallbackSchedule *schedule)
 	return ended > 0;
 }
 
-/* Have all processes end after the callback that they run now.  True while any lives. */
+/* Tell all processes to end after their present callback.  Return true while any is alive. */
 bool
 flex_callback_schedule_dismiss(CallbackSchedule *schedule)
 {
@@ -463,10 +467,7 @@ flex_callback_schedule_dismiss(CallbackSchedule *schedule)
 	return any_lives;
 }
 
-/*
- * A drain has sent all: let its processes go when they have come to the end of what they do.
- * Raises the error of one that has failed.
- */
+/* At the end of a drain: dismiss the processes, wait until they have exited, and raise the first error of one, if any. */
 void
 flex_callback_schedule_finish(CallbackSchedule *schedule)
 {
@@ -476,7 +477,7 @@ flex_callback_schedule_finish(CallbackSchedule *schedule)
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 		(void) flex_callback_schedule_attend(schedule);
-		/* A lock that was waited for, now or before, may have reset the latch that a process had set. */
+		/* A wait for a lock may have reset the latch after a process had set it. */
 		if (processes_count(schedule) > 0 && !flex_callback_schedule_has_news(schedule))
 			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, -1, flex_wait_event("FlexApiCallbackExit"));
 	}
@@ -484,7 +485,7 @@ flex_callback_schedule_finish(CallbackSchedule *schedule)
 		flex_error_rethrow(schedule->failure);
 }
 
-/* A sender ends by an error: end its processes. */
+/* Terminate all processes at once: the sender ends by an error. */
 void
 flex_callback_schedule_stop(CallbackSchedule *schedule)
 {

@@ -1,6 +1,6 @@
 /*
  * callback_schedule.h
- *		Which roles' callbacks run, and where.
+ *		Decides which roles' callbacks run, and in which process.
  */
 #ifndef FLEX_CALLBACK_SCHEDULE_H
 #define FLEX_CALLBACK_SCHEDULE_H

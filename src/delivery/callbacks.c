@@ -1,10 +1,10 @@
 /*
  * callbacks.c
- *		Runs callbacks, a transaction each.
+ *		Runs callbacks, each in a transaction of its own.
  *
- * A callback is claimed first, and counted: one that kills its process must not
- * be the first again.  Then it runs in the transaction that records its end, so that
- * both are done, or none.
+ * A callback is claimed first, in a transaction that counts the attempt and sets the time of
+ * the next one, so that a callback that kills its process is not the first to be tried again.
+ * Then it runs in the transaction that records its end: either both take effect or neither.
  */
 #include "postgres.h"
 
@@ -19,10 +19,11 @@
 #include "outbox/callback_rows.h"
 #include "outbox/settled_rows.h"
 
-#define SHOWN_BYTES 1000   /* of its error */
-#define MOST_LOOKS 20      /* at a callback that is locked */
-#define LOOK_AGAIN_US 5000 /* between two of them */
+#define SHOWN_BYTES 1000   /* of the message of an error; the rest is cut off */
+#define MOST_LOOKS 20      /* tries to lock a callback's row */
+#define LOOK_AGAIN_US 5000 /* between two tries */
 
+/* Return the message of an error, never NULL. */
 static const char *
 text_of(const ErrorData *error)
 {
@@ -30,11 +31,13 @@ text_of(const ErrorData *error)
 }
 
 /*
- * Begin with a callback that was claimed.  A process that looks for one to claim may have
- * locked it for a moment; a role that keeps its own locked is not waited for.
+ * Lock the row of a callback that was claimed, and read it.  Return false if the claim is no
+ * longer valid, or the row stays locked.  Another process that looks for callbacks to claim
+ * locks it only for a moment, so try several times; a user may keep it locked for long, and is
+ * not waited for.
  */
 static bool
-begin(Callback *callback)
+begin_claimed(Callback *callback)
 {
 	for (int looks = 1; !flex_outbox_begin_callback(callback); looks++)
 	{
@@ -46,9 +49,9 @@ begin(Callback *callback)
 	return true;
 }
 
-/* Report a callback's error, and note when it is to be tried again. */
+/* Report a callback's error as a WARNING, and record it with the time of the next attempt, if any. */
 static void
-fail(const Callback *callback, int sqlerrcode, const char *said)
+record_failure(const Callback *callback, int sqlerrcode, const char *said)
 {
 	bool give_up = callback->attempts >= FLEX_CALLBACK_ATTEMPTS;
 	int64 delay = flex_backoff_ms(BACKOFF_CALLBACK, callback->attempts - 1);
@@ -62,20 +65,22 @@ fail(const Callback *callback, int sqlerrcode, const char *said)
 							  give_up ? 0 : TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay));
 }
 
-/* Tell of the end of a callback's request, which is news the first time only. */
+/* Notify listeners of the end of the callback's request: after success, and after the first failed attempt only. */
 static void
-tell(const Callback *callback, bool failed)
+notify_end(const Callback *callback, bool failed)
 {
 	if (!failed || callback->attempts == 1)
 		flex_outbox_notify(callback->id, callback->state);
 }
 
 /*
- * Commit after a callback.  That others refuse what it has done, as a foreign server may, is an
- * error of the callback, unless it has failed before; a cancel in the sender is meant for the sender.
+ * Commit the transaction of a callback, which failed with the given error, or NULL.  If the
+ * commit fails, as when a foreign server refuses the changes, record that as the callback's
+ * error, unless there is one already.  A cancel in the sender is raised (see
+ * flex_callbacks_run()).
  */
 static void
-commit(Transaction *transaction, Callback *callback, const ErrorData *failure, bool is_in_sender)
+commit_callback(Transaction *transaction, Callback *callback, const ErrorData *failure, bool is_in_sender)
 {
 	int sqlerrcode = failure != NULL ? failure->sqlerrcode : 0;
 	char *said = failure != NULL ? MemoryContextStrdup(transaction->outside, text_of(failure)) : NULL;
@@ -86,10 +91,11 @@ commit(Transaction *transaction, Callback *callback, const ErrorData *failure, b
 	if (error != NULL)
 	{
 		flex_transaction_begin(transaction);
-		if (begin(callback))
+		if (begin_claimed(callback))
 		{
-			fail(callback, said != NULL ? sqlerrcode : error->sqlerrcode, said != NULL ? said : text_of(error));
-			tell(callback, true);
+			record_failure(callback, said != NULL ? sqlerrcode : error->sqlerrcode,
+						   said != NULL ? said : text_of(error));
+			notify_end(callback, true);
 		}
 		flex_transaction_commit(transaction);
 		FreeErrorData(error);
@@ -99,8 +105,9 @@ commit(Transaction *transaction, Callback *callback, const ErrorData *failure, b
 }
 
 /*
- * Run a callback that was claimed, in the transaction that records its end.  A
- * cancel in the sender is meant for the sender, and raised.
+ * Run a callback that was claimed, in the transaction that records its end.  Errors of the
+ * callback are recorded, not raised.  But if is_in_sender, a cancel is raised: it is meant for
+ * the sender, not for the callback that it happens to run.
  */
 void
 flex_callbacks_run(Transaction *transaction, Callback *callback, bool is_in_sender)
@@ -108,7 +115,7 @@ flex_callbacks_run(Transaction *transaction, Callback *callback, bool is_in_send
 	ErrorData *error;
 
 	flex_transaction_begin(transaction);
-	if (!begin(callback))
+	if (!begin_claimed(callback))
 	{
 		flex_transaction_commit(transaction);
 		return;
@@ -119,29 +126,30 @@ flex_callbacks_run(Transaction *transaction, Callback *callback, bool is_in_send
 		flex_error_rethrow(error);
 	flex_outbox_enter(&transaction->access);
 	if (error != NULL)
-		fail(callback, error->sqlerrcode, text_of(error));
+		record_failure(callback, error->sqlerrcode, text_of(error));
 	else
 		flex_outbox_end_callback(callback);
-	tell(callback, error != NULL);
-	commit(transaction, callback, error, is_in_sender);
+	notify_end(callback, error != NULL);
+	commit_callback(transaction, callback, error, is_in_sender);
 }
 
-/* Record the end of a callback that has run for so long that its process was ended: it has failed. */
+/* In the sender: record the failure of a callback that did not react to cancels, so that its process was ended. */
 void
 flex_callbacks_give_up(Transaction *transaction, Callback *callback)
 {
 	flex_transaction_begin(transaction);
-	if (begin(callback))
+	if (begin_claimed(callback))
 	{
-		fail(callback, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-			 psprintf("callback %s ran longer than flex_api.callback_timeout, and went on when it was cancelled",
-					  callback->function));
-		tell(callback, true);
+		record_failure(
+			callback, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+			psprintf("callback %s ran longer than flex_api.callback_timeout, and went on when it was cancelled",
+					 callback->function));
+		notify_end(callback, true);
 	}
 	flex_transaction_commit(transaction);
 }
 
-/* Claim a role's next callback that is due; false when none is. */
+/* Claim a role's next due callback, and commit.  Return false if there is none. */
 bool
 flex_callbacks_claim(Transaction *transaction, Oid role, Callback *callback)
 {
@@ -153,7 +161,7 @@ flex_callbacks_claim(Transaction *transaction, Oid role, Callback *callback)
 	return claimed;
 }
 
-/* When a role's next callback is due; 0 when there is none. */
+/* Return when a role's next callback is due; 0 if there is none. */
 TimestampTz
 flex_callbacks_next_at(Transaction *transaction, Oid role)
 {

@@ -1,6 +1,6 @@
 /*
  * callbacks.h
- *		Runs callbacks, a transaction each.
+ *		Runs callbacks, each in a transaction of its own.
  */
 #ifndef FLEX_CALLBACKS_H
 #define FLEX_CALLBACKS_H

@@ -2,14 +2,13 @@
  * expiry.c
  *		Ends requests that have not been sent by their expires_at.
  *
- * What waits is claimed, whatever it waits for (an operator, its rate, another of its
- * ordering key), and settled as what has expired, with all that settling does.  What a sender
- * has is left to that one: its settlement does not make a request pending again whose time has
- * come (settlement.c).  It is looked at again all the same, for that sender may have looked
- * just before.
+ * A request that waits, whatever for (an operator, its rate, another request of its ordering
+ * key), is claimed and settled as failed.  A request that a sender has claimed is left to that
+ * sender, whose settlement does not make an expired request pending again (settlement.c).  We
+ * look at it once more later, because that sender may have read the clock just before.
  *
- * A look goes over all whose time has come, a portion in a transaction.  What somebody has locked
- * is passed over, too, and is there at the next look.
+ * A look reads all rows of flex_outbox_expiring whose time has come, in portions, each in a
+ * transaction.  Requests that another session has locked are left until the next look.
  */
 #include "postgres.h"
 
@@ -20,29 +19,33 @@
 #include "delivery/expiry.h"
 #include "outbox/expiring_rows.h"
 
-#define AT_ONCE 1000  /* requests, in a portion */
-#define LOOK_MS 500   /* between two looks for what others have enqueued or had locked, at least */
-#define LOOK_SHARE 10 /* at the most one part in so many of the time is for looks */
-#define FULL_SHARE                                                                                                     \
-	100 /* the same, for looks that begin at the beginning, where an old snapshot may keep what is dead */
+#define AT_ONCE 1000 /* requests in a portion */
+#define LOOK_MS 500  /* least time between two looks for requests that others have enqueued or had locked */
+
+/*
+ * After a look, wait at least so many times as long as it took before the next one.  A full look
+ * begins at the first row of the index, where an old snapshot may keep many dead rows.
+ */
+#define LOOK_SHARE 10
+#define FULL_SHARE 100
 
 struct Expiry
 {
-	TimestampTz next_at; /* when the next one expires, for all we know; 0: none does */
-	bool must_look;      /* there may be others, or some that were left */
+	TimestampTz next_at; /* when the next known request expires, or 0 */
+	bool must_look;      /* there may be requests that we do not know, or that were left at the last look */
 	int64 look_ms;       /* flex_clock_ms() before which these are not looked for */
-	int64 full_ms;       /* the same, for a look that begins at the beginning */
-	TimestampTz from;    /* none is left before, but of transactions that have committed since */
+	int64 full_ms;       /* flex_clock_ms() before which no full look begins */
+	TimestampTz from;    /* rows with an earlier time are of transactions that have committed since the last look */
 
-	/* Of a look that has more portions to come: */
-	bool has_more;
+	/* The present look: */
+	bool has_more; /* it has more portions to come */
 	bool is_full;
 	int64 began_ms;
-	ExpiringRow at;        /* where it is */
-	TimestampTz left_from; /* the first that was passed over; DT_NOEND: none was */
+	ExpiringRow at;        /* the last row that was processed */
+	TimestampTz left_from; /* time of the first row that was left, or DT_NOEND */
 };
 
-/* Nothing is known; it lives in the current context. */
+/* Create the state of a sender's expiry in the current memory context. */
 Expiry *
 flex_expiry_create(void)
 {
@@ -52,14 +55,14 @@ flex_expiry_create(void)
 	return expiry;
 }
 
-/* Others may have enqueued what expires. */
+/* Note that other sessions may have enqueued requests that expire. */
 void
 flex_expiry_expect(Expiry *expiry)
 {
 	expiry->must_look = true;
 }
 
-/* Milliseconds until there is something to look for, if nothing is expected before. */
+/* Return the milliseconds until the next look, if there is no flex_expiry_expect() before. */
 long
 flex_expiry_wait_ms(const Expiry *expiry)
 {
@@ -74,6 +77,7 @@ flex_expiry_wait_ms(const Expiry *expiry)
 	return (long) wait_ms;
 }
 
+/* Begin a look, which is a full one if the last of these is long enough ago. */
 static void
 begin_look(Expiry *expiry)
 {
@@ -84,7 +88,7 @@ begin_look(Expiry *expiry)
 	expiry->must_look = false;
 }
 
-/* All whose time had come have been looked at. */
+/* End a look, and decide when the next may begin. */
 static void
 end_look(Expiry *expiry, TimestampTz now)
 {
@@ -98,7 +102,7 @@ end_look(Expiry *expiry, TimestampTz now)
 		expiry->full_ms = now_ms + took_ms * FULL_SHARE;
 }
 
-/* The requests of rows that are still to be sent; returns how many. */
+/* Collect the ids of those rows' requests that are still pending.  Return how many. */
 static int
 pending_ids(const ExpiringRow *rows, int count, int64 *ids)
 {
@@ -113,8 +117,9 @@ pending_ids(const ExpiringRow *rows, int count, int64 *ids)
 }
 
 /*
- * Claim some requests whose time has come, wherever they wait; the caller settles them in this
- * transaction.  In the current context.  The caller stands in a transaction with the outbox's rights.
+ * Claim a portion of the expired requests.  Return the claims, allocated in the current memory
+ * context, and set *count to their number; the caller must settle them in this transaction,
+ * which must have the outbox's rights.
  */
 Claim *
 flex_expiry_claim(Expiry *expiry, const Backlog *backlog, int *count)

@@ -1,11 +1,15 @@
 /*
  * forgetter.c
- *		Deletes requests that finished long ago, a portion at a time.
+ *		Deletes requests that finished longer ago than flex_api.outbox_retention.
  *
- * Each portion is a transaction of its own, apart from the sending's.  Others may hang
- * anything on the table: foreign keys, triggers, rules, a publication.  A portion that
- * cannot be deleted is tried by halves, down to the requests that are to blame; these
- * are set aside for a while, and the log says why, once a minute per cause.
+ * They are deleted in portions, each in a transaction of its own, in which nothing is sent.
+ * Users may have added foreign keys, triggers, rules or publications to the table.  If a
+ * portion cannot be deleted, each half of it is tried, and so on down to the single requests
+ * that cause the failure.  These are tried again after a while, and the log says why they
+ * could not be deleted, at most once per minute and cause.
+ *
+ * The position up to which all requests have been looked at is kept in a table (the
+ * ForgettingMark); requests before it that were left are kept in another.
  */
 #include "postgres.h"
 
@@ -23,24 +27,27 @@
 #include "outbox/forgetting.h"
 #include "outbox/refusals.h"
 
-#define AT_ONCE 1000
-#define MOST_FAILURES 20    /* in a portion: what is left of it is set aside without a try */
-#define LOCK_TIMEOUT "50ms" /* that what others hang on the table may wait for a lock */
-#define LOCKED_MS 60000     /* until a request is looked at again that somebody has locked */
-#define PAUSE_MS 30000      /* when nothing is left to forget */
-#define FAILED_MS 60000     /* when that has failed */
+#define AT_ONCE 1000        /* requests in a portion */
+#define MOST_FAILURES 20    /* of single requests in a portion; then its rest is set aside without a try */
+#define LOCK_TIMEOUT "50ms" /* for locks that triggers and foreign keys of the table wait for */
+#define LOCKED_MS 60000     /* until a request that was locked or not tried is looked at again */
+#define PAUSE_MS 30000      /* until the next run, if nothing is left to delete */
+#define FAILED_MS 60000     /* until the next run after an error */
 
-/* Requests that stay, in a portion. */
+/* The ids of a portion's requests that were not deleted. */
 typedef struct Portion
 {
-	int64 put_off[AT_ONCE]; /* those that could not be deleted */
+	int64 put_off[AT_ONCE]; /* deletion failed */
 	int put_off_count;
-	int64 untried[AT_ONCE]; /* those that were not tried, or that somebody has locked */
+	int64 untried[AT_ONCE]; /* not tried, or failed because of a lock */
 	int untried_count;
-	int failures;
+	int failures; /* of single requests */
 } Portion;
 
-/* Say why requests stay.  error NULL: they are there still, and nothing was said. */
+/*
+ * Warn that requests could not be deleted, at most once per minute and cause.  error is NULL if
+ * the DELETE succeeded without having deleted them.
+ */
 static void
 warn(const ErrorData *error)
 {
@@ -60,7 +67,7 @@ warn(const ErrorData *error)
 						   table)));
 }
 
-/* Take ids out of others; returns how many are left. */
+/* Remove the given ids from an array, keeping its order.  Return how many are left in it. */
 static int
 subtract(int64 *from, int count, const int64 *ids, int ids_count)
 {
@@ -78,7 +85,7 @@ subtract(int64 *from, int count, const int64 *ids, int ids_count)
 	return left;
 }
 
-/* A copy of ids in the current context. */
+/* Return a copy of an array of ids, in the current memory context. */
 static int64 *
 copy_ids(const int64 *ids, int count)
 {
@@ -88,7 +95,7 @@ copy_ids(const int64 *ids, int count)
 	return copy;
 }
 
-/* Note that requests could not be deleted. */
+/* Note in the portion that requests could not be deleted. */
 static void
 put_off(Portion *portion, const int64 *ids, int count)
 {
@@ -97,7 +104,7 @@ put_off(Portion *portion, const int64 *ids, int count)
 	portion->put_off_count += count;
 }
 
-/* Note that requests were not tried. */
+/* Note in the portion that requests were not tried. */
 static void
 leave_untried(Portion *portion, const int64 *ids, int count)
 {
@@ -106,7 +113,7 @@ leave_untried(Portion *portion, const int64 *ids, int count)
 	portion->untried_count += count;
 }
 
-/* Have requests looked at again in a while. */
+/* Record that requests are to be looked at again after LOCKED_MS. */
 static void
 set_aside(const int64 *ids, int count)
 {
@@ -117,7 +124,7 @@ set_aside(const int64 *ids, int count)
 	flex_forgetting_set_aside(ids, again_at, count);
 }
 
-/* Requests that are to be deleted, and how many were. */
+/* Argument of delete_guarded(): requests to delete, and, set by it, how many were deleted. */
 typedef struct Deletion
 {
 	const int64 *ids;
@@ -126,8 +133,9 @@ typedef struct Deletion
 } Deletion;
 
 /*
- * Delete requests, and let what others hang on the table do no more than that: it gets no
- * rights that outlast this, changes no setting, and holds nobody up for long.
+ * Delete requests.  As users' triggers may run, this is a security-restricted operation; settings
+ * that they change are reset, and they cannot wait long for a lock.  On error, the caller's
+ * subtransaction restores the user and the settings.
  */
 static void
 delete_guarded(void *argument)
@@ -145,7 +153,10 @@ delete_guarded(void *argument)
 	AtEOXact_GUC(false, nest_level);
 }
 
-/* Delete what can be deleted, and put the rest off. */
+/*
+ * Delete those requests that can be deleted, and note the others in the portion.  On failure
+ * this calls itself for both halves.  ids is overwritten.
+ */
 static void
 delete_by_halves(Portion *portion, int64 *ids, int count)
 {
@@ -191,7 +202,10 @@ delete_by_halves(Portion *portion, int64 *ids, int count)
 	}
 }
 
-/* Delete requests.  Those that somebody has locked are set aside, and traces of those that are gone deleted. */
+/*
+ * Delete requests.  Set those aside that another session has locked.  For requests that are
+ * gone already, delete only their rows in the forgetter's table.
+ */
 static void
 delete_requests(int64 *ids, int count)
 {
@@ -219,8 +233,8 @@ delete_requests(int64 *ids, int count)
 }
 
 /*
- * Delete or set aside requests of a list, up to the first that is too young.  Returns how
- * many were dealt with.
+ * Delete or set aside the requests of a list, up to the first one that is too young.  Return
+ * how many these were.
  */
 static int
 deal_with(const OldRequest *list, int count)
@@ -248,7 +262,10 @@ deal_with(const OldRequest *list, int count)
 	return done;
 }
 
-/* Forget a portion of what was set aside, and one from the mark on; false when that was all. */
+/*
+ * Process one portion of the requests that were set aside, and one from the mark on, which is
+ * advanced.  Return true if there may be more.
+ */
 static bool
 forget_portion(ForgettingMark *mark)
 {
@@ -267,7 +284,10 @@ forget_portion(ForgettingMark *mark)
 	return more || done == AT_ONCE;
 }
 
-/* True when a deletion would run somebody's triggers with the rights of the outbox's owner: nothing is deleted then. */
+/*
+ * Return true, and warn, if deleting requests could run somebody's triggers with the rights of
+ * the outbox's owner: a foreign key with an ON DELETE action changes another role's table.
+ */
 static bool
 is_unsafe(void)
 {
@@ -286,7 +306,10 @@ is_unsafe(void)
 	return true;
 }
 
-/* Forget a portion, in a transaction of its own.  True when there is more to forget at once. */
+/*
+ * Delete a portion in a transaction of its own, unless another process is doing so.  Return
+ * true if there may be more.
+ */
 static bool
 forget(Transaction *transaction)
 {
@@ -302,8 +325,8 @@ forget(Transaction *transaction)
 }
 
 /*
- * Forget a portion.  What fails there is no concern of the sending's: the log says so.
- * Returns after how many milliseconds to go on.
+ * Delete a portion of old requests.  Return after how many milliseconds to call this again.
+ * Errors are reported as warnings, so that they do not disturb the sending; a cancel is raised.
  */
 int64
 flex_forgetter_run(Transaction *transaction)

@@ -1,6 +1,6 @@
 /*
  * forgetter.h
- *		Deletes requests that finished long ago, a portion at a time.
+ *		Deletes requests that finished longer ago than flex_api.outbox_retention.
  */
 #ifndef FLEX_FORGETTER_H
 #define FLEX_FORGETTER_H

@@ -1,11 +1,14 @@
 /*
  * guarded_call.c
- *		Calls a callback as its role, in its time, and catches its errors.
+ *		Calls a callback with the rights of its role, limits its time, and catches its errors.
  *
- * A callback runs in a session of the role that enqueued the request, for all it
- * can see, and nothing it does may outlive its rights: as in maintenance commands,
- * it cannot leave temporary objects or held cursors behind, and constraints are
- * checked at once rather than at the commit, which has our rights.
+ * To the callback it looks as if it ran in a session of the role that enqueued the request.
+ * Nothing that it leaves behind may be executed with our rights: as in maintenance commands
+ * (SECURITY_RESTRICTED_OPERATION), it cannot create temporary objects or held cursors, and
+ * constraints are checked at once rather than at the commit, which has our rights.
+ *
+ * After flex_api.callback_timeout the callback is cancelled.  It may catch that, so it is
+ * cancelled again; after MOST_CANCELS the process is terminated.
  */
 #include "postgres.h"
 
@@ -37,17 +40,17 @@
 #include "outbox/callback_function.h"
 #include "shared/shutdown.h"
 
-#define CANCEL_AGAIN_MS 1000 /* for a callback that catches the first cancel */
-#define MOST_CANCELS 3       /* then the process has to go: nothing can catch that */
+#define CANCEL_AGAIN_MS 1000 /* between two cancels of a callback that catches them */
+#define MOST_CANCELS 3       /* the last one terminates the process, which no callback can catch */
 
 static TimeoutId time_limit = MAX_TIMEOUTS;
 static TimeoutId shutdown_check = MAX_TIMEOUTS;
-static volatile sig_atomic_t timed_out;  /* the callback has had its time */
+static volatile sig_atomic_t timed_out;  /* the last callback exceeded its time */
 static volatile sig_atomic_t cancels;    /* how many times it has been cancelled for that, or for a shutdown */
-static volatile sig_atomic_t is_running; /* a callback, or the commit of what it has done */
-static bool is_committing;               /* what a callback has done, and others may still refuse */
+static volatile sig_atomic_t is_running; /* a callback, or the commit after it, is running */
+static bool is_committing;               /* the commit after a callback has begun, and can still fail */
 
-/* Cancel the callback.  Runs in a signal handler. */
+/* Cancel the callback, or terminate the process if that has not helped.  Runs in a signal handler. */
 static void
 cancel_callback(void)
 {
@@ -59,7 +62,7 @@ cancel_callback(void)
 	SetLatch(MyLatch);
 }
 
-/* Its time is over.  Runs in a signal handler. */
+/* Timeout handler: the callback has exceeded its time.  Runs in a signal handler. */
 static void
 end_time(void)
 {
@@ -68,8 +71,9 @@ end_time(void)
 }
 
 /*
- * A sender's SIGTERM is a cancel, which the callback may have caught.  A process of
- * callbacks lets the callback go on for a while, then ends.  Runs in a signal handler.
+ * Timeout handler: check periodically whether the process has been told to stop.  In a
+ * sender, SIGTERM cancels the callback, which may have caught that; so cancel it again.  A
+ * callback process terminates when flex_api.shutdown_grace is over.  Runs in a signal handler.
  */
 static void
 look_for_shutdown(void)
@@ -91,7 +95,7 @@ stop_timeouts(void)
 	disable_timeout(shutdown_check, false);
 }
 
-/* It has come to its end; a last cancel may have come too late for it. */
+/* The callback has ended: stop its time limit, and drop a cancel that came too late for it. */
 static void
 note_end_in_time(void)
 {
@@ -101,9 +105,10 @@ note_end_in_time(void)
 }
 
 /*
- * All others have agreed to the commit, and the rest of it is the server's own.  Called
- * last, for a module that a callback has loaded has come later.  A shutdown is still
- * looked for: the commit may wait for a standby.
+ * Transaction callback: all other modules have agreed to the commit, so its time limit ends.
+ * Callbacks registered later are called earlier, so modules that the callback has loaded have
+ * been asked before.  The check for a shutdown goes on, because the commit may wait for a
+ * standby.
  */
 static void
 end_time_of_commit(XactEvent event, void *argument)
@@ -114,7 +119,7 @@ end_time_of_commit(XactEvent event, void *argument)
 	note_end_in_time();
 }
 
-/* Cancel what runs from now on at its deadline, and when the process has to stop. */
+/* Start the time limit of a callback or of its commit, and the check for a shutdown. */
 static void
 start_timeouts(void)
 {
@@ -133,8 +138,9 @@ start_timeouts(void)
 }
 
 /*
- * The callback's function, of which *row_type is the argument.  It is locked, so that the
- * one whose owner was looked at is the one that is called.
+ * Find and lock the callback's function, and check its owner.  Set *row_type to the type of
+ * its argument.  The lock makes sure that the function called is the one whose owner was
+ * checked; as in RangeVarGetRelid(), repeat the lookup until it agrees with what is locked.
  */
 static void
 find_function(const Callback *callback, Oid *row_type)
@@ -155,9 +161,9 @@ find_function(const Callback *callback, Oid *row_type)
 	flex_callback_function_check_owner(callback->function, function, callback->owner, callback->role);
 }
 
-/* Call the function with the row.  What it returns, however large, is not kept. */
+/* Call the function with the request's row, and discard its result. */
 static void
-call(const Callback *callback, Oid row_type)
+call_function(const Callback *callback, Oid row_type)
 {
 	char *sql = psprintf("SELECT %s($1::%s)", callback->function, format_type_be_qualified(row_type));
 	ParamListInfo row = makeParamList(1);
@@ -171,7 +177,7 @@ call(const Callback *callback, Oid row_type)
 		elog(ERROR, "could not call %s: %s", callback->function, SPI_result_code_string(result));
 }
 
-/* Have an error say that the callback has had its time, if it has. */
+/* If the callback exceeded its time, make the error say so, and clear a pending cancel. */
 static void
 blame_timeout(ErrorData *error, const Callback *callback)
 {
@@ -183,8 +189,8 @@ blame_timeout(ErrorData *error, const Callback *callback)
 }
 
 /*
- * Names are looked up in the function's own schema, then in public: who happens
- * to run the callback must have no say in what it finds.
+ * Set search_path to the function's own schema and public, so that it does not depend on the
+ * session in which the callback happens to run.
  */
 static void
 set_search_path(const char *function)
@@ -195,9 +201,13 @@ set_search_path(const char *function)
 	(void) set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
-/* Run a callback as its role. */
+/*
+ * Call a callback as its role.  On success, the current user and the settings are restored
+ * here; the session user, and everything after an error, by flex_guarded_call() and the
+ * subtransaction's abort.
+ */
 static void
-run(const Callback *callback)
+call_as_role(const Callback *callback)
 {
 	Oid user;
 	Oid row_type;
@@ -215,18 +225,18 @@ run(const Callback *callback)
 	flex_transaction_check_at_once();
 	GetUserIdAndSecContext(&user, &security);
 	SetSessionAuthorization(callback->role, superuser_arg(callback->role));
-	/* The role that SET ROLE or the database's settings have given the sender is not the callback's. */
+	/* A SET ROLE in the sender's session must not apply to the callback. */
 	SetCurrentRoleId(InvalidOid, false);
 	SetUserIdAndSecContext(callback->role, security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	nest_level = NewGUCNestLevel();
 	set_search_path(callback->function);
 	find_function(callback, &row_type);
-	call(callback, row_type);
+	call_function(callback, row_type);
 	CHECK_FOR_INTERRUPTS();
-	/* It has caught the cancel, and then come to an end: the error is that of its time. */
+	/* The callback caught the cancel and then returned; blame_timeout() replaces the message. */
 	if (timed_out)
 		ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED), errmsg("callback %s was cancelled", callback->function)));
-	/* What the callback has set is its own. */
+	/* Undo the settings that the callback has made. */
 	AtEOXact_GUC(false, nest_level);
 	SetUserIdAndSecContext(user, security);
 	if (!OidIsValid(flex_outbox_schema(true)))
@@ -234,28 +244,28 @@ run(const Callback *callback)
 						errmsg("callback %s has removed the outbox", callback->function)));
 }
 
-/* True when the last callback had to be cancelled at its deadline. */
+/* Return true if the last callback exceeded its time. */
 bool
 flex_guarded_call_timed_out(void)
 {
 	return timed_out;
 }
 
-/* True while a callback runs. */
+/* Return true while a callback, or the commit after it, is running. */
 bool
 flex_guarded_call_is_running(void)
 {
 	return is_running;
 }
 
-/* True when it has caught so many cancels that its process ends. */
+/* Return true if the callback exceeded its time and caught so many cancels that the process is terminated. */
 bool
 flex_guarded_call_was_stubborn(void)
 {
 	return timed_out && cancels >= MOST_CANCELS;
 }
 
-/* Run a callback in a subtransaction.  Returns NULL, or its error after undoing what it did. */
+/* Call a callback in a subtransaction.  Return NULL, or the error after rolling the subtransaction back. */
 static ErrorData *
 call_in_subtransaction(const Callback *callback)
 {
@@ -268,8 +278,8 @@ call_in_subtransaction(const Callback *callback)
 	start_timeouts();
 	PG_TRY();
 	{
-		run(callback);
-		/* A foreign server has a word in this, too. */
+		call_as_role(callback);
+		/* Still within the time limit: postgres_fdw, for one, sends a command to the foreign server here. */
 		ReleaseCurrentSubTransaction();
 		note_end_in_time();
 		stop_timeouts();
@@ -289,19 +299,19 @@ call_in_subtransaction(const Callback *callback)
 }
 
 /*
- * Run a callback.  Returns NULL, or its error after undoing what it did.  The caller
- * has connected to SPI, and is in no function with rights of its own.
+ * Call a callback.  Return NULL, or its error, in the current memory context, after undoing
+ * what it did.  The caller must have connected to SPI, and have left the outbox's rights.
  */
 ErrorData *
 flex_guarded_call(const Callback *callback)
 {
 	Oid session_user = GetSessionUserId();
 	/*
-	 * Both are asked of the catalog now: after an error it may not be read.  GetSessionUserIsSuperuser()
-	 * came with minor releases (15.9, 16.5, 17.1), and a library that needs it is not loaded by earlier ones.
+	 * Read these from the catalog now, because that is not possible after an error.  GetSessionUserIsSuperuser()
+	 * exists only since 15.9, 16.5 and 17.1; earlier minor releases could not load a library that needs it.
 	 */
 	bool session_has_superuser = superuser_arg(session_user);
-	Oid set_role = GetCurrentRoleId(); /* by SET ROLE; InvalidOid: none */
+	Oid set_role = GetCurrentRoleId(); /* InvalidOid if there was no SET ROLE */
 	bool set_role_has_superuser = OidIsValid(set_role) && superuser_arg(set_role);
 	CommandDest destination = whereToSendOutput;
 	ErrorData *volatile error = NULL;
@@ -313,7 +323,7 @@ flex_guarded_call(const Callback *callback)
 	PG_TRY();
 	{
 		is_running = true;
-		/* What it has to say is for the log, and not for the session that happens to drain. */
+		/* Its messages go to the log only, not to the client of the session that happens to drain. */
 		whereToSendOutput = DestNone;
 		flex_effective_act_for_another(true);
 		error = call_in_subtransaction(callback);
@@ -332,7 +342,10 @@ flex_guarded_call(const Callback *callback)
 	return error;
 }
 
-/* The error of a commit, in memory that outlasts the transaction, which is undone. */
+/*
+ * From a PG_CATCH(): roll the transaction back, and return the error, in the context that
+ * outlives the transaction.
+ */
 static ErrorData *
 take_error_of_commit(Transaction *transaction, const Callback *callback)
 {
@@ -348,8 +361,8 @@ take_error_of_commit(Transaction *transaction, const Callback *callback)
 }
 
 /*
- * Commit after a callback, within its time.  Returns NULL, or the error after undoing
- * the transaction.
+ * Commit the transaction of a callback, with a time limit as for the callback itself.  Return
+ * NULL, or the error after rolling the transaction back.
  */
 ErrorData *
 flex_guarded_commit(Transaction *transaction, const Callback *callback)

@@ -1,6 +1,6 @@
 /*
  * guarded_call.h
- *		The functions that are called when a request has ended.
+ *		Calls a callback with the rights of its role, limits its time, and catches its errors.
  */
 #ifndef FLEX_GUARDED_CALL_H
 #define FLEX_GUARDED_CALL_H
@@ -8,7 +8,7 @@
 #include "delivery/transaction.h"
 #include "outbox/callback_rows.h"
 
-/* How many times a callback is tried. */
+/* Maximum number of attempts to run a callback. */
 #define FLEX_CALLBACK_ATTEMPTS 20
 
 extern ErrorData *flex_guarded_call(const Callback *callback);

@@ -1,19 +1,18 @@
 /*
  * holds.c
- *		What holds requests back until an operator has mended it.
+ *		Holds: problems that only an operator can mend, and that block many requests.
  *
- * A hold begins with the first request that meets something that an operator has to mend.
- * From then on all whose way to the server, or whose credentials, are the same wait, but
- * for one at a time that finds out whether it is mended: so a thousand requests make no
- * thousand attempts.  Ways and credentials are known by hashes of all that they consist of,
- * the version of the file of authorities and the secret included: what an operator changes
- * there is no longer the same, and is tried at once.
+ * A hold begins when a request meets such a problem.  While it lasts, requests with the same
+ * network route, or the same credentials, are not sent, except one at a time (a probe) to find
+ * out whether the problem persists.  Routes and credentials are identified by hashes of all
+ * that they consist of, including the secret and the version of the CA file; so after an
+ * operator has changed something, the hash differs, and requests are sent at once.
  *
- * What is answered with 401 although others get through with the same credentials is
- * refused by itself: this is known when it has been refused before, and another that left
- * after that was not.  Else one request could hold up all others, again and again.
+ * If one request is answered with 401 while others with the same credentials are accepted, the
+ * fault is its own, and it must not block the others again and again.  This is recognized when
+ * it has been refused before, and a request claimed after that was accepted.
  *
- * All this is the sender's alone, and forgotten with it: another one finds out anew.
+ * Holds are in the memory of one sender; another sender finds the problem by itself.
  */
 #include "postgres.h"
 
@@ -31,31 +30,31 @@
 #define STATUS_TOO_MANY 429
 #define FIRST_PAUSE_MS 1000
 #define NETWORK_PAUSE_MS 5000
-#define CREDENTIALS_PAUSE_MS 60000 /* the service may take them again without a change here */
+#define CREDENTIALS_PAUSE_MS 60000 /* the service may accept them again without a change on our side */
 #define DESCRIPTORS_PAUSE_MS 1000
 #define WARNING_MS 60000
 #define MOST_KNOWN 1000
-#define DESCRIPTORS_KEY 4 /* of no route: who has a connection goes on */
+#define DESCRIPTORS_KEY 4 /* belongs to no route, since requests with an open connection need no descriptor */
 
 typedef struct Hold
 {
-	uint64 key;
-	bool is_there;          /* else it was, and others have got through since */
-	TimestampTz found_at;   /* by this process */
-	TimestampTz since;      /* the same, by senders before it, too */
-	int pauses;             /* probes that have met it */
-	int64 open_at;          /* flex_clock_ms(), when the next probe may be sent */
-	int64 probed_until;     /* flex_clock_ms(): until then a probe is under way; 0: none is */
-	int64 warned_at;        /* flex_clock_ms(), also by one that was there before; 0: never */
-	bool is_told;           /* the log says that it is there */
-	char text[NAMEDATALEN]; /* of the place, for the log */
+	uint64 key;             /* Route.network, Route.credentials or DESCRIPTORS_KEY */
+	bool is_there;          /* the hold lasts; false if requests have been accepted since */
+	TimestampTz found_at;   /* when this process found the problem */
+	TimestampTz since;      /* when this or an earlier sender found it */
+	int pauses;             /* number of probes that have met it */
+	int64 open_at;          /* flex_clock_ms() before which no probe is sent */
+	int64 probed_until;     /* flex_clock_ms() at which we stop waiting for the present probe; 0 if there is none */
+	int64 warned_at;        /* flex_clock_ms() of the last warning, even if in an earlier hold of this key; or 0 */
+	bool is_told;           /* there was a warning, so the end is to be logged */
+	char text[NAMEDATALEN]; /* the server's address, for the log */
 } Hold;
 
-static HTAB *known;  /* NULL: none yet */
-static int there;    /* so many of them are there */
-static uint64 found; /* how often one was found */
+static HTAB *known;  /* Hold by key; NULL if empty */
+static int there;    /* number of holds that last */
+static uint64 found; /* counts how often a hold has begun */
 
-/* Forget them all: what is mended by now nobody has told us. */
+/* Forget all holds, when a sender begins: problems may have been mended since the last one. */
 void
 flex_holds_begin(void)
 {
@@ -65,13 +64,14 @@ flex_holds_begin(void)
 	there = 0;
 }
 
+/* Add a text to a hash; NULL adds nothing. */
 static uint64
 hash_text(const char *text, uint64 seed)
 {
 	return text != NULL ? hash_bytes_extended((const unsigned char *) text, strlen(text), seed) : seed;
 }
 
-/* The route of requests to a product. */
+/* Return the route of requests to a product (a service of the catalogue) with an endpoint. */
 Route
 flex_holds_route(const Endpoint *endpoint, const char *service)
 {
@@ -80,7 +80,7 @@ flex_holds_route(const Endpoint *endpoint, const char *service)
 	route.network = hash_text(flex_endpoint_origin(endpoint, service), 1);
 	route.network = hash_text(endpoint->proxy, route.network);
 	route.network = hash_text(flex_curl_authorities(endpoint), route.network) | 1;
-	/* The lowest bit tells the one kind from the other, and both from 0. */
+	/* Keys of networks are odd.  Those of credentials are even, with bit 1 set; so neither is 0 or DESCRIPTORS_KEY. */
 	if (endpoint->authorization != NULL)
 		route.credentials = (hash_text(endpoint->authorization, hash_text(endpoint->origin, 2)) | 3) - 1;
 	return route;
@@ -92,21 +92,24 @@ find(uint64 key)
 	return known != NULL && key != 0 ? hash_search(known, &key, HASH_FIND, NULL) : NULL;
 }
 
-/* True when one is there. */
+/* Return true if any hold lasts. */
 bool
 flex_holds_any(void)
 {
 	return there > 0;
 }
 
-/* A number that has changed when one was found: what is known of routes may be too old to tell whose it is. */
+/*
+ * Return a number that changes when a hold begins.  A caller that caches routes must look them
+ * up anew then, because the key of the hold may be of a newer route.
+ */
 uint64
 flex_holds_found(void)
 {
 	return found;
 }
 
-/* When a request that is held back may be sent; 0: it is not. */
+/* Return when a probe may be sent, by flex_clock_ms(); 0 if the hold is NULL or over. */
 static int64
 open_at(const Hold *hold)
 {
@@ -115,7 +118,7 @@ open_at(const Hold *hold)
 	return Max(Max(hold->open_at, hold->probed_until), 1);
 }
 
-/* When the next request of a route may be sent, by flex_clock_ms(), to find out whether others may; 0: all may. */
+/* Return when the next request of a route may be sent, as a probe, by flex_clock_ms(); 0 if nothing holds it back. */
 int64
 flex_holds_open_at(const Route *route)
 {
@@ -124,6 +127,7 @@ flex_holds_open_at(const Route *route)
 	return Max(open_at(find(route->network)), open_at(find(route->credentials)));
 }
 
+/* Set probed_until of the holds that concern a route. */
 static void
 set_probed_until(const Route *route, int64 at)
 {
@@ -138,21 +142,21 @@ set_probed_until(const Route *route, int64 at)
 	}
 }
 
-/* A request is sent that finds out; no other is, until it is over, or should be. */
+/* Note that a request of a route is about to be sent.  If the route is held, it is the probe, and others wait for it. */
 void
 flex_holds_begin_probe(const Route *route)
 {
 	set_probed_until(route, flex_clock_ms() + flex_settings.connect_timeout + NETWORK_PAUSE_MS);
 }
 
-/* It was not sent after all. */
+/* Note that the request was not sent after all, so that another one can be the probe. */
 void
 flex_holds_end_probe(const Route *route)
 {
 	set_probed_until(route, 0);
 }
 
-/* A request has got through that was claimed after the hold began. */
+/* End the hold of a key, because a request did not meet its problem.  It must have been claimed after that was found. */
 static void
 note_passed(uint64 key, const Claim *claim)
 {
@@ -166,7 +170,7 @@ note_passed(uint64 key, const Claim *claim)
 		ereport(LOG, (errmsg("requests of the Flex API outbox no longer wait: %s", hold->text)));
 }
 
-/* Make place for others: those that are no longer there are known for a comfort only. */
+/* Remove the holds that are over, to make space.  We lose when the last warning was, and which accepted others. */
 static void
 forget_some(void)
 {
@@ -181,7 +185,7 @@ forget_some(void)
 	}
 }
 
-/* The hold of a key, which may have to begin; NULL: there are too many. */
+/* Return the entry for a key, creating it (not yet as a hold that lasts) if needed; NULL if there are too many. */
 static Hold *
 find_or_make(uint64 key)
 {
@@ -204,7 +208,10 @@ find_or_make(uint64 key)
 	return hold;
 }
 
-/* A request has met what is to be mended, for which probes are to be so far apart at most. */
+/*
+ * Note that a request has met the problem of a hold: begin the hold, or plan the next probe.
+ * The pause between probes doubles from FIRST_PAUSE_MS up to most_ms.
+ */
 static void
 note_met(Hold *hold, const Claim *claim, int64 most_ms)
 {
@@ -224,7 +231,7 @@ note_met(Hold *hold, const Claim *claim, int64 most_ms)
 	}
 	if (claim->held_since != 0)
 		hold->since = Min(hold->since, claim->held_since);
-	/* Others were on their way when it was found. */
+	/* The request was claimed before the problem was found, so it tells nothing new. */
 	if (!is_probe)
 		return;
 	hold->probed_until = 0;
@@ -232,11 +239,11 @@ note_met(Hold *hold, const Claim *claim, int64 most_ms)
 	hold->pauses++;
 }
 
-/* What an operator has to look at, and how often that is tried. */
+/* For each kind of problem, what an operator has to look at, and how often it is probed. */
 static const struct
 {
 	const char *hint;
-	int pause_ms; /* between two probes, at most */
+	int pause_ms; /* longest pause between two probes */
 } kinds[] = {
 	[MEND_TRUST] = {"Check flex_api.ca_file and the server's certificate.", NETWORK_PAUSE_MS},
 	[MEND_NAME] = {"Check the server's name in flex_api.base_url, flex_api.edge and flex_api.region, and the name "
@@ -248,7 +255,7 @@ static const struct
 						  DESCRIPTORS_PAUSE_MS},
 };
 
-/* Say, once a minute per hold, what an operator has to do. */
+/* Warn, at most once per minute and hold, and tell what an operator has to do. */
 static void
 warn(Hold *hold, const Endpoint *endpoint, const Outcome *outcome)
 {
@@ -271,7 +278,7 @@ warn(Hold *hold, const Endpoint *endpoint, const Outcome *outcome)
 						  errdetail("%s: %s", endpoint->origin, said), errhint("%s", kinds[outcome->to_mend].hint)));
 }
 
-/* True for an answer that comes after a look at the credentials. */
+/* Return true if the answer shows that the service has accepted the credentials. */
 static bool
 shows_credentials(const Outcome *outcome)
 {
@@ -287,7 +294,7 @@ note_ends(const Route *route, const Claim *claim, const Outcome *outcome)
 	TransferState state = flex_transfer_state(outcome->transfer);
 	bool is_of_network = outcome->to_mend != MEND_NOTHING && outcome->to_mend != MEND_CREDENTIALS;
 
-	/* Given up, it shows nothing. */
+	/* A request that was given up before it was sent shows nothing. */
 	if (state == TRANSFER_RUNNING && !outcome->was_sent)
 		flex_holds_end_probe(route);
 	else if (!is_of_network)
@@ -298,7 +305,7 @@ note_ends(const Route *route, const Claim *claim, const Outcome *outcome)
 		note_passed(route->credentials, claim);
 }
 
-/* The key of the hold for what a request of a route has met. */
+/* Return the key of the hold for a kind of problem that a request of a route has met. */
 static uint64
 key_of(const Route *route, Mend kind)
 {
@@ -308,8 +315,9 @@ key_of(const Route *route, Mend kind)
 }
 
 /*
- * Note what became of a claimed request; returns how long it waits, where an operator has
- * to mend something that is not its own fault.
+ * Note the outcome of a claimed request's attempt, which may begin, prolong or end holds.  To
+ * be called once per attempt.  Return until when the request must wait, if it has met a problem
+ * that an operator has to mend and that is not the request's own fault; else zeros.
  */
 Wait
 flex_holds_note(const Endpoint *endpoint, const Claim *claim, const Outcome *outcome)
@@ -328,7 +336,7 @@ flex_holds_note(const Endpoint *endpoint, const Claim *claim, const Outcome *out
 	hold = find_or_make(key_of(&route, outcome->to_mend));
 	if (hold == NULL)
 		return (Wait){now, TimestampTzPlusMilliseconds(now, kinds[outcome->to_mend].pause_ms)};
-	/* Others get through. */
+	/* Others are accepted with the same credentials: the request itself is at fault. */
 	if (is_refused && claim->was_unauthorized && hold->found_at != 0 && !hold->is_there)
 		return (Wait){0};
 	note_met(hold, claim, kinds[outcome->to_mend].pause_ms);

@@ -1,6 +1,6 @@
 /*
  * holds.h
- *		What holds requests back until an operator has mended it.
+ *		Holds: problems that only an operator can mend, and that block many requests.
  */
 #ifndef FLEX_HOLDS_H
 #define FLEX_HOLDS_H
@@ -8,18 +8,18 @@
 #include "http/verdict.h"
 #include "outbox/claims.h"
 
-/* What requests have in common that are held back together, as hashes; 0: not known. */
+/* What requests that are held back together have in common, as hashes; 0 if not known. */
 typedef struct Route
 {
-	uint64 network;     /* the way to the server: its address, the proxy, the authorities */
-	uint64 credentials; /* as whom */
+	uint64 network;     /* of the server's address, the proxy and the CA file */
+	uint64 credentials; /* of the authorization, and the server that it is for */
 } Route;
 
-/* How long a request waits that is held back. */
+/* How long a request that is held back has to wait. */
 typedef struct Wait
 {
-	TimestampTz since; /* when the first one met it; 0: it does not wait */
-	TimestampTz until; /* when it may be tried again */
+	TimestampTz since; /* when the problem was found; 0 if the request does not wait */
+	TimestampTz until; /* when the request may be tried again */
 } Wait;
 
 extern void flex_holds_begin(void);

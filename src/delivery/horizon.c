@@ -1,11 +1,11 @@
 /*
  * horizon.c
- *		Which transactions have ended, so that all of their requests have been seen.
+ *		Tracks which transactions have ended, so that their rows need not be read again.
  *
- * Transactions do not end in the order of their numbers.  A reader that remembers how
- * far it has read stays before the first that is in progress; but one that takes long
- * must not hold it up, and becomes a hole: a number that the reader passes, and comes
- * back to when the transaction has ended.
+ * Transactions do not end in the order of their numbers (full transaction IDs).  A reader that
+ * remembers how far it has read must not pass the first transaction in progress.  But it must
+ * not wait for a long transaction, either.  So a transaction that takes longer than HOLE_MS
+ * becomes a hole: the reader passes it, and reads its rows when it has ended.
  */
 #include "postgres.h"
 
@@ -13,7 +13,7 @@
 #include "delivery/horizon.h"
 #include "outbox/waiting_rows.h"
 
-#define HOLE_MS 200 /* a transaction that takes longer is a hole */
+#define HOLE_MS 200 /* a transaction that takes at least so long becomes a hole */
 
 static bool
 has_hole(const Horizon *horizon, uint64 xid)
@@ -26,7 +26,10 @@ has_hole(const Horizon *horizon, uint64 xid)
 	return false;
 }
 
-/* A transaction that somebody's mark has passed: to be come back to when it ends, if it has not already. */
+/*
+ * Add a hole, unless there is one of that transaction: a mark has passed it.  If it has ended
+ * already, the next look will find that.
+ */
 void
 flex_horizon_add_hole(Horizon *horizon, uint64 xid)
 {
@@ -39,7 +42,7 @@ flex_horizon_add_hole(Horizon *horizon, uint64 xid)
 	horizon->holes[horizon->holes_count++] = xid;
 }
 
-/* True when a transaction had not ended at the last look; what had not begun had not ended. */
+/* Return true if a transaction had not ended at the last look; one that had not begun had not ended, either. */
 bool
 flex_horizon_is_running(const Horizon *horizon, uint64 xid)
 {
@@ -53,7 +56,7 @@ flex_horizon_is_running(const Horizon *horizon, uint64 xid)
 	return false;
 }
 
-/* When it became known that a transaction is in progress: just now, if it was not known before. */
+/* Return when we first saw that a transaction is in progress: at the time now, unless an earlier look saw it. */
 static int64
 running_since(const Horizon *horizon, uint64 xid, int64 now)
 {
@@ -65,10 +68,11 @@ running_since(const Horizon *horizon, uint64 xid, int64 now)
 	return now;
 }
 
+/* Return true if a transaction had not ended when the snapshot was taken from which running was made. */
 static bool
 is_running(const RunningTransactions *running, uint64 xid)
 {
-	/* Another sender's mark may name one that was not there yet when our snapshot was taken. */
+	/* Another sender's mark may name a transaction that began after our snapshot was taken. */
 	if (xid >= running->next)
 		return true;
 	for (int i = 0; i < running->count; i++)
@@ -79,7 +83,7 @@ is_running(const RunningTransactions *running, uint64 xid)
 	return false;
 }
 
-/* Keep what is in progress now, and since when. */
+/* Replace the list of transactions in progress, keeping for each since when we have known it. */
 static void
 note_running(Horizon *horizon, const RunningTransactions *now_running)
 {
@@ -98,7 +102,7 @@ note_running(Horizon *horizon, const RunningTransactions *now_running)
 	horizon->running_count = now_running->count;
 }
 
-/* Tell the holes that have ended from those that have not. */
+/* Move the holes whose transactions have ended from holes to ended, which is emptied before. */
 static void
 end_holes(Horizon *horizon, const RunningTransactions *running)
 {
@@ -118,7 +122,10 @@ end_holes(Horizon *horizon, const RunningTransactions *running)
 	horizon->holes_count = left;
 }
 
-/* See which transactions are in progress; what others have written is seen by statements that follow. */
+/*
+ * Bring the horizon up to date.  Statements that follow see all rows of the transactions that
+ * have ended by it, because they take a later snapshot.
+ */
 void
 flex_horizon_look(Horizon *horizon)
 {

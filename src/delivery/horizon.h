@@ -1,11 +1,11 @@
 /*
  * horizon.h
- *		Which transactions have ended, so that all of their requests have been seen.
+ *		Tracks which transactions have ended, so that their rows need not be read again.
  */
 #ifndef FLEX_HORIZON_H
 #define FLEX_HORIZON_H
 
-/* A transaction in progress, and since when that is known. */
+/* A transaction in progress, and the flex_clock_ms() of the look that first saw it. */
 typedef struct RunningTransaction
 {
 	uint64 xid;
@@ -17,12 +17,12 @@ typedef struct Horizon
 	MemoryContext context;
 	RunningTransaction *running; /* ascending */
 	int running_count;
-	uint64 *holes; /* those of them that take long */
+	uint64 *holes; /* long transactions, in progress as far as known */
 	int holes_count;
-	uint64 *ended; /* holes that have ended since the last look */
+	uint64 *ended; /* holes that ended between the last two looks */
 	int ended_count;
-	uint64 oldest; /* all transactions before this one have ended, but for the holes */
-	uint64 next;   /* no transaction had this number yet, or a greater one */
+	uint64 oldest; /* all transactions before this one have ended, except the holes */
+	uint64 next;   /* no transaction had this number or a greater one at the last look */
 } Horizon;
 
 extern void flex_horizon_add_hole(Horizon *horizon, uint64 xid);

@@ -1,8 +1,11 @@
 /*
  * housekeeping.c
- *		What senders that are gone have left, the roles' names, what waits in vain, and what was counted.
+ *		Periodic work on the outbox's tables, apart from sending.
  *
- * The caller stands in a transaction with the outbox's rights.
+ * Claims of senders that have died are taken over.  The names of roles are brought up to date,
+ * void rows of flex_outbox_later are deleted, and rows of flex_outbox_counts are added up.
+ *
+ * The caller must be in a transaction with the outbox's rights.
  */
 #include "postgres.h"
 
@@ -19,12 +22,12 @@
 #include "outbox/settling.h"
 #include "outbox/waiting_rows.h"
 
-#define ORPHANS_AT_ONCE 1000
+#define ORPHANS_AT_ONCE 1000 /* after so many requests, leave further claims to the next run */
 
 /*
- * True when nobody will settle what a process has claimed: it is gone, or it is this
- * one and with_own.  We ask the server's own table of processes: its view hides from
- * roles what they must not know.
+ * Return true if nobody will settle what a process has claimed: it has exited, or it is this
+ * one and with_own is true.  Read the backend status array itself, because pg_stat_activity
+ * hides other roles' processes from a role without the right to see them.
  */
 static bool
 is_gone(const SenderProcess *process, bool with_own)
@@ -45,7 +48,10 @@ is_gone(const SenderProcess *process, bool with_own)
 	return true;
 }
 
-/* Take over what senders that are gone have left; returns how many requests, without those that could not be settled. */
+/*
+ * Take over the claims of senders that have exited, and settle their requests.  Return the
+ * number of requests, without those that could not be settled.
+ */
 static int
 take_over(bool with_own, const Mark *claims_from)
 {
@@ -53,7 +59,7 @@ take_over(bool with_own, const Mark *claims_from)
 	ClaimRow *rows = flex_claim_rows(claims_from, &rows_count);
 	int taken = 0;
 
-	/* A process that began after an earlier look must not be taken for dead. */
+	/* Read the array anew: a process that has started since it was last read must not be taken for dead. */
 	pgstat_clear_backend_activity_snapshot();
 
 	for (int i = 0; i < rows_count && taken < ORPHANS_AT_ONCE; i++)
@@ -72,7 +78,7 @@ take_over(bool with_own, const Mark *claims_from)
 	return taken;
 }
 
-/* What can wait: where it fails, that must not end the sender, which may have requests under way. */
+/* Work that is not urgent.  Errors must not end the sender, which may have requests in flight. */
 static void (*const chores[])(void) = {flex_outbox_refresh_roles, flex_later_sweep, flex_counts_fold};
 
 static void
@@ -83,7 +89,7 @@ do_chore(void *argument)
 	(*chore)();
 }
 
-/* Do what can wait, each in a subtransaction. */
+/* Do the chores, each in a subtransaction; errors are reported as warnings. */
 static void
 do_chores(void)
 {
@@ -100,10 +106,10 @@ do_chores(void)
 }
 
 /*
- * Take over what is left behind, keep the roles' names, look for rows that wait for nothing any
- * more, and add up what was counted.  with_own: this process has nothing under way, so what is claimed in its name is left behind,
- * too.  No claim of a transaction before claims_from is live, but for its holes.  False when there is more
- * to do.
+ * Do the periodic work.  with_own tells that this process has no request in flight, so that
+ * claims in its own name are abandoned, too.  claims_from is the mark of the claims: none of an
+ * earlier transaction is live, except in its holes.  Return false if more claims may have to be
+ * taken over.
  */
 bool
 flex_housekeeping_run(bool with_own, const Mark *claims_from)

@@ -1,6 +1,6 @@
 /*
  * housekeeping.h
- *		What senders that are gone have left, and the roles' names.
+ *		Periodic work on the outbox's tables, apart from sending.
  */
 #ifndef FLEX_HOUSEKEEPING_H
 #define FLEX_HOUSEKEEPING_H

@@ -2,8 +2,9 @@
  * lane_list.c
  *		The lanes of the outbox that a sender knows.
  *
- * New ones are looked for again and again, among the numbers up to which not all lanes
- * are known to have been seen.
+ * A lane's number comes from a sequence, and lanes do not become visible in the order of their
+ * numbers.  So we remember a number up to which all lanes are known, and read only the lanes
+ * beyond it to find new ones.
  */
 #include "postgres.h"
 
@@ -12,7 +13,7 @@
 
 #include "delivery/lane_list.h"
 
-/* The lane of a number, or NULL. */
+/* Return the lane with a number, or NULL. */
 Lane *
 flex_lane_list_find(const LaneList *list, int id)
 {
@@ -33,7 +34,7 @@ flex_lane_list_find(const LaneList *list, int id)
 	return NULL;
 }
 
-/* Keep the lanes in the order of their numbers. */
+/* Insert a lane into the array, which is ordered by number. */
 static void
 insert_lane(LaneList *list, Lane *lane)
 {
@@ -54,7 +55,7 @@ insert_lane(LaneList *list, Lane *lane)
 	list->count++;
 }
 
-/* True when a transaction has ended that took long, and may have made lanes among those numbers that are known. */
+/* Return true if a long transaction has ended that may have created lanes with numbers up to all_known. */
 static bool
 may_have_been_late(const LaneList *list, const Horizon *horizon)
 {
@@ -66,7 +67,7 @@ may_have_been_late(const LaneList *list, const Horizon *horizon)
 	return false;
 }
 
-/* Read the lanes that are not known yet. */
+/* Read lanes from the table, and add those that are not known yet, with the holes of their marks. */
 static void
 read_new(LaneList *list, Horizon *horizon)
 {
@@ -97,10 +98,11 @@ read_new(LaneList *list, Horizon *horizon)
 }
 
 /*
- * Up to which number all lanes are known: up to the greatest of an earlier look, when the
- * transactions that were in progress then have ended, but for those that take long; when one of
- * these ends, all are read once more.  A lane's number is taken by a transaction that has its
- * own already, so that one that has begun since then makes no lane of a smaller number.
+ * Advance all_known, the number up to which all lanes are known.  It is advanced to the greatest
+ * number of an earlier look, once all transactions that were in progress then have ended, except
+ * holes; when one of these ends, all lanes are read once more.  This is correct because a
+ * transaction has its own number before it takes a number for a lane: one that begins later
+ * cannot create a lane with a smaller number.
  */
 static void
 note_known(LaneList *list, const Horizon *horizon)
@@ -113,12 +115,12 @@ note_known(LaneList *list, const Horizon *horizon)
 	if (list->last_known == list->all_known && list->count > 0 && list->lanes[list->count - 1]->id > list->all_known)
 	{
 		list->last_known = list->lanes[list->count - 1]->id;
-		/* Not where the snapshot ends: transactions behind that may have made lanes with smaller numbers. */
+		/* The snapshot's end would not do: transactions that began after it may have taken smaller numbers. */
 		list->last_known_before = U64FromFullTransactionId(ReadNextFullTransactionId());
 	}
 }
 
-/* Read the lanes that have been made since the last look. */
+/* Read the lanes that have been created since the last call.  The horizon must be up to date. */
 void
 flex_lane_list_read(LaneList *list, Horizon *horizon)
 {
@@ -126,7 +128,7 @@ flex_lane_list_read(LaneList *list, Horizon *horizon)
 	note_known(list, horizon);
 }
 
-/* Have those be due that have waited for an operator, who has mended something. */
+/* Make the requests of marked lanes due that wait for an operator, because something may have been mended. */
 void
 flex_lane_list_release_mended(LaneList *list)
 {

@@ -13,10 +13,10 @@ typedef struct LaneList
 	Lane **lanes; /* by number */
 	int count;
 	int room;
-	int all_known;           /* there is no other lane up to this number... */
-	uint64 all_known_before; /* ... but of a transaction before this one that takes long */
-	int last_known;          /* the greatest number when the transaction below was the next */
-	uint64 last_known_before;
+	int all_known;            /* all lanes up to this number are known ... */
+	uint64 all_known_before;  /* ... except those of holes before this transaction */
+	int last_known;           /* the next value of all_known ... */
+	uint64 last_known_before; /* ... once all transactions before this one have ended, except holes */
 	Shares shares;
 } LaneList;
 
