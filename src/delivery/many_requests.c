@@ -1,12 +1,12 @@
 /*
  * many_requests.c
- *		The requests of one statement, many at once.
+ *		Sends the requests of one statement, many at the same time.
  *
- * As many are under way as concurrency and the rate of the account allow.
+ * As many requests are in flight as the concurrency and the rate limit of the account allow.
  *
- * The end of the context in which this is called, as an ERROR brings it, closes all
- * connections that still wait for an answer.  An error tells what the service has
- * carried out, and so does the end of the session (FATAL), in the log.
+ * If the statement fails, connections that still wait for an answer are closed when the memory
+ * context is deleted in which flex_many_requests_send() was called.  The error's DETAIL and the
+ * server log tell what the service has carried out; after a FATAL error the log does.
  */
 #include "postgres.h"
 
@@ -29,18 +29,18 @@ typedef struct Sending
 	const ManyRequests *many;
 	MemoryContext context;
 	Elements elements;
-	int sent;     /* of those that were begun: all but what was given up before */
-	int answered; /* of those that have ended */
+	int sent;     /* elements of which an attempt was begun */
+	int answered; /* those of them that have ended */
 	Patience patience;
-	RateKey rate; /* that all of them count for */
+	RateKey rate; /* all requests count against this limit */
 	CarriedOut *carried_out;
-	int failed;
+	int failed; /* elements that ended without success */
 	Progress *progress;
 } Sending;
 
-static Sending *sending_now; /* for the end of the session; NULL: none */
+static Sending *sending_now; /* for tell_at_exit(); NULL while nothing is sent */
 
-/* Show other sessions how far it has come. */
+/* Show other sessions the statement's progress. */
 static void
 show_progress(const Sending *sending)
 {
@@ -53,23 +53,23 @@ show_progress(const Sending *sending)
 										  });
 }
 
-/* The number of an element among all that the statement sends, from 1 on. */
+/* Return the number of an element among all that the statement sends, counted from 1. */
 static int
 number_of(const Sending *sending, const Element *element)
 {
 	return sending->many->sent_before + element->index + 1;
 }
 
-/* How many more elements may be begun. */
+/* Return how many more elements may be begun now, by the concurrency and by what the poller can hold. */
 static int
-room_of(const Sending *sending)
+free_places(const Sending *sending)
 {
 	int most = Min(sending->many->concurrency, flex_poller_capacity());
 
 	return Min(most - flex_elements_under_way(&sending->elements), sending->many->count - sending->elements.begun);
 }
 
-/* Send the request of an element, for the first time or again. */
+/* Begin an attempt to send an element's request: the first one, or a repeat. */
 static void
 begin_attempt(Sending *sending, Element *element)
 {
@@ -77,7 +77,7 @@ begin_attempt(Sending *sending, Element *element)
 	flex_element_send(&sending->elements, element);
 }
 
-/* The next element, whose request has been made. */
+/* Create the next element, including its request. */
 static Element *
 add_element(Sending *sending)
 {
@@ -89,7 +89,7 @@ add_element(Sending *sending)
 	return element;
 }
 
-/* Begin the next element. */
+/* Create the next element, and begin its first attempt. */
 static void
 begin_element(Sending *sending)
 {
@@ -97,14 +97,14 @@ begin_element(Sending *sending)
 	show_progress(sending);
 }
 
-/* Hand on what an element came to, and forget it. */
+/* Pass the outcome of an element to the statement, and free the element. */
 static void
 end_element(Sending *sending, Element *element)
 {
 	const Outcome *outcome = &element->outcome;
 
 	MemoryContextSwitchTo(element->context);
-	/* That first, so that nothing is lost if the rest fails. */
+	/* Note it first, so that the error's DETAIL has it even if take() fails. */
 	flex_carried_out_note(sending->carried_out, number_of(sending, element), outcome);
 	element->is_noted = true;
 	sending->many->take(sending->many->state, element->index, outcome);
@@ -116,8 +116,8 @@ end_element(Sending *sending, Element *element)
 }
 
 /*
- * The service lets nothing through: what waits for a repeat ends with what it came to, and
- * what has not been begun ends unsent.
+ * End all elements that are not in flight, because the service accepts nothing: those that
+ * wait for a repeat with the outcome of their last attempt, the others as unsent.
  */
 static void
 give_up(Sending *sending)
@@ -143,7 +143,7 @@ give_up(Sending *sending)
 	}
 }
 
-/* An attempt is over: have the element wait for its repeat, or end it. */
+/* After an attempt has ended: let the element wait for its repeat, or end it. */
 static void
 conclude_attempt(Sending *sending, Element *element)
 {
@@ -158,7 +158,7 @@ conclude_attempt(Sending *sending, Element *element)
 		flex_rate_limits_give_back(sending->rate, 1);
 }
 
-/* Take what has ended, in that order; false when nothing has. */
+/* Process all attempts that have ended, in the order of their ends.  Return false if there were none. */
 static bool
 take_ended(Sending *sending)
 {
@@ -175,11 +175,13 @@ take_ended(Sending *sending)
 }
 
 /*
- * Take a token for a request.  Where nothing gets through for longer than somebody would
- * wait for a call, one is sent without: what the service says to it is known here, too, then.
+ * Take a token of the rate limit for a request, and return true if there was one.  If the rate
+ * says that nothing will be accepted for longer than a single call would wait, and nothing is
+ * in flight, send one request without a token, so that this statement, too, has an answer of
+ * the service to report.
  */
 static bool
-take_turn(Sending *sending)
+take_token(Sending *sending)
 {
 	if (flex_rate_limits_take(sending->rate, 1) == 1)
 		return true;
@@ -189,7 +191,7 @@ take_turn(Sending *sending)
 	return true;
 }
 
-/* True when a request may be begun, as far as patience allows. */
+/* Return true if an element may be begun.  After many failures that is one at a time, after a pause. */
 static bool
 has_patience(const Sending *sending)
 {
@@ -199,11 +201,12 @@ has_patience(const Sending *sending)
 }
 
 /*
- * Send again what is due, as long as it has its turn.  Returns the milliseconds until more
- * of it is, or is too late.
+ * Begin the repeats that are due, as long as there are tokens; otherwise set *has_token to
+ * false.  Elements for whose repeat it is too late are ended.  Return the milliseconds until
+ * the next repeat is due, or too late.
  */
 static int64
-send_again(Sending *sending, bool *has_turn)
+send_again(Sending *sending, bool *has_token)
 {
 	int64 next = PG_INT32_MAX;
 	int64 now = flex_clock_ms();
@@ -218,9 +221,9 @@ send_again(Sending *sending, bool *has_turn)
 		if (element->repeats.resume_at > now)
 			next = Min(next, element->repeats.resume_at - now);
 		else if (element->repeats.deadline <= now)
-			/* The rate has left no time for the repeat. */
+			/* No token has come in time for the repeat. */
 			end_element(sending, element);
-		else if (*has_turn && (*has_turn = take_turn(sending)))
+		else if (*has_token && (*has_token = take_token(sending)))
 			begin_attempt(sending, element);
 		else
 			next = Min(next, element->repeats.deadline - now);
@@ -228,28 +231,28 @@ send_again(Sending *sending, bool *has_turn)
 	return next;
 }
 
-/* Send what may be sent now.  Returns the milliseconds until more may be, if no answer comes before. */
+/* Begin all attempts that may be begun now.  Return the milliseconds until more may be, if no answer comes before. */
 static int64
 send_due(Sending *sending)
 {
-	bool has_turn = true;
-	int64 next = send_again(sending, &has_turn);
+	bool has_token = true;
+	int64 next = send_again(sending, &has_token);
 
-	/* One at the least: what others hold may never be taken while this waits. */
-	while (has_turn && room_of(sending) > 0 && has_patience(sending) &&
+	/* Despite backpressure keep one in flight: answers that others hold may not be read before this statement ends. */
+	while (has_token && free_places(sending) > 0 && has_patience(sending) &&
 		   (flex_elements_under_way(&sending->elements) == 0 || !flex_backpressure_is_due()))
 	{
 		CHECK_FOR_INTERRUPTS();
-		has_turn = take_turn(sending);
-		if (has_turn)
+		has_token = take_token(sending);
+		if (has_token)
 			begin_element(sending);
 	}
 	if (sending->patience.pause_until > flex_clock_ms())
 		next = Min(next, sending->patience.pause_until - flex_clock_ms());
-	return has_turn ? next : Min(next, Max(flex_rate_limits_wait_ms(sending->rate), 1));
+	return has_token ? next : Min(next, Max(flex_rate_limits_wait_ms(sending->rate), 1));
 }
 
-/* Tell, in an error's context, how far the statement had come. */
+/* Error context callback: tell how far the statement had come. */
 static void
 describe_sending(void *argument)
 {
@@ -274,8 +277,8 @@ describe_sending(void *argument)
 }
 
 /*
- * Note what is under way when the statement fails: what has been answered and not taken
- * yet, and what may have been carried out.
+ * When the statement fails, note the requests in flight that must not be sent twice: those
+ * answered but not yet processed, and those that the service may have carried out.
  */
 static void
 note_under_way(Sending *sending)
@@ -302,7 +305,7 @@ note_under_way(Sending *sending)
 	RESUME_INTERRUPTS();
 }
 
-/* The session ends in the middle of a statement. */
+/* before_shmem_exit callback: if the session ends in the middle of a statement, log what was carried out. */
 static void
 tell_at_exit(int code, Datum argument)
 {
@@ -316,7 +319,7 @@ tell_at_exit(int code, Datum argument)
 	flex_carried_out_log(sending->carried_out);
 }
 
-/* Raise again, from a PG_CATCH(), what has ended the statement, with what was carried out. */
+/* From a PG_CATCH(): add what was carried out to the error's DETAIL and to the log, and rethrow the error. */
 pg_noreturn static void
 raise_with_carried_out(Sending *sending)
 {
@@ -333,7 +336,7 @@ raise_with_carried_out(Sending *sending)
 	flex_error_rethrow(error);
 }
 
-/* Send all and take what each came to. */
+/* Main loop: send all requests, and process their answers. */
 static void
 send_all(Sending *sending)
 {
@@ -344,7 +347,7 @@ send_all(Sending *sending)
 		if (flex_patience_is_over(&sending->patience, flex_rates_is_hopeless(sending->rate, sending->patience.ms)))
 			give_up(sending);
 		next = send_due(sending);
-		/* What is late, or given up, may have been the last. */
+		/* The elements that have just been ended without an answer may have been the last ones. */
 		if (sending->elements.ended == sending->many->count)
 			return;
 		next = Min(next, flex_crowd_advance(sending->elements.crowd));
@@ -353,7 +356,7 @@ send_all(Sending *sending)
 	}
 }
 
-/* What all of them count for. */
+/* Return the key of the rate limit that the requests count against. */
 RateKey
 flex_many_requests_rate(const ManyRequests *many)
 {
@@ -361,9 +364,10 @@ flex_many_requests_rate(const ManyRequests *many)
 }
 
 /*
- * Send the requests of a statement, and have what each came to taken.  Credentials and
- * settings are those of the current role.  Raises what make and take raise, and
- * CHECK_FOR_INTERRUPTS(): then what is under way ends with the current context.
+ * Send the requests of a statement, and pass their outcomes to many->take().  Credentials and
+ * settings are those of the current role.  Errors of make() and take(), and interrupts, are
+ * raised; requests in flight are then dropped when the current memory context is deleted.  Not
+ * reentrant.
  */
 void
 flex_many_requests_send(const ManyRequests *many)

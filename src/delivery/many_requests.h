@@ -1,6 +1,6 @@
 /*
  * many_requests.h
- *		The requests of one statement, many at once.
+ *		Sends the requests of one statement, many at the same time.
  */
 #ifndef FLEX_MANY_REQUESTS_H
 #define FLEX_MANY_REQUESTS_H
@@ -9,30 +9,30 @@
 #include "http/traffic.h"
 #include "http/verdict.h"
 
-/* What a statement wants to be sent: elements, by their index from 0 on, of one operation. */
+/* What to send: requests of one operation, called elements, numbered from 0. */
 typedef struct ManyRequests
 {
-	Way way;                    /* that they go, all of them */
-	const Operation *operation; /* whose rate is kept */
+	Way way;                    /* by what they are sent, for the progress and the statistics */
+	const Operation *operation; /* determines the rate limit */
 	int count;
-	int concurrency;                  /* elements under way at once */
-	const Endpoint *endpoint;         /* NULL where each request brings its own credentials */
-	const Endpoint *without_identity; /* for those that do */
+	int concurrency;                  /* most elements in flight at the same time, at least 1 */
+	const Endpoint *endpoint;         /* may be NULL if all requests contain their own credentials */
+	const Endpoint *without_identity; /* for requests that do */
 
-	/* Makes the request of an element, in the current context. */
+	/* Makes the request of an element, in the current memory context. */
 	HttpRequest *(*make)(void *state, int index);
 
 	/*
-	 * Takes what it came to, in the order in which they end.  The current context ends
-	 * after it; an error ends the statement.
+	 * Is passed the outcome of each element, in the order in which they end.  The current
+	 * memory context is deleted afterwards; an error ends the statement.
 	 */
 	void (*take)(void *state, int index, const Outcome *outcome);
-	void *state;
+	void *state; /* for make and take */
 
-	/* Of a statement that sends several times; NULL: this is all that it sends. */
-	CarriedOut *carried_out;
-	int sent_before;  /* elements, which are counted on from there */
-	Traffic *traffic; /* what they were on the wire is added to it; NULL: nobody asks */
+	/* For a statement that calls us several times: */
+	CarriedOut *carried_out; /* of all calls; NULL if this is the only one */
+	int sent_before;         /* number of elements of the earlier calls */
+	Traffic *traffic;        /* the requests' counts, bytes and times are added to it; NULL if not wanted */
 } ManyRequests;
 
 extern RateKey flex_many_requests_rate(const ManyRequests *many);

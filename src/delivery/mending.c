@@ -2,12 +2,12 @@
  * mending.c
  *		Notices that an operator may have mended what keeps requests from being made.
  *
- * Missing credentials and settings that contradict each other are mended by a reload
- * of the configuration, by a new credentials file, or by what is done to foreign servers,
- * user mappings and the rights on them.  The first is told to the process; the file and
- * the catalog are looked at once a second while a request of this process waits.  What an
- * operator has to do is said once a minute.  What is seen when a request is on its way
- * only is for holds.c.
+ * Missing credentials and contradictory settings are mended by a reload of the configuration,
+ * by a new credentials file, or by changes of foreign servers, user mappings and the rights on
+ * them.  A reload is signalled to the process; the file and the catalog are checked once per
+ * second while a request of this process waits.  At most once per minute, a warning tells what
+ * an operator has to do.  Problems that are found only when a request is sent are the subject
+ * of holds.c.
  */
 #include "postgres.h"
 
@@ -24,23 +24,23 @@
 #define LOOK_MS 1000
 #define WARNING_MS 60000
 
-static bool awaits;             /* a request has not been made since the last notice */
-static bool noticed;            /* nobody has acted on the notice yet */
-static TimestampTz reloaded_at; /* PgReloadTime that was seen last */
-static uint64 file_version;     /* of the credentials file, the same */
-static uint64 catalog_version;  /* goes up with each change of a server, a mapping or a membership */
-static uint64 catalog_seen;     /* the one that was seen last */
-static int64 looked_at;         /* flex_clock_ms() of the last look */
-static int64 warned_at;         /* the same of the last warning; 0: never */
+static bool awaits;             /* a request waits for an operator, and nothing has been noticed since */
+static bool noticed;            /* a change has been noticed, but flex_mending_take_notice() not been called since */
+static TimestampTz reloaded_at; /* PgReloadTime at the last check */
+static uint64 file_version;     /* of the credentials file, at the last flex_mending_begin() */
+static uint64 catalog_version;  /* incremented at each change of a server, a mapping or a membership */
+static uint64 catalog_seen;     /* catalog_version at the last check */
+static int64 looked_at;         /* flex_clock_ms() of the last check of the file and the catalog */
+static int64 warned_at;         /* flex_clock_ms() of the last warning, or 0 */
 
-/* The catalog has changed: callback of the system cache, which must do little. */
+/* Syscache callback: the catalog has changed. */
 static void
 note_catalog_change(Datum argument, int cache, uint32 hash)
 {
 	catalog_version++;
 }
 
-/* Have changes of the catalog noted, once. */
+/* Register the syscache callbacks, if that has not been done before. */
 static void
 watch_catalog(void)
 {
@@ -52,7 +52,7 @@ watch_catalog(void)
 	is_watched = true;
 }
 
-/* Take notice of what other sessions have committed to the catalog. */
+/* Process invalidation messages, so that note_catalog_change() is called for what others have committed. */
 static void
 look_at_catalog(void)
 {
@@ -62,14 +62,14 @@ look_at_catalog(void)
 		AcceptInvalidationMessages();
 	else
 	{
-		/* Its beginning does. */
+		/* StartTransactionCommand() processes them. */
 		StartTransactionCommand();
 		CommitTransactionCommand();
 		MemoryContextSwitchTo(before);
 	}
 }
 
-/* From now on changes count. */
+/* Forget what has been noticed: only changes from now on count. */
 void
 flex_mending_begin(void)
 {
@@ -81,7 +81,7 @@ flex_mending_begin(void)
 	catalog_seen = catalog_version;
 }
 
-/* A request could not be made for a reason that an operator can mend. */
+/* Note that a request could not be made because of an error that an operator can mend, and warn. */
 void
 flex_mending_await(const ErrorData *error)
 {
@@ -94,21 +94,21 @@ flex_mending_await(const ErrorData *error)
 					  error->hint ? errhint("%s", error->hint) : 0));
 }
 
-/* A request waits for what is set, of which nobody need be told. */
+/* Note that a request waits for a change of the configuration, without a warning. */
 void
 flex_mending_expect(void)
 {
 	awaits = true;
 }
 
-/* Milliseconds until flex_mending_is_noticed() is to be asked. */
+/* Return the milliseconds until flex_mending_is_noticed() should be called. */
 long
 flex_mending_look_ms(void)
 {
 	return awaits && !noticed ? (long) Max(looked_at + LOOK_MS - flex_clock_ms(), 0) : PG_INT32_MAX;
 }
 
-/* True when something may have been mended, until flex_mending_take_notice(). */
+/* Return true if a request waits and something may have been mended, until flex_mending_take_notice() is called. */
 bool
 flex_mending_is_noticed(void)
 {
@@ -129,7 +129,7 @@ flex_mending_is_noticed(void)
 	return noticed;
 }
 
-/* The same, once: the caller has what has waited tried again. */
+/* Return the same, but only once per change: if true, the caller has to try the waiting requests again. */
 bool
 flex_mending_take_notice(void)
 {

@@ -1,11 +1,12 @@
 /*
  * parking.c
- *		When requests of mixed lanes that cannot be sent now are looked at again.
+ *		Parks requests of mixed lanes that cannot be sent now.
  *
- * Whose rate and credentials a request of a lane of many operations and accounts needs is
- * seen only when it has been locked.  One that cannot be sent then waits in
- * flex_outbox_later, so that it is in no other's way; and for so long that those which
- * wait for the same are looked at no faster than they can be sent.
+ * A mixed lane has requests of many operations and accounts.  Which rate limit and credentials
+ * a request needs is known only when its row has been locked.  If it cannot be sent then, it
+ * gets a row in flex_outbox_later, so that it does not block the others of its lane.  Requests
+ * that wait for the same (a queue) get times that are so far apart that they are looked at no
+ * faster than they can be sent.
  */
 #include "postgres.h"
 
@@ -23,33 +24,33 @@
 #include "delivery/rate_limits.h"
 #include "delivery/sendable.h"
 
-#define OPERATORS_MS 60000    /* until one is looked at again that waits for an operator */
-#define OPERATORS_STEP_MS 100 /* between two of these */
-#define HELD_MS 1000          /* until one is looked at again whose way is held */
+#define OPERATORS_MS 60000    /* until a request that waits for an operator is looked at again */
+#define OPERATORS_STEP_MS 100 /* between two such requests of a queue */
+#define HELD_MS 1000          /* until a request whose route is held is looked at again */
 #define MOST_QUEUES 1000
 
-/* What is waited for, instead of an operation's rate. */
+/* Values of QueueKey.operation for requests that do not wait for an operation's rate. */
 #define WITHOUT_CREDENTIALS (-1)
 #define HELD (-2)
 
-/* What requests wait for; two words, so that there is nothing between them. */
+/* What requests wait for.  The fields have the same size, so there is no padding. */
 typedef struct QueueKey
 {
 	uint64 account; /* a hash */
 	int64 operation;
 } QueueKey;
 
-/* Those that wait for the same. */
+/* The requests that wait for the same. */
 typedef struct Queue
 {
 	QueueKey key;
-	int64 last_ms;  /* flex_clock_ms() at which the last of them is looked at; 0: there is none */
-	int64 probe_ms; /* the same at which one is tried that cannot be sent */
+	int64 last_ms;  /* flex_clock_ms() at which the last request of the queue is looked at; 0 if there is none */
+	int64 probe_ms; /* flex_clock_ms() before which none is claimed just to record what is wrong */
 } Queue;
 
-static HTAB *queues; /* NULL: nothing waits */
+static HTAB *queues; /* Queue by QueueKey; NULL if empty */
 
-/* What is set may have changed: what waits for it is looked at again. */
+/* Forget all queues: settings may have changed, and with them when requests can be sent. */
 void
 flex_parking_forget(void)
 {
@@ -76,7 +77,10 @@ queue_of(RateKey rate)
 	return queue;
 }
 
-/* When a request is looked at that waits behind the others of a queue. */
+/*
+ * Add a request to a queue, and return when to look at it: step_ms after the last one of the
+ * queue, but not before wait_ms from now.
+ */
 static TimestampTz
 time_behind(RateKey rate, int64 wait_ms, int64 step_ms)
 {
@@ -84,15 +88,16 @@ time_behind(RateKey rate, int64 wait_ms, int64 step_ms)
 	int64 now = flex_clock_ms();
 
 	queue->last_ms = Max(queue->last_ms + step_ms, now + wait_ms);
-	/* Nothing but a rate says how many can be sent when it is mended. */
+	/* Only a rate limits how fast requests can be sent afterwards; others need not wait longer than this. */
 	if (rate.operation < 0)
 		queue->last_ms = Min(queue->last_ms, now + OPERATORS_MS);
 	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), queue->last_ms - now);
 }
 
 /*
- * True when a request must not be tried for which there are no credentials: others of its
- * role and account have to wait while one is, whose row says why.
+ * Return true if a request must not be claimed because there are no credentials for it; set
+ * *key to its queue then.  But once in OPERATORS_MS return false for one request of the queue:
+ * it is claimed, fails, and its row says what is wrong.
  */
 static bool
 is_hopeless(const Identity *identity, const Operation *operation, RateKey *key)
@@ -113,8 +118,8 @@ is_hopeless(const Identity *identity, const Operation *operation, RateKey *key)
 }
 
 /*
- * True when a request cannot be sent now: it waits, and takes no token.  Otherwise its token
- * has been taken.
+ * Return true if a request cannot be sent now, and set *parking to when it can be tried again.
+ * Otherwise a token of its rate limit has been taken, and if its route is held, it is the probe.
  */
 bool
 flex_parking_is_needed(const Claim *claim, Parking *parking)
@@ -126,7 +131,7 @@ flex_parking_is_needed(const Claim *claim, Parking *parking)
 	Route route;
 	int64 wait_ms;
 
-	/* Its row says what is wrong. */
+	/* An unknown operation: claim the request, so that its row says what is wrong. */
 	if (operation == NULL)
 		return false;
 	rate = flex_accounts_rate_key(&identity, operation);

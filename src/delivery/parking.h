@@ -1,6 +1,6 @@
 /*
  * parking.h
- *		When requests of mixed lanes that cannot be sent now are looked at again.
+ *		Parks requests of mixed lanes that cannot be sent now.
  */
 #ifndef FLEX_PARKING_H
 #define FLEX_PARKING_H
@@ -12,9 +12,9 @@
 /* What keeps a request from being sent now. */
 typedef struct Parking
 {
-	TimestampTz until;
-	bool waits_for_operator; /* else for its rate */
-	bool is_for_rate;        /* which is worth waiting for */
+	TimestampTz until;       /* when it is to be looked at again */
+	bool waits_for_operator; /* false if it waits for its rate limit */
+	bool is_for_rate;        /* it waits for its rate limit, and a drain should wait for it, too */
 } Parking;
 
 extern bool flex_parking_is_needed(const Claim *claim, Parking *parking);

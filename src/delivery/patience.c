@@ -1,12 +1,12 @@
 /*
  * patience.c
- *		How long a statement goes on asking a service that lets nothing through.
+ *		Limits how long a statement continues to send to a service that accepts nothing.
  *
- * A service that is not there, or answers everything with 503 or 429, costs each element
- * of a statement a request, at the speed at which it refuses.  So when more requests have
- * failed in a row than may be under way at once, single ones find out whether something
- * gets through again, with growing pauses between them; when nothing has for as long as
- * one call would wait for an answer, what is left of the statement is not sent.
+ * If the service is unreachable, or answers everything with 503 or 429, each element of a
+ * statement would make a request that fails, as fast as they fail.  So when more requests
+ * have failed in succession than may be in flight at the same time, only one is sent at a
+ * time, with growing pauses.  When nothing has been accepted for as long as a single call
+ * would wait for an answer, the rest of the statement is not sent.
  */
 #include "postgres.h"
 
@@ -15,11 +15,11 @@
 #include "delivery/patience.h"
 
 #define STATUS_TOO_MANY 429
-#define FEW 5
+#define FEW 5 /* fewer failures than that may be an accident, whatever the concurrency */
 
-/* True when the end of a request shows that the service lets requests through, if only to refuse this one. */
+/* Return true if the outcome shows that the service processes requests, even if it has rejected this one. */
 static bool
-is_let_through(const Outcome *outcome)
+is_processed(const Outcome *outcome)
 {
 	int status = outcome->answer.http_status;
 
@@ -28,13 +28,13 @@ is_let_through(const Outcome *outcome)
 	return outcome->failure_kind == FAILURE_TOO_LARGE;
 }
 
-/* Note what an attempt came to; what has to be kept of it is, in that context. */
+/* Note the outcome of an attempt.  The reason of a failure is copied into the given context. */
 void
 flex_patience_note(Patience *patience, const Outcome *outcome, MemoryContext context)
 {
 	int64 now = flex_clock_ms();
 
-	if (is_let_through(outcome))
+	if (is_processed(outcome))
 	{
 		patience->failing_since = 0;
 		patience->failures = patience->pauses = 0;
@@ -54,7 +54,7 @@ flex_patience_note(Patience *patience, const Outcome *outcome, MemoryContext con
 		patience->pause_until = now + flex_backoff_ms(BACKOFF_CALL, patience->pauses++);
 }
 
-/* True when so much has failed that one request at a time is enough to see whether that goes on. */
+/* Return true if so many requests have failed in succession that only one should be sent at a time. */
 bool
 flex_patience_is_tried(const Patience *patience)
 {
@@ -62,8 +62,8 @@ flex_patience_is_tried(const Patience *patience)
 }
 
 /*
- * True when no more is to be sent.  is_hopeless: the rate of such requests says, from what
- * all statements have met, that nothing will get through in time.
+ * Return true if no more requests should be sent.  is_hopeless tells that by the rate, which
+ * knows the answers to the requests of all sessions, nothing will be accepted in time.
  */
 bool
 flex_patience_is_over(const Patience *patience, bool is_hopeless)

@@ -1,6 +1,6 @@
 /*
  * patience.h
- *		How long a statement goes on asking a service that lets nothing through.
+ *		Limits how long a statement continues to send to a service that accepts nothing.
  */
 #ifndef FLEX_PATIENCE_H
 #define FLEX_PATIENCE_H
@@ -10,14 +10,14 @@
 /* Times are of flex_clock_ms(). */
 typedef struct Patience
 {
-	int64 ms;            /* nothing has to get through for so long, so that it is at an end */
-	int at_once;         /* requests that may be under way; as many failures have to be more than an accident */
-	int64 failing_since; /* the first failure since something got through; 0: none */
-	int64 failed_at;     /* the last one */
-	int failures;
-	int pauses;
-	int64 pause_until; /* no further request is begun before */
-	char *reason;      /* what the last failure was; NULL: there was none */
+	int64 ms;            /* set by the caller: how long all requests must have failed before we give up */
+	int at_once;         /* set by the caller: the number of requests that may be in flight */
+	int64 failing_since; /* the first failure since a request was last processed, or 0 */
+	int64 failed_at;     /* the last failure */
+	int failures;        /* since a request was last processed */
+	int pauses;          /* likewise */
+	int64 pause_until;   /* no new element is begun before this time */
+	char *reason;        /* description of the last failure, or NULL */
 } Patience;
 
 extern void flex_patience_note(Patience *patience, const Outcome *outcome, MemoryContext context);

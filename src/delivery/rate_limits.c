@@ -1,8 +1,9 @@
 /*
  * rate_limits.c
- *		How fast each operation may be called: flex_api.rate_limits.
+ *		The setting flex_api.rate_limits: how many requests per second an operation may have.
  *
- * The setting says which operation has which rate; shared/rates.c keeps it.
+ * This module parses the setting and looks up the limit of an account and operation; the token
+ * buckets that enforce it for all sessions are in shared/rates.c.
  */
 #include "postgres.h"
 
@@ -18,22 +19,22 @@
 #define LEAST_RATE 0.001
 #define MOST_RATE 1e6
 
-#define PAUSED (-1.0)
-#define UNLIMITED_STEP_MS 10 /* where no limit is set, but the service refuses */
+#define PAUSED (-1.0)        /* a rate of 0 in the setting; internally 0 means that there is no limit */
+#define UNLIMITED_STEP_MS 10 /* if there is no limit, but the service refuses requests */
 
-#define MOST_OF_ACCOUNTS 256 /* limits that hold for one account alone */
+#define MOST_OF_ACCOUNTS 256 /* limits for single accounts */
 
-/* A limit that holds for one account. */
+/* A limit for one account. */
 typedef struct AccountLimit
 {
 	RateKey key;
 	double per_second;
 } AccountLimit;
 
-/* Requests per second; 0: no limit, PAUSED: none is sent. */
+/* The parsed setting, in requests per second; NO_RATE_LIMIT (0), or PAUSED if none is to be sent. */
 typedef struct Limits
 {
-	double per_second[MAX_OPERATIONS]; /* of each account, by the operation's index */
+	double per_second[MAX_OPERATIONS]; /* for all other accounts, by the operation's index */
 	int of_accounts_count;
 	AccountLimit of_accounts[MOST_OF_ACCOUNTS];
 } Limits;
@@ -41,7 +42,7 @@ typedef struct Limits
 static char *rate_limits;
 static const Limits *limits;
 
-/* The limits that the service has published. */
+/* Set the limits that the service has published. */
 static void
 set_published(Limits *result)
 {
@@ -51,7 +52,7 @@ set_published(Limits *result)
 		result->per_second[i] = operation->rate;
 }
 
-/* The text without blanks around it, which are cut off in place. */
+/* Return the text without white space at its ends; the string is modified. */
 static char *
 trim(char *text)
 {
@@ -64,7 +65,7 @@ trim(char *text)
 	return text;
 }
 
-/* The rate that a text gives; false for a text that gives none. */
+/* Parse a rate.  Return false if the text is not a valid one. */
 static bool
 read_rate(const char *text, double *per_second)
 {
@@ -77,7 +78,7 @@ read_rate(const char *text, double *per_second)
 	return true;
 }
 
-/* The operation of a name; NULL, with a hint, where there is none. */
+/* Return the operation with a name; if there is none, set the check hook's hint and return NULL. */
 static const Operation *
 find_operation(const char *name)
 {
@@ -88,7 +89,7 @@ find_operation(const char *name)
 	return operation;
 }
 
-/* Set the limit of an account for an operation; the last one counts. */
+/* Add a limit for one account and operation; later ones override earlier ones.  Return false if that is not possible. */
 static bool
 set_of_account(Limits *result, const char *account, const Operation *operation, double per_second)
 {
@@ -101,7 +102,7 @@ set_of_account(Limits *result, const char *account, const Operation *operation, 
 	return true;
 }
 
-/* One word of a list: "flex_webchat_create=5", or "AC.../flex_webchat_create=5". */
+/* Parse an element of the list: "flex_webchat_create=5", or "AC.../flex_webchat_create=5".  Modifies word. */
 static bool
 set_one(Limits *result, char *word)
 {
@@ -126,7 +127,10 @@ set_one(Limits *result, char *word)
 	return true;
 }
 
-/* A list of limits; what it does not name has none, or the published one where that is its first word. */
+/*
+ * Parse a list of limits.  Operations that it does not name have no limit, or the published one
+ * if its first element is "published".
+ */
 static bool
 set_list(Limits *result, const char *text)
 {
@@ -187,7 +191,7 @@ flex_rate_limits_define(void)
 		&rate_limits, PUBLISHED, PGC_SUSET, GUC_LIST_INPUT, check_rate_limits, assign_rate_limits, NULL);
 }
 
-/* The limit of an account's use of an operation: what is said of the account goes before what is said of all. */
+/* Return the limit for a key: that of the account, if the setting has one, else that of the operation. */
 static double
 limit_of(RateKey key)
 {
@@ -201,7 +205,10 @@ limit_of(RateKey key)
 	return limits->per_second[key.operation];
 }
 
-/* What is known of an account's use of an operation, with its limit per second; 0: none is sent, below: no limit. */
+/*
+ * Read the bucket with an index, for a view.  Set *per_second as users see it: the limit, 0 if
+ * the operation is paused, or -1 if there is no limit.  Return false if there is no such bucket.
+ */
 bool
 flex_rate_limits_read(int index, RateRow *row, double *per_second)
 {
@@ -212,14 +219,14 @@ flex_rate_limits_read(int index, RateRow *row, double *per_second)
 	return true;
 }
 
-/* True when none of its requests is to be sent. */
+/* Return true if requests of this key are paused by the setting. */
 bool
 flex_rate_limits_is_paused(RateKey key)
 {
 	return limit_of(key) == PAUSED;
 }
 
-/* How many of the wanted requests may be sent now, of what is not paused; they count as sent. */
+/* Return how many of the wanted requests may be sent now, and take their tokens.  The key must not be paused. */
 int
 flex_rate_limits_take(RateKey key, int wanted)
 {
@@ -229,7 +236,7 @@ flex_rate_limits_take(RateKey key, int wanted)
 	return flex_rates_take(key, limit, wanted);
 }
 
-/* Some of what was taken was not sent after all. */
+/* Give tokens back whose requests were not sent after all. */
 void
 flex_rate_limits_give_back(RateKey key, int count)
 {
@@ -237,7 +244,7 @@ flex_rate_limits_give_back(RateKey key, int count)
 		flex_rates_give_back(key, count);
 }
 
-/* Milliseconds until another request may be sent. */
+/* Return the milliseconds until another request may be sent.  The key must not be paused. */
 int64
 flex_rate_limits_wait_ms(RateKey key)
 {
@@ -247,7 +254,7 @@ flex_rate_limits_wait_ms(RateKey key)
 	return flex_rates_wait_ms(key, limit);
 }
 
-/* Milliseconds between two requests, by the limit that is set. */
+/* Return the milliseconds between two requests by the setting, at least 1.  The key must not be paused. */
 int64
 flex_rate_limits_step_ms(RateKey key)
 {

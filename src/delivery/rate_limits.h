@@ -1,6 +1,6 @@
 /*
  * rate_limits.h
- *		How fast each operation may be called: flex_api.rate_limits.
+ *		The setting flex_api.rate_limits: how many requests per second an operation may have.
  */
 #ifndef FLEX_RATE_LIMITS_H
 #define FLEX_RATE_LIMITS_H

@@ -1,10 +1,10 @@
 /*
  * sendable.c
- *		Whether requests of a role and an account can be made at all.
+ *		Checks whether requests of a role and an account can be made at all.
  *
- * Asked before a lane's requests are claimed: where credentials are missing one is
- * claimed all the same, so that its row says what is wrong, but not all of them.  Of one
- * that has been claimed the rights of its role are asked, too.
+ * Before a lane's requests are claimed, the sender checks that there are credentials.  If not,
+ * one request is claimed all the same, so that its row says what is wrong, but not all of them.
+ * After a request has been claimed, the rights of its role are checked, too.
  */
 #include "postgres.h"
 
@@ -19,14 +19,14 @@
 #include "delivery/sendable.h"
 #include "http/endpoint.h"
 
-/* As whom, and where, a claimed request is to be made; its texts are the claim's. */
+/* Return the identity for which a claimed request is to be made.  It refers to the claim's texts. */
 Identity
 flex_claim_identity(const Claim *claim)
 {
 	return (Identity){.role = claim->role, .server = claim->server, .account_sid = claim->account_sid};
 }
 
-/* Look for the credentials of an identity; raises where there are none. */
+/* Look up the credentials of an identity.  Raises an error if there are none. */
 static void
 look_for_credentials(void *argument)
 {
@@ -34,21 +34,25 @@ look_for_credentials(void *argument)
 	Oid user;
 	int security;
 
-	/* The settings are the sender's, which has the rights of the outbox's owner here. */
+	/* We have the rights of the outbox's owner; settings are to be read with those of the sender's session. */
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(GetOuterUserId(), security);
 	(void) flex_endpoint_of_identity(identity, true);
 	SetUserIdAndSecContext(user, security);
 }
 
-/* True when there are credentials for requests of an identity. */
+/* Return true if there are credentials for requests of an identity. */
 bool
 flex_is_sendable(const Identity *identity)
 {
 	return flex_attempt(look_for_credentials, unconstify(Identity *, identity)) == NULL;
 }
 
-/* Raise when a claim cannot be sent: by anybody, any more, or for its role. */
+/*
+ * Raise an error if a claimed request must not be sent: it comes from another database, it has
+ * expired, its function or role does not exist (signature is NULL without the function), or
+ * the role lacks the right to call the function.
+ */
 void
 flex_sendable_check(const Claim *claim, const Signature *signature)
 {
@@ -65,7 +69,7 @@ flex_sendable_check(const Claim *claim, const Signature *signature)
 	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(claim->role)))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("the role that enqueued the request does not exist")));
-	/* It may have been revoked since then. */
+	/* The role had the right when it enqueued the request, but that may have been revoked. */
 	result = flex_function_aclcheck(signature->function, claim->role);
 	if (result != ACLCHECK_OK)
 		aclcheck_error(result, OBJECT_FUNCTION, claim->operation);

@@ -1,6 +1,6 @@
 /*
  * sendable.h
- *		Whether requests of a role and an account can be made at all.
+ *		Checks whether requests of a role and an account can be made at all.
  */
 #ifndef FLEX_SENDABLE_H
 #define FLEX_SENDABLE_H

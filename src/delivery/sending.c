@@ -1,9 +1,10 @@
 /*
  * sending.c
- *		A request of the outbox that a sender has under way: made ready, sent, settled.
+ *		A claimed request of the outbox in a sender, from its preparation to its settlement.
  *
- * It lives in a memory context of its own, under that of the requests under way, and its
- * connection with it.  What is wrong with one settles that one and no other.
+ * Each has a memory context of its own, a child of that of all requests in flight; deleting it
+ * also closes the request's connection.  An error in preparing a request settles that request
+ * and does not concern the others.
  */
 #include "postgres.h"
 
@@ -19,7 +20,7 @@
 #include "delivery/settlement.h"
 #include "request/json_arguments.h"
 
-/* A copy of a claim in the current context. */
+/* Return a deep copy of a claim, in the current memory context; but without the ordering key. */
 static Claim
 copy_claim(const Claim *claim)
 {
@@ -28,14 +29,14 @@ copy_claim(const Claim *claim)
 	copy.operation = pstrdup(claim->operation);
 	copy.account_sid = claim->account_sid ? pstrdup(claim->account_sid) : NULL;
 	copy.server = claim->server ? pstrdup(claim->server) : NULL;
-	copy.ordering_key = NULL; /* it has counted */
+	copy.ordering_key = NULL; /* not needed after the claim */
 	copy.last_error = claim->last_error ? pstrdup(claim->last_error) : NULL;
 	copy.context = claim->context ? DatumGetJsonbPCopy(JsonbPGetDatum(claim->context)) : NULL;
 	copy.arguments = claim->arguments ? DatumGetJsonbPCopy(JsonbPGetDatum(claim->arguments)) : NULL;
 	return copy;
 }
 
-/* A claimed request, of which a copy is made, in a context under another. */
+/* Create a Sending with a copy of the claim, in a new child of the given memory context. */
 Sending *
 flex_sending_create(const Claim *claim, MemoryContext context)
 {
@@ -50,8 +51,9 @@ flex_sending_create(const Claim *claim, MemoryContext context)
 }
 
 /*
- * Make the request and find its credentials: those of the role that enqueued it, for the
- * server that it names.  The settings are the sender's, which has the rights of the outbox's owner here.
+ * Make the request from its stored arguments and find its credentials: those of the role that
+ * enqueued it, for the server that it names.  Raises an error if that is not possible.  We have
+ * the rights of the outbox's owner; settings are read with those of the sender's session.
  */
 static void
 make_request(Sending *sending, const Signature *signature)
@@ -68,19 +70,19 @@ make_request(Sending *sending, const Signature *signature)
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(GetOuterUserId(), security);
 	sending->endpoint = flex_endpoint_of_identity(&identity, !sending->request->authorized);
-	/* For what it refuses: later that would be an error of the turn. */
+	/* Called for its errors: if raised later, they would not be this request's but the sender's. */
 	(void) flex_endpoint_origin(sending->endpoint, sending->request->service);
 	SetUserIdAndSecContext(user, security);
 }
 
-/* What is made ready, and what by. */
+/* Arguments of check_and_make(). */
 typedef struct Making
 {
 	Sending *sending;
 	const Signature *signature;
 } Making;
 
-/* Raises what is wrong with a request. */
+/* Check a claim and make its request.  Raises an error if it cannot be sent. */
 static void
 check_and_make(void *argument)
 {
@@ -90,7 +92,10 @@ check_and_make(void *argument)
 	make_request(making->sending, making->signature);
 }
 
-/* Get a claimed request ready to be sent.  What is wrong with one settles that one, and no other. */
+/*
+ * Prepare a claimed request for sending, in the transaction of its claim.  signature is NULL
+ * if its function does not exist.  A request that cannot be sent is settled.
+ */
 Preparation
 flex_sending_prepare(Sending *sending, const Signature *signature)
 {
@@ -108,7 +113,7 @@ flex_sending_prepare(Sending *sending, const Signature *signature)
 	return preparation;
 }
 
-/* Send it, after the commit of its claim. */
+/* Begin to send a prepared request.  Its claim must have been committed. */
 void
 flex_sending_start(Sending *sending, Crowd *crowd)
 {
@@ -119,14 +124,15 @@ flex_sending_start(Sending *sending, Crowd *crowd)
 	sending->attempt =
 		flex_crowd_add(crowd, sending->request, sending->endpoint,
 					   flex_clock_ms() + (timeout != FLEX_AS_SETTINGS ? timeout : flex_settings.timeout));
-	/* A refusal for its rate costs no attempt, and what is sent after it is a repeat all the same. */
+	/* A refusal with 429 does not count as an attempt, but what is sent after it is a repeat all the same. */
 	flex_attempt_set_number(sending->attempt, Max(sending->claim.attempts, sending->claim.was_answered ? 2 : 1));
 	MemoryContextSwitchTo(before);
 }
 
 /*
- * How long it waits for an operator.  An attempt is noted once, however often it is tried to
- * record what became of it: the holds take each for another that has met the same.
+ * Return how long the request must wait for an operator.  The settlement may be tried several
+ * times, but the holds must be told of the attempt only once, because they would take each call
+ * for another attempt that has met the problem.
  */
 static Wait
 wait_of(Sending *sending, const Outcome *outcome)
@@ -140,9 +146,9 @@ wait_of(Sending *sending, const Outcome *outcome)
 }
 
 /*
- * Settle a request that is over, or is given up; without its answer, where that is
- * not to be read.  What is needed to read it, some hundred times its bytes where
- * these are dense, is freed before the next one.
+ * Settle a claimed request whose attempt has ended, or is given up.  If read is false, there is
+ * no time to parse its answer, which is then lost.  Parsing may take a hundred times the
+ * memory of the answer, so it is freed here, before the next request is settled.
  */
 void
 flex_sending_settle(Sending *sending, bool read)

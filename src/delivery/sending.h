@@ -1,6 +1,6 @@
 /*
  * sending.h
- *		A request of the outbox that a sender has under way.
+ *		A claimed request of the outbox in a sender, from its preparation to its settlement.
  */
 #ifndef FLEX_SENDING_H
 #define FLEX_SENDING_H
@@ -12,7 +12,7 @@
 #include "outbox/settled_rows.h"
 #include "request/signature.h"
 
-/* A claimed request, in a context of its own. */
+/* A claimed request, in a memory context of its own. */
 typedef struct Sending
 {
 	dlist_node node;
@@ -20,23 +20,23 @@ typedef struct Sending
 	Claim claim;
 	HttpRequest *request;
 	const Endpoint *endpoint;
-	Attempt *attempt;  /* NULL: not sent yet */
-	ErrorData *error;  /* why it cannot be sent, and that could not be recorded yet; or NULL */
+	Attempt *attempt;  /* NULL before flex_sending_start() */
+	ErrorData *error;  /* why it cannot be sent, if that has yet to be recorded; or NULL */
 	bool is_claimed;   /* its claim has been committed */
 	bool is_settled;   /* in the last transaction */
-	bool is_noted;     /* the holds know what became of it */
-	Wait wait;         /* ... and that is how long it waits */
-	const char *state; /* as which it was settled; NULL: it was not sent */
-	Obstacle obstacle; /* why it was not settled when it was to be */
-	int64 again_ms;    /* flex_clock_ms() before which it is not tried again */
+	bool is_noted;     /* the holds have been told of the outcome ... */
+	Wait wait;         /* ... and this is how long the request waits */
+	const char *state; /* the state with which it was settled; NULL if it was not sent */
+	Obstacle obstacle; /* why the last try to settle it failed */
+	int64 again_ms;    /* flex_clock_ms() before which settling it is not tried again */
 } Sending;
 
 /* Whether a claimed request can be sent. */
 typedef enum Preparation
 {
 	PREPARED,
-	REFUSED, /* it cannot, and never can */
-	BLOCKED  /* it cannot, until an operator has mended something, and so it is with others of its lane */
+	REFUSED, /* it cannot be sent, now or later */
+	BLOCKED  /* it cannot be sent before an operator has mended something, nor can others of its lane */
 } Preparation;
 
 extern Sending *flex_sending_create(const Claim *claim, MemoryContext context);

@@ -1,10 +1,10 @@
 /*
  * settlement.c
- *		What becomes of a request in the outbox after an attempt.
+ *		Settles requests of the outbox: decides what becomes of them after an attempt.
  *
- * The verdict on the attempt decides; this file turns it into a state, a time
- * for the next attempt and the texts that are kept.  The caller stands in a
- * transaction with the outbox's rights.
+ * The verdict on the attempt is turned into the request's new state, the time of its next
+ * attempt, and the texts that are stored.  The caller must be in a transaction with the
+ * outbox's rights.
  */
 #include "postgres.h"
 
@@ -21,10 +21,10 @@
 #include "outbox/settling.h"
 #include "request/json_arguments.h"
 
-#define DEFERRED_MS 1000       /* until there may be a file descriptor again */
-#define MISCONFIGURED_MS 60000 /* until somebody may have mended the settings */
+#define DEFERRED_MS 1000       /* until the next attempt, if there was no file descriptor */
+#define MISCONFIGURED_MS 60000 /* until the next attempt, if an operator has to mend something */
 
-#define SHOWN_BYTES 4000 /* of an error's message, for those of many requests are written at once */
+#define SHOWN_BYTES 4000 /* of an error's message; bounded because one statement writes many of them */
 
 static const char state_pending[] = "pending";
 static const char state_succeeded[] = "succeeded";
@@ -32,7 +32,10 @@ static const char state_failed[] = "failed";
 static const char state_uncertain[] = "uncertain";
 static const char state_cancelled[] = "cancelled";
 
-/* A request has not been sent by its time: it has failed.  last_error: of the last attempt, NULL when there was none. */
+/*
+ * Make a settlement that of a request that has expired, which counts as failed.  last_error is
+ * the message of the last attempt, or NULL if there was none.
+ */
 static void
 expire(Settlement *settlement, const char *last_error)
 {
@@ -49,7 +52,10 @@ expire(Settlement *settlement, const char *last_error)
 			psprintf("the request expired before it was sent again; the last attempt: %s", last_error), SHOWN_BYTES);
 }
 
-/* It has come to its end: keep but identifiers.  Error codes are, what the service has said is not. */
+/*
+ * Reduce what is stored of a request that has ended to identifiers (flex_api.outbox_keep).
+ * Error codes are kept, the service's messages are not.
+ */
 static void
 reduce(const Claim *claim, Settlement *settlement)
 {
@@ -61,7 +67,10 @@ reduce(const Claim *claim, Settlement *settlement)
 	settlement->error_message = NULL;
 }
 
-/* Have a settlement written, with the callback that the claim has for its state. */
+/*
+ * Have a settlement written.  A request that would become pending although it has expired
+ * fails instead.  If the claim has a callback for the new state, that is planned.
+ */
 static void
 write_settlement(const Claim *claim, Settlement *settlement)
 {
@@ -74,13 +83,13 @@ write_settlement(const Claim *claim, Settlement *settlement)
 	settlement->with_callback = (state == state_succeeded && claim->on_success) ||
 								((state == state_failed || state == state_uncertain) && claim->on_failure);
 	settlement->may_be_done |= claim->may_be_done;
-	/* What its callback is to see is reduced after that; what can be sent again is not. */
+	/* With a callback, reduce only after it, as it is to see all.  Never reduce what can be retried. */
 	if (claim->is_to_be_reduced && !settlement->with_callback && (state == state_succeeded || state == state_cancelled))
 		reduce(claim, settlement);
 	flex_outbox_settle(claim, settlement);
 }
 
-/* Send it again after a while, or give up when there were enough attempts. */
+/* Plan another attempt after delay_ms, or make the request failed if it has had its attempts. */
 static void
 plan_next_attempt(const Claim *claim, Settlement *settlement, int64 delay_ms)
 {
@@ -93,7 +102,10 @@ plan_next_attempt(const Claim *claim, Settlement *settlement, int64 delay_ms)
 	settlement->run_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay_ms);
 }
 
-/* The body of a good answer, or false when it makes no sense: then the error says why. */
+/*
+ * Store the body of a successful answer in the settlement.  If it cannot be parsed or stored,
+ * set the error instead and return false.  A cancel is raised.
+ */
 static bool
 read_response(const Outcome *outcome, Settlement *settlement)
 {
@@ -131,7 +143,7 @@ read_response(const Outcome *outcome, Settlement *settlement)
 	return good;
 }
 
-/* Say that a good answer is not known, for there is no time to read it.  Returns false. */
+/* Set the error for a successful answer that there is no time to read.  Return false. */
 static bool
 skip_response(const Outcome *outcome, Settlement *settlement)
 {
@@ -140,7 +152,7 @@ skip_response(const Outcome *outcome, Settlement *settlement)
 	return false;
 }
 
-/* Note what the service said, or why it said nothing. */
+/* Store the answer's status, identifiers and error in the settlement, or why there is no answer. */
 static void
 note_answer(const Outcome *outcome, Settlement *settlement)
 {
@@ -165,8 +177,9 @@ note_answer(const Outcome *outcome, Settlement *settlement)
 }
 
 /*
- * It was refused for there are too many: that was no attempt.  It stays where it was among
- * those of its account, and is sent when that has its turn; or later, when the service asks.
+ * Plan another attempt of a request that was refused with 429, which does not count as an
+ * attempt.  It keeps its place among the requests of its lane, and is sent when the rate limit
+ * allows; but not earlier than the service asked for.
  */
 static void
 plan_next_turn(Settlement *settlement, int64 asked_ms)
@@ -177,9 +190,9 @@ plan_next_turn(Settlement *settlement, int64 asked_ms)
 		settlement->run_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), asked_ms);
 }
 
-/* It has met what an operator has to mend: that was no attempt. */
+/* Plan another attempt of a request that waits for an operator; the failed one does not count. */
 static void
-plan_mended(Settlement *settlement, const Wait *wait)
+plan_after_hold(Settlement *settlement, const Wait *wait)
 {
 	settlement->uncounted = true;
 	settlement->state = state_pending;
@@ -190,8 +203,8 @@ plan_mended(Settlement *settlement, const Wait *wait)
 }
 
 /*
- * Settle a request by the outcome of its attempt, which waits where an operator has to mend something.
- * read: there is time for a good answer.  Returns its state.
+ * Settle a request by the outcome of its attempt.  wait is the result of flex_holds_note().
+ * read tells that there is time to parse a successful answer.  Return the new state.
  */
 const char *
 flex_settle_attempt(const Claim *claim, const Outcome *outcome, Wait wait, bool read)
@@ -203,7 +216,7 @@ flex_settle_attempt(const Claim *claim, const Outcome *outcome, Wait wait, bool 
 	note_answer(outcome, &settlement);
 	if (wait.since != 0)
 	{
-		plan_mended(&settlement, &wait);
+		plan_after_hold(&settlement, &wait);
 		write_settlement(claim, &settlement);
 		return settlement.state;
 	}
@@ -230,9 +243,9 @@ flex_settle_attempt(const Claim *claim, const Outcome *outcome, Wait wait, bool 
 		case VERDICT_UNKNOWN:
 
 			/*
-			 * A good answer that cannot be kept: one that gives a SID is the
-			 * service's, which carried the request out, and the SID is what one
-			 * needs to go on.  Anything else may be what a gateway said.
+			 * A successful answer may have been lost because it could not be stored.  If it
+			 * contains a SID, it came from the service, which has carried the request out,
+			 * and the SID is what users need.  Otherwise a gateway may have sent it.
 			 */
 			settlement.state = settlement.sid != NULL ? state_succeeded : state_uncertain;
 			break;
@@ -245,21 +258,21 @@ flex_settle_attempt(const Claim *claim, const Outcome *outcome, Wait wait, bool 
 }
 
 /*
- * Why a request could not be made: by SQLSTATE, or by the category that it is of.  The
- * first that fits counts; a cause that is not listed is an operator's to mend.
+ * Causes for which a request could not be made, by SQLSTATE or category.  The first entry that
+ * matches applies; a cause that is not listed is one that an operator can mend.
  */
 static const struct
 {
 	int sqlerrcode;
-	bool is_operators; /* else the request's own, which would be there at each attempt */
+	bool is_operators; /* false: the fault is the request's own, so each attempt would fail */
 } causes[] = {
-	{ERRCODE_INSUFFICIENT_PRIVILEGE, true}, /* what was revoked can be granted again */
+	{ERRCODE_INSUFFICIENT_PRIVILEGE, true}, /* rights can be granted */
 	{ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION, false},
 	{ERRCODE_DATA_EXCEPTION, false},
 	{ERRCODE_PROGRAM_LIMIT_EXCEEDED, false},
 };
 
-/* True for an error that an operator can mend: settings are missing, the server is short of something. */
+/* Return true for an error that an operator can mend, as missing settings or a lack of resources. */
 static bool
 is_operators(int sqlerrcode)
 {
@@ -271,7 +284,10 @@ is_operators(int sqlerrcode)
 	return true;
 }
 
-/* Settle a request that could not even be made; where an operator can mend that, it waits.  Returns its state. */
+/*
+ * Settle a request that could not be made, because of the given error.  If an operator can mend
+ * that, it stays pending.  Return the new state.
+ */
 const char *
 flex_settle_unsent(const Claim *claim, const ErrorData *error)
 {
@@ -306,7 +322,7 @@ flex_settle_unsent(const Claim *claim, const ErrorData *error)
 	return settlement.state;
 }
 
-/* Settle a request that was claimed and then not sent: it is as it was. */
+/* Settle a request that was claimed and then not sent: it becomes pending again, and no attempt is counted. */
 void
 flex_settle_unstarted(const Claim *claim)
 {
@@ -316,7 +332,7 @@ flex_settle_unstarted(const Claim *claim)
 	write_settlement(claim, &settlement);
 }
 
-/* Settle a request whose sender is gone: it may have been sent. */
+/* Settle a request whose sender has exited; the request may have been sent. */
 void
 flex_settle_orphan(const Claim *claim)
 {

@@ -1,6 +1,6 @@
 /*
  * settlement.h
- *		What becomes of a request in the outbox after an attempt.
+ *		Settles requests of the outbox: decides what becomes of them after an attempt.
  */
 #ifndef FLEX_SETTLEMENT_H
 #define FLEX_SETTLEMENT_H

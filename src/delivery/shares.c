@@ -1,12 +1,12 @@
 /*
  * shares.c
- *		Whose turn it is: roles, accounts and operations take turns.
+ *		Fairness: records when each role and each account was last served.
  *
- * A turn is one request.  The role that had its last turn longest ago is next, of its
- * requests those with the highest priority, of these the account or server, and then the lane,
- * that had its last turn longest ago.  Requests cost the same, so that this is what
- * deficit round robin comes to; a role that has been silent is next at once, however
- * much the others have waiting.
+ * One request is one turn.  (This has nothing to do with a request's own turn.)  The next
+ * request is taken of the role whose last turn was longest ago; among its lanes with the
+ * highest priority, of the account or server, and then of the lane, whose last turn was longest
+ * ago.  All requests have the same cost, so this is equivalent to deficit round robin.  A role
+ * that had nothing to send comes first, however many requests of other roles wait.
  */
 #include "postgres.h"
 
@@ -15,13 +15,14 @@
 
 #include "delivery/shares.h"
 
-/* A text added to a hash; NULL adds nothing. */
+/* Return a hash combined with that of a text; NULL adds nothing. */
 static uint32
 with_text(uint32 hash, const char *text)
 {
 	return text != NULL ? hash_combine(hash, string_hash(text, strlen(text) + 1)) : hash;
 }
 
+/* Hash function of the table. */
 static uint32
 hash_share(const void *key, Size size)
 {
@@ -31,14 +32,14 @@ hash_share(const void *key, Size size)
 	return with_text(with_text(hash, share->server), share->account_sid);
 }
 
-/* 0 when two texts are the same, or both NULL. */
+/* Return 0 if two texts are equal, or both NULL. */
 static int
 compare_texts(const char *a, const char *b)
 {
 	return a == NULL || b == NULL ? a != b : strcmp(a, b);
 }
 
-/* 0 when two keys are the same. */
+/* Comparison function of the table: return 0 if two keys are equal. */
 static int
 compare_shares(const void *a, const void *b, Size size)
 {
@@ -64,7 +65,7 @@ create_table(MemoryContext context)
 	return hash_create("flex_api shares", 64, &control, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
 }
 
-/* The share of a key, which stays where it is; the key's texts are copied. */
+/* Return the share of a key, creating it if needed.  Its address is stable.  The key's texts are copied. */
 static Share *
 find_or_add(Shares *shares, const ShareKey *key)
 {
@@ -76,7 +77,7 @@ find_or_add(Shares *shares, const ShareKey *key)
 	share = hash_search(shares->all, key, HASH_FIND, NULL);
 	if (share != NULL)
 		return share;
-	/* Before it is put in: there must be no share whose texts are the caller's. */
+	/* Copy before entering: after an out-of-memory error no entry may refer to the caller's texts. */
 	copy.server = key->server != NULL ? MemoryContextStrdup(shares->context, key->server) : NULL;
 	copy.account_sid = key->account_sid != NULL ? MemoryContextStrdup(shares->context, key->account_sid) : NULL;
 	share = hash_search(shares->all, &copy, HASH_ENTER, NULL);
@@ -84,14 +85,14 @@ find_or_add(Shares *shares, const ShareKey *key)
 	return share;
 }
 
-/* The share of a role. */
+/* Return the share of a role. */
 Share *
 flex_shares_of_role(Shares *shares, int role_id)
 {
 	return find_or_add(shares, &(ShareKey){.role_id = role_id});
 }
 
-/* The share of an account, or of a server, within its role's. */
+/* Return the share of a role's account or server. */
 Share *
 flex_shares_of_account(Shares *shares, int role_id, const char *server, const char *account_sid)
 {

@@ -1,6 +1,6 @@
 /*
  * shares.h
- *		Whose turn it is: roles, accounts and operations take turns.
+ *		Fairness: records when each role and each account was last served.
  */
 #ifndef FLEX_SHARES_H
 #define FLEX_SHARES_H
@@ -11,23 +11,23 @@
 typedef struct ShareKey
 {
 	int role_id;
-	bool is_account;         /* of the role; else it is the role's own */
+	bool is_account;         /* of an account or server of the role; false for the role itself */
 	const char *server;      /* or NULL */
 	const char *account_sid; /* or NULL */
 } ShareKey;
 
-/* What takes turns with others of its kind: a role, an account of a role, or a lane of an account. */
+/* One of those that take turns: a role, an account or server of a role, or a lane (Lane.own). */
 typedef struct Share
 {
 	ShareKey key;
-	uint64 served; /* the number of its last turn */
+	uint64 served; /* value of Shares.turns at its last turn */
 } Share;
 
 typedef struct Shares
 {
 	MemoryContext context;
-	HTAB *all;    /* NULL: there are none yet */
-	uint64 turns; /* so many have been taken */
+	HTAB *all;    /* Share by ShareKey; NULL if empty */
+	uint64 turns; /* number of turns so far */
 } Shares;
 
 extern Share *flex_shares_of_role(Shares *shares, int role_id);

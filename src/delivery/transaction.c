@@ -1,6 +1,10 @@
 /*
  * transaction.c
  *		A sender's transactions, in which the outbox is read and written.
+ *
+ * A worker and a drain begin and commit transactions in different ways (the Driver).  Common to
+ * both is what happens around that: the outbox's rights, its lock, a memory context for the
+ * transaction, and the durability of claims.
  */
 #include "postgres.h"
 
@@ -18,7 +22,7 @@
 #include "delivery/transaction.h"
 #include "outbox/settling.h"
 
-/* What a sender needs for its transactions, one after the other; it lives in the current context. */
+/* Create the state for a process's transactions, in the current memory context. */
 Transaction *
 flex_transaction_create(const Driver *driver)
 {
@@ -31,8 +35,8 @@ flex_transaction_create(const Driver *driver)
 }
 
 /*
- * Check constraints at once, for the rest of the transaction: what fails at its commit
- * cannot be told from what else was done in it.
+ * Check all constraints immediately for the rest of the transaction, as SET CONSTRAINTS ALL
+ * IMMEDIATE does: an error at the commit could not be attributed to one request.
  */
 void
 flex_transaction_check_at_once(void)
@@ -44,7 +48,7 @@ flex_transaction_check_at_once(void)
 	AfterTriggerSetState(statement);
 }
 
-/* Begin a transaction with the outbox's rights. */
+/* Begin a transaction, take the lock on the outbox's tables, and switch to its owner's rights. */
 void
 flex_transaction_begin(Transaction *transaction)
 {
@@ -57,7 +61,7 @@ flex_transaction_begin(Transaction *transaction)
 	flex_transaction_check_at_once();
 }
 
-/* Nothing of it is left, and another may begin. */
+/* Leave and empty the memory context of a transaction that has ended. */
 static void
 forget_memory(Transaction *transaction)
 {
@@ -66,8 +70,8 @@ forget_memory(Transaction *transaction)
 }
 
 /*
- * Its commit must not be asynchronous: it claims requests, and a claim that a crash or
- * a failover undoes would be sent twice.
+ * Make the commit of the present transaction synchronous.  It is called by one that claims
+ * requests: if a crash or failover lost the claim, they would be sent twice.
  */
 void
 flex_transaction_make_durable(Transaction *transaction)
@@ -75,7 +79,7 @@ flex_transaction_make_durable(Transaction *transaction)
 	transaction->must_be_durable = true;
 }
 
-/* Commit. */
+/* Write what is pending for the outbox's tables, return to the caller's rights, and commit. */
 void
 flex_transaction_commit(Transaction *transaction)
 {
@@ -88,7 +92,7 @@ flex_transaction_commit(Transaction *transaction)
 	forget_memory(transaction);
 }
 
-/* How far a standby must be with a claim: an index of WalSndCtl->lsn. */
+/* Return what a synchronous standby must have done with a claim's WAL, as an index of WalSndCtl->lsn. */
 static int
 standby_stage(void)
 {
@@ -98,15 +102,15 @@ standby_stage(void)
 			return SYNC_REP_WAIT_WRITE;
 		case SYNCHRONOUS_COMMIT_REMOTE_APPLY:
 			return SYNC_REP_WAIT_APPLY;
-		default: /* claims have "on" at the least */
+		default: /* claims are committed with at least "on" */
 			return SYNC_REP_WAIT_FLUSH;
 	}
 }
 
 /*
- * Raise unless the last commit, of a claim, has reached the synchronous standby,
- * where there is to be one.  The server gives up waiting when it is cancelled,
- * and only warns.
+ * Raise an error if there must be a synchronous standby and the last commit, which was that of
+ * a claim, has not reached it.  The server itself only warns when its wait for the standby is
+ * cancelled.
  */
 void
 flex_transaction_check_replicated(void)
@@ -124,7 +128,7 @@ flex_transaction_check_replicated(void)
 						errdetail("None of these requests was sent.")));
 }
 
-/* After an error: undo what was done, if a transaction has begun at all. */
+/* After an error: abort the transaction, if there is one. */
 void
 flex_transaction_roll_back(Transaction *transaction)
 {

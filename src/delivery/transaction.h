@@ -8,25 +8,25 @@
 #include "outbox/access.h"
 
 /*
- * What drives a sender: a worker and a procedure begin and end transactions in
- * different ways.  Between begin and commit SPI is connected.
+ * How a sender begins and ends transactions, which differs between a background worker and a
+ * procedure.  Between begin and commit, SPI is connected.
  */
 typedef struct Driver
 {
 	void (*begin)(void);
 	void (*commit)(void);
 	void (*roll_back)(void); /* after an error, instead of commit */
-	void (*check)(void);     /* called in each turn; raises when the sender is to stop; NULL: nothing to check */
-	long check_ms;           /* the longest wait between two checks; 0: any */
+	void (*check)(void);     /* called periodically; raises an error if the sender has to stop; may be NULL */
+	long check_ms;           /* longest wait between two calls of check; 0 if there is no limit */
 } Driver;
 
 typedef struct Transaction
 {
 	const Driver *driver;
-	MemoryContext outside; /* current between two transactions */
-	MemoryContext inside;  /* current in one, and empty after it */
+	MemoryContext outside; /* current between transactions */
+	MemoryContext inside;  /* current in a transaction, and reset after it */
 	OutboxAccess access;
-	bool must_be_durable; /* it claims requests */
+	bool must_be_durable; /* the present transaction claims requests */
 } Transaction;
 
 extern Transaction *flex_transaction_create(const Driver *driver);

@@ -1,11 +1,14 @@
 /*
  * winding_up.c
- *		How a sender comes to its end: what is under way is settled.
+ *		Ends a sender: settles the requests in flight, and ends the callbacks' processes.
  *
- * One that is told to stop gives what is on the wire, and callbacks that run, as long as
- * flex_api.shutdown_grace says, and settles the rest as it is; so does one that has met an
- * error.  One that makes place for another database's is in no such hurry: it waits for
- * all answers, but not until what cannot be recorded can be: that may take for ever.
+ * A sender that is told to stop waits up to flex_api.shutdown_grace for the answers to requests
+ * that have been sent and for running callbacks, and then settles the rest without answers.
+ * After another error, requests in flight are settled as they are.
+ *
+ * A worker that ends so that another database's worker gets its slot waits for all answers.  It
+ * does not wait for long if they cannot be recorded (because of locks, for instance), since that
+ * might last forever.
  */
 #include "postgres.h"
 
@@ -19,11 +22,11 @@
 #include "shared/registry.h"
 #include "shared/shutdown.h"
 
-#define MOST_BARRED_MS 2000 /* of flex_api.shutdown_grace */
-#define CALLBACKS_MS 5000   /* that callbacks which run may take, when others wait; then they are run again */
-#define RECORDING_MS 5000   /* that it may take to record what became of requests, when others wait */
+#define MOST_BARRED_MS 2000 /* bounds shutdown_grace if somebody needs the database without sessions */
+#define CALLBACKS_MS 5000   /* how long to wait for running callbacks if other databases wait */
+#define RECORDING_MS 5000   /* how long to try to record results if other databases wait */
 
-/* Settle a portion of what is under way, in a transaction of its own, and let go of it. */
+/* Settle one portion of the requests in flight, in a transaction of its own, and free them. */
 static void
 settle_portion(const UnderWay *way, SettleScope scope)
 {
@@ -33,7 +36,7 @@ settle_portion(const UnderWay *way, SettleScope scope)
 	flex_in_flight_end_settled(way->in_flight);
 }
 
-/* Settle all that is under way and let go of it: the sender has to stop. */
+/* Settle and free all requests in flight. */
 static void
 wind_up(const UnderWay *way, SettleScope scope)
 {
@@ -41,7 +44,7 @@ wind_up(const UnderWay *way, SettleScope scope)
 		settle_portion(way, scope);
 }
 
-/* Milliseconds that what is under way may still take; those who need the database empty do not wait for long. */
+/* Return how many milliseconds of the grace period are left. */
 static long
 grace_ms(void)
 {
@@ -49,8 +52,9 @@ grace_ms(void)
 }
 
 /*
- * Let what is on the wire, and callbacks that run, come to their end while there is
- * time.  What has not left goes back at once.
+ * Wait until the requests that have been sent are answered and settled, and running callbacks
+ * have ended, or the grace period is over.  Requests that have not been sent become pending
+ * again first.
  */
 static void
 await_ends(const UnderWay *way)
@@ -72,11 +76,14 @@ await_ends(const UnderWay *way)
 	}
 }
 
-/* The same, but let nothing take longer, also if it waits for a lock; a cancel ends it. */
+/*
+ * Do the same after an error.  Waits for locks, too, end with the grace period, by
+ * statement_timeout's timer; that, another error, or a cancel ends the wait without an error.
+ */
 static void
 await_ends_in_time(const UnderWay *way)
 {
-	/* The one that brought us here. */
+	/* This cancel has brought us here, and must not interrupt the wait. */
 	QueryCancelPending = false;
 	PG_TRY();
 	{
@@ -95,7 +102,7 @@ await_ends_in_time(const UnderWay *way)
 	QueryCancelPending = false;
 }
 
-/* Wind up after an error.  Returns 0, or the SQLSTATE of another. */
+/* Abort the transaction, and settle all requests in flight.  Return 0, or the SQLSTATE of an error. */
 static int
 try_to_wind_up(const UnderWay *way, SettleScope scope)
 {
@@ -118,8 +125,8 @@ try_to_wind_up(const UnderWay *way, SettleScope scope)
 }
 
 /*
- * After an error: settle what is under way, or at least let go of it.  A cancel,
- * also one that comes only now, must not wait until all answers have been read.
+ * After an error with the given SQLSTATE: settle the requests in flight, or at least free them.
+ * After a cancel, even one that comes only now, do not take the time to read answers.
  */
 void
 flex_wind_up_after_error(UnderWay under_way, int sqlerrcode)
@@ -131,17 +138,20 @@ flex_wind_up_after_error(UnderWay under_way, int sqlerrcode)
 		await_ends_in_time(way);
 	if (failure != ERRCODE_QUERY_CANCELED)
 		failure = try_to_wind_up(way, SETTLE_ALL);
-	/* Twice: a SIGTERM, which is a cancel, too, may come only now. */
+	/* Twice, because SIGTERM is a cancel, too, and may come during the first try. */
 	for (int i = 0; failure == ERRCODE_QUERY_CANCELED && i < 2; i++)
 		failure = try_to_wind_up(way, SETTLE_AT_ONCE);
 	if (failure == 0)
 		return;
-	/* The next sender finds the requests, as those of one that was killed; the first error is told. */
+	/* The next sender takes the claims over, as after a crash.  The caller reports the first error. */
 	flex_transaction_roll_back(way->transaction);
 	flex_in_flight_end_all(way->in_flight);
 }
 
-/* Others wait, and what became of the requests cannot be recorded: the next sender has to do with less. */
+/*
+ * Free requests whose results cannot be recorded, because other databases wait.  The next
+ * sender settles them as those of a sender that has died.
+ */
 static void
 leave_unrecorded(const UnderWay *way)
 {
@@ -164,9 +174,9 @@ leave_unrecorded(const UnderWay *way)
 }
 
 /*
- * Let all come to its end that has left, and callbacks that run, for a while: there is
- * nothing to do here until other databases have had their turn.  What has not left goes
- * back.
+ * End the worker's work so that another database's worker can have its slot.  Requests that
+ * have not been sent become pending again.  Wait for the answers of the others, and up to
+ * CALLBACKS_MS for running callbacks, which are otherwise run again later.
  */
 void
 flex_wind_up_for_others(UnderWay under_way, const Driver *driver)

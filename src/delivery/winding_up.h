@@ -1,6 +1,6 @@
 /*
  * winding_up.h
- *		How a sender comes to its end: what is under way is settled.
+ *		Ends a sender: settles the requests in flight, and ends the callbacks' processes.
  */
 #ifndef FLEX_WINDING_UP_H
 #define FLEX_WINDING_UP_H
@@ -9,13 +9,13 @@
 #include "delivery/in_flight.h"
 #include "delivery/transaction.h"
 
-/* What a sender has to bring to its end. */
+/* The parts of a sender that are needed to end it. */
 typedef struct UnderWay
 {
 	Transaction *transaction;
 	InFlight *in_flight;
 	CallbackSchedule *callbacks;
-	MemoryContext context;
+	MemoryContext context; /* of the sender, current outside transactions */
 } UnderWay;
 
 extern void flex_wind_up_after_error(UnderWay under_way, int sqlerrcode);
