@@ -1,16 +1,16 @@
 /*
  * connection.c
- *		The sockets of connections to the service, and what lies on them.
+ *		The sockets of connections to the service, and whether they have unread input.
  *
- * HTTP/1 has nothing in an answer that names its request: the next bytes on the
- * connection are the answer.  So a connection on which something has come that
- * nobody asked for must not be used, and the transfer looks before it sends.
+ * In HTTP/1 an answer does not identify its request: whatever is received next on the
+ * connection is taken for the answer.  Therefore a connection on which unrequested bytes
+ * have arrived must not be used, and transfer.c checks that here before it sends.
  *
- * libcurl does not tell which socket a request is about to go out on, only the
- * local port.  Two connections to different addresses may have the same; then
- * it is not certain which is meant, and none is found.
+ * libcurl does not tell on which socket a request is about to be sent, only the local
+ * port.  Two connections to different addresses may have the same local port; then no
+ * socket is found, and a kept connection is not used.
  *
- * These functions are called from libcurl's callbacks and raise no error.
+ * These functions are called from libcurl's callbacks and must not raise errors.
  */
 #include "postgres.h"
 
@@ -29,18 +29,18 @@
 typedef struct Connection
 {
 	bool is_open;
-	bool is_multiplexed; /* it has carried HTTP/2 */
+	bool is_multiplexed; /* it has been used for HTTP/2 */
 	bool has_failed;     /* an answer was lost on it */
-	int port;            /* local; 0: not known yet */
-	int users;           /* requests that wait for their answers on it */
-	void *ssl;           /* OpenSSL's, which reads ahead; NULL: nothing does */
+	int port;            /* local port; 0 if not known yet */
+	int users;           /* number of requests whose answers are outstanding on it */
+	void *ssl;           /* its SSL object if OpenSSL reads ahead, else NULL */
 } Connection;
 
-static Connection *connections; /* by file descriptor */
+static Connection *connections; /* array indexed by file descriptor, malloc'd */
 static int connections_size;
-static int reading_ahead; /* connections with an ssl */
+static int reading_ahead; /* number of connections with an ssl */
 
-/* Make room for a descriptor; false when memory is out. */
+/* Enlarge the array to contain a descriptor.  Return false if out of memory. */
 static bool
 make_room(pgsocket fd)
 {
@@ -60,7 +60,7 @@ make_room(pgsocket fd)
 	return true;
 }
 
-/* Note OpenSSL's object of a connection that reads ahead, or NULL. */
+/* Set the SSL object of a connection on which OpenSSL reads ahead, or NULL. */
 static void
 set_ssl(Connection *connection, void *ssl)
 {
@@ -68,7 +68,7 @@ set_ssl(Connection *connection, void *ssl)
 	connection->ssl = ssl;
 }
 
-/* Open a socket; PGINVALID_SOCKET with errno when it cannot be had. */
+/* Open a socket.  Return PGINVALID_SOCKET, with errno set, if that fails. */
 pgsocket
 flex_connection_open(int family, int type, int protocol)
 {
@@ -82,22 +82,23 @@ flex_connection_open(int family, int type, int protocol)
 		errno = ENOMEM;
 		return PGINVALID_SOCKET;
 	}
-	set_ssl(&connections[fd], NULL); /* if it is still known, it was closed without a word */
+	/* libcurl may have closed a former socket of this number without telling us. */
+	set_ssl(&connections[fd], NULL);
 	connections[fd] = (Connection){.is_open = true};
 	return fd;
 }
 
-/* Close a socket that flex_connection_open() gave. */
+/* Close a socket that flex_connection_open() returned.  Return the result of close(). */
 int
 flex_connection_close(pgsocket fd)
 {
-	Assert(connections[fd].is_open);
+	Assert(fd >= 0 && fd < connections_size && connections[fd].is_open);
 	set_ssl(&connections[fd], NULL);
 	connections[fd] = (Connection){0};
 	return flex_poller_close(fd);
 }
 
-/* The local port of a connection, 0 while it has none. */
+/* Return the local port of a connection, or 0 if it is not connected yet. */
 static int
 local_port_of(pgsocket fd)
 {
@@ -115,7 +116,7 @@ local_port_of(pgsocket fd)
 	return connections[fd].port;
 }
 
-/* The one connection with this local port, or PGINVALID_SOCKET. */
+/* Return the connection with this local port; PGINVALID_SOCKET if there is none, or more than one. */
 pgsocket
 flex_connection_find(int local_port)
 {
@@ -133,23 +134,23 @@ flex_connection_find(int local_port)
 }
 
 /*
- * Acknowledge what has come, at once.  The other host may hold bytes back until
- * then (Nagle's algorithm), and our kernel would acknowledge with the request:
- * they would come right behind it, as its answer does.
+ * Have the kernel send a delayed acknowledgment now.  The other host may hold back further
+ * bytes until it gets one (Nagle's algorithm).  If it got the acknowledgment only with our
+ * request, those bytes would arrive just after the request and look like its answer.
  */
 static void
 acknowledge(pgsocket fd)
 {
 #ifdef TCP_QUICKACK
-	int once = 2; /* an odd number would make it acknowledge each later segment by itself, too */
+	int once = 2; /* even: now only; an odd number would also disable delayed acknowledgments from now on */
 
 	(void) setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &once, sizeof(once));
 #endif
 }
 
 /*
- * True when nothing has come on a connection, not even its end.  What a TLS
- * library has read already does not show.
+ * Return true if a connection has no unread input in the kernel, and has not been closed by
+ * the other side.  Input that the TLS library has already read is not seen here.
  */
 static bool
 is_silent(pgsocket fd)
@@ -161,10 +162,12 @@ is_silent(pgsocket fd)
 }
 
 /*
- * True when a request may go out on a kept connection: no answer was lost on it, and
- * nothing lies on it that would be taken for the answer, for it has come before the
- * request.  Of HTTP/2, which is for requests that may share, each answer says whose it
- * is.  has_read: the TLS library has read more than it was asked for.
+ * Return true if a request may be sent on a kept connection: no answer was lost on it, and
+ * it has no unread input that would be taken for the answer.
+ *
+ * may_share tells that the request may use HTTP/2, where unread input does no harm because
+ * each answer identifies its request.  has_read tells that the TLS library has read bytes
+ * which libcurl has not fetched.
  */
 bool
 flex_connection_is_fit(pgsocket fd, bool may_share, bool has_read)
@@ -180,8 +183,8 @@ flex_connection_is_fit(pgsocket fd, bool may_share, bool has_read)
 }
 
 /*
- * A request goes out on a connection of OpenSSL's that reads ahead, or does not; fd may be
- * PGINVALID_SOCKET, for which nothing does.
+ * Enable or disable reading ahead by OpenSSL on the connection on which a request is about
+ * to be sent.  fd may be PGINVALID_SOCKET; reading ahead is disabled then.
  */
 void
 flex_connection_read_ahead(pgsocket fd, void *ssl, bool yes)
@@ -192,7 +195,10 @@ flex_connection_read_ahead(pgsocket fd, void *ssl, bool yes)
 		set_ssl(&connections[fd], yes ? ssl : NULL);
 }
 
-/* A connection with an answer of which more has been read than was fetched, or PGINVALID_SOCKET. */
+/*
+ * Return a connection with an outstanding answer of which OpenSSL has read bytes that
+ * libcurl can fetch, or PGINVALID_SOCKET.
+ */
 pgsocket
 flex_connection_with_more(void)
 {
@@ -204,7 +210,7 @@ flex_connection_with_more(void)
 	return PGINVALID_SOCKET;
 }
 
-/* A connection turns out to carry HTTP/2. */
+/* Note that a connection is used for HTTP/2. */
 void
 flex_connection_mark_multiplexed(pgsocket fd)
 {
@@ -212,7 +218,7 @@ flex_connection_mark_multiplexed(pgsocket fd)
 	connections[fd].is_multiplexed = true;
 }
 
-/* A request goes out on a connection. */
+/* Note that a request is about to be sent on a connection. */
 void
 flex_connection_join(pgsocket fd)
 {
@@ -222,9 +228,10 @@ flex_connection_join(pgsocket fd)
 }
 
 /*
- * Its answer has come, or is not waited for any longer; the connection may be closed, and
- * its number another's.  is_lost: no other request may go out on it, if it is one of
- * HTTP/2, which stays open then.
+ * Note that the answer to a request has been received, or is given up.  The connection may
+ * have been closed by now, and its descriptor may even belong to another one.  is_lost
+ * keeps other requests from being sent on it: libcurl closes a connection of HTTP/1 then,
+ * but not one of HTTP/2.
  */
 void
 flex_connection_leave(pgsocket fd, bool is_lost)
@@ -234,7 +241,7 @@ flex_connection_leave(pgsocket fd, bool is_lost)
 	connections[fd].has_failed |= is_lost;
 }
 
-/* How many of the bytes sent has the other side not acknowledged yet?  0 also where the kernel does not tell. */
+/* Return how many of the bytes sent the other side has not acknowledged yet; 0 if the kernel cannot tell. */
 int
 flex_connection_unacknowledged(pgsocket fd)
 {

@@ -1,6 +1,6 @@
 /*
  * connection.h
- *		The sockets of connections to the service, and what lies on them.
+ *		The sockets of connections to the service, and whether they have unread input.
  */
 #ifndef FLEX_CONNECTION_H
 #define FLEX_CONNECTION_H

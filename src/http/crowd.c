@@ -2,13 +2,14 @@
  * crowd.c
  *		Attempts at requests, one or many at once.
  *
- * The one engine for direct calls and for the outbox: attempts are added, waited for
- * together, give an Outcome each, and are ended.  What is done next (try again,
- * settle, raise) is for the caller to say.
+ * A crowd is a set of attempts that are waited for together.  Both direct calls and the
+ * outbox use it: they add attempts, wait, take the Outcome of each attempt and end it.
+ * What is done next (repeat, store the result, raise an error) is up to the caller.
  *
- * In a crowd of many libcurl does not watch the time.  Its owner does other things
- * meanwhile (it settles, it runs a callback), in which nobody reads; an answer that
- * came in that time must not be taken for one that is late.
+ * For a crowd of many, timeouts are not left to libcurl.  The caller does other work
+ * between its waits (it stores results, it runs callbacks), during which no input is read.
+ * libcurl would then report a timeout although the answer has arrived and merely has not
+ * been read.  So deadlines are checked here, after all available input has been read.
  */
 #include "postgres.h"
 
@@ -30,7 +31,7 @@ struct Crowd
 {
 	CrowdKind kind;
 	dlist_head attempts;
-	Readiness *readiness; /* NULL: nobody has asked for it, or it cannot be had */
+	Readiness *readiness; /* for flex_crowd_descriptor(); NULL if not yet needed, or not available */
 };
 
 struct Attempt
@@ -38,21 +39,21 @@ struct Attempt
 	dlist_node node;
 	const HttpRequest *request;
 	const Endpoint *endpoint;
-	Transfer *transfer; /* NULL: the attempt has been ended */
+	Transfer *transfer; /* NULL after the attempt has been ended */
 	int64 deadline;     /* flex_clock_ms() */
-	int64 allowance;    /* milliseconds that it had at first */
-	bool was_sent;      /* when it was last looked at */
-	bool is_late;       /* its time is over */
-	int64 sent_at;      /* flex_clock_us() */
-	bool is_noted;      /* its answer, for the rate of such requests */
-	void *owner;        /* what it is made for; NULL: not said */
-	int number;         /* among the attempts at the request, from 1 on */
+	int64 allowance;    /* milliseconds from the start to the original deadline */
+	bool was_sent;      /* at the last look: at least part of the request may have been sent */
+	bool is_late;       /* its deadline has passed */
+	int64 sent_at;      /* flex_clock_us() of the start */
+	bool is_noted;      /* its answer has been taken into account by the rate limiter */
+	void *owner;        /* the caller's object that the attempt belongs to, or NULL */
+	int number;         /* among the attempts at the request, counted from 1 */
 	StatisticsPlace place;
-	bool is_counted; /* in the statistics, and logged */
+	bool is_counted; /* it has been counted in the statistics and, if configured, logged */
 	MemoryContextCallback at_end;
 };
 
-/* A crowd without attempts. */
+/* Create an empty crowd in the current context. */
 Crowd *
 flex_crowd_create(CrowdKind kind)
 {
@@ -64,7 +65,7 @@ flex_crowd_create(CrowdKind kind)
 	return crowd;
 }
 
-/* The memory context of an attempt ends. */
+/* Memory context callback: end an attempt whose memory is about to be freed. */
 static void
 end_attempt(void *argument)
 {
@@ -72,8 +73,8 @@ end_attempt(void *argument)
 }
 
 /*
- * Send a request; the beginning of it is on its way when this returns.  Request and
- * endpoint must stay as long as the attempt.
+ * Start an attempt at a request, with a deadline in terms of flex_clock_ms().  The attempt
+ * keeps pointers to request and endpoint, which must live as long as it does.
  */
 Attempt *
 flex_crowd_add(Crowd *crowd, const HttpRequest *request, const Endpoint *endpoint, int64 deadline)
@@ -99,7 +100,7 @@ flex_crowd_add(Crowd *crowd, const HttpRequest *request, const Endpoint *endpoin
 	return attempt;
 }
 
-/* How a transfer ended that is over, or is given up. */
+/* Classify the result of a transfer for the statistics.  A running one is given up by the caller. */
 static Ending
 ending_of(const TransferResult *result)
 {
@@ -113,9 +114,10 @@ ending_of(const TransferResult *result)
 }
 
 /*
- * Count an attempt, once.  outcome NULL: it is let go of before anybody has asked what it
- * came to; then no error is raised, and nothing is logged, for memory contexts may be
- * ending.  What could not even be tried is not counted.
+ * Count an attempt in the statistics and log it, unless that has been done.  outcome is
+ * NULL if the attempt is ended before its outcome has been asked for.  Nothing is logged
+ * and no error is raised then, because we may be in a memory context callback.  An attempt
+ * for which no file descriptor was left is not counted.
  */
 static void
 count_attempt(Attempt *attempt, const Outcome *outcome)
@@ -142,8 +144,8 @@ count_attempt(Attempt *attempt, const Outcome *outcome)
 }
 
 /*
- * Let go of an attempt, and of its connection if the answer has not come.  Its outcome
- * has no body any more.  Nothing happens for one that has been ended.
+ * End an attempt.  Its connection is closed if the answer has not been received in full.
+ * The body of its outcome is freed.  Does nothing if the attempt has been ended already.
  */
 void
 flex_attempt_end(Attempt *attempt)
@@ -156,13 +158,14 @@ flex_attempt_end(Attempt *attempt)
 	dlist_delete(&attempt->node);
 }
 
-/* Say what an attempt is made for. */
+/* Attach an object of the caller's to an attempt. */
 void
 flex_attempt_set_owner(Attempt *attempt, void *owner)
 {
 	attempt->owner = owner;
 }
 
+/* Return the object set by flex_attempt_set_owner(), which must have been called. */
 void *
 flex_attempt_owner(const Attempt *attempt)
 {
@@ -170,7 +173,7 @@ flex_attempt_owner(const Attempt *attempt)
 	return attempt->owner;
 }
 
-/* Say which attempt at the request it is. */
+/* Set which attempt at the request this is (1, the default, for the first), for statistics and log. */
 void
 flex_attempt_set_number(Attempt *attempt, int number)
 {
@@ -178,14 +181,14 @@ flex_attempt_set_number(Attempt *attempt, int number)
 	attempt->number = number;
 }
 
-/* Count rows that its answer has. */
+/* Add the rows found in the answer to the statistics. */
 void
 flex_attempt_count_rows(Attempt *attempt, int64 rows)
 {
 	flex_statistics_count_rows(&attempt->place, rows);
 }
 
-/* True when an attempt was answered, has failed, or is late. */
+/* Return true if an attempt was answered, has failed, or is past its deadline. */
 bool
 flex_attempt_is_over(const Attempt *attempt)
 {
@@ -193,14 +196,14 @@ flex_attempt_is_over(const Attempt *attempt)
 	return attempt->is_late || flex_transfer_state(attempt->transfer) != TRANSFER_RUNNING;
 }
 
-/* True when the request has left and its answer is waited for: the service may be carrying it out. */
+/* Return true if the request has been sent and the answer is outstanding: the service may be carrying it out. */
 bool
 flex_attempt_awaits_answer(const Attempt *attempt)
 {
 	return !flex_attempt_is_over(attempt) && flex_transfer_was_sent(attempt->transfer);
 }
 
-/* The bytes of a whole answer; 0 while there is none. */
+/* Return the size of the answer's body in bytes; 0 unless the answer is complete. */
 size_t
 flex_attempt_answer_length(const Attempt *attempt)
 {
@@ -208,7 +211,7 @@ flex_attempt_answer_length(const Attempt *attempt)
 	return flex_transfer_state(attempt->transfer) == TRANSFER_ANSWERED ? flex_transfer_length(attempt->transfer) : 0;
 }
 
-/* Note, once, whether the service let the request through. */
+/* Tell the rate limiter, once per attempt, whether the service accepted the request. */
 static void
 note_rate(Attempt *attempt, const Outcome *outcome)
 {
@@ -226,9 +229,10 @@ note_rate(Attempt *attempt, const Outcome *outcome)
 }
 
 /*
- * What an attempt came to that is over, or that is given up for that reason.
- * was_maybe_done: an earlier attempt at the request may have been carried out.  The
- * body lasts until the attempt is ended; texts are allocated in the current context.
+ * Return the outcome of an attempt that is over, or that the caller gives up, in which case
+ * given_up is the reason.  was_maybe_done tells that an earlier attempt at the request may
+ * have been carried out.  The outcome's body is valid until the attempt is ended; its other
+ * strings are allocated in the current context.
  */
 Outcome
 flex_attempt_outcome(Attempt *attempt, bool was_maybe_done, const char *given_up)
@@ -245,8 +249,8 @@ flex_attempt_outcome(Attempt *attempt, bool was_maybe_done, const char *given_up
 }
 
 /*
- * Of the attempts that are over and have not been ended, the one that was over first; NULL:
- * there is none.  One that is late comes before those that have ended by themselves.
+ * Return the attempt that was over first, of those that have not been ended yet, or NULL.
+ * Attempts past their deadline, which have no serial number of ending, come before others.
  */
 Attempt *
 flex_crowd_next_finished(Crowd *crowd)
@@ -265,9 +269,12 @@ flex_crowd_next_finished(Crowd *crowd)
 	return first;
 }
 
-/* An answer that has to wait for others has its time once more when it may go on: it is not the service that is late. */
+/*
+ * Extend the deadlines of attempts whose answers are suspended, so that each has its full
+ * allowance from the moment when reading is resumed: the delay is ours, not the service's.
+ */
 static void
-excuse_held(Crowd *crowd)
+extend_held(Crowd *crowd)
 {
 	dlist_iter iter;
 
@@ -281,9 +288,11 @@ excuse_held(Crowd *crowd)
 }
 
 /*
- * Give up an attempt whose time is over.  A connection may have waited for the owner of
- * the crowd, too: what is sent only after its time is over gets that time once more, for
- * given up now it would be uncertain.  Returns the milliseconds that are left.
+ * Mark an attempt as late if its deadline has passed, and return the milliseconds left.
+ *
+ * Establishing a connection may have been delayed by the caller's other work, too, so that
+ * a request is sent only after its deadline.  Such an attempt gets its allowance once
+ * more: if it were given up now, it would be unknown whether the request is carried out.
  */
 static int64
 watch_time(Attempt *attempt)
@@ -299,8 +308,8 @@ watch_time(Attempt *attempt)
 }
 
 /*
- * Read what has come, then give up what is late.  Returns the milliseconds until
- * this has to be done again if nothing happens.
+ * Read all available input, then mark the attempts that are past their deadline as late.
+ * Return in how many milliseconds this must be called again at the latest.
  */
 long
 flex_crowd_advance(Crowd *crowd)
@@ -311,9 +320,9 @@ flex_crowd_advance(Crowd *crowd)
 	Assert(crowd->kind == CROWD_OF_MANY);
 	if (dlist_is_empty(&crowd->attempts))
 		return next;
-	excuse_held(crowd);
+	extend_held(crowd);
 	flex_transport_pump();
-	excuse_held(crowd);
+	extend_held(crowd);
 	dlist_foreach(iter, &crowd->attempts)
 	{
 		Attempt *attempt = dlist_container(Attempt, node, iter.cur);
@@ -321,11 +330,11 @@ flex_crowd_advance(Crowd *crowd)
 		if (flex_transfer_state(attempt->transfer) == TRANSFER_RUNNING)
 			next = Min(next, watch_time(attempt));
 	}
-	/* The one answer that is read may stall. */
+	/* Only one answer is being read, which may stall; then another one gets its turn. */
 	return flex_backpressure_is_due() ? Min(next, FLEX_STALL_MS) : next;
 }
 
-/* What is waited for, where an attempt is under way. */
+/* Return the kind of wait to show in pg_stat_activity: otherwise if no attempt is running. */
 static WaitKind
 wait_kind(Crowd *crowd, WaitKind otherwise)
 {
@@ -345,9 +354,9 @@ wait_kind(Crowd *crowd, WaitKind otherwise)
 }
 
 /*
- * Wait until something happens to an attempt, or for so many milliseconds; where none is
- * under way, that is a wait for something else, which pg_stat_activity tells.  True when
- * the process's latch was set.  Raises what CHECK_FOR_INTERRUPTS() raises, at once.
+ * Wait until something happens to an attempt, the latch is set or the time is over.  If no
+ * attempt is running, pg_stat_activity shows the wait as one of kind otherwise.  Return
+ * true if the latch was set; it has been reset then.  Interrupts are served.
  */
 bool
 flex_crowd_wait(Crowd *crowd, long timeout_ms, WaitKind otherwise)
@@ -355,7 +364,10 @@ flex_crowd_wait(Crowd *crowd, long timeout_ms, WaitKind otherwise)
 	return flex_transport_wait(timeout_ms, timeout_ms > 0 ? wait_kind(crowd, otherwise) : otherwise);
 }
 
-/* When flex_crowd_advance() has something to do though no socket is ready, by flex_clock_ms(). */
+/*
+ * Return the time (flex_clock_ms()) from which on there is work for the crowd even if no
+ * socket is ready; 0 for at once, PG_INT64_MAX for never.
+ */
 static int64
 due_at(Crowd *crowd)
 {
@@ -367,10 +379,10 @@ due_at(Crowd *crowd)
 	if (flex_crowd_next_finished(crowd) != NULL)
 		return 0;
 	at = flex_transport_due_at();
-	/* The one answer that is read may stall. */
+	/* Only one answer is being read, which may stall. */
 	if (flex_backpressure_is_due())
 		at = Min(at, flex_clock_ms() + FLEX_STALL_MS);
-	/* The time of one alone is watched by libcurl. */
+	/* libcurl's timer, in flex_transport_due_at(), includes the deadline. */
 	if (crowd->kind == CROWD_OF_ONE)
 		return at;
 	dlist_foreach(iter, &crowd->attempts) at = Min(at, dlist_container(Attempt, node, iter.cur)->deadline);
@@ -378,12 +390,13 @@ due_at(Crowd *crowd)
 }
 
 /*
- * A descriptor for somebody else's WaitEventSet: WL_SOCKET_READABLE when
- * flex_crowd_advance() may have something to do, and at wake_at (flex_clock_ms();
- * PG_INT64_MAX: never).  It may be readable for nothing, and stays so until it is asked
- * for anew: ask before each wait.  The crowd keeps it, always the same one.
+ * Return a descriptor to be put into another WaitEventSet.  It becomes readable when there
+ * may be work for the crowd, and at wake_at (flex_clock_ms(); PG_INT64_MAX for never).
+ * There may be spurious readiness, and it lasts until this function is called again: so
+ * call it before each wait.  The crowd owns the descriptor, which is the same in each call.
  *
- * PGINVALID_SOCKET where it cannot be had: wait with flex_crowd_wait() there.
+ * Return PGINVALID_SOCKET if there is no such descriptor, because the system is not Linux
+ * or no file descriptor is left.  The caller must use flex_crowd_wait() then.
  */
 pgsocket
 flex_crowd_descriptor(Crowd *crowd, int64 wake_at)

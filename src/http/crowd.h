@@ -8,20 +8,21 @@
 #include "http/poller.h"
 #include "http/verdict.h"
 
-/* Attempts that are waited for together.  It lives in the context that it was made in. */
+/* A set of attempts that are waited for together.  It is allocated in the context that was current at its creation. */
 typedef struct Crowd Crowd;
 
 /*
- * One attempt: a request, the endpoint it is sent to, its transfer and its deadline.
- * It lives in the context that it was added in, whose end lets go of its connection.
+ * One attempt: a request, the endpoint it is sent to, its transfer and its deadline.  It is
+ * allocated in the context that was current when it was added; if that context is reset or
+ * deleted, the attempt is ended by a callback.
  */
 typedef struct Attempt Attempt;
 
-/* How the time of the attempts is watched, and whether their answers may have to wait. */
+/* How deadlines are enforced, and whether reading of answers may be suspended (see backpressure.c). */
 typedef enum CrowdKind
 {
-	CROWD_OF_ONE, /* to the millisecond, whatever else this process does */
-	CROWD_OF_MANY /* while it reads: answers may be held back, and have their time afterwards */
+	CROWD_OF_ONE, /* libcurl enforces the deadline, to the millisecond, whatever else this process does */
+	CROWD_OF_MANY /* flex_crowd_advance() does, after it has read; time while suspended does not count */
 } CrowdKind;
 
 extern Crowd *flex_crowd_create(CrowdKind kind);
@@ -30,7 +31,7 @@ extern long flex_crowd_advance(Crowd *crowd);
 extern bool flex_crowd_wait(Crowd *crowd, long timeout_ms, WaitKind otherwise);
 extern Attempt *flex_crowd_next_finished(Crowd *crowd);
 
-/* To be waited for from outside, on Linux alone: elsewhere, and when no descriptor is left, PGINVALID_SOCKET. */
+/* A descriptor for another WaitEventSet, on Linux only. */
 extern pgsocket flex_crowd_descriptor(Crowd *crowd, int64 wake_at);
 
 extern void flex_attempt_set_owner(Attempt *attempt, void *owner);

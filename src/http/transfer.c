@@ -2,14 +2,13 @@
  * transfer.c
  *		One request and its answer, as an easy handle of libcurl.
  *
- * Each request has an easy handle of its own: one that has been used keeps, in
- * libcurl 7.88, a pointer into the last answer's headers.  No error is raised in
- * a callback: it would leave libcurl's frames behind.
+ * Each request gets a new easy handle: in libcurl 7.88 a used one keeps a pointer into
+ * the headers of the previous answer.  Callbacks must not raise errors, because a longjmp
+ * over libcurl's stack frames would leave its state inconsistent.
  *
- * The pre-request callback lets a request out once, which libcurl would send
- * again when a kept connection turns out to be dead: that is for others to
- * decide.  It lets none out on a connection on which something lies already;
- * see may_go_out().
+ * libcurl would send a request again if it finds that a kept connection is dead.  Our
+ * pre-request callback prevents that (verdict.c decides what may be repeated), as well as
+ * sending on a connection that has unread input, which would be taken for the answer.
  */
 #include "postgres.h"
 
@@ -24,40 +23,40 @@
 #include "http/tls.h"
 #include "http/transfer.h"
 
-#define SMALL_REQUEST_BYTES (16 * 1024) /* a host acknowledges them before its server reads */
-#define MOST_RETRY_AFTER 3600           /* seconds: one wrong answer is not to stop an operation for a day */
+#define SMALL_REQUEST_BYTES (16 * 1024) /* the other host's kernel acknowledges these before its server reads them */
+#define MOST_RETRY_AFTER 3600           /* seconds; so that one mistaken answer does not stop an operation for a day */
 
 struct Transfer
 {
 	CURL *easy;
 	TransferState state;
 	struct curl_slist *headers; /* of the request */
-	CURLU *address;             /* its parts */
+	CURLU *address;             /* URL of the request, parsed */
 	bool is_idempotent;
-	size_t request_bytes; /* of its body */
+	size_t request_bytes; /* size of the request's body */
 	bool has_proxy;
-	bool reads_ahead;      /* its connection may */
-	bool trusts_directory; /* the system's, of authorities */
-	bool was_sent;
-	bool is_connected; /* a socket was opened for it: its connection is no kept one */
-	bool is_stale;     /* it was not sent, since the kept connection is no good */
-	pgsocket socket;   /* it was sent on, or PGINVALID_SOCKET */
-	Framing framing;   /* of the answer */
-	bool no_descriptor;
-	bool too_large;
-	bool lost_bytes; /* when it was to go on */
+	bool reads_ahead;      /* OpenSSL may read ahead on its connection */
+	bool trusts_directory; /* certificates are verified by the system's directory of authorities */
+	bool was_sent;         /* at least part of the request may have been sent */
+	bool is_connected;     /* a socket was opened for it, so its connection is a new one */
+	bool is_stale;         /* not sent, because the kept connection must not be used */
+	pgsocket socket;       /* the one it was sent on, or PGINVALID_SOCKET */
+	Framing framing;       /* of the answer */
+	bool no_descriptor;    /* no socket could be opened for lack of file descriptors */
+	bool too_large;        /* the body exceeds its limit */
+	bool lost_bytes;       /* libcurl failed to deliver bytes that it had kept during a pause */
 	TransferHold hold;
-	bool is_paused; /* as libcurl has been told */
+	bool is_paused; /* libcurl has been told to pause it */
 	Body body;
 	int64 started_at;        /* flex_clock_us() */
-	int64 ended_at;          /* 0: it is running */
-	uint64 ending;           /* of all that have ended in this process, its number */
-	const char *ended_by_us; /* why, if we have ended it; NULL: we have not */
+	int64 ended_at;          /* 0 while it is running */
+	uint64 ending;           /* serial number among the transfers of this process, in order of ending */
+	const char *ended_by_us; /* the reason, if a callback of ours aborted it; else NULL */
 	char failure[CURL_ERROR_SIZE];
 };
-static int unsent; /* transfers that are running and have not been sent */
+static int unsent; /* number of transfers that are running and have not been sent */
 
-/* libcurl wants a socket. */
+/* CURLOPT_OPENSOCKETFUNCTION callback: open a socket for a new connection. */
 static curl_socket_t
 open_socket(void *data, curlsocktype purpose, struct curl_sockaddr *address)
 {
@@ -69,7 +68,7 @@ open_socket(void *data, curlsocktype purpose, struct curl_sockaddr *address)
 	return fd == PGINVALID_SOCKET ? CURL_SOCKET_BAD : fd;
 }
 
-/* libcurl lets go of a socket that open_socket() gave it. */
+/* CURLOPT_CLOSESOCKETFUNCTION callback: close a socket that open_socket() opened. */
 static int
 close_socket(void *unused, curl_socket_t fd)
 {
@@ -77,24 +76,25 @@ close_socket(void *unused, curl_socket_t fd)
 }
 
 /*
- * True when the connection is a new one, or a kept one on which nothing lies.
+ * Return true if the request may be sent: its connection is a new one, or a kept one
+ * without unread input.
  *
- * Not seen is what comes between this look and the request.  Against that,
- * came_too_early() looks at what the other host had acknowledged when the answer
- * began.  What then remains is a server that sends another's answer only once it
- * has the request: nothing on the wire tells that from a true answer.
+ * Input that arrives between this check and the request is noticed by came_too_early(),
+ * which checks whether the other host had acknowledged the request when the answer began.
+ * A server that sends another request's answer only after it has received this one cannot
+ * be detected: nothing on the wire distinguishes that from a genuine answer.
  */
 static bool
 may_go_out(const Transfer *transfer, const void *ssl)
 {
-	/* On a new one the server's TLS tickets may lie. */
+	/* On a new connection unread input is normal: the server's TLS session tickets. */
 	if (transfer->is_connected)
 		return true;
 	return transfer->socket != PGINVALID_SOCKET &&
 		   flex_connection_is_fit(transfer->socket, transfer->is_idempotent, ssl != NULL && flex_tls_has_read(ssl));
 }
 
-/* The connection stands and the request is about to go out. */
+/* CURLOPT_PREREQFUNCTION callback: the connection is established, and the request is about to be sent. */
 static int
 before_request(void *data, char *remote_ip, char *local_ip, int remote_port, int local_port)
 {
@@ -125,9 +125,9 @@ before_request(void *data, char *remote_ip, char *local_ip, int remote_port, int
 }
 
 /*
- * True when an answer has begun before the request had arrived: it is another's.
- * What brings a true answer also acknowledges the bytes that it answers.  A large
- * request may be refused before all of it has arrived.
+ * Return true if an answer began before the request had arrived, so that it is the answer
+ * to another one: the segments of a genuine answer also acknowledge the request.  A large
+ * request is an exception, since the server may refuse it before all of it has arrived.
  */
 static bool
 came_too_early(const Transfer *transfer)
@@ -138,7 +138,7 @@ came_too_early(const Transfer *transfer)
 	return flex_connection_unacknowledged(transfer->socket) > 0;
 }
 
-/* A header line of the answer came, or one of its trailers; the empty line ends the headers.  False to end it. */
+/* Process a header or trailer line, or the empty line that ends the headers.  Return false to abort the transfer. */
 static bool
 receive_line(Transfer *transfer, const char *line, size_t length)
 {
@@ -154,14 +154,14 @@ receive_line(Transfer *transfer, const char *line, size_t length)
 		flex_connection_mark_multiplexed(transfer->socket);
 	if (framing->must_close)
 		curl_easy_setopt(transfer->easy, CURLOPT_FORBID_REUSE, 1L);
-	/* Of bytes behind an answer without a body, or behind the last chunk, libcurl tells by its messages alone. */
+	/* Bytes after an answer without a body, or after the last chunk, libcurl reports by verbose messages only. */
 	if (before == FRAMING_HEADERS && framing->part != FRAMING_HEADERS && framing->version < FRAMING_HTTP2 &&
 		(framing->is_chunked || flex_framing_has_no_body(framing)))
 		curl_easy_setopt(transfer->easy, CURLOPT_VERBOSE, 1L);
 	return true;
 }
 
-/* Header lines came: one, or all the trailers that libcurl has kept while the answer had to wait. */
+/* CURLOPT_HEADERFUNCTION callback: one line, or all trailers at once if libcurl kept them during a pause. */
 static size_t
 receive_header(char *bytes, size_t size, size_t count, void *data)
 {
@@ -179,14 +179,14 @@ receive_header(char *bytes, size_t size, size_t count, void *data)
 	return length;
 }
 
-/* Bytes of the body came. */
+/* CURLOPT_WRITEFUNCTION callback: store bytes of the body. */
 static size_t
 receive_body(char *bytes, size_t size, size_t count, void *data)
 {
 	Transfer *transfer = data;
 	size_t length = size * count;
 
-	/* It could not be paused before.  libcurl would go on to read a hundred times as much, at once. */
+	/* It could not be paused before.  Otherwise libcurl would read a hundred times this much before it returns. */
 	if (transfer->hold != NOT_HELD)
 	{
 		transfer->is_paused = true;
@@ -197,11 +197,11 @@ receive_body(char *bytes, size_t size, size_t count, void *data)
 	return transfer->ended_by_us != NULL || transfer->too_large ? 0 : length;
 }
 
-/* A new transfer. */
+/* Allocate a transfer and its easy handle, with malloc.  Raise an error if out of memory. */
 static Transfer *
 make_transfer(const HttpRequest *request)
 {
-	/* First, since it may raise an error. */
+	/* Before anything is allocated, since it may raise an error. */
 	size_t limit = (size_t) flex_effective_integer(&flex_settings.max_response_size) * 1024;
 	CURL *easy = curl_easy_init();
 	Transfer *transfer = calloc(1, sizeof(Transfer));
@@ -223,7 +223,7 @@ make_transfer(const HttpRequest *request)
 	return transfer;
 }
 
-/* What libcurl calls, and with what. */
+/* Install our callbacks in the easy handle. */
 static void
 set_callbacks(Transfer *transfer)
 {
@@ -243,9 +243,10 @@ set_callbacks(Transfer *transfer)
 }
 
 /*
- * Make a transfer ready to be started.  Nothing of the arguments has to stay.
- * timeout_ms bounds the whole of it; 0: the caller watches the time, and the
- * answer may be held back.  Give it back with flex_transfer_free().
+ * Prepare a transfer, to be started by adding flex_transfer_handle() to a multi handle.
+ * The arguments are copied.  timeout_ms limits the duration of the transfer; with 0 the
+ * caller limits it, and may suspend it with flex_transfer_hold().  The transfer is not
+ * in a memory context: the caller must free it with flex_transfer_free().
  */
 Transfer *
 flex_transfer_prepare(const HttpRequest *request, const Endpoint *endpoint, long timeout_ms)
@@ -270,14 +271,14 @@ flex_transfer_prepare(const HttpRequest *request, const Endpoint *endpoint, long
 	return transfer;
 }
 
-/* The easy handle, for curl_multi_add_handle(). */
+/* Return the easy handle, for curl_multi_add_handle(). */
 void *
 flex_transfer_handle(Transfer *transfer)
 {
 	return transfer->easy;
 }
 
-/* What a result of libcurl means for us. */
+/* Return the final state of a transfer that libcurl ended with this result. */
 static TransferState
 state_of_result(const Transfer *transfer, CURLcode result)
 {
@@ -299,7 +300,7 @@ state_of_result(const Transfer *transfer, CURLcode result)
 	return unsent_states[flex_curl_unsent_cause(transfer->easy, result, transfer->has_proxy, transfer->failure)];
 }
 
-/* Why it failed, in words: in ours where it is we who have ended it, or who know better than libcurl. */
+/* Set the failure message: libcurl's, unless we have aborted the transfer ourselves or know the reason better. */
 static void
 explain_failure(Transfer *transfer, CURLcode result)
 {
@@ -321,8 +322,9 @@ explain_failure(Transfer *transfer, CURLcode result)
 }
 
 /*
- * Get a request, of which nothing has been sent, ready for a connection of its own, where that can
- * be another than it had: not a stale one, or by other authorities.  False also when memory is out.
+ * If a request failed before anything was sent, and a new connection can help (the kept one
+ * was stale, or the certificate may be verified by other authorities), prepare the handle
+ * for that.  Return false if it cannot help, or when out of memory.
  */
 static bool
 begin_again(Transfer *transfer, CURLcode result)
@@ -340,7 +342,9 @@ begin_again(Transfer *transfer, CURLcode result)
 }
 
 /*
- * libcurl is done with a handle: result is a CURLcode.  False when it is to be given to it again.
+ * Process the end of a transfer, given libcurl's easy handle and result (a CURLcode).
+ * Return false if the transfer has not ended: the caller must then add the handle to the
+ * multi handle again.
  */
 bool
 flex_transfer_conclude(void *handle, int result)
@@ -364,7 +368,7 @@ flex_transfer_conclude(void *handle, int result)
 	return true;
 }
 
-/* Free a transfer, which no multi handle has any more, and leave nothing of its secrets in memory. */
+/* Free a transfer that is in no multi handle.  Its headers are overwritten first: they contain the credentials. */
 void
 flex_transfer_free(Transfer *transfer)
 {
@@ -386,35 +390,35 @@ flex_transfer_state(const Transfer *transfer)
 	return transfer->state;
 }
 
-/* A number that grows from one transfer that ends to the next; 0 while it is running. */
+/* Return a serial number that tells in which order transfers have ended; 0 while it is running. */
 uint64
 flex_transfer_ending(const Transfer *transfer)
 {
 	return transfer->ending;
 }
 
-/* True when at least the beginning of the request may have left. */
+/* Return true if at least part of the request may have been sent. */
 bool
 flex_transfer_was_sent(const Transfer *transfer)
 {
 	return transfer->was_sent;
 }
 
-/* True when there is a transfer that is running and has not been sent: it may still look up a name. */
+/* Return true if any transfer is running and has not been sent, so that libcurl may be resolving a host name. */
 bool
 flex_transfer_any_unsent(void)
 {
 	return unsent > 0;
 }
 
-/* The bytes of the body that have come so far. */
+/* Return how many bytes of the answer's body have been received so far. */
 size_t
 flex_transfer_length(const Transfer *transfer)
 {
 	return transfer->body.length;
 }
 
-/* All that can be told of a transfer, whether it is over or given up. */
+/* Return all that is known about a transfer, ended or still running. */
 TransferResult
 flex_transfer_result(const Transfer *transfer)
 {
@@ -444,7 +448,7 @@ flex_transfer_result(const Transfer *transfer)
 	return result;
 }
 
-/* The service's identifier of the request, as it stood on the wire, or NULL; until the next look at a header. */
+/* Return the service's identifier of the request, not converted and valid until the next look at a header, or NULL. */
 const char *
 flex_transfer_request_id(const Transfer *transfer)
 {
@@ -456,9 +460,9 @@ flex_transfer_request_id(const Transfer *transfer)
 }
 
 /*
- * Read no more of an answer's body, for now: its server has to wait.  Its headers
- * are read in any case, and receive_body() pauses it then.  Sending is paused with
- * it, which is over: were it not, libcurl would read once more.
+ * Suspend reading the answer's body.  Headers are still read; if the body has not begun,
+ * receive_body() pauses the transfer when it does.  CURLPAUSE_ALL also pauses sending:
+ * the request has been sent by then, but without it libcurl would read once more.
  */
 void
 flex_transfer_hold(Transfer *transfer, TransferHold hold)
@@ -469,7 +473,7 @@ flex_transfer_hold(Transfer *transfer, TransferHold hold)
 		transfer->is_paused = curl_easy_pause(transfer->easy, CURLPAUSE_ALL) == CURLE_OK;
 }
 
-/* Read on.  What libcurl had read already is received at once. */
+/* Resume reading.  libcurl calls receive_body() at once with what it had read already. */
 void
 flex_transfer_go_on(Transfer *transfer)
 {
@@ -485,7 +489,7 @@ flex_transfer_held(const Transfer *transfer)
 	return transfer->hold;
 }
 
-/* Show the answer's headers to a function, one by one. */
+/* Call a function for each header of the answer, in order. */
 void
 flex_transfer_visit_headers(const Transfer *transfer, HeaderVisitor visit, void *state)
 {

@@ -10,44 +10,47 @@
 
 typedef struct Transfer Transfer;
 
-/* Does an answer have to wait for others to be taken? */
+/* Whether reading an answer is suspended until other answers have been taken (see backpressure.c). */
 typedef enum TransferHold
 {
 	NOT_HELD,
-	HELD,        /* its time stands still meanwhile */
-	HELD_STALLED /* its time runs, for it moved nothing when it could */
+	HELD,        /* suspended, and the time does not count towards its timeout */
+	HELD_STALLED /* suspended, but the time counts: it received nothing when it was its turn */
 } TransferHold;
 
 typedef enum TransferState
 {
 	TRANSFER_RUNNING,
-	TRANSFER_ANSWERED,      /* a whole answer, of whatever status */
-	TRANSFER_TOO_LARGE,     /* an answer over the limit; its status is known */
-	TRANSFER_NO_DESCRIPTOR, /* not even begun: this process has no file descriptor left */
-	TRANSFER_NEVER_SENT,    /* failed before a byte of the request had left */
-	TRANSFER_NOT_RESOLVED,  /* never sent, for the server's name has no address */
-	TRANSFER_NO_PROXY,      /* never sent, for the proxy is not there, or refuses */
-	TRANSFER_NOT_TRUSTED,   /* never sent, for the server is not who it should be */
-	TRANSFER_BROKEN         /* failed after that */
+	TRANSFER_ANSWERED,      /* a complete answer was received, whatever its status */
+	TRANSFER_TOO_LARGE,     /* the answer exceeds the size limit; its status is known */
+	TRANSFER_NO_DESCRIPTOR, /* never sent: this process has no file descriptor left */
+	TRANSFER_NEVER_SENT,    /* failed before a byte of the request was sent */
+	TRANSFER_NOT_RESOLVED,  /* never sent: the server's host name could not be resolved */
+	TRANSFER_NO_PROXY,      /* never sent: the proxy cannot be reached, or refuses */
+	TRANSFER_NOT_TRUSTED,   /* never sent: the server's certificate could not be verified */
+	TRANSFER_BROKEN         /* failed after at least part of the request may have been sent */
 } TransferState;
 
-/* How a transfer stands, or has ended.  What it points to lasts until the transfer is freed. */
+/*
+ * The state of a transfer, running or ended.  The pointers are into the transfer, and
+ * valid until it is freed.
+ */
 typedef struct TransferResult
 {
 	TransferState state;
-	bool was_sent;        /* at least the beginning of the request may have left */
-	int status;           /* of HTTP; 0: not known */
-	int64 retry_after_ms; /* that the service asks to wait; 0: it does not */
-	const char *body;     /* what has come of it */
+	bool was_sent;        /* at least part of the request may have been sent */
+	int status;           /* HTTP status; 0 if none was received */
+	int64 retry_after_ms; /* from Retry-After, at most one hour; 0 if the service sent none */
+	const char *body;     /* as much of the answer's body as was received, decoded */
 	size_t body_length;
-	size_t body_limit;
-	const char *failure; /* why it failed, in libcurl's or our words */
+	size_t body_limit;   /* flex_api.max_response_size, in bytes */
+	const char *failure; /* reason of the failure, libcurl's message or ours; "" if none */
 	int64 elapsed_us;
-	int64 bytes_sent; /* of bodies, as they were on the wire */
+	int64 bytes_sent; /* size of the request's body as sent (compressed, for instance) */
 	int64 bytes_received;
 } TransferResult;
 
-/* Called for each header of an answer, in order; the texts are the wire's. */
+/* Called for each header of an answer, in order; name and value are in the encoding they were received in. */
 typedef void (*HeaderVisitor)(void *state, const char *name, const char *value);
 
 extern Transfer *flex_transfer_prepare(const HttpRequest *request, const Endpoint *endpoint, long timeout_ms);

@@ -1,11 +1,12 @@
 /*
  * transport.c
- *		Transfers under way: libcurl's multi handle, driven by the poller.
+ *		Concurrent transfers: libcurl's multi handle, driven by the poller.
  *
- * A backend has one multi handle, and so keeps its connections from statement
- * to statement.  libcurl tells which sockets and until when to wait; the poller
- * waits as a backend must, so that a cancel, a timeout or the postmaster's
- * death ends a call at once, whatever stage it is in.
+ * A backend has one multi handle, and thereby keeps its connections from one statement to
+ * the next.  libcurl tells by callbacks which sockets to wait for, and how long.  The
+ * waiting itself is done by poller.c with a WaitEventSet, so that a cancel request, a
+ * statement timeout or the death of the postmaster ends a call at once in any phase,
+ * including name resolution and the TLS handshake.
  */
 #include "postgres.h"
 
@@ -29,31 +30,32 @@
 #define KEPT_CONNECTIONS 1000L
 
 static CURLM *multi;
-static pid_t multi_owner;    /* a child of the process must not use it */
-static int under_way;        /* transfers that have been started and not released */
-static bool idle_must_go;    /* they have all the file descriptors that there are */
-static int64 timer_due = -1; /* when libcurl wants to be called; -1: never */
+static pid_t multi_owner;    /* the process that made it; a forked child must not use it */
+static int under_way;        /* number of transfers that have been started and not released */
+static bool idle_must_go;    /* idle connections must be closed, to free their file descriptors */
+static int64 timer_due = -1; /* flex_clock_ms() when libcurl's timer expires; -1 if it is not set */
 
-static bool may_start_threads;     /* libcurl, for names that it looks up */
-static bool signals_are_blocked;   /* by us, while libcurl runs */
-static sigset_t signals_otherwise; /* what is blocked when they are not */
+static bool may_start_threads;     /* libcurl may start a thread that resolves a host name */
+static bool signals_are_blocked;   /* by block_signals(), while libcurl runs */
+static sigset_t signals_otherwise; /* the signal mask to restore afterwards */
 
 /*
- * True for a handle that libcurl has for itself.  What it waits for with that,
- * sockets of connections apart, is open as long as the multi handle: since 8.20
- * the one by which the resolver's threads wake it.
+ * Return true if the easy handle is an internal one of libcurl, which has no Transfer.
+ * Apart from the sockets of connections, a descriptor that libcurl waits for with such a
+ * handle stays open as long as the multi handle.  Since libcurl 8.20 there is one, by
+ * which the threads that resolve host names wake libcurl.
  */
 static bool
 is_of_libcurl(CURL *easy)
 {
 	void *transfer = NULL;
 
-	/* Where libcurl does not let us ask, it is not ours, either. */
+	/* If libcurl refuses this for an internal handle, transfer remains NULL. */
 	(void) curl_easy_getinfo(easy, CURLINFO_PRIVATE, &transfer);
 	return transfer == NULL;
 }
 
-/* libcurl wants to know of other events on a socket. */
+/* CURLMOPT_SOCKETFUNCTION callback: libcurl tells which events of a socket it waits for from now on. */
 static int
 socket_changed(CURL *easy, curl_socket_t fd, int what, void *unused, void *unused_too)
 {
@@ -66,7 +68,10 @@ socket_changed(CURL *easy, curl_socket_t fd, int what, void *unused, void *unuse
 	return flex_poller_watch(fd, events, is_of_libcurl(easy)) ? 0 : -1;
 }
 
-/* A thread that looks up a name inherits the mask: signals are ours alone. */
+/*
+ * Block all signals while libcurl may start a thread to resolve a host name.  The thread
+ * inherits the mask, so signals are delivered to the backend's own thread only.
+ */
 static void
 block_signals(void)
 {
@@ -79,7 +84,7 @@ block_signals(void)
 	signals_are_blocked = true;
 }
 
-/* libcurl has come back. */
+/* Undo block_signals(), if it was called, after libcurl has returned. */
 static void
 unblock_signals(void)
 {
@@ -89,9 +94,11 @@ unblock_signals(void)
 }
 
 /*
- * libcurl is about to find an address.  From 8.20 on the thread that does so may also be
- * started later, while the request has not been sent.  On kept connections no address is
- * needed: there, to block the signals would be a third of a call's system calls.
+ * CURLOPT_RESOLVER_START_FUNCTION callback: libcurl is about to resolve a host name.  Since
+ * libcurl 8.20 the thread that does so may also be started later, as long as the request
+ * has not been sent; so signals are blocked in each call of libcurl until then.  They are
+ * not blocked always, because on kept connections, where nothing is resolved, that would
+ * make a third of a request's system calls.
  */
 static int
 look_up_begins(void *unused, void *unused_too, void *unused_as_well)
@@ -101,7 +108,7 @@ look_up_begins(void *unused, void *unused_too, void *unused_as_well)
 	return 0;
 }
 
-/* libcurl wants to be called after that time. */
+/* CURLMOPT_TIMERFUNCTION callback: libcurl sets its one timer, or cancels it with -1. */
 static int
 timer_changed(CURLM *unused, long timeout_ms, void *unused_too)
 {
@@ -109,7 +116,10 @@ timer_changed(CURLM *unused, long timeout_ms, void *unused_too)
 	return 0;
 }
 
-/* Close the idle connections, when a transfer has got no descriptor because of them. */
+/*
+ * Close the idle connections, along with the multi handle, if a transfer has failed for
+ * lack of a file descriptor.  Only possible when no transfer is left.
+ */
 static void
 let_idle_go(void)
 {
@@ -120,27 +130,27 @@ let_idle_go(void)
 	multi = NULL;
 }
 
-/* Make the multi handle, once a process. */
+/* Create the multi handle, unless this process has one. */
 static void
 open_multi(void)
 {
 	let_idle_go();
 	if (multi != NULL && multi_owner == MyProcPid)
 		return;
-	/* libcurl would write its connections' keys to the file that it names. */
+	/* libcurl would write the TLS keys of its connections to the file that the variable names. */
 	unsetenv("SSLKEYLOGFILE");
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || (multi = curl_multi_init()) == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("could not initialize libcurl")));
 	multi_owner = MyProcPid;
 	curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, socket_changed);
 	curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, timer_changed);
-	/* By default it would keep no more than four for each request under way. */
+	/* By default libcurl keeps no more than four connections per easy handle. */
 	curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, KEPT_CONNECTIONS);
 }
 
 /*
- * Give a handle to libcurl again, whose request was not sent: at once and not
- * counted as a repeat, since the kept connection was at fault alone.
+ * Add a handle again after flex_transfer_conclude() has asked for that.  Its request was
+ * not sent, so this is done at once and does not count as a repeat.
  */
 static void
 start_again(CURL *easy)
@@ -150,7 +160,10 @@ start_again(CURL *easy)
 		(void) flex_transfer_conclude(easy, CURLE_OUT_OF_MEMORY);
 }
 
-/* Tell libcurl what has happened, and learn which transfers are done. */
+/*
+ * Let libcurl act on events (CURL_CSELECT_*) of a socket, or on its timer if fd is
+ * CURL_SOCKET_TIMEOUT; then conclude the transfers that have ended.
+ */
 static void
 run_multi(curl_socket_t fd, int events)
 {
@@ -176,10 +189,13 @@ run_multi(curl_socket_t fd, int events)
 }
 
 /*
- * Start a request; the beginning of it is on its way when this returns.
- * Nothing of the arguments has to stay.  The transfer must be released.
- * timeout_ms 0: the caller watches the time, beside other requests of its own;
- * then the answer has to wait while too many bytes of others are held.
+ * Start a request.  On return the connection is being established or, if there is a kept
+ * one, the request has been sent as far as the socket takes it.  The arguments are copied.
+ * The caller must call flex_transport_release(), also after an error.
+ *
+ * timeout_ms limits the duration.  With 0 the caller, which has several requests under
+ * way, limits it, and reading the answer is suspended while too many bytes of other
+ * answers are held in memory.
  */
 Transfer *
 flex_transport_start(const HttpRequest *request, const Endpoint *endpoint, long timeout_ms)
@@ -206,8 +222,8 @@ flex_transport_start(const HttpRequest *request, const Endpoint *endpoint, long 
 }
 
 /*
- * Let go of a transfer.  If it was still running its connection is closed, so
- * that nobody reads the rest of its answer as one to another request.
+ * Free a transfer, running or ended.  If it was still running, libcurl closes its
+ * connection, so that the rest of the answer is not taken for that to another request.
  */
 void
 flex_transport_release(Transfer *transfer)
@@ -221,8 +237,9 @@ flex_transport_release(Transfer *transfer)
 }
 
 /*
- * Fetch what the TLS library has read ahead, of which no socket tells, a record at a time.
- * True when there was something and all of it has been fetched.
+ * Have libcurl process what OpenSSL has read ahead, one record at a time: the sockets are
+ * not readable for it.  At most MAX_READY records are processed, so that interrupts are
+ * served.  Return true if there were any and none is left.
  */
 static bool
 fetch_what_was_read(void)
@@ -240,9 +257,9 @@ fetch_what_was_read(void)
 }
 
 /*
- * Let all transfers go on until something happens to one, or for so many milliseconds.
- * True when the process's latch was set.  Raises what CHECK_FOR_INTERRUPTS() raises, at
- * once.
+ * Wait until a socket of any transfer is ready, the latch is set or the time is over, and
+ * process the events.  kind is shown in pg_stat_activity.  Return true if the latch was
+ * set; it has been reset then.  Interrupts are served.
  */
 bool
 flex_transport_wait(long timeout_ms, WaitKind kind)
@@ -254,7 +271,7 @@ flex_transport_wait(long timeout_ms, WaitKind kind)
 	CHECK_FOR_INTERRUPTS();
 	if (fetch_what_was_read())
 		return false;
-	/* One after the other: libcurl reads up to 1.6 MB of each before it returns. */
+	/* Resume one transfer at a time, because libcurl reads up to 1.6 MB of each before it returns. */
 	while (flex_backpressure_let_one_go())
 		run_multi(CURL_SOCKET_TIMEOUT, 0);
 	(void) flex_backpressure_apply();
@@ -273,7 +290,7 @@ flex_transport_wait(long timeout_ms, WaitKind kind)
 		if (ready[i].events & WL_SOCKET_WRITEABLE)
 			events |= CURL_CSELECT_OUT;
 		run_multi(ready[i].fd, events);
-		/* Those that are paused now are no longer watched: what was seen of them is out of date. */
+		/* Some transfers have been paused, so the remaining events may be of sockets that must not be read now. */
 		if (flex_backpressure_apply())
 			break;
 	}
@@ -282,7 +299,7 @@ flex_transport_wait(long timeout_ms, WaitKind kind)
 	return latch_was_set;
 }
 
-/* Move all transfers on by what has come, without waiting: one look shows MAX_READY sockets at most. */
+/* Process all pending events of all transfers without waiting.  A single wait reports at most MAX_READY sockets. */
 void
 flex_transport_pump(void)
 {
@@ -290,7 +307,10 @@ flex_transport_pump(void)
 		(void) flex_transport_wait(0, WAIT_FOR_ANSWER);
 }
 
-/* When flex_transport_wait() has something to do though no socket is ready, by flex_clock_ms(); PG_INT64_MAX: never. */
+/*
+ * Return the time (flex_clock_ms()) from which on flex_transport_wait() has work even if no
+ * socket is ready; 0 for at once, PG_INT64_MAX for never.
+ */
 int64
 flex_transport_due_at(void)
 {

@@ -1,9 +1,10 @@
 /*
  * transport.h
- *		Transfers under way: start them, wait for them, let go of them.
+ *		Concurrent transfers: start them, wait for them, release them.
  *
- * Any number may run at once.  Call flex_transport_wait() until those that
- * matter are done, and release each, also after an error.
+ * Any number of transfers may run at once.  The caller calls flex_transport_wait() until
+ * the transfers that it needs have ended, and must release each transfer, also after an
+ * error.
  */
 #ifndef FLEX_TRANSPORT_H
 #define FLEX_TRANSPORT_H
