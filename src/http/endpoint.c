@@ -1,15 +1,15 @@
 /*
  * endpoint.c
- *		Where a request goes, and as whom: from the settings, or from a foreign server.
+ *		The address and the credentials of a request, from settings or a foreign server.
  *
- * An endpoint is made once per request or scan, and nothing else in http/ asks for an
- * address, a proxy, the file of authorities or a secret to send.
+ * An endpoint is made once per request or scan.  No other file of this folder looks up an
+ * address, a proxy, the file of authorities or credentials to send.
  *
- * Credentials that the session has set go before the server that flex_api.server names,
- * that before other settings, and those before the file.  A server has the credentials of
- * its user mapping and no others; its account and its region are its own, too, and never
- * the session's.  What a superuser alone can set (base_url, proxy, ca_file) is also what a
- * server has that does not say otherwise.
+ * The order of precedence is: credentials set in the session, the foreign server named by
+ * flex_api.server, credentials in other settings, the credentials file.  A request by way
+ * of a server uses the credentials of its user mapping only, and never the account or the
+ * region of the session.  The settings that only superusers can change (base_url, proxy,
+ * ca_file) are defaults for servers that lack the option.
  */
 #include "postgres.h"
 
@@ -32,9 +32,8 @@
 #include "request/services.h"
 
 /*
- * Scheme, host, port and path that are put before the path of each request,
- * without a slash at the end, with {service} where a product's name goes.  Raises 55000
- * for a region whose edge is not known.
+ * Return the origin (see Endpoint) that the settings describe, palloc'd.  Raise 55000 for a
+ * region whose edge is not known.
  */
 static char *
 origin_of_settings(void)
@@ -48,10 +47,11 @@ origin_of_settings(void)
 }
 
 /*
- * Scheme, host, port and path that are put before the path of a request to a product.
- * Raises 55000 where an address is configured that is the Flex API's alone: a request to
- * another product must reach neither that nor, with what is meant for a gateway or a
- * simulator, the product itself.
+ * Return the origin with the name of a product (service) filled in, palloc'd.
+ *
+ * Raise 55000 if the configured address is that of the Flex API only, and the product is
+ * another one.  The request must not go to the configured address; nor must it go to the
+ * product's public address, with credentials meant for a gateway or a simulator.
  */
 char *
 flex_endpoint_origin(const Endpoint *endpoint, const char *service)
@@ -65,7 +65,7 @@ flex_endpoint_origin(const Endpoint *endpoint, const char *service)
 	return flex_url_for_service(endpoint->origin, service);
 }
 
-/* Raise 55000 for settings that do not make a credential. */
+/* Raise 55000 for settings that are incomplete or contradictory. */
 pg_noreturn static void
 raise_settings(const char *message, const char *hint)
 {
@@ -73,7 +73,7 @@ raise_settings(const char *message, const char *hint)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg_internal("%s", message), errhint("%s", hint)));
 }
 
-/* Where a setting that counts for this call comes from. */
+/* Return, for a message, where the effective value of a setting comes from; palloc'd. */
 static char *
 source_of_setting(const char *name, const void *variable)
 {
@@ -82,9 +82,9 @@ source_of_setting(const char *name, const void *variable)
 }
 
 /*
- * The credential that the settings make, or one without a secret where they make
- * none.  An API key goes before the auth token, which has other uses, too, and may be
- * set beside it.
+ * Return the credential in the settings, or one whose secret is NULL if there is none.  If
+ * both an API key and an auth token are set, the key is used: the token may be set for its
+ * other uses.
  */
 static Credential
 credential_of_settings(void)
@@ -94,7 +94,7 @@ credential_of_settings(void)
 	const char *secret = flex_effective_string(&flex_settings.api_secret);
 	const char *account = flex_effective_string(&flex_settings.account_sid);
 
-	/* A token that the session has given itself is for this call; a key that all have is not. */
+	/* But a token set in the session takes precedence over a key that is not. */
 	if (flex_setting_is_set(token) && flex_effective_is_of_session(&flex_settings.auth_token) &&
 		!flex_effective_is_of_session(&flex_settings.api_key) &&
 		!flex_effective_is_of_session(&flex_settings.api_secret))
@@ -123,10 +123,10 @@ credential_of_settings(void)
 }
 
 /*
- * As whom a role's request is made: as the settings say that count for a call of the
- * current role, or as the file says of the role.  For another account than that of the
- * settings, only the file can help.  Raises 55000 when there are no credentials or they
- * contradict each other.
+ * Return the credential for a role's requests to an account ("" for any): that of the
+ * settings in effect for the current role, or that of the credentials file for the given
+ * role.  For another account than flex_api.account_sid, only the file is used.  Raise 55000
+ * if there is no credential, or it is incomplete.
  */
 static Credential
 find_credential(Oid role, const char *account)
@@ -148,7 +148,7 @@ find_credential(Oid role, const char *account)
 				   "flex_api.api_key with flex_api.api_secret.");
 }
 
-/* The header's value for a user and a secret. */
+/* Return the value of an Authorization header, palloc'd, leaving no copy of the secret elsewhere. */
 static char *
 basic_authorization(const Credential *credential)
 {
@@ -169,8 +169,8 @@ basic_authorization(const Credential *credential)
 }
 
 /*
- * As whom a request is made, for a message.  A user that is no SID is not told: it can be
- * a secret that stands in the wrong place.
+ * Describe a credential for a message, without its secret.  A user name that is not a SID
+ * is not shown either: it may be a secret that was put in the wrong place.
  */
 static char *
 describe_credential(const Credential *credential)
@@ -181,7 +181,7 @@ describe_credential(const Credential *credential)
 					credential->source);
 }
 
-/* Leave nothing of the secret in memory; a context's reset calls this. */
+/* Memory context callback: overwrite the secrets of an endpoint. */
 static void
 erase_secret(void *argument)
 {
@@ -189,14 +189,15 @@ erase_secret(void *argument)
 
 	if (endpoint->authorization != NULL)
 		explicit_bzero(endpoint->authorization, strlen(endpoint->authorization));
-	/* It can have a password in it. */
+	/* A proxy's URL may contain a password. */
 	if (endpoint->proxy != NULL)
 		explicit_bzero(endpoint->proxy, strlen(endpoint->proxy));
 }
 
 /*
- * An endpoint in the current context, without credentials.  proxy and ca_file may be empty.
- * Plain http is for this machine alone, and would show a proxy the credentials.
+ * Make an endpoint without credentials in the current context.  origin is kept, not copied;
+ * proxy and ca_file may be empty.  For plain http, which is allowed on the loopback
+ * interface only, no proxy is used: it would see the credentials.
  */
 static Endpoint *
 make_endpoint(char *origin, const char *proxy, const char *ca_file)
@@ -215,7 +216,7 @@ make_endpoint(char *origin, const char *proxy, const char *ca_file)
 	return endpoint;
 }
 
-/* Have requests made with a credential, which is erased. */
+/* Set the credential of an endpoint, and erase the secret of the credential that was passed. */
 static void
 set_credential(Endpoint *endpoint, Credential *credential)
 {
@@ -226,7 +227,7 @@ set_credential(Endpoint *endpoint, Credential *credential)
 	flex_credential_erase(credential);
 }
 
-/* The origin of a server: what it says itself, or else the base URL of the settings. */
+/* Return the origin of a server, palloc'd: by its own options or, if it has none, by flex_api.base_url. */
 static char *
 origin_of_server(const ForeignServer *server)
 {
@@ -241,7 +242,7 @@ origin_of_server(const ForeignServer *server)
 	return flex_origin_of_region(region, edge, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, "the server's options ");
 }
 
-/* Raise HV00N for a server or a mapping whose options do not make a credential. */
+/* Raise HV00N for a server or a user mapping whose options are incomplete. */
 pg_noreturn static void
 raise_incomplete(const ForeignServer *server, const char *missing, const char *hint)
 {
@@ -249,7 +250,7 @@ raise_incomplete(const ForeignServer *server, const char *missing, const char *h
 					errmsg("server \"%s\" has no %s", server->servername, missing), errhint("%s", hint)));
 }
 
-/* The role that a mapping was made for, which may be the one for all. */
+/* Return the role that a user mapping was created for, or "public". */
 static const char *
 owner_of_mapping(const UserMapping *mapping)
 {
@@ -259,7 +260,7 @@ owner_of_mapping(const UserMapping *mapping)
 	return is_own ? GetUserNameFromId(mapping->userid, false) : "public";
 }
 
-/* The credential of a user mapping; an API key goes before the auth token, as in the settings. */
+/* Return the credential of a user mapping.  As in the settings, an API key takes precedence over an auth token. */
 static Credential
 credential_of_mapping(const ForeignServer *server, const UserMapping *mapping)
 {
@@ -282,7 +283,10 @@ credential_of_mapping(const ForeignServer *server, const UserMapping *mapping)
 	};
 }
 
-/* The endpoint of a server, with the credential of a mapping; NULL: the request brings its own. */
+/*
+ * Make the endpoint of a server, with the credential of a user mapping.  mapping is NULL if
+ * the request has credentials of its own.
+ */
 static Endpoint *
 make_endpoint_of_server(const ForeignServer *server, const UserMapping *mapping)
 {
@@ -305,8 +309,8 @@ make_endpoint_of_server(const ForeignServer *server, const UserMapping *mapping)
 }
 
 /*
- * The endpoint of a foreign server for a role, by its user mapping or the one for PUBLIC.
- * Raises 42704 when there is none, HV00N when the options do not say enough.
+ * Return the endpoint of a foreign server for a role, with the credential of its user
+ * mapping or that for PUBLIC.  Raise 42704 if there is none, HV00N if options are missing.
  */
 Endpoint *
 flex_endpoint_of_server(Oid server, Oid role)
@@ -317,7 +321,7 @@ flex_endpoint_of_server(Oid server, Oid role)
 	return endpoint;
 }
 
-/* True when the session has set a credential for calls of the current role, which goes before a server's. */
+/* Return true if the session has set a credential, which takes precedence over flex_api.server. */
 static bool
 has_own_credential(void)
 {
@@ -328,8 +332,8 @@ has_own_credential(void)
 }
 
 /*
- * The server of a name, for a role's requests.  Raises 55000 for one that is not there or
- * another wrapper's, 42501 without USAGE on it.
+ * Look up a server by name, for requests of a role.  Raise 55000 with the hint if it does
+ * not exist or belongs to another foreign-data wrapper; 42501 if the role lacks USAGE.
  */
 static ForeignServer *
 find_server(const char *name, Oid role, const char *hint)
@@ -344,8 +348,9 @@ find_server(const char *name, Oid role, const char *hint)
 }
 
 /*
- * The server that flex_api.server names for a call of this role, to that account (NULL:
- * any), or NULL.  Raises what find_server() raises.
+ * Return the server named by flex_api.server.  Return NULL if none is named, if the session
+ * has set a credential, or if the server is for another account than the given one (NULL
+ * or "" for any).  Raise the errors of find_server().
  */
 static ForeignServer *
 server_of_settings(Oid role, const char *account)
@@ -363,7 +368,10 @@ server_of_settings(Oid role, const char *account)
 	return server;
 }
 
-/* The user mapping by which a call is made; raises 55000 where there is none, which can be mended. */
+/*
+ * Return the user mapping for a call.  If there is none, raise 55000, like for incomplete
+ * settings, and not the 42704 that GetUserMapping() raises.
+ */
 static UserMapping *
 mapping_of_call(const ForeignServer *server, Oid role)
 {
@@ -375,7 +383,10 @@ mapping_of_call(const ForeignServer *server, Oid role)
 	return GetUserMapping(role, server->serverid);
 }
 
-/* The endpoint of a server, or that of the other settings where there is none. */
+/*
+ * Return the endpoint of a server or, if that is NULL, of the other settings.  account NULL
+ * stands for flex_api.account_sid.  Without authorization no credentials are looked up.
+ */
 static Endpoint *
 endpoint_of_call(const ForeignServer *server, Oid role, const char *account, bool with_authorization)
 {
@@ -400,9 +411,10 @@ endpoint_of_call(const ForeignServer *server, Oid role, const char *account, boo
 }
 
 /*
- * The endpoint of a role's request, as the settings have it that count for a call of
- * the current role, or the server that they name.  account NULL means the one that they
- * name.  Raises 55000 when they do not say enough, or contradict each other.
+ * Return the endpoint for a request of a role, according to the settings in effect for the
+ * current role, including flex_api.server.  account is NULL for the account of the settings.
+ * with_authorization is false if the request has credentials of its own.  Raise 55000 if
+ * the settings are incomplete or contradictory.
  */
 Endpoint *
 flex_endpoint_of_settings(Oid role, const char *account, bool with_authorization)
@@ -411,8 +423,9 @@ flex_endpoint_of_settings(Oid role, const char *account, bool with_authorization
 }
 
 /*
- * The server that a request has to keep which the current role enqueues for a role, as
- * Identity has it: a direct call would go there.  Raises what find_server() raises.
+ * Return what to store as Identity.server when the current role enqueues a request for a
+ * role, so that it will be sent to where a direct call would go now; palloc'd, or a
+ * constant.  Raise the errors of find_server().
  */
 const char *
 flex_endpoint_server_to_keep(Oid role)
@@ -425,7 +438,7 @@ flex_endpoint_server_to_keep(Oid role)
 	return is_named || flex_effective_is_of_session(&flex_settings.server) ? "" : NULL;
 }
 
-/* The endpoint of a request that was enqueued; raises what flex_endpoint_of_settings() raises, and HV00N. */
+/* Return the endpoint of a request of the outbox.  Raise the errors of flex_endpoint_of_settings(), and HV00N. */
 Endpoint *
 flex_endpoint_of_identity(const Identity *identity, bool with_authorization)
 {
@@ -439,8 +452,8 @@ flex_endpoint_of_identity(const Identity *identity, bool with_authorization)
 }
 
 /*
- * Whose rate a request counts for: the account's, or where that is not known the API
- * key's, which is what made_as begins with.
+ * Return the key of the rate limit that a request counts for: by account or, if that is not
+ * known, by API key, with whose SID made_as begins.
  */
 RateKey
 flex_endpoint_rate_key(const Endpoint *endpoint, const Operation *operation)

@@ -1,6 +1,6 @@
 /*
  * endpoint.h
- *		Where a request goes, and as whom.
+ *		The address and the credentials that a request is made with.
  */
 #ifndef FLEX_ENDPOINT_H
 #define FLEX_ENDPOINT_H
@@ -10,29 +10,29 @@
 #include "shared/rates.h"
 
 /*
- * All that a request needs to know of the other side, from one source.  It lives in
- * the memory context that it was made in, whose end erases the secret.
+ * Address, credentials and limits of requests.  It is allocated in the memory context that
+ * was current when it was made; its secrets are erased when that is reset or deleted.
  */
 typedef struct Endpoint
 {
-	Oid role;            /* whose request it is */
-	char *origin;        /* scheme, host, port and a gateway's path, without a slash at the end; {service}: a product */
-	char *authorization; /* value of the header, a secret; NULL: the request brings its own */
-	char *proxy;         /* "": none, not that of the environment either */
-	char *ca_file;       /* NULL: the authorities that libcurl was built to trust */
-	char *account;       /* "": not known */
-	char *made_as;       /* as whom, and where that is set: without a secret; NULL: the request brings its own */
-	int timeout;         /* milliseconds, of a request with its repeats; FLEX_AS_SETTINGS: flex_api.timeout */
-	int max_retries;     /* FLEX_AS_SETTINGS: flex_api.max_retries */
+	Oid role;            /* the role whose request it is */
+	char *origin;        /* scheme, host, port and path prefix, without trailing slash; may contain {service} */
+	char *authorization; /* value of that header, a secret; NULL if the request has credentials of its own */
+	char *proxy;         /* "" for none, not even one from the environment */
+	char *ca_file;       /* NULL for the authorities that libcurl trusts by default */
+	char *account;       /* account SID, "" if not known */
+	char *made_as;       /* for messages: user and origin of the credentials; NULL if authorization is */
+	int timeout;         /* milliseconds for a request with its repeats; FLEX_AS_SETTINGS for flex_api.timeout */
+	int max_retries;     /* FLEX_AS_SETTINGS for flex_api.max_retries */
 	MemoryContextCallback erase;
 } Endpoint;
 
-/* As whom, and where, a request of the outbox is to be made. */
+/* What a request of the outbox stores about the endpoint to use. */
 typedef struct Identity
 {
 	Oid role;
-	const char *server;      /* a foreign server's name; "": none; NULL: the one that the settings name */
-	const char *account_sid; /* or NULL */
+	const char *server;      /* name of a foreign server; "" for none, NULL for the one that the settings name */
+	const char *account_sid; /* NULL for the account that the settings name */
 } Identity;
 
 extern char *flex_endpoint_origin(const Endpoint *endpoint, const char *service);

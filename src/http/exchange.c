@@ -2,9 +2,10 @@
  * exchange.c
  *		One request and its answer: send, wait, repeat where that is safe.
  *
- * Which requests may be repeated is for verdict.c to say, and when is for repeats.c.
- * A POST whose outcome is unknown is an error that says so, never a second POST.  An
- * exchange is a crowd of one attempt, which is replaced by the next.
+ * verdict.c decides which requests may be repeated, and repeats.c decides when.  If the
+ * outcome of a POST is unknown, an error that says so is raised; it is never sent again.
+ *
+ * An exchange has a crowd of its own, with at most one attempt at a time.
  */
 #include "postgres.h"
 
@@ -18,18 +19,21 @@
 
 struct Exchange
 {
-	MemoryContext context; /* of the exchange and all that it makes */
+	MemoryContext context; /* holds the exchange and all that it allocates */
 	const HttpRequest *request;
 	const Endpoint *endpoint;
 	Crowd *crowd;
-	Attempt *attempt; /* the current or the last one; NULL: wait for its turn or its repeat */
-	bool was_sent;    /* there was one */
-	Outcome outcome;  /* of the last one, when it is over */
+	Attempt *attempt; /* the current or last one; NULL while waiting for the turn or the repeat */
+	bool was_sent;    /* there has been at least one attempt */
+	Outcome outcome;  /* of the last attempt that is over */
 	Repeats repeats;
-	Traffic *traffic; /* that it is counted in, or NULL */
+	Traffic *traffic; /* the caller's counters to add to, or NULL */
 };
 
-/* Send the request, if its turn has come.  TURN_NEVER: what the last attempt came to is the end. */
+/*
+ * Start the next attempt if it is time, and return the answer of flex_repeats_look().
+ * TURN_NEVER means that the outcome of the last attempt is final.
+ */
 static Turn
 send_if_due(Exchange *exchange)
 {
@@ -51,9 +55,10 @@ send_if_due(Exchange *exchange)
 }
 
 /*
- * Begin an exchange: credentials are found and the request is sent, unless it has to wait
- * for its turn, to that endpoint, which must stay as long, or where NULL to that of the
- * settings.  Raises 55000 when settings do not allow it.
+ * Begin an exchange.  The request is sent at once, unless the rate limiter makes it wait
+ * for its turn.  endpoint tells where to and with which credentials; NULL stands for the
+ * endpoint that the settings describe.  Request and endpoint must live as long as the
+ * exchange.  Raise 55000 if the settings are incomplete or contradictory.
  */
 Exchange *
 flex_exchange_begin(const HttpRequest *request, const Endpoint *endpoint)
@@ -73,7 +78,7 @@ flex_exchange_begin(const HttpRequest *request, const Endpoint *endpoint)
 	return exchange;
 }
 
-/* Count what was begun, and all of its repeats. */
+/* Have the request, which has been begun, and all of its repeats counted in traffic. */
 void
 flex_exchange_count(Exchange *exchange, Traffic *traffic)
 {
@@ -83,8 +88,8 @@ flex_exchange_count(Exchange *exchange, Traffic *traffic)
 }
 
 /*
- * True when the time of an exchange is over, and nobody has waited for it: what it came
- * to is not known, and it may be begun anew.
+ * Return true if the deadline of an exchange has passed.  If the caller has not waited for
+ * it meanwhile, the timeout says nothing about the service, and it may be begun anew.
  */
 bool
 flex_exchange_is_stale(const Exchange *exchange)
@@ -92,14 +97,14 @@ flex_exchange_is_stale(const Exchange *exchange)
 	return flex_clock_ms() >= exchange->repeats.deadline;
 }
 
-/* True when something of an exchange may be on its way: its answer has not come, and it does not wait to be sent. */
+/* Return true if an attempt is running, as opposed to over or not yet started. */
 bool
 flex_exchange_is_under_way(const Exchange *exchange)
 {
 	return exchange->attempt != NULL && !flex_attempt_is_over(exchange->attempt);
 }
 
-/* Let go of an exchange before its context ends. */
+/* End the running attempt, if any, before the end of the context would. */
 void
 flex_exchange_abandon(Exchange *exchange)
 {
@@ -107,7 +112,10 @@ flex_exchange_abandon(Exchange *exchange)
 		flex_attempt_end(exchange->attempt);
 }
 
-/* Tell, in an error's context, what was under way: for a POST, also what that means. */
+/*
+ * Error context callback: name the request.  If a request that must not be repeated has
+ * been sent, add that its outcome is unknown.
+ */
 static void
 describe_exchange(void *argument)
 {
@@ -120,7 +128,10 @@ describe_exchange(void *argument)
 			   is_unknown ? ", which was sent: it is not known whether the service carried it out" : "");
 }
 
-/* Send the request again when it is time, and see what an attempt that is over came to.  True when that is the end. */
+/*
+ * Take the next step that needs no waiting: start an attempt if it is time for one, or take
+ * the outcome of one that is over and plan a repeat.  Return true if the outcome is final.
+ */
 static bool
 note_end(Exchange *exchange)
 {
@@ -142,7 +153,10 @@ note_end(Exchange *exchange)
 	return false;
 }
 
-/* Go on with an exchange to its end, or as far as that takes no waiting.  Returns its outcome, or NULL. */
+/*
+ * Continue an exchange, to its end if may_wait, else as far as possible without waiting.
+ * Return its outcome, or NULL if it is not over; raise an error if the outcome is not good.
+ */
 static const Outcome *
 go_on(Exchange *exchange, bool may_wait)
 {
@@ -176,8 +190,8 @@ go_on(Exchange *exchange, bool may_wait)
 }
 
 /*
- * Wait for the end of an exchange; returns its outcome, a good one that lasts as
- * long as the exchange, or raises an error.
+ * Wait for the end of an exchange.  Return its outcome, which is good and valid as long as
+ * the exchange, or raise an error.
  */
 const Outcome *
 flex_exchange_finish(Exchange *exchange)
@@ -185,7 +199,7 @@ flex_exchange_finish(Exchange *exchange)
 	return go_on(exchange, true);
 }
 
-/* The same without waiting: NULL when it is not over yet. */
+/* Like flex_exchange_finish(), but do not wait: return NULL if the exchange is not over yet. */
 const Outcome *
 flex_exchange_advance(Exchange *exchange)
 {
@@ -193,8 +207,9 @@ flex_exchange_advance(Exchange *exchange)
 }
 
 /*
- * A descriptor that is readable when flex_exchange_advance() may have something to do;
- * flex_crowd_descriptor() has the rules.  The exchange keeps it until it ends.
+ * Return a descriptor that is readable when flex_exchange_advance() may have something to
+ * do, or PGINVALID_SOCKET.  For its use see flex_crowd_descriptor().  It belongs to the
+ * exchange.
  */
 pgsocket
 flex_exchange_descriptor(Exchange *exchange)
@@ -203,14 +218,15 @@ flex_exchange_descriptor(Exchange *exchange)
 								 exchange->attempt == NULL ? exchange->repeats.resume_at : PG_INT64_MAX);
 }
 
-/* Count rows that its answer, which has come, has. */
+/* Add the rows found in the answer to the statistics.  The answer must have been received. */
 void
 flex_exchange_count_rows(Exchange *exchange, int64 rows)
 {
+	Assert(exchange->attempt != NULL);
 	flex_attempt_count_rows(exchange->attempt, rows);
 }
 
-/* Scheme, host and port that the request was sent to, in the current context. */
+/* Return scheme, host and port that the request was sent to, allocated in the current context. */
 const char *
 flex_exchange_origin(const Exchange *exchange)
 {

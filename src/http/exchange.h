@@ -1,6 +1,6 @@
 /*
  * exchange.h
- *		One request and its answer, with the repeats that are safe.
+ *		One request and its answer, including repeats where those are safe.
  */
 #ifndef FLEX_EXCHANGE_H
 #define FLEX_EXCHANGE_H
@@ -8,8 +8,9 @@
 #include "http/traffic.h"
 
 /*
- * An exchange and its request live in the memory context that it was begun in:
- * the end of that lets go of the connection and forgets the credentials.
+ * An exchange is allocated in the memory context that was current when it was begun.  When
+ * that context is reset or deleted, its connection is released and the credentials that it
+ * has found are erased.
  */
 typedef struct Exchange Exchange;
 

@@ -1,13 +1,16 @@
 /*
  * pages.c
- *		A list, row by row; pages.h has the contract.
+ *		An iterator over the rows of a list, which fetches pages as they are needed.
  *
- * A list whose pages lead back to one that has been read would never end, or
- * would give rows twice: it is an error.  Hashes of addresses are kept, both of
- * the one that a page was asked for at and of the one that it calls its own, so
- * that it is noticed at once; when there are MOST_KEPT of them, each page is
- * compared with one landmark, which moves on at growing distances (Brent's
- * algorithm): every circle is found, and memory does not grow with the list.
+ * See pages.h for how it is used.
+ *
+ * If the link to the next page leads back to a page that has been read, the list would
+ * never end and rows would be returned twice; that is an error.  To notice it at once we
+ * keep hashes of the addresses of all pages: both the address that was requested and the
+ * one that the page says is its own, as the two may be spelled differently.  To limit the
+ * memory, after MOST_KEPT hashes no more are added.  From then on each page is also
+ * compared with one landmark, which is moved ahead at growing distances (Brent's
+ * algorithm), so that every cycle is found eventually.
  */
 #include "postgres.h"
 
@@ -23,21 +26,21 @@
 #include "http/transport.h"
 #include "shared/progress.h"
 
-#define MS_BETWEEN_PUMPS 10   /* keep the next page's bytes moving where rows are taken slowly */
+#define MS_BETWEEN_PUMPS 10   /* how often to receive bytes of the next page while rows are read slowly */
 #define ROWS_BETWEEN_LOOKS 16 /* at the clock, for that */
-#define MOST_ROWS_A_PAGE 1000 /* as the service has it */
-#define MOST_KEPT (1 << 17)   /* 4 MB; with pages of 1000 rows a list of 65 million */
+#define MOST_ROWS_A_PAGE 1000 /* the service's limit */
+#define MOST_KEPT (1 << 17)   /* 4 MB; with pages of 1000 rows enough for a list of 65 million rows */
 
-/* The addresses, their paths and queries, of the pages that have been read. */
+/* The addresses (path and query) of the pages that have been requested or read, as hashes. */
 typedef struct Trail
 {
-	HTAB *kept;      /* their hashes */
-	uint64 landmark; /* one of them */
+	HTAB *kept;
+	uint64 landmark; /* hash of one of the pages after MOST_KEPT; 0 before the first */
 	int64 steps;     /* pages since the landmark */
-	int64 stride;    /* steps until the next one */
+	int64 stride;    /* steps after which the landmark is moved */
 } Trail;
 
-/* A page on its way or in hand; all but the first's request lives in its context. */
+/* A page that has been requested or received.  All of it is in its context, except the request for the first page. */
 typedef struct Fetch
 {
 	MemoryContext context;
@@ -49,25 +52,25 @@ struct Pages
 {
 	const HttpRequest *first;
 	PagesOptions options;
-	MemoryContext context; /* of all that a rescan forgets */
+	MemoryContext context; /* holds everything that a rescan discards */
 	Trail trail;
-	Fetch *current;    /* the page whose rows are read; NULL before the first */
-	bool can_rewind;   /* it is the first, and good */
-	ListPage page;     /* what it says */
-	PageRows rows;     /* from its next one on */
-	RowNotes *notes;   /* of its rows, used for one page after the other; NULL: rows are jsonb */
-	int64 rows_left;   /* of it that are wanted */
-	int64 rows_before; /* of the pages before it */
-	Fetch *ahead;      /* the page after it, on its way; or NULL */
-	bool is_awaited;   /* ahead has been waited for */
-	int64 pump_at;     /* flex_clock_ms(), for its bytes */
+	Fetch *current;    /* the page whose rows are being read; NULL before the first */
+	bool can_rewind;   /* current is the first page, and was read without an error */
+	ListPage page;     /* contents of current */
+	PageRows rows;     /* its rows, from the next one on */
+	RowNotes *notes;   /* the decoder's notes about its rows, reused for each page; NULL if rows are jsonb */
+	int64 rows_left;   /* number of its rows that are still to be returned */
+	int64 rows_before; /* number of rows on the pages before it */
+	Fetch *ahead;      /* the page after it, if requested already; else NULL */
+	bool is_awaited;   /* the caller waits, or has waited, for ahead */
+	int64 pump_at;     /* flex_clock_ms() at which to receive bytes of ahead */
 	Progress *progress;
 	ProgressCounts counts;
 };
 
 /*
- * A page size for so many rows: the fewest pages, and among those the fewest rows that
- * nobody asked for.
+ * Return the best page size for fetching a number of rows (0 if not known): the one with
+ * the fewest pages and, among those, the fewest surplus rows.
  */
 int
 flex_pages_best_size(int64 rows)
@@ -80,7 +83,7 @@ flex_pages_best_size(int64 rows)
 	return (int) ((rows + pages - 1) / pages);
 }
 
-/* Show others how far it has come. */
+/* Update the progress shown to other sessions. */
 static void
 show_progress(Pages *pages)
 {
@@ -88,7 +91,7 @@ show_progress(Pages *pages)
 	flex_progress_show(pages->progress, &pages->counts);
 }
 
-/* Forget what has been read. */
+/* Discard everything that has been read or requested. */
 static void
 reset(Pages *pages)
 {
@@ -107,7 +110,7 @@ reset(Pages *pages)
 	pages->rows_before = 0;
 }
 
-/* Begin to read a list, whose first page is what is asked for.  Sends nothing. */
+/* Begin to read a list, given the request for its first page.  Nothing is sent yet. */
 Pages *
 flex_pages_begin(const HttpRequest *first, const PagesOptions *options)
 {
@@ -123,7 +126,7 @@ flex_pages_begin(const HttpRequest *first, const PagesOptions *options)
 	return pages;
 }
 
-/* Note the address of a page that is read.  Returns false when it was noted already. */
+/* Record the address of a page.  Return false if it was recorded before, so that the list has a cycle. */
 static bool
 note_address(Trail *trail, const char *target, size_t length)
 {
@@ -143,7 +146,7 @@ note_address(Trail *trail, const char *target, size_t length)
 	return true;
 }
 
-/* Note what a page that has come calls its own address, which may be spelled as its request was. */
+/* Record the address that a page says is its own.  Usually it is the one that was requested, and known already. */
 static void
 note_own_address(Trail *trail, const Fetch *fetch, const ListPage *page)
 {
@@ -155,7 +158,7 @@ note_own_address(Trail *trail, const Fetch *fetch, const ListPage *page)
 		(void) note_address(trail, target, strlen(target));
 }
 
-/* The request for the page after this one, or NULL when it is the last. */
+/* Return the request for the page after this one, palloc'd, or NULL if this is the last. */
 static const HttpRequest *
 next_request(const Fetch *fetch, const ListPage *page)
 {
@@ -166,7 +169,7 @@ next_request(const Fetch *fetch, const ListPage *page)
 	return NULL;
 }
 
-/* Send a page's request. */
+/* Send the request for a page. */
 static void
 begin_exchange(const Pages *pages, Fetch *fetch)
 {
@@ -176,8 +179,8 @@ begin_exchange(const Pages *pages, Fetch *fetch)
 }
 
 /*
- * Ask for the page after the current one, or for the first.  Returns NULL when
- * there is none, or none that is wanted; raises 08P01 for one that was read before.
+ * Request the page after the current one, or the first page.  Return NULL if there is none,
+ * or most_rows has been reached.  Raise 08P01 if that page has been read before.
  */
 static Fetch *
 begin_fetch(Pages *pages)
@@ -203,7 +206,7 @@ begin_fetch(Pages *pages)
 	return NULL;
 }
 
-/* Tell, in an error's context, which page's rows were being made. */
+/* Error context callback: name the request for the page whose contents are being processed. */
 static void
 describe_page(void *argument)
 {
@@ -212,7 +215,7 @@ describe_page(void *argument)
 	errcontext("Flex API request %s %s", pages->current->request->method, pages->current->request->path);
 }
 
-/* True when the page after the current one, which has been opened, is not to wait. */
+/* Return true if the page after the current one, which has been opened, is to be requested ahead. */
 static bool
 is_looking_ahead(const Pages *pages)
 {
@@ -230,7 +233,7 @@ is_looking_ahead(const Pages *pages)
 	return false;
 }
 
-/* Read the page that has come, but for its rows, and ask for the one after it if that is not to wait. */
+/* Parse a page, except for its rows, and request the page after it if that is to be done ahead. */
 static void
 open_page(Pages *pages, const Outcome *answer)
 {
@@ -251,7 +254,7 @@ open_page(Pages *pages, const Outcome *answer)
 	error_context_stack = context.previous;
 }
 
-/* Ask for a page anew whose time was over before anybody waited for it. */
+/* Request a page anew if its timeout has expired before the caller waited for it. */
 static void
 renew_if_stale(const Pages *pages, Fetch *fetch)
 {
@@ -265,7 +268,10 @@ renew_if_stale(const Pages *pages, Fetch *fetch)
 	MemoryContextSwitchTo(before);
 }
 
-/* Ask for the next page, unless it is on its way; false when there is none.  From now on it is waited for. */
+/*
+ * Request the next page if that has not been done.  Return false if there is none.  The
+ * caller is taken to wait for the page from now on.
+ */
 static bool
 ask_for_page(Pages *pages)
 {
@@ -280,7 +286,7 @@ ask_for_page(Pages *pages)
 	return pages->ahead != NULL;
 }
 
-/* Go to the next page, whose bytes take the place of this one's; false when there is none. */
+/* Wait for the next page, free the current one and open the next.  Return false if there is none. */
 static bool
 turn_page(Pages *pages)
 {
@@ -308,7 +314,10 @@ turn_page(Pages *pages)
 	return true;
 }
 
-/* Read of the next page what has come, where rows are taken slowly; otherwise it is read in fewer pieces later. */
+/*
+ * Receive available bytes of the next page, at most once in MS_BETWEEN_PUMPS.  When rows
+ * are read quickly this is not needed: the page is then received in fewer system calls.
+ */
 static void
 pump(Pages *pages)
 {
@@ -325,8 +334,8 @@ pump(Pages *pages)
 }
 
 /*
- * The columns of the list's next row, data allocated in the current context; false
- * when there is none, or most_rows have been read.
+ * Get the columns of the next row, allocated in the current context.  Return false if there
+ * is none, or most_rows has been reached.
  */
 bool
 flex_pages_next_row(Pages *pages, Datum *values, bool *nulls)
@@ -350,8 +359,8 @@ flex_pages_next_row(Pages *pages, Datum *values, bool *nulls)
 }
 
 /*
- * Do what the next row needs, without waiting.  True when flex_pages_next_row() would not
- * wait either: the row is there, or there is none.  Raises what that would.
+ * Do what is needed for the next row, without waiting.  Return true if flex_pages_next_row()
+ * will not wait: it can return a row, or there is none.  Errors are raised as by that.
  */
 bool
 flex_pages_advance(Pages *pages)
@@ -360,7 +369,7 @@ flex_pages_advance(Pages *pages)
 	{
 		bool could_rewind = pages->can_rewind;
 
-		/* After an error a rescan must ask for all of it anew. */
+		/* If an error is raised here, a rescan must request the list anew. */
 		pages->can_rewind = false;
 		if (flex_exchange_advance(pages->ahead->exchange) == NULL)
 		{
@@ -373,8 +382,9 @@ flex_pages_advance(Pages *pages)
 }
 
 /*
- * A descriptor that is readable when flex_pages_advance(), which has just returned false,
- * may have something to do; flex_crowd_descriptor() has the rules.  Each page has its own.
+ * Return a descriptor that is readable when flex_pages_advance(), which has just returned
+ * false, may have something to do, or PGINVALID_SOCKET.  For its use see
+ * flex_crowd_descriptor().  It is a different one for each page.
  */
 pgsocket
 flex_pages_descriptor(Pages *pages)
@@ -382,7 +392,7 @@ flex_pages_descriptor(Pages *pages)
 	return pages->ahead != NULL ? flex_exchange_descriptor(pages->ahead->exchange) : PGINVALID_SOCKET;
 }
 
-/* Begin again, with the first row: without a request where the first page is still in hand. */
+/* Start over with the first row.  If the first page is still the current one, it is not requested again. */
 void
 flex_pages_rescan(Pages *pages)
 {
@@ -395,7 +405,7 @@ flex_pages_rescan(Pages *pages)
 		reset(pages);
 }
 
-/* End the reading, wherever it is. */
+/* End the iteration and free the iterator; see pages.h. */
 void
 flex_pages_end(Pages *pages)
 {

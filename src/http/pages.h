@@ -1,31 +1,23 @@
 /*
  * pages.h
- *		A list, row by row; its pages are fetched as they are needed.
+ *		An iterator over the rows of a list, which fetches pages as they are needed.
  *
- * The iterator serves whoever reads a list: a function that reads all of it, or
- * a scan that reads a little, begins again and is closed.
+ * Requests: none is sent before the first row is asked for, and none for rows beyond
+ * most_rows.  Whether the next page is requested ahead depends on LookAhead: a request in
+ * advance saves time, but flex_api.timeout runs from then on.  A page whose timeout has
+ * expired because the caller paused is requested anew.
  *
- * Requests: none is sent before the first row is asked for, and none for rows
- * beyond most_rows.  With LOOK_AHEAD_ALWAYS a page is asked for when the one before it
- * has come, before its rows are made: the service and the wire work while we do.
- * That is for a caller who reads on at once, since flex_api.timeout runs meanwhile.
- * Without it, a page is asked for when its first row is.  With LOOK_AHEAD_LATER it begins
- * with the second page, and ends with the rows that are expected: for a caller who may
- * stop, or pause, early.  A page that came too late because of a pause is asked for anew.
+ * Waiting: flex_pages_next_row() waits for a page.  A caller that has other things to wait
+ * for calls flex_pages_advance(), which does not wait, and flex_pages_descriptor().
  *
- * Waiting: flex_pages_next_row() waits for a page.  For a caller who waits for others as
- * well, flex_pages_advance() asks for it and does not wait, and flex_pages_descriptor()
- * is what to wait for.
+ * Memory: the iterator has a child of the context that was current at its beginning.  It
+ * holds connections, credentials and at most two pages.  The first request and everything
+ * that PagesOptions points to must live as long.  Rows are allocated in the context that
+ * is current when they are asked for.
  *
- * Memory: the iterator has a context of its own, in the one that was current when
- * it was begun; connections, credentials and at most two pages live there.  The
- * first request, the decoder, the member's name and the endpoint must stay as long.  Rows are made in the
- * context that is current when they are asked for.
- *
- * End: flex_pages_end(), or the end of the context that it was begun in, as an
- * ERROR brings it, in the middle of a page or of a request as well.  Either
- * closes or returns the connection and forgets the credentials: there is nothing
- * to catch.  After an ERROR the iterator can be rescanned or ended, no more.
+ * End: flex_pages_end(), or the reset of the context that it was begun in, as after an
+ * ERROR.  Both release the connection and erase the credentials, also in the middle of a
+ * request.  After an ERROR the iterator can only be rescanned or ended.
  */
 #ifndef FLEX_PAGES_H
 #define FLEX_PAGES_H
@@ -35,22 +27,23 @@
 
 typedef struct Pages Pages;
 
+/* When the page after the current one is requested. */
 typedef enum LookAhead
 {
-	LOOK_AHEAD_NEVER,
-	LOOK_AHEAD_LATER,
-	LOOK_AHEAD_ALWAYS
+	LOOK_AHEAD_NEVER, /* when its first row is asked for */
+	LOOK_AHEAD_LATER, /* ahead from the second page on, until expected_rows: the caller may stop or pause early */
+	LOOK_AHEAD_ALWAYS /* as soon as the current page has been received: the caller reads on at once */
 } LookAhead;
 
 typedef struct PagesOptions
 {
-	RowDecoder *decoder; /* of the rows; NULL: each is one column of jsonb, whatever it is */
-	const char *member;  /* that has the rows, in UTF-8; NULL: each page tells */
-	int64 most_rows;     /* PG_INT64_MAX: all */
+	RowDecoder *decoder; /* of the rows; NULL to return each row as one jsonb column */
+	const char *member;  /* name of the array that contains the rows, in UTF-8; NULL if each page tells */
+	int64 most_rows;     /* PG_INT64_MAX for all */
 	LookAhead look_ahead;
-	int64 expected_rows;      /* of LOOK_AHEAD_LATER */
-	const Endpoint *endpoint; /* where it is read from; NULL: as the settings say */
-	Traffic *traffic;         /* that its requests are counted in, or NULL */
+	int64 expected_rows;      /* for LOOK_AHEAD_LATER */
+	const Endpoint *endpoint; /* NULL for the endpoint that the settings describe */
+	Traffic *traffic;         /* counters to add the requests to, or NULL */
 } PagesOptions;
 
 extern int flex_pages_best_size(int64 rows);

@@ -1,16 +1,17 @@
 /*
  * verdict.c
- *		What the end of a request means: may it be sent again?
+ *		The outcome of a request, and the verdict whether it may be sent again.
  *
- * It may when it never left, or when its method is idempotent and the answer was
- * lost or of the 5xx kind.  One that the service answered with 429 was not carried
- * out, and was no attempt: it is sent when its account's turn has come.  A POST that
- * left and was not answered, or that a gateway answered in the service's place, has an
- * outcome that nobody knows.  What an operator has to mend is told apart: a call fails
- * with it, and the outbox waits for it.
+ * A request may be sent again if it was never sent, or if it is idempotent and the answer
+ * was lost or has a 5xx status.  A request refused with 429 was not carried out and does
+ * not count as an attempt; it is sent again when the rate limiter gives its account a turn.
+ * If a POST was sent and not answered, or answered by a gateway in place of the service
+ * (502, 504), its outcome is unknown.
  *
- * All of that is decided here, and nowhere else: direct calls, lists and the
- * outbox read the Outcome.
+ * Problems that an operator has to mend are reported separately (Mend), because a direct
+ * call fails with them, while the outbox waits until they are mended.
+ *
+ * All of that is decided here only: direct calls, lists and the outbox use the Outcome.
  */
 #include "postgres.h"
 
@@ -25,20 +26,20 @@
 #define STATUS_FORBIDDEN 403
 #define STATUS_NOT_FOUND 404
 
-/* What a whole answer's status means: for a request that may be repeated, and for one that must not be. */
+/* The verdict on a complete answer whose status is in a range. */
 typedef struct StatusRule
 {
 	int first;
 	int last;
-	Verdict repeatable;
-	Verdict once;
+	Verdict repeatable; /* if the request is idempotent */
+	Verdict once;       /* if it is not */
 } StatusRule;
 
-/* The first that fits counts; where none does, the request has failed. */
+/* The first rule that matches is used.  If none does, the verdict is VERDICT_FAILED. */
 static const StatusRule status_rules[] = {
 	{200, 299, VERDICT_SUCCEEDED, VERDICT_SUCCEEDED},
 	{429, 429, VERDICT_THROTTLED, VERDICT_THROTTLED}, /* too many requests: it was not carried out */
-	{502, 502, VERDICT_AGAIN, VERDICT_UNKNOWN},       /* a gateway says so, which knows no more than we do */
+	{502, 502, VERDICT_AGAIN, VERDICT_UNKNOWN},       /* from a gateway, which knows no more than we do */
 	{504, 504, VERDICT_AGAIN, VERDICT_UNKNOWN},
 	{500, PG_INT32_MAX, VERDICT_AGAIN, VERDICT_FAILED},
 };
@@ -49,18 +50,21 @@ is_success(int status)
 	return status / 100 == 2;
 }
 
-/* True for a refusal that other credentials might not get: what another account has is not found. */
+/*
+ * Return true if wrong credentials may be the reason of a refusal.  404 is among them,
+ * because the service reports objects of another account as not found.
+ */
 static bool
 may_be_due_to_credentials(int status)
 {
 	return status == STATUS_UNAUTHORIZED || status == STATUS_FORBIDDEN || status == STATUS_NOT_FOUND;
 }
 
-/* The verdict on a whole answer. */
+/* Return the verdict on a complete answer with a status. */
 static Verdict
 judge_status(const HttpRequest *request, int status, bool was_maybe_done)
 {
-	/* A repeated DELETE finds gone what it has deleted. */
+	/* A DELETE that is repeated after its answer was lost finds its object gone. */
 	if (status == STATUS_NOT_FOUND && was_maybe_done && strcmp(request->method, "DELETE") == 0)
 		return VERDICT_DONE_BEFORE;
 	for (size_t i = 0; i < lengthof(status_rules); i++)
@@ -73,21 +77,21 @@ judge_status(const HttpRequest *request, int status, bool was_maybe_done)
 	return VERDICT_FAILED;
 }
 
-/* The verdict on a request that was sent and whose answer is lost. */
+/* Return the verdict on a request that was sent and whose answer was lost. */
 Verdict
 flex_verdict_if_lost(const HttpRequest *request)
 {
 	return request->idempotent ? VERDICT_AGAIN : VERDICT_UNKNOWN;
 }
 
-/* How it failed then. */
+/* Return the kind of failure that goes with flex_verdict_if_lost(). */
 FailureKind
 flex_failure_if_lost(const HttpRequest *request)
 {
 	return request->idempotent ? FAILURE_ANSWER_LOST : FAILURE_OUTCOME_UNKNOWN;
 }
 
-/* The verdict on a transfer that is over, or given up. */
+/* Return the verdict on a transfer that has ended, or is still running and given up. */
 static Verdict
 judge(const HttpRequest *request, const TransferResult *result, bool was_maybe_done)
 {
@@ -111,7 +115,7 @@ judge(const HttpRequest *request, const TransferResult *result, bool was_maybe_d
 	return result->was_sent ? flex_verdict_if_lost(request) : VERDICT_AGAIN;
 }
 
-/* What it was that an operator has to mend. */
+/* Return which problem of a transfer an operator has to mend, if any. */
 static Mend
 find_mend(const Endpoint *endpoint, const TransferResult *result)
 {
@@ -126,7 +130,7 @@ find_mend(const Endpoint *endpoint, const TransferResult *result)
 		case TRANSFER_NO_DESCRIPTOR:
 			return MEND_DESCRIPTORS;
 		case TRANSFER_ANSWERED:
-			/* One that brings its own credentials is refused by itself. */
+			/* If the request has credentials of its own, those of the endpoint are not at fault. */
 			return result->status == STATUS_UNAUTHORIZED && endpoint->authorization != NULL ? MEND_CREDENTIALS
 																							: MEND_NOTHING;
 		case TRANSFER_RUNNING:
@@ -138,7 +142,7 @@ find_mend(const Endpoint *endpoint, const TransferResult *result)
 	return MEND_NOTHING;
 }
 
-/* How a transfer failed. */
+/* Classify the failure of a transfer, for the error to raise. */
 static FailureKind
 failure_kind(const HttpRequest *request, const TransferResult *result)
 {
@@ -149,7 +153,7 @@ failure_kind(const HttpRequest *request, const TransferResult *result)
 	return result->was_sent ? flex_failure_if_lost(request) : FAILURE_NEVER_SENT;
 }
 
-/* Why no whole answer came, in the database's encoding. */
+/* Return why no complete answer was received, in the database encoding. */
 static const char *
 failure_text(const TransferResult *result, const char *given_up)
 {
@@ -161,9 +165,9 @@ failure_text(const TransferResult *result, const char *given_up)
 }
 
 /*
- * What an attempt at a request came to, whose transfer is over, or is given up
- * for the reason given.  was_maybe_done: an earlier attempt may have been carried
- * out.  Texts are allocated in the current context.
+ * Return the outcome of an attempt whose transfer has ended, or is given up for the reason
+ * given_up.  was_maybe_done tells that an earlier attempt at the request may have been
+ * carried out.  Strings other than the body are allocated in the current context.
  */
 Outcome
 flex_outcome_reach(const HttpRequest *request, const Endpoint *endpoint, const Transfer *transfer, bool was_maybe_done,
@@ -206,7 +210,7 @@ flex_outcome_reach(const HttpRequest *request, const Endpoint *endpoint, const T
 	return outcome;
 }
 
-/* What a request comes to that is not sent, in the current context, for that reason. */
+/* Return the outcome of a request that is withheld for a reason; strings are allocated in the current context. */
 Outcome
 flex_outcome_unsent(const HttpRequest *request, const char *reason)
 {
@@ -221,7 +225,7 @@ flex_outcome_unsent(const HttpRequest *request, const char *reason)
 	};
 }
 
-/* True when the request was carried out, by this attempt or an earlier one. */
+/* Return true if the request was carried out, by this attempt or an earlier one. */
 bool
 flex_outcome_is_good(const Outcome *outcome)
 {
@@ -229,8 +233,9 @@ flex_outcome_is_good(const Outcome *outcome)
 }
 
 /*
- * The SID that a good answer gives, all of it or what was taken of one too large;
- * NULL: none.  It takes a look through the body, so it is no part of the outcome.
+ * Return the SID of the object that a successful answer is about, palloc'd, or NULL.  It is
+ * also looked for in the beginning of an answer that was too large.  The SID is not a field
+ * of the outcome because this scans the body.
  */
 char *
 flex_outcome_find_sid(const Outcome *outcome)
@@ -242,7 +247,7 @@ flex_outcome_find_sid(const Outcome *outcome)
 	return flex_identifier_find(outcome->body, outcome->body_length, outcome->request->key);
 }
 
-/* The same for an error that is about to be raised, whose place a cancel must not take. */
+/* The same, but with interrupts held, so that a cancel does not replace the error about to be raised. */
 static char *
 find_sid_uninterrupted(const Outcome *outcome)
 {
@@ -254,14 +259,15 @@ find_sid_uninterrupted(const Outcome *outcome)
 	return sid;
 }
 
-/* Show the answer's headers to a function, one by one. */
+/* Call a function for each header of the answer.  Its transfer must not have been freed. */
 void
 flex_outcome_visit_headers(const Outcome *outcome, HeaderVisitor visit, void *state)
 {
+	Assert(outcome->transfer != NULL);
 	flex_transfer_visit_headers(outcome->transfer, visit, state);
 }
 
-/* Raise what an outcome that is not good means for a direct call. */
+/* Raise the error of a direct call whose outcome is not good. */
 void
 flex_outcome_raise(const Outcome *outcome)
 {
@@ -279,9 +285,9 @@ flex_outcome_raise(const Outcome *outcome)
 }
 
 /*
- * Raise again, from a PG_CATCH(), what went wrong in reading a good answer: for
- * what must not be sent again, with all that is needed to go on.  Texts are
- * allocated in the context.
+ * In PG_CATCH(), after an error in processing a good answer: raise that error again.  If
+ * the request must not be sent again, add status, SID and request identifier of the answer,
+ * so that the user can find what was created.  context is where the error is copied to.
  */
 void
 flex_outcome_raise_unread(const Outcome *outcome, MemoryContext context)

@@ -1,6 +1,6 @@
 /*
  * verdict.h
- *		What the end of a request means: its outcome, a value.
+ *		The outcome of a request, and the verdict on it.
  */
 #ifndef FLEX_VERDICT_H
 #define FLEX_VERDICT_H
@@ -11,44 +11,44 @@
 typedef enum Verdict
 {
 	VERDICT_SUCCEEDED,
-	VERDICT_DONE_BEFORE, /* it was refused, for an earlier attempt has done it */
-	VERDICT_AGAIN,       /* it failed, and sending it again can do no harm */
-	VERDICT_THROTTLED,   /* 429: it was not carried out, and counts as no attempt */
-	VERDICT_DEFERRED,    /* it was not tried, for this process lacks something */
+	VERDICT_DONE_BEFORE, /* it was refused because an earlier attempt has been carried out */
+	VERDICT_AGAIN,       /* it failed, and sending it again is harmless */
+	VERDICT_THROTTLED,   /* refused with 429: not carried out, and not counted as an attempt */
+	VERDICT_DEFERRED,    /* it was not tried, because this process lacks file descriptors */
 	VERDICT_FAILED,      /* it was refused, or failed for good */
 	VERDICT_UNKNOWN      /* it was sent, and may or may not have been carried out */
 } Verdict;
 
-/* What an operator has to mend, so that a request can be made: it is not the request's fault. */
+/* A problem that an operator has to mend before requests can succeed, as opposed to a fault of the request. */
 typedef enum Mend
 {
 	MEND_NOTHING,
-	MEND_TRUST,       /* the server's certificate is not one that is trusted */
-	MEND_NAME,        /* the server's name has no address */
-	MEND_PROXY,       /* the proxy is not there, or refuses */
-	MEND_CREDENTIALS, /* the service does not take the credentials: 401 */
+	MEND_TRUST,       /* the server's certificate could not be verified */
+	MEND_NAME,        /* the server's host name could not be resolved */
+	MEND_PROXY,       /* the proxy cannot be reached, or refuses */
+	MEND_CREDENTIALS, /* the service does not accept the credentials: status 401 */
 	MEND_DESCRIPTORS  /* this process has no file descriptor left */
 } Mend;
 
 /*
- * What one attempt at a request came to.  The body lasts as long as the transfer,
- * texts as long as the context that was current when the outcome was reached.
+ * The outcome of one attempt at a request.  The body is valid as long as the transfer; the
+ * other strings are in the context that was current when the outcome was made.
  */
 typedef struct Outcome
 {
 	const HttpRequest *request;
-	Verdict verdict;          /* of the request, without regard to what is to be mended */
-	Mend to_mend;             /* so that it was not carried out */
-	bool was_sent;            /* at least the beginning of the request may have left */
+	Verdict verdict;          /* does not depend on to_mend */
+	Mend to_mend;             /* why it was not carried out, if an operator has to mend that */
+	bool was_sent;            /* at least part of the request may have been sent */
 	bool may_be_done;         /* the service may have carried it out */
-	FailureKind failure_kind; /* FAILURE_NONE: a whole answer came */
-	const char *failure;      /* why none came, in the database's encoding; NULL: one came */
-	Problem answer;           /* what the service said; http_status 0: nothing */
-	int64 retry_after_ms;     /* of VERDICT_AGAIN and _THROTTLED: what the service asks to wait; 0: nothing */
-	const char *body;         /* as much of it as came */
+	FailureKind failure_kind; /* FAILURE_NONE if a complete answer was received */
+	const char *failure;      /* why none was received, in the database encoding; else NULL */
+	Problem answer;           /* what the service said; its http_status is 0 if it said nothing */
+	int64 retry_after_ms;     /* for VERDICT_AGAIN and _THROTTLED: the service's Retry-After, or 0 */
+	const char *body;         /* as much of the answer's body as was received, or NULL */
 	size_t body_length;
 	int64 elapsed_us;
-	int64 bytes_sent; /* of bodies, as they were on the wire */
+	int64 bytes_sent; /* sizes of the bodies as transferred */
 	int64 bytes_received;
 	const Transfer *transfer; /* for flex_outcome_visit_headers() */
 } Outcome;
