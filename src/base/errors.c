@@ -81,7 +81,7 @@ flex_error_connection(FailureKind kind, const char *method, const char *path, co
 					 errdetail(
 						 "%s %s was sent, but no complete answer came: the service may or may not have carried it out.",
 						 method, path),
-					 errhint("Check at the service whether the request was carried out before you send it again.")));
+					 errhint("Check whether the service carried it out before sending the request again.")));
 		case FAILURE_WITHHELD:
 			ereport(ERROR, (errcode(flex_error_sqlstate(kind)), errmsg("request was not sent: %s", reason),
 							errdetail("%s %s was not sent.", method, path),
@@ -116,7 +116,7 @@ static const char *
 hint_after_answer(const Problem *answer)
 {
 	return answer->sid != NULL ? "Do not send it again: fetch by its SID what the service has made or changed."
-							   : "Check at the service whether the request was carried out before you send it again.";
+							   : "Check whether the service carried it out before sending the request again.";
 }
 
 /* Raise the error for an answer that exceeds flex_api.max_response_size.  message contains the limit. */
