@@ -1,19 +1,19 @@
 /*
  * carried_out.c
- *		What the service has carried out for a statement that may still fail.
+ *		Remembers what the service has carried out for a statement that may still fail.
  *
- * A statement that sends many requests and then fails takes its rows with it, but not
- * what the service has created meanwhile.  The SIDs are kept beside the rows: the
- * error's DETAIL has the first of them, and the server's log all.
+ * If a statement that sends many requests fails, its rows are lost, but what the service has
+ * created remains.  So the SIDs are remembered outside the rows: the error's DETAIL has the
+ * first of them, and the server log has all.  Only requests that must not be sent twice count.
  */
 #include "postgres.h"
 
 #include "delivery/carried_out.h"
 
 #define MOST_SHOWN 100                            /* in an error's DETAIL */
-#define MOST_BYTES_KEPT ((int) 256 * 1024 * 1024) /* then they are logged before the end: some seven million */
+#define MOST_BYTES_KEPT ((int) 256 * 1024 * 1024) /* of SIDs (some seven million); then they are logged early */
 
-/* Begin, in the current context. */
+/* Initialize an empty record, whose lists are allocated in the current memory context. */
 void
 flex_carried_out_begin(CarriedOut *carried_out, const char *operation)
 {
@@ -24,7 +24,7 @@ flex_carried_out_begin(CarriedOut *carried_out, const char *operation)
 	initStringInfo(&carried_out->unknown.text);
 }
 
-/* Put a word at the end of a list. */
+/* Append a word to a list. */
 static void
 add_to_list(NotedList *list, const char *word)
 {
@@ -33,7 +33,7 @@ add_to_list(NotedList *list, const char *word)
 		list->shown_length = list->text.len;
 }
 
-/* Put a word at the end of a list, which is in the server's log no more as a whole. */
+/* Append a word to a list that has to be logged (again) if the statement fails. */
 static void
 note_word(CarriedOut *carried_out, NotedList *list, const char *word)
 {
@@ -41,7 +41,7 @@ note_word(CarriedOut *carried_out, NotedList *list, const char *word)
 	carried_out->is_logged = false;
 }
 
-/* An element may have been carried out. */
+/* Note that the element with this number may have been carried out. */
 void
 flex_carried_out_note_unknown(CarriedOut *carried_out, int number)
 {
@@ -52,8 +52,8 @@ flex_carried_out_note_unknown(CarriedOut *carried_out, int number)
 }
 
 /*
- * Note what the request of an element came to.  Raises what CHECK_FOR_INTERRUPTS()
- * raises, before anything is noted.
+ * Note the outcome of an element's request.  Interrupts are served, but only before anything
+ * is noted.
  */
 void
 flex_carried_out_note(CarriedOut *carried_out, int number, const Outcome *outcome)
@@ -66,7 +66,7 @@ flex_carried_out_note(CarriedOut *carried_out, int number, const Outcome *outcom
 	if (carried_out->sids.text.len > MOST_BYTES_KEPT)
 	{
 		flex_carried_out_log(carried_out);
-		/* The first ones are still to be shown. */
+		/* Keep the first ones, which the DETAIL shows. */
 		carried_out->sids.text.len = carried_out->sids.shown_length;
 		carried_out->sids.text.data[carried_out->sids.text.len] = '\0';
 	}
@@ -78,7 +78,7 @@ flex_carried_out_note(CarriedOut *carried_out, int number, const Outcome *outcom
 		flex_carried_out_note_unknown(carried_out, number);
 }
 
-/* Write all that was noted to the server's log; nothing where there is nothing. */
+/* Write all that was noted to the server log. */
 void
 flex_carried_out_log(CarriedOut *carried_out)
 {
@@ -91,7 +91,7 @@ flex_carried_out_log(CarriedOut *carried_out)
 	carried_out->is_logged = true;
 }
 
-/* Append a sentence that ends with the first words of a list. */
+/* Append a sentence that consists of a beginning and the first words of a list; nothing for an empty list. */
 static void
 append_list(StringInfo text, const char *beginning, const NotedList *list)
 {
@@ -105,7 +105,7 @@ append_list(StringInfo text, const char *beginning, const NotedList *list)
 	appendStringInfoChar(text, '.');
 }
 
-/* Sentences for an error's DETAIL, in the current context; NULL where nothing was noted. */
+/* Return the text for an error's DETAIL, in the current memory context; NULL if nothing was noted. */
 char *
 flex_carried_out_describe(const CarriedOut *carried_out)
 {

@@ -1,6 +1,6 @@
 /*
  * carried_out.h
- *		What the service has carried out for a statement that may still fail.
+ *		Remembers what the service has carried out for a statement that may still fail.
  */
 #ifndef FLEX_CARRIED_OUT_H
 #define FLEX_CARRIED_OUT_H
@@ -12,16 +12,16 @@ typedef struct NotedList
 {
 	StringInfoData text;
 	int64 count;
-	int shown_length; /* of the first that an error's DETAIL shows */
+	int shown_length; /* length of the text of the words that an error's DETAIL shows */
 } NotedList;
 
-/* Of the requests that must not be sent twice; it lives in the context that it was begun in. */
+/* What was carried out of the requests that must not be sent twice. */
 typedef struct CarriedOut
 {
 	const char *operation;
-	NotedList sids;    /* of what was created or changed */
+	NotedList sids;    /* SIDs of what was created or changed */
 	NotedList unknown; /* numbers of elements that may have been carried out */
-	bool is_logged;    /* all of that stands in the server's log */
+	bool is_logged;    /* all of that has been logged */
 } CarriedOut;
 
 extern void flex_carried_out_begin(CarriedOut *carried_out, const char *operation);

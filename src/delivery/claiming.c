@@ -1,11 +1,11 @@
 /*
  * claiming.c
- *		Claims requests that were chosen, as far as they can be.
+ *		Claims requests that were chosen to be sent, as far as possible.
  *
- * What was chosen may have been cancelled since it was read, be another sender's, or be
- * locked by somebody.
+ * A chosen request may have been cancelled since it was read, another sender may have claimed
+ * it, or another session may have locked it.
  *
- * The caller stands in a transaction with the outbox's rights.
+ * The caller must be in a transaction with the outbox's rights.
  */
 #include "postgres.h"
 
@@ -17,9 +17,9 @@
 #include "delivery/rate_limits.h"
 #include "outbox/ordered_rows.h"
 
-#define LOCKED_MS 100 /* until requests that somebody has locked are tried again */
+#define LOCKED_MS 100 /* until a request that another session has locked is tried again */
 
-/* A request was chosen and is not sent. */
+/* A chosen request of a lane is not sent: give its token back, and end the probe if it was one. */
 static void
 give_back(const Lane *lane)
 {
@@ -30,12 +30,12 @@ give_back(const Lane *lane)
 	flex_rate_limits_give_back(flex_accounts_rate_key(&lane->identity, lane->operation), 1);
 	if (!flex_holds_any())
 		return;
-	/* It may have been the one that was to find out. */
+	/* It may have been the probe. */
 	route = flex_accounts_route(&lane->identity, lane->operation);
 	flex_holds_end_probe(&route);
 }
 
-/* True when a request of a mixed lane cannot be sent now, as is seen only here: it waits in flex_outbox_later. */
+/* Return true if a request of a mixed lane cannot be sent now; *parked is its row for flex_outbox_later then. */
 static bool
 must_park(const Chosen *chosen, const Claim *claim, LaterKey *parked)
 {
@@ -66,7 +66,7 @@ compare_ids(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
-/* The ids of what was chosen, ascending. */
+/* Return the ids of the chosen requests, ascending. */
 static Datum *
 ids_of(const Chosen *chosen, int count)
 {
@@ -78,14 +78,14 @@ ids_of(const Chosen *chosen, int count)
 	return ids;
 }
 
-/* Claims that are live, of which some may be of requests that were chosen. */
+/* All live claims.  Some may be of requests that were chosen. */
 typedef struct Live
 {
 	LiveClaim *claims;
 	int count;
 } Live;
 
-/* Look which requests senders have. */
+/* Read the live claims, with a new snapshot. */
 static Live
 read_live(const Backlog *backlog)
 {
@@ -96,7 +96,7 @@ read_live(const Backlog *backlog)
 	return live;
 }
 
-/* The same, after a look at the horizon: note what the claims tell for the next time. */
+/* Do the same, and pass the claims to the backlog, whose horizon must be up to date. */
 static Live
 look_at_claims(Backlog *backlog)
 {
@@ -106,7 +106,7 @@ look_at_claims(Backlog *backlog)
 	return live;
 }
 
-/* True when some sender has a request that was to be claimed, in this turn of it or in a later one. */
+/* Return true if a request has been claimed by some sender, for this turn or a later one. */
 static bool
 is_live(const Live *live, const Claim *claim)
 {
@@ -120,9 +120,9 @@ is_live(const Live *live, const Claim *claim)
 	return false;
 }
 
-/* The locked request of an id, which is taken from the others; NULL: it is not there. */
+/* Return the locked request with an id, unless it has been assigned to a lane already; or NULL. */
 static Claim *
-take_locked(Claim *locked, int count, int64 id)
+find_locked(Claim *locked, int count, int64 id)
 {
 	for (int i = 0; i < count; i++)
 	{
@@ -132,7 +132,7 @@ take_locked(Claim *locked, int count, int64 id)
 	return NULL;
 }
 
-/* True when an id is among others. */
+/* Return true if an id is in an array. */
 bool
 flex_claiming_is_among(const int64 *ids, int count, int64 id)
 {
@@ -144,16 +144,16 @@ flex_claiming_is_among(const int64 *ids, int count, int64 id)
 	return false;
 }
 
-/* Requests with an ordering key, of those that were locked. */
+/* The ids of those locked requests that have an ordering key. */
 typedef struct Ordered
 {
-	int64 *begun; /* they are the first of their keys, and go now */
+	int64 *begun; /* the first of their keys: to be claimed */
 	int begun_count;
-	int64 *contended; /* another sender looks at their keys */
+	int64 *contended; /* another sender has locked their keys */
 	int contended_count;
 } Ordered;
 
-/* See which of the requests with an ordering key are the first of their keys. */
+/* Lock the ordering keys of requests, and find those that are the first of their keys. */
 static Ordered
 begin_ordered(const Claim *locked, int count, const Live *live)
 {
@@ -172,14 +172,14 @@ begin_ordered(const Claim *locked, int count, const Live *live)
 		else
 			ordered.contended[ordered.contended_count++] = request.id;
 	}
-	/* In a statement of its own: it sees what those have committed who had the keys before. */
+	/* A new statement has a new snapshot, which shows what earlier holders of the locks have committed. */
 	ordered.begun = flex_ordered_begin(requests, requests_count, &ordered.begun_count);
 	return ordered;
 }
 
 /*
- * Somebody has locked a request that was to be claimed, or its ordering key.  True when others of its
- * lane may be tried at once.
+ * Plan another try for a request that could not be claimed because it, or its ordering key, was
+ * locked.  Return true if others of its lane may be tried at once.
  */
 static bool
 put_off(Backlog *backlog, const Chosen *chosen)
@@ -189,15 +189,14 @@ put_off(Backlog *backlog, const Chosen *chosen)
 		flex_backlog_put_off(backlog, chosen->lane, &chosen->candidate);
 		return false;
 	}
-	/* It is read again then. */
+	/* A request that waited for a time keeps its row in flex_outbox_later, by which it is read again. */
 	chosen->lane->later_due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOCKED_MS);
 	return true;
 }
 
 /*
- * Claim what was chosen, as far as it can be claimed: it may have been cancelled, be
- * another sender's, or be locked by somebody, so that it was put_off.  Returns how many
- * requests were.
+ * Claim the chosen requests, as far as possible.  Return the number of claims, which are stored
+ * in claims[]; set *put_off_count to the number of requests that were locked and put off.
  */
 int
 flex_claiming_claim(Backlog *backlog, const Chosen *chosen, int count, Claim *claims, int *put_off_count)
@@ -221,13 +220,13 @@ flex_claiming_claim(Backlog *backlog, const Chosen *chosen, int count, Claim *cl
 	for (int i = 0; i < count; i++)
 	{
 		const Candidate *candidate = &chosen[i].candidate;
-		Claim *claim = take_locked(locked, locked_count, candidate->id);
+		Claim *claim = find_locked(locked, locked_count, candidate->id);
 		bool is_good = claim != NULL && claim->turn == candidate->turn + 1 && !is_live(&live, claim);
 		bool is_locked = claim == NULL
 							 ? flex_claiming_is_among(unlocked, unlocked_count, candidate->id)
 							 : flex_claiming_is_among(ordered.contended, ordered.contended_count, candidate->id);
 
-		/* One that is not the first of its key is looked at again when the one before it has come to its end. */
+		/* A request that is not the first of its key is found again when the one before it has ended. */
 		if (is_good && claim->ordering_key != NULL)
 			is_good = flex_claiming_is_among(ordered.begun, ordered.begun_count, claim->id);
 		if (is_good)
@@ -256,9 +255,10 @@ flex_claiming_claim(Backlog *backlog, const Chosen *chosen, int count, Claim *cl
 }
 
 /*
- * Claim requests that have expired, as far as no sender has them: neither their turns nor their
- * ordering keys matter.  In the current context; ids gets those that somebody has locked, or a sender
- * has, which may have looked at the time just before it came, and be about to have it wait for another.
+ * Claim requests that have expired and are not claimed, whatever their turns and ordering keys.
+ * Return the claims, in the current memory context, and their number in *count.  ids[] and
+ * *left_count receive the requests that were left because they are locked or claimed: their
+ * senders may have read the clock just before they expired, and may make them pending again.
  */
 Claim *
 flex_claiming_claim_expired(const Backlog *backlog, int64 *ids, int id_count, int *count, int *left_count)
@@ -285,13 +285,13 @@ flex_claiming_claim_expired(const Backlog *backlog, int64 *ids, int id_count, in
 		unlocked = flex_claims_unlocked(asked, id_count, &pending);
 		for (int i = 0; i < pending; i++)
 		{
-			if (take_locked(claims, got, unlocked[i]) == NULL)
+			if (find_locked(claims, got, unlocked[i]) == NULL)
 				ids[(*left_count)++] = unlocked[i];
 		}
 	}
 	for (int i = 0; i < got; i++)
 	{
-		/* A retry may have taken the time away before we had the lock. */
+		/* flex_outbox_retry() may have removed expires_at before we had the lock. */
 		if (!flex_claim_has_expired(&claims[i]))
 			continue;
 		if (is_live(&live, &claims[i]))
@@ -299,7 +299,7 @@ flex_claiming_claim_expired(const Backlog *backlog, int64 *ids, int id_count, in
 			ids[(*left_count)++] = claims[i].id;
 			continue;
 		}
-		/* Whatever the clock says from now on: its arguments are not known. */
+		/* It must be settled as expired even if the clock is set back, because its arguments have not been read. */
 		claims[i].is_over = true;
 		claims[(*count)++] = claims[i];
 	}

@@ -1,6 +1,6 @@
 /*
  * claiming.h
- *		Claims requests that were chosen, as far as they can be.
+ *		Claims requests that were chosen to be sent, as far as possible.
  */
 #ifndef FLEX_CLAIMING_H
 #define FLEX_CLAIMING_H
@@ -8,7 +8,7 @@
 #include "delivery/backlog.h"
 #include "outbox/claims.h"
 
-/* A request that is to be claimed, for which a token has been taken. */
+/* A request that is to be claimed.  A token has been taken for it, unless its lane is mixed. */
 typedef struct Chosen
 {
 	Lane *lane;

@@ -1,12 +1,12 @@
 /*
  * delivery_counts.c
- *		What a sender's requests came to: counted, and shown to other sessions.
+ *		Counts the results of a sender's requests, and shows them to other sessions.
  */
 #include "postgres.h"
 
 #include "delivery/delivery_counts.h"
 
-/* Count what has become of a request. */
+/* Count a request that has been settled with a state. */
 void
 flex_delivery_counts_add(DeliveryCounts *counts, const char *state)
 {
@@ -22,7 +22,7 @@ flex_delivery_counts_add(DeliveryCounts *counts, const char *state)
 		counts->other++;
 }
 
-/* Show other sessions what is under way. */
+/* Show other sessions the counts, as a sender's progress. */
 void
 flex_delivery_counts_show(DeliveryCounts counts, Progress *progress)
 {

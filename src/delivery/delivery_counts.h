@@ -1,20 +1,20 @@
 /*
  * delivery_counts.h
- *		What a sender's requests came to.
+ *		Counts the results of a sender's requests, and shows them to other sessions.
  */
 #ifndef FLEX_DELIVERY_COUNTS_H
 #define FLEX_DELIVERY_COUNTS_H
 
 #include "shared/progress.h"
 
-/* What became of requests. */
+/* The results of requests. */
 typedef struct DeliveryCounts
 {
 	int64 succeeded;
 	int64 failed;
 	int64 uncertain;
-	int64 put_off; /* they will be tried again */
-	int64 other;   /* cancelled, for the database is a copy */
+	int64 put_off; /* settled as pending: they will be tried again */
+	int64 other;   /* cancelled, because the database is a copy of the one where they were enqueued */
 	int64 under_way;
 } DeliveryCounts;
 

@@ -1,12 +1,12 @@
 /*
  * division.c
- *		How senders that send side by side divide new requests among them.
+ *		Divides new requests among senders that run at the same time.
  *
- * All of them read the same requests in the same order.  If each tried to lock the first ones,
- * one would get them, and the others would have looked at them for nothing.  So a sender leaves
- * those that fall to the others by their ids, for a moment (put_off.c).  Which senders there are
- * is told by the live claims, of which one that sends always has some.  It is a preference and no
- * right: senders that have not seen the same claims try to lock some of the same requests.
+ * All senders read the same requests in the same order.  If each tried to lock the first ones,
+ * one would succeed, and the others would have read them in vain.  So each request is assigned
+ * to a sender by its id, and the others leave it to that sender for a moment (put_off.c).  Which
+ * senders there are is derived from the live claims, since a busy sender always has some.  This
+ * is only a preference: senders that have seen different claims may try to lock the same requests.
  */
 #include "postgres.h"
 
@@ -17,10 +17,10 @@
 #include "base/clock.h"
 #include "delivery/division.h"
 
-#define NEIGHBOURS 4      /* so many requests with successive ids fall to one sender */
-#define SHARES_AT_ONCE 16 /* for so many senders more is read than this one wants */
-#define RECENT_MS 1000    /* a sender that has claimed nothing for longer may have no room */
-#define STALE_MS 1000     /* a look that is older tells nothing */
+#define NEIGHBOURS 4      /* so many requests with successive ids are assigned to the same sender */
+#define SHARES_AT_ONCE 16 /* read at most so many times as many requests as wanted, however many senders there are */
+#define RECENT_MS 1000    /* a sender that has claimed nothing for longer may be busy with what it has */
+#define STALE_MS 1000     /* the list of senders is not used for longer */
 
 static int
 compare_senders(const SenderProcess *a, const SenderProcess *b)
@@ -39,7 +39,7 @@ compare_claimed(const void *a, const void *b)
 	return left->id < right->id ? -1 : left->id > right->id;
 }
 
-/* True when a sender is among others. */
+/* Return true if a sender is in an array. */
 static bool
 is_among(const SenderProcess *senders, int count, const SenderProcess *sender)
 {
@@ -51,7 +51,7 @@ is_among(const SenderProcess *senders, int count, const SenderProcess *sender)
 	return false;
 }
 
-/* Count the senders that have claims. */
+/* Determine the number of senders that have recent claims, and our rank among them. */
 static void
 count_senders(Division *division, const LiveClaim *live, int count)
 {
@@ -66,7 +66,7 @@ count_senders(Division *division, const LiveClaim *live, int count)
 		const SenderProcess *sender = &live[i].sender;
 		bool is_known = i > 0 && live[i].claimed_in == live[i - 1].claimed_in;
 
-		/* 0: a sender has let go of that claim. */
+		/* A PID of 0 means that the claim has been released by its sender. */
 		if (is_known || sender->pid == 0 || live[i].claimed_at < recently || compare_senders(sender, &own) == 0 ||
 			is_among(others, others_count, sender))
 			continue;
@@ -77,7 +77,7 @@ count_senders(Division *division, const LiveClaim *live, int count)
 	pfree(others);
 }
 
-/* Keep which requests senders have. */
+/* Remember which requests are claimed. */
 static void
 keep_claimed(Division *division, const LiveClaim *live, int count)
 {
@@ -94,26 +94,26 @@ keep_claimed(Division *division, const LiveClaim *live, int count)
 	qsort(division->claimed, count, sizeof(ClaimedRequest), compare_claimed);
 }
 
-/* Learn from all claims that are live which senders there are, and what they have. */
+/* Derive from all live claims which senders there are, and which requests they have claimed. */
 void
 flex_division_note(Division *division, const LiveClaim *live, int count)
 {
 	count_senders(division, live, count);
 	division->claimed_count = 0;
-	/* One that is alone leaves nothing to others, and never asks. */
+	/* A sender that is alone leaves nothing to others, so it never asks flex_division_is_claimed(). */
 	if (division->senders > 1)
 		keep_claimed(division, live, count);
 	division->noted_ms = flex_clock_ms();
 }
 
-/* Among how many senders new requests are divided. */
+/* Return the number of senders among which new requests are divided. */
 int
 flex_division_senders(const Division *division)
 {
 	return division->senders > 1 && flex_clock_ms() - division->noted_ms < STALE_MS ? division->senders : 1;
 }
 
-/* How many new requests of a lane are to be read, so that about as many as are wanted fall to this sender. */
+/* Return how many new requests of a lane to read so that about as many as wanted are assigned to this sender. */
 int
 flex_division_most(const Division *division, int want)
 {
@@ -122,7 +122,7 @@ flex_division_most(const Division *division, int want)
 	return senders == 1 ? want : (want + NEIGHBOURS) * Min(senders, SHARES_AT_ONCE);
 }
 
-/* True when a new request falls to this sender. */
+/* Return true if a new request is assigned to this sender. */
 bool
 flex_division_is_ours(const Division *division, int64 id)
 {
@@ -131,7 +131,10 @@ flex_division_is_ours(const Division *division, int64 id)
 	return senders == 1 || murmurhash32((uint32) (id / NEIGHBOURS)) % senders == (uint32) division->rank;
 }
 
-/* True when some sender had a request at the last look: it is that sender's, or has been settled, or taken over. */
+/*
+ * Return true if a request was claimed at the last look.  It still is, or it has been settled
+ * or taken over since.
+ */
 bool
 flex_division_is_claimed(const Division *division, int64 id, uint64 enqueued_xid)
 {

@@ -1,13 +1,13 @@
 /*
  * division.h
- *		How senders that send side by side divide new requests among them.
+ *		Divides new requests among senders that run at the same time.
  */
 #ifndef FLEX_DIVISION_H
 #define FLEX_DIVISION_H
 
 #include "outbox/claims.h"
 
-/* A request that some sender has. */
+/* A request that some sender has claimed. */
 typedef struct ClaimedRequest
 {
 	int64 id;
@@ -17,10 +17,10 @@ typedef struct ClaimedRequest
 typedef struct Division
 {
 	MemoryContext context;
-	int senders;             /* that had claims at the last look, this one included; 0: unknown */
-	int rank;                /* of this one among them, from 0 on */
+	int senders;             /* number of senders at the last look, including this one; 0 if unknown */
+	int rank;                /* of this one among them, counted from 0 */
 	int64 noted_ms;          /* flex_clock_ms() of that look */
-	ClaimedRequest *claimed; /* what they had, by id */
+	ClaimedRequest *claimed; /* the requests that were claimed, ordered by id */
 	int claimed_count;
 	int claimed_room;
 } Division;

@@ -2,10 +2,10 @@
  * lane.c
  *		A lane of the outbox, as far as a sender has read it.
  *
- * The requests of a lane are read in the order of transactions and ids, and a sender
- * remembers how far, so that it never again sees what stands before that place, sent
- * long ago.  The place stays before the first transaction that is in progress and no
- * hole (horizon.c); what is read behind it is known one by one.
+ * The requests of a lane are read in the order of transactions and ids.  A sender remembers the
+ * position up to which it has read, so that it never reads the entries before it again, most of
+ * which were sent long ago.  The position stays before the first transaction in progress that is
+ * not a hole (horizon.c); requests read behind it are remembered one by one ("known").
  */
 #include "postgres.h"
 
@@ -15,7 +15,7 @@
 
 #define LAST_ID PG_INT64_MAX
 
-/* A lane that has been read as far as its mark says. */
+/* Create a lane from its row, as if it had been read up to its mark. */
 Lane *
 flex_lane_create(const LaneRow *row, MemoryContext context)
 {
@@ -37,7 +37,7 @@ flex_lane_create(const LaneRow *row, MemoryContext context)
 	return lane;
 }
 
-/* Make room for one more element of an array; returns the array. */
+/* Enlarge an array, if necessary, so that one more element fits.  Return it. */
 static void *
 with_room(MemoryContext context, void *array, int count, int *room, size_t size)
 {
@@ -55,14 +55,14 @@ compare_positions(Position a, Position b)
 	return a.id < b.id ? -1 : a.id > b.id;
 }
 
-/* How many requests were read and may be claimed. */
+/* Return the number of requests that have been read and may be claimed. */
 int
 flex_lane_waiting(const Lane *lane)
 {
 	return lane->waiting_end - lane->waiting_first;
 }
 
-/* The next request to be claimed; it waits no longer. */
+/* Remove and return the request that is to be claimed next.  There must be one. */
 Candidate
 flex_lane_take(Lane *lane)
 {
@@ -77,7 +77,7 @@ flex_lane_take(Lane *lane)
 	return candidate;
 }
 
-/* A request may be claimed, behind the others. */
+/* Append a request to those that may be claimed. */
 void
 flex_lane_add(Lane *lane, const Candidate *candidate)
 {
@@ -93,7 +93,7 @@ flex_lane_add(Lane *lane, const Candidate *candidate)
 		lane->waiting_later++;
 }
 
-/* A transaction has ended that the lane may have been read past. */
+/* A long transaction has ended: if the lane has been read past it, its requests have to be read. */
 void
 flex_lane_open_hole(Lane *lane, uint64 xid)
 {
@@ -103,14 +103,14 @@ flex_lane_open_hole(Lane *lane, uint64 xid)
 	lane->holes[lane->holes_count++] = (Hole){.xid = xid};
 }
 
-/* What is to be read next of the lane, so that so many more requests are known. */
+/* Return the range of the index to read so that "want" more requests of the lane become known. */
 Stretch
 flex_lane_stretch(const Lane *lane, const Horizon *horizon, int want)
 {
 	return (Stretch){.lane = lane->id, .behind = lane->read, .end = horizon->next, .most = lane->known_count + want};
 }
 
-/* The same of a hole. */
+/* Return the same for a hole. */
 Stretch
 flex_lane_hole_stretch(const Lane *lane, int hole, int want)
 {
@@ -140,19 +140,19 @@ is_known(const Lane *lane, Position at)
 	return false;
 }
 
-/* How far the lane has been read when the stretch has given these rows. */
+/* Return the lane's new position after a stretch has returned these rows; is_all if there are no more. */
 static Position
 place_behind(const Lane *lane, const Horizon *horizon, bool is_all, const FreshRow *rows, int count)
 {
 	Position place = {horizon->oldest - 1, LAST_ID};
 
-	/* There is more in front of the transactions that are in progress. */
+	/* There are more rows before those of the transactions in progress. */
 	if (!is_all && rows[count - 1].at.xid < horizon->oldest)
 		place = rows[count - 1].at;
 	return compare_positions(place, lane->read) > 0 ? place : lane->read;
 }
 
-/* Take the rows of the lane's stretch, in their order. */
+/* Process the rows of the lane's stretch, in their order. */
 void
 flex_lane_read(Lane *lane, const Horizon *horizon, int want, const FreshRow *rows, int count)
 {
@@ -175,7 +175,7 @@ flex_lane_read(Lane *lane, const Horizon *horizon, int want, const FreshRow *row
 		known = with_room(lane->context, known, known_count, &known_room, sizeof(Position));
 		known[known_count++] = rows[i].at;
 	}
-	/* What others have put between them leaves some of the known ones out. */
+	/* If others have inserted rows in between, the stretch has not reached all the known ones: keep the rest. */
 	for (int i = 0; !is_all && i < lane->known_count; i++)
 	{
 		if (compare_positions(lane->known[i], rows[count - 1].at) <= 0)
@@ -192,7 +192,7 @@ flex_lane_read(Lane *lane, const Horizon *horizon, int want, const FreshRow *row
 	lane->has_more = !is_all;
 }
 
-/* Take the rows of a hole's stretch, in their order. */
+/* Process the rows of a hole's stretch, in their order. */
 void
 flex_lane_read_hole(Lane *lane, int hole, int want, const FreshRow *rows, int count)
 {
@@ -208,7 +208,7 @@ flex_lane_read_hole(Lane *lane, int hole, int want, const FreshRow *rows, int co
 		read->read = LAST_ID;
 }
 
-/* Forget the holes that have been read. */
+/* Forget the holes that have been read completely. */
 void
 flex_lane_close_holes(Lane *lane)
 {
@@ -222,7 +222,7 @@ flex_lane_close_holes(Lane *lane)
 	lane->holes_count = left;
 }
 
-/* Take the first requests of the lane that wait for a time. */
+/* Process the lane's first rows of flex_outbox_later: add those that are due, and note when the next is. */
 void
 flex_lane_read_later(Lane *lane, int want, const LaterRow *rows, int count)
 {
@@ -256,7 +256,7 @@ add_hole_to(Mark *mark, uint64 xid)
 	mark->holes[mark->holes_count++] = xid;
 }
 
-/* The mark stays before a request that has been read and not claimed; of a hole's, the hole stays. */
+/* Move a mark before a request that has been read and not claimed; if that is of a hole, keep the hole in the mark. */
 static void
 stay_before(Mark *mark, Position at, bool is_of_hole)
 {
@@ -267,8 +267,8 @@ stay_before(Mark *mark, Position at, bool is_of_hole)
 }
 
 /*
- * The place before which nothing of the lane has to be read again, in the current
- * context; put_off are requests that have been read, and could not be claimed.
+ * Return the lane's mark: up to there nothing has to be read again, except its holes.  It is
+ * allocated in the current memory context.  put_off are the requests that are put off.
  */
 Mark
 flex_lane_mark(const Lane *lane, const Horizon *horizon, const Candidate *put_off, int put_off_count)

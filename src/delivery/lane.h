@@ -16,16 +16,16 @@
 typedef struct Candidate
 {
 	int64 id;
-	int turn;               /* that the request has to be in */
-	uint64 xid;             /* that enqueued it; 0: it waited for a time */
-	TimestampTz due_at;     /* that time */
-	TimestampTz held_since; /* since when it has waited for an operator; 0: it has not */
-	bool is_of_hole;        /* read when the lane had been read further already */
-	int put_off;            /* so often somebody had it locked */
-	bool is_anyones;        /* it has been left to another sender for long enough */
+	int turn;               /* the turn in which the request must be */
+	uint64 xid;             /* the transaction that enqueued it; 0 if it has a row in flex_outbox_later */
+	TimestampTz due_at;     /* the time in that row */
+	TimestampTz held_since; /* since when it has waited for an operator, or 0 */
+	bool is_of_hole;        /* read after the lane's position had passed it */
+	int put_off;            /* how often it was locked when it was to be claimed */
+	bool is_anyones;        /* it has been left to another sender for long enough, and may be claimed by any */
 } Candidate;
 
-/* What is left to be read of a transaction that ended when a lane had been read further. */
+/* A transaction that ended after a lane's position had passed it: its requests are being read. */
 typedef struct Hole
 {
 	uint64 xid;
@@ -36,44 +36,44 @@ typedef struct Lane
 {
 	MemoryContext context;
 	int id;
-	Identity identity; /* of its requests, but for those of a mixed one */
+	Identity identity; /* of its requests, unless it is mixed */
 	const char *operation_name;
-	const Operation *operation; /* NULL: there is none of that name, or it is mixed */
+	const Operation *operation; /* NULL if no operation has that name, or the lane is mixed */
 	bool is_mixed;              /* its requests are of several operations, servers, accounts and priorities */
 	int priority;
 	Share *role;
 	Share *account;
 	Share own;
 
-	Position read;   /* so far all has been read, but for holes */
-	Position *known; /* what has been read behind that place, ascending */
+	Position read;   /* all requests up to here have been read, except those of holes */
+	Position *known; /* requests that have been read behind that position, ascending */
 	int known_count;
 	int known_room;
 	Hole *holes;
 	int holes_count;
 	int holes_room;
-	bool has_more; /* new requests than were read */
+	bool has_more; /* there may be more new requests than have been read */
 
-	TimestampTz later_from; /* nothing that waits for a time is due before this */
-	TimestampTz later_due;  /* when the first of them is; DT_NOEND: none waits */
+	TimestampTz later_from; /* no row of flex_outbox_later is due before this, as far as known */
+	TimestampTz later_due;  /* when the first of these rows is due; DT_NOEND if there is none */
 
-	Candidate *waiting; /* between first and end; the first is to be claimed next */
+	Candidate *waiting; /* requests to be claimed: elements waiting_first to waiting_end - 1 */
 	int waiting_first;
 	int waiting_end;
 	int waiting_room;
-	int waiting_later; /* how many of them waited for a time */
-	int put_off;       /* how many others wait for somebody to let go of them */
+	int waiting_later; /* how many of them have a row in flex_outbox_later */
+	int put_off;       /* number of others that are put off because they were locked */
 
-	bool is_proved;    /* the last of its requests that was claimed could be sent: no operator has to mend anything */
-	bool must_release; /* those that have waited for a mend can be sent now */
-	int64 blocked_ms;  /* flex_clock_ms() before which none can be sent, for all we know */
+	bool is_proved;    /* the last request that was claimed could be sent, or credentials have been found */
+	bool must_release; /* make requests due that wait for an operator: something may have been mended */
+	int64 blocked_ms;  /* flex_clock_ms() before which no request can be sent, as far as known */
 
-	bool holds_some; /* requests that are held back wait for their time */
-	int64 held_ms;   /* flex_clock_ms() before which none is sent after that, whatever is known of it */
+	bool holds_some; /* some of its requests wait because of a hold (holds.c) */
+	int64 held_ms;   /* flex_clock_ms() before which none of the lane is sent then */
 
-	TimestampTz parked_until; /* of a mixed lane: when the last of those is due that wait for their rate */
+	TimestampTz parked_until; /* in a mixed lane: when the last request that waits for its rate is due */
 
-	int passed; /* new requests read since the mark was written */
+	int passed; /* number of new requests read since the mark was written */
 } Lane;
 
 extern Lane *flex_lane_create(const LaneRow *row, MemoryContext context);

@@ -1,10 +1,10 @@
 /*
  * put_off.c
- *		New requests that are not claimed at once.
+ *		New requests that a sender has read and does not claim at once.
  *
- * Somebody had them locked, or they are left to other senders (division.c).  No row tells that
- * they wait: until they have been claimed, the mark of their lane stays before them.  Each is
- * tried again after a while, the longer the more often it was locked.
+ * Another session had them locked, or they are left to other senders (division.c).  They have no
+ * row in flex_outbox_later, so the mark of their lane must stay before them until they have been
+ * claimed.  Each is tried again after a while, which is longer the more often it was locked.
  */
 #include "postgres.h"
 
@@ -14,12 +14,12 @@
 #include "delivery/put_off.h"
 #include "outbox/claims.h"
 
-#define FIRST_MS 100 /* until the first try, each time twice as long */
+#define FIRST_MS 100 /* until a locked request is tried again; doubled each time */
 #define LONGEST_MS 5000
-#define OTHERS_MS 250    /* one that is left to others is tried by us after as long, and up to twice as long */
-#define MOST_OF_LANE 200 /* then no more of the lane are read */
+#define OTHERS_MS 250    /* we try a request that was left to others after OTHERS_MS to twice OTHERS_MS */
+#define MOST_OF_LANE 200 /* if a lane has so many locked requests, no more of it is read */
 
-/* Keep a request that is to be tried again at a time. */
+/* Add a request to the array. */
 static void
 keep(PutOff *put_off, const PutOffRequest *request)
 {
@@ -34,7 +34,7 @@ keep(PutOff *put_off, const PutOffRequest *request)
 	put_off->requests[put_off->count++] = *request;
 }
 
-/* Put off a request that somebody has locked. */
+/* Put off a request that another session has locked. */
 void
 flex_put_off_add(PutOff *put_off, Lane *lane, const Candidate *candidate)
 {
@@ -46,11 +46,11 @@ flex_put_off_add(PutOff *put_off, Lane *lane, const Candidate *candidate)
 	lane->put_off++;
 }
 
-/* Leave those of a lane's requests to other senders that fall to them. */
+/* Move those of a lane's waiting requests to put_off that are assigned to other senders. */
 void
 flex_put_off_leave_to_others(PutOff *put_off, const Division *division, Lane *lane)
 {
-	/* Some at once: to see what has become of them takes a statement. */
+	/* Rounded, so that many become due together: one statement then sees what has become of them. */
 	int64 again_ms = (flex_clock_ms() / OTHERS_MS + 2) * OTHERS_MS;
 	int end = lane->waiting_first;
 
@@ -80,7 +80,10 @@ compare_ids(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
-/* Those of requests that are pending, ascending: what waits for a time since then is found by that. */
+/*
+ * Return the ids of those requests that are still new and pending, ascending.  (One that has got a
+ * row in flex_outbox_later since is found by that.)
+ */
 static int64 *
 still_pending(const PutOffRequest *requests, int requests_count, int *count)
 {
@@ -94,7 +97,7 @@ still_pending(const PutOffRequest *requests, int requests_count, int *count)
 	return pending;
 }
 
-/* Give those back to their lanes that no sender has claimed meanwhile. */
+/* Add those requests to their lanes again that no sender has claimed meanwhile. */
 static void
 give_back(const PutOffRequest *requests, int count, const Division *division)
 {
@@ -112,7 +115,10 @@ give_back(const PutOffRequest *requests, int count, const Division *division)
 	}
 }
 
-/* Give those back to their lanes whose time is over; others_too: and all that have been left to other senders. */
+/*
+ * Add those requests to their lanes again that are due to be tried; if others_too, also all
+ * that have been left to other senders.
+ */
 void
 flex_put_off_try_again(PutOff *put_off, const Division *division, bool others_too)
 {
@@ -142,14 +148,14 @@ flex_put_off_try_again(PutOff *put_off, const Division *division, bool others_to
 	pfree(due);
 }
 
-/* True when not so many of a lane are put off that no more of it should be read. */
+/* Return true if more requests of a lane may be read, because few enough are put off. */
 bool
 flex_put_off_has_room(const Lane *lane)
 {
 	return lane->put_off < MOST_OF_LANE;
 }
 
-/* Milliseconds until one is to be tried again, or -1. */
+/* Return the milliseconds until a request is to be tried again, or -1 if there is none. */
 int64
 flex_put_off_wait_ms(const PutOff *put_off)
 {
@@ -160,7 +166,7 @@ flex_put_off_wait_ms(const PutOff *put_off)
 	return put_off->count > 0 ? Max(again_ms - flex_clock_ms(), 0) : -1;
 }
 
-/* The requests of a lane that were put off, in the current context. */
+/* Return the requests of a lane that are put off, as an array in the current memory context. */
 Candidate *
 flex_put_off_of_lane(const PutOff *put_off, const Lane *lane, int *count)
 {

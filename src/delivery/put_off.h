@@ -1,6 +1,6 @@
 /*
  * put_off.h
- *		New requests that are not claimed at once.
+ *		New requests that a sender has read and does not claim at once.
  */
 #ifndef FLEX_PUT_OFF_H
 #define FLEX_PUT_OFF_H
@@ -13,8 +13,8 @@ typedef struct PutOffRequest
 {
 	Lane *lane;
 	Candidate candidate;
-	bool is_others; /* left to another sender; else somebody had it locked */
-	int64 again_ms; /* flex_clock_ms() */
+	bool is_others; /* left to another sender; false if it was locked */
+	int64 again_ms; /* flex_clock_ms() at which it is tried again */
 } PutOffRequest;
 
 typedef struct PutOff
@@ -23,7 +23,7 @@ typedef struct PutOff
 	PutOffRequest *requests;
 	int count;
 	int room;
-	int others_count; /* of those that are left to others */
+	int others_count; /* number of those with is_others */
 } PutOff;
 
 extern void flex_put_off_add(PutOff *put_off, Lane *lane, const Candidate *candidate);
