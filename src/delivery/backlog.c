@@ -1,13 +1,13 @@
 /*
  * backlog.c
- *		What waits in all lanes of the outbox, as far as a sender has read it.
+ *		The waiting requests of all lanes of the outbox, as far as a sender has read them.
  *
- * One look reads of many lanes at once: what is new, what was left by transactions that
- * took long, and what is due by now.  How far a lane was read is written now and then
- * (flex_outbox_marks), for the sender that comes next.  After an error all here is void:
- * then that is read again.
+ * One look reads many lanes together: new requests, those of long transactions that have ended,
+ * and those that waited for a time and are due.  How far a lane has been read is written from
+ * time to time (flex_outbox_marks), for the next sender.  After an error all this is forgotten
+ * and read again, because the requests that were taken from it may be pending again.
  *
- * The caller stands in a transaction with the outbox's rights.
+ * The caller must be in a transaction with the outbox's rights.
  */
 #include "postgres.h"
 
@@ -21,39 +21,39 @@
 #include "outbox/access.h"
 #include "outbox/ordered_rows.h"
 
-#define LANES_AT_ONCE 500     /* that one look reads of */
-#define LOOK_BACK_MS 1000     /* between two looks for what was due before the last one */
-#define LOOK_BACK_BY_MS 10000 /* so long before that one, where a look at all of it would cost too much */
-#define LOOK_ALL_SHARE 100    /* of the time may be spent with looks at all of it, one part in so many */
+#define LANES_AT_ONCE 500     /* number of lanes of which one look reads new requests */
+#define LOOK_BACK_MS 1000     /* between two looks for rows that were due before the position that has been read */
+#define LOOK_BACK_BY_MS 10000 /* how far such a look goes back, if reading from the beginning would cost too much */
+#define LOOK_ALL_SHARE 100    /* at most one part in so many of the time is spent with reading from the beginning */
 #define MOST_LOOK_ALL_MS 30000
 
 struct Backlog
 {
 	MemoryContext context;
-	Oid table; /* flex_outbox_table() that this is of; InvalidOid: nothing is known */
+	Oid table; /* flex_outbox_table() from which this was read; InvalidOid if nothing has been read */
 
 	LaneList list;
-	int lanes_next; /* the next look begins with this one */
-	int unvisited;  /* so many lanes have not been read since we were told to look */
+	int lanes_next; /* index of the lane with which the next look begins */
+	int unvisited;  /* number of lanes that have not been read since we were told to look */
 	Horizon horizon;
 
 	Division division;
 	PutOff put_off;
 
-	uint64 claims_from; /* no live claim is of an earlier transaction, but for the horizon's holes; 0: unknown */
-	int claims_noted;   /* so many times, since that was written */
+	uint64 claims_from; /* no live claim is of an earlier transaction, except the horizon's holes; 0 if unknown */
+	int claims_noted;   /* how often claims_from has been determined since it was written */
 
-	TimestampTz freed_from; /* no ordering key that was freed before this time is to be looked at, for all we know */
-	bool has_freed;         /* some may be to be looked at */
+	TimestampTz freed_from; /* no row of flex_outbox_freed_keys is older, as far as known */
+	bool has_freed;         /* there may be such rows */
 
-	bool must_look_back; /* what waits for a time may have been due before */
+	bool must_look_back; /* others may have inserted rows of flex_outbox_later that were due before later_from */
 	int64 looked_back_at;
 	bool must_look_all; /* the same, however long before */
-	int64 look_all_at;  /* flex_clock_ms() before which that is not worth its cost */
-	bool looks_at_all;  /* this look does */
+	int64 look_all_at;  /* flex_clock_ms() before which reading from the beginning costs too much */
+	bool looks_at_all;  /* the present look reads from the beginning */
 };
 
-/* Nothing that is known counts any more. */
+/* Forget all that has been read. */
 void
 flex_backlog_forget(Backlog *backlog)
 {
@@ -70,7 +70,7 @@ flex_backlog_forget(Backlog *backlog)
 	backlog->has_freed = true;
 }
 
-/* A backlog of which nothing is known, in the current context. */
+/* Create an empty backlog in the current memory context. */
 Backlog *
 flex_backlog_create(void)
 {
@@ -81,7 +81,7 @@ flex_backlog_create(void)
 	return backlog;
 }
 
-/* Somebody else may have put in what waits for a time that is over: look for it, now and then or at_once. */
+/* Others may have inserted rows of flex_outbox_later that are due already: look for them, after a while or at_once. */
 void
 flex_backlog_expect_later(Backlog *backlog, bool at_once)
 {
@@ -94,7 +94,7 @@ flex_backlog_expect_later(Backlog *backlog, bool at_once)
 	backlog->unvisited = backlog->list.count;
 }
 
-/* This process has a request of a lane wait for a time. */
+/* Note that a lane has got a row in flex_outbox_later with this time. */
 void
 flex_backlog_note_later(Backlog *backlog, int lane_id, TimestampTz due_at)
 {
@@ -106,28 +106,28 @@ flex_backlog_note_later(Backlog *backlog, int lane_id, TimestampTz due_at)
 	lane->later_due = Min(lane->later_due, due_at);
 }
 
-/* This process has settled a request with an ordering key, or somebody else has, for all we know. */
+/* Note that there may be new rows of flex_outbox_freed_keys, inserted by this or another process. */
 void
 flex_backlog_expect_freed(Backlog *backlog)
 {
 	backlog->has_freed = true;
 }
 
-/* Somebody has locked a new request that was to be claimed: it is looked at again after a while. */
+/* Put off a new request that was to be claimed and is locked by another session. */
 void
 flex_backlog_put_off(Backlog *backlog, Lane *lane, const Candidate *candidate)
 {
 	flex_put_off_add(&backlog->put_off, lane, candidate);
 }
 
-/* A stretch that is asked for, and whose it is. */
+/* To which lane a stretch belongs that is to be read. */
 typedef struct Asked
 {
 	Lane *lane;
-	int hole; /* -1: the lane's own */
+	int hole; /* index of the lane's hole, or -1 */
 } Asked;
 
-/* Ask for a stretch of a lane, and for its holes. */
+/* Collect the stretches to read of a lane and of its holes.  Return how many. */
 static int
 ask_of_lane(const Backlog *backlog, Lane *lane, int want, Stretch *stretches, Asked *asked)
 {
@@ -143,7 +143,7 @@ ask_of_lane(const Backlog *backlog, Lane *lane, int want, Stretch *stretches, As
 	return count;
 }
 
-/* How many stretches a look asks for at most. */
+/* Return the maximum number of stretches in a look at so many lanes. */
 static int
 most_stretches(const Backlog *backlog, int lanes)
 {
@@ -154,7 +154,7 @@ most_stretches(const Backlog *backlog, int lanes)
 	return count;
 }
 
-/* Hand the rows of stretches to their lanes. */
+/* Pass the rows that have been read to their lanes. */
 static void
 take_fresh(Backlog *backlog, const Asked *asked, int asked_count, int want, const FreshRow *rows, int rows_count)
 {
@@ -181,12 +181,12 @@ take_fresh(Backlog *backlog, const Asked *asked, int asked_count, int want, cons
 	}
 }
 
-/* Read what is new in the next lanes of those of which not enough is known. */
+/* Read new requests of the next LANES_AT_ONCE lanes, if fewer than wanted are known of a lane. */
 static void
 read_fresh(Backlog *backlog, int want)
 {
 	int lanes = Min(backlog->list.count, LANES_AT_ONCE);
-	/* Of what is read others get their part. */
+	/* Part of what is read is left to other senders. */
 	int most = flex_division_most(&backlog->division, want);
 	Stretch *stretches = palloc(sizeof(Stretch) * Max(most_stretches(backlog, lanes), 1));
 	Asked *asked = palloc(sizeof(Asked) * Max(most_stretches(backlog, lanes), 1));
@@ -211,9 +211,10 @@ read_fresh(Backlog *backlog, int want)
 }
 
 /*
- * Look again for what was due before the last look: others put that in, when they commit late.
- * What an old snapshot keeps of what was sent stands before it, and may be very much: then a
- * look at all of it comes less often than one that goes back for some seconds.
+ * Have rows of flex_outbox_later read again that were due before the position that has been
+ * read, since transactions that commit late insert such rows.  An old snapshot may keep very many
+ * dead rows at the beginning; then reading from there is done less often than going back by
+ * LOOK_BACK_BY_MS.
  */
 static void
 look_back(Backlog *backlog)
@@ -241,7 +242,7 @@ look_back(Backlog *backlog)
 	backlog->looked_back_at = now;
 }
 
-/* Have the next requests of ordering keys be due of which one has come to its end. */
+/* For ordering keys of which a request has ended, make the next request due. */
 static void
 wake_ordered(Backlog *backlog)
 {
@@ -257,7 +258,7 @@ wake_ordered(Backlog *backlog)
 		flex_backlog_note_later(backlog, woken.requests[i].lane, woken.requests[i].due_at);
 }
 
-/* Read what has waited for a time that is over. */
+/* Read the rows of flex_outbox_later that are due. */
 static void
 read_later(Backlog *backlog, int want)
 {
@@ -297,7 +298,7 @@ read_later(Backlog *backlog, int want)
 	}
 }
 
-/* Learn from the mark where claims begin, unless that is known. */
+/* Read the mark of the claims, unless claims_from is known. */
 static void
 learn_claims_from(Backlog *backlog)
 {
@@ -317,17 +318,17 @@ learn_claims_from(Backlog *backlog)
 }
 
 /*
- * Look what waits, until so many requests of each lane are known; is_idle: nothing is under way, and
- * nothing else is due.
+ * Read what waits, so that if possible "want" requests of each lane are known.  is_idle tells that
+ * nothing is in flight and nothing else is due, so requests left to other senders are taken, too.
  */
 void
 flex_backlog_look(Backlog *backlog, int want, bool is_idle)
 {
-	/* Not whenever its schema may have another name: anybody's DDL would have us read all again. */
+	/* Compare the table's OID only: if any DDL made us forget, we would read everything too often. */
 	if (backlog->table != flex_outbox_table())
 		flex_backlog_forget(backlog);
 	backlog->table = flex_outbox_table();
-	/* What is in progress first: what has ended by then is seen by all that is read after it. */
+	/* The horizon first: statements that follow then see all rows of transactions that have ended by it. */
 	flex_horizon_look(&backlog->horizon);
 	flex_lane_list_read(&backlog->list, &backlog->horizon);
 	for (int i = 0; i < backlog->horizon.ended_count; i++)
@@ -337,7 +338,7 @@ flex_backlog_look(Backlog *backlog, int want, bool is_idle)
 			flex_lane_open_hole(backlog->list.lanes[j], backlog->horizon.ended[i]);
 	}
 	learn_claims_from(backlog);
-	/* One that has taken long may have been a sender's: what it has claimed is live since it ended. */
+	/* A long transaction may have been a sender's: its claims have become visible now that it has ended. */
 	for (int i = 0; i < backlog->horizon.ended_count; i++)
 		backlog->claims_from = Min(backlog->claims_from, backlog->horizon.ended[i]);
 	flex_put_off_try_again(&backlog->put_off, &backlog->division, is_idle);
@@ -348,14 +349,14 @@ flex_backlog_look(Backlog *backlog, int want, bool is_idle)
 	read_later(backlog, want);
 }
 
-/* The lane of a number, or NULL. */
+/* Return the lane with a number, or NULL. */
 Lane *
 flex_backlog_lane(const Backlog *backlog, int id)
 {
 	return flex_lane_list_find(&backlog->list, id);
 }
 
-/* The lanes, by number. */
+/* Return the lanes, ordered by number. */
 Lane *const *
 flex_backlog_lanes(const Backlog *backlog, int *count)
 {
@@ -363,7 +364,7 @@ flex_backlog_lanes(const Backlog *backlog, int *count)
 	return backlog->list.lanes;
 }
 
-/* True when requests have been left to other senders, who may not have claimed them yet. */
+/* Return true if requests have been left to other senders, which may not have claimed them yet. */
 bool
 flex_backlog_leaves_some(const Backlog *backlog)
 {
@@ -371,8 +372,8 @@ flex_backlog_leaves_some(const Backlog *backlog)
 }
 
 /*
- * The transaction before which nothing has been claimed that is not settled, but for its holes:
- * as we know it or, before the first look, as the mark says.
+ * Return the mark of the claims: no claim of an earlier transaction is live, except in its holes.
+ * Before the first look it is read from the table.
  */
 Mark
 flex_backlog_claims_from(const Backlog *backlog)
@@ -382,7 +383,7 @@ flex_backlog_claims_from(const Backlog *backlog)
 	return (Mark){{backlog->claims_from, 0}, backlog->horizon.holes, backlog->horizon.holes_count};
 }
 
-/* These are all claims that are live, looked at after a look at the horizon. */
+/* Note all live claims, which must have been read after the horizon was brought up to date. */
 void
 flex_backlog_note_claims(Backlog *backlog, const LiveClaim *live, int count)
 {
@@ -393,14 +394,14 @@ flex_backlog_note_claims(Backlog *backlog, const LiveClaim *live, int count)
 	flex_division_note(&backlog->division, live, count);
 }
 
-/* The number of the next turn. */
+/* Return the number of the next turn (see shares.h). */
 uint64
 flex_backlog_take_turn(Backlog *backlog)
 {
 	return ++backlog->list.shares.turns;
 }
 
-/* True when another look may find requests where none are known. */
+/* Return true if another look at once may find requests in lanes of which none are known. */
 bool
 flex_backlog_may_have_more(const Backlog *backlog)
 {
@@ -414,7 +415,7 @@ flex_backlog_may_have_more(const Backlog *backlog)
 	return backlog->unvisited > 0 || backlog->has_freed;
 }
 
-/* When something that is known of becomes due, or can be tried again; 0: nothing is. */
+/* Return when the next known request becomes due, can be tried again, or must be looked for; 0 if none. */
 TimestampTz
 flex_backlog_next_at(const Backlog *backlog)
 {
@@ -424,7 +425,7 @@ flex_backlog_next_at(const Backlog *backlog)
 
 	for (int i = 0; i < backlog->list.count; i++)
 	{
-		/* Of a lane of which some are known more are read when those have been claimed. */
+		/* If some of a lane's due rows are known, more are read when those have been claimed. */
 		if (backlog->list.lanes[i]->waiting_later == 0)
 			next_at = Min(next_at, backlog->list.lanes[i]->later_due);
 	}
@@ -439,7 +440,7 @@ flex_backlog_next_at(const Backlog *backlog)
 	return next_at == DT_NOEND ? 0 : Max(next_at, 1);
 }
 
-/* True when any lane has been read so much further than its mark says, or so much has been claimed. */
+/* Return true if a lane has been read least_passed requests beyond its mark, or as many claims have been made. */
 bool
 flex_backlog_must_write_marks(const Backlog *backlog, int least_passed)
 {
@@ -453,7 +454,7 @@ flex_backlog_must_write_marks(const Backlog *backlog, int least_passed)
 	return false;
 }
 
-/* Write from where on claims are live: all that are will be of later transactions, or of those that are holes now. */
+/* Write the mark of the claims.  It stays true: later claims are of later transactions, or of its holes. */
 static void
 write_claims_mark(Backlog *backlog)
 {
@@ -464,7 +465,7 @@ write_claims_mark(Backlog *backlog)
 	backlog->claims_noted = 0;
 }
 
-/* Write how far those lanes have been read that were read so much further, and where claims begin. */
+/* Write the mark of the claims, and those of lanes that have been read at least least_passed requests further. */
 void
 flex_backlog_write_marks(Backlog *backlog, int least_passed)
 {

@@ -1,6 +1,6 @@
 /*
  * backlog.h
- *		What waits in all lanes of the outbox, as far as a sender has read it.
+ *		The waiting requests of all lanes of the outbox, as far as a sender has read them.
  */
 #ifndef FLEX_BACKLOG_H
 #define FLEX_BACKLOG_H

@@ -1,9 +1,10 @@
 /*
  * in_flight.c
- *		The requests of the outbox that a sender has under way.
+ *		The requests of the outbox that a sender has in flight.
  *
- * All of them together, each from its claim to the commit of its settlement: which are
- * settled when, a portion in a transaction, and which claims are over then.
+ * A request is in this list from its claim to the commit of its settlement.  This module decides
+ * which requests are settled when (in portions, each in a transaction), and ends claims of which
+ * all requests are settled.
  */
 #include "postgres.h"
 
@@ -16,26 +17,26 @@
 #include "outbox/access.h"
 #include "outbox/settling.h"
 
-#define PORTION_BYTES (16 * 1024 * 1024) /* of answers that one transaction settles */
-#define ENOUGH_OVER 64                   /* answers; a transaction for more costs little less for each */
-#define MOST_PATIENCE_US 5000            /* that answers wait for others */
-#define LOCKED_MS 100                    /* until a request is settled again whose row somebody has locked */
-#define REFUSED_MS 5000                  /* the same of one whose settlement was refused */
-#define BYTES_AT_ONCE (2 * 1024 * 1024)  /* of answers that are read and written within a tenth of a second */
+#define PORTION_BYTES (16 * 1024 * 1024) /* of answers, settled by one transaction */
+#define ENOUGH_OVER 64                   /* answers; with more in a transaction, each costs hardly less */
+#define MOST_PATIENCE_US 5000            /* how long answers wait for others */
+#define LOCKED_MS 100                    /* until settling a request whose row is locked is tried again */
+#define REFUSED_MS 5000                  /* until settling a request is tried again that was refused */
+#define BYTES_AT_ONCE (2 * 1024 * 1024)  /* of answers; can be parsed and written within a tenth of a second */
 
 struct InFlight
 {
 	dlist_head sendings;
 	int count;
-	Crowd *crowd;          /* their attempts */
-	bool had_callbacks;    /* some of what was settled */
-	int64 over_at;         /* flex_clock_us() since when answers wait to be settled; 0: none does */
-	int64 turn_us;         /* microseconds that the last transaction has taken */
-	DeliveryCounts counts; /* of what was settled */
-	MemoryContext context; /* that the requests' own are under */
+	Crowd *crowd;          /* the requests' attempts */
+	bool had_callbacks;    /* a request with a callback has been settled */
+	int64 over_at;         /* flex_clock_us() since when answers wait to be settled; 0 if none does */
+	int64 turn_us;         /* microseconds that the last transaction took */
+	DeliveryCounts counts; /* of the settled requests */
+	MemoryContext context; /* parent of the requests' memory contexts */
 };
 
-/* Nothing is under way; it lives in the current context. */
+/* Create an empty list in the current memory context. */
 InFlight *
 flex_in_flight_create(void)
 {
@@ -47,14 +48,14 @@ flex_in_flight_create(void)
 	return in_flight;
 }
 
-/* How many requests are under way, the settled ones included until they are let go of. */
+/* Return the number of requests in the list, including settled ones that have not been freed yet. */
 int
 flex_in_flight_count(const InFlight *in_flight)
 {
 	return in_flight->count;
 }
 
-/* True when a request is to be settled. */
+/* Return true if a request is to be settled now with this scope. */
 static bool
 is_in_scope(const Sending *sending, SettleScope scope)
 {
@@ -66,7 +67,7 @@ is_in_scope(const Sending *sending, SettleScope scope)
 	return scope != SETTLE_UNSENT || attempt == NULL || !flex_attempt_awaits_answer(attempt);
 }
 
-/* True when any of the requests has been answered, has failed, or is late, and can be settled. */
+/* Return true if any request can be settled, because its attempt has ended or it cannot be sent. */
 bool
 flex_in_flight_any_over(const InFlight *in_flight)
 {
@@ -80,7 +81,7 @@ flex_in_flight_any_over(const InFlight *in_flight)
 	return false;
 }
 
-/* How many answers are worth a transaction of their own, whatever else is under way. */
+/* Return how many answers are worth a transaction, so that they do not wait for others. */
 static int
 enough_over(const InFlight *in_flight)
 {
@@ -88,8 +89,9 @@ enough_over(const InFlight *in_flight)
 }
 
 /*
- * True when what is over is to be settled now.  A transaction for each answer costs much more than
- * one for many: few of those that are under way wait for others, about as long as it takes.
+ * Return true if the requests that have ended are to be settled now.  A transaction per answer
+ * costs much more than one for many, so a few answers wait for others, for about as long as a
+ * transaction takes.
  */
 bool
 flex_in_flight_must_settle(InFlight *in_flight)
@@ -112,7 +114,7 @@ flex_in_flight_must_settle(InFlight *in_flight)
 	return over > 0 && flex_in_flight_patience_ms(in_flight) == 0;
 }
 
-/* Milliseconds for which answers wait for others at most; -1: none waits. */
+/* Return for how many more milliseconds answers may wait for others; -1 if none waits. */
 long
 flex_in_flight_patience_ms(const InFlight *in_flight)
 {
@@ -121,7 +123,7 @@ flex_in_flight_patience_ms(const InFlight *in_flight)
 	return in_flight->over_at == 0 ? -1 : (long) Max((left + 999) / 1000, 0);
 }
 
-/* A transaction that settles what is over has taken so many microseconds. */
+/* Note how many microseconds a transaction has taken that settled what had ended. */
 void
 flex_in_flight_note_turn(InFlight *in_flight, int64 turn_us)
 {
@@ -129,7 +131,7 @@ flex_in_flight_note_turn(InFlight *in_flight, int64 turn_us)
 	in_flight->over_at = 0;
 }
 
-/* True when a claim's requests are all settled. */
+/* Return true if all requests of a claim are settled. */
 static bool
 is_claim_over(const InFlight *in_flight, uint64 claimed_in)
 {
@@ -146,8 +148,9 @@ is_claim_over(const InFlight *in_flight, uint64 claimed_in)
 }
 
 /*
- * Forget the claims whose last requests are settled in this transaction; checked: none counts
- * as settled that is not.  Returns how many were not after all.
+ * End the claims of which all requests are settled in this transaction.  checked tells that it is
+ * known which requests could be settled (keep_unsettled()).  Return the number of requests of
+ * these claims that turn out not to be settled.
  */
 static int
 end_claims(const InFlight *in_flight, bool checked)
@@ -167,7 +170,7 @@ end_claims(const InFlight *in_flight, bool checked)
 	return count > 0 ? flex_claims_end(over, count, checked) : 0;
 }
 
-/* Keep those for another turn that could not be settled; what is not kept is the next sender's. */
+/* Mark requests as unsettled whose settlement could not be written, so that it is tried again later. */
 static void
 keep_unsettled(InFlight *in_flight)
 {
@@ -185,7 +188,7 @@ keep_unsettled(InFlight *in_flight)
 	}
 }
 
-/* Write what has been settled in this transaction. */
+/* Write the settlements of this transaction. */
 void
 flex_in_flight_write(InFlight *in_flight)
 {
@@ -194,7 +197,7 @@ flex_in_flight_write(InFlight *in_flight)
 	(void) end_claims(in_flight, true);
 }
 
-/* Milliseconds until a request is to be settled again that could not be. */
+/* Return the milliseconds until settling a request that could not be settled is to be tried again. */
 long
 flex_in_flight_unsettled_ms(const InFlight *in_flight)
 {
@@ -212,7 +215,7 @@ flex_in_flight_unsettled_ms(const InFlight *in_flight)
 	return (long) left;
 }
 
-/* True when all that is under way has come to its end, and could not be recorded for such an obstacle, or a worse one. */
+/* Return true if there are requests, and settling each of them has failed for this obstacle or a worse one. */
 bool
 flex_in_flight_meets(const InFlight *in_flight, Obstacle obstacle)
 {
@@ -227,10 +230,9 @@ flex_in_flight_meets(const InFlight *in_flight, Obstacle obstacle)
 }
 
 /*
- * Settle requests, but only so many that the bodies of their answers have
- * PORTION_BYTES together, or one that has more: the rest is for the next
- * transaction, for which there is memory when those have been let go of.  Returns
- * how many were settled; they stay in the list until the commit.
+ * Settle requests of a scope, but only so many that their answers have PORTION_BYTES together (or
+ * one larger answer).  The rest is left to the next transaction, when the memory of these has been
+ * freed.  Return how many were settled; they stay in the list until flex_in_flight_end_settled().
  */
 int
 flex_in_flight_settle(InFlight *in_flight, SettleScope scope)
@@ -246,7 +248,7 @@ flex_in_flight_settle(InFlight *in_flight, SettleScope scope)
 	{
 		Sending *sending = dlist_container(Sending, node, iter.cur);
 		const Attempt *attempt = sending->attempt;
-		/* What is given up is not read. */
+		/* An answer that is not complete is given up, and has length 0 here. */
 		size_t length = attempt != NULL ? flex_attempt_answer_length(attempt) : 0;
 		bool fits = read + length <= most || (read == 0 && scope != SETTLE_AT_ONCE);
 		bool is_due = is_in_scope(sending, scope);
@@ -266,8 +268,8 @@ flex_in_flight_settle(InFlight *in_flight, SettleScope scope)
 }
 
 /*
- * Leave all that is under way to the next sender, as that of one that was killed: its end is
- * not recorded here.  Returns how many requests these are; they stay in the list until the commit.
+ * Leave all requests to the next sender, as if this one had been killed: nothing is recorded.
+ * Return how many of them are unsettled; they stay in the list until flex_in_flight_end_settled().
  */
 int
 flex_in_flight_leave(InFlight *in_flight)
@@ -285,18 +287,18 @@ flex_in_flight_leave(InFlight *in_flight)
 	return end_claims(in_flight, false);
 }
 
-/* Forget a request and let go of its connection. */
+/* Remove a request from the list and free it, with its connection. */
 static void
 end_sending(InFlight *in_flight, Sending *sending)
 {
 	in_flight->had_callbacks |= sending->claim.on_success || sending->claim.on_failure;
 	in_flight->count--;
 	dlist_delete(&sending->node);
-	/* The attempt ends with its context. */
+	/* This ends the attempt, too. */
 	MemoryContextDelete(sending->context);
 }
 
-/* What has become of requests since the beginning. */
+/* Return the results of requests since the list was created. */
 DeliveryCounts
 flex_in_flight_counts(const InFlight *in_flight)
 {
@@ -307,8 +309,8 @@ flex_in_flight_counts(const InFlight *in_flight)
 }
 
 /*
- * After the commit: let go of what has been settled.  What has been answered
- * since then, while somebody's trigger on the outbox called the service, is not.
+ * After the commit: free the requests that were settled.  Others may have been answered during the
+ * commit, as a trigger on the outbox may have called the service; these stay.
  */
 void
 flex_in_flight_end_settled(InFlight *in_flight)
@@ -327,7 +329,7 @@ flex_in_flight_end_settled(InFlight *in_flight)
 	}
 }
 
-/* Let go of those whose claim was rolled back: they may be somebody else's by now. */
+/* Free the requests whose claim was rolled back.  Another sender may have claimed them by now. */
 void
 flex_in_flight_end_unclaimed(InFlight *in_flight)
 {
@@ -342,7 +344,7 @@ flex_in_flight_end_unclaimed(InFlight *in_flight)
 	}
 }
 
-/* Let go of all, settled or not. */
+/* Free all requests, settled or not. */
 void
 flex_in_flight_end_all(InFlight *in_flight)
 {
@@ -354,7 +356,7 @@ flex_in_flight_end_all(InFlight *in_flight)
 	}
 }
 
-/* True when callbacks may be due of what was settled since this was last asked. */
+/* Return true if requests with callbacks have been freed since the last call. */
 bool
 flex_in_flight_had_callbacks(InFlight *in_flight)
 {
@@ -365,14 +367,14 @@ flex_in_flight_had_callbacks(InFlight *in_flight)
 }
 
 /*
- * Add a claimed request, of which a copy is made, ready to be sent; or settle it, where
- * it cannot be: then flex_in_flight_write() has to follow.
+ * Add a copy of a claimed request and prepare it for sending.  If it cannot be sent, it is
+ * settled; flex_in_flight_write() must then be called in the same transaction.
  */
 Preparation
 flex_in_flight_add(InFlight *in_flight, const Claim *claim)
 {
 	const Operation *operation = flex_operation_find(claim->operation);
-	/* For each anew: somebody's trigger may have made new ones, when one that cannot be sent was settled. */
+	/* Look it up for each request: settling one may run a user's trigger, which may replace signatures. */
 	const Signature *signature =
 		operation != NULL ? flex_signature_of_operation(operation, flex_outbox_schema(false)) : NULL;
 	Sending *sending = flex_sending_create(claim, in_flight->context);
@@ -385,7 +387,7 @@ flex_in_flight_add(InFlight *in_flight, const Claim *claim)
 	return preparation;
 }
 
-/* The claims have been committed: they are ours to settle. */
+/* Note that the claims have been committed, so that we have to settle their requests. */
 void
 flex_in_flight_confirm(InFlight *in_flight)
 {
@@ -397,7 +399,7 @@ flex_in_flight_confirm(InFlight *in_flight)
 	}
 }
 
-/* Send what has been claimed, after the commit. */
+/* After the commit: begin to send the requests that have been claimed. */
 void
 flex_in_flight_start(InFlight *in_flight)
 {
@@ -412,14 +414,14 @@ flex_in_flight_start(InFlight *in_flight)
 	}
 }
 
-/* Read what has come.  Returns the milliseconds until this has to be done again if nothing happens. */
+/* Send and receive what is possible without waiting.  Return the milliseconds until this must be called again. */
 long
 flex_in_flight_receive(InFlight *in_flight)
 {
 	return flex_crowd_advance(in_flight->crowd);
 }
 
-/* Wait until something happens to a request, or for so many milliseconds; true when the latch was set. */
+/* Wait until something happens to a request, or the time is over.  Return true if the latch was set. */
 bool
 flex_in_flight_wait(InFlight *in_flight, long timeout_ms)
 {

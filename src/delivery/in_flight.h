@@ -1,6 +1,6 @@
 /*
  * in_flight.h
- *		The requests of the outbox that a sender has under way.
+ *		The requests of the outbox that a sender has in flight.
  */
 #ifndef FLEX_IN_FLIGHT_H
 #define FLEX_IN_FLIGHT_H
@@ -8,13 +8,13 @@
 #include "delivery/delivery_counts.h"
 #include "delivery/sending.h"
 
-/* Which of the requests under way are settled. */
+/* Which of the requests in flight are settled. */
 typedef enum SettleScope
 {
-	SETTLE_OVER,   /* those that are over */
-	SETTLE_UNSENT, /* also those that have not left, which are given up */
-	SETTLE_ALL,    /* also those under way, which are given up */
-	SETTLE_AT_ONCE /* all, in a moment: answers that take longer are not read */
+	SETTLE_OVER,   /* those whose attempts have ended */
+	SETTLE_UNSENT, /* also those that have not been sent, which become pending again */
+	SETTLE_ALL,    /* also those that wait for an answer, which are given up */
+	SETTLE_AT_ONCE /* all, in one portion: answers that would take long to read are not read */
 } SettleScope;
 
 typedef struct InFlight InFlight;

@@ -1,10 +1,10 @@
 /*
  * lanes.c
- *		Which of the outbox's requests are sent next, and when.
+ *		Decides which of the outbox's requests are sent next, and when.
  *
- * A lane is what waits of one role, server, account, operation and priority.  As long as there
- * is room, they take turns (shares.c), each for one request, as far as the rates allow;
- * what has been chosen so is then claimed, all at once.
+ * A lane is the queue of the requests of one role, server, account, operation and priority.  As
+ * long as more requests may be in flight, one is chosen from the lane whose turn it is
+ * (shares.c), if the rate limits allow it.  Then all chosen requests are claimed together.
  */
 #include "postgres.h"
 
@@ -27,21 +27,21 @@
 #include "outbox/settling.h"
 #include "shared/registry.h"
 
-#define PROBE_MS 5000   /* until one request is tried of a lane that an operator has to mend something for */
-#define HELD_MS 1000    /* between two looks whether what is in the way of requests is still the same */
-#define PASSED_BUSY 500 /* requests of a lane, before its mark is written */
-#define PASSED_IDLE 20  /* the same, when there is nothing to do */
+#define PROBE_MS 5000   /* until one request of a blocked lane is tried again */
+#define HELD_MS 1000    /* between two checks whether a hold still applies to a lane */
+#define PASSED_BUSY 500 /* write a lane's mark when so many requests have been read since */
+#define PASSED_IDLE 20  /* the same, when the sender becomes idle */
 
 struct Lanes
 {
-	int64 requests_left;   /* that may still be claimed */
-	TimestampTz due_at;    /* of the next request; 0: there is none */
-	TimestampTz tokens_at; /* when the rate allows a request that is due; 0: none waits for it */
-	bool is_told;          /* of new requests; else they are found by looking again */
+	int64 requests_left;   /* number of requests that may still be claimed */
+	TimestampTz due_at;    /* when to look next; 0 if nothing is known to become due */
+	TimestampTz tokens_at; /* when the rate limits allow a request that is due; 0 if none waits for that */
+	bool is_told;          /* the sender is woken for new requests; false: it must look again to find them */
 	Backlog *backlog;
 };
 
-/* Lanes from which so many requests may be claimed, in the current context; is_told: their sender is woken for new ones. */
+/* Create the lanes of a sender, which may claim up to max_requests, in the current memory context. */
 Lanes *
 flex_lanes_create(int64 max_requests, bool is_told)
 {
@@ -51,21 +51,21 @@ flex_lanes_create(int64 max_requests, bool is_told)
 	return lanes;
 }
 
-/* The earlier of two times, where 0 means none. */
+/* Return the earlier of two times, where 0 means none. */
 static TimestampTz
 earlier(TimestampTz a, TimestampTz b)
 {
 	return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
-/* A request is due at that time. */
+/* Have the next look not later than at the given time, unless that is 0. */
 static void
 note_due(Lanes *lanes, TimestampTz due_at)
 {
 	lanes->due_at = earlier(lanes->due_at, due_at);
 }
 
-/* There may be something to claim; at_once: also of what waits for a time, which else is looked at now and then. */
+/* Look now, as there may be new requests; at_once: do not delay looking for others' rows of flex_outbox_later. */
 void
 flex_lanes_look_now(Lanes *lanes, bool at_once)
 {
@@ -73,7 +73,7 @@ flex_lanes_look_now(Lanes *lanes, bool at_once)
 	note_due(lanes, GetCurrentTimestamp());
 }
 
-/* Nothing is to be claimed before so many milliseconds are over, unless we are told to look. */
+/* Claim nothing for so many milliseconds, unless flex_lanes_look_now() is called. */
 void
 flex_lanes_put_off(Lanes *lanes, int64 ms)
 {
@@ -82,14 +82,14 @@ flex_lanes_put_off(Lanes *lanes, int64 ms)
 	lanes->due_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
 }
 
-/* What is known of the lanes is no longer true, perhaps. */
+/* Forget what has been read, as after an error: it may no longer be true. */
 void
 flex_lanes_forget(Lanes *lanes)
 {
 	flex_backlog_forget(lanes->backlog);
 }
 
-/* Requests of a lane have met what is to be mended; those of a custom one meet it again, for all that is known. */
+/* A lane's request has met a hold.  Whether others of a custom operation meet it, too, cannot be known before. */
 static void
 note_held(Lanes *lanes, int lane_id)
 {
@@ -101,7 +101,7 @@ note_held(Lanes *lanes, int lane_id)
 	lane->held_ms = flex_clock_ms() + (lane->operation->custom ? PROBE_MS : HELD_MS);
 }
 
-/* What this process has just settled so that it waits for a time is to be claimed then. */
+/* Note which of the requests that this process has just settled are to be claimed again, and when. */
 void
 flex_lanes_note_settled(Lanes *lanes)
 {
@@ -119,16 +119,16 @@ flex_lanes_note_settled(Lanes *lanes)
 	{
 		flex_backlog_expect_freed(lanes->backlog);
 		note_due(lanes, GetCurrentTimestamp());
-		/* It may not be for us to send what is next. */
+		/* If we may not claim any more, the worker has to send the next request of the key. */
 		if (lanes->requests_left == 0)
 			flex_registry_wake(MyDatabaseId);
 	}
-	/* There may be more of them than are told. */
+	/* The list may have been cut off. */
 	if (count == LATER_KEPT)
 		flex_lanes_look_now(lanes, true);
 }
 
-/* A request that was claimed is not sent. */
+/* A claimed request is not sent: give its token back, and end the probe if it was one. */
 void
 flex_lanes_give_back(Lanes *lanes, const Claim *claim)
 {
@@ -145,9 +145,9 @@ flex_lanes_give_back(Lanes *lanes, const Claim *claim)
 }
 
 /*
- * A request of a lane could be made or, is_blocked, could not for a reason that is an
- * operator's to mend, and holds for all of the lane: they take no turns, but for one
- * that is tried now and then.
+ * Note that a request of a lane could be made, or, if is_blocked, that it could not for a
+ * reason that an operator has to mend.  In the latter case the lane is blocked, if its
+ * credentials are missing: only one of its requests is tried each PROBE_MS.
  */
 void
 flex_lanes_note_block(Lanes *lanes, int lane_id, bool is_blocked)
@@ -156,14 +156,14 @@ flex_lanes_note_block(Lanes *lanes, int lane_id, bool is_blocked)
 
 	if (lane == NULL)
 		return;
-	/* What is wrong may be wrong with that one alone, and is, for all we know, where they have different accounts. */
+	/* The reason may concern that request alone; in a mixed lane we assume that it does. */
 	is_blocked = is_blocked && !lane->is_mixed && !flex_is_sendable(&lane->identity);
 	lane->must_release |= !is_blocked && lane->blocked_ms != 0;
 	lane->is_proved = !is_blocked;
 	lane->blocked_ms = is_blocked ? flex_clock_ms() + PROBE_MS : 0;
 }
 
-/* An operator may have mended something: no lane is blocked any more, for all we know. */
+/* Unblock all lanes, and look again, because an operator may have mended something. */
 void
 flex_lanes_unblock(Lanes *lanes)
 {
@@ -179,21 +179,21 @@ flex_lanes_unblock(Lanes *lanes)
 	flex_lanes_look_now(lanes, true);
 }
 
-/* How many requests may be under way at once: more than there are sockets for would only wait. */
+/* Return how many requests may be in flight: flex_api.concurrency, but not more than there can be sockets. */
 static int
 concurrency(void)
 {
 	return Min(flex_settings.concurrency, flex_poller_capacity());
 }
 
-/* True when there is too little room beside what is under way for a claim to be worth it. */
+/* Return true if so many requests are in flight that claiming the few that could be added is not worth it. */
 bool
 flex_lanes_is_full(int under_way)
 {
 	return concurrency() - under_way < Max(concurrency() / 4, 1);
 }
 
-/* True when requests are due, for all we know. */
+/* Return true if requests are due, as far as known. */
 static bool
 is_due(const Lanes *lanes)
 {
@@ -202,14 +202,14 @@ is_due(const Lanes *lanes)
 	return next_at != 0 && next_at <= GetCurrentTimestamp();
 }
 
-/* True when a look may find requests to be claimed, for all that is known. */
+/* Return true if a look may find requests to claim. */
 bool
 flex_lanes_may_have_some(const Lanes *lanes, int under_way)
 {
 	return is_due(lanes) || (under_way == 0 && flex_backlog_leaves_some(lanes->backlog));
 }
 
-/* True when requests are due and it is worth claiming some. */
+/* Return true if requests may be due, and it is allowed and worth it to claim some. */
 bool
 flex_lanes_may_claim(const Lanes *lanes, int under_way)
 {
@@ -217,21 +217,21 @@ flex_lanes_may_claim(const Lanes *lanes, int under_way)
 		   flex_lanes_may_have_some(lanes, under_way);
 }
 
-/* True when requests are due that only their rate keeps back. */
+/* Return true if requests are due that only a rate limit delays. */
 bool
 flex_lanes_waits_for_rate(const Lanes *lanes)
 {
 	return flex_settings.delivery && lanes->requests_left > 0 && lanes->tokens_at != 0;
 }
 
-/* When the next request may be claimed, for all we know; 0: there is none. */
+/* Return when the next request may be claimed, as far as known; 0 if there is none. */
 TimestampTz
 flex_lanes_next_at(const Lanes *lanes)
 {
 	return flex_settings.delivery && lanes->requests_left > 0 ? earlier(lanes->due_at, lanes->tokens_at) : 0;
 }
 
-/* Whose rate a lane's requests take, of an operation that there is. */
+/* Return the key of the rate limit of a lane, which must have an operation. */
 static RateKey
 rate_of(const Lane *lane)
 {
@@ -239,7 +239,7 @@ rate_of(const Lane *lane)
 	return flex_accounts_rate_key(&lane->identity, lane->operation);
 }
 
-/* The route of a lane's requests; zeros: not known. */
+/* Return the route of a lane's requests; zeros if not known. */
 static Route
 route_of(const Lane *lane)
 {
@@ -247,8 +247,8 @@ route_of(const Lane *lane)
 }
 
 /*
- * When something that is in the way of a lane's requests lets one through that finds out, by
- * flex_clock_ms(); 0: nothing is.  Those that have met it are due when it is gone, or another.
+ * Return when the next request of a lane may be sent, as a probe, by flex_clock_ms(); 0 if no hold
+ * applies.  If a hold applied before, the requests that wait because of it are made due.
  */
 static int64
 probe_at(Lanes *lanes, Lane *lane)
@@ -258,7 +258,7 @@ probe_at(Lanes *lanes, Lane *lane)
 
 	if (!lane->holds_some && !flex_holds_any())
 		return 0;
-	/* They may have been cancelled. */
+	/* If the lane has none left, those that waited have been cancelled. */
 	if (lane->later_due == DT_NOEND && flex_lane_waiting(lane) == 0)
 		lane->holds_some = false;
 	route = route_of(lane);
@@ -272,14 +272,14 @@ probe_at(Lanes *lanes, Lane *lane)
 	return at_ms;
 }
 
-/* A lane may be open at a time of flex_clock_ms(). */
+/* Look again at a time of flex_clock_ms(), when a lane's requests may be sent. */
 static void
 note_opens(Lanes *lanes, int64 at_ms)
 {
 	note_due(lanes, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), at_ms - flex_clock_ms()));
 }
 
-/* True when requests of a lane may be sent now, for all but the rate; otherwise it is noted when. */
+/* Return true if requests of a lane may be sent now, apart from the rate limit; otherwise note when. */
 static bool
 is_open(Lanes *lanes, Lane *lane)
 {
@@ -287,7 +287,7 @@ is_open(Lanes *lanes, Lane *lane)
 	int64 probe_ms = probe_at(lanes, lane);
 	int64 at_ms;
 
-	/* An operator tells nobody. */
+	/* Nobody tells us when the problem has been mended, so check periodically. */
 	if (probe_ms != 0 && (lane->holds_some || flex_lane_waiting(lane) > 0))
 		note_opens(lanes, now_ms + HELD_MS);
 	if (flex_lane_waiting(lane) == 0 || (lane->operation != NULL && flex_rate_limits_is_paused(rate_of(lane))))
@@ -299,7 +299,7 @@ is_open(Lanes *lanes, Lane *lane)
 	return false;
 }
 
-/* The lanes whose requests may be sent now. */
+/* Return the lanes whose requests may be sent now, apart from rate limits. */
 static Lane **
 open_lanes(Lanes *lanes, int *count)
 {
@@ -316,7 +316,7 @@ open_lanes(Lanes *lanes, int *count)
 	return open;
 }
 
-/* True when it is lane a's turn before lane b's. */
+/* Return true if lane a comes before lane b in the turns (see shares.c). */
 static bool
 is_before(const Lane *a, const Lane *b)
 {
@@ -329,9 +329,9 @@ is_before(const Lane *a, const Lane *b)
 	return a->own.served < b->own.served;
 }
 
-/* A request waits for its turn; but a drain does not wait for a service that lets nothing through. */
+/* A request waits for a token.  Do not count that as waiting, for a drain, if the service accepts nothing. */
 static void
-note_turn(Lanes *lanes, RateKey rate)
+note_tokens_at(Lanes *lanes, RateKey rate)
 {
 	TimestampTz turn_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), flex_rate_limits_wait_ms(rate));
 
@@ -342,19 +342,19 @@ note_turn(Lanes *lanes, RateKey rate)
 }
 
 /*
- * Take the token for a request of a lane; where there is none, note when there is.  Whose
- * token a mixed lane's request needs is seen when that is claimed.
+ * Take a token for a request of a lane, and return true; if there is none, note when there will
+ * be.  A mixed lane's request takes its token when it is claimed (parking.c).
  */
 static bool
 take_token(Lanes *lanes, const Lane *lane)
 {
 	if (lane->operation == NULL || flex_rate_limits_take(rate_of(lane), 1) == 1)
 		return true;
-	note_turn(lanes, rate_of(lane));
+	note_tokens_at(lanes, rate_of(lane));
 	return false;
 }
 
-/* The number of the open lane whose turn it is. */
+/* Return the index of the open lane whose turn it is. */
 static int
 next_open(Lane *const *open, int count)
 {
@@ -368,7 +368,7 @@ next_open(Lane *const *open, int count)
 	return best;
 }
 
-/* A request of a lane is sent: where something is in the way, it finds out whether it still is. */
+/* Note that a request of a lane is about to be sent: if a hold applies, it is the probe. */
 static void
 begin_probe(const Lane *lane)
 {
@@ -380,7 +380,7 @@ begin_probe(const Lane *lane)
 	flex_holds_begin_probe(&route);
 }
 
-/* Choose the requests that are claimed next, in turns; returns how many. */
+/* Choose the requests to claim, lane by lane in turns.  Return how many. */
 static int
 choose(Lanes *lanes, Chosen *chosen, int room)
 {
@@ -394,13 +394,13 @@ choose(Lanes *lanes, Chosen *chosen, int room)
 		Lane *lane = open[number];
 
 		CHECK_FOR_INTERRUPTS();
-		/* Another lane's request finds it out. */
+		/* A request chosen from another lane may have become the probe of the same hold meanwhile. */
 		if (probe_at(lanes, lane) <= flex_clock_ms() && take_token(lanes, lane))
 		{
 			begin_probe(lane);
 			chosen[count++] = (Chosen){lane, flex_lane_take(lane)};
 			lane->role->served = lane->account->served = lane->own.served = flex_backlog_take_turn(lanes->backlog);
-			/* Of one that cannot be sent, one is enough, whose row says why. */
+			/* If there are no credentials for the lane, one request is enough, whose row will say why. */
 			if (!lane->is_proved)
 				lane->is_proved = lane->is_mixed || flex_is_sendable(&lane->identity);
 			if (lane->is_proved && flex_lane_waiting(lane) > 0)
@@ -411,7 +411,7 @@ choose(Lanes *lanes, Chosen *chosen, int room)
 	return count;
 }
 
-/* Note when a request of a mixed lane is due that waits for its rate. */
+/* Note when the first request of a mixed lane that is parked for its rate limit is due. */
 static void
 note_parked(Lanes *lanes)
 {
@@ -425,7 +425,7 @@ note_parked(Lanes *lanes)
 	}
 }
 
-/* When to look again, if nobody tells us to before. */
+/* Decide when to look again, unless told to before. */
 static void
 plan_next_look(Lanes *lanes, bool is_full, bool has_got_on)
 {
@@ -440,8 +440,8 @@ plan_next_look(Lanes *lanes, bool is_full, bool has_got_on)
 }
 
 /*
- * Claim what is due, as long as there is room beside what is under way.  Returns the
- * claims, in the current context; they may be sent after a commit, to disk.
+ * Claim due requests, with under_way requests in flight already.  Return the claims, in the current
+ * memory context.  The requests must not be sent before the transaction has been committed to disk.
  */
 Claim *
 flex_lanes_claim(Lanes *lanes, int under_way, int *count)
@@ -470,28 +470,28 @@ flex_lanes_claim(Lanes *lanes, int under_way, int *count)
 	return claims;
 }
 
-/* What waits in the lanes. */
+/* Return the backlog of the lanes. */
 const Backlog *
 flex_lanes_backlog(const Lanes *lanes)
 {
 	return lanes->backlog;
 }
 
-/* The transaction before which nothing has been claimed that is not settled, but for its holes, for all we know. */
+/* Return the mark of the claims: no claim of an earlier transaction is live, except in its holes. */
 Mark
 flex_lanes_claims_from(const Lanes *lanes)
 {
 	return flex_backlog_claims_from(lanes->backlog);
 }
 
-/* True when marks are worth being written before there is nothing to do for a while. */
+/* Return true if it is worth writing marks before the sender becomes idle. */
 bool
 flex_lanes_must_rest(const Lanes *lanes)
 {
 	return flex_backlog_must_write_marks(lanes->backlog, PASSED_IDLE);
 }
 
-/* Write how far the lanes have been read: there is nothing to do for a while. */
+/* Write the lanes' marks, because the sender becomes idle. */
 void
 flex_lanes_rest(Lanes *lanes)
 {

@@ -1,6 +1,6 @@
 /*
  * lanes.h
- *		Which of the outbox's requests are sent next, and when.
+ *		Decides which of the outbox's requests are sent next, and when.
  */
 #ifndef FLEX_LANES_H
 #define FLEX_LANES_H

@@ -1,11 +1,11 @@
 /*
  * sender.c
- *		Sends what is due in the outbox: the engine of worker and drain.
+ *		The main loop of a sender, which is a background worker or a drain.
  *
- * In turns: one transaction settles the requests that have been answered and claims
- * others; after its commit these are sent; then callbacks that are due are given to
- * processes of their own; then it waits, in no transaction.  A sender that is killed leaves
- * claims behind, which the next one finds; one that is cancelled settles them before it ends.
+ * In each pass, one transaction settles the requests that have been answered and claims others;
+ * after its commit these are sent.  Then due callbacks are passed to processes of their own, and
+ * the sender waits, outside a transaction.  If a sender is killed, the next one takes its claims
+ * over; one that is cancelled settles them before it ends.
  */
 #include "postgres.h"
 
@@ -35,29 +35,29 @@
 
 #define HOUSEKEEPING_MS 30000
 #define PREPARED_MS 1000 /* between two looks while prepared transactions may hold requests */
-#define MISFIT_MS 60000  /* between two warnings that the tables are of another version */
+#define MISFIT_MS 60000  /* between two warnings that the tables belong to another version of the library */
 
 struct Sender
 {
 	const Driver *driver;
 	bool is_worker;
 	MemoryContext context;
-	MemoryContext failure; /* what the last error needs */
+	MemoryContext failure; /* holds the last error */
 	Transaction *transaction;
 	Lanes *lanes;
-	InFlight *in_flight; /* the requests under way */
+	InFlight *in_flight;
 	Expiry *expiry;
 	CallbackSchedule *callbacks;
-	bool tables_fit;    /* as far as they were looked at; else nothing is claimed */
-	bool is_in_a_hurry; /* the last turn left all but requests to this one */
-	int64 warned_at;    /* flex_clock_ms() of the last word on that; 0: never */
-	int64 cleaned_at;   /* flex_clock_ms() of the last housekeeping; 0: never */
-	int64 forgets_at;   /* flex_clock_ms() of the next look for what is to be deleted; 0: now */
-	int64 looked_at;    /* flex_clock_ms() of the last look for prepared transactions; 0: never */
+	bool tables_fit;    /* the tables are of a known version, as far as we know; else nothing is claimed */
+	bool is_in_a_hurry; /* the last pass processed only answers, and left everything else to this one */
+	int64 warned_at;    /* flex_clock_ms() of the last warning that the tables do not fit, or 0 */
+	int64 cleaned_at;   /* flex_clock_ms() of the last housekeeping; 0 if it is to be done now */
+	int64 forgets_at;   /* flex_clock_ms() of the next deletion of old requests */
+	int64 looked_at;    /* flex_clock_ms() of the last look for prepared transactions, or 0 */
 	Progress *progress;
 };
 
-/* Make a sender; it lives in a context under the current one. */
+/* Create a sender, in a new child of the current memory context.  It may claim up to max_requests. */
 Sender *
 flex_sender_create(const Driver *driver, int64 max_requests, bool is_worker)
 {
@@ -81,7 +81,7 @@ flex_sender_create(const Driver *driver, int64 max_requests, bool is_worker)
 	return sender;
 }
 
-/* Take over what is left behind. */
+/* Do the housekeeping, and have everything looked for again. */
 static void
 clean_up(Sender *sender)
 {
@@ -90,27 +90,27 @@ clean_up(Sender *sender)
 
 	flex_outbox_note_drain(sender->is_worker);
 	flex_callback_schedule_expect(sender->callbacks);
-	/* Requests that nobody has told of are found now, too. */
+	/* This finds requests for which we have not been woken. */
 	flex_lanes_look_now(sender->lanes, false);
-	/* When that was not all, the next turn goes on. */
+	/* If more is to be taken over, the next pass continues. */
 	sender->cleaned_at = is_done ? flex_clock_ms() : 0;
 }
 
-/* True when housekeeping is due. */
+/* Return true if housekeeping is due. */
 static bool
 must_clean_up(const Sender *sender)
 {
 	return sender->tables_fit && (sender->cleaned_at == 0 || flex_clock_ms() - sender->cleaned_at >= HOUSEKEEPING_MS);
 }
 
-/* True when requests are due, it is worth claiming some, and their answers would not have to wait. */
+/* Return true if requests may be due, it is worth claiming some, and there is memory for their answers. */
 static bool
 may_claim(const Sender *sender)
 {
 	return flex_lanes_may_claim(sender->lanes, flex_in_flight_count(sender->in_flight)) && !flex_backpressure_is_due();
 }
 
-/* Let the driver look how far it is; raises when we have been told to stop. */
+/* Let the driver check whether we have to stop; it raises an error then. */
 static void
 check_stop(const Sender *sender)
 {
@@ -119,8 +119,8 @@ check_stop(const Sender *sender)
 }
 
 /*
- * See whether the tables are of a version that we know.  A drain fails where they
- * are not; the worker waits and warns, until ALTER EXTENSION has woken it.
+ * Check that the tables are of a version that we know.  If not, a drain raises an error; the
+ * worker warns, and waits until ALTER EXTENSION wakes it.
  */
 static void
 check_tables(Sender *sender)
@@ -134,14 +134,14 @@ check_tables(Sender *sender)
 		flex_lanes_put_off(sender->lanes, MISFIT_MS);
 }
 
-/* What has become of requests since the sender was made. */
+/* Return the results of requests since the sender was created. */
 DeliveryCounts
 flex_sender_counts(const Sender *sender)
 {
 	return flex_in_flight_counts(sender->in_flight);
 }
 
-/* Get claimed requests ready to be sent, or settle those that cannot be. */
+/* Prepare claimed requests for sending, and settle those that cannot be sent. */
 static void
 prepare(Sender *sender, const Claim *claims, int count)
 {
@@ -160,7 +160,7 @@ prepare(Sender *sender, const Claim *claims, int count)
 		flex_in_flight_write(sender->in_flight);
 }
 
-/* Milliseconds until there may be requests that have expired. */
+/* Return the milliseconds until there may be requests that have expired. */
 static long
 ms_until_expiry(const Sender *sender)
 {
@@ -173,7 +173,7 @@ may_expire(const Sender *sender)
 	return ms_until_expiry(sender) == 0;
 }
 
-/* End some requests that have expired, if there may be any; returns how many. */
+/* Settle some requests that have expired, if there may be any.  Return how many. */
 static int
 expire(Sender *sender)
 {
@@ -190,7 +190,7 @@ expire(Sender *sender)
 	return count;
 }
 
-/* Something may have been enqueued, or made pending again; at_once: or may be due that waits for a time. */
+/* Look for new requests, because there may be some; at_once: also for due ones that waited for a time. */
 static void
 look_now(Sender *sender, bool at_once)
 {
@@ -198,7 +198,7 @@ look_now(Sender *sender, bool at_once)
 	flex_expiry_expect(sender->expiry);
 }
 
-/* One transaction: settle what is over and what has expired, claim what is due. */
+/* In one transaction, settle requests that have been answered or have expired, and claim due ones. */
 static void
 settle_and_claim(Sender *sender)
 {
@@ -219,7 +219,7 @@ settle_and_claim(Sender *sender)
 		sender->looked_at = flex_clock_ms();
 	settled += expire(sender);
 	under_way = flex_in_flight_count(in_flight) - settled;
-	/* A drain is not told of new requests. */
+	/* A drain is not woken for new requests, so it always looks. */
 	if (sender->tables_fit && (!sender->is_worker || flex_lanes_may_have_some(sender->lanes, under_way)))
 	{
 		const Claim *claims = flex_lanes_claim(sender->lanes, under_way, &claimed);
@@ -239,7 +239,7 @@ settle_and_claim(Sender *sender)
 	check_stop(sender);
 }
 
-/* True when a callback may be due that nobody runs yet. */
+/* Return true if callbacks may be due that have not been passed to a process. */
 static bool
 may_run_callbacks(Sender *sender)
 {
@@ -248,7 +248,7 @@ may_run_callbacks(Sender *sender)
 	return sender->tables_fit && flex_callback_schedule_may_be_due(sender->callbacks);
 }
 
-/* Have callbacks run that are due, and see what has become of others. */
+/* Have due callbacks run, and note what the callbacks' processes have done. */
 static void
 attend_to_callbacks(Sender *sender)
 {
@@ -256,20 +256,20 @@ attend_to_callbacks(Sender *sender)
 
 	if (may_run_callbacks(sender) && flex_callback_schedule_run(sender->callbacks))
 		any = true;
-	/* They may have left something to be sent. */
+	/* Callbacks may have enqueued requests, or ended requests of ordering keys. */
 	if (any)
 		look_now(sender, true);
 	check_stop(sender);
 }
 
-/* True when it is time to look for what is to be deleted. */
+/* Return true if it is time to delete old requests. */
 static bool
 must_forget(const Sender *sender)
 {
 	return sender->tables_fit && sender->forgets_at <= flex_clock_ms();
 }
 
-/* Delete a portion of what finished long ago, if it is time for that. */
+/* Delete a portion of the old requests, if it is time for that. */
 static void
 forget(Sender *sender)
 {
@@ -279,14 +279,14 @@ forget(Sender *sender)
 	check_stop(sender);
 }
 
-/* True when a drain has to wait for callbacks; the worker is woken by their processes. */
+/* Return true if a drain has to wait for callbacks.  The worker need not: their processes wake it. */
 static bool
 must_wait_for_callbacks(const Sender *sender)
 {
 	return !sender->is_worker && flex_callback_schedule_is_busy(sender->callbacks);
 }
 
-/* Milliseconds from now to a time, between 0 and that of the housekeeping. */
+/* Return the milliseconds until a time (0 means never), from 0 to HOUSEKEEPING_MS. */
 static long
 ms_until(TimestampTz at)
 {
@@ -295,7 +295,7 @@ ms_until(TimestampTz at)
 	return Min(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), at), HOUSEKEEPING_MS);
 }
 
-/* Milliseconds until a look whether prepared transactions have left something to be sent. */
+/* Return the milliseconds until we have to check whether prepared transactions have been committed. */
 static long
 ms_until_prepared(const Sender *sender)
 {
@@ -304,14 +304,14 @@ ms_until_prepared(const Sender *sender)
 	return (long) Max(sender->looked_at + PREPARED_MS - flex_clock_ms(), 0);
 }
 
-/* Milliseconds until requests may be due. */
+/* Return the milliseconds until requests may be due. */
 static long
 ms_until_due(const Sender *sender)
 {
 	return Min(ms_until(flex_lanes_next_at(sender->lanes)), ms_until_prepared(sender));
 }
 
-/* Milliseconds until there may be something to do, when nothing is under way. */
+/* Return the milliseconds until there may be something to do, if nothing is in flight. */
 long
 flex_sender_idle_ms(const Sender *sender)
 {
@@ -321,7 +321,10 @@ flex_sender_idle_ms(const Sender *sender)
 			   ms_until(flex_callback_schedule_next_at(sender->callbacks)));
 }
 
-/* Where some answers wait for others: wait for these, or so many milliseconds; false: none does. */
+/*
+ * If some answers wait for others to be settled together, wait for these, for up to "late"
+ * milliseconds, and return true; otherwise return false.
+ */
 static bool
 gather_answers(Sender *sender, long late)
 {
@@ -344,7 +347,7 @@ gather_answers(Sender *sender, long late)
 	return true;
 }
 
-/* Wait for an answer, or for the time of the next request. */
+/* Wait until there is something to do: an answer, a due request, a callback, a wakeup. */
 static void
 wait_for_something(Sender *sender)
 {
@@ -371,7 +374,7 @@ wait_for_something(Sender *sender)
 		look_now(sender, false);
 }
 
-/* Before there is nothing to do for a while: write how far the lanes have been read, where that is worth it. */
+/* Before the sender becomes idle: write the lanes' marks, if that is worth it. */
 static void
 rest(Sender *sender)
 {
@@ -382,7 +385,7 @@ rest(Sender *sender)
 	flex_transaction_commit(sender->transaction);
 }
 
-/* A worker keeps what could not be recorded until it can be; a drain ends, and says so. */
+/* Raise an error in a drain if no result can be recorded.  The worker keeps them, and tries again. */
 static void
 check_recorded(const Sender *sender)
 {
@@ -397,9 +400,9 @@ check_recorded(const Sender *sender)
 					 "those that must not be sent twice become uncertain.")));
 }
 
-/* One turn; false when there is nothing left to do now. */
+/* Do one pass of the main loop.  Return false if there is nothing left to do for now. */
 static bool
-take_turn(Sender *sender)
+do_pass(Sender *sender)
 {
 	check_stop(sender);
 	(void) flex_in_flight_receive(sender->in_flight);
@@ -407,7 +410,7 @@ take_turn(Sender *sender)
 		may_expire(sender) || flex_mending_is_noticed())
 		settle_and_claim(sender);
 	flex_in_flight_start(sender->in_flight);
-	/* Answers that are there already go first, but not for ever. */
+	/* Answers that have already come are processed first, but not in two passes in succession. */
 	sender->is_in_a_hurry = !sender->is_in_a_hurry && flex_in_flight_must_settle(sender->in_flight);
 	if (sender->is_in_a_hurry)
 		return true;
@@ -424,14 +427,14 @@ take_turn(Sender *sender)
 	return true;
 }
 
-/* What has to come to its end before the sender ends. */
+/* Return the parts of the sender that have to be ended before it ends. */
 static UnderWay
 under_way(const Sender *sender)
 {
 	return (UnderWay){sender->transaction, sender->in_flight, sender->callbacks, sender->context};
 }
 
-/* True when a worker has to make place for another database's. */
+/* Return true if a worker has to end so that another database's worker gets its slot. */
 static bool
 must_leave(const Sender *sender)
 {
@@ -439,8 +442,8 @@ must_leave(const Sender *sender)
 }
 
 /*
- * Send what is due, until nothing is.  Raises the first error that is not one
- * request's alone, after settling what is under way.
+ * Send requests until none is due.  Errors that concern single requests are recorded in their
+ * rows.  Another error is raised, after the requests in flight have been settled.
  */
 void
 flex_sender_run(Sender *sender)
@@ -452,18 +455,18 @@ flex_sender_run(Sender *sender)
 	MemoryContextSwitchTo(before);
 	look_now(sender, !sender->is_worker);
 	sender->tables_fit = true;
-	/* We may have been woken for a callback that failed: flex_outbox_retry(). */
+	/* We may have been woken because flex_outbox_retry() made a failed callback due. */
 	flex_callback_schedule_expect(sender->callbacks);
 	PG_TRY();
 	{
-		while (!must_leave(sender) && take_turn(sender))
+		while (!must_leave(sender) && do_pass(sender))
 			CHECK_FOR_INTERRUPTS();
 		if (must_leave(sender))
 		{
 			bool had_some = flex_in_flight_count(sender->in_flight) > 0;
 
 			flex_wind_up_for_others(under_way(sender), sender->driver);
-			/* What became of these may have others be due. */
+			/* Their settlement may have made others due. */
 			if (had_some)
 				look_now(sender, true);
 		}
@@ -481,7 +484,7 @@ flex_sender_run(Sender *sender)
 		flex_lanes_forget(sender->lanes);
 		flex_wind_up_after_error(under_way(sender), error->sqlerrcode);
 		flex_callback_schedule_stop(sender->callbacks);
-		/* The progress ends with it; what was claimed and could not be settled is looked for. */
+		/* This ends the progress.  The next run begins with housekeeping, to take over what could not be settled. */
 		MemoryContextDelete(context);
 		sender->cleaned_at = 0;
 		flex_error_rethrow(error);

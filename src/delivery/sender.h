@@ -1,6 +1,6 @@
 /*
  * sender.h
- *		Sends what is due in the outbox: the engine of worker and drain.
+ *		The main loop of a sender, which is a background worker or a drain.
  */
 #ifndef FLEX_SENDER_H
 #define FLEX_SENDER_H
