@@ -133,6 +133,7 @@ processes_count(const CallbackSchedule *schedule)
 static void
 end_process(CallbackPlace *place)
 {
+	Assert(place->process != NULL);
 	flex_helper_end(place->process, STOP_MS);
 	*place = (CallbackPlace){.role = InvalidOid};
 }

@@ -164,6 +164,7 @@ note_passed(uint64 key, const Claim *claim)
 
 	if (hold == NULL || !hold->is_there || claim->started_at <= hold->found_at)
 		return;
+	Assert(there > 0);
 	hold->is_there = false;
 	there--;
 	if (hold->is_told)

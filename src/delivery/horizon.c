@@ -138,6 +138,7 @@ flex_horizon_look(Horizon *horizon)
 	horizon->oldest = running.next;
 	for (int i = 0; i < running.count; i++)
 	{
+		Assert(horizon->running[i].xid == running.xids[i]);
 		if (now - horizon->running[i].since_ms >= HOLE_MS)
 			flex_horizon_add_hole(horizon, running.xids[i]);
 		else if (!has_hole(horizon, running.xids[i]))

@@ -291,6 +291,7 @@ flex_in_flight_leave(InFlight *in_flight)
 static void
 end_sending(InFlight *in_flight, Sending *sending)
 {
+	Assert(in_flight->count > 0);
 	in_flight->had_callbacks |= sending->claim.on_success || sending->claim.on_failure;
 	in_flight->count--;
 	dlist_delete(&sending->node);
