@@ -1,14 +1,15 @@
 /*
  * backpressure.c
- *		Bounds the bytes of answers that nobody has taken yet.
+ *		Limits the memory used by answers that have not been processed yet.
  *
- * A sender has up to a thousand requests under way, each of whose answers may
- * be as large as flex_api.max_response_size.  While the bodies of all transfers
- * hold more than MOST_BYTES_HELD, no more is read of those that the sender
- * waits for; the kernel's buffers fill, and the servers have to wait.  An answer
- * that is complete is settled then, which frees its body.  Where none is
- * complete one alone goes on, so that there is always one that can be: what is
- * held stays below MOST_BYTES_HELD and one answer more.
+ * An outbox worker may have a thousand requests under way, and each answer may be as large
+ * as flex_api.max_response_size.  While the bodies of all transfers together exceed
+ * MOST_BYTES_HELD, reading is suspended ("held") for all transfers registered here.  Socket
+ * buffers fill up then, and TCP's flow control makes the servers wait.  Meanwhile answers
+ * that are complete are processed, which frees their bodies.
+ *
+ * If no answer is complete, one transfer alone goes on, so that there will be one.  Thus
+ * memory usage is limited to MOST_BYTES_HELD plus the size of one answer.
  */
 #include "postgres.h"
 
@@ -18,24 +19,24 @@
 
 #define MOST_BYTES_HELD ((size_t) 64 * 1024 * 1024)
 
-/* A transfer that can be held back. */
+/* A transfer that may be held. */
 typedef struct Entry
 {
 	Transfer *transfer;
-	bool has_stalled;
+	bool has_stalled; /* it received nothing for FLEX_STALL_MS when it alone was being read */
 } Entry;
 
-static Entry *entries;
+static Entry *entries; /* malloc'd, as transfers are */
 static int count;
 static int capacity;
-static bool any_held;
+static bool any_held; /* some transfer may be held */
 
-/* The transfer whose turn it is, how much of it there was when it last moved, and when that was. */
+/* The transfer that goes on alone, the length of its body when it last received something, and the time of that. */
 static Transfer *current;
 static size_t current_length;
 static int64 current_moved_at; /* flex_clock_ms() */
 
-/* From now on a transfer may be held back; without memory to remember it, it is not. */
+/* Register a transfer, which may be held from now on.  If out of memory, do nothing: it is never held then. */
 void
 flex_backpressure_add(Transfer *transfer)
 {
@@ -53,7 +54,7 @@ flex_backpressure_add(Transfer *transfer)
 	entries[count++] = (Entry){.transfer = transfer};
 }
 
-/* A transfer is about to be released; nothing happens for one that was not added. */
+/* Unregister a transfer that is about to be freed.  Does nothing if it is not registered. */
 void
 flex_backpressure_remove(Transfer *transfer)
 {
@@ -69,7 +70,7 @@ flex_backpressure_remove(Transfer *transfer)
 	}
 }
 
-/* True when more bytes are held than should be. */
+/* Return true if more memory is used than should be. */
 bool
 flex_backpressure_is_due(void)
 {
@@ -77,9 +78,10 @@ flex_backpressure_is_due(void)
 }
 
 /*
- * The entry of the transfer that may go on alone, or NULL when one is over and will be
- * settled.  It is the one of which most has come, among those that have not stalled if
- * there are such: so it is the one that goes on already, if there is one.
+ * Choose the transfer that may go on alone.  Return NULL if there is none, or if any
+ * transfer is over: processing that one will free memory.  The choice is the transfer with
+ * the longest body, preferably of those that have not stalled.  This makes the choice
+ * stable, because the chosen one is the only one that grows.
  */
 static Entry *
 choose_one(void)
@@ -106,7 +108,7 @@ choose_one(void)
 	return chosen;
 }
 
-/* Note whether the chosen transfer moves.  Returns false when it has stalled just now. */
+/* Check whether the chosen transfer receives anything.  If it has stalled just now, mark it and return false. */
 static bool
 note_progress(Entry *chosen)
 {
@@ -126,7 +128,7 @@ note_progress(Entry *chosen)
 	return false;
 }
 
-/* Hold back all that are not over but the one that goes on. */
+/* Hold all running transfers except the chosen one. */
 static void
 hold_all(void)
 {
@@ -147,8 +149,8 @@ hold_all(void)
 }
 
 /*
- * Hold back what has to wait.  True when something has been: what was seen of it
- * is out of date.  Must not be called in a callback of libcurl's.
+ * Hold transfers if too much memory is used.  Return true if so: events of sockets that the
+ * caller has seen before may be out of date.  Must not be called in a callback of libcurl's.
  */
 bool
 flex_backpressure_apply(void)
@@ -159,7 +161,7 @@ flex_backpressure_apply(void)
 	return true;
 }
 
-/* True when a transfer may have to be let go on: no other has to wait. */
+/* Return true if memory usage has fallen, so that held transfers may be resumed. */
 bool
 flex_backpressure_may_go_on(void)
 {
@@ -167,9 +169,9 @@ flex_backpressure_may_go_on(void)
 }
 
 /*
- * Let one transfer go on that had to wait, if there is one and no other has to;
- * true then.  What has come for it meanwhile, which libcurl reads at once, has to
- * be read before the next may go on.  Must not be called in a callback of libcurl's.
+ * Resume one held transfer if memory usage allows, and return true if there was one.  The
+ * caller must let libcurl read the available input of this transfer, which may be much,
+ * before it calls this again.  Must not be called in a callback of libcurl's.
  */
 bool
 flex_backpressure_let_one_go(void)

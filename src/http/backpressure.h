@@ -1,13 +1,13 @@
 /*
  * backpressure.h
- *		Bounds the bytes of answers that nobody has taken yet.
+ *		Limits the memory used by answers that have not been processed yet.
  */
 #ifndef FLEX_BACKPRESSURE_H
 #define FLEX_BACKPRESSURE_H
 
 #include "http/transfer.h"
 
-/* An answer that moves nothing for so long, when it is the one that is read, gives its turn away. */
+/* If the one answer that is being read receives nothing for this time, another one gets its turn. */
 #define FLEX_STALL_MS 200
 
 extern void flex_backpressure_add(Transfer *transfer);

@@ -1,11 +1,13 @@
 /*
  * credentials_file.c
- *		The file that says as whom each role's requests are made.
+ *		The credentials file, which maps roles to credentials.
  *
- * It is in the manner of .pgpass: lines account_sid:role:user:secret, # for a
- * comment, a backslash before a colon or a backslash that is meant.  It is read
- * again when it changes; the line last used is kept, for the role and the account
- * that it was chosen for and no other.  Nothing here puts a secret into a message.
+ * Its format is like that of .pgpass: lines account_sid:role:user:secret, comments that
+ * begin with #, and a backslash to escape a colon or a backslash.  The role may be *.
+ *
+ * The credential found last is cached, for the role and account that it was looked up for,
+ * until the file changes.  Secrets are never put into messages, and buffers that contained
+ * secrets are overwritten before they are freed.
  */
 #include "postgres.h"
 
@@ -32,44 +34,44 @@ enum
 	FIELDS
 };
 
-/* The last answer of the file, and what it depended on. */
+/* The credential found last, in TopMemoryContext, and the arguments and state of the file that it is valid for. */
 static struct
 {
 	struct stat file;
 	char *path;
-	char *account; /* that was asked for */
+	char *account; /* the argument, which may be "" */
 	char *role;
-	Credential credential; /* without a secret: nothing is kept */
+	Credential credential; /* its secret is NULL if nothing is cached */
 } kept;
 
-/* The file that was read last, as it was seen last; zeros: it was not there. */
+/* The file that was read last, and its state at the last look; zeros if it did not exist. */
 static struct
 {
 	char path[MAXPGPATH];
 	struct stat file;
-	uint64 version; /* goes up with each change that is seen */
+	uint64 version; /* incremented when a change is noticed */
 } seen;
 
-/* What is wrong with a file that can be read. */
+/* An error in the contents of the file. */
 typedef struct Fault
 {
 	const char *message;
 	const char *hint;
 } Fault;
 
-/* All that reads a line as a string would stop at it, and the secret be cut. */
+/* Lines are processed as C strings, so a null byte would truncate a secret. */
 static const Fault null_byte = {
 	"the credentials file has a null byte in it",
 	"Write the file named by flex_api.credentials_file as plain text, in UTF-8.",
 };
 
-/* A guess would spend the wrong one's. */
+/* Choosing one of them could make requests at the expense of the wrong account. */
 static const Fault several_accounts = {
 	"the credentials file has several accounts for this role",
 	"Set flex_api.account_sid.",
 };
 
-/* Leave nothing of a secret in memory that is about to be let go. */
+/* Overwrite the secret of a credential, and set it to NULL. */
 void
 flex_credential_erase(Credential *credential)
 {
@@ -78,7 +80,7 @@ flex_credential_erase(Credential *credential)
 	credential->secret = NULL;
 }
 
-/* Raise 55000 for a file that cannot be taken at its word. */
+/* Raise 55000 for an error in the contents of the file. */
 pg_noreturn static void
 refuse_file(const Fault *fault)
 {
@@ -86,7 +88,7 @@ refuse_file(const Fault *fault)
 					errhint("%s", fault->hint)));
 }
 
-/* Raise 55000 unless the file is a plain one that its owner, we, can read alone. */
+/* Raise 55000 unless this is a regular file that the server's user owns and nobody else can access. */
 static void
 check_file(const struct stat *file, const char *path)
 {
@@ -102,8 +104,8 @@ check_file(const struct stat *file, const char *path)
 }
 
 /*
- * Split a line in place at its colons, taking the backslashes out.  False for
- * a line that has not all fields.
+ * Split a line into its fields, in place, and remove the escaping backslashes.  Return
+ * false if fields are missing.  Colons in the last field need no escaping.
  */
 static bool
 split_line(char *line, char *field[FIELDS])
@@ -128,16 +130,19 @@ split_line(char *line, char *field[FIELDS])
 	return n == FIELD_SECRET;
 }
 
-/* A line that fits. */
+/* A line that matches the role and the account. */
 typedef struct Line
 {
 	Credential credential;
 	bool is_for_all; /* its role is * */
-	bool has_key;    /* an API key, not an account with its auth token */
-	int number;      /* from 1 on */
+	bool has_key;    /* it has an API key, not an auth token */
+	int number;      /* counted from 1 */
 } Line;
 
-/* Read a line; false when it gives the role nothing for the account (empty: any). */
+/*
+ * Parse a line, in place.  Return false if it does not match the role and the account (""
+ * for any), or is a comment.  The credential is palloc'd.
+ */
 static bool
 read_line(char *text, const char *account, const char *role, Line *line)
 {
@@ -158,7 +163,7 @@ read_line(char *text, const char *account, const char *role, Line *line)
 	return true;
 }
 
-/* Read the next line into text; false at the end, and where the file has a fault. */
+/* Read the next line into text.  Return false at the end of the file, or after setting *fault. */
 static bool
 next_line(FILE *file, StringInfo text, const Fault **fault)
 {
@@ -177,7 +182,7 @@ next_line(FILE *file, StringInfo text, const Fault **fault)
 	return c != EOF || text->len > 0;
 }
 
-/* A copy of a credential in a context. */
+/* Return a copy of a credential, whose strings are allocated in a context. */
 static Credential
 copy_credential(const Credential *credential, MemoryContext context)
 {
@@ -189,7 +194,10 @@ copy_credential(const Credential *credential, MemoryContext context)
 	};
 }
 
-/* Note a line that is the role's first of its kind, or the auth token that stands below the first. */
+/*
+ * Copy the credential of a matching line to the FileSecrets if it belongs there: as the
+ * first API key, the first auth token, or the second auth token of the same account and role.
+ */
 static void
 note_secret(FileSecrets *secrets, const Line *line, bool *token_is_for_all)
 {
@@ -207,7 +215,7 @@ note_secret(FileSecrets *secrets, const Line *line, bool *token_is_for_all)
 	*token_is_for_all = line->has_key ? *token_is_for_all : line->is_for_all;
 }
 
-/* Leave nothing of what signs in memory. */
+/* Overwrite all secrets. */
 static void
 erase_secrets(FileSecrets *secrets)
 {
@@ -217,10 +225,10 @@ erase_secrets(FileSecrets *secrets)
 }
 
 /*
- * The first line that fits, as with .pgpass, but an API key goes before an auth
- * token of the same role.  Where no account is asked for, lines for two accounts
- * are a fault.  What signs is noted, too, where it is asked for.  Nothing of the
- * other lines stays in memory.
+ * Return the credential of the first matching line, as with .pgpass, except that an API key
+ * takes precedence over an auth token for the same role.  If account is empty, matching
+ * lines for two accounts are a fault.  Fill *secrets, too, unless it is NULL.  The secrets
+ * of all other lines are overwritten.
  */
 static Credential
 search_lines(FILE *file, const char *account, const char *role, const Fault **fault, FileSecrets *secrets)
@@ -231,7 +239,7 @@ search_lines(FILE *file, const char *account, const char *role, const Fault **fa
 	int lines = 0;
 
 	initStringInfo(&text);
-	/* One that grows leaves what it had behind. */
+	/* When a StringInfo is enlarged later, a copy of its contents may stay behind in memory. */
 	enlargeStringInfo(&text, USUAL_LINE_BYTES);
 	while (next_line(file, &text, fault))
 	{
@@ -259,7 +267,7 @@ search_lines(FILE *file, const char *account, const char *role, const Fault **fa
 	return found.credential;
 }
 
-/* Raise 55000 for what could not be done, with the reason in errno. */
+/* Raise 55000 for a failed action, with the reason in errno. */
 pg_noreturn static void
 raise_unreadable(const char *action, const char *path)
 {
@@ -269,9 +277,9 @@ raise_unreadable(const char *action, const char *path)
 }
 
 /*
- * Look for the role's credential in the file that has been opened.  It is checked
- * before it is opened, for opening a pipe waits, and after, for it may have been
- * exchanged.
+ * Look for the role's credential in the opened file, and return the file's status.  The
+ * caller has checked the file before opening it, because opening a pipe would block; it is
+ * checked again here, because it may have been replaced in between.
  */
 static Credential
 read_opened(FILE *file, const char *path, const char *account, const char *role, struct stat *status,
@@ -284,7 +292,7 @@ read_opened(FILE *file, const char *path, const char *account, const char *role,
 		raise_unreadable("open", path);
 	check_file(status, path);
 	found = search_lines(file, account, role, &fault, secrets);
-	/* What it has not said could be another line for the role. */
+	/* The rest of the file may contain another line for the role, so do not use what was found. */
 	if (ferror(file) || fault != NULL)
 	{
 		flex_credential_erase(&found);
@@ -299,8 +307,8 @@ read_opened(FILE *file, const char *path, const char *account, const char *role,
 }
 
 /*
- * Open the file and look for the role's credential.  The file is closed whatever is
- * raised: a sender catches that, and its transaction goes on.
+ * Open the file and look for the role's credential.  The file is closed here also after an
+ * error, because an outbox worker catches the error and continues its transaction.
  */
 static Credential
 read_file(const char *path, const char *account, const char *role, struct stat *status, FileSecrets *secrets)
@@ -315,7 +323,7 @@ read_file(const char *path, const char *account, const char *role, struct stat *
 	file = AllocateFile(path, "r");
 	if (file == NULL)
 		raise_unreadable("open", path);
-	/* One of ours, which can be erased. */
+	/* Use a buffer of our own, so that it can be overwritten. */
 	setvbuf(file, buffer, _IOFBF, sizeof(buffer));
 	PG_TRY();
 	{
@@ -330,7 +338,7 @@ read_file(const char *path, const char *account, const char *role, struct stat *
 	return found;
 }
 
-/* Forget the kept line, leaving nothing of it in memory. */
+/* Clear the cache, overwriting the secret. */
 static void
 forget_kept(void)
 {
@@ -347,7 +355,7 @@ forget_kept(void)
 	memset(&kept, 0, sizeof(kept));
 }
 
-/* True when nothing tells that a file has been written or exchanged meanwhile. */
+/* Return true if the status of a file gives no sign that it was modified or replaced. */
 static bool
 is_same_file(const struct stat *one, const struct stat *other)
 {
@@ -357,7 +365,7 @@ is_same_file(const struct stat *one, const struct stat *other)
 		   one->st_ctim.tv_sec == other->st_ctim.tv_sec && one->st_ctim.tv_nsec == other->st_ctim.tv_nsec;
 }
 
-/* Look whether the file that was read last is as it was seen last. */
+/* Note the state of a file, and increment the version if it has changed or is another file than before. */
 static void
 see_file(const char *path)
 {
@@ -372,7 +380,7 @@ see_file(const char *path)
 	seen.version++;
 }
 
-/* A number that has changed when the file that this process read last has, or is another. */
+/* Return a number that changes whenever the file that this process has read last changes, or is another one. */
 uint64
 flex_credentials_file_version(void)
 {
@@ -381,7 +389,7 @@ flex_credentials_file_version(void)
 	return seen.version;
 }
 
-/* True when the kept line answers this question and the file is as it was. */
+/* Return true if the cached credential is for these arguments, and the file has not changed. */
 static bool
 kept_is_good(const char *path, const char *account, const char *role)
 {
@@ -392,8 +400,9 @@ kept_is_good(const char *path, const char *account, const char *role)
 }
 
 /*
- * The credential of a role, for an account or (empty) for the one that it has.
- * Raises 55000 when the file has none or cannot be read.
+ * Return the credential of a role for an account.  If account is empty, the role must have
+ * lines for one account only.  Raise 55000 if there is no credential, or the file cannot be
+ * used.
  */
 Credential
 flex_credentials_file_find(const char *path, Oid role_id, const char *account)
@@ -425,8 +434,8 @@ flex_credentials_file_find(const char *path, Oid role_id, const char *account)
 }
 
 /*
- * The same of what signs: secrets that the file does not have are NULL.  It is read
- * each time, since a kept line would have one of them only.
+ * Get the secrets that a role may sign with; those that the file does not have are NULL.
+ * The file is read each time, because the cache holds a single credential.
  */
 void
 flex_credentials_file_secrets(const char *path, Oid role_id, const char *account, FileSecrets *secrets)

@@ -1,25 +1,25 @@
 /*
  * credentials_file.h
- *		The file that says as whom each role's requests are made.
+ *		The credentials file, which maps roles to credentials.
  */
 #ifndef FLEX_CREDENTIALS_FILE_H
 #define FLEX_CREDENTIALS_FILE_H
 
-/* As whom requests are made; the strings are palloc'd. */
+/* A user name and its secret.  The strings are palloc'd. */
 typedef struct Credential
 {
-	char *account; /* "": not told, which an API key allows */
-	char *user;    /* the account's SID or an API key's */
-	char *secret;  /* the auth token or the key's secret; NULL: there is no credential */
-	char *source;  /* where it comes from, for a message */
+	char *account; /* account SID; "" if not known, which is possible with an API key */
+	char *user;    /* SID of the account or of an API key */
+	char *secret;  /* the auth token or the key's secret; NULL if there is no credential */
+	char *source;  /* where it comes from, for messages */
 } Credential;
 
-/* What signs: all that the file has for a role besides the line that its calls use. */
+/* The secrets that a role may sign webhooks and access tokens with.  Those not in the file have secret NULL. */
 typedef struct FileSecrets
 {
-	Credential key;          /* its first API key */
-	Credential token;        /* its first auth token */
-	Credential token_before; /* the second, of the same account and role */
+	Credential key;          /* the role's first API key */
+	Credential token;        /* the role's first auth token */
+	Credential token_before; /* the second one of the same account and role: the former token */
 } FileSecrets;
 
 extern Credential flex_credentials_file_find(const char *path, Oid role_id, const char *account);

@@ -1,8 +1,8 @@
 /*
  * curl_options.c
- *		What a request is to libcurl: the options of an easy handle, and why it was not sent.
+ *		Sets the options of libcurl's easy handles, and interprets libcurl's errors.
  *
- * TLS sessions are kept beside the handles, of which each request has its own.
+ * TLS sessions are shared among the handles, since each request has a handle of its own.
  */
 #include "postgres.h"
 
@@ -16,16 +16,16 @@
 #include "http/curl_options.h"
 #include "http/tls.h"
 
-/* Load balancers close what is idle for a minute: do not send into that. */
+/* Load balancers close connections that are idle for a minute; do not send a request at that moment. */
 #define IDLE_SECONDS 50L
 #define CA_CACHE_SECONDS 600L
 
 #define USER_AGENT "flex_api/" FLEX_API_VERSION " (PostgreSQL " PG_MAJORVERSION ")"
 
-#define DESCRIPTORS_NEEDED 4     /* for a connection */
-#define READ_BYTES (512L * 1024) /* at once, of an answer that need not be held back: more than a page of a list has */
+#define DESCRIPTORS_NEEDED 4     /* to establish a connection */
+#define READ_BYTES (512L * 1024) /* read buffer for answers that are never suspended: fits a page of a list */
 
-/* Raise unless an option was taken: a request without it would be another one. */
+/* Raise an error unless libcurl has accepted an option (result is a CURLcode). */
 void
 flex_curl_check(int result)
 {
@@ -35,7 +35,7 @@ flex_curl_check(int result)
 		elog(ERROR, "libcurl refused an option: %s", curl_easy_strerror(result));
 }
 
-/* Where the TLS sessions are kept, for the next connection to the same server. */
+/* Return the share handle by which all easy handles share TLS sessions, for resumption. */
 static CURLSH *
 session_share(void)
 {
@@ -47,7 +47,7 @@ session_share(void)
 	new_share = curl_share_init();
 	if (new_share == NULL || curl_share_setopt(new_share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) != CURLSHE_OK)
 	{
-		/* The next request tries again. */
+		/* It is not stored, so that the next request tries again. */
 		curl_share_cleanup(new_share);
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	}
@@ -55,7 +55,7 @@ session_share(void)
 	return share;
 }
 
-/* A TLS connection is about to be made. */
+/* CURLOPT_SSL_CTX_FUNCTION callback: a TLS connection is about to be established. */
 static CURLcode
 watch_connection(CURL *easy, void *ssl_context, void *reads_ahead)
 {
@@ -63,7 +63,10 @@ watch_connection(CURL *easy, void *ssl_context, void *reads_ahead)
 	return CURLE_OK;
 }
 
-/* libcurl says something, where it was asked to (CURLOPT_VERBOSE): of bytes that are too many, perhaps. */
+/*
+ * CURLOPT_DEBUGFUNCTION callback, called in verbose mode: if libcurl reports surplus bytes
+ * after an answer, do not reuse the connection.
+ */
 static int
 receive_message(CURL *easy, curl_infotype type, char *text, size_t length, void *unused)
 {
@@ -78,8 +81,9 @@ receive_message(CURL *easy, curl_infotype type, char *text, size_t length, void 
 }
 
 /*
- * True when the TLS library may read more of a request's connection than libcurl asks for:
- * the answer is not held back, and no proxy may have a TLS connection of its own around it.
+ * Return true if OpenSSL may read ahead on the connection of a request.  It must not if the
+ * answer may be suspended, or if there is a proxy, because a connection to that may be a
+ * TLS connection of its own around the one to the server.
  */
 bool
 flex_curl_reads_ahead(const Endpoint *endpoint, long timeout_ms)
@@ -87,7 +91,7 @@ flex_curl_reads_ahead(const Endpoint *endpoint, long timeout_ms)
 	return timeout_ms > 0 && endpoint->proxy[0] == '\0';
 }
 
-/* OpenSSL's object of the connection that a handle has; NULL: it has no such connection. */
+/* Return the SSL object of an easy handle's connection, or NULL if it has none or is not OpenSSL's. */
 void *
 flex_curl_ssl(CURL *easy)
 {
@@ -99,7 +103,7 @@ flex_curl_ssl(CURL *easy)
 	return info->internals;
 }
 
-/* Say once a session that libcurl was built with a TLS library other than OpenSSL. */
+/* Warn once per session if a TLS library other than OpenSSL is used. */
 static void
 warn_of_tls_library(const char *url)
 {
@@ -115,13 +119,13 @@ warn_of_tls_library(const char *url)
 			 errhint("Build flex_api with a libcurl that uses OpenSSL, and restart the server.")));
 }
 
-/* Options that all requests have. */
+/* Set the options that are the same for all requests. */
 static void
 set_constant_options(CURL *easy)
 {
 	FLEX_CURL_SET(easy, CURLOPT_SHARE, session_share());
 	FLEX_CURL_SET(easy, CURLOPT_NOSIGNAL, 1L);
-	/* A cancel must not wait for the resolver's thread. */
+	/* Do not wait for the thread that resolves a name when a request is canceled. */
 	FLEX_CURL_SET(easy, CURLOPT_QUICK_EXIT, 1L);
 	FLEX_CURL_SET(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	FLEX_CURL_SET(easy, CURLOPT_ACCEPT_ENCODING, "");
@@ -134,9 +138,10 @@ set_constant_options(CURL *easy)
 }
 
 /*
- * Method and body, and the version: HTTP/2 is for what may be repeated, since
- * libcurl does not tell which requests a server has given up unread (GOAWAY);
- * and only where a connection can be ended on which frames come without end.
+ * Set method, body and HTTP version.  HTTP/2 is used for idempotent requests only: when a
+ * server closes a connection (GOAWAY), libcurl does not tell which requests the server has
+ * not processed.  is_watched tells that an endless stream of frames is detected (tls.c),
+ * without which HTTP/2 is not used either.
  */
 static void
 set_method(CURL *easy, const HttpRequest *request, bool is_watched)
@@ -156,7 +161,10 @@ set_method(CURL *easy, const HttpRequest *request, bool is_watched)
 				  (long) (request->idempotent && is_watched ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
 }
 
-/* How libcurl was built: with which file and directory of the system's authorities, each NULL where it has none. */
+/*
+ * Return libcurl's version data, with the file (cainfo) and directory (capath) of the
+ * system's authorities that it was built to use, each of which may be NULL.
+ */
 static const curl_version_info_data *
 system_authorities(void)
 {
@@ -168,8 +176,8 @@ system_authorities(void)
 }
 
 /*
- * The path of what an endpoint trusts, a file of authorities or the system's, another text since
- * that was replaced.
+ * Return a text that identifies the authorities that an endpoint trusts, and changes when
+ * they are replaced.  It may be a constant.
  */
 const char *
 flex_curl_authorities(const Endpoint *endpoint)
@@ -182,9 +190,10 @@ flex_curl_authorities(const Endpoint *endpoint)
 }
 
 /*
- * True when a request to an endpoint trusts the system's directory of authorities, of which
- * OpenSSL reads the one that it needs.  All of the system's file are 30 ms of CPU for the first
- * connection; with both, libcurl would read that file for each.
+ * Return true if the system's directory of authorities is to be used rather than its file.
+ * From a directory OpenSSL reads the one authority that it needs.  To read all of the file
+ * takes 30 ms of CPU time at the first connection and, if both were set, libcurl would read
+ * the file for each connection.
  */
 static bool
 trusts_directory(const Endpoint *endpoint)
@@ -196,8 +205,9 @@ trusts_directory(const Endpoint *endpoint)
 }
 
 /*
- * Set the request's address, and its parts, of which libcurl 7.88 would compose the address
- * anew: a tenth of its instructions for a call.  What it cannot take apart, it refuses.
+ * Set the URL of a request, both as text and parsed, of which libcurl 7.88 needs both: to
+ * compose the text from the parts would be a tenth of the instructions of a call.  A URL
+ * that cannot be parsed is left to libcurl to refuse.
  */
 static void
 set_address(CURL *easy, const char *url, CURLU **parts)
@@ -210,7 +220,7 @@ set_address(CURL *easy, const char *url, CURLU **parts)
 		FLEX_CURL_SET(easy, CURLOPT_CURLU, *parts);
 }
 
-/* Set the authorities that are trusted, those of a file or of a directory, also for a proxy that is spoken to by TLS. */
+/* Set the file or directory of trusted authorities, either of which may be NULL, for server and proxy. */
 static CURLcode
 set_authorities(CURL *easy, const char *file, const char *directory, bool has_proxy)
 {
@@ -226,9 +236,10 @@ set_authorities(CURL *easy, const char *file, const char *directory, bool has_pr
 }
 
 /*
- * True when a server was refused by the system's directory of authorities, *by_directory, and the
- * handle now trusts the system's file, to which one may have been added alone.  So do later
- * requests of this process, until the directory changes.
+ * If a certificate could not be verified by the system's directory of authorities, make the
+ * handle use the system's file instead, because an authority may have been added to that
+ * only.  Later requests of this process use the file, too, until the directory changes.
+ * *by_directory tells that the directory is in use.  Return false if nothing was changed.
  */
 bool
 flex_curl_trust_file(CURL *easy, int result, bool has_proxy, bool *by_directory)
@@ -242,7 +253,7 @@ flex_curl_trust_file(CURL *easy, int result, bool has_proxy, bool *by_directory)
 	return set_authorities(easy, flex_authorities_path(file), NULL, has_proxy) == CURLE_OK;
 }
 
-/* Which authorities are trusted: true when they are those of the system's directory. */
+/* Set minimum TLS version and trusted authorities.  Return true if those are the system's directory. */
 static bool
 set_trust(CURL *easy, const Endpoint *endpoint, bool has_proxy)
 {
@@ -260,7 +271,10 @@ set_trust(CURL *easy, const Endpoint *endpoint, bool has_proxy)
 	return by_directory;
 }
 
-/* Where the request goes, and whom it trusts there: true when that is the system's directory of authorities. */
+/*
+ * Set URL, proxy and trusted authorities.  Return true if the latter are the system's
+ * directory.  *parts is set as by flex_curl_set_options().
+ */
 static bool
 set_route(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, bool is_watched, CURLU **parts)
 {
@@ -279,15 +293,15 @@ set_route(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, bool
 		by_directory = set_trust(easy, endpoint, has_proxy);
 	pfree(url);
 	pfree(origin);
-	/* An empty proxy keeps libcurl from those of the environment. */
+	/* An empty string keeps libcurl from using proxies of the environment. */
 	FLEX_CURL_SET(easy, CURLOPT_PROXY, endpoint->proxy);
-	/* To the service it is a header like others, which libcurl copies once less. */
+	/* For the proxy.  The service gets it as one of our headers, which saves libcurl a copy. */
 	if (has_proxy)
 		FLEX_CURL_SET(easy, CURLOPT_USERAGENT, USER_AGENT);
 	return by_directory;
 }
 
-/* Add a header line to the request. */
+/* Append a header line to a list, which copies it. */
 static void
 append_header(struct curl_slist **headers, const char *line)
 {
@@ -298,7 +312,7 @@ append_header(struct curl_slist **headers, const char *line)
 	*headers = longer;
 }
 
-/* Add "name: value", leaving no copy behind: the value may be a secret. */
+/* Append "name: value" to a list.  No other copy of the value, which may be a secret, is left in memory. */
 static void
 append_header_value(struct curl_slist **headers, const char *name, const char *value)
 {
@@ -310,15 +324,17 @@ append_header_value(struct curl_slist **headers, const char *name, const char *v
 }
 
 /*
- * Everything that the handle has to know but its callbacks and headers.
- * timeout_ms bounds the whole transfer; with 0 the answer may be held back.
- * *parts, of the address, is the caller's to free after the handle, also after an error.
- * True when the system's directory of authorities is trusted: see flex_curl_trust_file().
+ * Set all options of a handle except callbacks and headers.  timeout_ms limits the whole
+ * transfer; 0 means no limit, and that reading the answer may be suspended.
+ *
+ * *parts is set to the parsed URL.  The caller must free it after the handle, also after an
+ * error.  Return true if the system's directory of authorities is used, for
+ * flex_curl_trust_file().
  */
 bool
 flex_curl_set_options(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, long timeout_ms, CURLU **parts)
 {
-	/* Without TLS nothing is looked up in its library. */
+	/* For plain http the TLS library is not looked for. */
 	bool is_watched = pg_strncasecmp(endpoint->origin, "http://", 7) != 0 && flex_tls_is_known() &&
 					  curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, watch_connection) == CURLE_OK;
 	bool by_directory;
@@ -333,7 +349,10 @@ flex_curl_set_options(CURL *easy, const HttpRequest *request, const Endpoint *en
 		FLEX_CURL_SET(easy, CURLOPT_BUFFERSIZE, READ_BYTES);
 	else
 	{
-		/* A stream cannot be held back without its neighbours, nor what a few packed bytes become. */
+		/*
+		 * Suspending one stream of HTTP/2 would suspend the others of its connection, and a
+		 * few compressed bytes may expand to many before reading can be suspended.
+		 */
 		FLEX_CURL_SET(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
 		FLEX_CURL_SET(easy, CURLOPT_ACCEPT_ENCODING, NULL);
 	}
@@ -341,7 +360,7 @@ flex_curl_set_options(CURL *easy, const HttpRequest *request, const Endpoint *en
 	return by_directory;
 }
 
-/* Set the request's headers.  *headers is the caller's to free, also after an error. */
+/* Set the request's headers.  The caller must free *headers after the handle, also after an error. */
 void
 flex_curl_set_headers(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, struct curl_slist **headers)
 {
@@ -361,7 +380,7 @@ flex_curl_set_headers(CURL *easy, const HttpRequest *request, const Endpoint *en
 	FLEX_CURL_SET(easy, CURLOPT_HTTPHEADER, *headers);
 }
 
-/* True when it is the proxy that let nothing through. */
+/* Return true if the proxy is the reason why a request was not sent. */
 static bool
 was_refused_by_proxy(CURL *easy, CURLcode result)
 {
@@ -373,8 +392,9 @@ was_refused_by_proxy(CURL *easy, CURLcode result)
 }
 
 /*
- * True when this process cannot open so many files as a connection takes: its own socket, by now
- * closed, the file of authorities, what a look-up takes.  libcurl says what it missed, and not why.
+ * Return true if this process cannot open as many files as a connection needs: its socket
+ * (closed by now), the file of authorities, and those of name resolution.  libcurl reports
+ * which of these failed, but not that the reason was a lack of file descriptors.
  */
 static bool
 lacks_descriptors(void)
@@ -396,8 +416,9 @@ lacks_descriptors(void)
 }
 
 /*
- * True when bytes of a body came, and its encoding made nothing of them: one of brotli or zstd that
- * breaks off near its beginning is an empty body to libcurl, which looks for the end of gzip's alone.
+ * Return true if bytes of a compressed body were received that may not have been decoded; to
+ * be called if the decoded body is empty.  libcurl detects a truncated body for gzip only:
+ * one in brotli or zstd that is cut off near its beginning appears as an empty body.
  */
 bool
 flex_curl_has_undecoded(CURL *easy)
@@ -411,8 +432,8 @@ flex_curl_has_undecoded(CURL *easy)
 }
 
 /*
- * Why a request was not sent that ended with this result; failure is what libcurl says.  A
- * name that is not resolved in the time that there is for a connection is known by that.
+ * Return why a request was not sent, given libcurl's result (a CURLcode) and its message.
+ * Only the message tells whether a timeout has occurred in name resolution.
  */
 UnsentCause
 flex_curl_unsent_cause(CURL *easy, int result, bool has_proxy, const char *failure)

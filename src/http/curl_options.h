@@ -1,6 +1,6 @@
 /*
  * curl_options.h
- *		What a request is to libcurl: the options of an easy handle.
+ *		Sets the options of libcurl's easy handles.
  */
 #ifndef FLEX_CURL_OPTIONS_H
 #define FLEX_CURL_OPTIONS_H
@@ -15,13 +15,13 @@ struct Curl_URL;
 typedef enum UnsentCause
 {
 	UNSENT_OTHERWISE,
-	UNSENT_NOT_TRUSTED,  /* the server is not who it should be */
-	UNSENT_NOT_RESOLVED, /* its name has no address */
-	UNSENT_NO_PROXY,     /* the proxy is not there, or refuses */
-	UNSENT_NO_DESCRIPTOR /* this process can open no file */
+	UNSENT_NOT_TRUSTED,  /* the server's certificate could not be verified */
+	UNSENT_NOT_RESOLVED, /* the server's host name could not be resolved */
+	UNSENT_NO_PROXY,     /* the proxy cannot be reached, or refuses */
+	UNSENT_NO_DESCRIPTOR /* this process has no file descriptor left */
 } UnsentCause;
 
-/* Set an option of an easy handle, or raise. */
+/* Set an option of an easy handle, or raise an error. */
 #define FLEX_CURL_SET(easy, option, value) flex_curl_check(curl_easy_setopt((easy), (option), (value)))
 
 extern void flex_curl_check(int result);

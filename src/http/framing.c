@@ -1,16 +1,16 @@
 /*
  * framing.c
- *		Where an answer of HTTP/1 ends, by its header lines.
+ *		Determines from its header lines where an HTTP/1 answer ends.
  *
- * Two readers of one connection that disagree about where an answer ends take
- * each other's answers (RFC 9112, section 11.2), and libcurl is a lenient one:
- * of two lengths it takes the last.  So the lines are judged here by the rules
- * of section 6, strictly where they say where the answer ends, and leniently
- * elsewhere.  A fault or an excess makes the answer as good as lost; must_close
- * takes the answer, but not another one from its connection.
+ * If libcurl and a gateway disagree about where an answer ends, one request may get the
+ * answer to another (response smuggling; RFC 9112, section 11.2).  libcurl is lenient: of
+ * two different lengths, for instance, it uses the last.  So the header lines are checked
+ * here by the rules of RFC 9112, section 6: strictly where they determine the end of the
+ * answer, leniently elsewhere.  After a fault or an excess the answer counts as lost.
+ * must_close means that the answer is accepted, but the connection must not be reused.
  *
- * Pure: no libcurl, no memory, no error is raised.  Lines of HTTP/2 pass, since
- * its frames say where an answer ends.
+ * This file depends neither on libcurl nor on memory management, and raises no errors.
+ * Lines of HTTP/2 are accepted unchecked, since its frames tell where an answer ends.
  */
 #include "postgres.h"
 
@@ -18,15 +18,15 @@
 
 #include "http/framing.h"
 
-#define MAX_LENGTH PG_INT64_MAX /* what libcurl can count */
+#define MAX_LENGTH PG_INT64_MAX /* the largest length that libcurl can represent */
 
 #define MAX_KILOBYTES 256
-#define MAX_LINES 1000 /* to show them takes libcurl the square of that */
+#define MAX_LINES 1000 /* libcurl takes quadratic time to enumerate headers */
 
 #define STATUS_NO_CONTENT 204
 #define STATUS_NOT_MODIFIED 304
 
-/* A part of a line. */
+/* A part of a line, not NUL-terminated. */
 typedef struct Span
 {
 	const char *at;
@@ -62,7 +62,7 @@ span_is(Span span, const char *word)
 	return span.length == strlen(word) && pg_strncasecmp(span.at, word, span.length) == 0;
 }
 
-/* Take the next element of a list separated by commas; false at its end. */
+/* Remove the first element of a comma-separated list, and return it in *element.  Return false at the list's end. */
 static bool
 next_element(Span *list, Span *element)
 {
@@ -76,7 +76,7 @@ next_element(Span *list, Span *element)
 	return true;
 }
 
-/* Read a number of digits alone that libcurl can count. */
+/* Parse a number that consists of digits only.  Return false if it does not, or is above MAX_LENGTH. */
 static bool
 read_number(Span span, uint64 *number)
 {
@@ -90,7 +90,7 @@ read_number(Span span, uint64 *number)
 	return span.length > 0;
 }
 
-/* Content-Length: the same length may be said more than once (RFC 9110, 8.6). */
+/* Process Content-Length.  The same length may be repeated (RFC 9110, 8.6). */
 static void
 read_length(Framing *framing, Span value)
 {
@@ -108,7 +108,7 @@ read_length(Framing *framing, Span value)
 	}
 }
 
-/* Transfer-Encoding: "chunked" comes last, and once. */
+/* Process Transfer-Encoding, in which "chunked" must be last and not be repeated. */
 static void
 read_encoding(Framing *framing, Span value)
 {
@@ -125,7 +125,7 @@ read_encoding(Framing *framing, Span value)
 	}
 }
 
-/* "HTTP/1.1 200 OK", or "HTTP/2 200". */
+/* Process a status line, such as "HTTP/1.1 200 OK" or "HTTP/2 200". */
 static void
 read_status_line(Framing *framing, Span line)
 {
@@ -160,7 +160,7 @@ read_status_line(Framing *framing, Span line)
 		set_fault(framing, "it begins with no status line");
 }
 
-/* True for "name:", without blanks and control characters. */
+/* Return true if the name of a header is not empty, and has no blanks and control characters. */
 static bool
 is_name(Span name)
 {
@@ -172,7 +172,7 @@ is_name(Span name)
 	return name.length > 0;
 }
 
-/* A header line, or one that continues the last (obs-fold). */
+/* Process a header or trailer line, or a continuation of the previous one (obs-fold). */
 static void
 read_header_line(Framing *framing, Span line)
 {
@@ -181,7 +181,7 @@ read_header_line(Framing *framing, Span line)
 	bool is_length;
 	bool is_encoding;
 
-	/* Some readers take these for the end of a line, or of a text. */
+	/* Some implementations take these for the end of the line, or of the value. */
 	if (memchr(line.at, '\r', line.length) != NULL || memchr(line.at, '\0', line.length) != NULL)
 		set_fault(framing, "a header has a carriage return or a NUL in it");
 	if (is_blank(line.at[0]))
@@ -210,7 +210,7 @@ read_header_line(Framing *framing, Span line)
 		read_encoding(framing, trim((Span){colon + 1, line.length - name.length - 1}));
 }
 
-/* All header lines have come. */
+/* Check the headers as a whole, after the last one has been read. */
 static void
 end_headers(Framing *framing)
 {
@@ -218,7 +218,7 @@ end_headers(Framing *framing)
 
 	if (is_interim || framing->status == STATUS_NO_CONTENT || framing->status == STATUS_NOT_MODIFIED)
 	{
-		/* The answer ends here, whatever its headers say, but not all servers know. */
+		/* Such an answer has no body whatever its headers say, but some servers send one nevertheless. */
 		framing->must_close |= framing->has_encoding || (framing->has_length && framing->length > 0);
 	}
 	else if (framing->has_encoding && framing->has_length)
@@ -232,7 +232,7 @@ end_headers(Framing *framing)
 	framing->may_not_continue = false;
 }
 
-/* Judge the next line of an answer, the empty ones and those of its trailers included. */
+/* Process the next line of an answer, including empty lines and trailers.  The result is in *framing. */
 void
 flex_framing_read_line(Framing *framing, const char *line, size_t length)
 {
@@ -256,7 +256,7 @@ flex_framing_read_line(Framing *framing, const char *line, size_t length)
 		read_header_line(framing, (Span){line, length});
 }
 
-/* True when the answer ends with its headers. */
+/* Return true if the answer ends with its headers, which have been read. */
 bool
 flex_framing_has_no_body(const Framing *framing)
 {

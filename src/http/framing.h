@@ -1,36 +1,36 @@
 /*
  * framing.h
- *		Where an answer of HTTP/1 ends, by its header lines.
+ *		Determines from its header lines where an HTTP/1 answer ends.
  */
 #ifndef FLEX_FRAMING_H
 #define FLEX_FRAMING_H
 
-#define FRAMING_HTTP2 20 /* a version: frames say where an answer ends from this one on */
+#define FRAMING_HTTP2 20 /* version from which on frames tell where an answer ends */
 
 typedef enum FramingPart
 {
-	FRAMING_STATUS_LINE, /* of the answer, or of the one after an interim answer */
+	FRAMING_STATUS_LINE, /* a status line is next, the first one or that after an interim answer */
 	FRAMING_HEADERS,
 	FRAMING_BODY /* header lines from here on are trailers */
 } FramingPart;
 
-/* What the lines so far have said; begins as all zeros. */
+/* What is known from the lines read so far.  Initialize it with zeros. */
 typedef struct Framing
 {
 	FramingPart part;
-	size_t total_bytes; /* of all lines, interim answers and trailers included */
+	size_t total_bytes; /* size of all lines, including those of interim answers and trailers */
 	int total_lines;
-	int version; /* 10 times major, plus minor */
+	int version; /* 10 * major + minor */
 	int status;
-	bool has_line; /* a header line came after the status line */
-	bool has_length;
-	bool has_encoding;     /* Transfer-Encoding */
-	bool is_chunked;       /* ... whose last coding is chunked */
-	bool may_not_continue; /* a continuation of the last line would change where the answer ends */
-	uint64 length;
-	bool must_close;    /* whatever comes next on the connection may not be what it seems */
-	const char *fault;  /* why nobody can tell where the answer ends, or NULL */
-	const char *excess; /* what there is too much of, or NULL */
+	bool has_line;         /* a header line has been read since the status line */
+	bool has_length;       /* there is a Content-Length */
+	bool has_encoding;     /* there is a Transfer-Encoding */
+	bool is_chunked;       /* its last coding is "chunked" */
+	bool may_not_continue; /* the last line is one of those two, so must not have a continuation line */
+	uint64 length;         /* value of Content-Length */
+	bool must_close;       /* the connection must not be reused: what follows may not be a new answer */
+	const char *fault;     /* why it is uncertain where the answer ends, or NULL */
+	const char *excess;    /* which limit on header lines is exceeded, or NULL */
 } Framing;
 
 extern void flex_framing_read_line(Framing *framing, const char *line, size_t length);

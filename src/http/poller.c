@@ -1,14 +1,15 @@
 /*
  * poller.c
- *		Waits for sockets the way a backend waits: on its latch, too.
+ *		Waiting for libcurl's sockets and the process's latch, by a WaitEventSet.
  *
- * A WaitEventSet cannot let a socket go, and making one costs more than a
- * request on a kept connection should.  So the set stays as long as its sockets
- * do: one that nobody waits for now stays in it, silent, and the set is made
- * anew when a socket was closed, or speaks without being asked.
+ * A socket cannot be removed from a WaitEventSet, and to create a set for each wait would
+ * be a large part of the cost of a request on a kept connection.  So one set is kept.  A
+ * socket that is not waited for at present stays in it, as long as it has no events.  The
+ * set is rebuilt when a socket in it was closed, or had an event that is not waited for.
  *
- * The functions that say what to wait for are called from libcurl's callbacks,
- * which no error may leave: they only take notes, and flex_poller_wait() acts.
+ * The functions that change what is waited for are called from libcurl's callbacks, where
+ * no error may be raised.  Therefore they only take notes of the changes, in memory from
+ * malloc; flex_poller_wait() applies them to the set.
  */
 #include "postgres.h"
 
@@ -29,34 +30,34 @@
 #include "http/poller.h"
 
 #define NOT_IN_SET (-1)
-#define FIRST_CAPACITY 8 /* sockets that a set has room for at first */
-#define OTHERS 8         /* descriptors that the server's own wait sets have, and ours */
+#define FIRST_CAPACITY 8 /* minimum capacity of the set, in sockets */
+#define OTHERS 8         /* descriptors used by other wait event sets of the server, and ours */
 
 typedef struct Socket
 {
-	uint32 wanted;     /* WL_SOCKET_*, 0: nothing now */
-	uint32 registered; /* what the set waits for, while in it */
+	uint32 wanted;     /* events to wait for (WL_SOCKET_*), 0 for none at present */
+	uint32 registered; /* events that the set waits for; valid if it is in the set */
 	int position;      /* in the set, or NOT_IN_SET */
-	bool noted;        /* in notes */
+	bool noted;        /* is in notes */
 	bool ours;         /* opened by flex_poller_open() */
-	bool connected;    /* ... and libcurl closes it by flex_poller_close() alone */
-	bool lasting;      /* not closed before the process ends */
+	bool connected;    /* is ours and connected, so libcurl closes it by flex_poller_close() only */
+	bool lasting;      /* not ours, but stays open as long as libcurl's multi handle */
 } Socket;
 
-static Socket *sockets; /* by file descriptor */
-static pgsocket *notes; /* those whose wishes have changed */
+static Socket *sockets; /* array indexed by file descriptor, malloc'd */
+static pgsocket *notes; /* sockets whose wanted may differ from registered; array of the same size */
 static int notes_count;
 static int sockets_size;
 
 static WaitEventSet *wait_set;
-static int set_capacity;  /* sockets that fit */
-static int set_count;     /* sockets that are in it */
-static bool set_is_stale; /* has a socket that must go */
+static int set_capacity;  /* in sockets */
+static int set_count;     /* number of sockets in the set */
+static bool set_is_stale; /* the set must be rebuilt */
 
-static int mirror = -1;      /* an epoll descriptor with the sockets that are wanted; -1: nobody needs it */
-static bool mirror_is_whole; /* all of them are in it */
+static int mirror = -1;      /* epoll descriptor that contains the wanted sockets, if one is needed; else -1 */
+static bool mirror_is_whole; /* no wanted socket is missing in it */
 
-/* Make room for a descriptor; false when memory is out. */
+/* Enlarge the arrays to contain a descriptor.  Return false if out of memory. */
 static bool
 make_room(pgsocket fd)
 {
@@ -81,7 +82,7 @@ make_room(pgsocket fd)
 	return true;
 }
 
-/* The socket is closed: its number may mean another soon. */
+/* Forget a socket that is closed; its number may be reused. */
 static void
 forget(pgsocket fd)
 {
@@ -99,8 +100,8 @@ forget(pgsocket fd)
 }
 
 /*
- * Open a socket that is counted among the server's files, and closed on exec.
- * PGINVALID_SOCKET with errno when it cannot be had.
+ * Open a socket, counted as an external file descriptor and closed on exec.  Return
+ * PGINVALID_SOCKET, with errno set, if that fails.
  */
 pgsocket
 flex_poller_open(int family, int type, int protocol)
@@ -120,19 +121,19 @@ flex_poller_open(int family, int type, int protocol)
 		errno = reason;
 		return PGINVALID_SOCKET;
 	}
-	forget(fd); /* if it is still known, it was closed without a word */
+	forget(fd); /* libcurl may have closed a former socket of this number without telling us */
 	sockets[fd].ours = true;
 	return fd;
 }
 
-/* How many sockets can be open at once: the server keeps two thirds of a process's files for tables. */
+/* Return how many sockets can be open at once.  AcquireExternalFD() grants a third of the file descriptors. */
 int
 flex_poller_capacity(void)
 {
 	return Max(max_safe_fds / 3 - OTHERS, 1);
 }
 
-/* Close a socket that flex_poller_open() gave. */
+/* Close a socket that flex_poller_open() returned.  Return the result of close(). */
 int
 flex_poller_close(pgsocket fd)
 {
@@ -140,7 +141,7 @@ flex_poller_close(pgsocket fd)
 	return close(fd);
 }
 
-/* A connection stands on a socket of ours. */
+/* Note that a socket opened by flex_poller_open() is connected. */
 void
 flex_poller_note_connected(pgsocket fd)
 {
@@ -148,7 +149,7 @@ flex_poller_note_connected(pgsocket fd)
 	sockets[fd].connected = true;
 }
 
-/* True while a socket of ours is open, to be asked where libcurl may have closed it without a word. */
+/* Return true if a socket is ours and still open.  libcurl may close one that never got connected without telling us. */
 static bool
 is_open(pgsocket fd)
 {
@@ -156,8 +157,8 @@ is_open(pgsocket fd)
 }
 
 /*
- * Have the mirror wait for events on a socket, or let it go; false when that fails.  A
- * socket that was closed has left it already, and its number may mean another by now.
+ * Set the events that the mirror waits for on a socket; 0 removes it.  Return false on
+ * failure.  The kernel removes a closed socket by itself, and its number may be reused.
  */
 static bool
 show_in_mirror(pgsocket fd, uint32 events)
@@ -178,9 +179,7 @@ show_in_mirror(pgsocket fd, uint32 events)
 #endif
 }
 
-/*
- * From now on keep in an epoll descriptor, too, what is waited for; -1: no more of it.
- */
+/* Register all wanted sockets in an epoll descriptor, from now on until called with -1. */
 void
 flex_poller_mirror(int epoll)
 {
@@ -193,7 +192,7 @@ flex_poller_mirror(int epoll)
 	}
 }
 
-/* False when a socket is missing there: it cannot be relied on. */
+/* Return false if a wanted socket could not be registered in the mirror, which must not be waited for then. */
 bool
 flex_poller_mirror_is_whole(void)
 {
@@ -201,12 +200,12 @@ flex_poller_mirror_is_whole(void)
 }
 
 /*
- * Wait for events (WL_SOCKET_*) on a socket from now on, or for none of it.
- * Raises nothing; false when memory is out.
+ * Set the events (WL_SOCKET_*) to wait for on a socket from now on; 0 for none.  lasting
+ * tells that a socket which is not ours stays open as long as libcurl's multi handle.
+ * Return false if out of memory; no error is raised.
  *
- * Only a socket of ours that is still open, or a lasting one, may stay in the
- * set while nobody waits for it: libcurl closes those of its resolver, and one
- * that never got connected, without a word.
+ * A socket that is not waited for may stay in the set only if it is ours and still open,
+ * or lasting.  Others, such as those of its resolver, libcurl closes without telling us.
  */
 bool
 flex_poller_watch(pgsocket fd, uint32 events, bool lasting)
@@ -231,7 +230,7 @@ flex_poller_watch(pgsocket fd, uint32 events, bool lasting)
 	return true;
 }
 
-/* Put a socket that is wanted into the set. */
+/* Add a wanted socket to the set, which must have room. */
 static void
 add_to_set(pgsocket fd)
 {
@@ -243,13 +242,13 @@ add_to_set(pgsocket fd)
 	set_count++;
 }
 
-/* Make the set anew, with the sockets that are wanted now. */
+/* Create the set anew, with the sockets that are wanted now. */
 static void
 rebuild_set(void)
 {
 	int wanted = 0;
 
-	/* Until all of it is done. */
+	/* In case of an error below. */
 	set_is_stale = true;
 
 	for (int fd = 0; fd < sockets_size; fd++)
@@ -276,7 +275,7 @@ rebuild_set(void)
 	set_is_stale = false;
 }
 
-/* Bring the set in step with what is wanted. */
+/* Apply the noted changes to the set, or mark it as stale if it has no room. */
 static void
 follow_notes(void)
 {
@@ -299,7 +298,7 @@ follow_notes(void)
 	}
 }
 
-/* Name of what a backend waits for here, in pg_stat_activity. */
+/* Return the wait event to show in pg_stat_activity. */
 static uint32
 wait_event(WaitKind kind)
 {
@@ -312,9 +311,9 @@ wait_event(WaitKind kind)
 }
 
 /*
- * Wait until the latch is set, a socket is ready, or the time is over; the
- * latch is reset.  Returns how many sockets are ready.  Exits when the
- * postmaster has died; the caller looks for interrupts.
+ * Wait until the latch is set, a socket is ready, or the time is over.  Fill ready[] and
+ * return the number of its elements.  If the latch was set it is reset, and the caller must
+ * check for interrupts.  Exit the process if the postmaster has died.
  */
 int
 flex_poller_wait(long timeout_ms, WaitKind kind, ReadySocket ready[MAX_READY], bool *latch_was_set)
@@ -338,6 +337,7 @@ flex_poller_wait(long timeout_ms, WaitKind kind, ReadySocket ready[MAX_READY], b
 		}
 		else if (events[i].events & WL_SOCKET_MASK)
 		{
+			/* An event that is not waited for would be reported again and again: remove the socket. */
 			if (sockets[events[i].fd].wanted == 0)
 				set_is_stale = true;
 			else

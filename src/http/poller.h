@@ -1,11 +1,11 @@
 /*
  * poller.h
- *		Waits for sockets the way a backend waits: on its latch, too.
+ *		Waiting for libcurl's sockets and the process's latch, by a WaitEventSet.
  */
 #ifndef FLEX_POLLER_H
 #define FLEX_POLLER_H
 
-/* A socket on which something that was asked for can be done. */
+/* A socket that is ready for some of the events that were waited for. */
 typedef struct ReadySocket
 {
 	pgsocket fd;
@@ -14,13 +14,13 @@ typedef struct ReadySocket
 
 #define MAX_READY 64
 
-/* What for, as pg_stat_activity tells it from 17 on. */
+/* The kind of a wait.  Since PostgreSQL 17 pg_stat_activity shows a wait event for each. */
 typedef enum WaitKind
 {
-	WAIT_FOR_CONNECTION, /* nothing has been sent */
+	WAIT_FOR_CONNECTION, /* no request has been sent yet */
 	WAIT_FOR_ANSWER,
-	WAIT_FOR_RATE,   /* flex_api.rate_limits allows nothing now */
-	WAIT_FOR_REPEAT, /* what has failed is sent again later */
+	WAIT_FOR_RATE,   /* flex_api.rate_limits allows no request at present */
+	WAIT_FOR_REPEAT, /* a request that failed will be sent again later */
 	WAIT_KINDS
 } WaitKind;
 

@@ -1,17 +1,17 @@
 /*
  * tls.c
- *		What libcurl's OpenSSL can tell, and be told.
+ *		Access to the OpenSSL library that libcurl uses.
  *
- * libcurl hands out OpenSSL's objects for what it has no options for: to know what
- * has been read of a connection and not fetched yet; to read all that has come at
- * once; to end a connection on which libcurl reads for ever; and to keep its keys
- * out of the file that SSLKEYLOGFILE names.  Reading for ever is what 7.88 does with
- * HTTP/2 frames that bring no data as long as more come than it can read, without
- * a callback in which a timeout or a cancel could act.
+ * libcurl has no options for some things that we need: to know whether OpenSSL has read
+ * bytes that libcurl has not fetched; to read all available bytes at once (read-ahead); to
+ * keep TLS keys out of the file that SSLKEYLOGFILE names; and to end a connection on which
+ * libcurl would read forever.  The latter happens in 7.88 as long as HTTP/2 frames without
+ * data arrive faster than it reads them: it calls no callback meanwhile in which a timeout
+ * or a cancel could take effect.
  *
- * The functions are looked up in what libcurl itself is linked to, so that ours
- * need not be the same library, nor its headers be there.  Where libcurl uses
- * another TLS library, nothing is known.
+ * The functions are looked up at run time in the library that libcurl is linked with.  So
+ * we need no OpenSSL headers, and cannot get another version of OpenSSL than libcurl has.
+ * If libcurl uses another TLS library, flex_tls_is_known() is false and none of this works.
  */
 #include "postgres.h"
 
@@ -20,16 +20,20 @@
 #include "base/clock.h"
 #include "http/tls.h"
 
+/* OpenSSL's values of constants, whose headers we do not include. */
 #define RECEIVED_SHUTDOWN 2 /* SSL_RECEIVED_SHUTDOWN */
-#define RECORD_HEADER 256   /* SSL3_RT_HEADER: called so for each record */
+#define RECORD_HEADER 256   /* SSL3_RT_HEADER: content type passed to the message callback for each record */
 #define SET_READ_AHEAD 41   /* SSL_CTRL_SET_READ_AHEAD */
 #define WANTS_TO_READ 3     /* SSL_READING */
 
-#define READ_AHEAD_BYTES (256 * 1024) /* sixteen records, for each connection that is read */
+#define READ_AHEAD_BYTES (256 * 1024) /* sixteen records; per connection that is being read */
 
-/* libcurl reads no more of one answer before it returns. */
+/*
+ * libcurl normally returns after at most this many records of one answer.  If it goes on
+ * reading for MOST_MS after them, the connection is ended.
+ */
 #define USUAL_RECORDS 250
-#define MOST_MS 100 /* after those */
+#define MOST_MS 100
 
 typedef void (*MessageCallback)(int written, int version, int type, const void *bytes, size_t length, void *ssl,
 								void *argument);
@@ -47,10 +51,10 @@ static struct
 	int (*wants)(const void *ssl);
 } openssl;
 
-static int records;        /* read since flex_tls_begin() */
-static int64 unusual_from; /* flex_clock_ms() when they were more than usual */
+static int records;        /* number of records read since flex_tls_begin() */
+static int64 unusual_from; /* flex_clock_ms() when that number reached USUAL_RECORDS */
 
-/* True when libcurl's TLS library is OpenSSL. */
+/* Return true if libcurl's TLS library is OpenSSL, and has the functions that we cannot do without. */
 bool
 flex_tls_is_known(void)
 {
@@ -75,14 +79,14 @@ flex_tls_is_known(void)
 		   openssl.set_key_log_callback != NULL;
 }
 
-/* True when something has been read from a connection (SSL *) that libcurl has not fetched. */
+/* Return true if OpenSSL has read bytes from a connection (SSL *) that libcurl has not fetched. */
 bool
 flex_tls_has_read(const void *ssl)
 {
 	return flex_tls_is_known() && openssl.has_pending(ssl) != 0;
 }
 
-/* True when all that reading ahead needs is there. */
+/* Return true if OpenSSL has all functions needed for reading ahead. */
 static bool
 can_read_ahead(void)
 {
@@ -91,8 +95,9 @@ can_read_ahead(void)
 }
 
 /*
- * Have OpenSSL read as much of a connection as has come, or each record by itself, in two
- * system calls.  What it then has, no socket tells of: flex_tls_has_more() does.
+ * Let OpenSSL read all available bytes of a connection at once, instead of one record at a
+ * time in two system calls.  The socket is not readable for bytes that have been read
+ * ahead: flex_tls_has_more() must be asked.
  */
 void
 flex_tls_read_ahead(void *ssl, bool yes)
@@ -101,14 +106,17 @@ flex_tls_read_ahead(void *ssl, bool yes)
 		openssl.set_read_ahead(ssl, yes);
 }
 
-/* True when something has been read that libcurl can fetch, as far as OpenSSL knows: it has not asked for more. */
+/*
+ * Return true if bytes have been read ahead that libcurl can fetch.  If OpenSSL waits for
+ * more input, they are only part of a record.
+ */
 bool
 flex_tls_has_more(const void *ssl)
 {
 	return can_read_ahead() && flex_tls_has_read(ssl) && openssl.wants(ssl) != WANTS_TO_READ;
 }
 
-/* A record was read: if there is no end to them, that is the end of the connection. */
+/* OpenSSL's message callback: count the records read, and end the connection if libcurl does not stop reading. */
 static void
 count_record(int written, int version, int type, const void *bytes, size_t length, void *ssl, void *argument)
 {
@@ -121,9 +129,9 @@ count_record(int written, int version, int type, const void *bytes, size_t lengt
 }
 
 /*
- * Count the records of the connections of an SSL_CTX, and log no keys of them, also where
- * something else in the process has initialised libcurl while SSLKEYLOGFILE was set.
- * reads_ahead: until flex_tls_read_ahead() says otherwise.
+ * Prepare the SSL_CTX of a new connection: count its records, and do not log its keys, not
+ * even if other code in this process initialized libcurl while SSLKEYLOGFILE was set.
+ * reads_ahead enables reading ahead until flex_tls_read_ahead() is called.
  */
 void
 flex_tls_watch(void *ssl_context, bool reads_ahead)
@@ -139,7 +147,7 @@ flex_tls_watch(void *ssl_context, bool reads_ahead)
 	openssl.set_key_log_callback(ssl_context, NULL);
 }
 
-/* libcurl is about to read. */
+/* Restart the count of records.  To be called before libcurl is. */
 void
 flex_tls_begin(void)
 {

@@ -1,6 +1,6 @@
 /*
  * tls.h
- *		What libcurl's OpenSSL can tell, and be told.
+ *		Access to the OpenSSL library that libcurl uses.
  */
 #ifndef FLEX_TLS_H
 #define FLEX_TLS_H
