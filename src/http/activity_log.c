@@ -1,10 +1,10 @@
 /*
  * activity_log.c
- *		A line in the server's log for each request: flex_api.log_activity.
+ *		Writes a line per request to the server's log: flex_api.log_activity.
  *
- * Words of the form name=value, without blanks in them.  There is nothing of the
- * arguments: the path is that of the operation, with {Word} where an argument stands, and
- * neither statement nor context is logged with it, which may have them.
+ * The line consists of words of the form name=value that contain no blanks.  No argument of
+ * a request is logged: the path is the template of the operation, with {Word} in place of
+ * each argument, and STATEMENT and CONTEXT, which may contain arguments, are suppressed.
  */
 #include "postgres.h"
 
@@ -15,7 +15,10 @@
 
 #define MOST_ID_BYTES 64
 
-/* The service's number of the request, which comes from the wire, as one word. */
+/*
+ * Return the service's identifier of the request as one word, in a static buffer.  It was
+ * received from the network, so characters that do not belong there are replaced.
+ */
 static const char *
 request_id_word(const char *request_id)
 {
@@ -32,7 +35,7 @@ request_id_word(const char *request_id)
 	return word;
 }
 
-/* Log how an attempt at a request ended, which is the first or a later one, if it is to be logged. */
+/* Log the end of an attempt at a request if flex_api.log_activity says so.  attempt counts from 1. */
 void
 flex_activity_log(const Outcome *outcome, Ending ending, int attempt)
 {

@@ -1,6 +1,6 @@
 /*
  * activity_log.h
- *		A line in the server's log for each request: flex_api.log_activity.
+ *		Writes a line per request to the server's log: flex_api.log_activity.
  */
 #ifndef FLEX_ACTIVITY_LOG_H
 #define FLEX_ACTIVITY_LOG_H

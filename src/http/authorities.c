@@ -1,12 +1,12 @@
 /*
  * authorities.c
- *		Files and directories of certificate authorities, which may be replaced under their names.
+ *		Notices when files and directories of certificate authorities are replaced.
  *
- * libcurl knows them by their names, under which it keeps the authorities that it has read
- * of a file, TLS sessions, and connections.  What was replaced gets another spelling of its
- * name, for which libcurl has nothing: so it counts within LOOK_MS, also where it no longer
- * has an authority.  To read a file for each connection instead takes some 30 ms of CPU
- * where it is the system's.
+ * libcurl caches the authorities that it has read from a file, TLS sessions and connections,
+ * and the file's name is part of the key.  So after a file or directory has changed we
+ * pass libcurl another spelling of its name, for which nothing is cached.  In this way a
+ * change takes effect within LOOK_MS, also if it removes an authority.  Disabling the
+ * cache instead would cost about 30 ms of CPU time per connection for the system's file.
  */
 #include "postgres.h"
 
@@ -20,27 +20,28 @@
 #include "base/clock.h"
 #include "http/authorities.h"
 
-#define LOOK_MS 100 /* a file is looked at so often at most: not for each call */
+#define LOOK_MS 100 /* minimum time between two looks at a file */
 #define HASH_DIGITS 8
 #define SAME_FOLDER "./"
-#define MOST_SPELLINGS 32 /* by the time the first is used again, nothing is kept for it */
+#define MOST_SPELLINGS 32 /* enough that libcurl caches nothing for a spelling any more when it is used again */
 
-/* A file or directory as it was seen last. */
+/* A file or directory, and its state at the last look. */
 typedef struct Seen
 {
 	struct Seen *next;
-	struct stat status; /* zeros: it was not there */
-	int version;        /* goes up with each change that is seen */
-	int64 looked_at;    /* flex_clock_ms() */
-	int listed_version; /* does is of it; -1: of none */
-	bool does;          /* a directory: OpenSSL finds authorities there, and none was missed yet */
-	char *spelling;     /* of the name, as libcurl knows it since the last change */
+	struct stat status; /* zeros if it did not exist */
+	int version;        /* incremented when a change is noticed; -1 before the first look */
+	int64 looked_at;    /* flex_clock_ms() of the last look */
+	int listed_version; /* version for which does was determined, or -1 */
+	bool does;          /* a directory in which OpenSSL finds authorities, and has not missed one yet */
+	char *spelling;     /* the spelling of the name for the present version */
 	char name[FLEXIBLE_ARRAY_MEMBER];
 } Seen;
 
-static Seen *files; /* that were asked for; there are as many as settings and servers name */
+/* All names that were asked for, never freed: there are only as many as settings and servers name. */
+static Seen *files;
 
-/* What is known of a name; NULL when there is no memory for it. */
+/* Find the entry of a name, or make one.  Return NULL if out of memory. */
 static Seen *
 find_seen(const char *name)
 {
@@ -66,7 +67,7 @@ find_seen(const char *name)
 	return seen;
 }
 
-/* True when a file is another than it was, or was written meanwhile. */
+/* Return true if a file was modified or replaced between two looks. */
 static bool
 has_changed(const struct stat *before, const struct stat *now)
 {
@@ -75,7 +76,7 @@ has_changed(const struct stat *before, const struct stat *now)
 		   before->st_ctim.tv_sec != now->st_ctim.tv_sec || before->st_ctim.tv_nsec != now->st_ctim.tv_nsec;
 }
 
-/* Spell a name so that it is another text than with the version before. */
+/* Set the spelling of a name for its version, by a number of "./" at its beginning. */
 static void
 spell(Seen *seen)
 {
@@ -89,7 +90,7 @@ spell(Seen *seen)
 	strcpy(end, behind_root);
 }
 
-/* Look at it again, unless that was done a moment ago. */
+/* Check whether a file has changed, unless that was done within the last LOOK_MS. */
 static void
 look(Seen *seen)
 {
@@ -110,8 +111,8 @@ look(Seen *seen)
 }
 
 /*
- * The path of a file or a directory, another text since it was replaced.  It is good until the next
- * question for the same one.  Raises no error.
+ * Return the path of a file or directory, in another spelling after each change.  The result
+ * is valid until the next call for the same name.  No error is raised.
  */
 const char *
 flex_authorities_path(const char *name)
@@ -142,7 +143,7 @@ flex_authorities_check_file(const char *file)
 						errhint("Set flex_api.ca_file to a regular file.")));
 }
 
-/* True for the name under which OpenSSL looks for an authority: the hash of the authority's name, and a number. */
+/* Return true if OpenSSL may look for an authority by this file name: a hash of its subject and a number. */
 static bool
 is_hash(const char *name)
 {
@@ -150,7 +151,7 @@ is_hash(const char *name)
 		   isdigit((unsigned char) name[HASH_DIGITS + 1]);
 }
 
-/* True when a directory has authorities that OpenSSL finds. */
+/* Return true if a directory contains any authority that OpenSSL can find. */
 static bool
 has_hashes(const char *directory)
 {
@@ -164,7 +165,10 @@ has_hashes(const char *directory)
 	return found;
 }
 
-/* True when a directory has such authorities, and as far as is known since its last change all that are needed. */
+/*
+ * Return true if a directory contains authorities that OpenSSL can find, and none has been
+ * missed there since its last change.
+ */
 bool
 flex_authorities_will_do(const char *directory)
 {
@@ -181,7 +185,7 @@ flex_authorities_will_do(const char *directory)
 	return seen->does;
 }
 
-/* A directory lacked an authority that was needed. */
+/* Note that an authority which was needed has not been found in a directory. */
 void
 flex_authorities_did_not_do(const char *directory)
 {

@@ -1,6 +1,6 @@
 /*
  * authorities.h
- *		Files and directories of certificate authorities, which may be replaced under their names.
+ *		Notices when files and directories of certificate authorities are replaced.
  */
 #ifndef FLEX_AUTHORITIES_H
 #define FLEX_AUTHORITIES_H

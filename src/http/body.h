@@ -1,6 +1,6 @@
 /*
  * body.h
- *		The bytes of an answer's body, as they come.
+ *		A buffer for the body of an answer.
  */
 #ifndef FLEX_BODY_H
 #define FLEX_BODY_H
@@ -10,7 +10,7 @@ typedef struct Body
 	char *bytes;
 	size_t length;
 	size_t capacity;
-	size_t limit; /* more bytes than these are not taken */
+	size_t limit; /* maximum of length */
 } Body;
 
 extern bool flex_body_append(Body *body, const char *bytes, size_t length, bool *too_large);

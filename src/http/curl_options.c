@@ -205,9 +205,9 @@ trusts_directory(const Endpoint *endpoint)
 }
 
 /*
- * Set the URL of a request, both as text and parsed, of which libcurl 7.88 needs both: to
- * compose the text from the parts would be a tenth of the instructions of a call.  A URL
- * that cannot be parsed is left to libcurl to refuse.
+ * Set the URL of a request, both as text and parsed.  Given the text alone, libcurl 7.88
+ * would parse it and compose it anew from the parts, which is a tenth of the instructions
+ * of a call.  A URL that cannot be parsed is left to libcurl to refuse.
  */
 static void
 set_address(CURL *easy, const char *url, CURLU **parts)

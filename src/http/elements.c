@@ -1,11 +1,12 @@
 /*
  * elements.c
- *		The requests of one statement that are under way at once.
+ *		Several requests of one statement that are under way at once.
  *
- * A crowd of attempts, each of which belongs to an element in a memory context of its own,
- * so that memory is that of the elements under way.  One that waits for its repeat counts
- * as under way: a service that refuses is not asked for more.  Which element is begun or
- * sent again, and when, is for the one who sends them to say.
+ * Each request is an element with a memory context of its own, so that memory usage depends
+ * on the number of elements under way, not on that of all.  The attempts at the requests
+ * form a crowd.  An element that waits for its repeat counts as under way, so that fewer
+ * new ones are begun while the service refuses requests.  The caller decides which element
+ * is begun or sent again, and when.
  */
 #include "postgres.h"
 
@@ -14,9 +15,9 @@
 #include "base/clock.h"
 #include "http/elements.h"
 
-#define DEFERRED_MS 100 /* until there may be a file descriptor again */
+#define DEFERRED_MS 100 /* wait before a repeat after a lack of file descriptors */
 
-/* None yet, under the current context. */
+/* Initialize *elements, without any element yet.  Contexts will be children of the current one. */
 void
 flex_elements_begin(Elements *elements, Traffic *traffic)
 {
@@ -29,14 +30,14 @@ flex_elements_begin(Elements *elements, Traffic *traffic)
 	dlist_init(&elements->under_way);
 }
 
-/* How many have been begun and not ended. */
+/* Return how many elements have been added and have not ended. */
 int
 flex_elements_under_way(const Elements *elements)
 {
 	return elements->begun - elements->ended;
 }
 
-/* The next element, whose request is made; endpoint and repeats are the caller's to set. */
+/* Add an element, and make its request.  The caller must set endpoint and repeats before it is sent. */
 Element *
 flex_elements_add(Elements *elements, MakeRequest make, void *state)
 {
@@ -59,7 +60,7 @@ flex_element_send(Elements *elements, Element *element)
 {
 	MemoryContext before = MemoryContextSwitchTo(element->context);
 
-	Assert(element->attempt == NULL);
+	Assert(element->attempt == NULL && element->endpoint != NULL);
 	element->attempt = flex_crowd_add(elements->crowd, element->request, element->endpoint, element->repeats.deadline);
 	flex_attempt_set_owner(element->attempt, element);
 	flex_attempt_set_number(element->attempt, ++element->repeats.attempts);
@@ -69,8 +70,8 @@ flex_element_send(Elements *elements, Element *element)
 }
 
 /*
- * Plan another attempt: where that is safe and in time, or where this process had no file
- * descriptor left, which others that end give back.
+ * Plan another attempt and return true if that is safe and in time.  If this process had no
+ * file descriptor left, wait until other elements that end have closed some.
  */
 static bool
 plan_repeat(Element *element)
@@ -86,8 +87,8 @@ plan_repeat(Element *element)
 }
 
 /*
- * The attempt of an element is over: see what it came to.  True when it waits for its
- * repeat; else the outcome is the last, and its body there until the element ends.
+ * Take the outcome of an attempt that is over.  Return true if the request will be repeated;
+ * else the outcome is final, and its body is valid until the element ends.
  */
 bool
 flex_element_conclude(Elements *elements, Element *element)
@@ -109,7 +110,7 @@ flex_element_conclude(Elements *elements, Element *element)
 	return waits;
 }
 
-/* Forget an element; its attempt ends with its context, which must not be the current one. */
+/* Free an element.  Deleting its context, which must not be the current one, ends its attempt. */
 void
 flex_element_end(Elements *elements, Element *element)
 {

@@ -1,6 +1,6 @@
 /*
  * elements.h
- *		The requests of one statement that are under way at once.
+ *		Several requests of one statement that are under way at once.
  */
 #ifndef FLEX_ELEMENTS_H
 #define FLEX_ELEMENTS_H
@@ -11,32 +11,32 @@
 #include "http/repeats.h"
 #include "http/traffic.h"
 
-/* One of them, from the making of its request until what it came to has been taken, in a context of its own. */
+/* One request, from its creation until its outcome has been processed.  It has a memory context of its own. */
 typedef struct Element
 {
 	dlist_node node;
 	MemoryContext context;
-	int index; /* from 0 on */
+	int index; /* counted from 0 */
 	HttpRequest *request;
 	const Endpoint *endpoint;
-	Attempt *attempt; /* NULL: it waits for its turn or its repeat */
+	Attempt *attempt; /* NULL while it waits for its turn or its repeat */
 	Repeats repeats;
-	Outcome outcome; /* of its last attempt; while it waits, without the body */
-	bool is_noted;   /* by the one who sends them: what it came to */
+	Outcome outcome; /* of its last attempt; without the body while it waits for its repeat */
+	bool is_noted;   /* for the caller: the outcome has been taken into account */
 } Element;
 
-/* Elements, which are sent in the order of their numbers. */
+/* The requests of a statement.  They are begun in the order of their indexes. */
 typedef struct Elements
 {
-	MemoryContext context; /* that those of the elements are under */
+	MemoryContext context; /* parent of the elements' contexts */
 	Crowd *crowd;
 	dlist_head under_way;
-	int begun; /* how many ever were */
-	int ended;
-	Traffic *traffic; /* what they are on the wire is added to it */
+	int begun;        /* number of elements ever added */
+	int ended;        /* number of those that have ended */
+	Traffic *traffic; /* the caller's counters, which requests are added to */
 } Elements;
 
-/* Makes the request of an element, in the current context. */
+/* Callback that makes the request of an element, in the current context. */
 typedef HttpRequest *(*MakeRequest)(void *state, int index);
 
 extern void flex_elements_begin(Elements *elements, Traffic *traffic);

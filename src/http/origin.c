@@ -1,6 +1,8 @@
 /*
  * origin.c
- *		Scheme, host and path of the service: as a URL says, or a region and an edge.
+ *		The origin of the service: scheme, host, port and path prefix.
+ *
+ * It is derived from a configured URL, or else from a region and an edge.
  */
 #include "postgres.h"
 
@@ -9,7 +11,7 @@
 
 #define DOMAIN "twilio.com"
 
-/* The edge that a region implies, or NULL for a region we know nothing of. */
+/* Return the default edge of a region, or NULL if the region is not known. */
 static const char *
 edge_of_region(const char *region)
 {
@@ -28,20 +30,23 @@ edge_of_region(const char *region)
 	return NULL;
 }
 
-/* A base URL, which may have one slash at its end, as an origin. */
+/* Return the origin of a base URL, which must not be empty and may end with one slash; palloc'd. */
 char *
 flex_origin_of_url(const char *url)
 {
 	char *origin = pstrdup(url);
 
+	Assert(origin[0] != '\0');
 	if (origin[strlen(origin) - 1] == '/')
 		origin[strlen(origin) - 1] = '\0';
 	return origin;
 }
 
 /*
- * Scheme and host, with {service}, of a region and an edge, each of which may be empty.  Raises for a
- * region whose edge is not known; where names what they were set by.
+ * Return the origin for a region and an edge, each of which may be empty or NULL; palloc'd,
+ * with {service} in place of the product's name.  If no edge is given and none is known for
+ * the region, raise an error with the given code.  where is put before the names of the
+ * settings or options in its hint.
  */
 char *
 flex_origin_of_region(const char *region, const char *edge, int code, const char *where)

@@ -1,6 +1,6 @@
 /*
  * origin.h
- *		Scheme, host and path of the service.
+ *		The origin of the service: scheme, host, port and path prefix.
  */
 #ifndef FLEX_ORIGIN_H
 #define FLEX_ORIGIN_H

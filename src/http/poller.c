@@ -149,7 +149,10 @@ flex_poller_note_connected(pgsocket fd)
 	sockets[fd].connected = true;
 }
 
-/* Return true if a socket is ours and still open.  libcurl may close one that never got connected without telling us. */
+/*
+ * Return true if a socket is ours and still open.  If it never got connected, libcurl may
+ * have closed it without telling us, so ask the kernel.
+ */
 static bool
 is_open(pgsocket fd)
 {

@@ -1,15 +1,14 @@
 /*
  * readiness.c
- *		A descriptor by which others can wait for our sockets and for a moment.
+ *		A descriptor by which another WaitEventSet can wait for our sockets, and for a time.
  *
- * The executor waits for several asynchronous scans in a WaitEventSet of its own,
- * in which a descriptor can stand only once.  So each gets an epoll descriptor with
- * two others in it: an epoll descriptor of the process, in which the poller keeps the
- * sockets that libcurl waits for, and a timer.  All of it is made when it is first
- * asked for, and closed with the last of them: waiting by the poller alone costs
- * nothing more.
+ * The executor waits for asynchronous scans in a WaitEventSet of its own, which can contain
+ * a descriptor only once.  So each scan gets an epoll descriptor, which contains two others:
+ * an epoll descriptor common to all ("mirror"), in which poller.c keeps the sockets that
+ * libcurl waits for, and a timer of the scan.
  *
- * Only Linux has what is needed.
+ * The mirror is opened when it is first needed, and closed along with the last Readiness,
+ * so that it costs nothing while there is none.  epoll and timerfd exist on Linux only.
  */
 #include "postgres.h"
 
@@ -25,7 +24,7 @@
 #include "http/poller.h"
 #include "http/readiness.h"
 
-/* The kernel lets no socket wake more than a hundred in one set, at this depth. */
+/* The kernel limits the number of epoll descriptors that contain another one, at this depth to a hundred. */
 #define MOST_AT_ONCE 64
 
 struct Readiness
@@ -33,17 +32,20 @@ struct Readiness
 	dlist_node node;
 	pgsocket fd;
 	pgsocket timer;
-	int64 due_at; /* flex_clock_ms() that the timer is set to; PG_INT64_MAX: none */
+	int64 due_at; /* time (flex_clock_ms()) that the timer is set to, or PG_INT64_MAX */
 	MemoryContextCallback at_end;
 };
 
 static dlist_head all = DLIST_STATIC_INIT(all);
 static int all_count;
-static pgsocket mirror = PGINVALID_SOCKET; /* of the poller's sockets, while there are any of us */
+static pgsocket mirror = PGINVALID_SOCKET; /* epoll descriptor with the poller's sockets, while it is needed */
 
 #ifdef __linux__
 
-/* Count a new descriptor among the server's, or close it when there are too many; PGINVALID_SOCKET then. */
+/*
+ * Count a new descriptor as an external one of the process.  If there are too many, close
+ * it and return PGINVALID_SOCKET.
+ */
 static pgsocket
 own(pgsocket fd)
 {
@@ -53,7 +55,7 @@ own(pgsocket fd)
 	return PGINVALID_SOCKET;
 }
 
-/* Close a descriptor that was counted. */
+/* Close a descriptor that own() has counted. */
 static void
 disown(pgsocket *fd)
 {
@@ -64,7 +66,7 @@ disown(pgsocket *fd)
 	*fd = PGINVALID_SOCKET;
 }
 
-/* Close what was opened, by the end of the memory context as well. */
+/* Close the descriptors of a readiness and, if it was the last one, the mirror.  Also a memory context callback. */
 static void
 close_readiness(void *argument)
 {
@@ -79,7 +81,7 @@ close_readiness(void *argument)
 	disown(&mirror);
 }
 
-/* Open the mirror, if this is the first that needs it. */
+/* Open the mirror unless it is open.  Return false if that fails. */
 static bool
 open_mirror(void)
 {
@@ -91,7 +93,7 @@ open_mirror(void)
 	return mirror != PGINVALID_SOCKET;
 }
 
-/* Put a descriptor into an epoll descriptor. */
+/* Add a descriptor to an epoll descriptor, to wait until it is readable. */
 static bool
 add_to_epoll(pgsocket epoll, pgsocket fd)
 {
@@ -100,7 +102,7 @@ add_to_epoll(pgsocket epoll, pgsocket fd)
 	return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-/* Open all that a readiness needs. */
+/* Open the descriptors of a readiness.  Return false if any of them cannot be had. */
 static bool
 open_readiness(Readiness *readiness)
 {
@@ -113,9 +115,9 @@ open_readiness(Readiness *readiness)
 }
 
 /*
- * Set the timer; a moment that is over makes it readable at once, another silences it.
- * It is set also to the moment that it has: the kernel may have called a little before
- * our clock shows it, and would go on calling until then.
+ * Set the timer.  With a time in the past it is readable at once, otherwise not until then.
+ * Set it even if the time is the same as before: the timer may have expired slightly before
+ * flex_clock_ms() reaches that time, and would remain readable until then.
  */
 static bool
 set_timer(Readiness *readiness, int64 due_at)
@@ -125,7 +127,7 @@ set_timer(Readiness *readiness, int64 due_at)
 	if (due_at != PG_INT64_MAX)
 	{
 		moment.it_value.tv_sec = due_at / 1000;
-		/* All zero would mean none. */
+		/* Zero would disarm the timer. */
 		moment.it_value.tv_nsec = Max(due_at % 1000 * 1000000, 1);
 	}
 	if (timerfd_settime(readiness->timer, TFD_TIMER_ABSTIME, &moment, NULL) != 0)
@@ -134,7 +136,10 @@ set_timer(Readiness *readiness, int64 due_at)
 	return true;
 }
 
-/* A readiness, or NULL when it cannot be had: no descriptor is left, there are too many of them, or it is no Linux. */
+/*
+ * Create a readiness in the current context.  Return NULL if no file descriptor is left, if
+ * there are too many of them, or if the system is not Linux.
+ */
 Readiness *
 flex_readiness_create(void)
 {
@@ -157,8 +162,8 @@ flex_readiness_create(void)
 }
 
 /*
- * The descriptor, readable from a moment of flex_clock_ms() on, 0 being now, or when a
- * socket is ready.  PGINVALID_SOCKET when the kernel has refused that.
+ * Set the time (flex_clock_ms(); 0 for now) from which on the descriptor is readable even if
+ * no socket is ready.  Return the descriptor, or PGINVALID_SOCKET if a system call failed.
  */
 pgsocket
 flex_readiness_set(Readiness *readiness, int64 due_at)
@@ -168,8 +173,9 @@ flex_readiness_set(Readiness *readiness, int64 due_at)
 }
 
 /*
- * libcurl has done something: what it has done may be an end that another waits for, and
- * no socket tells of it any more.  All are readable until they are set anew.
+ * Make all descriptors readable until they are set anew.  To be called after libcurl has
+ * processed events: it may have ended a transfer on whose behalf another scan waits, and
+ * the socket will not be ready any more.
  */
 void
 flex_readiness_disturb_all(void)

@@ -1,14 +1,14 @@
 /*
  * readiness.h
- *		A descriptor by which others can wait for our sockets and for a moment.
+ *		A descriptor by which another WaitEventSet can wait for our sockets, and for a time.
  *
- * It is readable while one of the sockets that libcurl waits for is ready, and from
- * the moment on that it is set to.  Only Linux has what that takes; elsewhere none is given.
+ * It is readable while a socket that libcurl waits for is ready, and from a time on that is
+ * set.  It is available on Linux only.
  */
 #ifndef FLEX_READINESS_H
 #define FLEX_READINESS_H
 
-/* It lives in the context that it was made in, whose end closes the descriptor. */
+/* It is allocated in the context that was current at its creation, whose reset closes the descriptor. */
 typedef struct Readiness Readiness;
 
 extern Readiness *flex_readiness_create(void);

@@ -2,14 +2,14 @@
  * repeats.c
  *		When a request is sent, and sent again, while its statement waits for it.
  *
- * Which requests may be repeated is for verdict.c to say.  flex_api.max_retries and
- * flex_api.timeout bound the whole: a repeat that could not be answered in time is not
- * begun.
+ * verdict.c decides which requests may be repeated.  flex_api.max_retries limits the number
+ * of repeats, and flex_api.timeout the total time: a repeat is not begun if it would be
+ * answered too late, assuming that it takes as long as the last attempt.
  *
- * One that was refused with 429 is not counted.  It waits for its turn, together with
- * all others that the same account sends to the same operation; where flex_api.max_retries
- * is 0, for nobody.  So does a first attempt while the service is known to refuse more, but
- * not for long: that it is sent tells how things are.
+ * An attempt refused with 429 does not count towards flex_api.max_retries.  Unless that is
+ * 0, the request waits until the rate limiter gives it a turn, which is shared with the
+ * account's other requests of that kind.  A first attempt waits for its turn, too, but not
+ * for long (FIRST_PATIENCE_MS): then it is sent anyway, to learn whether it is still refused.
  */
 #include "postgres.h"
 
@@ -21,8 +21,9 @@
 #define FIRST_PATIENCE_MS 1000
 
 /*
- * For a request that is to be sent now and counts for that rate, as its endpoint has it, or
- * else the settings that count for a call of the current role.
+ * Return the initial state of a request that is to be sent now, and counts for a rate limit.
+ * Timeout and number of repeats are the endpoint's or, if it has none, those of the settings
+ * in effect for the current role.
  */
 Repeats
 flex_repeats_begin(const Endpoint *endpoint, RateKey rate)
@@ -42,14 +43,17 @@ flex_repeats_begin(const Endpoint *endpoint, RateKey rate)
 	};
 }
 
-/* True when an attempt that begins then, and takes as long as the last one did, ends in time. */
+/* Return true if an attempt begun at a time, and as long as the last one, would end before the deadline. */
 static bool
 is_in_time(const Repeats *repeats, int64 begin_at, const Outcome *outcome)
 {
 	return begin_at + outcome->elapsed_us / 1000 < repeats->deadline;
 }
 
-/* Plan another attempt, if that is safe, useful and in time for one as long as this was. */
+/*
+ * Given the outcome of the last attempt, plan another one and return true, if that is safe,
+ * allowed and in time.
+ */
 bool
 flex_repeats_plan(Repeats *repeats, const Outcome *outcome)
 {
@@ -73,8 +77,8 @@ flex_repeats_plan(Repeats *repeats, const Outcome *outcome)
 }
 
 /*
- * Is it the turn of a request that waits, for its first attempt (outcome NULL) or after one
- * that came to that?  If so, it counts as sent.
+ * Return whether a request is to be sent now.  outcome is that of its last attempt, or NULL
+ * before the first.  If TURN_NOW is returned, the request counts as sent in its rate limit.
  */
 Turn
 flex_repeats_look(Repeats *repeats, const Outcome *outcome)

@@ -7,25 +7,26 @@
 
 #include "http/verdict.h"
 
-/* The repeats of one request.  Times are of flex_clock_ms(). */
+/* The state of a request with respect to its repeats.  Times are those of flex_clock_ms(). */
 typedef struct Repeats
 {
-	int attempts; /* that were begun, for flex_attempt_set_number() */
-	RateKey rate; /* that it counts for */
-	int made;
-	int most;
+	int attempts;        /* number of attempts begun, counted by the caller */
+	RateKey rate;        /* the rate limit that the request counts for */
+	int made;            /* number of repeats made, except those after 429 */
+	int most;            /* maximum of made */
 	int64 deadline;      /* of the request with all its repeats */
-	int64 patient_until; /* its first attempt waits for its turn until then */
-	int64 resume_at;     /* when to send it, or to look whether it may be sent */
-	bool awaits_turn;    /* its rate has to allow it, too */
-	bool was_maybe_done; /* by an earlier attempt */
+	int64 patient_until; /* the first attempt waits for its turn until then */
+	int64 resume_at;     /* when to call flex_repeats_look() again */
+	bool awaits_turn;    /* the rate limiter must allow it before it is sent */
+	bool was_maybe_done; /* an earlier attempt may have been carried out */
 } Repeats;
 
+/* Whether a request is to be sent. */
 typedef enum Turn
 {
 	TURN_NOW,
-	TURN_LATER, /* at resume_at, or there will be another look */
-	TURN_NEVER  /* not in time: what the last attempt came to is the end */
+	TURN_LATER, /* not yet: look again at resume_at */
+	TURN_NEVER  /* its turn would be too late: the outcome of the last attempt is final */
 } Turn;
 
 extern Repeats flex_repeats_begin(const Endpoint *endpoint, RateKey rate);

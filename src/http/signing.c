@@ -1,11 +1,11 @@
 /*
  * signing.c
- *		The secrets that sign, and are never sent: auth tokens for webhooks, an API
- *		key for access tokens.
+ *		The secrets that tokens and webhooks are signed with.
  *
- * They come from where calls have theirs: the settings that count for the current
- * role, else the role's lines of the credentials file.  Each is looked for by
- * itself, since a key and a token may be set beside each other.
+ * Webhooks are verified with auth tokens, and access tokens are signed with an API key;
+ * these secrets are never sent.  They are taken from the settings in effect for the current
+ * role, or else from the role's lines in the credentials file.  Auth token and API key are
+ * looked up independently, as both may be set.
  */
 #include "postgres.h"
 
@@ -14,7 +14,7 @@
 #include "http/credentials_file.h"
 #include "http/signing.h"
 
-/* Raise 55000: what would sign is not there, or not all of it. */
+/* Raise 55000 because a secret is missing or incomplete. */
 pg_noreturn static void
 raise_missing(const char *message, const char *hint)
 {
@@ -22,13 +22,14 @@ raise_missing(const char *message, const char *hint)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg_internal("%s", message), errhint("%s", hint)));
 }
 
+/* Memory context callback: overwrite a secret. */
 static void
 erase(void *secret)
 {
 	explicit_bzero(secret, strlen(secret));
 }
 
-/* A palloc'd secret, which the end of the current context erases; NULL is none. */
+/* Have a palloc'd secret, or NULL, overwritten when the current context is reset or deleted, and return it. */
 static char *
 erased_at_end(char *secret)
 {
@@ -42,7 +43,7 @@ erased_at_end(char *secret)
 	return secret;
 }
 
-/* What the file has for a role and the account that the settings name; nothing without a file. */
+/* Read the secrets of a role and flex_api.account_sid from the credentials file, if one is configured. */
 static void
 read_secrets(Oid role, FileSecrets *secrets)
 {
@@ -53,9 +54,9 @@ read_secrets(Oid role, FileSecrets *secrets)
 }
 
 /*
- * The auth tokens that webhooks may be signed with, the last followed by NULL: the
- * current one and, while it is rotated, the one before it.  The end of the current
- * context erases them.  Raises 55000 when there is none.
+ * Get the auth tokens that webhooks may be signed with, terminated by NULL: the current one
+ * and, during a rotation, the former one.  They are allocated in the current context, and
+ * overwritten at its end.  Raise 55000 if there is none.
  */
 void
 flex_signing_tokens(Oid role, char *tokens[FLEX_MOST_TOKENS + 1])
@@ -88,7 +89,7 @@ flex_signing_tokens(Oid role, char *tokens[FLEX_MOST_TOKENS + 1])
 			"by flex_api.credentials_file.");
 }
 
-/* The API key that the settings have; raises 55000 for half of one. */
+/* Return the API key of the settings, whose members may be "".  Raise 55000 if half of it is missing. */
 static SigningKey
 key_of_settings(void)
 {
@@ -107,8 +108,8 @@ key_of_settings(void)
 }
 
 /*
- * The API key that access tokens are signed with, and its account.  The end of the
- * current context erases its secret.  Raises 55000 when there is none.
+ * Return the API key that access tokens are signed with, and its account, allocated in the
+ * current context, at whose end the secret is overwritten.  Raise 55000 if there is none.
  */
 SigningKey
 flex_signing_key(Oid role)

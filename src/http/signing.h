@@ -1,6 +1,6 @@
 /*
  * signing.h
- *		The secrets that sign, and are never sent.
+ *		The secrets that tokens and webhooks are signed with.
  */
 #ifndef FLEX_SIGNING_H
 #define FLEX_SIGNING_H

@@ -1,12 +1,12 @@
 /*
  * traffic.c
- *		What requests were on the wire, added up.
+ *		Counters of the requests of a scan or another statement.
  */
 #include "postgres.h"
 
 #include "http/traffic.h"
 
-/* An attempt is over. */
+/* Add the bytes and the time of an attempt that is over.  Requests and repeats are counted when they are sent. */
 void
 flex_traffic_add_end(Traffic *traffic, const Outcome *outcome)
 {

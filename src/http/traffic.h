@@ -1,6 +1,6 @@
 /*
  * traffic.h
- *		What the requests of a scan, or of whatever else counts them, were on the wire.
+ *		Counters of the requests of a scan or another statement.
  */
 #ifndef FLEX_TRAFFIC_H
 #define FLEX_TRAFFIC_H
@@ -10,10 +10,10 @@
 typedef struct Traffic
 {
 	int64 requests;
-	int64 repeats;    /* of them */
-	int64 bytes_sent; /* of bodies, of those that are over */
+	int64 repeats;    /* how many of these were repeats */
+	int64 bytes_sent; /* sizes of bodies as transferred, of attempts that are over */
 	int64 bytes_received;
-	int64 elapsed_us; /* the sum: requests that were under way together count each */
+	int64 elapsed_us; /* sum over all attempts, even if they ran at the same time */
 } Traffic;
 
 extern void flex_traffic_add_end(Traffic *traffic, const Outcome *outcome);
