@@ -12,6 +12,9 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+# From 8.18 on libcurl makes one line of those that continue each other, as RFC 9112 (5.2) lets a client do.
+my ($major, $minor) = `pkg-config --modversion libcurl` =~ /^(\d+)\.(\d+)/ or die 'which libcurl?';
+my $UNFOLDS = $major * 1000 + $minor >= 8018;
 my $BODY = '{"n":1}';
 my $CHUNKS = "7\r\n$BODY\r\n0\r\n\r\n";
 gzip(\$BODY, \my $PACKED) or die;
@@ -81,10 +84,10 @@ my @TABLE = (
 	[ 'HTTP/1.0', ok200($CL) =~ s{^HTTP/1.1}{HTTP/1.0}r, 'taken', 'closed' ],
 	# 2.2, 5: lines
 	[ 'lines that end with a line feed', ok200($CL) =~ s/\r//gr, 'taken', 'kept' ],
-	[ 'a header that is continued', ok200("X: a\r\n b\r\n$CL"), 'taken', 'closed' ],
+	[ 'a header that is continued', ok200("X: a\r\n b\r\n$CL"), 'taken', $UNFOLDS ? 'kept' : 'closed' ],
 	[ 'a first header line that begins with a blank', "HTTP/1.1 200 OK\r\n folded: x\r\n$CL\r\n$BODY", 'lost', 'closed' ],
 	[ 'a length that is continued', ok200("Content-Length: 7\r\n 7\r\n"), 'lost', 'closed' ],
-	[ 'a length that begins in the next line', ok200("Content-Length:\r\n 7\r\n"), 'lost', 'closed' ],
+	[ 'a length that begins in the next line', ok200("Content-Length:\r\n 7\r\n"), $UNFOLDS ? ('taken', 'kept') : ('lost', 'closed') ],
 	[ 'an encoding that is continued', ok200("Transfer-Encoding: chunked\r\n\t, gzip\r\n", $CHUNKS), 'lost', 'closed' ],
 	[ 'a blank before the colon', ok200("Content-Length : 7\r\n"), 'lost', 'closed' ],
 	[ 'a blank before the colon of another', ok200("X : 7\r\n$CL"), 'lost', 'closed' ],

@@ -13,7 +13,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $simulator = FlexApi::Simulator->new;
-my $node = FlexApi::node('many', $simulator, "flex_api.rate_limits = 'none'");
+# Shared memory that a session touches counts as its own.
+my $node = FlexApi::node('many', $simulator, "flex_api.rate_limits = 'none'", "shared_buffers = '8MB'");
 my $session = FlexApi::Session->new($node);
 my $ADDRESS = 'IG' . 'a' x 32;
 my $COLUMNS = 'operation, arguments, context, state, priority, attempts, max_attempts, unique_key, on_success, on_failure, account_sid,
