@@ -102,7 +102,7 @@ sub reading_time
 }
 
 # Ends a statement in the middle of its reading, when a quarter of the CPU that this takes has been
-# used: how it has ended, and the seconds until then, of CPU (undef: the session has ended) and of the clock.
+# used, unless it is through before: how it has ended, and the seconds until then, of CPU (undef: the session has ended) and of the clock.
 sub ended_by
 {
 	my ($session, $statement, $reading, $interrupt) = @_;
@@ -110,7 +110,8 @@ sub ended_by
 
 	ask($session, $statement);
 	my $used = FlexApi::cpu_seconds($pid);
-	FlexApi::wait_until(sub { FlexApi::cpu_seconds($pid) - $used >= $reading / 4 }) or die 'nothing is read';
+	FlexApi::wait_until(sub { FlexApi::cpu_seconds($pid) - $used >= $reading / 4 || $control->value("SELECT state FROM pg_stat_activity WHERE pid = $pid") ne 'active' })
+	  or die 'nothing is read';
 	my ($begin, $used_before) = (time(), FlexApi::cpu_seconds($pid));
 	$control->value("SELECT $interrupt($pid)");
 	my $result = $session->receive;
@@ -158,7 +159,7 @@ cmp_ok(min(@over, 1000), '<', $reading / 4, sprintf('statement_timeout acts %.3f
 # least of three tries, as above.
 foreach my $interrupt ('pg_cancel_backend', 'pg_terminate_backend')
 {
-	my @seconds;
+	my (@seconds, %ends);
 
 	for (1 .. 3)
 	{
@@ -166,10 +167,11 @@ foreach my $interrupt ('pg_cancel_backend', 'pg_terminate_backend')
 
 		$control->value("SELECT flex_enqueue('flex_webchat_create', '{\"address_sid\": \"IG00000000000000000000000000000001\"}')");
 		my ($end, undef, $seconds) = ended_by($drainer, 'CALL flex_outbox_drain()', $cpu, $interrupt);
-		like($end, $interrupt =~ /cancel/ ? qr/^57014$/ : qr/^57P01$|^closed$/, "$interrupt while an answer is settled");
-		push @seconds, $seconds;
+		push @seconds, $seconds if $end ne 'ended';
+		$ends{$end}++;
 	}
-	cmp_ok(min(@seconds), '<', $reading / 4, sprintf('... acts after %.3f s, where reading takes %.3f s', min(@seconds), $reading));
+	ok($interrupt =~ /cancel/ ? $ends{57014} : $ends{'57P01'} || $ends{closed}, "$interrupt while an answer is settled") or diag explain \%ends;
+	cmp_ok(min(@seconds, 1000), '<', $reading / 4, sprintf('... acts after %.3f s, where reading takes %.3f s', min(@seconds, 1000), $reading));
 }
 $session->value('CALL flex_outbox_drain()');
 is($session->value("SELECT string_agg(DISTINCT state, ', ') FROM flex_outbox"), 'uncertain', '... and each request has an end');
