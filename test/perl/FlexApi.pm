@@ -270,7 +270,8 @@ sub new
 
 	$socket->syswrite(pack('N', length($startup) + 4) . $startup);
 	$self->{first} = $self->receive;
-	die "no session: $self->{first}->{error}->{M}" if $self->{first}->{error} && !$wish{may_fail};
+	die 'no session: ' . ($self->{first}->{error} ? $self->{first}->{error}->{M} : 'the connection was closed')
+	  if ($self->{first}->{error} || $self->{first}->{closed}) && !$wish{may_fail};
 	return $self;
 }
 
