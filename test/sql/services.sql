@@ -34,7 +34,7 @@ SELECT pg_temp.attempt($$SELECT flex_enqueue('flex_request', '{"method": "GET", 
 SELECT count(*) AS sent FROM pg_temp.sent();
 
 -- The host is made of the name, edge and region; a proxy is told which.  Plain https alone has the names of the products.
-CREATE FUNCTION pg_temp.host(service text, edge text, region text, base text DEFAULT '') RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.host(service text, edge text, region text, base text DEFAULT '') RETURNS text LANGUAGE plpgsql SET client_min_messages = error AS $$
 DECLARE
 	simulator text := current_setting('flex_api.base_url');
 	outcome text;

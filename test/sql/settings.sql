@@ -57,7 +57,7 @@ RESET flex_api.max_response_size;
 
 -- The address that edge and region make: what the proxy is asked to connect to. The
 -- simulator is no proxy, and refuses; but it records the request.
-CREATE FUNCTION pg_temp.address(edge text, region text, base text DEFAULT '') RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.address(edge text, region text, base text DEFAULT '') RETURNS text LANGUAGE plpgsql SET client_min_messages = error AS $$
 DECLARE
 	simulator text := current_setting('flex_api.base_url');
 	outcome text;
