@@ -90,7 +90,7 @@ clean_up(Sender *sender)
 
 	flex_outbox_note_drain(sender->is_worker);
 	flex_callback_schedule_expect(sender->callbacks);
-	/* This finds requests for which we have not been woken. */
+	/* Look for new requests as well, although a worker is normally woken for them. */
 	flex_lanes_look_now(sender->lanes, false);
 	/* If more is to be taken over, the next pass continues. */
 	sender->cleaned_at = is_done ? flex_clock_ms() : 0;

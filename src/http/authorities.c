@@ -23,7 +23,13 @@
 #define LOOK_MS 100 /* minimum time between two looks at a file */
 #define HASH_DIGITS 8
 #define SAME_FOLDER "./"
-#define MOST_SPELLINGS 32 /* enough that libcurl caches nothing for a spelling any more when it is used again */
+
+/*
+ * Number of spellings of a name, after which the first is used again.  With one in LOOK_MS
+ * libcurl has closed by then the connections of the first, which may be idle for 50 s, and
+ * has dropped its TLS sessions, of which it keeps a few.
+ */
+#define MOST_SPELLINGS 512
 
 /* A file or directory, and its state at the last look. */
 typedef struct Seen
