@@ -182,17 +182,19 @@ SET search_path = pg_catalog, pg_temp
 AS $merge$
 #variable_conflict use_variable
 DECLARE
-	seen @extschema@.flex_configuration;
+	-- It may have another name than when the extension was created.
+	schema regnamespace := (SELECT e.extnamespace FROM pg_extension AS e WHERE e.extname = 'flex_api');
+	seen record;
 	members jsonb;
 	stranger text;
 	body jsonb;
-	result @extschema@.flex_configuration;
+	result record;
 BEGIN
 	IF pg_catalog.jsonb_typeof(patch) IS DISTINCT FROM 'object' OR patch = '{}' OR patch ? 'account_sid' THEN
 		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'invalid value for argument "patch"',
 			DETAIL = 'flex_configuration_merge expects an object of the members to change, without account_sid.';
 	END IF;
-	SELECT c.* INTO seen FROM @extschema@.flex_configuration_fetch() AS c;
+	EXECUTE format('SELECT c.* FROM %s.flex_configuration_fetch() AS c', schema) INTO seen;
 	members := to_jsonb(seen);
 	SELECT name INTO stranger FROM jsonb_object_keys(patch) AS name WHERE NOT members ? name ORDER BY name LIMIT 1;
 	IF FOUND THEN
@@ -206,10 +208,11 @@ BEGIN
 			HINT = 'Fetch the configuration, and decide again.';
 	END IF;
 	-- A member cannot be removed: a null is sent for it.  Those that the patch does not name are not sent at all.
-	SELECT jsonb_object_agg(name, coalesce(merged -> name, 'null')) INTO body
-	FROM @extschema@.flex_json_merge_patch(members, patch) AS merged, jsonb_object_keys(patch) AS name;
-	SELECT c.* INTO result
-	FROM @extschema@.flex_configuration_update(body || jsonb_build_object('account_sid', seen.account_sid)) AS c;
+	EXECUTE format('SELECT jsonb_object_agg(name, coalesce(merged -> name, ''null''))
+		FROM %s.flex_json_merge_patch($1, $2) AS merged, jsonb_object_keys($2) AS name', schema)
+	INTO body USING members, patch;
+	EXECUTE format('SELECT c.* FROM %s.flex_configuration_update($1) AS c', schema)
+	INTO result USING body || jsonb_build_object('account_sid', seen.account_sid);
 	RETURN result;
 END $merge$;
 

@@ -516,30 +516,37 @@ CREATE FUNCTION flex_outbox_restore() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	number integer := coalesce(
-		(SELECT m.id FROM @extschema@.flex_outbox_role_oids AS m JOIN pg_roles AS r ON r.oid = m.role WHERE r.rolname = NEW.enqueued_by),
-		(SELECT min(n.id) FROM @extschema@.flex_outbox_roles AS n WHERE n.name = NEW.enqueued_by
-			AND NOT EXISTS (SELECT FROM @extschema@.flex_outbox_role_oids AS m WHERE m.id = n.id)));
+	number integer;
 BEGIN
 	IF NEW.finished_at IS NULL THEN
 		RAISE EXCEPTION 'only finished requests can be put into view flex_outbox' USING
 			ERRCODE = 'object_not_in_prerequisite_state',
 			DETAIL = 'The view takes the rows of a dump of version 1.0.0.', HINT = 'Use flex_enqueue().';
 	END IF;
+	-- The schema may have another name by now.
+	EXECUTE format('SELECT coalesce(
+		(SELECT m.id FROM %1$I.flex_outbox_role_oids AS m JOIN pg_roles AS r ON r.oid = m.role WHERE r.rolname = $1),
+		(SELECT min(n.id) FROM %1$I.flex_outbox_roles AS n WHERE n.name = $1
+			AND NOT EXISTS (SELECT FROM %1$I.flex_outbox_role_oids AS m WHERE m.id = n.id)))', TG_TABLE_SCHEMA)
+	INTO number USING NEW.enqueued_by;
 	IF number IS NULL THEN
-		INSERT INTO @extschema@.flex_outbox_roles (name) VALUES (NEW.enqueued_by) RETURNING id INTO number;
+		EXECUTE format('INSERT INTO %I.flex_outbox_roles (name) VALUES ($1) RETURNING id', TG_TABLE_SCHEMA)
+		INTO number USING NEW.enqueued_by;
 	END IF;
-	INSERT INTO @extschema@.flex_outbox_requests (
+	EXECUTE format('INSERT INTO %I.flex_outbox_requests (
 		id, operation, arguments, context, state, priority, attempts, max_attempts, run_at, unique_key, on_success,
 		on_failure, account_sid, enqueued_at, enqueued_by, enqueued_in, started_at, finished_at, http_status,
 		error_code, error_message, response, request_id, may_be_done, role_id, enqueued_xid)
-	OVERRIDING SYSTEM VALUE VALUES (
-		NEW.id, NEW.operation, NEW.arguments, NEW.context, NEW.state, NEW.priority, NEW.attempts, NEW.max_attempts,
-		NEW.run_at, NEW.unique_key, NEW.on_success, NEW.on_failure, NEW.account_sid, NEW.enqueued_at,
-		NEW.enqueued_by, NEW.enqueued_in, NEW.started_at, NEW.finished_at, NEW.http_status, NEW.error_code,
-		NEW.error_message, NEW.response, NEW.request_id, NEW.may_be_done, number, '3');
-	INSERT INTO @extschema@.flex_outbox_counts (role_id, operation, state, at, requests)
-	VALUES (number, NEW.operation, NEW.state, NEW.finished_at, 1);
+	OVERRIDING SYSTEM VALUE SELECT
+		r.id, r.operation, r.arguments, r.context, r.state, r.priority, r.attempts, r.max_attempts,
+		r.run_at, r.unique_key, r.on_success, r.on_failure, r.account_sid, r.enqueued_at,
+		r.enqueued_by, r.enqueued_in, r.started_at, r.finished_at, r.http_status, r.error_code,
+		r.error_message, r.response, r.request_id, r.may_be_done, $2, ''3''
+	FROM (SELECT ($1).*) AS r', TG_TABLE_SCHEMA)
+	USING NEW, number;
+	EXECUTE format('INSERT INTO %I.flex_outbox_counts (role_id, operation, state, at, requests) VALUES ($1, $2, $3, $4, 1)',
+		TG_TABLE_SCHEMA)
+	USING number, NEW.operation, NEW.state, NEW.finished_at;
 	RETURN NEW;
 END $$;
 COMMENT ON FUNCTION flex_outbox_restore() IS
@@ -825,13 +832,16 @@ CREATE FUNCTION flex_outbox_await(id bigint, timeout interval DEFAULT '30 second
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	awaited @extschema@.flex_outbox;
+	-- The schema may have another name by now.
+	look text := format('SELECT * FROM %s.flex_outbox AS o WHERE o.id = $1',
+		(SELECT e.extnamespace::regnamespace FROM pg_extension AS e WHERE e.extname = 'flex_api'));
+	awaited record;
 	deadline timestamptz := clock_timestamp() + coalesce(timeout, interval '30 seconds');
 	pause double precision := 0.001;
 BEGIN
 	LOOP
-		SELECT * INTO awaited FROM @extschema@.flex_outbox AS o WHERE o.id = flex_outbox_await.id;
-		IF NOT FOUND THEN
+		EXECUTE look INTO awaited USING id;
+		IF awaited.id IS NULL THEN
 			RAISE EXCEPTION 'request % is not in the outbox', id USING ERRCODE = 'no_data_found';
 		END IF;
 		IF awaited.state NOT IN ('pending', 'sending') OR clock_timestamp() >= deadline THEN

@@ -643,30 +643,37 @@ CREATE FUNCTION flex_outbox_restore() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	number integer := coalesce(
-		(SELECT m.id FROM @extschema@.flex_outbox_role_oids AS m JOIN pg_roles AS r ON r.oid = m.role WHERE r.rolname = NEW.enqueued_by),
-		(SELECT min(n.id) FROM @extschema@.flex_outbox_roles AS n WHERE n.name = NEW.enqueued_by
-			AND NOT EXISTS (SELECT FROM @extschema@.flex_outbox_role_oids AS m WHERE m.id = n.id)));
+	number integer;
 BEGIN
 	IF NEW.finished_at IS NULL THEN
 		RAISE EXCEPTION 'only finished requests can be put into view flex_outbox' USING
 			ERRCODE = 'object_not_in_prerequisite_state',
 			DETAIL = 'The view takes the rows of a dump of version 1.0.0.', HINT = 'Use flex_enqueue().';
 	END IF;
+	-- The schema may have another name by now.
+	EXECUTE format('SELECT coalesce(
+		(SELECT m.id FROM %1$I.flex_outbox_role_oids AS m JOIN pg_roles AS r ON r.oid = m.role WHERE r.rolname = $1),
+		(SELECT min(n.id) FROM %1$I.flex_outbox_roles AS n WHERE n.name = $1
+			AND NOT EXISTS (SELECT FROM %1$I.flex_outbox_role_oids AS m WHERE m.id = n.id)))', TG_TABLE_SCHEMA)
+	INTO number USING NEW.enqueued_by;
 	IF number IS NULL THEN
-		INSERT INTO @extschema@.flex_outbox_roles (name) VALUES (NEW.enqueued_by) RETURNING id INTO number;
+		EXECUTE format('INSERT INTO %I.flex_outbox_roles (name) VALUES ($1) RETURNING id', TG_TABLE_SCHEMA)
+		INTO number USING NEW.enqueued_by;
 	END IF;
-	INSERT INTO @extschema@.flex_outbox_requests (
+	EXECUTE format('INSERT INTO %I.flex_outbox_requests (
 		id, operation, arguments, context, state, priority, attempts, max_attempts, run_at, unique_key, on_success,
 		on_failure, account_sid, enqueued_at, enqueued_by, enqueued_in, started_at, finished_at, http_status,
 		error_code, error_message, response, request_id, may_be_done, role_id, enqueued_xid)
-	OVERRIDING SYSTEM VALUE VALUES (
-		NEW.id, NEW.operation, NEW.arguments, NEW.context, NEW.state, NEW.priority, NEW.attempts, NEW.max_attempts,
-		NEW.run_at, NEW.unique_key, NEW.on_success, NEW.on_failure, NEW.account_sid, NEW.enqueued_at,
-		NEW.enqueued_by, NEW.enqueued_in, NEW.started_at, NEW.finished_at, NEW.http_status, NEW.error_code,
-		NEW.error_message, NEW.response, NEW.request_id, NEW.may_be_done, number, '3');
-	INSERT INTO @extschema@.flex_outbox_counts (role_id, operation, state, at, requests)
-	VALUES (number, NEW.operation, NEW.state, NEW.finished_at, 1);
+	OVERRIDING SYSTEM VALUE SELECT
+		r.id, r.operation, r.arguments, r.context, r.state, r.priority, r.attempts, r.max_attempts,
+		r.run_at, r.unique_key, r.on_success, r.on_failure, r.account_sid, r.enqueued_at,
+		r.enqueued_by, r.enqueued_in, r.started_at, r.finished_at, r.http_status, r.error_code,
+		r.error_message, r.response, r.request_id, r.may_be_done, $2, ''3''
+	FROM (SELECT ($1).*) AS r', TG_TABLE_SCHEMA)
+	USING NEW, number;
+	EXECUTE format('INSERT INTO %I.flex_outbox_counts (role_id, operation, state, at, requests) VALUES ($1, $2, $3, $4, 1)',
+		TG_TABLE_SCHEMA)
+	USING number, NEW.operation, NEW.state, NEW.finished_at;
 	RETURN NEW;
 END $$;
 COMMENT ON FUNCTION flex_outbox_restore() IS
@@ -791,13 +798,16 @@ CREATE OR REPLACE FUNCTION flex_outbox_await(id bigint, timeout interval DEFAULT
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	awaited @extschema@.flex_outbox;
+	-- The schema may have another name by now.
+	look text := format('SELECT * FROM %s.flex_outbox AS o WHERE o.id = $1',
+		(SELECT e.extnamespace::regnamespace FROM pg_extension AS e WHERE e.extname = 'flex_api'));
+	awaited record;
 	deadline timestamptz := clock_timestamp() + coalesce(timeout, interval '30 seconds');
 	pause double precision := 0.001;
 BEGIN
 	LOOP
-		SELECT * INTO awaited FROM @extschema@.flex_outbox AS o WHERE o.id = flex_outbox_await.id;
-		IF NOT FOUND THEN
+		EXECUTE look INTO awaited USING id;
+		IF awaited.id IS NULL THEN
 			RAISE EXCEPTION 'request % is not in the outbox', id USING ERRCODE = 'no_data_found';
 		END IF;
 		IF awaited.state NOT IN ('pending', 'sending') OR clock_timestamp() >= deadline THEN
@@ -1528,17 +1538,19 @@ SET search_path = pg_catalog, pg_temp
 AS $merge$
 #variable_conflict use_variable
 DECLARE
-	seen @extschema@.flex_configuration;
+	-- It may have another name than when the extension was created.
+	schema regnamespace := (SELECT e.extnamespace FROM pg_extension AS e WHERE e.extname = 'flex_api');
+	seen record;
 	members jsonb;
 	stranger text;
 	body jsonb;
-	result @extschema@.flex_configuration;
+	result record;
 BEGIN
 	IF pg_catalog.jsonb_typeof(patch) IS DISTINCT FROM 'object' OR patch = '{}' OR patch ? 'account_sid' THEN
 		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'invalid value for argument "patch"',
 			DETAIL = 'flex_configuration_merge expects an object of the members to change, without account_sid.';
 	END IF;
-	SELECT c.* INTO seen FROM @extschema@.flex_configuration_fetch() AS c;
+	EXECUTE format('SELECT c.* FROM %s.flex_configuration_fetch() AS c', schema) INTO seen;
 	members := to_jsonb(seen);
 	SELECT name INTO stranger FROM jsonb_object_keys(patch) AS name WHERE NOT members ? name ORDER BY name LIMIT 1;
 	IF FOUND THEN
@@ -1552,10 +1564,11 @@ BEGIN
 			HINT = 'Fetch the configuration, and decide again.';
 	END IF;
 	-- A member cannot be removed: a null is sent for it.  Those that the patch does not name are not sent at all.
-	SELECT jsonb_object_agg(name, coalesce(merged -> name, 'null')) INTO body
-	FROM @extschema@.flex_json_merge_patch(members, patch) AS merged, jsonb_object_keys(patch) AS name;
-	SELECT c.* INTO result
-	FROM @extschema@.flex_configuration_update(body || jsonb_build_object('account_sid', seen.account_sid)) AS c;
+	EXECUTE format('SELECT jsonb_object_agg(name, coalesce(merged -> name, ''null''))
+		FROM %s.flex_json_merge_patch($1, $2) AS merged, jsonb_object_keys($2) AS name', schema)
+	INTO body USING members, patch;
+	EXECUTE format('SELECT c.* FROM %s.flex_configuration_update($1) AS c', schema)
+	INTO result USING body || jsonb_build_object('account_sid', seen.account_sid);
 	RETURN result;
 END $merge$;
 

@@ -39,6 +39,15 @@ my $later = $session->value($chat =~ s/\)$/, run_at => now() + interval '1 day')
 is($session->sqlstate("SELECT flex_outbox_cancel($later)"), '00000', '... and one is cancelled');
 is($session->sqlstate("DELETE FROM flex_outbox_requests WHERE id = $later"), '00000', '... and deleted');
 is($session->value("SELECT string_agg(succeeded || ' ' || cancelled, '') FROM flex_outbox_summary"), $session->value("SELECT count(*) || ' 0' FROM flex_outbox"), '... and counted');
+my $sent = $session->value('SELECT max(id) FROM flex_outbox');
+is($session->sqlstate("SELECT state FROM flex_outbox_await($sent)"), '00000', '... and waited for');
+is($session->sqlstate(q{SELECT flex_configuration_merge('{"ui_attributes": {"theme": 1}}')}), '00000', '... and the configuration is merged');
+$session->value($_) foreach 'CREATE TEMP TABLE dumped AS SELECT * FROM flex_outbox', 'DELETE FROM flex_outbox_requests';
+is($session->sqlstate('INSERT INTO flex_outbox SELECT * FROM dumped'), '00000', '... and the rows of a dump are taken');
+my $rows = q{SELECT string_agg(concat_ws(' ', id, state, enqueued_role, finished_at, response), ', ' ORDER BY id) FROM };
+is($session->value("$rows flex_outbox"), $session->value("$rows dumped"), '... as they were');
+is($session->value(q{SELECT string_agg(proname, ' ') FROM pg_proc WHERE pronamespace = 'two'::regnamespace AND prosrc ~ '\m(one|two)\.'}), undef,
+	'... and no function has the name of its schema in its body');
 $session->value('ALTER SCHEMA two RENAME TO one');
 works('... and renamed back');
 $session->value('DISCARD ALL');
