@@ -89,16 +89,23 @@ find_operation(const char *name)
 	return operation;
 }
 
-/* Add a limit for one account and operation; later ones override earlier ones.  Return false if that is not possible. */
+/*
+ * Add a limit for one account and operation; later ones override earlier ones.  Those beyond the most that
+ * there may be are only counted, so that the error can tell how many there are.  Return false if no account is named.
+ */
 static bool
 set_of_account(Limits *result, const char *account, const Operation *operation, double per_second)
 {
-	if (account[0] == '\0' || result->of_accounts_count == MOST_OF_ACCOUNTS)
+	int index = result->of_accounts_count;
+
+	if (account[0] == '\0')
 		return false;
-	result->of_accounts[result->of_accounts_count++] = (AccountLimit){
-		.key = flex_rates_key(account, flex_operation_rate_index(operation)),
-		.per_second = per_second,
-	};
+	result->of_accounts_count++;
+	if (index < MOST_OF_ACCOUNTS)
+		result->of_accounts[index] = (AccountLimit){
+			.key = flex_rates_key(account, flex_operation_rate_index(operation)),
+			.per_second = per_second,
+		};
 	return true;
 }
 
@@ -150,23 +157,36 @@ set_list(Limits *result, const char *text)
 	return good;
 }
 
+/* Set the check hook's error detail, and return false, if a parsed list cannot be accepted. */
+static bool
+is_acceptable(const Limits *result, bool is_well_formed)
+{
+	if (!is_well_formed)
+		GUC_check_errdetail("Give \"published\", \"none\", or a list such as \"flex_webchat_create=5, "
+							"flex_interaction_create=20\": operations and requests per second. An account and a slash "
+							"before an operation mean that account alone.");
+	else if (result->of_accounts_count > MOST_OF_ACCOUNTS)
+		GUC_check_errdetail("It has %d limits for single accounts; there can be at most %d.", result->of_accounts_count,
+							MOST_OF_ACCOUNTS);
+	else
+		return true;
+	return false;
+}
+
 static bool
 check_rate_limits(char **newval, void **extra, GucSource source)
 {
 	Limits *result = flex_guc_malloc(sizeof(Limits));
-	bool good = true;
+	bool is_well_formed = true;
 
 	if (result == NULL)
 		return false;
 	memset(result, 0, sizeof(Limits));
 	if (strcmp(*newval, NONE) != 0)
-		good = set_list(result, *newval);
-	if (!good)
+		is_well_formed = set_list(result, *newval);
+	if (!is_acceptable(result, is_well_formed))
 	{
 		flex_guc_free(result);
-		GUC_check_errdetail("Give \"published\", \"none\", or a list such as \"flex_webchat_create=5, "
-							"flex_interaction_create=20\": operations and requests per second. An account and a slash "
-							"before an operation mean that account alone.");
 		return false;
 	}
 	*extra = result;

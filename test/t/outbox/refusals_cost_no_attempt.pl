@@ -102,5 +102,11 @@ foreach my $rates ("flex_webchat_create=1000, $accounts{bob}/flex_webchat_create
 is($super->sqlstate("SET flex_api.rate_limits = '$_'"), '22023', "refused: $_")
   for "/flex_webchat_create=5", "$accounts{bob}/=5", "$accounts{bob}=5", "$accounts{bob}/flex_nothing=5", "flex_webchat_create=5/$accounts{bob}", "none, $accounts{bob}/flex_webchat_create=5";
 
+# As many limits of single accounts as there can be, and one more
+my $limits = sub { return join ', ', map { sprintf 'AC%032d/flex_webchat_create=5', $_ } 1 .. $_[0]; };
+is($super->sqlstate("SET flex_api.rate_limits = '@{[ $limits->(256) ]}'"), '00000', '256 accounts have limits of their own');
+is($super->query("SET flex_api.rate_limits = '@{[ $limits->(300) ]}'")->{error}->{D}, 'It has 300 limits for single accounts; there can be at most 256.',
+	'... the error tells how many there are and can be');
+
 $node->stop('fast');
 done_testing();
