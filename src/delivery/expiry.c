@@ -8,7 +8,9 @@
  * look at it once more later, because that sender may have read the clock just before.
  *
  * A look reads all rows of flex_outbox_expiring whose time has come, in portions, each in a
- * transaction.  Requests that another session has locked are left until the next look.
+ * transaction.  Requests that a sender has claimed, or another session has locked, are left.  They
+ * are looked at again when as much time has passed as they have been over, so that a request
+ * that is under way for half a minute is not looked at each half second.
  */
 #include "postgres.h"
 
@@ -21,6 +23,7 @@
 
 #define AT_ONCE 1000 /* requests in a portion */
 #define LOOK_MS 500  /* least time between two looks for requests that others have enqueued or had locked */
+#define LEFT_MS 5000 /* most time until requests that were left are looked at again */
 
 /*
  * After a look, wait at least so many times as long as it took before the next one.  A full look
@@ -32,8 +35,9 @@
 struct Expiry
 {
 	TimestampTz next_at; /* when the next known request expires, or 0 */
-	bool must_look;      /* there may be requests that we do not know, or that were left at the last look */
+	bool must_look;      /* there may be requests that we do not know */
 	int64 look_ms;       /* flex_clock_ms() before which these are not looked for */
+	int64 left_ms;       /* flex_clock_ms() at which those that were left at the last look are looked at; 0: none */
 	int64 full_ms;       /* flex_clock_ms() before which no full look begins */
 	TimestampTz from;    /* rows with an earlier time are of transactions that have committed since the last look */
 
@@ -43,6 +47,7 @@ struct Expiry
 	int64 began_ms;
 	ExpiringRow at;        /* the last row that was processed */
 	TimestampTz left_from; /* time of the first row that was left, or DT_NOEND */
+	TimestampTz left_to;   /* time of the last one */
 };
 
 /* Create the state of a sender's expiry in the current memory context. */
@@ -72,6 +77,8 @@ flex_expiry_wait_ms(const Expiry *expiry)
 		return 0;
 	if (expiry->must_look)
 		wait_ms = Max(expiry->look_ms - flex_clock_ms(), 0);
+	if (expiry->left_ms != 0)
+		wait_ms = Min(wait_ms, Max(expiry->left_ms - flex_clock_ms(), 0));
 	if (expiry->next_at != 0)
 		wait_ms = Min(wait_ms, TimestampDifferenceMilliseconds(GetCurrentTimestamp(), expiry->next_at));
 	return (long) wait_ms;
@@ -85,6 +92,7 @@ begin_look(Expiry *expiry)
 	expiry->is_full = expiry->began_ms >= expiry->full_ms;
 	expiry->at = (ExpiringRow){.expires_at = expiry->is_full ? DT_NOBEGIN : expiry->from, .id = PG_INT64_MIN};
 	expiry->left_from = DT_NOEND;
+	expiry->left_ms = 0;
 	expiry->must_look = false;
 }
 
@@ -94,12 +102,22 @@ end_look(Expiry *expiry, TimestampTz now)
 {
 	int64 now_ms = flex_clock_ms();
 	int64 took_ms = now_ms - expiry->began_ms;
+	int64 pause_ms = Max(took_ms * LOOK_SHARE, LOOK_MS);
 
 	expiry->from = Min(expiry->left_from, now);
-	expiry->must_look |= expiry->left_from != DT_NOEND;
-	expiry->look_ms = now_ms + Max(took_ms * LOOK_SHARE, LOOK_MS);
+	expiry->look_ms = now_ms + pause_ms;
+	if (expiry->left_from != DT_NOEND)
+		expiry->left_ms = now_ms + Max(pause_ms, Min(TimestampDifferenceMilliseconds(expiry->left_to, now), LEFT_MS));
 	if (expiry->is_full)
 		expiry->full_ms = now_ms + took_ms * FULL_SHARE;
+}
+
+/* Note that a row is left.  Rows come in the order of their times. */
+static void
+leave(Expiry *expiry, const ExpiringRow *row)
+{
+	expiry->left_from = Min(expiry->left_from, row->expires_at);
+	expiry->left_to = row->expires_at;
 }
 
 /* Collect the ids of those rows' requests that are still pending.  Return how many. */
@@ -151,7 +169,7 @@ flex_expiry_claim(Expiry *expiry, const Backlog *backlog, int *count)
 		expiry->at = rows[i];
 		over_count++;
 		if (rows[i].is_pending && flex_claiming_is_among(ids, left_count, rows[i].id))
-			expiry->left_from = Min(expiry->left_from, rows[i].expires_at);
+			leave(expiry, &rows[i]);
 		else
 			done[done_count++] = rows[i];
 	}

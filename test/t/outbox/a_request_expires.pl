@@ -321,6 +321,33 @@ like(row($ids[1], 'error_message'), qr/before it was sent again/, '... and was s
 is(row($_, 'state'), 'succeeded', '... and others do not') foreach @ids[ 0, 2 ];
 $drains->close;
 
+# What is on the wire when its time has come is looked at less and less often.
+sub looks
+{
+	$session->value('SELECT pg_stat_force_next_flush()');
+	return $session->value(q{SELECT idx_scan FROM pg_stat_user_tables WHERE relid = 'flex_outbox_expiring'::regclass});
+}
+my $sends = FlexApi::Session->new($plain);
+$sends->value('SET flex_api.timeout = 120000');
+$before = looks();
+in_time(sub {
+	my ($ms) = @_;
+	answer($last + 1, 'gate 200 OK');
+	($number, $id) = enqueue(in($ms));
+	$sends->send_query('CALL flex_outbox_drain()');
+	return 1 if FlexApi::wait_until(sub { came($number) || state_of($id) eq 'failed' }) && came($number);
+	$sends->receive(300);
+	$before = looks();
+	return 0;
+});
+ok(FlexApi::wait_until(sub { row($id, "expires_at < clock_timestamp() - interval '7 s'") eq 't' }), 'one is on the wire long after its time');
+open_gate($number);
+is($sends->receive(300)->{error}, undef, '... until it is answered');
+is(state_of($id), 'succeeded', '... as it is sent');
+# Each look reads the index twice: at the beginning, at its time, and after half a second, one, two and four; each half second would be 30.
+cmp_ok(looks() - $before, '<=', 20, '... others look at it seldom');
+$sends->close;
+
 # However large: what is not sent is not read
 $session->value(q{SELECT count(flex_enqueue('flex_request', '{"method": "POST", "path": "/v1/x"}' || jsonb_build_object('body', repeat('x', 4000000)), '{}', expires_at => '2020-01-01'))
 	FROM generate_series(1, 60)}, 300);
