@@ -605,7 +605,17 @@ COMMENT ON COLUMN flex_outbox_activity.worker_pid IS 'Process of the background 
 -- neither send the publisher's requests nor have its own overwritten.
 CREATE FUNCTION flex_outbox_refuse_replica() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-AS $$ BEGIN RETURN NULL; END $$;
+AS $$
+BEGIN
+	IF current_setting('session_replication_role') = 'replica' THEN
+		RETURN NULL;
+	END IF;
+	-- ALTER TABLE ... ENABLE TRIGGER ALL, as after a restore of data, has this trigger fire in ordinary sessions.
+	IF TG_OP = 'DELETE' THEN
+		RETURN OLD;
+	END IF;
+	RETURN NEW;
+END $$;
 COMMENT ON FUNCTION flex_outbox_refuse_replica() IS
 'Internal. Trigger of the outbox''s tables that discards rows of logical replication:
 the publisher sends its own requests.';

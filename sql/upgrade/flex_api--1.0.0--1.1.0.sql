@@ -1066,6 +1066,19 @@ max_worker_processes leaves no worker.';
 
 COMMENT ON EXTENSION flex_api IS
 'Twilio Flex API: typed SQL functions, and an outbox whose requests are sent after the commit';
+CREATE OR REPLACE FUNCTION flex_outbox_refuse_replica() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF current_setting('session_replication_role') = 'replica' THEN
+		RETURN NULL;
+	END IF;
+	-- ALTER TABLE ... ENABLE TRIGGER ALL, as after a restore of data, has this trigger fire in ordinary sessions.
+	IF TG_OP = 'DELETE' THEN
+		RETURN OLD;
+	END IF;
+	RETURN NEW;
+END $$;
 COMMENT ON FUNCTION flex_outbox_refuse_replica() IS
 'Internal. Trigger of the outbox''s tables that discards rows of logical replication:
 the publisher sends its own requests.';

@@ -3,7 +3,8 @@
  *		Periodic work on the outbox's tables, apart from sending.
  *
  * Claims of senders that have died are taken over.  The names of roles are brought up to date,
- * void rows of flex_outbox_later are deleted, and rows of flex_outbox_counts are added up.
+ * void rows of flex_outbox_later are deleted, rows of flex_outbox_counts are added up, and the triggers
+ * for logical replication are checked.
  *
  * The caller must be in a transaction with the outbox's rights.
  */
@@ -18,6 +19,7 @@
 #include "delivery/settlement.h"
 #include "outbox/counts.h"
 #include "outbox/refusals.h"
+#include "outbox/replica_triggers.h"
 #include "outbox/roles.h"
 #include "outbox/settling.h"
 #include "outbox/waiting_rows.h"
@@ -79,7 +81,8 @@ take_over(bool with_own, const Mark *claims_from)
 }
 
 /* Work that is not urgent.  Errors must not end the sender, which may have requests in flight. */
-static void (*const chores[])(void) = {flex_outbox_refresh_roles, flex_later_sweep, flex_counts_fold};
+static void (*const chores[])(void) = {flex_outbox_refresh_roles, flex_later_sweep, flex_counts_fold,
+									   flex_replica_triggers_check};
 
 static void
 do_chore(void *argument)
