@@ -153,6 +153,8 @@ set_method(CURL *easy, const HttpRequest *request, bool is_watched)
 	{
 		FLEX_CURL_SET(easy, CURLOPT_POSTFIELDSIZE, (long) request->body.len);
 		FLEX_CURL_SET(easy, CURLOPT_COPYPOSTFIELDS, request->body.data);
+		/* libcurl 8.7 to 8.17 may see a refusal before it notes that an empty body has been sent, and would close. */
+		FLEX_CURL_SET(easy, CURLOPT_KEEP_SENDING_ON_ERROR, request->body.len == 0 ? 1L : 0L);
 	}
 	else
 		FLEX_CURL_SET(easy, CURLOPT_HTTPGET, 1L);
