@@ -9,6 +9,8 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "tcop/dest.h"
+#include "tcop/tcopprot.h"
 #include "utils/timestamp.h"
 
 #include "base/backoff.h"
@@ -74,6 +76,17 @@ notify_end(const Callback *callback, bool failed)
 }
 
 /*
+ * In the sender: raise a cancel that ended a callback.  While a callback runs, no messages go to
+ * the client of the session (flex_guarded_call()), but it has to get this one.
+ */
+static void
+raise_cancel(ErrorData *cancel)
+{
+	cancel->output_to_client = whereToSendOutput == DestRemote;
+	flex_error_rethrow(cancel);
+}
+
+/*
  * Commit the transaction of a callback, which failed with the given error, or NULL.  If the
  * commit fails, as when a foreign server refuses the changes, record that as the callback's
  * error, unless there is one already.  A cancel in the sender is raised (see
@@ -87,7 +100,7 @@ commit_callback(Transaction *transaction, Callback *callback, const ErrorData *f
 	ErrorData *error = flex_guarded_commit(transaction, callback);
 
 	if (error != NULL && is_in_sender && flex_error_is_cancel(error))
-		flex_error_rethrow(error);
+		raise_cancel(error);
 	if (error != NULL)
 	{
 		flex_transaction_begin(transaction);
@@ -123,7 +136,7 @@ flex_callbacks_run(Transaction *transaction, Callback *callback, bool is_in_send
 	flex_outbox_leave(&transaction->access);
 	error = flex_guarded_call(callback);
 	if (error != NULL && is_in_sender && flex_error_is_cancel(error))
-		flex_error_rethrow(error);
+		raise_cancel(error);
 	flex_outbox_enter(&transaction->access);
 	if (error != NULL)
 		record_failure(callback, error->sqlerrcode, text_of(error));

@@ -9,6 +9,10 @@
  *
  * After flex_api.callback_timeout the callback is cancelled.  It may catch that, so it is
  * cancelled again; after MOST_CANCELS the process is terminated.
+ *
+ * A cancel by somebody else, such as a user's of the session that drains, is for the process,
+ * not for the callback.  The server does not tell such a cancel from ours, and the callback may
+ * catch it, so it is noted in the signal handler, and raised when the callback has ended.
  */
 #include "postgres.h"
 
@@ -45,10 +49,11 @@
 
 static TimeoutId time_limit = MAX_TIMEOUTS;
 static TimeoutId shutdown_check = MAX_TIMEOUTS;
-static volatile sig_atomic_t timed_out;  /* the last callback exceeded its time */
-static volatile sig_atomic_t cancels;    /* how many times it has been cancelled for that, or for a shutdown */
-static volatile sig_atomic_t is_running; /* a callback, or the commit after it, is running */
-static bool is_committing;               /* the commit after a callback has begun, and can still fail */
+static volatile sig_atomic_t timed_out;    /* the last callback exceeded its time */
+static volatile sig_atomic_t cancels;      /* how many times it has been cancelled for that, or for a shutdown */
+static volatile sig_atomic_t is_running;   /* a callback, or the commit after it, is running */
+static volatile sig_atomic_t is_cancelled; /* somebody else has cancelled the process, and no error has told that */
+static bool is_committing;                 /* the commit after a callback has begun, and can still fail */
 
 /* Cancel the callback, or terminate the process if that has not helped.  Runs in a signal handler. */
 static void
@@ -88,6 +93,43 @@ look_for_shutdown(void)
 	}
 }
 
+/* SIGINT handler while a callback or its commit runs: cancel as usual, and note that it was not us. */
+static void
+handle_cancel(SIGNAL_ARGS)
+{
+	int save_errno = errno;
+
+	/* The server sends this signal for lock_timeout, too, and that one is for the callback. */
+	if (!get_timeout_indicator(LOCK_TIMEOUT, false))
+		is_cancelled = true;
+	QueryCancelPending = true;
+	InterruptPending = true;
+	SetLatch(MyLatch);
+	errno = save_errno;
+}
+
+/* From now on note when somebody else cancels the process. */
+static void
+watch_cancels(void)
+{
+	is_cancelled = false;
+	pqsignal(SIGINT, handle_cancel);
+	if (QueryCancelPending)
+		is_cancelled = true;
+}
+
+/* End that, and have a cancel that was not raised yet raised at the next check for interrupts. */
+static void
+pass_cancel_on(void)
+{
+	pqsignal(SIGINT, StatementCancelHandler);
+	if (!is_cancelled)
+		return;
+	is_cancelled = false;
+	QueryCancelPending = true;
+	InterruptPending = true;
+}
+
 static void
 stop_timeouts(void)
 {
@@ -95,13 +137,23 @@ stop_timeouts(void)
 	disable_timeout(shutdown_check, false);
 }
 
-/* The callback has ended: stop its time limit, and drop a cancel that came too late for it. */
+/* Drop our own cancel, which came too late for the callback or whose error has been caught; keep another's. */
+static void
+drop_own_cancel(void)
+{
+	QueryCancelPending = false;
+	/* This order: a signal that comes between the two lines sets both flags. */
+	if (is_cancelled)
+		QueryCancelPending = InterruptPending = true;
+}
+
+/* The callback has ended: stop its time limit. */
 static void
 note_end_in_time(void)
 {
 	disable_timeout(time_limit, false);
 	if (timed_out)
-		QueryCancelPending = false;
+		drop_own_cancel();
 }
 
 /*
@@ -177,13 +229,17 @@ call_function(const Callback *callback, Oid row_type)
 		elog(ERROR, "could not call %s: %s", callback->function, SPI_result_code_string(result));
 }
 
-/* If the callback exceeded its time, make the error say so, and clear a pending cancel. */
+/* If the callback exceeded its time, make its error say so.  An error that tells of a cancel is raised no second time. */
 static void
 blame_timeout(ErrorData *error, const Callback *callback)
 {
 	if (!timed_out)
+	{
+		if (flex_error_is_cancel(error))
+			is_cancelled = false;
 		return;
-	QueryCancelPending = false;
+	}
+	drop_own_cancel();
 	error->sqlerrcode = ERRCODE_PROGRAM_LIMIT_EXCEEDED;
 	error->message = psprintf("callback %s ran longer than flex_api.callback_timeout", callback->function);
 }
@@ -323,6 +379,7 @@ flex_guarded_call(const Callback *callback)
 	PG_TRY();
 	{
 		is_running = true;
+		watch_cancels();
 		/* Its messages go to the log only, not to the client of the session that happens to drain. */
 		whereToSendOutput = DestNone;
 		flex_effective_act_for_another(true);
@@ -331,6 +388,7 @@ flex_guarded_call(const Callback *callback)
 	PG_FINALLY();
 	{
 		is_running = false;
+		pass_cancel_on();
 		whereToSendOutput = destination;
 		flex_effective_act_for_another(false);
 		SetSessionAuthorization(session_user, session_has_superuser);
@@ -372,6 +430,7 @@ flex_guarded_commit(Transaction *transaction, const Callback *callback)
 
 	is_running = true;
 	is_committing = true;
+	watch_cancels();
 	start_timeouts();
 	PG_TRY();
 	{
@@ -383,6 +442,7 @@ flex_guarded_commit(Transaction *transaction, const Callback *callback)
 	}
 	PG_END_TRY();
 	disable_timeout(shutdown_check, false);
+	pass_cancel_on();
 	is_running = false;
 	timed_out |= call_timed_out;
 	return error;
