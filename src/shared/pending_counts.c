@@ -17,12 +17,13 @@
 #include "access/xact.h"
 #include "common/hashfn.h"
 #include "storage/spin.h"
+#include "utils/memutils.h"
 
 #include "shared/pending_counts.h"
 
 #define SETS 128
 #define PLACES_PER_SET 8
-#define ROLES_KEPT 4 /* roles for which one transaction remembers what it has added */
+#define OWN_AT_FIRST 4 /* roles for which there is memory at first for what a transaction has added */
 
 /* A place for the count of a key. */
 typedef struct Place
@@ -143,16 +144,19 @@ flex_pending_counts_find(const PendingKey *key, PendingCount *count, bool *is_sh
 }
 
 /*
- * What the current transaction has added.  If another session counts the rows before this
+ * What the current transaction has added of a role.  If another session counts the rows before this
  * transaction commits, it does not see them, and they have to be added to its count, too.
  */
-static struct
+typedef struct Own
 {
 	PendingKey key;
 	uint64 number; /* of the count that the requests were added to */
 	int64 requests;
-} own[ROLES_KEPT];
+} Own;
+
+static Own *own; /* of all roles; NULL: not allocated yet */
 static int own_count;
+static int own_room;
 
 /*
  * Note that a role's requests are about to be counted.  Requests that are added from now on,
@@ -238,30 +242,43 @@ add_again(XactEvent event, void *argument)
 		own_count = 0;
 }
 
+/* Return what the current transaction has added of a role, at first nothing.  May raise an error for lack of memory. */
+static Own *
+own_of(const PendingKey *key)
+{
+	for (int i = 0; i < own_count; i++)
+	{
+		if (is_same(&own[i].key, key))
+			return &own[i];
+	}
+	if (own_count == own_room)
+	{
+		int room = Max(own_room * 2, OWN_AT_FIRST);
+
+		own =
+			own != NULL ? repalloc(own, sizeof(Own) * room) : MemoryContextAlloc(TopMemoryContext, sizeof(Own) * room);
+		own_room = room;
+	}
+	own[own_count] = (Own){.key = *key};
+	return &own[own_count++];
+}
+
 /* Note that the current transaction has enqueued requests of a role, the last of which has the id last_id. */
 void
 flex_pending_counts_add(const PendingKey *key, int64 requests, int64 last_id)
 {
 	static bool is_registered = false;
-	uint64 number = add(key, requests, last_id, 0);
+	Own *mine;
+	uint64 number;
 
 	if (!is_registered)
 		RegisterXactCallback(add_again, NULL);
 	is_registered = true;
-	for (int i = 0; i < own_count; i++)
-	{
-		if (!is_same(&own[i].key, key))
-			continue;
-		/* Another session has counted since then. */
-		if (own[i].number != number)
-			own[i].number = add(key, own[i].requests, 0, own[i].number);
-		own[i].requests += requests;
-		return;
-	}
-	/* A transaction of more roles forgets one, whose bound may then be too low until the next count. */
-	if (own_count == ROLES_KEPT)
-		own_count--;
-	own[own_count].key = *key;
-	own[own_count].number = number;
-	own[own_count++].requests = requests;
+	mine = own_of(key);
+	number = add(key, requests, last_id, 0);
+	/* Another session has counted since the last time. */
+	if (mine->requests != 0 && mine->number != number)
+		(void) add(key, mine->requests, 0, mine->number);
+	mine->number = number;
+	mine->requests += requests;
 }

@@ -21,8 +21,8 @@ foreach my $preloaded (1, 0)
 		'max_prepared_transactions = 5', $preloaded ? "shared_preload_libraries = 'flex_api'" : ());
 	my $admin = FlexApi::Session->new($node);
 
-	$admin->value($_) foreach 'SET client_min_messages = error', 'SET flex_api.delivery = on', (map { "CREATE ROLE $_ LOGIN" } qw(alice bob carol)),
-		'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO alice, bob, carol', "ALTER ROLE alice SET flex_api.outbox_quota = $QUOTA";
+	$admin->value($_) foreach 'SET client_min_messages = error', 'SET flex_api.delivery = on', (map { "CREATE ROLE $_ LOGIN" } qw(alice bob carol dave one two three five)),
+		'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO alice, bob, carol, dave, one, two, three, five', "ALTER ROLE alice SET flex_api.outbox_quota = $QUOTA";
 	my $session = sub {
 		my ($user) = @_;
 		my $new = FlexApi::Session->new($node, user => $user);
@@ -151,7 +151,35 @@ foreach my $preloaded (1, 0)
 		is($pending->(), 81, '... so that no more are there than may be');
 		$admin->value("ALTER ROLE alice SET flex_api.outbox_quota = $QUOTA");
 		ok($drain->(), '... they are sent');
+
+		# The same, of a transaction that has enqueued as several roles
+		my $several = FlexApi::Session->new($node);
+		$several->value($_) foreach 'SET client_min_messages = error', "SET flex_api.outbox_quota = $QUOTA", 'BEGIN', map { ("SET ROLE $_", "SELECT count($CALL)) FROM generate_series(1, 60)") } qw(one two three alice five);
+		$admin->value("ALTER ROLE alice SET flex_api.outbox_quota = @{[ $QUOTA + 2 ]}");
+		is($enqueue->($session->('alice'), 30), '00000', 'one that does not see what several roles have enqueued counts');
+		$several->value('COMMIT');
+		is($enqueue->($session->('alice'), 30), '53400', '... it is counted when it has been committed');
+		$admin->value("ALTER ROLE alice SET flex_api.outbox_quota = $QUOTA");
+		ok($drain->(), '... they are sent');
 	}
+
+	# What is parked in a mixed lane, because its operation is paused, counts once, also while the lane's mark is before it.
+	$admin->value($_) foreach "SET flex_api.rate_limits = 'flex_flow_fetch=0'", 'SET ROLE dave', "SELECT count($CALL, priority => g - 1000)) FROM generate_series(1, 1000) AS g",
+		q{SELECT count(flex_enqueue('flex_flow_fetch', '{"sid": "FO00000000000000000000000000000001"}')) FROM generate_series(1, 60)}, 'RESET ROLE', 'CALL flex_outbox_drain()';
+	my $parked = q{FROM flex_outbox_later AS w JOIN flex_outbox_lanes AS l ON l.id = w.lane WHERE l.operation = ''};
+	is($admin->value("SELECT count(*) $parked"), 60, 'some are parked');
+	foreach my $mark ("xid = '0', id = 0", q{xid = '18446744073709551614'}, "xid = pg_current_xact_id(), holes = (SELECT array_agg(DISTINCT enqueued_xid) FROM flex_outbox_requests)")
+	{
+		$admin->value("UPDATE flex_outbox_marks SET $mark WHERE lane IN (SELECT w.lane $parked)");
+		$admin->value("ALTER ROLE dave SET flex_api.outbox_quota = $_") foreach $QUOTA - 1, $QUOTA;
+		my $dave = $session->('dave');
+		is($enqueue->($dave, 41), '53400', '... no more may wait with them than may be');
+		$dave->value('BEGIN');
+		ok(FlexApi::wait_until(sub { $dave->value('ROLLBACK; BEGIN'); return $enqueue->($dave, 40) eq '00000'; }, 5 * FlexApi::slowness()), "... but as many ($mark)");
+		$dave->value('ROLLBACK');
+		$dave->close;
+	}
+	$admin->value($_) foreach 'RESET flex_api.rate_limits', q{SELECT count(flex_outbox_cancel(id)) FROM flex_outbox WHERE state = 'pending' AND enqueued_by = 'dave'};
 
 	# Other values, and superusers
 	$admin->value('ALTER ROLE alice SET flex_api.outbox_quota = 0');
