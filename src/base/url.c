@@ -92,6 +92,18 @@ decode_dots(const char *path, size_t length)
 	return decoded.data;
 }
 
+/* Return true if no character of a URL, or of a part of one, ends it: a space, a control character, a '#'. */
+bool
+flex_url_is_unbroken(const char *text)
+{
+	for (const char *p = text; *p; p++)
+	{
+		if (*p <= ' ' || *p >= 0x7f || *p == '#')
+			return false;
+	}
+	return true;
+}
+
 /*
  * Return true if a target (an encoded path, with or without a query) can be appended to an
  * origin: no segment is "." or "..", and no character ends the URL or is interpreted
@@ -102,14 +114,18 @@ flex_url_target_is_good(const char *target)
 {
 	size_t path_length = strcspn(target, "?");
 
-	if (target[0] != '/' || memchr(target, '\\', path_length) != NULL)
+	if (target[0] != '/' || memchr(target, '\\', path_length) != NULL || !flex_url_is_unbroken(target))
 		return false;
-	for (const char *p = target; *p; p++)
-	{
-		if (*p <= ' ' || *p >= 0x7f || *p == '#')
-			return false;
-	}
 	return has_no_dots(decode_dots(target, path_length));
+}
+
+/* Return the path of a base URL, as a pointer into it; "" if it has none. */
+const char *
+flex_url_path(const char *url)
+{
+	const char *host = strstr(url, "://") + 3;
+
+	return host + strcspn(host, "/");
 }
 
 /*

@@ -12,6 +12,7 @@
 #include <curl/curl.h>
 
 #include "base/effective.h"
+#include "base/url.h"
 #include "http/authorities.h"
 #include "http/curl_options.h"
 #include "http/tls.h"
@@ -129,7 +130,6 @@ set_constant_options(CURL *easy)
 	FLEX_CURL_SET(easy, CURLOPT_QUICK_EXIT, 1L);
 	FLEX_CURL_SET(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	FLEX_CURL_SET(easy, CURLOPT_ACCEPT_ENCODING, "");
-	FLEX_CURL_SET(easy, CURLOPT_PATH_AS_IS, 1L);
 	FLEX_CURL_SET(easy, CURLOPT_NOPROXY, "");
 	FLEX_CURL_SET(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	FLEX_CURL_SET(easy, CURLOPT_DEBUGFUNCTION, receive_message);
@@ -207,19 +207,33 @@ trusts_directory(const Endpoint *endpoint)
 }
 
 /*
- * Set the URL of a request, both as text and parsed.  Given the text alone, libcurl 7.88
- * would parse it and compose it anew from the parts, which is a tenth of the instructions
- * of a call.  A URL that cannot be parsed is left to libcurl to refuse.
+ * Set where a request goes, both as text and parsed: libcurl composes the one from the other
+ * if it lacks the text.  An origin that cannot be parsed is left to libcurl to refuse.
  */
 static void
-set_address(CURL *easy, const char *url, CURLU **parts)
+set_origin(CURL *easy, const ParsedOrigin *origin)
 {
-	FLEX_CURL_SET(easy, CURLOPT_URL, url);
-	*parts = curl_url();
-	if (*parts == NULL)
-		flex_curl_check(CURLE_OUT_OF_MEMORY);
-	if (curl_url_set(*parts, CURLUPART_URL, url, CURLU_PATH_AS_IS) == CURLUE_OK)
-		FLEX_CURL_SET(easy, CURLOPT_CURLU, *parts);
+	FLEX_CURL_SET(easy, CURLOPT_URL, flex_parsed_origin_text(origin));
+	if (flex_parsed_origin_parts(origin) != NULL)
+		FLEX_CURL_SET(easy, CURLOPT_CURLU, flex_parsed_origin_parts(origin));
+}
+
+/*
+ * Set what is asked for there: the path of the base URL, which may be empty, followed by the
+ * request's target.  libcurl sends it as it is, so nothing may be in it that ends the line.
+ */
+static void
+set_target(CURL *easy, const char *base_path, const char *target)
+{
+	char *joined = base_path[0] != '\0' ? psprintf("%s%s", base_path, target) : NULL;
+
+	if (joined != NULL)
+		target = joined;
+	if (!flex_url_is_unbroken(target))
+		elog(ERROR, "a request's target is not encoded");
+	FLEX_CURL_SET(easy, CURLOPT_REQUEST_TARGET, target);
+	if (joined != NULL)
+		pfree(joined);
 }
 
 /* Set the file or directory of trusted authorities, either of which may be NULL, for server and proxy. */
@@ -275,26 +289,27 @@ set_trust(CURL *easy, const Endpoint *endpoint, bool has_proxy)
 
 /*
  * Set URL, proxy and trusted authorities.  Return true if the latter are the system's
- * directory.  *parts is set as by flex_curl_set_options().
+ * directory.  *origin is set as by flex_curl_set_options().
  */
 static bool
-set_route(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, bool is_watched, CURLU **parts)
+set_route(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, bool is_watched, ParsedOrigin **origin)
 {
 	bool has_proxy = endpoint->proxy[0] != '\0';
 	bool by_directory = false;
-	char *origin;
 	char *url;
+	const char *path;
 
 	flex_request_check_size(request);
-	origin = flex_endpoint_origin(endpoint, request->service);
-	url = psprintf("%s%s", origin, request->target.data);
-	set_address(easy, url, parts);
+	url = flex_endpoint_origin(endpoint, request->service);
+	path = flex_url_path(url);
+	*origin = flex_parsed_origin_acquire(url, path - url);
+	set_origin(easy, *origin);
+	set_target(easy, path, request->target.data);
 	if (!is_watched)
 		warn_of_tls_library(url);
 	if (has_proxy || pg_strncasecmp(url, "http://", 7) != 0)
 		by_directory = set_trust(easy, endpoint, has_proxy);
 	pfree(url);
-	pfree(origin);
 	/* An empty string keeps libcurl from using proxies of the environment. */
 	FLEX_CURL_SET(easy, CURLOPT_PROXY, endpoint->proxy);
 	/* For the proxy.  The service gets it as one of our headers, which saves libcurl a copy. */
@@ -329,12 +344,13 @@ append_header_value(struct curl_slist **headers, const char *name, const char *v
  * Set all options of a handle except callbacks and headers.  timeout_ms limits the whole
  * transfer; 0 means no limit, and that reading the answer may be suspended.
  *
- * *parts is set to the parsed URL.  The caller must free it after the handle, also after an
- * error.  Return true if the system's directory of authorities is used, for
- * flex_curl_trust_file().
+ * *origin is set to the parsed origin.  The caller must release it after the handle, also
+ * after an error.  Return true if the system's directory of
+ * authorities is used, for flex_curl_trust_file().
  */
 bool
-flex_curl_set_options(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, long timeout_ms, CURLU **parts)
+flex_curl_set_options(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, long timeout_ms,
+					  ParsedOrigin **origin)
 {
 	/* For plain http the TLS library is not looked for. */
 	bool is_watched = pg_strncasecmp(endpoint->origin, "http://", 7) != 0 && flex_tls_is_known() &&
@@ -345,7 +361,7 @@ flex_curl_set_options(CURL *easy, const HttpRequest *request, const Endpoint *en
 		FLEX_CURL_SET(easy, CURLOPT_SSL_CTX_DATA, flex_curl_reads_ahead(endpoint, timeout_ms) ? easy : NULL);
 	set_constant_options(easy);
 	set_method(easy, request, is_watched);
-	by_directory = set_route(easy, request, endpoint, is_watched, parts);
+	by_directory = set_route(easy, request, endpoint, is_watched, origin);
 	FLEX_CURL_SET(easy, CURLOPT_TIMEOUT_MS, timeout_ms);
 	if (timeout_ms > 0)
 		FLEX_CURL_SET(easy, CURLOPT_BUFFERSIZE, READ_BYTES);

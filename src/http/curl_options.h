@@ -6,10 +6,10 @@
 #define FLEX_CURL_OPTIONS_H
 
 #include "http/endpoint.h"
+#include "http/parsed_origin.h"
 #include "request/request.h"
 
 struct curl_slist;
-struct Curl_URL;
 
 /* Why a request was not sent. */
 typedef enum UnsentCause
@@ -32,7 +32,7 @@ extern bool flex_curl_trust_file(void *easy, int result, bool has_proxy, bool *b
 extern bool flex_curl_reads_ahead(const Endpoint *endpoint, long timeout_ms);
 extern void *flex_curl_ssl(void *easy);
 extern bool flex_curl_set_options(void *easy, const HttpRequest *request, const Endpoint *endpoint, long timeout_ms,
-								  struct Curl_URL **parts);
+								  ParsedOrigin **origin);
 extern void
 flex_curl_set_headers(void *easy, const HttpRequest *request, const Endpoint *endpoint, struct curl_slist **headers);
 

@@ -31,7 +31,7 @@ struct Transfer
 	CURL *easy;
 	TransferState state;
 	struct curl_slist *headers; /* of the request */
-	CURLU *address;             /* URL of the request, parsed */
+	ParsedOrigin *origin;       /* that the request goes to; NULL before it is known */
 	bool is_idempotent;
 	size_t request_bytes; /* size of the request's body */
 	bool has_proxy;
@@ -259,7 +259,7 @@ flex_transfer_prepare(const HttpRequest *request, const Endpoint *endpoint, long
 		transfer->reads_ahead = flex_curl_reads_ahead(endpoint, timeout_ms);
 		set_callbacks(transfer);
 		transfer->trusts_directory =
-			flex_curl_set_options(transfer->easy, request, endpoint, timeout_ms, &transfer->address);
+			flex_curl_set_options(transfer->easy, request, endpoint, timeout_ms, &transfer->origin);
 		flex_curl_set_headers(transfer->easy, request, endpoint, &transfer->headers);
 	}
 	PG_CATCH();
@@ -379,7 +379,7 @@ flex_transfer_free(Transfer *transfer)
 	for (struct curl_slist *header = transfer->headers; header != NULL; header = header->next)
 		explicit_bzero(header->data, strlen(header->data));
 	curl_slist_free_all(transfer->headers);
-	curl_url_cleanup(transfer->address);
+	flex_parsed_origin_release(transfer->origin);
 	flex_body_free(&transfer->body);
 	free(transfer);
 }

@@ -323,8 +323,7 @@ has_path(const char *target, const char *path)
 static const char *
 without_origin_path(const char *target, const char *origin, const HttpRequest *previous)
 {
-	const char *host = strstr(origin, "://") + 3;
-	const char *path = host + strcspn(host, "/");
+	const char *path = flex_url_path(origin);
 	size_t length = strlen(path);
 
 	if (strncmp(target, path, length) != 0 || target[length] != '/' || has_path(target, previous->path))
