@@ -14,14 +14,13 @@
 #include "base/effective.h"
 #include "base/url.h"
 #include "http/authorities.h"
+#include "http/curl_headers.h"
 #include "http/curl_options.h"
 #include "http/tls.h"
 
 /* Load balancers close connections that are idle for a minute; do not send a request at that moment. */
 #define IDLE_SECONDS 50L
 #define CA_CACHE_SECONDS 600L
-
-#define USER_AGENT "flex_api/" FLEX_API_VERSION " (PostgreSQL " PG_MAJORVERSION ")"
 
 #define DESCRIPTORS_NEEDED 4     /* to establish a connection */
 #define READ_BYTES (512L * 1024) /* read buffer for answers that are never suspended: fits a page of a list */
@@ -64,10 +63,7 @@ watch_connection(CURL *easy, void *ssl_context, void *reads_ahead)
 	return CURLE_OK;
 }
 
-/*
- * CURLOPT_DEBUGFUNCTION callback, called in verbose mode: if libcurl reports surplus bytes
- * after an answer, do not reuse the connection.
- */
+/* CURLOPT_DEBUGFUNCTION callback: if libcurl reports surplus bytes after an answer, do not reuse the connection. */
 static int
 receive_message(CURL *easy, curl_infotype type, char *text, size_t length, void *unused)
 {
@@ -79,6 +75,14 @@ receive_message(CURL *easy, curl_infotype type, char *text, size_t length, void 
 			curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
 	}
 	return 0;
+}
+
+/* Watch for bytes after an answer, which libcurl reports by verbose messages only.  Setting a flag and a pointer cannot fail. */
+void
+flex_curl_watch_surplus(CURL *easy)
+{
+	curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, receive_message);
+	curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L);
 }
 
 /*
@@ -120,25 +124,23 @@ warn_of_tls_library(const char *url)
 			 errhint("Build flex_api with a libcurl that uses OpenSSL, and restart the server.")));
 }
 
-/* Set the options that are the same for all requests. */
+/*
+ * Set the options that are the same for all requests.  Those for TLS and for a proxy are set
+ * for requests that have these: each costs a request as much as a look into a hash table.
+ */
 static void
 set_constant_options(CURL *easy)
 {
-	FLEX_CURL_SET(easy, CURLOPT_SHARE, session_share());
 	FLEX_CURL_SET(easy, CURLOPT_NOSIGNAL, 1L);
 	/* Do not wait for the thread that resolves a name when a request is canceled. */
 	FLEX_CURL_SET(easy, CURLOPT_QUICK_EXIT, 1L);
 	FLEX_CURL_SET(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-	FLEX_CURL_SET(easy, CURLOPT_ACCEPT_ENCODING, "");
 	FLEX_CURL_SET(easy, CURLOPT_NOPROXY, "");
-	FLEX_CURL_SET(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-	FLEX_CURL_SET(easy, CURLOPT_DEBUGFUNCTION, receive_message);
 	FLEX_CURL_SET(easy, CURLOPT_MAXAGE_CONN, IDLE_SECONDS);
-	FLEX_CURL_SET(easy, CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_SECONDS);
 }
 
 /*
- * Set method, body and HTTP version.  HTTP/2 is used for idempotent requests only: when a
+ * Set method, body and HTTP version.  A new handle is for a GET.  HTTP/2 is used for idempotent requests only: when a
  * server closes a connection (GOAWAY), libcurl does not tell which requests the server has
  * not processed.  is_watched tells that an endless stream of frames is detected (tls.c),
  * without which HTTP/2 is not used either.
@@ -156,9 +158,8 @@ set_method(CURL *easy, const HttpRequest *request, bool is_watched)
 		/* libcurl 8.7 to 8.17 may see a refusal before it notes that an empty body has been sent, and would close. */
 		FLEX_CURL_SET(easy, CURLOPT_KEEP_SENDING_ON_ERROR, request->body.len == 0 ? 1L : 0L);
 	}
-	else
-		FLEX_CURL_SET(easy, CURLOPT_HTTPGET, 1L);
-	FLEX_CURL_SET(easy, CURLOPT_CUSTOMREQUEST, is_get && !has_body ? NULL : request->method);
+	if (has_body || !is_get)
+		FLEX_CURL_SET(easy, CURLOPT_CUSTOMREQUEST, request->method);
 	FLEX_CURL_SET(easy, CURLOPT_HTTP_VERSION,
 				  (long) (request->idempotent && is_watched ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
 }
@@ -269,7 +270,7 @@ flex_curl_trust_file(CURL *easy, int result, bool has_proxy, bool *by_directory)
 	return set_authorities(easy, flex_authorities_path(file), NULL, has_proxy) == CURLE_OK;
 }
 
-/* Set minimum TLS version and trusted authorities.  Return true if those are the system's directory. */
+/* Set what concerns TLS: cached sessions, minimum version, trusted authorities.  Return true if those are the system's directory. */
 static bool
 set_trust(CURL *easy, const Endpoint *endpoint, bool has_proxy)
 {
@@ -278,6 +279,8 @@ set_trust(CURL *easy, const Endpoint *endpoint, bool has_proxy)
 
 	if (endpoint->ca_file != NULL)
 		flex_authorities_check_file(endpoint->ca_file);
+	FLEX_CURL_SET(easy, CURLOPT_SHARE, session_share());
+	FLEX_CURL_SET(easy, CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_SECONDS);
 	FLEX_CURL_SET(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
 	if (has_proxy)
 		FLEX_CURL_SET(easy, CURLOPT_PROXY_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
@@ -289,7 +292,7 @@ set_trust(CURL *easy, const Endpoint *endpoint, bool has_proxy)
 
 /*
  * Set URL, proxy and trusted authorities.  Return true if the latter are the system's
- * directory.  *origin is set as by flex_curl_set_options().
+ * directory.  *origin is set to the one to release.
  */
 static bool
 set_route(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, bool is_watched, ParsedOrigin **origin)
@@ -314,43 +317,23 @@ set_route(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, bool
 	FLEX_CURL_SET(easy, CURLOPT_PROXY, endpoint->proxy);
 	/* For the proxy.  The service gets it as one of our headers, which saves libcurl a copy. */
 	if (has_proxy)
-		FLEX_CURL_SET(easy, CURLOPT_USERAGENT, USER_AGENT);
+	{
+		FLEX_CURL_SET(easy, CURLOPT_USERAGENT, FLEX_USER_AGENT);
+		FLEX_CURL_SET(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	}
 	return by_directory;
 }
 
-/* Append a header line to a list, which copies it. */
-static void
-append_header(struct curl_slist **headers, const char *line)
-{
-	struct curl_slist *longer = curl_slist_append(*headers, line);
-
-	if (longer == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	*headers = longer;
-}
-
-/* Append "name: value" to a list.  No other copy of the value, which may be a secret, is left in memory. */
-static void
-append_header_value(struct curl_slist **headers, const char *name, const char *value)
-{
-	char *line = psprintf("%s: %s", name, value);
-
-	append_header(headers, line);
-	explicit_bzero(line, strlen(line));
-	pfree(line);
-}
-
 /*
- * Set all options of a handle except callbacks and headers.  timeout_ms limits the whole
- * transfer; 0 means no limit, and that reading the answer may be suspended.
+ * Set all options of a handle except callbacks.  timeout_ms limits the whole transfer; 0
+ * means no limit, and that reading the answer may be suspended.
  *
- * *origin is set to the parsed origin.  The caller must release it after the handle, also
- * after an error.  Return true if the system's directory of
- * authorities is used, for flex_curl_trust_file().
+ * The caller must call flex_curl_free_inputs() after the handle, also after an error.  Return
+ * true if the system's directory of authorities is used, for flex_curl_trust_file().
  */
 bool
 flex_curl_set_options(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, long timeout_ms,
-					  ParsedOrigin **origin)
+					  HandleInputs *inputs)
 {
 	/* For plain http the TLS library is not looked for. */
 	bool is_watched = pg_strncasecmp(endpoint->origin, "http://", 7) != 0 && flex_tls_is_known() &&
@@ -361,41 +344,31 @@ flex_curl_set_options(CURL *easy, const HttpRequest *request, const Endpoint *en
 		FLEX_CURL_SET(easy, CURLOPT_SSL_CTX_DATA, flex_curl_reads_ahead(endpoint, timeout_ms) ? easy : NULL);
 	set_constant_options(easy);
 	set_method(easy, request, is_watched);
-	by_directory = set_route(easy, request, endpoint, is_watched, origin);
+	by_directory = set_route(easy, request, endpoint, is_watched, &inputs->origin);
 	FLEX_CURL_SET(easy, CURLOPT_TIMEOUT_MS, timeout_ms);
-	if (timeout_ms > 0)
-		FLEX_CURL_SET(easy, CURLOPT_BUFFERSIZE, READ_BYTES);
+	/*
+	 * Suspending one stream of HTTP/2 would suspend the others of its connection, and a few
+	 * compressed bytes may expand to many before reading can be suspended.
+	 */
+	if (timeout_ms == 0)
+		FLEX_CURL_SET(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
 	else
 	{
-		/*
-		 * Suspending one stream of HTTP/2 would suspend the others of its connection, and a
-		 * few compressed bytes may expand to many before reading can be suspended.
-		 */
-		FLEX_CURL_SET(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
-		FLEX_CURL_SET(easy, CURLOPT_ACCEPT_ENCODING, NULL);
+		FLEX_CURL_SET(easy, CURLOPT_BUFFERSIZE, READ_BYTES);
+		FLEX_CURL_SET(easy, CURLOPT_ACCEPT_ENCODING, flex_curl_encodings());
 	}
 	FLEX_CURL_SET(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) flex_effective_integer(&flex_settings.connect_timeout));
+	flex_curl_make_headers(&inputs->headers, request, endpoint, timeout_ms > 0);
+	FLEX_CURL_SET(easy, CURLOPT_HTTPHEADER, inputs->headers);
 	return by_directory;
 }
 
-/* Set the request's headers.  The caller must free *headers after the handle, also after an error. */
+/* Free what a handle, which has been freed, refers to; it may be nothing yet. */
 void
-flex_curl_set_headers(CURL *easy, const HttpRequest *request, const Endpoint *endpoint, struct curl_slist **headers)
+flex_curl_free_inputs(HandleInputs *inputs)
 {
-	ListCell *cell;
-
-	append_header(headers, "Accept: application/json");
-	append_header(headers, "User-Agent: " USER_AGENT);
-	if (request->content_type != NULL)
-	{
-		append_header(headers, "Expect:");
-		append_header_value(headers, "Content-Type", request->content_type);
-	}
-	if (endpoint->authorization != NULL)
-		append_header_value(headers, "Authorization", endpoint->authorization);
-	foreach (cell, request->headers)
-		append_header(headers, lfirst(cell));
-	FLEX_CURL_SET(easy, CURLOPT_HTTPHEADER, *headers);
+	flex_curl_free_headers(inputs->headers);
+	flex_parsed_origin_release(inputs->origin);
 }
 
 /* Return true if the proxy is the reason why a request was not sent. */

@@ -11,6 +11,13 @@
 
 struct curl_slist;
 
+/* What an easy handle refers to, so that it must be freed after the handle. */
+typedef struct HandleInputs
+{
+	ParsedOrigin *origin;
+	struct curl_slist *headers; /* contain the credentials */
+} HandleInputs;
+
 /* Why a request was not sent. */
 typedef enum UnsentCause
 {
@@ -31,9 +38,9 @@ extern const char *flex_curl_authorities(const Endpoint *endpoint);
 extern bool flex_curl_trust_file(void *easy, int result, bool has_proxy, bool *by_directory);
 extern bool flex_curl_reads_ahead(const Endpoint *endpoint, long timeout_ms);
 extern void *flex_curl_ssl(void *easy);
+extern void flex_curl_watch_surplus(void *easy);
 extern bool flex_curl_set_options(void *easy, const HttpRequest *request, const Endpoint *endpoint, long timeout_ms,
-								  ParsedOrigin **origin);
-extern void
-flex_curl_set_headers(void *easy, const HttpRequest *request, const Endpoint *endpoint, struct curl_slist **headers);
+								  HandleInputs *inputs);
+extern void flex_curl_free_inputs(HandleInputs *inputs);
 
 #endif /* FLEX_CURL_OPTIONS_H */

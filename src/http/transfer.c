@@ -30,8 +30,7 @@ struct Transfer
 {
 	CURL *easy;
 	TransferState state;
-	struct curl_slist *headers; /* of the request */
-	ParsedOrigin *origin;       /* that the request goes to; NULL before it is known */
+	HandleInputs inputs; /* what easy refers to */
 	bool is_idempotent;
 	size_t request_bytes; /* size of the request's body */
 	bool has_proxy;
@@ -154,10 +153,10 @@ receive_line(Transfer *transfer, const char *line, size_t length)
 		flex_connection_mark_multiplexed(transfer->socket);
 	if (framing->must_close)
 		curl_easy_setopt(transfer->easy, CURLOPT_FORBID_REUSE, 1L);
-	/* Bytes after an answer without a body, or after the last chunk, libcurl reports by verbose messages only. */
+	/* It would drop bytes after an answer without a body, or after the last chunk. */
 	if (before == FRAMING_HEADERS && framing->part != FRAMING_HEADERS && framing->version < FRAMING_HTTP2 &&
 		(framing->is_chunked || flex_framing_has_no_body(framing)))
-		curl_easy_setopt(transfer->easy, CURLOPT_VERBOSE, 1L);
+		flex_curl_watch_surplus(transfer->easy);
 	return true;
 }
 
@@ -259,8 +258,7 @@ flex_transfer_prepare(const HttpRequest *request, const Endpoint *endpoint, long
 		transfer->reads_ahead = flex_curl_reads_ahead(endpoint, timeout_ms);
 		set_callbacks(transfer);
 		transfer->trusts_directory =
-			flex_curl_set_options(transfer->easy, request, endpoint, timeout_ms, &transfer->origin);
-		flex_curl_set_headers(transfer->easy, request, endpoint, &transfer->headers);
+			flex_curl_set_options(transfer->easy, request, endpoint, timeout_ms, &transfer->inputs);
 	}
 	PG_CATCH();
 	{
@@ -368,7 +366,7 @@ flex_transfer_conclude(void *handle, int result)
 	return true;
 }
 
-/* Free a transfer that is in no multi handle.  Its headers are overwritten first: they contain the credentials. */
+/* Free a transfer that is in no multi handle. */
 void
 flex_transfer_free(Transfer *transfer)
 {
@@ -376,10 +374,7 @@ flex_transfer_free(Transfer *transfer)
 		flex_connection_leave(transfer->socket, false);
 	unsent -= transfer->state == TRANSFER_RUNNING && !transfer->was_sent;
 	curl_easy_cleanup(transfer->easy);
-	for (struct curl_slist *header = transfer->headers; header != NULL; header = header->next)
-		explicit_bzero(header->data, strlen(header->data));
-	curl_slist_free_all(transfer->headers);
-	flex_parsed_origin_release(transfer->origin);
+	flex_curl_free_inputs(&transfer->inputs);
 	flex_body_free(&transfer->body);
 	free(transfer);
 }

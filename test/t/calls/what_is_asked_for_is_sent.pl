@@ -1,4 +1,4 @@
-# Path and query arrive byte for byte as they were made, after the path of the base URL;
+# Path and query arrive byte for byte as they were made, after the path of the base URL; each header comes once;
 # what would end the request line is not sent, wherever it comes from; and requests to several
 # servers in turns, and at once, each arrive where they should.
 
@@ -17,6 +17,7 @@ my @servers = map { FlexApi::Server->new(sub {
 	while (my $request = FlexApi::Server::read_request($connection))
 	{
 		$self->note(($request->{head} =~ /^(.*?)\r?\n/)[0]);
+		$self->note('headers ' . join(' ', sort map { lc } $request->{head} =~ /^([\w-]+):/mg));
 		$self->note('host ' . ($request->{head} =~ /^host: *(\S+)/mi)[0]);
 		print $connection FlexApi::Server::answer('{}');
 	}
@@ -35,7 +36,7 @@ sub asked
 
 	$servers[0]->clear_notes;
 	my $result = $session->query("SELECT exchanges(ARRAY['$origin'], ARRAY[$target])");
-	my @notes = grep { !/^host / } $servers[0]->notes;
+	my @notes = grep { /^GET / } $servers[0]->notes;
 	return @notes ? "@notes" : $result->{error}->{M};
 }
 
@@ -46,6 +47,19 @@ foreach my $target ('/', '/v1/a', '/v1/../a/./b', '//a', '/a//b', '/a?', '/a?b=?
 }
 is(asked("HTTP://$hosts[0]", "'/a'"), 'GET /a HTTP/1.1', 'the scheme in capitals');
 is(asked("http://$hosts[0]/{service}", "'/a'"), 'GET /flex-api/a HTTP/1.1', 'the name of the service in the path');
+
+# Each header once, ours as well as those that libcurl would make by itself.
+sub headers_of
+{
+	my ($call) = @_;
+
+	$servers[0]->clear_notes;
+	FlexApi::Session->new($node)->value("SELECT $call");
+	return (grep { s/^headers // } $servers[0]->notes)[0];
+}
+
+is(headers_of(q{flex_request('GET', '/a', headers => '{"X-A": "1"}')}), 'accept accept-encoding authorization host user-agent x-a', 'the headers of a GET');
+is(headers_of(q{flex_request('POST', '/a')}), 'accept accept-encoding authorization content-length content-type host user-agent', 'the headers of a POST');
 
 # Nothing of these is made by any function; they stand for a mistake in one of them.
 foreach my $broken ("E'/a HTTP/1.1\\r\\nX-Evil: 1\\r\\nX: '", "E'/a\\r\\n'", "E'/a\\n'", "'/a b'", "E'/a\\tb'", "E'/a\\x7f'", "E'/\\u00e4'", "'/a#b'")
