@@ -270,7 +270,7 @@ warn(Hold *hold, const Endpoint *endpoint, const Outcome *outcome)
 	if (outcome->to_mend == MEND_CREDENTIALS)
 		ereport(WARNING, (errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
 						  errmsg("requests of the Flex API outbox wait for an operator"),
-						  errdetail("The service refuses the credentials of %s: %s", endpoint->made_as,
+						  errdetail("The service refuses the credentials of %s: %s", flex_endpoint_made_as(endpoint),
 									said != NULL ? said : "HTTP status 401"),
 						  errhint("%s", kinds[outcome->to_mend].hint)));
 	else

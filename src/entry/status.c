@@ -70,12 +70,12 @@ find_credentials(void *argument)
 {
 	MemoryContext before = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(before, "flex_api status", ALLOCSET_SMALL_SIZES);
-	Endpoint *endpoint;
+	const char *made_as;
 
 	MemoryContextSwitchTo(context);
-	endpoint = flex_endpoint_of_settings(GetUserId(), NULL, true);
+	made_as = flex_endpoint_made_as(flex_endpoint_of_settings(GetUserId(), NULL, true));
 	MemoryContextSwitchTo(before);
-	*(char **) argument = pstrdup(endpoint->made_as);
+	*(char **) argument = pstrdup(made_as);
 	/* The endpoint's reset callback erases the secret. */
 	MemoryContextDelete(context);
 }

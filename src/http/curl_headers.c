@@ -24,14 +24,13 @@ append_header(struct curl_slist **headers, const char *line)
 	*headers = longer;
 }
 
-/* Append "name: value" to a list.  No other copy of the value, which may be a secret, is left in memory. */
+/* Append "name: value" to a list. */
 static void
 append_header_value(struct curl_slist **headers, const char *name, const char *value)
 {
 	char *line = psprintf("%s: %s", name, value);
 
 	append_header(headers, line);
-	explicit_bzero(line, strlen(line));
 	pfree(line);
 }
 
@@ -96,7 +95,7 @@ flex_curl_make_headers(struct curl_slist **headers, const HttpRequest *request, 
 		append_header_value(headers, "Content-Type", request->content_type);
 	}
 	if (endpoint->authorization != NULL)
-		append_header_value(headers, "Authorization", endpoint->authorization);
+		append_header(headers, endpoint->authorization);
 	foreach (cell, request->headers)
 		append_header(headers, lfirst(cell));
 }

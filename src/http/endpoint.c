@@ -73,13 +73,11 @@ raise_settings(const char *message, const char *hint)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg_internal("%s", message), errhint("%s", hint)));
 }
 
-/* Return, for a message, where the effective value of a setting comes from; palloc'd. */
-static char *
-source_of_setting(const char *name, const void *variable)
-{
-	return psprintf("%s, which %s set", name,
-					flex_effective_is_of_session(variable) ? "the session has" : "the server or the database has");
-}
+/* Where the effective value of a setting comes from, for a message; palloc'd. */
+#define SOURCE_OF_SETTING(member)                                                                                      \
+	pstrdup(flex_effective_is_of_session(&flex_settings.member) ? "flex_api." #member ", which the session has set"    \
+																: "flex_api." #member                                  \
+																  ", which the server or the database has set")
 
 /*
  * Return the credential in the settings, or one whose secret is NULL if there is none.  If
@@ -108,7 +106,7 @@ credential_of_settings(void)
 			.account = pstrdup(account),
 			.user = pstrdup(key),
 			.secret = pstrdup(secret),
-			.source = source_of_setting("flex_api.api_key", &flex_settings.api_key),
+			.source = SOURCE_OF_SETTING(api_key),
 		};
 	if (!flex_setting_is_set(token))
 		return (Credential){0};
@@ -118,7 +116,7 @@ credential_of_settings(void)
 		.account = pstrdup(account),
 		.user = pstrdup(account),
 		.secret = pstrdup(token),
-		.source = source_of_setting("flex_api.auth_token", &flex_settings.auth_token),
+		.source = SOURCE_OF_SETTING(auth_token),
 	};
 }
 
@@ -148,37 +146,55 @@ find_credential(Oid role, const char *account)
 				   "flex_api.api_key with flex_api.api_secret.");
 }
 
-/* Return the value of an Authorization header, palloc'd, leaving no copy of the secret elsewhere. */
+/* Return an Authorization header, palloc'd, leaving no copy of the secret elsewhere. */
 static char *
 basic_authorization(const Credential *credential)
 {
-	char *plain = psprintf("%s:%s", credential->user, credential->secret);
-	int length = strlen(plain);
+	static const char scheme[] = "Authorization: Basic ";
+	int before = strlen(scheme);
+	int user = strlen(credential->user);
+	int secret = strlen(credential->secret);
+	int length = user + 1 + secret;
 	int room = pg_b64_enc_len(length) + 1;
-	char *value = palloc(room + 6);
+	char *plain = palloc(length);
+	char *header = palloc(before + room);
 	int written;
 
-	memcpy(value, "Basic ", 6);
-	written = pg_b64_encode((const void *) plain, length, value + 6, room);
+	memcpy(plain, credential->user, user);
+	plain[user] = ':';
+	memcpy(plain + user + 1, credential->secret, secret);
+	memcpy(header, scheme, before);
+	written = pg_b64_encode((const void *) plain, length, header + before, room);
 	explicit_bzero(plain, length);
 	pfree(plain);
 	if (written < 0)
 		elog(ERROR, "could not encode credentials");
-	value[6 + written] = '\0';
-	return value;
+	header[before + written] = '\0';
+	return header;
 }
 
 /*
- * Describe a credential for a message, without its secret.  A user name that is not a SID
- * is not shown either: it may be a secret that was put in the wrong place.
+ * Return the user of an endpoint's credentials for a message.  One that is not a SID is not
+ * shown: it may be a secret that was put in the wrong place.
  */
-static char *
-describe_credential(const Credential *credential)
+static const char *
+shown_user(const Endpoint *endpoint)
 {
-	bool is_sid = flex_sid_is_good(credential->user, "AC") || flex_sid_is_good(credential->user, "SK");
+	bool is_sid = flex_sid_is_good(endpoint->user, "AC") || flex_sid_is_good(endpoint->user, "SK");
 
-	return psprintf("%s, from %s", is_sid ? credential->user : "a user that is no SID (AC... or SK...)",
-					credential->source);
+	return is_sid ? endpoint->user : "a user that is no SID (AC... or SK...)";
+}
+
+/*
+ * Return, for a message, as whom requests are made, and where these credentials come from;
+ * palloc'd.  NULL if they have credentials of their own.
+ */
+const char *
+flex_endpoint_made_as(const Endpoint *endpoint)
+{
+	if (endpoint->authorization == NULL)
+		return NULL;
+	return psprintf("%s, from %s", shown_user(endpoint), endpoint->source);
 }
 
 /* Memory context callback: overwrite the secrets of an endpoint. */
@@ -221,7 +237,8 @@ static void
 set_credential(Endpoint *endpoint, Credential *credential)
 {
 	endpoint->authorization = basic_authorization(credential);
-	endpoint->made_as = describe_credential(credential);
+	endpoint->user = credential->user;
+	endpoint->source = credential->source;
 	if (credential->account[0] != '\0')
 		endpoint->account = credential->account;
 	flex_credential_erase(credential);
@@ -451,20 +468,13 @@ flex_endpoint_of_identity(const Identity *identity, bool with_authorization)
 	return endpoint_of_call(server, identity->role, identity->account_sid, with_authorization);
 }
 
-/*
- * Return the key of the rate limit that a request counts for: by account or, if that is not
- * known, by API key, with whose SID made_as begins.
- */
+/* Return the key of the rate limit that a request counts for: by account or, if that is not known, by API key. */
 RateKey
 flex_endpoint_rate_key(const Endpoint *endpoint, const Operation *operation)
 {
-	char name[NAMEDATALEN];
 	const char *account = endpoint->account;
 
-	if (account[0] == '\0' && endpoint->made_as != NULL)
-	{
-		strlcpy(name, endpoint->made_as, Min(sizeof(name), strcspn(endpoint->made_as, ",") + 1));
-		account = name;
-	}
+	if (account[0] == '\0' && endpoint->authorization != NULL)
+		account = shown_user(endpoint);
 	return flex_rates_key(account, flex_operation_rate_index(operation));
 }

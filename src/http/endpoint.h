@@ -17,11 +17,12 @@ typedef struct Endpoint
 {
 	Oid role;            /* the role whose request it is */
 	char *origin;        /* scheme, host, port and path prefix, without trailing slash; may contain {service} */
-	char *authorization; /* value of that header, a secret; NULL if the request has credentials of its own */
+	char *authorization; /* that header, a secret; NULL if the request has credentials of its own */
 	char *proxy;         /* "" for none, not even one from the environment */
 	char *ca_file;       /* NULL for the authorities that libcurl trusts by default */
 	char *account;       /* account SID, "" if not known */
-	char *made_as;       /* for messages: user and origin of the credentials; NULL if authorization is */
+	const char *user;    /* of the credentials, to be shown by flex_endpoint_made_as(); NULL if authorization is */
+	const char *source;  /* where the credentials come from, for messages; NULL if authorization is */
 	int timeout;         /* milliseconds for a request with its repeats; FLEX_AS_SETTINGS for flex_api.timeout */
 	int max_retries;     /* FLEX_AS_SETTINGS for flex_api.max_retries */
 	MemoryContextCallback erase;
@@ -36,6 +37,7 @@ typedef struct Identity
 } Identity;
 
 extern char *flex_endpoint_origin(const Endpoint *endpoint, const char *service);
+extern const char *flex_endpoint_made_as(const Endpoint *endpoint);
 extern RateKey flex_endpoint_rate_key(const Endpoint *endpoint, const Operation *operation);
 extern Endpoint *flex_endpoint_of_settings(Oid role, const char *account, bool with_authorization);
 extern const char *flex_endpoint_server_to_keep(Oid role);

@@ -187,7 +187,7 @@ flex_outcome_reach(const HttpRequest *request, const Endpoint *endpoint, const T
 		.answer.path = flex_request_shown_path(request),
 		.answer.http_status = result.status,
 		.answer.idempotent = request->idempotent,
-		.answer.made_as = may_be_due_to_credentials(result.status) ? endpoint->made_as : NULL,
+		.answer.made_as = may_be_due_to_credentials(result.status) ? flex_endpoint_made_as(endpoint) : NULL,
 		.body = result.body,
 		.body_length = result.body_length,
 		.elapsed_us = result.elapsed_us,
