@@ -29,8 +29,8 @@ typedef struct Column Column;
 /* A column, and how its member is decoded. */
 struct Column
 {
-	int index; /* attribute number - 1 */
-	const char *name;
+	int index;        /* attribute number - 1 */
+	const char *name; /* in the row's descriptor */
 	size_t name_length;
 
 	/* Returns the value of a member as a datum, in the current context. */
@@ -184,13 +184,16 @@ describe_column(int index, Form_pg_attribute attribute)
 
 	if (which < 0)
 		elog(ERROR, "column \"%s\" has a type that no answer has", NameStr(attribute->attname));
-	column.name = pstrdup(NameStr(attribute->attname));
+	column.name = NameStr(attribute->attname);
 	column.name_length = strlen(column.name);
 	column.decode = decoders[which].decode;
 	return column;
 }
 
-/* Create a decoder for a row type, in the current context.  desc is not copied.  Dropped columns will be NULL. */
+/*
+ * Create a decoder for a row type, in the current context.  desc is not copied, and must live
+ * as long.  Dropped columns will be NULL.
+ */
 RowDecoder *
 flex_decoder_create(TupleDesc desc)
 {

@@ -140,9 +140,15 @@ current_value_counts(const struct config_generic *parameter)
 const char *
 flex_effective_string(char *const *variable)
 {
-	const struct config_generic *parameter = parameter_of(variable);
-	const char *value = current_value_counts(parameter) ? *variable : GetConfigOptionResetString(parameter->name);
+	const char *value = *variable;
 
+	if (!is_own_session())
+	{
+		const struct config_generic *parameter = parameter_of(variable);
+
+		if (!current_value_counts(parameter))
+			value = GetConfigOptionResetString(parameter->name);
+	}
 	return value != NULL ? value : "";
 }
 
@@ -150,8 +156,11 @@ flex_effective_string(char *const *variable)
 int
 flex_effective_integer(const int *variable)
 {
-	const struct config_generic *parameter = parameter_of(variable);
+	const struct config_generic *parameter;
 
+	if (is_own_session())
+		return *variable;
+	parameter = parameter_of(variable);
 	return current_value_counts(parameter) ? *variable : atoi(GetConfigOptionResetString(parameter->name));
 }
 
@@ -174,6 +183,8 @@ flex_effective_is(const int *variable, int value, const char *name)
 void
 flex_effective_check_known(void)
 {
+	if (is_own_session())
+		return;
 	for (size_t i = 0; i < lengthof(settings); i++)
 	{
 		if (is_lost(settings[i].parameter))

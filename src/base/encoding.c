@@ -185,28 +185,56 @@ flex_text_of_bytes(const char *bytes, int length)
 	return database_takes_utf8() ? pnstrdup(bytes, length) : convert_with_gaps(bytes, length, &length);
 }
 
+/* Return how many printable characters of ASCII a text begins with. */
+static int
+plain_length(const char *text, const char *end)
+{
+	const char *p = text;
+
+	while (p < end && *p >= ' ' && *p < 0x7F)
+		p++;
+	return (int) (p - text);
+}
+
+/* Append any other byte, escaped if it is a control character or begins one of C1.  Return how many bytes that were. */
+static int
+append_other(StringInfo to, const char *text, const char *end)
+{
+	unsigned char c = *text;
+	unsigned char next = text + 1 < end ? text[1] : 0;
+
+	if (c == 0xC2 && next >= 0x80 && next < 0xA0)
+	{
+		appendStringInfo(to, "\\x%02x", next);
+		return 2;
+	}
+	if (c == '\n')
+		appendStringInfoString(to, "\\n");
+	else if (c == '\r')
+		appendStringInfoString(to, "\\r");
+	else if (c == '\t')
+		appendStringInfoString(to, "\\t");
+	else if (c < 0x20 || c == 0x7F)
+		appendStringInfo(to, "\\x%02x", c);
+	else
+		appendStringInfoChar(to, c);
+	return 1;
+}
+
 /* Append UTF-8 with control characters, including C1, escaped. */
 static void
 append_escaped(StringInfo to, const char *text, int length)
 {
-	const unsigned char *end = (const unsigned char *) text + length;
+	const char *end = text + length;
 
-	for (const unsigned char *p = (const unsigned char *) text; p < end; p++)
+	while (text < end)
 	{
-		bool is_c1 = p[0] == 0xC2 && p + 1 < end && p[1] >= 0x80 && p[1] < 0xA0;
+		int plain = plain_length(text, end);
 
-		if (*p == '\n')
-			appendStringInfoString(to, "\\n");
-		else if (*p == '\r')
-			appendStringInfoString(to, "\\r");
-		else if (*p == '\t')
-			appendStringInfoString(to, "\\t");
-		else if (*p < 0x20 || *p == 0x7F)
-			appendStringInfo(to, "\\x%02x", *p);
-		else if (is_c1)
-			appendStringInfo(to, "\\x%02x", *++p);
-		else
-			appendStringInfoChar(to, *p);
+		appendBinaryStringInfo(to, text, plain);
+		text += plain;
+		if (text < end)
+			text += append_other(to, text, end);
 	}
 }
 

@@ -58,12 +58,16 @@ input_names(HeapTuple tuple, int count)
 	return result;
 }
 
-/* Create a decoder for a function's result, in the current context; NULL for void. */
+/*
+ * Create a decoder for a function's result, in the current context; NULL for void.  The
+ * descriptor of a named row type is a copy in that context already, that of a record is the
+ * caller's.
+ */
 static RowDecoder *
 make_decoder(TypeFuncClass kind, Oid type, TupleDesc desc)
 {
 	if (kind == TYPEFUNC_COMPOSITE)
-		return flex_decoder_create(BlessTupleDesc(CreateTupleDescCopy(desc)));
+		return flex_decoder_create(desc->tdtypeid != RECORDOID ? desc : BlessTupleDesc(CreateTupleDescCopy(desc)));
 	if (type != VOIDOID)
 		elog(ERROR, "a Flex API function returns neither a row nor void");
 	return NULL;

@@ -105,12 +105,13 @@ find_set(int index)
 RateKey
 flex_rates_key(const char *account, int operation)
 {
+	size_t length = strlen(account);
 	RateKey key = {
-		.account = hash_bytes_extended((const unsigned char *) account, strlen(account), 0),
+		.account = hash_bytes_extended((const unsigned char *) account, length, 0),
 		.operation = operation,
 	};
 
-	strlcpy(key.name, account, sizeof(key.name));
+	memcpy(key.name, account, Min(length, sizeof(key.name) - 1));
 	return key;
 }
 
