@@ -266,17 +266,33 @@ flex_decode_members(RowDecoder *decoder, Datum *values, bool *nulls)
 }
 
 /*
- * Read the next value of the scanner, which must be an object, and set the columns of a row,
- * in the current context.  Return false if there is no value.
+ * Find the members of the object that the scanner has just entered, for flex_decode_members().
+ * If a name occurs twice the last one counts, so no member is decoded before all are found.
  */
-bool
-flex_decode_object(RowDecoder *decoder, JsonScanner *scanner, Datum *values, bool *nulls)
+static void
+find_members(RowDecoder *decoder, JsonScanner *scanner)
 {
 	JsonValue *members = flex_decoder_members(decoder);
 	int likely = 0;
 	JsonValue name;
 	JsonValue value;
 
+	while (flex_json_next_member(scanner, &name, &value))
+	{
+		int place = flex_decoder_find_column(decoder, &name, &likely);
+
+		if (place >= 0)
+			members[place] = value;
+	}
+}
+
+/*
+ * Read the next value of the scanner, which must be an object, and set the columns of a row,
+ * in the current context.  Return false if there is no value.
+ */
+bool
+flex_decode_object(RowDecoder *decoder, JsonScanner *scanner, Datum *values, bool *nulls)
+{
 	switch (flex_json_next(scanner))
 	{
 		case JSON_OBJECT:
@@ -287,39 +303,37 @@ flex_decode_object(RowDecoder *decoder, JsonScanner *scanner, Datum *values, boo
 		default:
 			flex_error_answer("An object was expected.");
 	}
-	/* If a name occurs twice the last one counts, so no member is decoded before all have been found. */
-	while (flex_json_next_member(scanner, &name, &value))
-	{
-		int place = flex_decoder_find_column(decoder, &name, &likely);
-
-		if (place >= 0)
-			members[place] = value;
-	}
+	find_members(decoder, scanner);
 	flex_decode_members(decoder, values, nulls);
 	return true;
 }
 
-/* Check a body, and return it as a value.  Raises 08P01 unless it is valid JSON. */
-static JsonValue
-read_body(const char *bytes, size_t length)
+/* Raise 08P01 for a body that is not valid, given what is wrong with it; NULL stands for nothing. */
+static void
+check_body(const char *wrong)
 {
-	JsonValue root;
-	const char *wrong = flex_json_check(bytes, length, &root);
-
 	if (wrong != NULL)
 		flex_error_answer("The body %s.", wrong);
-	return root;
 }
 
-/* Set the columns of the row for an answer that is a single object, in the current context. */
+/*
+ * Set the columns of the row for an answer that is a single object, in the current context.
+ * No value is decoded before all of the body has been read and found valid.
+ */
 void
 flex_decode_body(RowDecoder *decoder, const char *bytes, size_t length, Datum *values, bool *nulls)
 {
 	JsonScanner scanner;
+	bool is_object;
 
-	(void) read_body(bytes, length);
 	flex_json_begin(&scanner, bytes, length);
-	(void) flex_decode_object(decoder, &scanner, values, nulls);
+	is_object = flex_json_next(&scanner) == JSON_OBJECT;
+	if (is_object)
+		find_members(decoder, &scanner);
+	check_body(flex_json_finish_check(&scanner));
+	if (!is_object)
+		flex_error_answer("An object was expected.");
+	flex_decode_members(decoder, values, nulls);
 }
 
 /* The same, but return a tuple. */
@@ -334,8 +348,9 @@ flex_decode_answer(RowDecoder *decoder, const char *bytes, size_t length)
 Datum
 flex_decode_jsonb(const char *bytes, size_t length)
 {
-	JsonValue root = read_body(bytes, length);
+	JsonValue root;
 
+	check_body(flex_json_check(bytes, length, &root));
 	return flex_jsonb_write(&root, NULL);
 }
 
