@@ -2,7 +2,7 @@
  * transfer.c
  *		One request and its answer, as an easy handle of libcurl.
  *
- * Each request gets a new easy handle: in libcurl 7.88 a used one keeps a pointer into
+ * Each request gets a new easy handle: before libcurl 8.1.0 a used one keeps a pointer into
  * the headers of the previous answer.  Callbacks must not raise errors, because a longjmp
  * over libcurl's stack frames would leave its state inconsistent.
  *
