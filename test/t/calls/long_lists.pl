@@ -65,9 +65,11 @@ ok(FlexApi::wait_until(sub { $simulator->requests == 2 }, 5), 'the page after it
 
 # So the service works meanwhile: it has the request for the second page while the rows of the
 # first are made.  This one answers when the backend has nothing more to do, and says how much
-# that was.  Rows with much JSON in them are dear to make.
+# that was.  Rows with much JSON in them are dear to make, and so many of them take longer by far than
+# this process has to wait for its turn on a busy machine, when the request is there.
+my $LARGE = 3000;
 my $column = join ',', map { "\"member_$_\":[$_,\"" . 'text ' x 5 . '",{"a":null}]' } 1 .. 80;
-my $rows = join ',', ("{\"sid\":\"FO\",\"integration\":{$column}}") x 500;
+my $rows = join ',', ("{\"sid\":\"FO\",\"integration\":{$column}}") x $LARGE;
 my $backend = $session->pid;
 my $server = FlexApi::Server->new(sub {
 	my ($connection, $self) = @_;
@@ -102,13 +104,13 @@ sub work_until_idle
 
 $session->value("SET flex_api.base_url = '" . $server->url . "'");
 my $begun = FlexApi::cpu_seconds($backend);
-is($session->value('SELECT count(*) FROM flex_flows_list()'), 1000, 'rows with much JSON');
+is($session->value('SELECT count(*) FROM flex_flows_list()'), 2 * $LARGE, 'rows with much JSON');
 my $all_work = FlexApi::cpu_seconds($backend) - $begun;
 my ($hidden) = map { /^worked (.*)/ } $server->notes;
 note(sprintf '%.0f of %.0f ms of our work on two pages while the second is asked for', 1000 * $hidden, 1000 * $all_work);
 # Half of the work is to check the pages, which comes before the next one is asked for; half of the rest
 # is that of the first page.
-cmp_ok($hidden, '>', 0.12 * $all_work, 'the service works while rows are made');
+cmp_ok($hidden, '>', 0.2 * $all_work, 'the service works while rows are made');
 $session->value('RESET flex_api.base_url');
 
 # The peak begins anew (Linux; else the peak is that of the whole life).
