@@ -22,14 +22,11 @@
 
 #define LOOK_MS 100 /* minimum time between two looks at a file */
 #define HASH_DIGITS 8
-#define SAME_FOLDER "./"
 
-/*
- * Number of spellings of a name, after which the first is used again.  With one in LOOK_MS
- * libcurl has closed by then the connections of the first, which may be idle for 50 s, and
- * has dropped its TLS sessions, of which it keeps a few.
- */
-#define MOST_SPELLINGS 512
+/* The binary digits of a version, in front of a name: each stands for the same folder. */
+static const char *const digits[] = {"./", ".//"};
+
+#define MOST_DIGITS_LENGTH (31 * strlen(digits[1])) /* of the largest version */
 
 /* A file or directory, and its state at the last look. */
 typedef struct Seen
@@ -59,8 +56,7 @@ find_seen(const char *name)
 		if (strcmp(seen->name, name) == 0)
 			return seen;
 	}
-	seen = MemoryContextAllocExtended(TopMemoryContext,
-									  offsetof(Seen, name) + 2 * (length + 1) + MOST_SPELLINGS * strlen(SAME_FOLDER),
+	seen = MemoryContextAllocExtended(TopMemoryContext, offsetof(Seen, name) + 2 * (length + 1) + MOST_DIGITS_LENGTH,
 									  MCXT_ALLOC_ZERO | MCXT_ALLOC_NO_OOM);
 	if (seen == NULL)
 		return NULL;
@@ -82,7 +78,10 @@ has_changed(const struct stat *before, const struct stat *now)
 		   before->st_ctim.tv_sec != now->st_ctim.tv_sec || before->st_ctim.tv_nsec != now->st_ctim.tv_nsec;
 }
 
-/* Set the spelling of a name for its version, by a number of "./" at its beginning. */
+/*
+ * Set the spelling of a name for its version, which is written at its beginning.  No spelling is used
+ * twice: libcurl may keep a connection for a minute, and TLS sessions for as long as there is room.
+ */
 static void
 spell(Seen *seen)
 {
@@ -91,8 +90,8 @@ spell(Seen *seen)
 
 	if (behind_root != seen->name)
 		*end++ = '/';
-	for (int i = 0; i < seen->version % MOST_SPELLINGS; i++)
-		end = stpcpy(end, SAME_FOLDER);
+	for (int rest = seen->version; rest > 0; rest /= 2)
+		end = stpcpy(end, digits[rest % 2]);
 	strcpy(end, behind_root);
 }
 
