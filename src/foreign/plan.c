@@ -359,23 +359,37 @@ refuse_unsent(const RemoteTable *table, AttrNumber column)
 				 : errhint("The column can be written, but not compared.")));
 }
 
+/* Return true if a query writes a foreign table, or a table that may have foreign partitions. */
+static bool
+query_writes_foreign(const Query *query)
+{
+	RangeTblEntry *entry;
+
+	if (query->commandType == CMD_SELECT)
+		return false;
+	entry = rt_fetch(query->resultRelation, query->rtable);
+	return entry->relkind == RELKIND_FOREIGN_TABLE || entry->relkind == RELKIND_PARTITIONED_TABLE || entry->inh;
+}
+
 /*
- * Return true if the statement writes a foreign table, or a table that may have foreign
- * partitions.  Rows that it creates or deletes would shift the pages of a list that it is
- * still reading, so all rows have to be read first.
+ * Return true if the statement writes foreign tables, itself or in its WITH.  Rows that it
+ * creates or deletes would shift the pages of a list that it is still reading, so all rows
+ * have to be read first.
  */
 static bool
-writes_foreign(PlannerInfo *root)
+writes_foreign(const PlannerInfo *root)
 {
 	for (; root != NULL; root = root->parent_root)
 	{
-		RangeTblEntry *entry;
+		ListCell *cell;
 
-		if (root->parse->commandType == CMD_SELECT)
-			continue;
-		entry = rt_fetch(root->parse->resultRelation, root->parse->rtable);
-		if (entry->relkind == RELKIND_FOREIGN_TABLE || entry->relkind == RELKIND_PARTITIONED_TABLE || entry->inh)
+		if (query_writes_foreign(root->parse))
 			return true;
+		foreach (cell, root->parse->cteList)
+		{
+			if (query_writes_foreign(castNode(Query, lfirst_node(CommonTableExpr, cell)->ctequery)))
+				return true;
+		}
 	}
 	return false;
 }

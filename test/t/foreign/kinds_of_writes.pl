@@ -189,6 +189,16 @@ foreach my $kind (@KINDS)
 	like($given, qr/^(?:$expected)$/, $name) or diag("$sql: " . ($result->{error}{M} // ''));
 }
 
+# A list that the statement reads beside one that it writes in WITH is read to its end before the first row is written.
+$session->value($_) foreach "ALTER FOREIGN TABLE flows OPTIONS (ADD page_size '3')", "INSERT INTO flows $NEW SELECT 'page', '$SERVICE', 'web' FROM generate_series(1, 10)";
+my $all = $session->value('SELECT count(*) FROM flows');
+$simulator->clear_requests;
+is($session->value(q{WITH gone AS (DELETE FROM flows WHERE friendly_name = 'page' RETURNING sid)
+	SELECT count(DISTINCT f.sid) || ' ' || max(f.n) FROM (SELECT sid, (SELECT count(*) FROM gone) AS n FROM flows OFFSET 0) AS f}), "$all 10", 'all rows are read beside a DELETE in WITH');
+my @methods = map { $_->{method} } $simulator->requests;
+is(join(' ', @methods[ -10 .. -1 ]), join(' ', ('DELETE') x 10), '... before the first is deleted') or diag "@methods";
+$session->value('ALTER FOREIGN TABLE flows OPTIONS (DROP page_size)');
+
 SKIP:
 {
 	skip 'no pg_stat_statements', 2 unless $has_statements;
