@@ -61,7 +61,7 @@ $simulator->clear_requests;
 $simulator->post('faults', { path => '/v1/Channels', set => { sid => 5 } });
 is($session->sqlstate('SELECT count(*) FROM flex_channels_list(page_size => 10)'), '08P01', 'a page of rows that are none');
 $simulator->clear_faults;
-ok(FlexApi::wait_until(sub { $simulator->requests == 2 }, 5), 'the page after it had been asked for');
+ok(FlexApi::wait_until(sub { $simulator->requests == 2 }), 'the page after it had been asked for');
 
 # So the service works meanwhile: it has the request for the second page while the rows of the
 # first are made.  This one answers when the backend has nothing more to do, and says how much

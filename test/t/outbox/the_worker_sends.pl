@@ -116,9 +116,9 @@ my $activity = sub {
 	return join '|', map { $_ // '' } @{ $session->query(
 		"SELECT backend_xmin, backend_xid, xact_start, (SELECT count(*) FROM pg_locks WHERE pg_locks.pid = a.pid) FROM pg_stat_activity AS a WHERE pid = $pid")->{rows}->[0] };
 };
-ok(FlexApi::wait_until(sub { $activity->() eq '|||0' }, 5), 'in flight: no snapshot, no transaction, no lock') or diag $activity->();
+ok(FlexApi::wait_until(sub { $activity->() eq '|||0' }, 30), 'in flight: no snapshot, no transaction, no lock') or diag $activity->();
 is($session->value("SELECT query FROM pg_stat_activity WHERE pid = $pid") ne '', 1, '... pg_stat_activity says what it does');
-ok(FlexApi::wait_until(sub { ($session->value("SELECT wait_event_type FROM pg_stat_activity WHERE pid = $pid") // '') eq 'Extension' }, 5), '... and that it waits');
+ok(FlexApi::wait_until(sub { ($session->value("SELECT wait_event_type FROM pg_stat_activity WHERE pid = $pid") // '') eq 'Extension' }, 30), '... and that it waits');
 is($session->value("SELECT worker_pid FROM flex_outbox_summary LIMIT 1"), $pid, '... the summary has its number');
 $next = $session->value($status);
 is($session->value("SELECT state FROM flex_outbox_await($next, '5 s')"), 'succeeded', '... others are sent and settled meanwhile');
