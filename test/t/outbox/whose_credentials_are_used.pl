@@ -219,8 +219,12 @@ SKIP:
 	my $short = FlexApi::Session->new($node);
 	$super->value('GRANT EXECUTE ON FUNCTION flex_configuration_update TO alice');
 	$server->clear_notes;
-	# what a drain needs at all it has already
-	$alices->value($once);
+	# what a drain needs at all it has already, also to make a request wait
+	write_credentials("$first:alice:$first:half\0secret");
+	$id = $alices->value($once);
+	$short->value('CALL flex_outbox_drain()');
+	write_credentials("$first:alice:$first:alices1", "$first:bob:$first:bobs");
+	$super->value("UPDATE flex_outbox_later SET due_at = now() WHERE id = $id");
 	$short->value('CALL flex_outbox_drain()');
 	is(scalar($server->notes), 1, 'a sender that has memory');
 	# of its text there must be several copies
