@@ -162,6 +162,22 @@
 	ExecInsertIndexTuples((info), (slot), (state), false, false, NULL, NIL)
 #endif
 
+/* 18: an additional argument for counters that EXPLAIN shows.  19: another one for flags.  All of our scans have one key. */
+#if PG_VERSION_NUM >= 190000
+#define flex_begin_index_scan(table, index, snapshot) index_beginscan((table), (index), (snapshot), NULL, 1, 0, 0)
+#elif PG_VERSION_NUM >= 180000
+#define flex_begin_index_scan(table, index, snapshot) index_beginscan((table), (index), (snapshot), NULL, 1, 0)
+#else
+#define flex_begin_index_scan(table, index, snapshot) index_beginscan((table), (index), (snapshot), 1, 0)
+#endif
+
+/* 18: an additional argument, whether the key may be deferrable. */
+#if PG_VERSION_NUM >= 180000
+#define flex_primary_key_of(table) RelationGetPrimaryKeyIndex((table), false)
+#else
+#define flex_primary_key_of(table) RelationGetPrimaryKeyIndex(table)
+#endif
+
 /* 16: the role whose privileges are checked is in the plan, before in the range table. */
 #if PG_VERSION_NUM >= 160000
 #define flex_scan_user(node) (((ForeignScan *) (node)->ss.ps.plan)->checkAsUser)

@@ -13,11 +13,64 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "utils/builtins.h"
 
 #include "outbox/counts.h"
 #include "outbox/statements.h"
 
 #define MOST_OLD 200 /* so many old rows are not added up, so that an idle outbox writes nothing */
+
+static Statement add_finished = {
+	.sql = "INSERT INTO $t.flex_outbox_counts (role_id, operation, state, at, requests, error_id) "
+		   "VALUES ($1, $2, $3, clock_timestamp(), $4, $5)",
+	.types = {INT4OID, TEXTOID, TEXTOID, INT8OID, INT8OID},
+};
+
+/* Return true if two requests are counted in the same row. */
+static bool
+are_of_a_kind(const FinishedRequest *a, const FinishedRequest *b)
+{
+	return a->role_id == b->role_id && strcmp(a->operation, b->operation) == 0 && strcmp(a->state, b->state) == 0;
+}
+
+/* Insert the row that counts those of the requests that are of the kind of the first one. */
+static void
+add_kind_of_first(const FinishedRequest *requests, int count)
+{
+	int64 of_a_kind = 0;
+	int64 error_id = 0;
+	Datum values[5] = {Int32GetDatum(requests->role_id), CStringGetTextDatum(requests->operation),
+					   CStringGetTextDatum(requests->state)};
+	char nulls[5] = {' ', ' ', ' ', ' ', ' '};
+
+	for (int i = 0; i < count; i++)
+	{
+		if (!are_of_a_kind(&requests[i], requests))
+			continue;
+		of_a_kind++;
+		error_id = Max(error_id, requests[i].error_id);
+	}
+	values[3] = Int64GetDatum(of_a_kind);
+	values[4] = Int64GetDatum(error_id);
+	if (error_id == 0)
+		nulls[4] = 'n';
+	(void) flex_statement_execute(&add_finished, values, nulls);
+}
+
+/* Count requests that have finished, with a row for each role, operation and state. */
+void
+flex_counts_add(const FinishedRequest *requests, int count)
+{
+	for (int i = 0; i < count; i++)
+	{
+		int before = 0;
+
+		while (!are_of_a_kind(&requests[before], &requests[i]))
+			before++;
+		if (before == i)
+			add_kind_of_first(&requests[i], count - i);
+	}
+}
 
 static Statement take_request = {
 	.sql = "INSERT INTO $t.flex_outbox_counts (role_id, operation, state, at, requests) "

@@ -14,34 +14,24 @@
 #include "access/genam.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/pg_am.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "base/compat.h"
 #include "outbox/direct_insertion.h"
+#include "outbox/direct_table.h"
 
 #define ROWS_AT_ONCE 64           /* rows in the buffer at most */
 #define BYTES_AT_ONCE (64 * 1024) /* size of their values at which they are written */
 
-/*
- * The state of an insertion.  The session keeps it for later insertions, until the table's definition
- * changes, because a bulk load may insert each row by a call of its own, and building the state costs
- * more than a third of such a call.
- */
+/* The state of an insertion, which the session keeps for later insertions as long as that of the table. */
 struct DirectInsertion
 {
-	MemoryContext context; /* contains all of this; child of TopMemoryContext */
-	Oid table;
-	EState *state;
-	ResultRelInfo *info; /* its relations are open only between begin and end */
-	Oid *indexes;
-	TupleDesc desc;
+	DirectTable *table;
 	TupleTableSlot *slots[ROWS_AT_ONCE];
 	int slots_made;
 	int room;             /* rows that this insertion may buffer */
@@ -50,17 +40,7 @@ struct DirectInsertion
 	MemoryContext values; /* holds the rows' values, and is reset when they have been written */
 };
 
-static DirectInsertion *kept;
-static bool kept_is_stale;
-static bool kept_is_in_use; /* also after an error, when the state must not be used again */
-
-/* Relation cache callback: the definition of the table or of one of its indexes has changed. */
-static void
-note_change(Datum argument, Oid relation)
-{
-	if (kept != NULL && (!OidIsValid(relation) || relation == kept->table))
-		kept_is_stale = true;
-}
+static DirectTable kept;
 
 /* Return a list of the index on unique keys, or raise 42704 if a user has renamed it. */
 static List *
@@ -83,12 +63,12 @@ index_of_keys(Relation table)
 static bool
 insert_unless_there(DirectInsertion *target, TupleTableSlot *slot)
 {
-	Relation table = target->info->ri_RelationDesc;
+	Relation table = target->table->info->ri_RelationDesc;
 	List *arbiters = index_of_keys(table);
 	bool conflict;
 
 	if (RelationGetDescr(table)->constr != NULL)
-		ExecConstraints(target->info, slot, target->state);
+		ExecConstraints(target->table->info, slot, target->table->state);
 	do
 	{
 		ItemPointerData other;
@@ -96,94 +76,43 @@ insert_unless_there(DirectInsertion *target, TupleTableSlot *slot)
 
 		CHECK_FOR_INTERRUPTS();
 		conflict = false;
-		if (!flex_check_index_constraints(target->info, slot, target->state, &other, arbiters))
+		if (!flex_check_index_constraints(target->table->info, slot, target->table->state, &other, arbiters))
 			return false;
 		token = SpeculativeInsertionLockAcquire(GetCurrentTransactionId());
-		table_tuple_insert_speculative(table, slot, target->state->es_output_cid, 0, NULL, token);
-		flex_insert_speculative_index_tuples(target->info, slot, target->state, &conflict, arbiters);
+		table_tuple_insert_speculative(table, slot, target->table->state->es_output_cid, 0, NULL, token);
+		flex_insert_speculative_index_tuples(target->table->info, slot, target->table->state, &conflict, arbiters);
 		table_tuple_complete_speculative(table, slot, token, !conflict);
 		SpeculativeInsertionLockRelease(GetCurrentTransactionId());
 	} while (conflict);
 	return true;
 }
 
-/*
- * Open the indexes.  close_indexes() keeps their locks until the transaction ends, because taking the
- * locks again for each row would cost as much as an index insertion.
- */
-static void
-open_indexes(DirectInsertion *target, Relation table)
+/* Return the state of insertions into the kept table, which is created once. */
+static DirectInsertion *
+insertion_of_kept(void)
 {
-	ResultRelInfo *info = target->info;
+	MemoryContext before;
+	DirectInsertion *made;
 
-	info->ri_RelationDesc = table;
-	for (int i = 0; i < info->ri_NumIndices; i++)
-		info->ri_IndexRelationDescs[i] = index_open(target->indexes[i], RowExclusiveLock);
-}
-
-static void
-close_indexes(DirectInsertion *target)
-{
-	for (int i = 0; i < target->info->ri_NumIndices; i++)
-		index_close(target->info->ri_IndexRelationDescs[i], NoLock);
-}
-
-/* Return true if all indexes are btrees.  Other access methods may keep state in IndexInfo between insertions. */
-static bool
-has_plain_indexes(const DirectInsertion *target)
-{
-	for (int i = 0; i < target->info->ri_NumIndices; i++)
-	{
-		if (target->info->ri_IndexRelationDescs[i]->rd_rel->relam != BTREE_AM_OID)
-			return false;
-	}
-	return true;
-}
-
-/* Create the state for a table, with its indexes open, as "kept". */
-static void
-make(Relation table)
-{
-	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "flex_api insertion", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext before = MemoryContextSwitchTo(context);
-	DirectInsertion *target = palloc0(sizeof(DirectInsertion));
-
-	kept_is_in_use = true;
-	target->context = context;
-	target->table = RelationGetRelid(table);
-	target->state = CreateExecutorState();
-	target->info = makeNode(ResultRelInfo);
-	InitResultRelInfo(target->info, table, 0, NULL, 0);
-	kept = target;
-	/* true: prepare for speculative insertions of rows with unique keys. */
-	ExecOpenIndices(target->info, true);
-	target->indexes = palloc(sizeof(Oid) * Max(target->info->ri_NumIndices, 1));
-	for (int i = 0; i < target->info->ri_NumIndices; i++)
-		target->indexes[i] = RelationGetRelid(target->info->ri_IndexRelationDescs[i]);
-	/* A copy: slots would pin the relation's own descriptor, but only until the transaction ends. */
-	target->desc = CreateTupleDescCopy(RelationGetDescr(table));
-	target->values = AllocSetContextCreate(context, "flex_api new rows", ALLOCSET_DEFAULT_SIZES);
+	if (kept.own != NULL)
+		return kept.own;
+	before = MemoryContextSwitchTo(kept.context);
+	made = palloc0(sizeof(DirectInsertion));
+	made->table = &kept;
+	made->values = AllocSetContextCreate(kept.context, "flex_api new rows", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(before);
-}
-
-/* Free the state, if there is one. */
-static void
-forget(void)
-{
-	if (kept != NULL)
-		MemoryContextDelete(kept->context);
-	kept = NULL;
-	kept_is_stale = false;
+	kept.own = made;
+	return made;
 }
 
 /* Allow the given number of rows to be buffered, and create the slots that are missing. */
 static void
 make_slots(DirectInsertion *target, int count)
 {
-	MemoryContext before = MemoryContextSwitchTo(target->context);
+	MemoryContext before = MemoryContextSwitchTo(target->table->context);
 
 	while (target->slots_made < count)
-		target->slots[target->slots_made++] = MakeSingleTupleTableSlot(target->desc, &TTSOpsVirtual);
+		target->slots[target->slots_made++] = MakeSingleTupleTableSlot(target->table->desc, &TTSOpsVirtual);
 	target->room = count;
 	MemoryContextSwitchTo(before);
 }
@@ -197,29 +126,14 @@ make_slots(DirectInsertion *target, int count)
 DirectInsertion *
 flex_direct_insertion_begin(Relation table, bool many, bool (*is_plain)(Relation table))
 {
-	static bool registered = false;
+	DirectInsertion *target;
 
-	if (!registered)
-		CacheRegisterRelcacheCallback(note_change, (Datum) 0);
-	registered = true;
-	if (kept != NULL && !kept_is_stale && !kept_is_in_use && kept->table == RelationGetRelid(table))
-		open_indexes(kept, table);
-	else
-	{
-		forget();
-		if (!is_plain(table))
-			return NULL;
-		make(table);
-		if (!has_plain_indexes(kept))
-		{
-			close_indexes(kept);
-			forget();
-			return NULL;
-		}
-	}
-	make_slots(kept, many ? ROWS_AT_ONCE : 1);
-	kept_is_in_use = true;
-	return kept;
+	/* true: rows may have unique keys. */
+	if (!flex_direct_table_open(&kept, table, true, is_plain))
+		return NULL;
+	target = insertion_of_kept();
+	make_slots(target, many ? ROWS_AT_ONCE : 1);
+	return target;
 }
 
 /* Return the memory context for the rows' values.  It is reset when they have been written. */
@@ -233,25 +147,25 @@ flex_direct_insertion_context(const DirectInsertion *target)
 static void
 flush(DirectInsertion *target)
 {
-	Relation table = target->info->ri_RelationDesc;
+	Relation table = target->table->info->ri_RelationDesc;
 	MemoryContext before = MemoryContextSwitchTo(target->values);
 	CommandId command = GetCurrentCommandId(true);
 
 	for (int i = 0; i < target->count && RelationGetDescr(table)->constr != NULL; i++)
-		ExecConstraints(target->info, target->slots[i], target->state);
+		ExecConstraints(target->table->info, target->slots[i], target->table->state);
 	if (target->count == 1)
 		table_tuple_insert(table, target->slots[0], command, 0, NULL);
 	else if (target->count > 1)
 		table_multi_insert(table, target->slots, target->count, command, 0, NULL);
 	for (int i = 0; i < target->count; i++)
-		flex_insert_index_tuples(target->info, target->slots[i], target->state);
+		flex_insert_index_tuples(target->table->info, target->slots[i], target->table->state);
 	for (int i = 0; i < target->count; i++)
 		ExecClearTuple(target->slots[i]);
 	target->count = 0;
 	target->size = 0;
 	MemoryContextSwitchTo(before);
 	MemoryContextReset(target->values);
-	ResetPerTupleExprContext(target->state);
+	ResetPerTupleExprContext(target->table->state);
 }
 
 /*
@@ -266,7 +180,7 @@ flex_direct_insertion_add(DirectInsertion *target, const Datum *values, const bo
 	int attributes = slot->tts_tupleDescriptor->natts;
 	bool inserted = true;
 
-	target->state->es_output_cid = GetCurrentCommandId(true);
+	target->table->state->es_output_cid = GetCurrentCommandId(true);
 	ExecClearTuple(slot);
 	memcpy(slot->tts_values, values, sizeof(Datum) * attributes);
 	memcpy(slot->tts_isnull, nulls, sizeof(bool) * attributes);
@@ -286,8 +200,6 @@ flex_direct_insertion_add(DirectInsertion *target, const Datum *values, const bo
 void
 flex_direct_insertion_end(DirectInsertion *target)
 {
-	Assert(target == kept);
 	flush(target);
-	close_indexes(target);
-	kept_is_in_use = false;
+	flex_direct_table_close(target->table);
 }

@@ -16,7 +16,6 @@
 #include "access/relation.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
@@ -39,76 +38,16 @@
 #include "outbox/insertion.h"
 #include "outbox/lane_rows.h"
 #include "outbox/ordered_rows.h"
+#include "outbox/request_table.h"
 #include "outbox/statements.h"
 #include "outbox/waiting_rows.h"
 
-/*
- * The columns of flex_outbox_requests, in their order.  fill_row() sets those that are GIVEN;
- * those that are GIVEN_AT_FIRST only in tables of the first version, and those that are
- * GIVEN_LATER only in tables of later versions.  OTHER columns of a new row are NULL.
- */
-#define COLUMNS(GIVEN, GIVEN_AT_FIRST, GIVEN_LATER, OTHER)                                                             \
-	GIVEN(id, INT8OID)                                                                                                 \
-	GIVEN(operation, TEXTOID)                                                                                          \
-	GIVEN(arguments, JSONBOID)                                                                                         \
-	GIVEN(context, JSONBOID)                                                                                           \
-	GIVEN(state, TEXTOID)                                                                                              \
-	GIVEN(priority, INT4OID)                                                                                           \
-	GIVEN(attempts, INT4OID)                                                                                           \
-	GIVEN(max_attempts, INT4OID)                                                                                       \
-	GIVEN(run_at, TIMESTAMPTZOID)                                                                                      \
-	GIVEN(unique_key, TEXTOID)                                                                                         \
-	GIVEN(on_success, TEXTOID)                                                                                         \
-	GIVEN(on_failure, TEXTOID)                                                                                         \
-	GIVEN(account_sid, TEXTOID)                                                                                        \
-	GIVEN(enqueued_at, TIMESTAMPTZOID)                                                                                 \
-	GIVEN(enqueued_by, NAMEOID)                                                                                        \
-	GIVEN_AT_FIRST(enqueued_role, OIDOID)                                                                              \
-	GIVEN(enqueued_in, OIDOID)                                                                                         \
-	OTHER(started_at, TIMESTAMPTZOID)                                                                                  \
-	OTHER(finished_at, TIMESTAMPTZOID)                                                                                 \
-	OTHER(http_status, INT4OID)                                                                                        \
-	OTHER(error_code, TEXTOID)                                                                                         \
-	OTHER(error_message, TEXTOID)                                                                                      \
-	OTHER(response, JSONBOID)                                                                                          \
-	OTHER(request_id, TEXTOID)                                                                                         \
-	GIVEN(may_be_done, BOOLOID)                                                                                        \
-	OTHER(sender_pid, INT4OID)                                                                                         \
-	OTHER(sender_start, TIMESTAMPTZOID)                                                                                \
-	OTHER(outcome, TEXTOID)                                                                                            \
-	OTHER(callback_at, TIMESTAMPTZOID)                                                                                 \
-	GIVEN_AT_FIRST(callback_attempts, INT4OID)                                                                         \
-	OTHER(callback_error, TEXTOID)                                                                                     \
-	OTHER(sid, TEXTOID)                                                                                                \
-	GIVEN_LATER(role_id, INT4OID)                                                                                      \
-	GIVEN_LATER(enqueued_xid, XID8OID)                                                                                 \
-	GIVEN_LATER(on_success_owner, OIDOID)                                                                              \
-	GIVEN_LATER(on_failure_owner, OIDOID)                                                                              \
-	GIVEN_LATER(lane, INT4OID)                                                                                         \
-	GIVEN_LATER(turn, INT4OID)                                                                                         \
-	GIVEN_LATER(server, TEXTOID)                                                                                       \
-	GIVEN_LATER(ordering_key, TEXTOID)                                                                                 \
-	OTHER(waits_for, INT8OID)                                                                                          \
-	GIVEN_LATER(expires_at, TIMESTAMPTZOID)                                                                            \
-	OTHER(reduced_at, TIMESTAMPTZOID)
-
-#define NUMBER_OF(name, type) Anum_flex_outbox_##name,
-#define ALWAYS(name, type) {#name, type, COLUMN_GIVEN},
-#define AT_FIRST(name, type) {#name, type, COLUMN_GIVEN_AT_FIRST},
-#define LATER(name, type) {#name, type, COLUMN_GIVEN_LATER},
-#define NEVER(name, type) {#name, type, COLUMN_NULL},
+#define ALWAYS(name, type) COLUMN_GIVEN,
+#define AT_FIRST(name, type) COLUMN_GIVEN_AT_FIRST,
+#define LATER(name, type) COLUMN_GIVEN_LATER,
+#define NEVER(name, type) COLUMN_NULL,
 #define PARAMETER(name, type) {#name, type},
 #define NOTHING(name, type)
-
-typedef enum ColumnNumber
-{
-	Anum_flex_outbox_none,
-	COLUMNS(NUMBER_OF, NUMBER_OF, NUMBER_OF, NUMBER_OF) Natts_flex_outbox_and_none
-} ColumnNumber;
-
-#define Natts_flex_outbox (Natts_flex_outbox_and_none - 1)
-
-#define INDEXES 3 /* that the extension creates on the table */
 
 typedef enum ColumnUse
 {
@@ -118,19 +57,14 @@ typedef enum ColumnUse
 	COLUMN_GIVEN_LATER
 } ColumnUse;
 
-/* The columns that the table must have for rows to be inserted without a statement. */
-static const struct
-{
-	const char *name;
-	Oid type;
-	ColumnUse use;
-} columns[] = {COLUMNS(ALWAYS, AT_FIRST, LATER, NEVER)};
+/* Which columns a new row has values in. */
+static const ColumnUse uses[] = {REQUEST_COLUMNS(ALWAYS, AT_FIRST, LATER, NEVER)};
 
 /* The columns that an INSERT statement names.  Only those with values: a table of another version may lack others. */
-static const NamedParameter given_columns[] = {COLUMNS(PARAMETER, NOTHING, PARAMETER, NOTHING)};
-static const NamedParameter given_at_first[] = {COLUMNS(PARAMETER, PARAMETER, NOTHING, NOTHING)};
+static const NamedParameter given_columns[] = {REQUEST_COLUMNS(PARAMETER, NOTHING, PARAMETER, NOTHING)};
+static const NamedParameter given_at_first[] = {REQUEST_COLUMNS(PARAMETER, PARAMETER, NOTHING, NOTHING)};
 
-StaticAssertDecl(lengthof(columns) == Natts_flex_outbox, "each column has its number");
+StaticAssertDecl(lengthof(uses) == Natts_flex_outbox, "each column has its number");
 StaticAssertDecl(lengthof(given_columns) <= MAX_NAMED_PARAMETERS, "a statement has room for the columns of a new row");
 
 #define INSERT_INTO(table) "INSERT INTO $t." table " ($names) OVERRIDING SYSTEM VALUE VALUES ($values)"
@@ -163,7 +97,7 @@ typedef struct NewRow
 static void
 set_column(NewRow *row, ColumnNumber column, Datum value)
 {
-	Assert(columns[column - 1].use != COLUMN_NULL);
+	Assert(uses[column - 1] != COLUMN_NULL);
 	row->values[column - 1] = value;
 	row->nulls[column - 1] = false;
 }
@@ -252,40 +186,21 @@ fires_trigger(const TriggerDesc *triggers)
 	{
 		const Trigger *trigger = &triggers->triggers[i];
 
-		if (TRIGGER_FOR_INSERT(trigger->tgtype) && trigger->tgenabled != TRIGGER_FIRES_ON_REPLICA &&
-			trigger->tgenabled != TRIGGER_DISABLED)
+		if (TRIGGER_FOR_INSERT(trigger->tgtype) && flex_request_table_fires(trigger))
 			return true;
 	}
 	return false;
-}
-
-/* Return true if an insertion would run no function of a user: as a trigger, in a check, or in an index. */
-static bool
-runs_nothing(Relation table)
-{
-	const TupleConstr *constraints = RelationGetDescr(table)->constr;
-	List *indexes = RelationGetIndexList(table);
-	bool has_others = list_length(indexes) != INDEXES;
-
-	list_free(indexes);
-	return !has_others && (constraints == NULL || constraints->num_check == 0) && !fires_trigger(table->trigdesc);
 }
 
 /* Return true if the table is as the extension has created it, so that rows can be inserted without a statement. */
 static bool
 is_plain(Relation table)
 {
-	TupleDesc desc = RelationGetDescr(table);
-
-	if (table->rd_rel->relkind != RELKIND_RELATION || desc->natts != Natts_flex_outbox || table->rd_rel->relhasrules ||
-		!runs_nothing(table))
+	if (!flex_request_table_is_plain(table) || fires_trigger(table->trigdesc))
 		return false;
 	for (int i = 0; i < Natts_flex_outbox; i++)
 	{
-		Form_pg_attribute attribute = TupleDescAttr(desc, i);
-
-		if (attribute->atttypid != columns[i].type || strcmp(NameStr(attribute->attname), columns[i].name) != 0 ||
-			(attribute->atthasdef && columns[i].use == COLUMN_NULL))
+		if (TupleDescAttr(RelationGetDescr(table), i)->atthasdef && uses[i] == COLUMN_NULL)
 			return false;
 	}
 	return true;
@@ -319,7 +234,7 @@ insert_by_statement(Oid schema, NewRow *row)
 
 	for (int i = 0; i < Natts_flex_outbox; i++)
 	{
-		if (columns[i].use != COLUMN_GIVEN && columns[i].use != other)
+		if (uses[i] != COLUMN_GIVEN && uses[i] != other)
 			continue;
 		values[count] = row->values[i];
 		nulls[count++] = row->nulls[i] ? 'n' : ' ';

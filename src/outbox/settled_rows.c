@@ -2,9 +2,10 @@
  * settled_rows.c
  *		The statements that write settlements.
  *
- * One statement settles one request, or many.  Requests whose rows another session has locked
- * are left out.  Because triggers, constraints and policies of users may raise errors, each
- * statement is a subtransaction; if it fails, the caller can try to write fewer requests.
+ * One statement settles one request, or many; most settlements need none (direct_settlement.c).
+ * Requests whose rows another session has locked are left out.  Because triggers, constraints
+ * and policies of users may raise errors, each writing is a subtransaction; if it fails, the caller
+ * can try to write fewer requests.
  *
  * The caller must have connected to SPI, and called flex_outbox_enter().
  */
@@ -23,6 +24,7 @@
 #include "base/attempt.h"
 #include "base/compat.h"
 #include "base/errors.h"
+#include "outbox/direct_settlement.h"
 #include "outbox/ordered_rows.h"
 #include "outbox/refusals.h"
 #include "outbox/settled_rows.h"
@@ -62,16 +64,6 @@ static const NamedParameter settlement_columns[] = {SETTLEMENT_COLUMNS(NAME_OF_C
 StaticAssertDecl(lengthof(settlement_columns) == Natts_settlement, "each column of a settlement has a name");
 
 /* What the statements return for a request. */
-typedef struct Settled
-{
-	int64 id;
-	char *state;    /* NULL if it is not final, or a callback has to run */
-	bool is_locked; /* not settled, because another session has locked the row */
-	bool is_kept;   /* not settled, because a trigger has suppressed or undone the update */
-	int role_id;
-	char *ordering_key; /* or NULL */
-} Settled;
-
 static const ResultColumn settled_columns[] = {
 	RESULT_COLUMN("s.id", INT8OID, Settled, id),
 	RESULT_COLUMN("CASE WHEN s.state <> 'pending' AND NOT s.with_callback AND NOT s.is_kept THEN s.state END", TEXTOID,
@@ -328,6 +320,20 @@ execute_writing(Statement *statement, const Writing *writing)
 	return count;
 }
 
+/* Write settlements by a statement.  Return what became of the requests, in the current memory context. */
+static Settled *
+write_by_statement(const Writing *writing, uint64 *count)
+{
+	Statement *statement = statement_of(writing);
+	Settled *settled;
+
+	*count = execute_writing(statement, writing);
+	settled = palloc0(sizeof(Settled) * Max(*count, 1));
+	for (uint64 i = 0; i < *count; i++)
+		flex_statement_read(statement, i, &settled[i]);
+	return settled;
+}
+
 /*
  * Write settlements of requests that this process has claimed, notify listeners of final states, and
  * note those that were not settled.  "argument" is a Writing; this is a function for flex_attempt().
@@ -336,25 +342,27 @@ static void
 write_settlements(void *argument)
 {
 	const Writing *writing = argument;
-	Statement *statement = statement_of(writing);
-	uint64 count = execute_writing(statement, writing);
-	OrderedRequest *over = palloc(sizeof(OrderedRequest) * Max(count, 1));
+	uint64 count;
+	Settled *settled;
+	OrderedRequest *over;
 	int over_count = 0;
-	bool tells = count > 0 && may_notify();
+	bool tells;
 
+	if (writing->is_large || !are_over(writing) ||
+		!flex_direct_settlement_write(writing->rows, writing->count, &settled, &count))
+		settled = write_by_statement(writing, &count);
+	over = palloc(sizeof(OrderedRequest) * Max(count, 1));
+	tells = count > 0 && may_notify();
 	for (uint64 i = 0; i < count; i++)
 	{
-		Settled settled = {0};
-
-		flex_statement_read(statement, i, &settled);
-		if (settled.is_kept)
-			warn_of_refusal(settled.id, NULL);
-		if (settled.is_locked || settled.is_kept)
-			note_unsettled(settled.id, settled.is_locked ? OBSTACLE_LOCK : OBSTACLE_REFUSAL);
-		else if (tells && settled.state != NULL)
-			Async_Notify(CHANNEL, psprintf(INT64_FORMAT " %s", settled.id, settled.state));
-		if (settled.state != NULL && settled.ordering_key != NULL)
-			over[over_count++] = (OrderedRequest){settled.role_id, settled.ordering_key, settled.id};
+		if (settled[i].is_kept)
+			warn_of_refusal(settled[i].id, NULL);
+		if (settled[i].is_locked || settled[i].is_kept)
+			note_unsettled(settled[i].id, settled[i].is_locked ? OBSTACLE_LOCK : OBSTACLE_REFUSAL);
+		else if (tells && settled[i].state != NULL)
+			Async_Notify(CHANNEL, psprintf(INT64_FORMAT " %s", settled[i].id, settled[i].state));
+		if (settled[i].state != NULL && settled[i].ordering_key != NULL)
+			over[over_count++] = (OrderedRequest){settled[i].role_id, settled[i].ordering_key, settled[i].id};
 	}
 	flex_ordered_end(over, over_count);
 }
