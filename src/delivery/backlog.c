@@ -22,6 +22,7 @@
 #include "outbox/ordered_rows.h"
 
 #define LANES_AT_ONCE 500     /* number of lanes of which one look reads new requests */
+#define READ_AHEAD 200        /* read at least so many new requests, if there are so many and they may be claimed */
 #define LOOK_BACK_MS 1000     /* between two looks for rows that were due before the position that has been read */
 #define LOOK_BACK_BY_MS 10000 /* how far such a look goes back, if reading from the beginning would cost too much */
 #define LOOK_ALL_SHARE 100    /* at most one part in so many of the time is spent with reading from the beginning */
@@ -175,19 +176,20 @@ take_fresh(Backlog *backlog, const Asked *asked, int asked_count, int want, cons
 	}
 	Assert(first == rows_count);
 	for (int i = 0; i < asked_count; i++)
-	{
 		flex_lane_close_holes(asked[i].lane);
-		flex_put_off_leave_to_others(&backlog->put_off, &backlog->division, asked[i].lane);
-	}
 }
 
-/* Read new requests of the next LANES_AT_ONCE lanes, if fewer than wanted are known of a lane. */
+/*
+ * Read new requests of the next LANES_AT_ONCE lanes, if fewer than wanted are known of a lane.  Most of a small
+ * look's cost does not depend on the number of rows, so a sender that is alone reads more of a few lanes.
+ */
 static void
-read_fresh(Backlog *backlog, int want)
+read_fresh(Backlog *backlog, int want, int64 most_ever)
 {
 	int lanes = Min(backlog->list.count, LANES_AT_ONCE);
+	int ahead = flex_division_is_alone(&backlog->division) ? (int) Min(READ_AHEAD / Max(lanes, 1), most_ever) : 0;
 	/* Part of what is read is left to other senders. */
-	int most = flex_division_most(&backlog->division, want);
+	int most = flex_division_most(&backlog->division, Max(want, ahead));
 	Stretch *stretches = palloc(sizeof(Stretch) * Max(most_stretches(backlog, lanes), 1));
 	Asked *asked = palloc(sizeof(Asked) * Max(most_stretches(backlog, lanes), 1));
 	int asked_count = 0;
@@ -208,6 +210,14 @@ read_fresh(Backlog *backlog, int want)
 		return;
 	rows = flex_fresh_rows(stretches, asked_count, &rows_count);
 	take_fresh(backlog, asked, asked_count, most, rows, rows_count);
+}
+
+/* Leave new requests that have been read to the senders that they are assigned to, which may have come since. */
+static void
+leave_to_others(Backlog *backlog)
+{
+	for (int i = 0; i < backlog->list.count; i++)
+		flex_put_off_leave_to_others(&backlog->put_off, &backlog->division, backlog->list.lanes[i]);
 }
 
 /*
@@ -318,11 +328,12 @@ learn_claims_from(Backlog *backlog)
 }
 
 /*
- * Read what waits, so that if possible "want" requests of each lane are known.  is_idle tells that
- * nothing is in flight and nothing else is due, so requests left to other senders are taken, too.
+ * Read what waits, so that if possible "want" requests of each lane are known.  The sender may claim up to
+ * most_ever requests in this and later looks.  is_idle tells that nothing is in flight and nothing else is
+ * due, so requests left to other senders are taken, too.
  */
 void
-flex_backlog_look(Backlog *backlog, int want, bool is_idle)
+flex_backlog_look(Backlog *backlog, int want, int64 most_ever, bool is_idle)
 {
 	/* Compare the table's OID only: if any DDL made us forget, we would read everything too often. */
 	if (backlog->table != flex_outbox_table())
@@ -342,7 +353,8 @@ flex_backlog_look(Backlog *backlog, int want, bool is_idle)
 	for (int i = 0; i < backlog->horizon.ended_count; i++)
 		backlog->claims_from = Min(backlog->claims_from, backlog->horizon.ended[i]);
 	flex_put_off_try_again(&backlog->put_off, &backlog->division, is_idle);
-	read_fresh(backlog, want);
+	read_fresh(backlog, want, most_ever);
+	leave_to_others(backlog);
 	look_back(backlog);
 	wake_ordered(backlog);
 	flex_lane_list_release_mended(&backlog->list);

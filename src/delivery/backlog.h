@@ -15,7 +15,7 @@ extern void flex_backlog_forget(Backlog *backlog);
 extern void flex_backlog_expect_later(Backlog *backlog, bool at_once);
 extern void flex_backlog_note_later(Backlog *backlog, int lane, TimestampTz due_at);
 extern void flex_backlog_expect_freed(Backlog *backlog);
-extern void flex_backlog_look(Backlog *backlog, int want, bool is_idle);
+extern void flex_backlog_look(Backlog *backlog, int want, int64 most_ever, bool is_idle);
 extern bool flex_backlog_leaves_some(const Backlog *backlog);
 extern Lane *flex_backlog_lane(const Backlog *backlog, int id);
 extern Lane *const *flex_backlog_lanes(const Backlog *backlog, int *count);

@@ -113,6 +113,13 @@ flex_division_senders(const Division *division)
 	return division->senders > 1 && flex_clock_ms() - division->noted_ms < STALE_MS ? division->senders : 1;
 }
 
+/* Return true if it is known that no other sender has recent claims. */
+bool
+flex_division_is_alone(const Division *division)
+{
+	return division->senders == 1 && flex_clock_ms() - division->noted_ms < STALE_MS;
+}
+
 /* Return how many new requests of a lane to read so that about as many as wanted are assigned to this sender. */
 int
 flex_division_most(const Division *division, int want)

@@ -26,6 +26,7 @@ typedef struct Division
 } Division;
 
 extern void flex_division_note(Division *division, const LiveClaim *live, int count);
+extern bool flex_division_is_alone(const Division *division);
 extern int flex_division_senders(const Division *division);
 extern int flex_division_most(const Division *division, int want);
 extern bool flex_division_is_ours(const Division *division, int64 id);

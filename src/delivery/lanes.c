@@ -457,7 +457,7 @@ flex_lanes_claim(Lanes *lanes, int under_way, int *count)
 	if (lanes->requests_left == 0 || !flex_settings.delivery || room <= 0)
 		return NULL;
 	lanes->due_at = lanes->tokens_at = 0;
-	flex_backlog_look(lanes->backlog, room, is_idle);
+	flex_backlog_look(lanes->backlog, room, lanes->requests_left, is_idle);
 	chosen = palloc(sizeof(Chosen) * room);
 	claims = palloc(sizeof(Claim) * room);
 	chosen_count = choose(lanes, chosen, room);
