@@ -23,6 +23,7 @@
 #include "base/compat.h"
 #include "base/errors.h"
 #include "delivery/callback_process.h"
+#include "delivery/callback_rests.h"
 #include "delivery/callback_schedule.h"
 #include "delivery/callbacks.h"
 
@@ -34,22 +35,17 @@
 #define TURN_MS 50         /* how long the sender runs callbacks itself before it sends again */
 #define WARNING_MS 60000   /* between two warnings that no slot is free */
 
-/*
- * A place for a process.  A role "rests" if its process has failed and no other one may be
- * started for it yet.  All times are those of flex_clock_ms().
- */
+/* A place for a process.  All times are those of flex_clock_ms(). */
 typedef struct CallbackPlace
 {
 	Oid role;          /* InvalidOid if the place is free */
-	Helper *process;   /* NULL if the role rests */
+	Helper *process;   /* NULL if the place is free */
 	int64 since;       /* when the process was started */
-	int64 rests_until; /* PG_INT64_MAX: no other process is started for the role */
 	int64 asked_at;    /* when the process was last asked to look for callbacks */
 	uint32 asked_runs; /* value of runs at that time */
 	uint32 runs;       /* CallbackShare.runs when the process was last attended to */
 	uint32 answered;   /* CallbackShare.answered at that time */
 	bool is_dismissed; /* it has been told to end after its present callback */
-	bool is_awaited;   /* the role rests although it has a callback due */
 } CallbackPlace;
 
 struct CallbackSchedule
@@ -63,6 +59,7 @@ struct CallbackSchedule
 	ErrorData *failure;  /* in a drain: the first error of a process, or NULL */
 	int64 warned_at;     /* flex_clock_ms() of the last warning, or 0 */
 	CallbackPlace places[MOST_PROCESSES];
+	CallbackRests *rests;
 };
 
 /* Create a sender's schedule in the current memory context. */
@@ -74,6 +71,7 @@ flex_callback_schedule_create(Transaction *transaction, bool is_worker)
 	schedule->context = CurrentMemoryContext;
 	schedule->transaction = transaction;
 	schedule->is_worker = is_worker;
+	schedule->rests = flex_callback_rests_create();
 	return schedule;
 }
 
@@ -145,7 +143,6 @@ note_process_end(CallbackSchedule *schedule, CallbackPlace *place)
 	CallbackShare *share = flex_helper_share(place->process);
 	bool was_stubborn = share->was_stubborn;
 	bool has_failed = !share->has_left && !was_stubborn;
-	int64 rests_until = flex_clock_ms() + REST_MS;
 	Callback callback = share->running;
 	Oid role = place->role;
 
@@ -153,13 +150,11 @@ note_process_end(CallbackSchedule *schedule, CallbackPlace *place)
 	/* A drain continues to send, and raises the error in flex_callback_schedule_finish(). */
 	if (has_failed && !schedule->is_worker && schedule->failure == NULL)
 		schedule->failure = flex_callback_process_failure(place->process, schedule->context);
-	if (schedule->failure != NULL)
-		rests_until = PG_INT64_MAX;
 	end_process(place);
 	if (was_stubborn)
 		flex_callbacks_give_up(schedule->transaction, &callback);
 	if (has_failed)
-		*place = (CallbackPlace){.role = role, .rests_until = rests_until};
+		flex_callback_rests_begin(schedule->rests, role, schedule->failure != NULL ? CALLBACK_RESTS_FOR_GOOD : REST_MS);
 }
 
 /* Return true if a process has ended a callback, or has found no other one due, since it was last attended to. */
@@ -216,35 +211,17 @@ flex_callback_schedule_is_busy(const CallbackSchedule *schedule)
 	{
 		const CallbackPlace *place = &schedule->places[i];
 
-		if (place->process != NULL ? flex_callback_process_is_busy(place->process) : place->is_awaited)
+		if (place->process != NULL && flex_callback_process_is_busy(place->process))
 			return true;
 	}
-	return false;
-}
-
-/* Return a place that is free, else one whose role rests, else NULL. */
-static CallbackPlace *
-free_place(CallbackSchedule *schedule)
-{
-	CallbackPlace *resting = NULL;
-
-	for (int i = 0; i < MOST_PROCESSES; i++)
-	{
-		CallbackPlace *place = &schedule->places[i];
-
-		if (!OidIsValid(place->role))
-			return place;
-		if (place->process == NULL)
-			resting = place;
-	}
-	return resting;
+	return flex_callback_rests_any_is_awaited(schedule->rests);
 }
 
 /* Start a process for a role.  Return false if no place or no worker slot is free. */
 static bool
 start_process(CallbackSchedule *schedule, Oid role)
 {
-	CallbackPlace *place = free_place(schedule);
+	CallbackPlace *place = place_of(schedule, InvalidOid);
 	Helper *process;
 
 	if (place == NULL || flex_helper_free_slots() <= SLOTS_FOR_OTHERS)
@@ -281,24 +258,20 @@ static bool
 serve(CallbackSchedule *schedule, Oid role)
 {
 	CallbackPlace *place = place_of(schedule, role);
+	int64 rest_ms;
 
-	if (place != NULL && place->process != NULL)
+	if (place != NULL)
 	{
 		ask(schedule, place);
 		return true;
 	}
+	rest_ms = flex_callback_rests_await(schedule->rests, role);
+	if (rest_ms == 0)
+		return start_process(schedule, role);
 	/* A drain starts no other process for a role whose process has failed. */
-	if (place != NULL && place->rests_until == PG_INT64_MAX)
-		return true;
-	if (place != NULL && place->rests_until > flex_clock_ms())
-	{
-		place->is_awaited = true;
-		note_next(schedule, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), place->rests_until - flex_clock_ms()));
-		return true;
-	}
-	if (place != NULL)
-		*place = (CallbackPlace){.role = InvalidOid};
-	return start_process(schedule, role);
+	if (rest_ms != CALLBACK_RESTS_FOR_GOOD)
+		note_next(schedule, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), rest_ms));
+	return true;
 }
 
 /* Return the process to dismiss next: an idle one, else the oldest; NULL if all have been dismissed. */
@@ -424,8 +397,7 @@ flex_callback_schedule_run(CallbackSchedule *schedule)
 
 	schedule->expected = false;
 	schedule->next_at = 0;
-	for (int i = 0; i < MOST_PROCESSES; i++)
-		schedule->places[i].is_awaited = false;
+	flex_callback_rests_await_none(schedule->rests);
 	for (int i = 0; i < count; i++)
 	{
 		const CallbackRole *role = &roles[(first + i) % count];
