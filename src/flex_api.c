@@ -12,6 +12,7 @@
 #include "base/setting_names.h"
 #include "base/settings.h"
 #include "base/tracking.h"
+#include "delivery/guarded_call.h"
 #include "delivery/rate_limits.h"
 #include "entry/database_commands.h"
 #include "entry/setting_hints.h"
@@ -33,6 +34,7 @@ _PG_init(void)
 	flex_effective_note_parameters();
 	flex_settings_reserve_prefix();
 	flex_setting_hints_install();
+	flex_guarded_call_register();
 	/* pg_upgrade starts the servers, too: nothing may be sent from there. */
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;

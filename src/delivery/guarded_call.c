@@ -158,9 +158,9 @@ note_end_in_time(void)
 
 /*
  * Transaction callback: all other modules have agreed to the commit, so its time limit ends.
- * Callbacks registered later are called earlier, so modules that the callback has loaded have
- * been asked before.  The check for a shutdown goes on, because the commit may wait for a
- * standby.
+ * Callbacks registered later are called earlier, so modules that connect to a foreign server
+ * only after this library was loaded have been asked before.  The check for a shutdown goes on,
+ * because the commit may wait for a standby.
  */
 static void
 end_time_of_commit(XactEvent event, void *argument)
@@ -169,6 +169,13 @@ end_time_of_commit(XactEvent event, void *argument)
 		return;
 	is_committing = false;
 	note_end_in_time();
+}
+
+/* When the library is loaded: register the transaction callback, as early as possible (end_time_of_commit()). */
+void
+flex_guarded_call_register(void)
+{
+	RegisterXactCallback(end_time_of_commit, NULL);
 }
 
 /* Start the time limit of a callback or of its commit, and the check for a shutdown. */
@@ -181,7 +188,6 @@ start_timeouts(void)
 	{
 		time_limit = RegisterTimeout(USER_TIMEOUT, end_time);
 		shutdown_check = RegisterTimeout(USER_TIMEOUT, look_for_shutdown);
-		RegisterXactCallback(end_time_of_commit, NULL);
 	}
 	timed_out = false;
 	cancels = 0;

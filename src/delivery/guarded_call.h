@@ -11,6 +11,7 @@
 /* Maximum number of attempts to run a callback. */
 #define FLEX_CALLBACK_ATTEMPTS 20
 
+extern void flex_guarded_call_register(void);
 extern ErrorData *flex_guarded_call(const Callback *callback);
 extern ErrorData *flex_guarded_commit(Transaction *transaction, const Callback *callback);
 extern bool flex_guarded_call_timed_out(void);

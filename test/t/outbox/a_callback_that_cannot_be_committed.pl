@@ -111,6 +111,10 @@ $node->append_conf('postgresql.conf', "max_worker_processes = 1\nmax_logical_rep
 $node->restart;
 $super = FlexApi::Session->new($node);
 drains_well('without a slot', FlexApi::Session->new($node));
+# ... also where the session has used a foreign server before
+my $used = FlexApi::Session->new($node);
+$used->value($_) foreach "LOAD 'flex_api'", 'CREATE USER MAPPING FOR CURRENT_USER SERVER itself', 'SELECT count(*) FROM mallory.here';
+drains_well('after a foreign server', $used);
 
 $node->stop('fast');
 is_deeply([ grep { /PANIC|TRAP|terminated by signal/ } split /\n/, slurp_file($node->logfile) ], [], 'no process has ended badly');
