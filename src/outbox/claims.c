@@ -22,9 +22,9 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "answer/jsonb_sids.h"
 #include "base/settings.h"
 #include "outbox/claims.h"
+#include "outbox/direct_claims.h"
 #include "outbox/lane_rows.h"
 #include "outbox/roles.h"
 #include "outbox/statements.h"
@@ -104,46 +104,33 @@ read_claims(const Statement *statement, int count)
 
 	for (int i = 0; i < count; i++)
 	{
-		MemoryContext before;
-		Jsonb *whole;
-
 		flex_statement_read(statement, i, &claims[i]);
-		whole = claims[i].context;
-		if (whole == NULL)
-			continue;
-		before = MemoryContextSwitchTo(context);
-		claims[i].context = flex_jsonb_sids(whole);
-		MemoryContextSwitchTo(before);
-		claims[i].context = DatumGetJsonbPCopy(JsonbPGetDatum(claims[i].context));
-		MemoryContextReset(context);
-		pfree(whole);
+		flex_claim_reduce_context(&claims[i], context);
 	}
 	MemoryContextDelete(context);
 	return claims;
 }
 
 /*
- * Lock those requests, given by id, that are pending and not locked by another session, until the
+ * Lock those requests, given by ascending id, that are pending and not locked by another session, until the
  * transaction ends.  is_over: they have expired, and will not be sent.  Return them in no particular
  * order and without their lanes, allocated in the current memory context.
  */
 Claim *
 flex_claims_lock(Datum *requests, int request_count, bool is_over, int *count)
 {
-	Datum values[] = {flex_statement_array(INT8OID, requests, request_count), ObjectIdGetDatum(MyDatabaseId),
-					  BoolGetDatum(flex_settings.outbox_keep == OUTBOX_KEEP_IDENTIFIERS)};
 	Statement *statement = is_over ? &lock_over : &lock_requests;
+	Claim *claims;
+	Datum values[3];
 
+	if (!is_over && flex_direct_claims_lock(requests, request_count, &claims, count))
+		return claims;
+	values[0] = flex_statement_array(INT8OID, requests, request_count);
+	values[1] = ObjectIdGetDatum(MyDatabaseId);
+	values[2] = BoolGetDatum(flex_settings.outbox_keep == OUTBOX_KEEP_IDENTIFIERS);
 	*count = (int) flex_statement_execute(statement, values, NULL);
 	Assert(*count <= request_count);
 	return read_claims(statement, *count);
-}
-
-/* Return true if a claimed request has expired, and so must not be sent. */
-bool
-flex_claim_has_expired(const Claim *claim)
-{
-	return claim->is_over || (claim->expires_at != 0 && claim->expires_at <= GetCurrentTimestamp());
 }
 
 static Statement find_pending = {

@@ -5,14 +5,16 @@
  * This does what a scan of the index and SELECT ... FOR NO KEY UPDATE SKIP LOCKED do, without
  * executor startup and shutdown.
  *
- * The caller makes sure that nothing requires a statement: the table has no policies, and the
- * present user may read it.  After an error, the end of the (sub)transaction releases everything.
+ * After an error, the end of the (sub)transaction releases everything.
  */
 #include "postgres.h"
 
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/pg_class.h"
 #include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/typcache.h"
@@ -20,17 +22,44 @@
 #include "base/compat.h"
 #include "outbox/direct_lookup.h"
 
-/* Begin to look rows up that a snapshot shows.  The table must have a primary key of one column. */
+/* Return true if a table's primary key is its first column alone. */
+static bool
+is_first_column_key(Relation table)
+{
+	Oid key = flex_primary_key_of(table);
+	Relation index;
+	bool is_key;
+
+	if (!OidIsValid(key))
+		return false;
+	index = index_open(key, AccessShareLock);
+	is_key = index->rd_index->indnkeyatts == 1 && index->rd_index->indkey.values[0] == 1;
+	index_close(index, NoLock);
+	return is_key;
+}
+
+/*
+ * Return true if rows of a table may be looked up: its first column is the primary key, it has no policies
+ * and no tables that inherit from it, which require a statement, and the current user has these rights on it.
+ */
+bool
+flex_direct_lookup_is_allowed(Relation table, AclMode rights)
+{
+	const FormData_pg_class *description = table->rd_rel;
+
+	return description->relkind == RELKIND_RELATION && !description->relrowsecurity && !description->relhassubclass &&
+		   is_first_column_key(table) &&
+		   pg_class_aclmask(RelationGetRelid(table), GetUserId(), rights, ACLMASK_ALL) == rights;
+}
+
+/* Begin to look rows up that a snapshot shows.  flex_direct_lookup_is_allowed() must have returned true. */
 void
 flex_direct_lookup_begin(DirectLookup *lookup, Relation table, Snapshot snapshot)
 {
-	Oid index = flex_primary_key_of(table);
 	Oid type;
 
-	if (!OidIsValid(index))
-		elog(ERROR, "table \"%s\" of the outbox has no primary key", RelationGetRelationName(table));
 	lookup->table = table;
-	lookup->index = index_open(index, AccessShareLock);
+	lookup->index = index_open(flex_primary_key_of(table), AccessShareLock);
 	lookup->snapshot = snapshot;
 	lookup->scan = flex_begin_index_scan(table, lookup->index, snapshot);
 	lookup->slot = table_slot_create(table, NULL);

@@ -8,6 +8,7 @@
 #include "access/genam.h"
 #include "access/skey.h"
 #include "executor/tuptable.h"
+#include "nodes/parsenodes.h"
 #include "utils/relcache.h"
 #include "utils/snapshot.h"
 
@@ -29,6 +30,7 @@ typedef enum RowLock
 	ROW_IS_GONE
 } RowLock;
 
+extern bool flex_direct_lookup_is_allowed(Relation table, AclMode rights);
 extern void flex_direct_lookup_begin(DirectLookup *lookup, Relation table, Snapshot snapshot);
 extern bool flex_direct_lookup_find(DirectLookup *lookup, Datum key);
 extern RowLock flex_direct_lookup_lock(DirectLookup *lookup);

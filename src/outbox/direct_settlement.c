@@ -14,12 +14,10 @@
 
 #include "access/table.h"
 #include "access/xact.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -113,25 +111,11 @@ may_fire_trigger(Relation table)
 	return false;
 }
 
-/* Return true if a table has no policies, and no tables that inherit from it. */
-static bool
-is_read_alone(Relation table)
-{
-	return table->rd_rel->relkind == RELKIND_RELATION && !table->rd_rel->relrowsecurity &&
-		   !table->rd_rel->relhassubclass;
-}
-
 /* Return true if settlements can be written into the table of requests without a statement. */
 static bool
 is_plain(Relation table)
 {
-	return flex_request_table_is_plain(table) && is_read_alone(table) && !may_fire_trigger(table);
-}
-
-static bool
-may(Relation table, AclMode rights)
-{
-	return pg_class_aclmask(RelationGetRelid(table), GetUserId(), rights, ACLMASK_ALL) == rights;
+	return flex_request_table_is_plain(table) && !may_fire_trigger(table);
 }
 
 /* Read the owner of a claim: is it this process? */
@@ -181,7 +165,6 @@ waits_for(TupleTableSlot *request, const SettlementValues *settlement)
 	static const ColumnNumber columns[COUNT] = {Anum_flex_outbox_id, Anum_flex_outbox_state,
 												Anum_flex_outbox_enqueued_xid, Anum_flex_outbox_turn};
 	Datum values[COUNT];
-	const text *state;
 
 	for (int i = 0; i < COUNT; i++)
 	{
@@ -191,9 +174,7 @@ waits_for(TupleTableSlot *request, const SettlementValues *settlement)
 		if (is_null)
 			return false;
 	}
-	state = DatumGetTextPP(values[STATE]);
-	return VARSIZE_ANY_EXHDR(state) == strlen("pending") &&
-		   memcmp(VARDATA_ANY(state), "pending", strlen("pending")) == 0 &&
+	return flex_request_table_says_pending(values[STATE]) &&
 		   DatumGetInt64(values[ID]) == DatumGetInt64(settlement->values[SETTLEMENT_id]) &&
 		   DatumGetInt64(values[XID]) == DatumGetInt64(settlement->values[SETTLEMENT_enqueued_xid]) &&
 		   DatumGetInt32(values[TURN]) == DatumGetInt32(settlement->values[SETTLEMENT_turn]) - 1;
@@ -342,11 +323,18 @@ write_rows(Relation requests, Relation claims, const SettlementValues *rows, int
 bool
 flex_direct_settlement_write(const SettlementValues *rows, int count, Settled **settled, uint64 *settled_count)
 {
-	Relation requests = table_open(flex_outbox_table(), NoLock);
-	Relation claims = table_open(get_relname_relid("flex_outbox_claims", RelationGetNamespace(requests)), NoLock);
-	bool can_be_written = is_read_alone(claims) && may(requests, ACL_SELECT | ACL_UPDATE) && may(claims, ACL_SELECT) &&
-						  flex_direct_table_open(&requests_kept, requests, false, is_plain);
+	Oid claims_oid = get_relname_relid("flex_outbox_claims", flex_outbox_schema(false));
+	Relation requests;
+	Relation claims;
+	bool can_be_written;
 
+	if (!OidIsValid(claims_oid))
+		return false;
+	requests = table_open(flex_outbox_table(), NoLock);
+	claims = table_open(claims_oid, NoLock);
+	can_be_written = flex_direct_lookup_is_allowed(requests, ACL_SELECT | ACL_UPDATE) &&
+					 flex_direct_lookup_is_allowed(claims, ACL_SELECT) &&
+					 flex_direct_table_open(&requests_kept, requests, false, is_plain);
 	if (can_be_written)
 	{
 		*settled = palloc(sizeof(Settled) * count);

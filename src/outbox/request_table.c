@@ -12,6 +12,7 @@
 #include "commands/trigger.h"
 #include "utils/rel.h"
 
+#include "base/compat.h"
 #include "outbox/request_table.h"
 
 #define INDEXES 3 /* that the extension creates on the table */
@@ -67,4 +68,14 @@ bool
 flex_request_table_fires(const Trigger *trigger)
 {
 	return trigger->tgenabled != TRIGGER_FIRES_ON_REPLICA && trigger->tgenabled != TRIGGER_DISABLED;
+}
+
+/* Return true if a value of the column "state" is that of a request that has not ended. */
+bool
+flex_request_table_says_pending(Datum state)
+{
+	static const char pending[] = "pending";
+	const text *value = DatumGetTextPP(state);
+
+	return VARSIZE_ANY_EXHDR(value) == strlen(pending) && memcmp(VARDATA_ANY(value), pending, strlen(pending)) == 0;
 }

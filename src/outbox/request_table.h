@@ -71,5 +71,6 @@ typedef enum ColumnNumber
 
 extern bool flex_request_table_is_plain(Relation table);
 extern bool flex_request_table_fires(const Trigger *trigger);
+extern bool flex_request_table_says_pending(Datum state);
 
 #endif /* FLEX_REQUEST_TABLE_H */

@@ -27,6 +27,7 @@
 #include "outbox/direct_settlement.h"
 #include "outbox/ordered_rows.h"
 #include "outbox/refusals.h"
+#include "outbox/request_table.h"
 #include "outbox/settled_rows.h"
 #include "outbox/statements.h"
 
@@ -274,11 +275,8 @@ are_over(const Writing *writing)
 	for (int i = 0; i < writing->count; i++)
 	{
 		const Datum *values = writing->rows[i].values;
-		const text *state = DatumGetTextPP(values[SETTLEMENT_state]);
 
-		if (DatumGetBool(values[SETTLEMENT_with_callback]) ||
-			(VARSIZE_ANY_EXHDR(state) == strlen("pending") &&
-			 memcmp(VARDATA_ANY(state), "pending", strlen("pending")) == 0))
+		if (DatumGetBool(values[SETTLEMENT_with_callback]) || flex_request_table_says_pending(values[SETTLEMENT_state]))
 			return false;
 	}
 	return true;

@@ -231,8 +231,8 @@ flex_statement_execute_latest(Statement *statement, Datum *values, const char *n
 }
 
 /* Store a value in a member of a struct.  Texts and jsonb are copied into the current memory context. */
-static void
-assign_member(char *member, size_t size, Oid type, Datum datum)
+void
+flex_statement_assign(char *member, size_t size, Oid type, Datum datum)
 {
 	switch (type)
 	{
@@ -292,7 +292,7 @@ flex_statement_read(const Statement *statement, uint64 row, void *target)
 
 		Assert(TupleDescAttr(desc, i)->atttypid == column->type);
 		if (!nulls[i])
-			assign_member((char *) target + column->offset, column->size, column->type, values[i]);
+			flex_statement_assign((char *) target + column->offset, column->size, column->type, values[i]);
 	}
 }
 

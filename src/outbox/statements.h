@@ -55,6 +55,7 @@ typedef struct Statement
 extern uint64 flex_statement_execute(Statement *statement, Datum *values, const char *nulls);
 extern uint64 flex_statement_execute_latest(Statement *statement, Datum *values, const char *nulls);
 extern void flex_statement_read(const Statement *statement, uint64 row, void *target);
+extern void flex_statement_assign(char *member, size_t size, Oid type, Datum datum);
 extern Datum flex_statement_value(uint64 row, int number);
 extern Datum flex_statement_array(Oid type, Datum *values, int count);
 

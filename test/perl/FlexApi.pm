@@ -26,6 +26,9 @@ our $TOKEN = 'test-token';
 our $KEY = 'SK' . '0' x 32;
 our $SECRET = 'test-secret';
 
+# A statement that node() executes when the extension is there, for tests of altered tables.
+our $ALTERATION = '';
+
 # A started cluster with the extension, talking to the simulator; further
 # lines for postgresql.conf may follow.
 sub node
@@ -40,7 +43,7 @@ sub node
 		"flex_api.auth_token = '$TOKEN'",
 		@lines, ''));
 	$node->start;
-	$node->safe_psql('postgres', 'CREATE EXTENSION flex_api');
+	$node->safe_psql('postgres', "CREATE EXTENSION flex_api; $ALTERATION");
 	return $node;
 }
 

@@ -1,5 +1,5 @@
-# The result of a request is written without a statement, and by one where somebody has altered
-# the tables: the same row and the same counts, and what was hung on the tables takes effect.
+# Requests are claimed, and their results are written, without a statement, and by statements where somebody has
+# altered the tables: the same rows and the same counts, and what was hung on the tables takes effect.
 
 use strict;
 use warnings;
@@ -46,11 +46,15 @@ sub settled
 # The statements that settle, of those that a session has prepared: the server's own list of memory has their texts.
 sub prepared { my ($drainer) = @_; return $drainer->value("SELECT count(*) FROM pg_backend_memory_contexts WHERE ident LIKE 'WITH free AS (SELECT f.id FROM %'"); }
 
+# Likewise, those that lock requests to claim.
+sub locking { my ($drainer) = @_; return $drainer->value("SELECT count(*) FROM pg_backend_memory_contexts WHERE ident LIKE 'SELECT o.id, o.operation, o.arguments, %FOR NO KEY UPDATE SKIP LOCKED'"); }
+
 sub drainer { my $drainer = FlexApi::Session->new($node); $drainer->value('SET client_min_messages = error'); return $drainer; }
 
 my $direct = drainer();
 my $settled = settled($direct);
 is(prepared($direct), 0, 'no statement');
+is(locking($direct), 0, '... nor one to claim');
 like($settled, qr/"state": "failed".*\n.*"state": "succeeded".*\n.*"state": "succeeded".*\n.*"state": "succeeded".*\nfailed flex_webchat_create 1 t\n/, 'the requests have ended, and are counted');
 like($settled, qr/"turn": 1, .*"attempts": 1, /, '... each in its first turn');
 unlike($settled, qr/secret/, '... and the last one is reduced');
@@ -72,8 +76,8 @@ my @alterations = (
 	[ 'a policy', "ALTER TABLE $TABLE ENABLE ROW LEVEL SECURITY", "ALTER TABLE $TABLE DISABLE ROW LEVEL SECURITY", 'statement' ],
 	[ 'a policy of the claims', 'ALTER TABLE flex_outbox_claims ENABLE ROW LEVEL SECURITY', 'ALTER TABLE flex_outbox_claims DISABLE ROW LEVEL SECURITY', 'statement' ],
 	[ 'an index', "CREATE INDEX noted ON $TABLE (response)", 'DROP INDEX noted', 'statement' ],
-	[ 'a table that inherits', "CREATE TABLE child () INHERITS ($TABLE)", 'DROP TABLE child', 'statement' ],
 	[ 'a foreign key', "CREATE TABLE refers (request bigint REFERENCES $TABLE (id))", 'DROP TABLE refers', 'statement' ],
+	[ 'a table that inherits', "CREATE TABLE child () INHERITS ($TABLE)", 'DROP TABLE child', 'statement' ],
 	[ 'a generated column', "ALTER TABLE $TABLE ADD COLUMN twice integer GENERATED ALWAYS AS (attempts * 2) STORED", "ALTER TABLE $TABLE DROP COLUMN twice", 'twice' ]);
 foreach my $alteration (@alterations)
 {
@@ -86,6 +90,8 @@ foreach my $alteration (@alterations)
 	cmp_ok(prepared($drainer), $effect eq 'nothing' ? '==' : '>', 0, '... ' . ($effect eq 'nothing' ? 'without' : 'by') . ' a statement');
 	cmp_ok($session->value('SELECT count(*) FROM notes'), $effect eq 'notes' ? '>=' : '==', $effect eq 'notes' ? 1 : 0, '... which has its effect') if $effect ne 'twice';
 	is($session->value("SELECT DISTINCT twice FROM $TABLE"), 2, '... which has its value') if $twice;
+	my $by_one = $name =~ /^an? (policy|check|index|generated column|table that inherits)$/;
+	cmp_ok(locking($drainer), $by_one ? '>' : '==', 0, '... and they are claimed ' . ($by_one ? 'by one' : 'without one'));
 	# One session has settled before, and does so after, without a statement.
 	is(settled($direct), $settled, '... also in a session that has kept the table as it was') if !$twice;
 	cmp_ok($session->value('SELECT count(*) FROM notes'), '>', 3, '... with its effect there, too') if $effect eq 'notes' && $name !~ /statement|rows/;
