@@ -36,6 +36,7 @@ struct Expiry
 {
 	TimestampTz next_at; /* when the next known request expires, or 0 */
 	bool must_look;      /* there may be requests that we do not know */
+	bool must_look_full; /* looks since the last full one have not read rows that were committed late */
 	int64 look_ms;       /* flex_clock_ms() before which these are not looked for */
 	int64 left_ms;       /* flex_clock_ms() at which those that were left at the last look are looked at; 0: none */
 	int64 full_ms;       /* flex_clock_ms() before which no full look begins */
@@ -77,6 +78,8 @@ flex_expiry_wait_ms(const Expiry *expiry)
 		return 0;
 	if (expiry->must_look)
 		wait_ms = Max(expiry->look_ms - flex_clock_ms(), 0);
+	else if (expiry->must_look_full)
+		wait_ms = Max(Max(expiry->look_ms, expiry->full_ms) - flex_clock_ms(), 0);
 	if (expiry->left_ms != 0)
 		wait_ms = Min(wait_ms, Max(expiry->left_ms - flex_clock_ms(), 0));
 	if (expiry->next_at != 0)
@@ -84,7 +87,11 @@ flex_expiry_wait_ms(const Expiry *expiry)
 	return (long) wait_ms;
 }
 
-/* Begin a look, which is a full one if the last of these is long enough ago. */
+/*
+ * Begin a look, which is a full one if the last of these is long enough ago.  Otherwise a full one
+ * has to follow, even if nobody wakes us: requests whose transaction has committed after their
+ * time are found by no other.
+ */
 static void
 begin_look(Expiry *expiry)
 {
@@ -93,6 +100,7 @@ begin_look(Expiry *expiry)
 	expiry->at = (ExpiringRow){.expires_at = expiry->is_full ? DT_NOBEGIN : expiry->from, .id = PG_INT64_MIN};
 	expiry->left_from = DT_NOEND;
 	expiry->left_ms = 0;
+	expiry->must_look_full = !expiry->is_full && (expiry->must_look || expiry->must_look_full);
 	expiry->must_look = false;
 }
 

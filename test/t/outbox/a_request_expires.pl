@@ -14,7 +14,7 @@ use Test::More;
 my $service = FlexScripted->new(body => '{"sid": "CH2", "conversation_sid": "CH2", "message": "busy"}');
 my $server = $service->server;
 my $node = FlexApi::node('expires', $server, "flex_api.rate_limits = 'flex_flow_fetch=0'", "shared_preload_libraries = 'flex_api'", 'fsync = off',
-	'max_prepared_transactions = 5', 'autovacuum = off');
+	'max_prepared_transactions = 5', 'autovacuum = off', 'flex_api.timeout = 10min');
 my ($session, $other) = map { FlexApi::Session->new($node) } 1 .. 2;
 my $last = 0;
 my $PAST = q{expires_at => '2020-01-01'};
@@ -227,6 +227,23 @@ $other->value('BEGIN');
 has_expired($next, 'what was enqueued later and committed before');
 $other->value('COMMIT');
 has_expired($id, '... and what was committed late');
+
+# One that commits late, just after many have expired. As these took long, the next look at earlier times is put off, and
+# nobody wakes the sender for it, which waits for an answer.
+answer($last + 1, 'gate 200 OK');
+my ($awaited, $awaited_id) = enqueue(q{expires_at => 'infinity'});
+ok(has_come($awaited), 'the sender waits for an answer');
+$other->value('BEGIN');
+(undef, $id) = enqueue(in(1), in => $other, paused => 1);
+my $many = $session->value(q{SELECT flex_enqueue_many('flex_flow_fetch', array_agg(jsonb_build_object('sid', 'FO' || md5(g::text))), } . in(1)
+	. q{) FROM generate_series(1, 1500) AS g});
+ok(FlexApi::wait_until(sub { $session->value("SELECT count(*) FROM flex_outbox WHERE id = ANY ('$many') AND state = 'failed'") == 1500 }), 'many expire');
+$other->value('COMMIT');
+ok(FlexApi::wait_until(sub { state_of($id) eq 'failed' }, 300), 'what is committed just after that is found');
+has_expired($id, '... it');
+open_gate($awaited);
+ok(has_state($awaited_id, 'succeeded'), 'the answer comes');
+
 $other->value('BEGIN');
 (undef, $id) = enqueue(in(300), in => $other, paused => 1);
 $other->value($_) foreach "PREPARE TRANSACTION 'p'", "COMMIT PREPARED 'p'";
