@@ -16,6 +16,7 @@
 
 #include "access/sysattr.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "optimizer/cost.h"
@@ -359,7 +360,10 @@ refuse_unsent(const RemoteTable *table, AttrNumber column)
 				 : errhint("The column can be written, but not compared.")));
 }
 
-/* Return true if a query writes a foreign table, or a table that may have foreign partitions. */
+/*
+ * Return true if a query writes a foreign table, or a table that may have foreign partitions.
+ * In a query that is not planned yet, "inh" tells only that ONLY was not given.
+ */
 static bool
 query_writes_foreign(const Query *query)
 {
@@ -368,7 +372,8 @@ query_writes_foreign(const Query *query)
 	if (query->commandType == CMD_SELECT)
 		return false;
 	entry = rt_fetch(query->resultRelation, query->rtable);
-	return entry->relkind == RELKIND_FOREIGN_TABLE || entry->relkind == RELKIND_PARTITIONED_TABLE || entry->inh;
+	return entry->relkind == RELKIND_FOREIGN_TABLE || entry->relkind == RELKIND_PARTITIONED_TABLE ||
+		   (entry->inh && has_subclass(entry->relid));
 }
 
 /*

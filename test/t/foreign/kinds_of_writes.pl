@@ -197,6 +197,26 @@ is($session->value(q{WITH gone AS (DELETE FROM flows WHERE friendly_name = 'page
 	SELECT count(DISTINCT f.sid) || ' ' || max(f.n) FROM (SELECT sid, (SELECT count(*) FROM gone) AS n FROM flows OFFSET 0) AS f}), "$all 10", 'all rows are read beside a DELETE in WITH');
 my @methods = map { $_->{method} } $simulator->requests;
 is(join(' ', @methods[ -10 .. -1 ]), join(' ', ('DELETE') x 10), '... before the first is deleted') or diag "@methods";
+# A statement whose WITH writes only tables of this database is not read to its end.
+$session->value("INSERT INTO flows $NEW SELECT 'page', '$SERVICE', 'web' FROM generate_series(1, 10)");
+foreach my $write (q{DELETE FROM local WHERE sid = 'none'}, q{UPDATE local SET n = 0 WHERE sid = 'none'}, q{INSERT INTO local SELECT sid, n FROM local WHERE sid = 'none'})
+{
+	$simulator->clear_requests;
+	$session->value("WITH written AS ($write) SELECT f.sid FROM flows AS f LIMIT 1");
+	is(scalar(() = $simulator->requests), 1, "one page is read beside $write");
+	$simulator->clear_requests;
+	$session->value("WITH few AS MATERIALIZED (SELECT f.sid FROM flows AS f LIMIT 1), written AS ($write) SELECT * FROM few");
+	is(scalar(() = $simulator->requests), 1, '... and in WITH itself');
+}
+$simulator->clear_requests;
+$session->value(q{WITH few AS MATERIALIZED (SELECT f.sid FROM flows AS f LIMIT 1) UPDATE local SET n = n FROM few});
+is(scalar(() = $simulator->requests), 1, '... and in the WITH of an UPDATE');
+# But one that writes a table with a foreign child is.
+$session->value($_) foreach 'CREATE TABLE parent (LIKE flows)', 'ALTER FOREIGN TABLE flows INHERIT parent';
+$simulator->clear_requests;
+$session->value(q{WITH written AS (DELETE FROM parent WHERE friendly_name = 'none') SELECT f.sid FROM flows AS f LIMIT 1});
+cmp_ok(scalar(() = $simulator->requests), '>', 2, 'all pages are read beside a DELETE from a table with a foreign child');
+$session->value($_) foreach 'ALTER FOREIGN TABLE flows NO INHERIT parent', 'DROP TABLE parent';
 $session->value('ALTER FOREIGN TABLE flows OPTIONS (DROP page_size)');
 
 SKIP:
