@@ -176,7 +176,10 @@ take_fresh(Backlog *backlog, const Asked *asked, int asked_count, int want, cons
 	}
 	Assert(first == rows_count);
 	for (int i = 0; i < asked_count; i++)
+	{
 		flex_lane_close_holes(asked[i].lane);
+		flex_put_off_leave_to_others(&backlog->put_off, &backlog->division, asked[i].lane);
+	}
 }
 
 /*
@@ -210,14 +213,6 @@ read_fresh(Backlog *backlog, int want, int64 most_ever)
 		return;
 	rows = flex_fresh_rows(stretches, asked_count, &rows_count);
 	take_fresh(backlog, asked, asked_count, most, rows, rows_count);
-}
-
-/* Leave new requests that have been read to the senders that they are assigned to, which may have come since. */
-static void
-leave_to_others(Backlog *backlog)
-{
-	for (int i = 0; i < backlog->list.count; i++)
-		flex_put_off_leave_to_others(&backlog->put_off, &backlog->division, backlog->list.lanes[i]);
 }
 
 /*
@@ -354,7 +349,7 @@ flex_backlog_look(Backlog *backlog, int want, int64 most_ever, bool is_idle)
 		backlog->claims_from = Min(backlog->claims_from, backlog->horizon.ended[i]);
 	flex_put_off_try_again(&backlog->put_off, &backlog->division, is_idle);
 	read_fresh(backlog, want, most_ever);
-	leave_to_others(backlog);
+	flex_put_off_divide_anew(&backlog->put_off, &backlog->division, backlog->list.lanes, backlog->list.count);
 	look_back(backlog);
 	wake_ordered(backlog);
 	flex_lane_list_release_mended(&backlog->list);

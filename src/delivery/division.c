@@ -59,8 +59,8 @@ count_senders(Division *division, const LiveClaim *live, int count)
 	SenderProcess *others = palloc(sizeof(SenderProcess) * Max(count, 1));
 	int others_count = 0;
 	TimestampTz recently = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), -RECENT_MS);
+	int rank = 0;
 
-	division->rank = 0;
 	for (int i = 0; i < count; i++)
 	{
 		const SenderProcess *sender = &live[i].sender;
@@ -71,9 +71,11 @@ count_senders(Division *division, const LiveClaim *live, int count)
 			is_among(others, others_count, sender))
 			continue;
 		others[others_count++] = *sender;
-		division->rank += compare_senders(sender, &own) < 0;
+		rank += compare_senders(sender, &own) < 0;
 	}
+	division->has_changed |= division->senders != others_count + 1 || division->rank != rank;
 	division->senders = others_count + 1;
+	division->rank = rank;
 	pfree(others);
 }
 
@@ -118,6 +120,16 @@ bool
 flex_division_is_alone(const Division *division)
 {
 	return division->senders == 1 && flex_clock_ms() - division->noted_ms < STALE_MS;
+}
+
+/* Return true if requests are assigned otherwise than when this function was called last. */
+bool
+flex_division_take_change(Division *division)
+{
+	bool has_changed = division->has_changed;
+
+	division->has_changed = false;
+	return has_changed;
 }
 
 /* Return how many new requests of a lane to read so that about as many as wanted are assigned to this sender. */

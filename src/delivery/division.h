@@ -19,6 +19,7 @@ typedef struct Division
 	MemoryContext context;
 	int senders;             /* number of senders at the last look, including this one; 0 if unknown */
 	int rank;                /* of this one among them, counted from 0 */
+	bool has_changed;        /* senders or rank, since flex_division_take_change() */
 	int64 noted_ms;          /* flex_clock_ms() of that look */
 	ClaimedRequest *claimed; /* the requests that were claimed, ordered by id */
 	int claimed_count;
@@ -27,6 +28,7 @@ typedef struct Division
 
 extern void flex_division_note(Division *division, const LiveClaim *live, int count);
 extern bool flex_division_is_alone(const Division *division);
+extern bool flex_division_take_change(Division *division);
 extern int flex_division_senders(const Division *division);
 extern int flex_division_most(const Division *division, int want);
 extern bool flex_division_is_ours(const Division *division, int64 id);

@@ -71,6 +71,16 @@ flex_put_off_leave_to_others(PutOff *put_off, const Division *division, Lane *la
 	lane->waiting_end = end;
 }
 
+/* If senders have come or gone since the last call, divide anew what has been read of these lanes. */
+void
+flex_put_off_divide_anew(PutOff *put_off, Division *division, Lane *const *lanes, int count)
+{
+	if (!flex_division_take_change(division))
+		return;
+	for (int i = 0; i < count; i++)
+		flex_put_off_leave_to_others(put_off, division, lanes[i]);
+}
+
 static int
 compare_ids(const void *a, const void *b)
 {

@@ -28,6 +28,7 @@ typedef struct PutOff
 
 extern void flex_put_off_add(PutOff *put_off, Lane *lane, const Candidate *candidate);
 extern void flex_put_off_leave_to_others(PutOff *put_off, const Division *division, Lane *lane);
+extern void flex_put_off_divide_anew(PutOff *put_off, Division *division, Lane *const *lanes, int count);
 extern void flex_put_off_try_again(PutOff *put_off, const Division *division, bool others_too);
 extern bool flex_put_off_has_room(const Lane *lane);
 extern int64 flex_put_off_wait_ms(const PutOff *put_off);

@@ -40,15 +40,16 @@ is_first_column_key(Relation table)
 
 /*
  * Return true if rows of a table may be looked up: its first column is the primary key, it has no policies
- * and no tables that inherit from it, which require a statement, and the current user has these rights on it.
+ * and no tables that inherit from it, which require a statement, the current user has these rights on it, and
+ * the transaction may lock rows.
  */
 bool
 flex_direct_lookup_is_allowed(Relation table, AclMode rights)
 {
 	const FormData_pg_class *description = table->rd_rel;
 
-	return description->relkind == RELKIND_RELATION && !description->relrowsecurity && !description->relhassubclass &&
-		   is_first_column_key(table) &&
+	return !XactReadOnly && description->relkind == RELKIND_RELATION && !description->relrowsecurity &&
+		   !description->relhassubclass && is_first_column_key(table) &&
 		   pg_class_aclmask(RelationGetRelid(table), GetUserId(), rights, ACLMASK_ALL) == rights;
 }
 

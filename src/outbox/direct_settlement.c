@@ -15,6 +15,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
@@ -33,12 +34,22 @@
 
 #define CLAIMS_KNOWN 8 /* claims whose owner is remembered while settlements are written */
 
-/* The columns of flex_outbox_claims that are read here. */
+/* The columns of flex_outbox_claims that are read here; they are its first ones. */
 enum
 {
 	Anum_claims_id = 1,
 	Anum_claims_sender_pid,
 	Anum_claims_sender_start
+};
+
+static const struct
+{
+	const char *name;
+	Oid type;
+} claims_columns[] = {
+	{"id", XID8OID},
+	{"sender_pid", INT4OID},
+	{"sender_start", TIMESTAMPTZOID},
 };
 
 /* Columns of a request that a settlement sets to its own value. */
@@ -90,7 +101,8 @@ ignores_settlements(const Trigger *trigger, Relation table)
 	static const char name[] = "flex_outbox_count_changed";
 	const char *function = get_func_name(trigger->tgfoid);
 
-	return strcmp(trigger->tgname, name) == 0 && function != NULL && strcmp(function, name) == 0 &&
+	return strcmp(trigger->tgname, name) == 0 && trigger->tgqual != NULL && TRIGGER_FOR_AFTER(trigger->tgtype) &&
+		   TRIGGER_FOR_ROW(trigger->tgtype) && function != NULL && strcmp(function, name) == 0 &&
 		   get_func_namespace(trigger->tgfoid) == RelationGetNamespace(table);
 }
 
@@ -116,6 +128,21 @@ static bool
 is_plain(Relation table)
 {
 	return flex_request_table_is_plain(table) && !may_fire_trigger(table);
+}
+
+/* Return true if the table of claims has the columns that are read here. */
+static bool
+has_claims_columns(TupleDesc desc)
+{
+	for (int i = 0; i < (int) lengthof(claims_columns); i++)
+	{
+		Form_pg_attribute attribute = i < desc->natts ? TupleDescAttr(desc, i) : NULL;
+
+		if (attribute == NULL || attribute->atttypid != claims_columns[i].type ||
+			strcmp(NameStr(attribute->attname), claims_columns[i].name) != 0)
+			return false;
+	}
+	return true;
 }
 
 /* Read the owner of a claim: is it this process? */
@@ -288,12 +315,12 @@ row_of_kept(void)
 	return requests_kept.own;
 }
 
-/* Write settlements.  Both tables are open. */
-static void
+/* Write settlements.  Both tables are open.  Return how many requests have finished, of which "finished" has room for all. */
+static int
 write_rows(Relation requests, Relation claims, const SettlementValues *rows, int count, Settled *settled,
-		   uint64 *settled_count)
+		   uint64 *settled_count, FinishedRequest *finished)
 {
-	Work work = {.row = row_of_kept(), .finished = palloc(sizeof(FinishedRequest) * count)};
+	Work work = {.row = row_of_kept(), .finished = finished};
 
 	/* As for a statement: a snapshot that shows what this transaction has done so far. */
 	CommandCounterIncrement();
@@ -312,7 +339,7 @@ write_rows(Relation requests, Relation claims, const SettlementValues *rows, int
 	requests_kept.state->es_snapshot = InvalidSnapshot;
 	PopActiveSnapshot();
 	CommandCounterIncrement();
-	flex_counts_add(work.finished, work.finished_count);
+	return work.finished_count;
 }
 
 /*
@@ -334,13 +361,19 @@ flex_direct_settlement_write(const SettlementValues *rows, int count, Settled **
 	claims = table_open(claims_oid, NoLock);
 	can_be_written = flex_direct_lookup_is_allowed(requests, ACL_SELECT | ACL_UPDATE) &&
 					 flex_direct_lookup_is_allowed(claims, ACL_SELECT) &&
+					 has_claims_columns(RelationGetDescr(claims)) &&
 					 flex_direct_table_open(&requests_kept, requests, false, is_plain);
 	if (can_be_written)
 	{
+		FinishedRequest *finished = palloc(sizeof(FinishedRequest) * count);
+		int finished_count;
+
 		*settled = palloc(sizeof(Settled) * count);
 		*settled_count = 0;
-		write_rows(requests, claims, rows, count, *settled, settled_count);
+		finished_count = write_rows(requests, claims, rows, count, *settled, settled_count, finished);
 		flex_direct_table_close(&requests_kept);
+		/* Only now, because a statement may fire triggers of a user. */
+		flex_counts_add(finished, finished_count);
 	}
 	table_close(claims, NoLock);
 	table_close(requests, NoLock);

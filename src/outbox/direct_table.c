@@ -16,14 +16,31 @@
 
 #include "outbox/direct_table.h"
 
+/* All that have been opened, linked by their "next". */
+static DirectTable *registered;
+
 /* Relation cache callback: the definition of a table or of one of its indexes has changed. */
 static void
 note_change(Datum argument, Oid relation)
 {
-	DirectTable *kept = (DirectTable *) DatumGetPointer(argument);
+	for (DirectTable *kept = registered; kept != NULL; kept = kept->next)
+	{
+		if (kept->context != NULL && (!OidIsValid(relation) || relation == kept->table))
+			kept->is_stale = true;
+	}
+}
 
-	if (kept->context != NULL && (!OidIsValid(relation) || relation == kept->table))
-		kept->is_stale = true;
+/* Have note_change() take notice of a table.  The server has room for ten such callbacks, so all tables share one. */
+static void
+register_table(DirectTable *kept)
+{
+	if (kept->is_registered)
+		return;
+	if (registered == NULL)
+		CacheRegisterRelcacheCallback(note_change, (Datum) 0);
+	kept->is_registered = true;
+	kept->next = registered;
+	registered = kept;
 }
 
 /*
@@ -65,7 +82,7 @@ forget(DirectTable *kept)
 {
 	if (kept->context != NULL)
 		MemoryContextDelete(kept->context);
-	*kept = (DirectTable){.is_registered = kept->is_registered};
+	*kept = (DirectTable){.is_registered = kept->is_registered, .next = kept->next};
 }
 
 /* Create the state for a table, with its indexes open.  The caller has made sure that no trigger is to be fired. */
@@ -99,13 +116,11 @@ make(DirectTable *kept, Relation table, bool has_keys)
 bool
 flex_direct_table_open(DirectTable *kept, Relation table, bool has_keys, bool (*is_plain)(Relation table))
 {
-	if (!kept->is_registered)
-		CacheRegisterRelcacheCallback(note_change, PointerGetDatum(kept));
-	kept->is_registered = true;
+	register_table(kept);
 	if (kept->context != NULL && !kept->is_stale && !kept->is_in_use && kept->table == RelationGetRelid(table))
 	{
-		open_indexes(kept, table);
 		kept->is_in_use = true;
+		open_indexes(kept, table);
 		return true;
 	}
 	forget(kept);

@@ -18,6 +18,7 @@ typedef struct DirectTable
 	Oid *indexes;
 	TupleDesc desc; /* a copy: slots would pin the relation's own one, but only until the transaction ends */
 	void *own;      /* what its user adds, allocated in the context; NULL at first */
+	struct DirectTable *next;
 	bool is_registered;
 	bool is_stale;
 	bool is_in_use; /* also after an error, when the state must not be used again */

@@ -122,6 +122,15 @@ is($session->value("SELECT count(*) FROM flex_outbox WHERE state = 'succeeded' A
 is($session->value("SELECT sum(requests) FROM flex_outbox_counts WHERE state = 'succeeded'"), 500, '... and is counted once');
 is($session->value('SELECT count(*) FROM flex_outbox_claims'), 0, '... and no claim is left');
 
+# Our own trigger, but one that also fires for settlements.
+$session->value("CREATE OR REPLACE TRIGGER flex_outbox_count_changed AFTER UPDATE ON $TABLE FOR EACH ROW EXECUTE FUNCTION flex_outbox_count_changed()");
+my $counting = drainer();
+my $counted = enqueue($session, 'counted');
+$counting->value('CALL flex_outbox_drain()');
+is(state_of($session, $counted), 'succeeded', 'our own trigger without its condition: the result is recorded');
+cmp_ok(prepared($counting), '>', 0, '... by a statement');
+$counting->close;
+
 # All of it as the server wants a table to be
 SKIP:
 {
