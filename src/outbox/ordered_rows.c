@@ -82,17 +82,27 @@ static const ResultColumn first_columns[] = {
 };
 
 /*
+ * The row of a request s, with the given value of "waits".  The callers look for both values
+ * separately, so that all four columns of the primary key are index conditions; with
+ * waits = ANY (...) the planner does not use the third.  OFFSET 0 prevents the subquery from being
+ * turned into a join: the plan is made once, perhaps when the table is almost empty.
+ */
+#define ROW_OF(columns, that_waits)                                                                                    \
+	"(SELECT " columns " FROM $t.flex_outbox_ordered AS o WHERE o.role_id = s.role_id "                                \
+	"AND o.ordering_key = s.ordering_key AND " that_waits " AND o.id = s.id OFFSET 0)"
+
+#define KEYS_ASKED_FOR "unnest($1, $2) AS s(role_id, ordering_key)"
+#define ROWS_TO_BEGIN                                                                                                  \
+	"SELECT p.ctid FROM first AS s, LATERAL " ROW_OF("o.ctid", "o.waits") " AS p WHERE s.waits AND s.id = ANY ($3)"
+
+/*
  * Find the first request of each key, and mark it as claimed (waits = false) if it is asked for.  The
  * UPDATE waits for nobody: a row is written only by a session that has locked its pending request.
  */
 static Statement begin_requests = {
-	.sql = "WITH first AS (" FIRST_OF(
-		"unnest($1, $2) AS s(role_id, ordering_key)") "), "
-													  "begun AS (UPDATE $t.flex_outbox_ordered AS o SET waits = false "
-													  "FROM first AS f WHERE f.waits "
-													  "AND f.id = ANY ($3) AND o.role_id = f.role_id AND "
-													  "o.ordering_key = f.ordering_key AND o.waits AND o.id = f.id) "
-													  "SELECT $result FROM first AS f",
+	.sql = "WITH first AS (" FIRST_OF(KEYS_ASKED_FOR) "), begun AS (UPDATE $t.flex_outbox_ordered AS d "
+													  "SET waits = false WHERE d.ctid = ANY (ARRAY(" ROWS_TO_BEGIN
+													  "))) SELECT $result FROM first AS f",
 	.types = {INT4ARRAYOID, TEXTARRAYOID, INT8ARRAYOID},
 	.result = first_columns,
 	.result_count = lengthof(first_columns),
@@ -116,16 +126,6 @@ fill_parameters(Datum *values, const OrderedRequest *requests, int count)
 	values[1] = flex_statement_array(TEXTOID, columns[1], count);
 	values[2] = flex_statement_array(INT8OID, columns[2], count);
 }
-
-/*
- * The row of a request s, with the given value of "waits".  The callers look for both values
- * separately, so that all four columns of the primary key are index conditions; with
- * waits = ANY (...) the planner does not use the third.  OFFSET 0 prevents the subquery from being
- * turned into a join: the plan is made once, perhaps when the table is almost empty.
- */
-#define ROW_OF(columns, that_waits)                                                                                    \
-	"(SELECT " columns " FROM $t.flex_outbox_ordered AS o WHERE o.role_id = s.role_id "                                \
-	"AND o.ordering_key = s.ordering_key AND " that_waits " AND o.id = s.id OFFSET 0)"
 
 /* A retried request may still have its row. */
 static Statement add_requests = {
