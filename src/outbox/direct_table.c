@@ -64,13 +64,20 @@ close_indexes(DirectTable *kept)
 		index_close(kept->info->ri_IndexRelationDescs[i], NoLock);
 }
 
-/* Return true if all indexes are btrees.  Other access methods may keep state in IndexInfo between insertions. */
+/*
+ * Return true if all indexes are btrees into which rows are inserted.  Other access methods may keep state in
+ * IndexInfo between insertions.  So does an index that CREATE INDEX CONCURRENTLY has not built yet: when it
+ * becomes ready, note_change() need not be called for the table, and later rows would not be inserted into it.
+ */
 static bool
 has_plain_indexes(const DirectTable *kept)
 {
-	for (int i = 0; i < kept->info->ri_NumIndices; i++)
+	const ResultRelInfo *info = kept->info;
+
+	for (int i = 0; i < info->ri_NumIndices; i++)
 	{
-		if (kept->info->ri_IndexRelationDescs[i]->rd_rel->relam != BTREE_AM_OID)
+		if (info->ri_IndexRelationDescs[i]->rd_rel->relam != BTREE_AM_OID ||
+			!info->ri_IndexRelationInfo[i]->ii_ReadyForInserts)
 			return false;
 	}
 	return true;
@@ -110,7 +117,7 @@ make(DirectTable *kept, Relation table, bool has_keys)
 
 /*
  * Begin to change a table.  Return false if a statement is required: because is_plain returns false for
- * the table, or one of the indexes is not a btree.  is_plain is not called again while the table's
+ * the table, or one of the indexes is not a btree or not ready.  is_plain is not called again while the table's
  * definition is unchanged.  After true, the caller must call flex_direct_table_close(), except on error.
  */
 bool
