@@ -4,7 +4,8 @@
  *
  * A value refers to a piece of the document, which is parsed again when its contents are
  * needed.  There is no tree, which would take many times the memory of the text.  A document
- * is checked as a whole first, so the functions that read values can rely on valid JSON.
+ * is checked as a whole before any value of it is read, so the functions that read values can
+ * rely on valid JSON.  Names may be compared before: each has been checked when it is returned.
  */
 #include "postgres.h"
 
