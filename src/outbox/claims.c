@@ -280,8 +280,9 @@ flex_claims_make(Claim *claims, int count)
 
 /* The requests o of a claim c that are not settled, because of a lock, or a trigger that suppressed the update. */
 #define UNSETTLED                                                                                                      \
-	"FROM unnest(c.requests, c.turns, c.enqueued_xids) AS r(id, turn, xid), $t.flex_outbox_requests AS o "             \
-	"WHERE o.id = r.id AND o.turn < r.turn AND o.state = 'pending' AND o.enqueued_xid = r.xid"
+	"FROM unnest(c.requests, c.turns, c.enqueued_xids) AS r(id, turn, xid), LATERAL (SELECT "                          \
+	"FROM $t.flex_outbox_requests AS o WHERE o.id = r.id AND o.turn < r.turn AND o.state = 'pending' "                 \
+	"AND o.enqueued_xid = r.xid OFFSET 0) AS o"
 
 #define END_CLAIMS                                                                                                     \
 	"DELETE FROM $t.flex_outbox_claims AS c WHERE c.id = ANY ($1) AND c.sender_pid = $2 AND c.sender_start = $3 "
@@ -373,15 +374,14 @@ static const ResultColumn orphan_columns[] = {
  * asks flex_lane_of_request().
  */
 static Statement list_orphans = {
-	.sql = "SELECT $result FROM $t.flex_outbox_claims AS c, unnest(c.requests, c.turns, c.enqueued_xids) AS r(id, "
-		   "turn, xid), "
-		   "$t.flex_outbox_requests AS o LEFT JOIN LATERAL (SELECT l.id FROM $t.flex_outbox_lanes AS l WHERE l.role_id "
-		   "= o.role_id "
+	.sql = "SELECT $result FROM $t.flex_outbox_claims AS c, "
+		   "unnest(c.requests, c.turns, c.enqueued_xids) AS r(id, turn, xid), "
+		   "LATERAL (SELECT * FROM $t.flex_outbox_requests AS q WHERE q.id = r.id AND q.turn = r.turn - 1 "
+		   "AND q.state = 'pending' AND q.enqueued_xid = r.xid OFFSET 0) AS o "
+		   "LEFT JOIN LATERAL (SELECT l.id FROM $t.flex_outbox_lanes AS l WHERE l.role_id = o.role_id "
 		   "AND l.operation = o.operation AND l.priority = o.priority "
 		   "AND l.account_sid IS NOT DISTINCT FROM o.account_sid AND l.server IS NOT DISTINCT FROM o.server "
-		   "ORDER BY l.id LIMIT 1) AS l "
-		   "ON true WHERE c.id = $1 AND o.id = r.id AND o.turn = r.turn - 1 AND o.state = 'pending' "
-		   "AND o.enqueued_xid = r.xid",
+		   "ORDER BY l.id LIMIT 1) AS l ON true WHERE c.id = $1",
 	.types = {XID8OID, OIDOID, BOOLOID},
 	.result = orphan_columns,
 	.result_count = lengthof(orphan_columns),
