@@ -52,7 +52,7 @@ static const ResultColumn row_columns[] = {
 	RESULT_COLUMN("e.turn", INT4OID, ExpiringRow, turn),
 	RESULT_COLUMN("e.expires_at <= $2", BOOLOID, ExpiringRow, is_over),
 	RESULT_COLUMN("e.expires_at <= $2 AND EXISTS (SELECT FROM $t.flex_outbox_requests AS o WHERE o.id = e.id "
-				  "AND o.state = 'pending' AND o.expires_at = e.expires_at)",
+				  "AND o.state = 'pending' AND o.expires_at = e.expires_at OFFSET 0)",
 				  BOOLOID, ExpiringRow, is_pending),
 };
 
@@ -91,9 +91,10 @@ flex_expiring_rows(const ExpiringRow *behind, TimestampTz now, int most, int *co
 
 /* Rows that another sender has locked are skipped: that sender deletes them. */
 static Statement delete_rows = {
-	.sql = "DELETE FROM $t.flex_outbox_expiring WHERE ctid = ANY (ARRAY(SELECT e.ctid "
-		   "FROM unnest($1, $2, $3) AS s(expires_at, id, turn), $t.flex_outbox_expiring AS e "
-		   "WHERE e.expires_at = s.expires_at AND e.id = s.id AND e.turn = s.turn FOR UPDATE OF e SKIP LOCKED))",
+	.sql = "DELETE FROM $t.flex_outbox_expiring WHERE ctid = ANY (ARRAY(SELECT d.ctid "
+		   "FROM unnest($1, $2, $3) AS s(expires_at, id, turn), LATERAL (SELECT e.ctid "
+		   "FROM $t.flex_outbox_expiring AS e WHERE e.expires_at = s.expires_at AND e.id = s.id AND e.turn = s.turn "
+		   "FOR UPDATE SKIP LOCKED) AS d))",
 	.types = {TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT4ARRAYOID},
 };
 
@@ -120,9 +121,9 @@ flex_expiring_delete(const ExpiringRow *rows, int count)
 
 /* Without this, rows with times in the far future would outlive their requests, and accumulate. */
 static Statement forget_rows = {
-	.sql = "DELETE FROM $t.flex_outbox_expiring WHERE ctid = ANY (ARRAY(SELECT e.ctid "
-		   "FROM $t.flex_outbox_requests AS o, $t.flex_outbox_expiring AS e "
-		   "WHERE o.id = ANY ($1) AND e.expires_at = o.expires_at AND e.id = o.id FOR UPDATE OF e SKIP LOCKED))",
+	.sql = "DELETE FROM $t.flex_outbox_expiring WHERE ctid = ANY (ARRAY(SELECT d.ctid "
+		   "FROM $t.flex_outbox_requests AS o, LATERAL (SELECT e.ctid FROM $t.flex_outbox_expiring AS e "
+		   "WHERE e.expires_at = o.expires_at AND e.id = o.id FOR UPDATE SKIP LOCKED) AS d WHERE o.id = ANY ($1)))",
 	.types = {INT8ARRAYOID},
 };
 

@@ -220,7 +220,7 @@ flex_later_release(int lane)
 static Statement sweep_later = {
 	.sql = "DELETE FROM $t.flex_outbox_later WHERE ctid = ANY (ARRAY(SELECT l.ctid FROM $t.flex_outbox_later AS l "
 		   "WHERE l.ctid >= $1 AND l.ctid < $2 AND NOT EXISTS (SELECT FROM $t.flex_outbox_requests AS o "
-		   "WHERE o.id = l.id AND o.state = 'pending' AND o.turn <= l.turn) FOR UPDATE OF l SKIP LOCKED))",
+		   "WHERE o.id = l.id AND o.state = 'pending' AND o.turn <= l.turn OFFSET 0) FOR UPDATE OF l SKIP LOCKED))",
 	.types = {TIDOID, TIDOID},
 };
 
@@ -252,10 +252,10 @@ flex_later_sweep(void)
  * request waits.  The parameters $5 and $6 are unused; they are there for execute_with_keys().
  */
 static Statement delete_later = {
-	.sql = "DELETE FROM $t.flex_outbox_later WHERE ctid = ANY (ARRAY(SELECT l.ctid "
-		   "FROM unnest($1, $2, $3, $4) AS s(lane, due_at, id, turn), $t.flex_outbox_later AS l "
-		   "WHERE l.lane = s.lane AND l.due_at = s.due_at AND l.id = s.id AND l.turn <= s.turn "
-		   "FOR UPDATE OF l SKIP LOCKED))",
+	.sql = "DELETE FROM $t.flex_outbox_later WHERE ctid = ANY (ARRAY(SELECT d.ctid "
+		   "FROM unnest($1, $2, $3, $4) AS s(lane, due_at, id, turn), LATERAL (SELECT l.ctid "
+		   "FROM $t.flex_outbox_later AS l WHERE l.lane = s.lane AND l.due_at = s.due_at AND l.id = s.id "
+		   "AND l.turn <= s.turn FOR UPDATE SKIP LOCKED) AS d))",
 	.types = {INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT4ARRAYOID, BOOLARRAYOID, TIMESTAMPTZARRAYOID},
 };
 
