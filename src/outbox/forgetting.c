@@ -81,7 +81,7 @@ static Statement note_next_id = {
  */
 #define MAY_GO                                                                                                         \
 	"o.id IS NULL OR (o.finished_at < now() - $1 * interval '1 minute' AND o.state <> 'uncertain' AND NOT EXISTS "     \
-	"(SELECT FROM $t.flex_outbox_callbacks AS c WHERE c.id = o.id AND c.due_at IS NOT NULL))"
+	"(SELECT FROM $t.flex_outbox_callbacks AS c WHERE c.id = o.id AND c.due_at IS NOT NULL OFFSET 0))"
 #define LOOK_AGAIN                                                                                                     \
 	"greatest(now() + interval '1 minute', CASE WHEN o.finished_at IS NULL "                                           \
 	"THEN least(greatest(o.run_at, now()), now() + interval '30 days') WHEN o.state = 'uncertain' THEN now() "         \
@@ -113,7 +113,8 @@ static const ResultColumn left_columns[] = {
 /* List requests that were set aside and are due.  The LEFT JOIN keeps those that no longer exist. */
 static Statement list_left = {
 	.sql = "SELECT $result FROM (SELECT id FROM $t.flex_outbox_leftovers WHERE again_at <= now() ORDER BY again_at "
-		   "LIMIT $3) AS l LEFT JOIN $t.flex_outbox_requests AS o ON o.id = l.id",
+		   "LIMIT $3) AS l LEFT JOIN LATERAL (SELECT r.id, r.state, r.run_at, r.finished_at "
+		   "FROM $t.flex_outbox_requests AS r WHERE r.id = l.id OFFSET 0) AS o ON true",
 	.types = {INT4OID, INT4OID, INT4OID},
 	.result = left_columns,
 	.result_count = lengthof(left_columns),

@@ -63,7 +63,7 @@ flex_ordered_try_lock(const OrderedRequest *request)
 #define IS_STALE                                                                                                       \
 	"NOT EXISTS (SELECT FROM $t.flex_outbox_requests AS r WHERE r.id = f.id AND r.role_id = f.role_id "                \
 	"AND r.ordering_key = f.ordering_key AND (r.state IN ('pending', 'uncertain') OR EXISTS ("                         \
-	"SELECT FROM $t.flex_outbox_callbacks AS c WHERE c.id = r.id AND c.due_at IS NOT NULL)))"
+	"SELECT FROM $t.flex_outbox_callbacks AS c WHERE c.id = r.id AND c.due_at IS NOT NULL OFFSET 0)) OFFSET 0)"
 
 /* The first request of a key. */
 typedef struct FirstRequest
@@ -273,6 +273,11 @@ static const ResultColumn next_columns[] = {
 	RESULT_COLUMN("greatest(r.run_at, clock_timestamp())", TIMESTAMPTZOID, NextRequest, due_at),
 };
 
+#define IS_NEXT "(f.waits OR " IS_STALE ")"
+#define REQUEST_OF_FIRST                                                                                               \
+	"LATERAL (SELECT n.account_sid, n.server, n.operation, n.priority, n.turn, n.run_at "                              \
+	"FROM $t.flex_outbox_requests AS n WHERE n.id = f.id OFFSET 0) AS r"
+
 /*
  * Take rows from flex_outbox_freed_keys, and find the next requests of their keys.  Rows of this
  * transaction are left out: before its commit, other senders still see the ended request as the first,
@@ -284,8 +289,7 @@ static Statement wake_next = {
 		   "AND o.xid IS DISTINCT FROM pg_current_xact_id_if_assigned() "
 		   "ORDER BY o.at, o.id LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING k.at, k.role_id, k.ordering_key) "
 		   "SELECT $result FROM (SELECT max(at) AS last_at, count(*)::integer AS keys FROM freed) AS a "
-		   "LEFT JOIN (" FIRST_OF("freed AS s") ") AS f ON f.waits OR " IS_STALE " "
-												"LEFT JOIN $t.flex_outbox_requests AS r ON r.id = f.id",
+		   "LEFT JOIN (" FIRST_OF("freed AS s") ") AS f ON " IS_NEXT " LEFT JOIN " REQUEST_OF_FIRST " ON true",
 	.types = {TIMESTAMPTZOID, INT4OID},
 	.result = next_columns,
 	.result_count = lengthof(next_columns),
