@@ -301,8 +301,8 @@ static const ResultColumn row_columns[] = {
 };
 
 static Statement list_lanes = {
-	.sql = "SELECT $result, m.holes FROM $t.flex_outbox_lanes AS l JOIN $t.flex_outbox_marks AS m "
-		   "ON m.lane = l.id WHERE l.id > $1 ORDER BY l.id",
+	.sql = "SELECT $result, m.holes FROM $t.flex_outbox_lanes AS l, LATERAL (SELECT k.xid, k.id, k.holes "
+		   "FROM $t.flex_outbox_marks AS k WHERE k.lane = l.id OFFSET 0) AS m WHERE l.id > $1 ORDER BY l.id",
 	.types = {INT4OID},
 	.result = row_columns,
 	.result_count = lengthof(row_columns),

@@ -33,32 +33,36 @@
 #define LONE_SHARE 200      /* the same factor for the periodical counts without shared memory */
 #define LONE_COUNT_MS 60000 /* ... whose pause is at least this long */
 
+#define MARK_OF_LANE "LATERAL (SELECT k.xid, k.id, k.holes FROM marks AS k WHERE k.lane = l.id OFFSET 0) AS m"
+
 /*
  * Count the waiting requests of a role ($1), up to $2, where they wait: new ones (turn 0) behind the
  * marks of the role's lanes and in the marks' holes, those that wait for a time in flex_outbox_later,
  * and those with an ordering key in flex_outbox_ordered only, whatever else has a row of them.  A new
  * one that waits for a time, because it was parked or its sender has died, may also still be behind its
  * mark, and is counted there.  A mark that is ahead of all transactions is ignored, as in
- * flex_outbox_summary.  ORDER BY and OFFSET 0 make the planner scan the index of requests once for each lane.
+ * flex_outbox_summary.  ORDER BY and OFFSET 0 make the planner scan the index of requests once for each lane;
+ * OFFSET 0 alone makes it look up single rows.
  */
 static Statement count_pending = {
 	.sql = "WITH marks AS NOT MATERIALIZED (SELECT k.lane, k.id, k.holes, CASE "
 		   "WHEN k.xid >= pg_snapshot_xmax(pg_current_snapshot()) THEN '0' ELSE k.xid END AS xid "
 		   "FROM $t.flex_outbox_marks AS k) "
 		   "SELECT count(*), (SELECT last_value FROM $t.flex_outbox_id_seq) FROM ("
-		   "SELECT FROM $t.flex_outbox_lanes AS l JOIN marks AS m ON m.lane = l.id, "
+		   "SELECT FROM $t.flex_outbox_lanes AS l, " MARK_OF_LANE ", "
 		   "LATERAL (SELECT FROM $t.flex_outbox_requests AS o WHERE o.lane = l.id AND o.state = 'pending' "
 		   "AND o.turn = 0 AND o.ordering_key IS NULL AND (o.enqueued_xid, o.id) > (m.xid, m.id) "
 		   "ORDER BY o.enqueued_xid, o.id OFFSET 0) AS w WHERE l.role_id = $1 "
-		   "UNION ALL SELECT FROM $t.flex_outbox_lanes AS l JOIN marks AS m ON m.lane = l.id, "
+		   "UNION ALL SELECT FROM $t.flex_outbox_lanes AS l, " MARK_OF_LANE ", "
 		   "unnest(m.holes) AS h(xid), LATERAL (SELECT FROM $t.flex_outbox_requests AS o WHERE o.lane = l.id "
 		   "AND o.enqueued_xid = h.xid AND o.state = 'pending' AND o.turn = 0 AND o.ordering_key IS NULL "
 		   "ORDER BY o.id OFFSET 0) AS w WHERE l.role_id = $1 "
-		   "UNION ALL SELECT FROM $t.flex_outbox_lanes AS l JOIN $t.flex_outbox_later AS w ON w.lane = l.id "
-		   "JOIN $t.flex_outbox_requests AS o ON o.id = w.id AND o.turn = w.turn AND o.state = 'pending' "
-		   "AND o.ordering_key IS NULL LEFT JOIN marks AS m ON m.lane = CASE WHEN o.turn = 0 THEN o.lane END "
-		   "WHERE l.role_id = $1 AND (m.lane IS NULL OR NOT "
-		   "((o.enqueued_xid, o.id) > (m.xid, m.id) OR o.enqueued_xid = ANY (m.holes))) "
+		   "UNION ALL SELECT FROM $t.flex_outbox_lanes AS l, "
+		   "LATERAL (SELECT t.id, t.turn FROM $t.flex_outbox_later AS t WHERE t.lane = l.id OFFSET 0) AS w, "
+		   "LATERAL (SELECT r.id, r.turn, r.lane, r.enqueued_xid FROM $t.flex_outbox_requests AS r WHERE r.id = w.id "
+		   "AND r.turn = w.turn AND r.state = 'pending' AND r.ordering_key IS NULL OFFSET 0) AS o "
+		   "WHERE l.role_id = $1 AND NOT EXISTS (SELECT FROM marks AS m WHERE o.turn = 0 AND m.lane = o.lane "
+		   "AND ((o.enqueued_xid, o.id) > (m.xid, m.id) OR o.enqueued_xid = ANY (m.holes)) OFFSET 0) "
 		   "UNION ALL SELECT FROM $t.flex_outbox_ordered AS w WHERE w.role_id = $1 LIMIT $2) AS p",
 	.types = {INT4OID, INT8OID},
 };
