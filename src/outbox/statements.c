@@ -6,6 +6,12 @@
  * the operators of pg_catalog.  It always has a generic plan: otherwise the server would plan
  * some statements at each use, which takes longer than to execute them.
  *
+ * The plan may be made when the tables are almost empty.  Then a join may get one that reads a
+ * whole table, and compares each row with each element of a list; an EXISTS may get one that
+ * puts a whole table into a hash table.  Therefore a row that belongs to an element or to
+ * another row is found by a LATERAL subquery, or an EXISTS, with OFFSET 0 or FOR UPDATE.  The
+ * planner turns neither into a join or a hash table, so that each row is looked up in an index.
+ *
  * The caller must have connected to SPI, and called flex_outbox_enter().
  */
 #include "postgres.h"
