@@ -140,9 +140,10 @@ foreach my $preloaded (1, 0)
 		# A quota that nobody has counted up to: it is counted at once.
 		$admin->value("ALTER ROLE alice SET flex_api.outbox_quota = @{[ $QUOTA + 1 ]}");
 		my $counting = $session->('alice');
+		my $pid = $counting->value('SELECT pg_backend_pid()');
 		$locker->value('BEGIN; LOCK TABLE flex_outbox_marks IN ACCESS EXCLUSIVE MODE');
 		$counting->send_query("SELECT $CALL)");
-		ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_locks WHERE relation = 'flex_outbox_marks'::regclass AND NOT granted}),
+		ok($node->poll_query_until('postgres', qq{SELECT count(*) = 1 FROM pg_locks WHERE relation = 'flex_outbox_marks'::regclass AND NOT granted AND pid = $pid}),
 			'another counts, and waits');
 		$open->value('COMMIT');
 		$locker->value('ROLLBACK');
