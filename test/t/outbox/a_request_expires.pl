@@ -306,29 +306,38 @@ is($session->value('SELECT string_agg(id::text, $$ $$) FROM flex_outbox_expiring
 # One whose sender looks at its time just before it comes, and records just after it that it is to be repeated in an hour:
 # with it two others are settled, one before, so that their answers have come, and one behind it, whose large answer is written alone.
 my $large = FlexScripted->new(body => '{"sid": "CH2", "conversation_sid": "CH2", "filler": "' . 'x' x 20000 . '"}');
-my $drains = FlexApi::Session->new($plain);
-$drains->value("SET flex_api.base_url = '" . $large->server->url . "'");
 $session->value($_) foreach q{CREATE FUNCTION waits() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock((OLD.context)::int); RETURN NEW; END $$},
 	'CREATE TRIGGER waits BEFORE UPDATE ON flex_outbox_requests FOR EACH ROW WHEN (OLD.context IS NOT NULL) EXECUTE FUNCTION waits()';
-sub waits_for { my ($lock) = @_; return FlexApi::wait_until(sub { $session->value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = $lock AND NOT granted") }); }
+# The lock that the drain waits for, first.
+sub waits_for
+{
+	my $lock;
+
+	return FlexApi::wait_until(sub { $lock = $session->value(q{SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted}) }) ? $lock : 0;
+}
 my @ids;
 in_time(sub {
 	my ($ms) = @_;
+	# A new session, because one that has got this answer sends nothing for an hour.
+	my $drains = FlexApi::Session->new($plain);
+	$drains->value("SET flex_api.base_url = '" . $large->server->url . "'");
 	$large->answer($last + 2, '503 Service Unavailable|Retry-After: 3600');
 	$other->value('SELECT pg_advisory_lock(1), pg_advisory_lock(2)');
 	my @three = ([ enqueue(q{context => '1'}) ], [ enqueue(in($ms)) ], [ enqueue(q{context => '2'}) ]);
 	@ids = map { $_->[1] } @three;
 	$drains->send_query('CALL flex_outbox_drain()');
-	my $waits = waits_for(1) && $large->has_come($three[2]->[0]);
+	# The third one is settled before the first if its answer has come before.
+	my $waits = waits_for() == 1 && $large->has_come($three[2]->[0]);
 	FlexApi::wait_until(sub { $large->came($three[1]->[0]) || state_of($ids[1]) eq 'failed' });
 	$waits &&= $large->came($three[1]->[0]);
 	$other->value('SELECT pg_advisory_unlock(1)');
-	$waits &&= waits_for(2);
+	$waits &&= FlexApi::wait_until(sub { waits_for() == 2 });
 	my $was_early = $waits && row($ids[1], 'expires_at > clock_timestamp()') eq 't';
 	# Another drain, when its time has come
 	if ($was_early && is_past($ids[1])) { $session->value('CALL flex_outbox_drain()'); }
 	$other->value('SELECT pg_advisory_unlock_all()');
 	$drains->receive(300);
+	$drains->close;
 	return $was_early;
 });
 $session->value('DROP TRIGGER waits ON flex_outbox_requests');
@@ -336,7 +345,6 @@ $session->value('CALL flex_outbox_drain()');
 is(row($ids[1], 'state, error_code'), 'failed|expired', 'one that is to be repeated after its time expires');
 like(row($ids[1], 'error_message'), qr/before it was sent again/, '... and was sent once');
 is(row($_, 'state'), 'succeeded', '... and others do not') foreach @ids[ 0, 2 ];
-$drains->close;
 
 # What is on the wire when its time has come is looked at less and less often.
 sub looks
