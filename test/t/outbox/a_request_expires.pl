@@ -318,7 +318,6 @@ sub waits_for
 my @ids;
 in_time(sub {
 	my ($ms) = @_;
-	# A new session, because one that has got this answer sends nothing for an hour.
 	my $drains = FlexApi::Session->new($plain);
 	$drains->value("SET flex_api.base_url = '" . $large->server->url . "'");
 	$large->answer($last + 2, '503 Service Unavailable|Retry-After: 3600');
@@ -337,7 +336,10 @@ in_time(sub {
 	if ($was_early && is_past($ids[1])) { $session->value('CALL flex_outbox_drain()'); }
 	$other->value('SELECT pg_advisory_unlock_all()');
 	$drains->receive(300);
-	$drains->close;
+	# After that answer nothing is sent for an hour: from 17 on by no session, until the server is started again.
+	$_->close foreach $drains, $session, $other;
+	$plain->restart;
+	($session, $other) = map { FlexApi::Session->new($plain) } 1 .. 2;
 	return $was_early;
 });
 $session->value('DROP TRIGGER waits ON flex_outbox_requests');
