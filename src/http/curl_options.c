@@ -77,7 +77,10 @@ receive_message(CURL *easy, curl_infotype type, char *text, size_t length, void 
 	return 0;
 }
 
-/* Watch for bytes after an answer, which libcurl reports by verbose messages only.  Setting a flag and a pointer cannot fail. */
+/*
+ * Watch for bytes after an answer, which libcurl reports by verbose messages only.  Setting a
+ * flag and a pointer cannot fail.
+ */
 void
 flex_curl_watch_surplus(CURL *easy)
 {
@@ -126,7 +129,7 @@ warn_of_tls_library(const char *url)
 
 /*
  * Set the options that are the same for all requests.  Those for TLS and for a proxy are set
- * for requests that have these: each costs a request as much as a look into a hash table.
+ * only for requests that have these, because each option costs a hundred instructions.
  */
 static void
 set_constant_options(CURL *easy)
@@ -140,10 +143,10 @@ set_constant_options(CURL *easy)
 }
 
 /*
- * Set method, body and HTTP version.  A new handle is for a GET.  HTTP/2 is used for idempotent requests only: when a
- * server closes a connection (GOAWAY), libcurl does not tell which requests the server has
- * not processed.  is_watched tells that an endless stream of frames is detected (tls.c),
- * without which HTTP/2 is not used either.
+ * Set method, body and HTTP version.  A new handle is for a GET.  HTTP/2 is used for idempotent
+ * requests only: when a server closes a connection (GOAWAY), libcurl does not tell which
+ * requests the server has not processed.  is_watched tells that an endless stream of frames is
+ * detected (tls.c), without which HTTP/2 is not used either.
  */
 static void
 set_method(CURL *easy, const HttpRequest *request, bool is_watched)
@@ -270,7 +273,10 @@ flex_curl_trust_file(CURL *easy, int result, bool has_proxy, bool *by_directory)
 	return set_authorities(easy, flex_authorities_path(file), NULL, has_proxy) == CURLE_OK;
 }
 
-/* Set what concerns TLS: cached sessions, minimum version, trusted authorities.  Return true if those are the system's directory. */
+/*
+ * Set what concerns TLS: cached sessions, minimum version, trusted authorities.  Return true if
+ * the latter are the system's directory.
+ */
 static bool
 set_trust(CURL *easy, const Endpoint *endpoint, bool has_proxy)
 {
