@@ -179,48 +179,43 @@ flex_conditions_of_clauses(PlannerInfo *root, RelOptInfo *rel, const RemoteTable
 	return conditions;
 }
 
-/*
- * Return the expressions that a clause compares: the operands of an operator, also below
- * NOT or in NOT IN (SELECT ...); otherwise the clause itself, as a boolean.
- */
-static List *
-compared_operands(Node *clause)
+/* What collect_compared() looks for, and what it has found. */
+typedef struct Comparison
 {
-	if (is_notclause(clause))
-		clause = (Node *) get_notclausearg((Expr *) clause);
-	if (IsA(clause, SubPlan) && ((SubPlan *) clause)->testexpr != NULL)
-		clause = ((SubPlan *) clause)->testexpr;
-	if (IsA(clause, OpExpr))
-		return ((OpExpr *) clause)->args;
-	if (IsA(clause, ScalarArrayOpExpr))
-		return ((ScalarArrayOpExpr *) clause)->args;
-	return list_make1(clause);
+	const RelOptInfo *rel;
+	const RemoteTable *table;
+	Bitmapset *columns; /* attribute numbers */
+} Comparison;
+
+/* Expression walker: note the columns that are arguments, except below IS NULL and IS NOT NULL. */
+static bool
+collect_compared(Node *node, Comparison *comparison)
+{
+	AttrNumber column = own_column(comparison->rel, node);
+
+	if (node == NULL ||
+		(IsA(node, NullTest) && own_column(comparison->rel, (Node *) ((NullTest *) node)->arg) != InvalidAttrNumber))
+		return false;
+	if (column != InvalidAttrNumber && comparison->table->columns[column - 1].is_argument)
+		comparison->columns = bms_add_member(comparison->columns, column);
+	return expression_tree_walker(node, collect_compared, comparison);
 }
 
 /*
  * Return the columns that are arguments (no answer contains them) and that clauses compare
  * with anything, as a set of attribute numbers.  Unless such a column is sent, it reads as
- * NULL, and the clause would never be true.
+ * NULL: the clause, or a branch of its OR, would never be true or, as with IS DISTINCT FROM,
+ * be true for every row.
  */
 Bitmapset *
 flex_compared_arguments(const RelOptInfo *rel, const RemoteTable *table, List *rinfos)
 {
-	Bitmapset *compared = NULL;
+	Comparison comparison = {.rel = rel, .table = table};
 	ListCell *cell;
 
 	foreach (cell, rinfos)
-	{
-		ListCell *operand;
-
-		foreach (operand, compared_operands((Node *) lfirst_node(RestrictInfo, cell)->clause))
-		{
-			AttrNumber column = own_column(rel, lfirst(operand));
-
-			if (column != InvalidAttrNumber && table->columns[column - 1].is_argument)
-				compared = bms_add_member(compared, column);
-		}
-	}
-	return compared;
+		(void) collect_compared((Node *) lfirst_node(RestrictInfo, cell)->clause, &comparison);
+	return comparison.columns;
 }
 
 /* Return the condition on a column: an equality or, if there is none and it is allowed, one with ANY; or NULL. */

@@ -94,6 +94,12 @@ SELECT count(*) FROM insights_questionnaires WHERE include_inactive = active;
 SELECT count(*) FROM insights_questionnaires WHERE include_inactive = active AND include_inactive;
 SELECT count(*) FROM insights_questionnaires WHERE include_inactive IS NULL;
 SELECT count(*) FROM channels WHERE identity = 'customer';
+SELECT count(*) FROM channels WHERE identity = 'customer' OR identity = 'guest';
+SELECT count(*) FROM channels WHERE identity IS DISTINCT FROM 'customer';
+SELECT count(*) FROM channels WHERE lower(identity) = 'customer';
+EXPLAIN (COSTS OFF) DELETE FROM channels WHERE long_lived IS NOT TRUE;
+SELECT count(*) FROM insights_questionnaires WHERE include_inactive AND (include_inactive IS NOT TRUE OR active);
+SELECT count(*) > 0 AS reads_as_null FROM channels WHERE identity IS NULL;
 SELECT count(*) FROM channels WHERE identity = ANY (ARRAY(SELECT channel FROM local_100));
 
 -- A list may take several values of an argument at once, but no row tells by which it was found: one each, or the array
