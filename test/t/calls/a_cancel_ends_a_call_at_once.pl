@@ -400,25 +400,47 @@ $storm->close;
 
 # While a page is decoded nothing is waited for.  The cancel comes when a third of that is done,
 # measured in what the backend has worked: of rows that are made, and of such as are only read.
+# The backend is stopped meanwhile, so that the cancel cannot come too late on a busy machine.
+
+# Begin a query and stop the backend when it has worked for some seconds, but not for twice as
+# many.  If this process got no CPU in time, it begins again.
+sub stop_at_work
+{
+	my ($session, $query, $seconds) = @_;
+
+	for (1 .. 100)
+	{
+		my $before = FlexApi::cpu_seconds($session->pid);
+		my $worked = sub { FlexApi::cpu_seconds($session->pid) - $before };
+
+		$session->send_query($query);
+		FlexApi::wait_until(sub { $worked->() > $seconds });
+		kill 'STOP', $session->pid;
+		FlexApi::wait_until(sub { state_of($session->pid) eq 'T' });
+		return if $worked->() < 2 * $seconds && !IO::Select->new($session->{socket})->can_read(0);
+		kill 'CONT', $session->pid;
+		$session->receive;
+	}
+	die 'the backend was never stopped at work';
+}
+
 foreach my $rows (150_000, 1)
 {
 	my $session = FlexApi::Session->new($node);
 	my $list = "SELECT count(*) FROM flex_channels_list(page_size => 999, max_rows => $rows)";
-	my $worked = sub { FlexApi::cpu_seconds($session->pid) };
 	my $name = "a large page, $rows rows";
 	my @cancelled;
 
 	$session->value($list); # whose first costs are others
-	my $before = $worked->();
+	my $before = FlexApi::cpu_seconds($session->pid);
 	is($session->value($list), $rows, $name);
-	my $all = $worked->() - $before;
+	my $all = FlexApi::cpu_seconds($session->pid) - $before;
 	for (1 .. $TRIES)
 	{
-		$before = $worked->();
-		$session->send_query($list);
-		FlexApi::wait_until(sub { $worked->() - $before > $all / 3 });
-		my $start = time();
+		stop_at_work($session, $list, $all / 3);
 		$control->value('SELECT pg_cancel_backend(' . $session->pid . ')');
+		my $start = time();
+		kill 'CONT', $session->pid;
 		my $result = $session->receive;
 		is($result->{error} ? $result->{error}->{C} : 'none', '57014', "$name: a cancel while it is decoded");
 		push @cancelled, time() - $start;
