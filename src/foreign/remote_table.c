@@ -178,9 +178,29 @@ resource_of_table(const ForeignTable *table)
 	return resource;
 }
 
+/* Raise HV007 if two columns have the same name in the service: only one of them would be read or sent. */
+static void
+check_names_differ(const RemoteTable *table)
+{
+	for (AttrNumber column = 1; column <= table->desc->natts; column++)
+	{
+		const char *name = table->columns[column - 1].name;
+		AttrNumber first = name != NULL ? flex_remote_table_column(table, name) : column;
+
+		if (first != column)
+			ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_COLUMN_NAME),
+							errmsg("columns \"%s\" and \"%s\" of foreign table \"%s\" both stand for \"%s\"",
+								   NameStr(TupleDescAttr(table->desc, first - 1)->attname),
+								   NameStr(TupleDescAttr(table->desc, column - 1)->attname),
+								   get_rel_name(table->relation), name),
+							errhint("Drop one of them, or change its option column_name.")));
+	}
+}
+
 /*
  * Describe a foreign table, in the current context.  The caller holds a lock on it.  Raises
- * HV00R if the table has no resource, HV004 for a column's type, 42883 for a missing function.
+ * HV00R if the table has no resource, HV004 for a column's type, HV007 for two columns of the
+ * same member, 42883 for a missing function.
  */
 RemoteTable *
 flex_remote_table_open(Oid relation_id)
@@ -208,6 +228,7 @@ flex_remote_table_open(Oid relation_id)
 	known = columns_of_operations(table->operations);
 	for (int i = 0; i < table->desc->natts; i++)
 		describe_column(&table->columns[i], relation_id, TupleDescAttr(table->desc, i), known);
+	check_names_differ(table);
 	if (table->operations[RESOURCE_LIST] == NULL && table->resource->key == NULL)
 		table->rows = 1;
 	return table;
