@@ -105,14 +105,16 @@ append_list(StringInfo text, const char *beginning, const NotedList *list)
 	appendStringInfoChar(text, '.');
 }
 
-/* Return the text for an error's DETAIL, in the current memory context; NULL if nothing was noted. */
-char *
-flex_carried_out_describe(const CarriedOut *carried_out)
+/* Append what was noted to the DETAIL of the error that ends the statement, in the current memory context, and log it. */
+void
+flex_carried_out_tell(CarriedOut *carried_out, ErrorData *error)
 {
 	StringInfoData text;
 
+	flex_carried_out_log(carried_out);
 	initStringInfo(&text);
 	append_list(&text, "The service has carried out", &carried_out->sids);
 	append_list(&text, "It is not known whether it has carried out elements", &carried_out->unknown);
-	return text.len > 0 ? text.data : NULL;
+	if (text.len > 0)
+		error->detail = error->detail != NULL ? psprintf("%s %s", error->detail, text.data) : text.data;
 }

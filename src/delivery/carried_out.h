@@ -28,6 +28,6 @@ extern void flex_carried_out_begin(CarriedOut *carried_out, const char *operatio
 extern void flex_carried_out_note(CarriedOut *carried_out, int number, const Outcome *outcome);
 extern void flex_carried_out_note_unknown(CarriedOut *carried_out, int number);
 extern void flex_carried_out_log(CarriedOut *carried_out);
-extern char *flex_carried_out_describe(const CarriedOut *carried_out);
+extern void flex_carried_out_tell(CarriedOut *carried_out, ErrorData *error);
 
 #endif /* FLEX_CARRIED_OUT_H */

@@ -324,15 +324,11 @@ pg_noreturn static void
 raise_with_carried_out(Sending *sending)
 {
 	ErrorData *error;
-	char *carried_out;
 
 	MemoryContextSwitchTo(sending->context);
 	error = flex_error_take();
 	note_under_way(sending);
-	flex_carried_out_log(sending->carried_out);
-	carried_out = flex_carried_out_describe(sending->carried_out);
-	if (carried_out != NULL)
-		error->detail = error->detail != NULL ? psprintf("%s %s", error->detail, carried_out) : carried_out;
+	flex_carried_out_tell(sending->carried_out, error);
 	flex_error_rethrow(error);
 }
 

@@ -21,6 +21,7 @@
 #include "utils/memutils.h"
 
 #include "base/effective.h"
+#include "base/errors.h"
 #include "delivery/many_requests.h"
 #include "delivery/rate_limits.h"
 #include "foreign/row_writer.h"
@@ -248,7 +249,7 @@ make_request(void *state, int index)
 
 /* Build each request once, so that one that cannot be built raises its error before anything is sent. */
 static void
-check_rows(RowWriter *writer)
+build_all(RowWriter *writer)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "flex_api check", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext before = MemoryContextSwitchTo(context);
@@ -261,6 +262,26 @@ check_rows(RowWriter *writer)
 	}
 	MemoryContextSwitchTo(before);
 	MemoryContextDelete(context);
+}
+
+/* The same, but add what the service has carried out of former batches to the error. */
+static void
+check_rows(RowWriter *writer)
+{
+	PG_TRY();
+	{
+		build_all(writer);
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(writer->context);
+		error = flex_error_take();
+		flex_carried_out_tell(&writer->carried_out, error);
+		flex_error_rethrow(error);
+	}
+	PG_END_TRY();
 }
 
 /*

@@ -65,6 +65,19 @@ EXCEPTION WHEN SQLSTATE 'TW400' THEN
 	RAISE NOTICE '%', regexp_replace(said, '[A-Z]{2}[0-9a-f]{32}', 'SID', 'g');
 	RAISE NOTICE '%', split_part(at, E'\n', 1);
 END $$;
+-- also if a row of a later batch cannot be sent
+DO $$
+DECLARE
+	said text;
+	at text;
+BEGIN
+	INSERT INTO channels (flex_flow_sid, identity, chat_friendly_name, chat_user_friendly_name)
+	SELECT CASE g WHEN 12 THEN 'no SID' ELSE (SELECT min(sid) FROM flows) END, 'fails ' || g, 'a', 'b' FROM generate_series(1, 12) AS g;
+EXCEPTION WHEN SQLSTATE '22023' THEN
+	GET STACKED DIAGNOSTICS said = PG_EXCEPTION_DETAIL, at = PG_EXCEPTION_CONTEXT;
+	RAISE NOTICE '%', regexp_replace(said, '[A-Z]{2}[0-9a-f]{32}', 'SID', 'g');
+	RAISE NOTICE '%', split_part(at, E'\n', 1);
+END $$;
 ALTER FOREIGN TABLE channels OPTIONS (DROP concurrency);
 
 -- EXPLAIN ANALYZE says what was sent
