@@ -70,7 +70,7 @@ path: of the list, as in flex_request. parameters: sent in the query; without Pa
 member: name of the member that has the rows; NULL for the one that meta.key of the page names.
 max_rows: the maximum number of rows; NULL for all, 0 sends nothing. headers: as in flex_request, sent for each page.
 service: another product, as in flex_request.
-The next page comes from meta.next_page_url or meta.next_token, at the configured host.
+The next page comes from meta.next_page_url, meta.next_token or, in lists of api, next_page_uri, at the configured host.
 Returns one jsonb per row.
 Errors: as with all lists: 08P01 if a page leads back to one that was already read, or the member is not an array.';
 

@@ -3,9 +3,10 @@
  *		Parses a page of a list: where its rows are, and where the next page is.
  *
  * A page is an object that contains the rows in an array, and an object "meta", which has
- * the name of the array and the address of the next page.  The whole page is checked before
- * any row is decoded.  So the next page can be requested early, and a page that is invalid
- * anywhere gives no rows at all.
+ * the name of the array and the address of the next page.  In lists of the service "api"
+ * there is no "meta": the page itself has path and query of the next one.  The whole page is
+ * checked before any row is decoded.  So the next page can be requested early, and a page
+ * that is invalid anywhere gives no rows at all.
  */
 #include "postgres.h"
 
@@ -69,20 +70,26 @@ page_member(const PageObject *page, const char *name)
 	return (JsonValue){0};
 }
 
-/* Return a member of meta, which must be a string, as a C string; NULL for null or none if that is allowed. */
+/* Return the value of a member, which must be a string, as a C string; NULL for null or none if that is allowed. */
 static char *
-string_member(const JsonValue *meta, const char *name, bool may_be_null)
+string_value(JsonValue value, const char *parent, const char *name, bool may_be_null)
 {
-	JsonValue value = flex_json_member(meta, name);
 	size_t length;
 	const char *text;
 
 	if (value.kind == JSON_NULL && may_be_null)
 		return NULL;
 	if (value.kind != JSON_STRING)
-		flex_error_answer("Member \"meta.%s\" is not a string.", name);
+		flex_error_answer("Member \"%s%s\" is not a string.", parent, name);
 	text = flex_json_string(&value, &length);
 	return pnstrdup(text, length);
+}
+
+/* The same for a member of meta. */
+static char *
+string_member(const JsonValue *meta, const char *name, bool may_be_null)
+{
+	return string_value(flex_json_member(meta, name), "meta.", name, may_be_null);
 }
 
 /*
@@ -130,6 +137,9 @@ flex_page_open(ListPage *page, const char *bytes, size_t length, const char *mem
 		flex_error_answer("Member \"meta\" of the page is missing.");
 	page->url = flex_json_member(&meta, "url").kind == JSON_STRING ? string_member(&meta, "url", false) : NULL;
 	page->next_url = string_member(&meta, "next_page_url", true);
+	page->next_path = NULL;
+	if (meta.kind != JSON_OBJECT)
+		page->next_path = string_value(page_member(&object, "next_page_uri"), "", "next_page_uri", true);
 	read_token(page, &meta);
 	/* Lists of users and of members of teams use list_key. */
 	key = flex_json_member(&meta, "list_key").kind == JSON_STRING ? "list_key" : "key";

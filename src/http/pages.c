@@ -164,6 +164,8 @@ next_request(const Fetch *fetch, const ListPage *page)
 {
 	if (page->next_url != NULL)
 		return flex_request_follow(fetch->request, flex_exchange_origin(fetch->exchange), page->next_url);
+	if (page->next_path != NULL)
+		return flex_request_follow_path(fetch->request, flex_exchange_origin(fetch->exchange), page->next_path);
 	if (page->next_token != NULL)
 		return flex_request_follow_token(fetch->request, page->token_parameter, page->next_token);
 	return NULL;

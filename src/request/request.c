@@ -359,6 +359,18 @@ flex_request_follow(const HttpRequest *previous, const char *origin, const char 
 }
 
 /*
+ * The same for a list whose answers have only path and query of the next page.  They may not
+ * begin with two slashes: in a URL, a host would follow.
+ */
+HttpRequest *
+flex_request_follow_path(const HttpRequest *previous, const char *origin, const char *path)
+{
+	if (!flex_url_target_is_good(path) || path[1] == '/')
+		flex_error_answer("The next page's path and query could not be asked for.");
+	return another_page(previous, without_origin_path(path, origin, previous));
+}
+
+/*
  * The same for a list whose pages are chained by a token: the previous request with the token,
  * in UTF-8, as the value of the given parameter.
  */

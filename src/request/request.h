@@ -40,6 +40,7 @@ extern HttpRequest *flex_request_plain(const char *method, const char *target);
 extern const char *flex_request_shown_path(const HttpRequest *request);
 extern const char *flex_request_page_target(const HttpRequest *previous, const char *origin, const char *url);
 extern HttpRequest *flex_request_follow(const HttpRequest *previous, const char *origin, const char *url);
+extern HttpRequest *flex_request_follow_path(const HttpRequest *previous, const char *origin, const char *path);
 extern HttpRequest *flex_request_follow_token(const HttpRequest *previous, const char *parameter, const char *token);
 extern void flex_request_add_query(HttpRequest *request, const char *name, const char *value);
 extern void flex_request_begin_form(HttpRequest *request);

@@ -72,6 +72,28 @@ follows('/v1', "https://gateway.example/v1$list&n={n}", [ "/v1$path", "/v1$list"
 is(asked('/twilio', "https://flex-api.twilio.com/twilio?n={n}"), "/twilio$path?PageSize=5 /twilio/twilio?n=1 /twilio/twilio?n=2", 'the gateway\'s path alone is a path');
 is(asked('/twilio', "https://flex-api.twilio.com/twilio/../x?n={n}"), '08P01', 'dots in it are an error');
 
+# A list without meta has the next page's path and query beside the rows, as those of the product api.
+my @bad = ('', 'x', '?Page=1', "$there/2010-04-01/Calls.json?Page=1", '//127.0.0.1/Calls.json?Page=1', '/2010-04-01/../Calls.json?Page=1', '/a b');
+my $older = FlexApi::Server->new(sub {
+	my ($connection, $self) = @_;
+	while (my $request = FlexApi::Server::read_request($connection))
+	{
+		my ($number) = $request->{path} =~ /[?&]Page=(\d+)/;
+		my $further = $request->{path} =~ /bad(\d)/ ? $bad[$1] : $request->{path} =~ /same/ ? $request->{path} : '/2010-04-01/Calls.json?Page=' . (($number // 0) + 1);
+
+		$self->note($request->{path});
+		$further = ($number // 0) < 2 ? "\"$further\"" : 'null';
+		print $connection FlexApi::Server::answer(
+			"{\"end\":0,\"first_page_uri\":\"x\",\"page\":0,\"page_size\":1,\"next_page_uri\":$further,\"calls\":[{\"sid\":\"CA\"}],\"uri\":\"x\"}");
+	}
+});
+sub calls_of { my ($path) = @_; return "SELECT count(*) FROM flex_request_list('$path', member => 'calls', service => 'api')"; }
+$session->value("SET flex_api.base_url = '" . $older->url . "/{service}'");
+is($session->value(calls_of('/2010-04-01/Calls.json?PageSize=1')), 3, 'a list without meta has all its pages');
+is_deeply([ $older->notes ], [ '/api/2010-04-01/Calls.json?PageSize=1', map { "/api/2010-04-01/Calls.json?Page=$_" } 1, 2 ], 'which are asked for by their paths');
+is($session->sqlstate(calls_of("/2010-04-01/bad$_.json")), '08P01', "no such path: '$bad[$_]'") foreach 0 .. $#bad;
+is($session->sqlstate(calls_of('/2010-04-01/same.json')), '08P01', 'so is a page that has been read');
+
 # What has no function is asked for there, too.
 is(asked('/twilio', "$there/v2/X?n={n}", q{flex_request_list('/v2/X', '{"n": 0}')}), '/twilio/v2/X?n=0 /twilio/v2/X?n=1 /twilio/v2/X?n=2', 'flex_request_list');
 is(asked('/twilio', '', q{flex_request('POST', '/v2/X?n=9')}), '', 'flex_request is no list');
