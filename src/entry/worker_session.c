@@ -3,7 +3,8 @@
  *		The database sessions of our background workers: connection, settings, transactions.
  *
  * A worker connects as the bootstrap superuser, whatever role it works for: that role need
- * not have LOGIN, and its connection limit should not count workers.
+ * not have LOGIN, and its connection limit should not count workers.  What ALTER ROLE has set
+ * for the bootstrap superuser is undone: a worker has the settings of the server and the database.
  */
 #include "postgres.h"
 
@@ -21,6 +22,7 @@
 #include "utils/guc.h"
 #include "utils/snapmgr.h"
 
+#include "base/server_values.h"
 #include "entry/worker_session.h"
 #include "outbox/access.h"
 #include "shared/helper.h"
@@ -41,26 +43,31 @@ flex_worker_follow_configuration(void)
 	was_reloaded = true;
 }
 
+/* Apply the settings of ALTER DATABASE ... SET and of ALTER ROLE ALL SET as they are now. */
+static void
+apply_database_settings(void)
+{
+	Relation settings = table_open(DbRoleSettingRelationId, AccessShareLock);
+	Snapshot snapshot = RegisterSnapshot(GetCatalogSnapshot(DbRoleSettingRelationId));
+
+	ApplySetting(snapshot, MyDatabaseId, InvalidOid, settings, PGC_S_DATABASE);
+	ApplySetting(snapshot, InvalidOid, InvalidOid, settings, PGC_S_GLOBAL);
+	UnregisterSnapshot(snapshot);
+	table_close(settings, AccessShareLock);
+}
+
 /*
- * After a reload, apply the settings of ALTER DATABASE ... SET as they are now.  A setting
- * that was RESET since this process began keeps its value here until the next process: there
- * is no record of what it was before.
+ * After a reload, apply the settings of the database.  A setting that was RESET since this process
+ * began keeps its value here until the next process: there is no record of what it was before.
  */
 static void
 follow_database(void)
 {
-	Relation settings;
-	Snapshot snapshot;
-
 	Assert(IsTransactionState());
 	if (!was_reloaded)
 		return;
 	was_reloaded = false;
-	settings = table_open(DbRoleSettingRelationId, AccessShareLock);
-	snapshot = RegisterSnapshot(GetCatalogSnapshot(DbRoleSettingRelationId));
-	ApplySetting(snapshot, MyDatabaseId, InvalidOid, settings, PGC_S_DATABASE);
-	UnregisterSnapshot(snapshot);
-	table_close(settings, AccessShareLock);
+	apply_database_settings();
 }
 
 /* Driver.begin */
@@ -145,7 +152,7 @@ flex_worker_finds_outbox(void)
 	return exists;
 }
 
-/* Override settings of the role or the database that would change what the worker does. */
+/* Override settings of the server or the database that would change what the worker does. */
 static void
 override_settings(void)
 {
@@ -168,11 +175,28 @@ override_settings(void)
 	}
 }
 
+/* Undo what ALTER ROLE has set for the role as which the worker is connected. */
+static void
+undo_role_settings(ServerValues *former)
+{
+	if (flex_server_values_are_replaced(former))
+	{
+		StartTransactionCommand();
+		flex_server_values_restore(former);
+		apply_database_settings();
+		CommitTransactionCommand();
+	}
+	flex_server_values_free(former);
+}
+
 /* Connect to a database.  activity is shown in pg_stat_activity, and must live as long as the process. */
 void
 flex_worker_connect(Oid database, const char *activity)
 {
+	ServerValues *former = flex_server_values_note();
+
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	undo_role_settings(former);
 	override_settings();
 	/* Messages in the queue to the starter, which has the same encoding, must not be converted. */
 	SetClientEncoding(GetDatabaseEncoding());
