@@ -165,6 +165,8 @@ override_settings(void)
 		{"idle_in_transaction_session_timeout", "0"},
 		{"session_replication_role", "origin"},
 		{"client_min_messages", "warning"},
+		/* Errors of callbacks and of users' triggers are caught, and must not end the process. */
+		{"exit_on_error", "off"},
 	};
 
 	for (size_t i = 0; i < lengthof(settings); i++)

@@ -1,5 +1,6 @@
 # A worker has the settings of the server and the database, and not those of the role as which it is
 # connected, the bootstrap superuser: others' requests are not sent with that role's own credentials.
+# It does not end at an error that it catches, whatever exit_on_error is.
 
 use strict;
 use warnings;
@@ -20,7 +21,8 @@ $super->value($_) for (
 	'GRANT EXECUTE ON FUNCTION flex_enqueue, flex_webchat_create TO alice', 'GRANT EXECUTE ON PROCEDURE flex_outbox_drain TO alice',
 	'SET ROLE alice', 'CREATE TABLE alice.seen (name text, value text)',
 	q{CREATE FUNCTION alice.look(r flex_outbox) RETURNS void LANGUAGE sql AS $$ INSERT INTO alice.seen
-	  SELECT name, current_setting(name) FROM unnest('{DateStyle,work_mem,search_path,flex_api.max_retries,flex_api.timeout,flex_api.edge}'::text[]) AS name $$});
+	  SELECT name, current_setting(name) FROM unnest('{DateStyle,work_mem,search_path,flex_api.max_retries,flex_api.timeout,flex_api.edge}'::text[]) AS name $$},
+	q{CREATE FUNCTION alice.fails(r flex_outbox) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$});
 
 # A request of alice's; it is sent by a worker.
 sub enqueue
@@ -72,6 +74,15 @@ my $id = enqueue('alice.look');
 is(FlexApi::Session->new($node, user => 'alice')->sqlstate('CALL flex_outbox_drain()'), '00000', 'a drain by a plain role');
 is(row($id, 'state'), 'succeeded', '... sends the request');
 like(seen(), qr/flex_api.max_retries: 8; flex_api.timeout: 9s/, '... with the same settings');
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'flex_api'");
+
+# An error ends no worker
+$super->value($_) for ("ALTER ROLE $self RESET ALL", "ALTER ROLE $self IN DATABASE postgres RESET ALL", 'ALTER DATABASE postgres SET exit_on_error = on');
+restart();
+$super->value('SET exit_on_error = off');
+$id = enqueue('alice.fails');
+ok(FlexApi::wait_until(sub { row($id, 'state, callback_error') eq 'succeeded|no' }, 20), 'with exit_on_error the error of a callback is recorded')
+  or diag row($id, 'state, callback_attempts, callback_error');
 
 $node->stop;
 done_testing();
