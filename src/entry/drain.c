@@ -40,6 +40,10 @@ PG_FUNCTION_INFO_V1(flex_api_drain);
  * A procedure's transactions are SPI's.  The work of each is done in a
  * subtransaction, for only the end of that takes back, after an error, whatever
  * the statement that failed has left on the stacks of SPI and of snapshots.
+ *
+ * Each transaction has the characteristics of the first one, which check_transaction() has
+ * checked.  Those of the session may be others: with default_transaction_isolation as repeatable
+ * read, we would not see what another sender has claimed since our transaction began, and would send it, too.
  */
 static bool connected;
 static int level; /* of nesting, outside the subtransaction */
@@ -67,7 +71,7 @@ commit_transaction(void)
 	/* SPI keeps the error of a commit that is refused in the current context, which must outlast the transaction. */
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
-	SPI_commit();
+	SPI_commit_and_chain();
 	connected = false;
 	SPI_finish();
 }
@@ -84,7 +88,7 @@ roll_back_transaction(void)
 		CurrentResourceOwner = owner;
 	}
 	connected = false;
-	SPI_rollback();
+	SPI_rollback_and_chain();
 	SPI_finish();
 }
 
@@ -163,6 +167,7 @@ drain_here(int64 max_requests)
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "flex_api drain", ALLOCSET_DEFAULT_SIZES);
 
+	PreventCommandIfReadOnly("flex_outbox_drain()");
 	connected = false;
 	MemoryContextSwitchTo(context);
 	PG_TRY();
