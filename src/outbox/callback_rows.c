@@ -200,7 +200,8 @@ static Statement list_roles = {
 		   "UNION ALL SELECT next.* FROM roles AS r, LATERAL ("
 		   "SELECT role_id, due_at FROM $t.flex_outbox_callbacks AS o WHERE due_at IS NOT NULL "
 		   "AND o.role_id > r.role_id ORDER BY role_id, due_at LIMIT 1) AS next) "
-		   "SELECT $result FROM roles AS r JOIN $t.flex_outbox_role_oids AS m ON m.id = r.role_id ORDER BY m.role",
+		   "SELECT $result FROM roles AS r, LATERAL (SELECT o.role FROM $t.flex_outbox_role_oids AS o "
+		   "WHERE o.id = r.role_id OFFSET 0) AS m ORDER BY m.role",
 	.result = role_columns,
 	.result_count = lengthof(role_columns),
 };

@@ -118,7 +118,7 @@ look_up(Oid role)
 }
 
 /* True for a row n of flex_outbox_roles whose number no role of this cluster has taken. */
-#define UNTAKEN "NOT EXISTS (SELECT FROM $t.flex_outbox_role_oids AS m WHERE m.id = n.id)"
+#define UNTAKEN "NOT EXISTS (SELECT FROM $t.flex_outbox_role_oids AS m WHERE m.id = n.id OFFSET 0)"
 
 static Statement find_by_name = {
 	.sql = "SELECT id FROM $t.flex_outbox_roles AS n WHERE n.name = $1 AND " UNTAKEN " ORDER BY id LIMIT 1",
@@ -142,21 +142,29 @@ flex_outbox_find_role(Oid role, const char *name)
 }
 
 /*
+ * The role that has a number n.id in this cluster, if any: its name, or NULL if it was dropped.  Without
+ * the inner OFFSET 0 the planner may prefer to read all of flex_outbox_role_oids in the order of the OIDs.
+ */
+#define ROLE_OF_NUMBER                                                                                                 \
+	"SELECT r.rolname FROM (SELECT o.role FROM $t.flex_outbox_role_oids AS o WHERE o.id = n.id OFFSET 0) AS m "        \
+	"LEFT JOIN pg_roles AS r ON r.oid = m.role"
+
+/*
  * Update names that are no longer those of their roles; that of a dropped role becomes NULL.  The
  * two statements below complete the text.  They skip rows that other sessions have locked.
  */
 #define STALE_NAMES                                                                                                    \
-	"UPDATE $t.flex_outbox_roles AS n SET name = stale.rolname FROM (SELECT n.id, r.rolname "                          \
-	"FROM $t.flex_outbox_roles AS n JOIN $t.flex_outbox_role_oids AS m ON m.id = n.id "                                \
-	"LEFT JOIN pg_roles AS r ON r.oid = m.role WHERE n.name IS DISTINCT FROM r.rolname"
+	"UPDATE $t.flex_outbox_roles AS n SET name = (" ROLE_OF_NUMBER ") WHERE n.ctid = ANY (ARRAY("                      \
+	"SELECT n.ctid FROM $t.flex_outbox_roles AS n, LATERAL (" ROLE_OF_NUMBER " OFFSET 0) AS now "                      \
+	"WHERE n.name IS DISTINCT FROM now.rolname"
 
 static Statement refresh_one_name = {
-	.sql = STALE_NAMES " AND n.name = $1 FOR UPDATE OF n SKIP LOCKED) AS stale WHERE n.id = stale.id",
+	.sql = STALE_NAMES " AND n.name = $1 FOR UPDATE OF n SKIP LOCKED))",
 	.types = {NAMEOID},
 };
 
 static Statement refresh_names = {
-	.sql = STALE_NAMES " FOR UPDATE OF n SKIP LOCKED) AS stale WHERE n.id = stale.id",
+	.sql = STALE_NAMES " FOR UPDATE OF n SKIP LOCKED))",
 };
 
 /*
@@ -213,8 +221,8 @@ flex_outbox_make_role(Oid role, const char *name)
 
 /* Untaken numbers n, with the roles r that have their names, and no number yet. */
 #define UNTAKEN_BY_NAME                                                                                                \
-	"FROM $t.flex_outbox_roles AS n JOIN pg_roles AS r ON r.rolname = n.name WHERE " UNTAKEN                           \
-	" AND NOT EXISTS (SELECT FROM $t.flex_outbox_role_oids AS m WHERE m.role = r.oid)"
+	"FROM $t.flex_outbox_roles AS n, LATERAL (SELECT p.oid FROM pg_roles AS p WHERE p.rolname = n.name OFFSET 0) "     \
+	"AS r WHERE " UNTAKEN " AND NOT EXISTS (SELECT FROM $t.flex_outbox_role_oids AS m WHERE m.role = r.oid OFFSET 0)"
 
 static Statement look_for_untaken = {
 	.sql = "SELECT " UNTAKEN_BY_NAME " LIMIT 1",
