@@ -287,7 +287,7 @@ read_later(Backlog *backlog, int want)
 	}
 	if (asked_count == 0)
 		return;
-	rows = flex_later_rows(stretches, asked_count, &rows_count);
+	rows = flex_later_rows(stretches, asked_count, now, &rows_count);
 	if (backlog->looks_at_all)
 		backlog->look_all_at = flex_clock_ms() + Min((flex_clock_ms() - begun_at) * LOOK_ALL_SHARE, MOST_LOOK_ALL_MS);
 	backlog->looks_at_all = false;
@@ -298,7 +298,7 @@ read_later(Backlog *backlog, int want)
 		CHECK_FOR_INTERRUPTS();
 		while (first + count < rows_count && rows[first + count].stretch == i)
 			count++;
-		flex_lane_read_later(asked[i], want, rows + first, count);
+		flex_lane_read_later(asked[i], want, now, rows + first, count);
 		first += count;
 	}
 }

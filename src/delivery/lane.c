@@ -222,27 +222,27 @@ flex_lane_close_holes(Lane *lane)
 	lane->holes_count = left;
 }
 
-/* Process the lane's first rows of flex_outbox_later: add those that are due, and note when the next is. */
+/*
+ * Process the lane's first rows of flex_outbox_later, as flex_later_rows() has read them for "want" requests:
+ * add those that are due by "now", and note when the next is.
+ */
 void
-flex_lane_read_later(Lane *lane, int want, const LaterRow *rows, int count)
+flex_lane_read_later(Lane *lane, int want, TimestampTz now, const LaterRow *rows, int count)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	int due = 0;
 
 	Assert(lane->waiting_later == 0);
+	for (; due < count && rows[due].due_at <= now; due++)
+		flex_lane_add(lane, &(Candidate){.id = rows[due].id,
+										 .turn = rows[due].turn,
+										 .due_at = rows[due].due_at,
+										 .held_since = rows[due].held_since});
 	lane->later_from = count > 0 ? rows[0].due_at : now;
-	lane->later_due = count < want ? DT_NOEND : now;
-	for (int i = 0; i < count; i++)
-	{
-		if (rows[i].due_at > now)
-		{
-			lane->later_due = rows[i].due_at;
-			return;
-		}
-		flex_lane_add(lane, &(Candidate){.id = rows[i].id,
-										 .turn = rows[i].turn,
-										 .due_at = rows[i].due_at,
-										 .held_since = rows[i].held_since});
-	}
+	/* If as many are due as were wanted, there may be more. */
+	if (due >= want)
+		lane->later_due = now;
+	else
+		lane->later_due = due < count ? rows[due].due_at : DT_NOEND;
 }
 
 static void

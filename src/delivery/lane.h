@@ -86,7 +86,7 @@ extern Stretch flex_lane_hole_stretch(const Lane *lane, int hole, int want);
 extern void flex_lane_read(Lane *lane, const Horizon *horizon, int want, const FreshRow *rows, int count);
 extern void flex_lane_read_hole(Lane *lane, int hole, int want, const FreshRow *rows, int count);
 extern void flex_lane_close_holes(Lane *lane);
-extern void flex_lane_read_later(Lane *lane, int want, const LaterRow *rows, int count);
+extern void flex_lane_read_later(Lane *lane, int want, TimestampTz now, const LaterRow *rows, int count);
 extern Mark flex_lane_mark(const Lane *lane, const Horizon *horizon, const Candidate *put_off, int put_off_count);
 
 #endif /* FLEX_LANE_H */

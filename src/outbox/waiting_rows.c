@@ -139,24 +139,30 @@ static const ResultColumn later_columns[] = {
 	RESULT_COLUMN("r.held_since", TIMESTAMPTZOID, LaterRow, held_since),
 };
 
+/* The waiting requests of a lane s that satisfy a condition, the earliest first. */
+#define LATER_ROWS(condition, limit)                                                                                   \
+	"(SELECT l.id, l.turn, l.due_at, l.held_since FROM $t.flex_outbox_later AS l WHERE l.lane = s.lane "               \
+	"AND l.due_at >= s.due_from AND " condition " ORDER BY l.due_at, l.id LIMIT " limit ")"
+
 static Statement read_later = {
-	.sql = "SELECT $result FROM unnest($1, $2, $3) WITH ORDINALITY AS s(lane, due_from, most, number), "
-		   "LATERAL (SELECT l.id, l.turn, l.due_at, l.held_since FROM $t.flex_outbox_later AS l WHERE l.lane = s.lane "
-		   "AND l.due_at >= s.due_from ORDER BY l.due_at, l.id LIMIT s.most) AS r",
-	.types = {INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID},
+	.sql = "SELECT $result FROM unnest($1, $2, $3) WITH ORDINALITY AS s(lane, due_from, most, number), LATERAL "
+		   "(" LATER_ROWS("l.due_at <= $4", "s.most") " UNION ALL " LATER_ROWS("l.due_at > $4",
+																			   "1") " ORDER BY due_at, id) AS r",
+	.types = {INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, TIMESTAMPTZOID},
 	.result = later_columns,
 	.result_count = lengthof(later_columns),
 };
 
 /*
- * Read the requests of lanes that wait for a time, the earliest of each lane first.  The times may be
- * in the future.  Return an array, allocated in the current memory context, and its length in *count.
+ * Read the requests of lanes that wait for a time: of each lane those that are due by "now", the earliest
+ * first, and the first later one.  Return an array, allocated in the current memory context, and its
+ * length in *count.
  */
 LaterRow *
-flex_later_rows(const LaterStretch *stretches, int stretch_count, int *count)
+flex_later_rows(const LaterStretch *stretches, int stretch_count, TimestampTz now, int *count)
 {
 	Datum *columns[3];
-	Datum values[3];
+	Datum values[4];
 	LaterRow *rows;
 
 	for (int i = 0; i < 3; i++)
@@ -170,6 +176,7 @@ flex_later_rows(const LaterStretch *stretches, int stretch_count, int *count)
 	values[0] = flex_statement_array(INT4OID, columns[0], stretch_count);
 	values[1] = flex_statement_array(TIMESTAMPTZOID, columns[1], stretch_count);
 	values[2] = flex_statement_array(INT4OID, columns[2], stretch_count);
+	values[3] = TimestampTzGetDatum(now);
 	*count = (int) flex_statement_execute(&read_later, values, NULL);
 	rows = palloc0(sizeof(LaterRow) * Max(*count, 1));
 	for (int i = 0; i < *count; i++)

@@ -70,6 +70,6 @@ extern void flex_later_sweep(void);
 extern void flex_later_delete(const LaterKey *keys, int count);
 extern void flex_later_park(const LaterKey *keys, int count);
 extern FreshRow *flex_fresh_rows(const Stretch *stretches, int stretch_count, int *count);
-extern LaterRow *flex_later_rows(const LaterStretch *stretches, int stretch_count, int *count);
+extern LaterRow *flex_later_rows(const LaterStretch *stretches, int stretch_count, TimestampTz now, int *count);
 
 #endif /* FLEX_WAITING_ROWS_H */
