@@ -138,20 +138,20 @@ $session->value('TRUNCATE flex_outbox_requests');
 $session->value('ALTER INDEX other RENAME TO flex_outbox_unique_key');
 
 # An index that is built meanwhile: rows of a session that has seen it before it was ready are in it, too
-my ($holder, $builder, $other) = map { FlexApi::Session->new($node) } 1 .. 3;
+my ($locker, $builder, $other) = map { FlexApi::Session->new($node) } 1 .. 3;
 $session->value('DROP INDEX flex_outbox_fresh');
-$holder->value($_) foreach 'BEGIN', 'LOCK TABLE flex_outbox_requests IN ROW EXCLUSIVE MODE';
+$locker->value($_) foreach 'BEGIN', 'LOCK TABLE flex_outbox_requests IN ROW EXCLUSIVE MODE';
 $builder->send_query('CREATE INDEX CONCURRENTLY flex_outbox_fresh ON flex_outbox_requests (lane, enqueued_xid, id) WHERE lane IS NOT NULL');
 ok(FlexApi::wait_until(sub { $session->value("SELECT count(*) FROM pg_index WHERE indexrelid = to_regclass('flex_outbox_fresh') AND NOT indisready") }), 'an index is not ready');
 $other->value("SELECT flex_enqueue('flex_provisioning_status_fetch', '{}')");
 cmp_ok(prepared($other), '>', 0, '... a row by a statement');
-$holder->value('COMMIT');
+$locker->value('COMMIT');
 $builder->receive;
 $other->value("SELECT flex_enqueue('flex_provisioning_status_fetch', '{}')");
 $session->value($_) foreach 'SET enable_seqscan = off', 'SET enable_bitmapscan = off';
 is($session->value('SELECT count(*) FROM flex_outbox_requests WHERE lane IS NOT NULL'), 2, '... and both rows in it when it is');
 $session->value($_) foreach 'RESET enable_seqscan', 'RESET enable_bitmapscan', 'TRUNCATE flex_outbox_requests';
-$_->close foreach $holder, $builder, $other;
+$_->close foreach $locker, $builder, $other;
 
 # What is kept from one row to the next: it holds nothing between them, goes with what it is of, and
 # does not outlive an error.
