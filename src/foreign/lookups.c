@@ -194,9 +194,12 @@ describe_row(void *argument)
 	errcontext("Flex API request %s %s", element->request->method, element->request->path);
 }
 
-/* Read the columns of the next row, in the current context.  Return false if there are no more rows. */
+/*
+ * Read the columns of the next row, in the current context, and set *index to the one that
+ * LookupsOptions.make got for it.  Return false if there are no more rows.
+ */
 bool
-flex_lookups_next_row(Lookups *lookups, RowDecoder *decoder, Datum *values, bool *nulls)
+flex_lookups_next_row(Lookups *lookups, RowDecoder *decoder, Datum *values, bool *nulls, int *index)
 {
 	ErrorContextCallback context = {.previous = error_context_stack, .callback = describe_row};
 	Element *element;
@@ -209,6 +212,7 @@ flex_lookups_next_row(Lookups *lookups, RowDecoder *decoder, Datum *values, bool
 	error_context_stack = &context;
 	flex_decode_body(decoder, element->outcome.body, element->outcome.body_length, values, nulls);
 	error_context_stack = context.previous;
+	*index = element->index;
 	lookups->current = NULL;
 	lookups->rows++;
 	end_element(lookups, element);

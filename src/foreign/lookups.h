@@ -30,7 +30,7 @@ typedef struct LookupsOptions
 } LookupsOptions;
 
 extern Lookups *flex_lookups_begin(const LookupsOptions *options);
-extern bool flex_lookups_next_row(Lookups *lookups, RowDecoder *decoder, Datum *values, bool *nulls);
+extern bool flex_lookups_next_row(Lookups *lookups, RowDecoder *decoder, Datum *values, bool *nulls, int *index);
 extern bool flex_lookups_advance(Lookups *lookups);
 extern pgsocket flex_lookups_descriptor(Lookups *lookups);
 extern void flex_lookups_end(Lookups *lookups);

@@ -18,6 +18,7 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -197,19 +198,35 @@ fill_arguments(const TableScan *scan, Datum *values, bool *nulls)
 	}
 }
 
+/*
+ * Set the key of a row to NULL if the row was asked for by another of its names, such as a
+ * plugin's unique name.  The executor checks the condition on the key again, so it then drops
+ * the row.  If the row's own key is among the keys, it would be returned twice otherwise.
+ */
+static void
+drop_alias(const TableScan *scan, int index, const Datum *values, bool *nulls)
+{
+	int key = scan->keys != NULL ? list_nth_int(scan->plan.columns, scan->plan.keys) - 1 : -1;
+
+	if (key >= 0 && !nulls[key] && strcmp(TextDatumGetCString(values[key]), scan->keys[index]) != 0)
+		nulls[key] = true;
+}
+
 /* Return the next row of the fetches, from the kept rows if it has been fetched before. */
 static bool
 next_lookup(TableScan *scan, Datum *values, bool *nulls)
 {
 	MemoryContext before;
+	int index;
 
 	if (scan->next_kept < list_length(scan->kept))
 	{
 		heap_deform_tuple(list_nth(scan->kept, scan->next_kept++), scan->table->desc, values, nulls);
 		return true;
 	}
-	if (!flex_lookups_next_row(scan->lookups, scan->decoder, values, nulls))
+	if (!flex_lookups_next_row(scan->lookups, scan->decoder, values, nulls, &index))
 		return false;
+	drop_alias(scan, index, values, nulls);
 	fill_arguments(scan, values, nulls);
 	if (!scan->is_keeping)
 		return true;

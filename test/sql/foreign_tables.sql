@@ -48,6 +48,13 @@ SELECT count(*) FROM twilio.channels WHERE sid = ANY (ARRAY[:'one', :'other', :'
 SELECT count(*) FROM twilio.channels WHERE sid IN (:'one', :'other');
 SELECT request, status, count(*) FROM pg_temp.sent() GROUP BY 1, 2 ORDER BY 1, 2;
 
+-- A row that the service finds by another of its names, too, is one row; its own key is the column's
+SELECT sid AS plugin FROM flex_plugin_create('two-names') \gset
+SELECT count(*) FROM twilio.plugins WHERE sid = ANY (ARRAY['two-names', :'plugin']);
+SELECT count(*) FROM twilio.plugins WHERE sid = ANY (ARRAY['two-names', 'three']);
+UPDATE twilio.plugins SET description = 'once' WHERE sid IN (:'plugin', 'two-names');
+SELECT count(*) AS updates FROM pg_temp.sent() WHERE request LIKE 'POST %/Plugins/%';
+
 -- A filter that the list has is sent; the others are PostgreSQL's
 CALL pg_temp.forget();
 SELECT friendly_name AS name FROM twilio.flows ORDER BY 1 LIMIT 1 \gset
