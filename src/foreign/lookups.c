@@ -17,8 +17,6 @@
 #include "http/poller.h"
 #include "shared/progress.h"
 
-#define STATUS_NOT_FOUND 404
-
 struct Lookups
 {
 	LookupsOptions options;
@@ -145,7 +143,7 @@ conclude_attempt(Lookups *lookups, Element *element)
 		return;
 	if (flex_outcome_is_good(outcome))
 		lookups->current = element;
-	else if (outcome->failure_kind != FAILURE_NONE || outcome->answer.http_status != STATUS_NOT_FOUND)
+	else if (!flex_outcome_is_absence(outcome))
 		flex_outcome_raise(outcome);
 	else
 		end_element(lookups, element);

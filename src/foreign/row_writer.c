@@ -28,8 +28,6 @@
 #include "http/endpoint.h"
 #include "request/request.h"
 
-#define STATUS_NOT_FOUND 404
-
 struct RowWriter
 {
 	RemoteTable *table;
@@ -333,8 +331,7 @@ take_outcome(void *state, int index, const Outcome *outcome)
 	};
 
 	error_context_stack = &context;
-	if (writer->which != RESOURCE_CREATE && outcome->answer.http_status == STATUS_NOT_FOUND &&
-		outcome->verdict != VERDICT_DONE_BEFORE)
+	if (writer->which != RESOURCE_CREATE && flex_outcome_is_absence(outcome))
 	{
 		error_context_stack = context.previous;
 		return;

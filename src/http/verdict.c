@@ -233,6 +233,18 @@ flex_outcome_is_good(const Outcome *outcome)
 }
 
 /*
+ * Return true if the service said that the object of the request does not exist.  A 404 without
+ * an error code is not the service's: a gateway sends it, above all for a wrong base URL, under
+ * which no object would seem to exist.
+ */
+bool
+flex_outcome_is_absence(const Outcome *outcome)
+{
+	return outcome->failure_kind == FAILURE_NONE && outcome->verdict != VERDICT_DONE_BEFORE &&
+		   outcome->answer.http_status == STATUS_NOT_FOUND && outcome->answer.code != NULL;
+}
+
+/*
  * Return the SID of the object that a successful answer is about, palloc'd, or NULL.  It is
  * also looked for in the beginning of an answer that was too large.  The SID is not a field
  * of the outcome because this scans the body.

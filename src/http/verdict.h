@@ -59,6 +59,7 @@ extern Outcome flex_outcome_unsent(const HttpRequest *request, const char *reaso
 extern Verdict flex_verdict_if_lost(const HttpRequest *request);
 extern FailureKind flex_failure_if_lost(const HttpRequest *request);
 extern bool flex_outcome_is_good(const Outcome *outcome);
+extern bool flex_outcome_is_absence(const Outcome *outcome);
 extern char *flex_outcome_find_sid(const Outcome *outcome);
 extern void flex_outcome_visit_headers(const Outcome *outcome, HeaderVisitor visit, void *state);
 pg_noreturn extern void flex_outcome_raise(const Outcome *outcome);

@@ -103,6 +103,9 @@ is($page_error->({ path => '/v1/Channels', skip => 1, body => '{"meta":' })->{C}
 is($page_error->({ path => '/v1/Channels', missing => ['sid'] }, 'SELECT count(*) FROM channels WHERE sid IS NULL'), undef, 'a member that is missing is NULL');
 is($page_error->({ path => '/v1/Channels/*', status => 403 }, "SELECT sid FROM channels WHERE sid = '$sids[0]'")->{C}, 'TW403', 'a key that is refused is an error');
 is($page_error->({ path => '/v1/Channels/*', status => 404 }, "SELECT sid FROM channels WHERE sid = '$sids[0]'"), undef, 'one that is not found is none');
+is(($page_error->({ path => '/v1/Channels/*', status => 404, shape => $_ }, "SELECT sid FROM channels WHERE sid = '$sids[0]'") // {})->{C}, 'TW404', "a 404 that is not the service's ($_) is an error")
+  foreach 'html', 'empty';
+is(($page_error->({ method => 'DELETE', path => '/v1/Channels/*', status => 404, shape => 'html' }, "DELETE FROM channels WHERE sid = '$sids[0]'") // {})->{C}, 'TW404', '... also of a DELETE');
 is($page_error->({ path => '/v1/Channels/*', body => '[' }, "SELECT sid FROM channels WHERE sid = '$sids[0]'")->{C}, '08P01', 'an answer that is no JSON');
 is($page_error->({ path => '/v1/Channels/*', set => { sid => 'CH' . 'f' x 32 } }, "SELECT sid FROM channels WHERE sid = '$sids[0]'"), undef, 'an answer of another key');
 forget();
