@@ -736,12 +736,17 @@ CREATE TRIGGER flex_outbox_refuse_replica BEFORE INSERT OR UPDATE OR DELETE ON f
 ALTER TABLE flex_outbox_expiring ENABLE REPLICA TRIGGER flex_outbox_refuse_replica;
 
 -- Whoever deletes requests, they are no longer counted.  The schema may have another name by then.
+-- After TRUNCATE ... RESTART IDENTITY ids come again: what is left of their former requests must not be taken for theirs.
 CREATE FUNCTION flex_outbox_count_deleted() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	rest text;
 BEGIN
 	IF TG_OP = 'TRUNCATE' THEN
-		EXECUTE format('DELETE FROM %I.flex_outbox_counts', TG_TABLE_SCHEMA);
+		FOREACH rest IN ARRAY ARRAY['counts', 'callbacks', 'later', 'ordered', 'expiring', 'leftovers'] LOOP
+			EXECUTE format('DELETE FROM %I.%I', TG_TABLE_SCHEMA, 'flex_outbox_' || rest);
+		END LOOP;
 		RETURN NULL;
 	END IF;
 	EXECUTE format('INSERT INTO %I.flex_outbox_counts (role_id, operation, state, at, requests)
@@ -750,7 +755,8 @@ BEGIN
 	RETURN NULL;
 END $$;
 COMMENT ON FUNCTION flex_outbox_count_deleted() IS
-'Internal. Trigger of the table flex_outbox_requests that updates flex_outbox_counts when requests are deleted.';
+'Internal. Trigger of the table flex_outbox_requests that updates flex_outbox_counts when requests are deleted. When the
+table is truncated, it deletes what other tables of the outbox have of the requests.';
 CREATE TRIGGER flex_outbox_count_deleted AFTER DELETE ON flex_outbox_requests REFERENCING OLD TABLE AS deleted
 	FOR EACH STATEMENT EXECUTE FUNCTION flex_outbox_count_deleted();
 CREATE TRIGGER flex_outbox_count_truncated AFTER TRUNCATE ON flex_outbox_requests

@@ -1,5 +1,6 @@
 # A request that was to be sent in years, and is cancelled, retried or deleted, leaves nothing
-# behind that waits for that time.
+# behind that waits for that time.  When the table is truncated, nothing is left that a later
+# request with the same id would get.
 
 use strict;
 use warnings;
@@ -42,6 +43,26 @@ $holder->value('ROLLBACK');
 is($session->sqlstate('CALL flex_outbox_drain()', 60), '00000', 'another drain');
 is(waiting(), "$kept 0", '... finds the last, and the one that waits has stayed');
 is($session->value("SELECT state FROM flex_outbox WHERE id = $kept"), 'pending', '... and is pending');
+
+# A request whose number was that of others, which waited for a time, for a callback, for their end
+my $RESTART = 'TRUNCATE flex_outbox_requests RESTART IDENTITY';
+my @LEFT = map { "flex_outbox_$_" } 'callbacks', 'later', 'ordered', 'expiring', 'counts';
+$session->value($_) foreach $RESTART, 'DELETE FROM flex_outbox_later', 'CREATE TABLE called (id bigint, state text)',
+	'CREATE FUNCTION fails(r flex_outbox) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE division_by_zero; END $$',
+	'CREATE FUNCTION notes(r flex_outbox) RETURNS void LANGUAGE sql AS $$ INSERT INTO called VALUES ($1.id, $1.state) $$';
+$session->value(q{SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', on_success => 'fails')});
+is($session->sqlstate('CALL flex_outbox_drain()', 60), '00000', 'a drain that leaves a callback for another time');
+$session->value($_) foreach q{UPDATE flex_outbox_callbacks SET due_at = now()}, 'ALTER SEQUENCE flex_outbox_id_seq RESTART',
+	'DELETE FROM flex_outbox_requests', q{SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', run_at => now() + '1 minute', }
+	. q{expires_at => now() + '1 hour', ordering_key => 'k')}, q{UPDATE flex_outbox_later SET due_at = now()};
+is(join(' ', map { $session->value("SELECT count(*) > 0 FROM $_") } @LEFT), 't t t t t', 'each table has something of a request');
+$session->value($RESTART);
+is(join(' ', map { $session->value("SELECT count(*) > 0 FROM $_") } @LEFT), 'f f f f f', '... and of none when the table is truncated');
+my $again = $session->value(q{SELECT flex_enqueue('flex_provisioning_status_fetch', '{}', on_failure => 'notes', run_at => '2100-01-01')});
+is($again, 1, 'a request has a number that others had');
+is($session->sqlstate('CALL flex_outbox_drain()', 60), '00000', 'another drain');
+is($session->value("SELECT state FROM flex_outbox WHERE id = $again"), 'pending', '... does not send it');
+is($session->value('SELECT count(*) FROM called'), 0, '... nor call its callback');
 
 $node->stop('fast');
 done_testing;
