@@ -134,11 +134,19 @@ check_set_column(const RemoteTable *table, const Signature *operation, AttrNumbe
 					errhint("Columns that can be: %s.", columns_of_operation(table, operation))));
 }
 
-/* AddForeignUpdateTargets: DELETE needs the whole old row.  For UPDATE, preptlist.c adds it by itself. */
+/*
+ * AddForeignUpdateTargets: DELETE needs the whole old row.  For UPDATE, preptlist.c adds it by itself.  Raise
+ * 55000 if the service has no operation for the command.
+ */
 void
 flex_modify_add_targets(PlannerInfo *root, Index index, RangeTblEntry *entry, Relation relation)
 {
-	if (root->parse->commandType == CMD_DELETE)
+	CmdType command = root->parse->commandType;
+
+	/* Already here, or else the scan could first be refused because it lacks a condition. */
+	if (index == (Index) root->parse->resultRelation && (command == CMD_UPDATE || command == CMD_DELETE))
+		check_command(flex_remote_table_open(entry->relid), command);
+	if (command == CMD_DELETE)
 		add_row_identity_var(root, makeVar(index, InvalidAttrNumber, RECORDOID, -1, InvalidOid, 0), index,
 							 FLEX_WHOLE_ROW);
 }

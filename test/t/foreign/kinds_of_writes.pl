@@ -90,6 +90,7 @@ my @KINDS = (
 	[ 'with a function that only PostgreSQL knows', q{DELETE FROM flows WHERE starts_with(friendly_name, 'pre')}, '' ],
 	[ '... is gone', named('prepared'), 0 ],
 	[ 'of a resource without one', 'DELETE FROM plugins', '55000' ],
+	[ '... that is read by its key only', 'DELETE FROM interactions', '55000' ],
 	'other commands',
 	[ 'MERGE', q{MERGE INTO flows USING local ON local.sid = flows.sid WHEN MATCHED THEN DELETE}, '0A000|42809' ],
 	[ 'TRUNCATE', 'TRUNCATE flows', '0A000' ],
