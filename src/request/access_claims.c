@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
+#include "utils/fmgrprotos.h"
 #include "utils/json.h"
 #include "utils/timestamp.h"
 
@@ -28,8 +29,9 @@ flex_access_lifetime(const Interval *interval)
 					 interval->day * (double) SECS_PER_DAY + interval->time / (double) USECS_PER_SEC;
 
 	if (!(seconds >= 1 && seconds <= MOST_SECONDS))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid value for argument \"ttl\""),
-						errdetail(FUNCTION " expects an interval from 1 second to 24 hours.")));
+		flex_argument_refuse(FUNCTION, "ttl",
+							 DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(interval))), false,
+							 "an interval from 1 second to 24 hours");
 	return (int64) seconds;
 }
 
@@ -85,8 +87,9 @@ flex_access_claims_check(const AccessClaims *claims)
 	if (claims->grants != NULL)
 		check_grants(claims);
 	if (claims->valid_from >= claims->expires_at)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid value for argument \"valid_from\""),
-						errdetail(FUNCTION " expects a time before the token's end, which \"ttl\" counts from now.")));
+		flex_argument_refuse(FUNCTION, "valid_from",
+							 timestamptz_to_str(time_t_to_timestamptz((pg_time_t) claims->valid_from)), false,
+							 "a time before the token's end, which \"ttl\" counts from now");
 }
 
 /* Append a member whose value is a string. */
