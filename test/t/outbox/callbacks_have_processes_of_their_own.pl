@@ -131,6 +131,28 @@ ok(ended($_), 'a slow one comes to its end') for @waiting;
 is(done('slow%'), 14, '... each once');
 is($super->value("SELECT count(*) FROM done WHERE what = who || ' ' || right(what, 1) AND who LIKE 'quick%'"), 15, '... as did the quick ones');
 
+# An operator's cancel is an error of the callback.  If the callback catches it, its process ends and it runs again
+my $waits = "SELECT coalesce(min(pid), 0) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+$control->value('SELECT pg_advisory_lock(3)');
+callback('quick4', 'waits', 'PERFORM pg_advisory_xact_lock(3)');
+$id = enqueue('quick4', 'waits', 'cancelled');
+ok(FlexApi::wait_until(sub { $super->value($waits) }), 'a callback that waits');
+$super->value("SELECT pg_cancel_backend(($waits))");
+ok(FlexApi::wait_until(sub { row($id, 'callback_error') eq 'canceling statement due to user request' }), '... and is cancelled has failed');
+$super->value("DELETE FROM flex_outbox_requests WHERE id = $id");
+ok(FlexApi::wait_until(sub { $super->value($waits) == 0 }), '... and does not wait any more');
+callback('quick4', 'catches', q{BEGIN PERFORM pg_advisory_xact_lock(3); EXCEPTION WHEN query_canceled THEN
+	INSERT INTO done (what, who) VALUES ('caught', current_user); END});
+$id = enqueue('quick4', 'catches', 'catches');
+ok(FlexApi::wait_until(sub { $super->value($waits) }), 'one that catches a cancel');
+my $first = $super->value($waits);
+$super->value("SELECT pg_cancel_backend($first)");
+ok(FlexApi::wait_until(sub { my $pid = $super->value($waits); return $pid != 0 && $pid != $first }), '... runs again in another process');
+is(row($id, 'state, callback_attempts, callback_error'), 'sending|2|', '... which counts, and is no error');
+$control->value('SELECT pg_advisory_unlock(3)');
+ok(ended($id), '... it comes to its end');
+is(done('caught') . done('catches'), '01', '... and nothing is left of the first time');
+
 # One that cannot be cancelled
 $super->value($_) for ("ALTER SYSTEM SET flex_api.callback_timeout = '" . ($ENV{FLEX_SLOW_BUILD} ? 2000 : 500) . "ms'", 'SELECT pg_reload_conf()');
 ok(FlexApi::wait_until(sub { $super->value('SHOW flex_api.callback_timeout') ne '5min' }), 'callbacks may not take long');
