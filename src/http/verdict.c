@@ -60,12 +60,25 @@ may_be_due_to_credentials(int status)
 	return status == STATUS_UNAUTHORIZED || status == STATUS_FORBIDDEN || status == STATUS_NOT_FOUND;
 }
 
+/*
+ * Return true if the service says that the object of a request does not exist.  A 404 without
+ * an error code is not the service's: a gateway sends it if it has no route, or the base URL is
+ * wrong.
+ */
+static bool
+says_absence(const Problem *answer)
+{
+	return answer->http_status == STATUS_NOT_FOUND && answer->code != NULL;
+}
+
 /* Return the verdict on a complete answer with a status. */
 static Verdict
-judge_status(const HttpRequest *request, int status, bool was_maybe_done)
+judge_status(const HttpRequest *request, const Problem *answer, bool was_maybe_done)
 {
+	int status = answer->http_status;
+
 	/* A DELETE that is repeated after its answer was lost finds its object gone. */
-	if (status == STATUS_NOT_FOUND && was_maybe_done && strcmp(request->method, "DELETE") == 0)
+	if (says_absence(answer) && was_maybe_done && strcmp(request->method, "DELETE") == 0)
 		return VERDICT_DONE_BEFORE;
 	for (size_t i = 0; i < lengthof(status_rules); i++)
 	{
@@ -91,14 +104,14 @@ flex_failure_if_lost(const HttpRequest *request)
 	return request->idempotent ? FAILURE_ANSWER_LOST : FAILURE_OUTCOME_UNKNOWN;
 }
 
-/* Return the verdict on a transfer that has ended, or is still running and given up. */
+/* Return the verdict on a transfer that has ended, or is still running and given up; answer is what the service said. */
 static Verdict
-judge(const HttpRequest *request, const TransferResult *result, bool was_maybe_done)
+judge(const HttpRequest *request, const TransferResult *result, const Problem *answer, bool was_maybe_done)
 {
 	switch (result->state)
 	{
 		case TRANSFER_ANSWERED:
-			return judge_status(request, result->status, was_maybe_done);
+			return judge_status(request, answer, was_maybe_done);
 		case TRANSFER_TOO_LARGE:
 			return is_success(result->status) && !request->idempotent ? VERDICT_UNKNOWN : VERDICT_FAILED;
 		case TRANSFER_NO_DESCRIPTOR:
@@ -178,7 +191,6 @@ flex_outcome_reach(const HttpRequest *request, const Endpoint *endpoint, const T
 	bool is_answered = result.state == TRANSFER_ANSWERED;
 	Outcome outcome = {
 		.request = request,
-		.verdict = judge(request, &result, was_maybe_done),
 		.to_mend = find_mend(endpoint, &result),
 		.was_sent = result.was_sent,
 		.may_be_done = result.was_sent && !(is_answered && result.status / 100 == 4),
@@ -199,14 +211,15 @@ flex_outcome_reach(const HttpRequest *request, const Endpoint *endpoint, const T
 	Assert(result.state != TRANSFER_RUNNING || given_up != NULL);
 	Assert(result.state != TRANSFER_BROKEN || result.was_sent);
 	Assert(result.state != TRANSFER_NEVER_SENT || !result.was_sent);
-	if (outcome.verdict == VERDICT_AGAIN || outcome.verdict == VERDICT_THROTTLED)
-		outcome.retry_after_ms = result.retry_after_ms;
 	if (!is_answered)
 		outcome.failure = failure_text(&result, given_up);
 	if (request_id != NULL)
 		outcome.answer.request_id = flex_text_for_message(request_id, strlen(request_id));
 	if (is_answered && !is_success(result.status) && result.body_length > 0)
 		flex_problem_read(&outcome.answer, result.body, result.body_length);
+	outcome.verdict = judge(request, &result, &outcome.answer, was_maybe_done);
+	if (outcome.verdict == VERDICT_AGAIN || outcome.verdict == VERDICT_THROTTLED)
+		outcome.retry_after_ms = result.retry_after_ms;
 	return outcome;
 }
 
@@ -232,16 +245,12 @@ flex_outcome_is_good(const Outcome *outcome)
 	return outcome->verdict == VERDICT_SUCCEEDED || outcome->verdict == VERDICT_DONE_BEFORE;
 }
 
-/*
- * Return true if the service said that the object of the request does not exist.  A 404 without
- * an error code is not the service's: a gateway sends it, above all for a wrong base URL, under
- * which no object would seem to exist.
- */
+/* Return true if the request was refused because its object does not exist. */
 bool
 flex_outcome_is_absence(const Outcome *outcome)
 {
 	return outcome->failure_kind == FAILURE_NONE && outcome->verdict != VERDICT_DONE_BEFORE &&
-		   outcome->answer.http_status == STATUS_NOT_FOUND && outcome->answer.code != NULL;
+		   says_absence(&outcome->answer);
 }
 
 /*

@@ -129,6 +129,8 @@ prepare();
 check("SELECT flex_channel_delete('$sids[1]')", 'TW404', 1, 'a DELETE of what is gone is an error all the same');
 prepare({ method => 'DELETE', status => 429 });
 check("SELECT flex_channel_delete('$sids[1]')", 'TW404', 2, 'also when it was only asked to wait');
+prepare(map { { method => 'DELETE', status => $_, shape => 'html' } } 502, 404);
+check("SELECT flex_channel_delete('$sids[2]')", 'TW404', 2, 'a 404 that is not the service\'s does not say that a DELETE was carried out');
 
 # An answer that is lost: never a second POST.
 prepare({ method => 'POST', cut_at => 0, after => JSON::PP::true });

@@ -167,6 +167,14 @@ foreach my $fault ({ cut_at => 0, after => JSON::PP::true }, { status => 503, af
 	drain(1);
 	is(row($id, 'state, http_status, attempts'), 'succeeded|404|2', 'a DELETE whose answer was lost, then refused, which was no attempt');
 }
+# a gateway's 404 does not say that it was carried out
+fresh();
+$id = enqueue('DELETE');
+$simulator->post('faults', { method => 'DELETE', status => $_, shape => 'html' }) foreach 502, 404;
+drain(1);
+hurry();
+drain(1);
+is(row($id, 'state, http_status, attempts'), 'failed|404|2', 'a DELETE whose gateway gave up, and then had no route');
 # one that was known not to be carried out was not
 fresh();
 $id = enqueue('DELETE', undef, sid => 'CH' . 'f' x 32);
