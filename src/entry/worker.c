@@ -16,6 +16,7 @@
 #include "access/xact.h"
 #include "catalog/pg_database.h"
 #include "miscadmin.h"
+#include "nodes/pg_list.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -39,6 +40,7 @@
 #include "shared/registry.h"
 
 #define LAUNCHER_RESTART_SECONDS 1
+#define WAKE_AGAIN_MS 500           /* between two looks for a place in the registry */
 #define DISK_FULL_MS 1000           /* before the next attempt when the disk is full */
 #define WARNING_MS 60000            /* between two warnings about the same matter */
 #define INVALID_DATABASE_LIMIT (-2) /* DATCONNLIMIT_INVALID_DB: datconnlimit after an interrupted DROP DATABASE */
@@ -57,9 +59,11 @@ flex_workers_register(void)
 	RegisterBackgroundWorker(&worker);
 }
 
-/* After a start of the server, any database may have waiting requests: have a worker started in each. */
+static List *unwoken; /* OIDs of the databases that the launcher has still to wake, in TopMemoryContext */
+
+/* After a start of the server, any database may have waiting requests: note them all. */
 static void
-wake_all_databases(void)
+note_databases(void)
 {
 	Relation catalog;
 	TableScanDesc scan;
@@ -72,13 +76,27 @@ wake_all_databases(void)
 	while (HeapTupleIsValid(tuple = heap_getnext(scan, ForwardScanDirection)))
 	{
 		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
+		MemoryContext transaction = MemoryContextSwitchTo(TopMemoryContext);
 
 		if (database->datallowconn)
-			flex_registry_wake(database->oid);
+			unwoken = lappend_oid(unwoken, database->oid);
+		MemoryContextSwitchTo(transaction);
 	}
 	table_endscan(scan);
 	table_close(catalog, AccessShareLock);
 	CommitTransactionCommand();
+}
+
+/*
+ * Have a worker started in each of the databases that were noted.  If there are more of them than places in the
+ * registry, some have to wait until the workers of others have found nothing to do.  Return false in that case.
+ */
+static bool
+wake_databases(void)
+{
+	while (unwoken != NIL && flex_registry_wake(linitial_oid(unwoken)))
+		unwoken = list_delete_first(unwoken);
+	return unwoken == NIL;
 }
 
 /* Return true if a database allows connections now.  The registry forgets a database that does not exist any more. */
@@ -184,11 +202,17 @@ flex_api_launcher_main(Datum argument)
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	flex_registry_sign_on_launcher();
-	wake_all_databases();
+	note_databases();
 	for (;;)
 	{
+		bool all_woken = wake_databases();
+		long pause;
+
 		start_workers();
-		(void) wait_for_latch(flex_registry_pause_ms(), event);
+		pause = flex_registry_pause_ms();
+		if (!all_woken)
+			pause = pause < 0 ? WAKE_AGAIN_MS : Min(pause, WAKE_AGAIN_MS);
+		(void) wait_for_latch(pause, event);
 		CHECK_FOR_INTERRUPTS();
 		/* Not 0, which would tell the postmaster not to start the launcher again. */
 		if (ShutdownRequestPending)

@@ -108,15 +108,15 @@ find_slot(Oid database, bool create)
 	return unused;
 }
 
-/* Wake the worker of a database in which there is something to send, or the launcher if there is no worker. */
-void
+/* Wake the worker of a database in which there is something to send, or the launcher.  Return false if no slot is free. */
+bool
 flex_registry_wake(Oid database)
 {
 	Slot *slot;
 	bool must_log;
 
 	if (registry == NULL)
-		return;
+		return false;
 	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
 	slot = find_slot(database, true);
 	must_log = slot == NULL && !registry->was_full;
@@ -127,14 +127,15 @@ flex_registry_wake(Oid database)
 		slot->not_before = Min(slot->not_before, flex_clock_ms());
 	if (slot != NULL && slot->pid != 0)
 		SetLatch(slot->latch);
-	else if (registry->launcher != NULL)
+	else if (slot != NULL && registry->launcher != NULL)
 		SetLatch(registry->launcher);
 	LWLockRelease(registry->lock);
 	if (must_log)
 		ereport(LOG, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-					  errmsg("no Flex API outbox worker can be started for database %u", database),
+					  errmsg("no Flex API outbox worker can be started for database %u at present", database),
 					  errdetail("There are workers for %d databases at most. This is not logged again.", MAX_DATABASES),
 					  errhint("CALL flex_outbox_drain() in such databases.")));
+	return slot != NULL;
 }
 
 /*

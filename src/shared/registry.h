@@ -13,7 +13,7 @@ extern void flex_registry_set_up(void *memory, LWLock *lock, bool is_new);
 extern bool flex_registry_exists(void);
 
 extern bool flex_registry_was_woken(void);
-extern void flex_registry_wake(Oid database);
+extern bool flex_registry_wake(Oid database);
 extern void flex_registry_note_prepared(Oid database);
 extern TimestampTz flex_registry_prepared_at(void);
 extern void flex_registry_forget_prepared(TimestampTz at);
