@@ -23,12 +23,13 @@
 
 /* The outbox's tables whose triggers do not fire for logical replication, by their names. */
 static Statement find_open = {
-	.sql = "SELECT string_agg(quote_ident(c.relname), ', ' ORDER BY c.relname) "
-		   "FROM pg_class AS c JOIN pg_trigger AS t ON t.tgrelid = c.oid "
-		   "WHERE c.relnamespace = $1 AND c.relname LIKE 'flex\\_outbox\\_%' AND t.tgname = '" TRIGGER_NAME "' "
-		   "AND t.tgenabled NOT IN ('R', 'A') AND EXISTS (SELECT FROM pg_depend AS d "
-		   "WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0 AND d.deptype = 'e') "
-		   "HAVING count(*) > 0",
+	.sql =
+		"SELECT string_agg(quote_ident(c.relname), ', ' ORDER BY c.relname) "
+		"FROM pg_class AS c JOIN pg_trigger AS t ON t.tgrelid = c.oid "
+		"WHERE c.relnamespace = $1 AND starts_with(c.relname::text, 'flex_outbox_') AND t.tgname = '" TRIGGER_NAME "' "
+		"AND t.tgenabled NOT IN ('R', 'A') AND EXISTS (SELECT FROM pg_depend AS d "
+		"WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0 AND d.deptype = 'e') "
+		"HAVING count(*) > 0",
 	.types = {OIDOID},
 };
 

@@ -84,5 +84,13 @@ $id = enqueue('alice.fails');
 ok(FlexApi::wait_until(sub { row($id, 'state, callback_error') eq 'succeeded|no' }, 20), 'with exit_on_error the error of a callback is recorded')
   or diag row($id, 'state, callback_attempts, callback_error');
 
+# Strings with backslashes, as in older versions; from 19 on the setting cannot be changed
+$super->query('ALTER DATABASE postgres SET standard_conforming_strings = off');
+restart();
+my $start = -s $node->logfile;
+$super->value('SET standard_conforming_strings = on') if $super->value('SHOW standard_conforming_strings') eq 'off';
+is(await(enqueue('alice.look')), 'succeeded', 'a request in a database with other strings');
+is_deeply([ grep { /WARNING:.*escape/ } split /\n/, slurp_file($node->logfile, $start) ], [], '... of which the log warns of nothing');
+
 $node->stop;
 done_testing();
