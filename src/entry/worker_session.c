@@ -19,9 +19,10 @@
 #include "postmaster/interrupt.h"
 #include "storage/latch.h"
 #include "storage/lock.h"
-#include "utils/guc.h"
+#include "utils/guc_tables.h"
 #include "utils/snapmgr.h"
 
+#include "base/compat.h"
 #include "base/server_values.h"
 #include "entry/worker_session.h"
 #include "outbox/access.h"
@@ -177,6 +178,23 @@ override_settings(void)
 	}
 }
 
+/*
+ * Let nobody SET a parameter in this process: exit_on_error, by which the error of a callback that runs
+ * in the sender would end it while other roles' requests are in flight.
+ */
+static void
+forbid_setting(const char *name)
+{
+	int count;
+	struct config_generic **all = flex_guc_variables(&count);
+
+	for (int i = 0; i < count; i++)
+	{
+		if (strcmp(all[i]->name, name) == 0)
+			all[i]->context = PGC_SIGHUP;
+	}
+}
+
 /* Undo what ALTER ROLE has set for the role as which the worker is connected. */
 static void
 undo_role_settings(ServerValues *former)
@@ -200,6 +218,7 @@ flex_worker_connect(Oid database, const char *activity)
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	undo_role_settings(former);
 	override_settings();
+	forbid_setting("exit_on_error");
 	/* Messages in the queue to the starter, which has the same encoding, must not be converted. */
 	SetClientEncoding(GetDatabaseEncoding());
 	activity_text = activity;

@@ -22,7 +22,8 @@ $super->value($_) for (
 	'SET ROLE alice', 'CREATE TABLE alice.seen (name text, value text)',
 	q{CREATE FUNCTION alice.look(r flex_outbox) RETURNS void LANGUAGE sql AS $$ INSERT INTO alice.seen
 	  SELECT name, current_setting(name) FROM unnest('{DateStyle,work_mem,search_path,flex_api.max_retries,flex_api.timeout,flex_api.edge}'::text[]) AS name $$},
-	q{CREATE FUNCTION alice.fails(r flex_outbox) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$});
+	q{CREATE FUNCTION alice.fails(r flex_outbox) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$},
+	q{CREATE FUNCTION alice.ends(r flex_outbox) RETURNS void LANGUAGE plpgsql AS $$ BEGIN SET exit_on_error = on; RAISE EXCEPTION 'no'; END $$});
 
 # A request of alice's; it is sent by a worker.
 sub enqueue
@@ -82,6 +83,10 @@ restart();
 $super->value('SET exit_on_error = off');
 $id = enqueue('alice.fails');
 ok(FlexApi::wait_until(sub { row($id, 'state, callback_error') eq 'succeeded|no' }, 20), 'with exit_on_error the error of a callback is recorded')
+  or diag row($id, 'state, callback_attempts, callback_error');
+
+$id = enqueue('alice.ends');
+ok(FlexApi::wait_until(sub { row($id, 'state, callback_error') eq 'succeeded|parameter "exit_on_error" cannot be changed now' }, 20), '... and no callback can set it')
   or diag row($id, 'state, callback_attempts, callback_error');
 
 # Strings with backslashes, as in older versions; from 19 on the setting cannot be changed
