@@ -32,26 +32,39 @@ flex_setting_is_set(const char *value)
 	return value != NULL && value[0] != '\0';
 }
 
-/* Check hook: the value must be valid as the user of Basic authentication. */
+/*
+ * Check that the value of a setting is valid as the user of Basic authentication.  The default
+ * message would contain the value, which may be a whole pair, as of curl's -u: SID:secret.
+ */
 static bool
-check_user(char **newval, void **extra, GucSource source)
+is_user(const char *value, const char *setting)
 {
-	for (const char *p = *newval; *p; p++)
-	{
-		if (*p == ':' || iscntrl((unsigned char) *p))
-		{
-			GUC_check_errdetail("Colons and control characters cannot be part of a SID.");
-			return false;
-		}
-	}
-	if (strlen(*newval) > MOST_USER_BYTES)
-	{
-		/* The default message would contain the value. */
-		GUC_check_errmsg("invalid value for a SID");
+	bool has_odd = false;
+
+	for (const char *p = value; *p; p++)
+		has_odd |= *p == ':' || iscntrl((unsigned char) *p);
+	if (!has_odd && strlen(value) <= MOST_USER_BYTES)
+		return true;
+	GUC_check_errmsg("invalid value for parameter \"%s\"", setting);
+	if (has_odd)
+		GUC_check_errdetail("Colons and control characters cannot be part of a SID.");
+	else
 		GUC_check_errdetail("A SID has %d bytes at the most.", MOST_USER_BYTES);
-		return false;
-	}
-	return true;
+	return false;
+}
+
+/* Check hooks */
+
+static bool
+check_account(char **newval, void **extra, GucSource source)
+{
+	return is_user(*newval, "flex_api.account_sid");
+}
+
+static bool
+check_key(char **newval, void **extra, GucSource source)
+{
+	return is_user(*newval, "flex_api.api_key");
 }
 
 /* Check hook: warn about a secret that every user can read; never fails. */
@@ -131,9 +144,13 @@ check_base_url(char **newval, void **extra, GucSource source)
 {
 	const char *fault = flex_setting_is_set(*newval) ? flex_base_url_fault(*newval) : NULL;
 
-	if (fault != NULL)
-		GUC_check_errdetail("%s", fault);
-	return fault == NULL;
+	if (fault == NULL)
+		return true;
+	/* The default message would contain the value, which has a password if somebody has put one before the host. */
+	if (strchr(*newval, '@') != NULL)
+		GUC_check_errmsg("invalid value for parameter \"%s\"", "flex_api.base_url");
+	GUC_check_errdetail("%s", fault);
+	return false;
 }
 
 /* Check hook: the URL must be valid, as libcurl's error message for an invalid one would contain it. */
@@ -173,7 +190,7 @@ static const StringSetting string_settings[] = {
 		.name = "flex_api.account_sid",
 		.variable = &flex_settings.account_sid,
 		.context = PGC_USERSET,
-		.check = check_user,
+		.check = check_account,
 		.brief = "Account SID (AC...) for which requests are made.",
 		.more = "With flex_api.auth_token it is the user of the request; with flex_api.credentials_file "
 				"it selects the line.",
@@ -202,7 +219,7 @@ static const StringSetting string_settings[] = {
 		.name = "flex_api.api_key",
 		.variable = &flex_settings.api_key,
 		.context = PGC_USERSET,
-		.check = check_user,
+		.check = check_key,
 		.brief = "API key SID (SK...), used with flex_api.api_secret instead of the auth token.",
 	},
 	{

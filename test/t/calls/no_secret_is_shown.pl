@@ -97,6 +97,14 @@ foreach my $mode (0400, 0640, 0604, 0620, 0666, 0644)
 my $error = $super->query(q{SELECT status FROM flex_request('GET', '/')})->{error};
 like("$error->{M} $error->{H}", qr/credentials_file.*0600/, 'the error says what to do');
 unlike(join(' ', %$error), qr/secret-1/, 'and not what is in the file');
+foreach my $case ([ 'account_sid', "$A:secret-1" ], [ 'api_key', "$A:secret-1" ], [ 'base_url', "https://$A:secret-1\@flex-api.twilio.com" ])
+{
+	my ($name, $value) = @$case;
+
+	$error = $super->query_with('SELECT set_config($1, $2, false)', "flex_api.$name", $value)->{error};
+	like("$error->{C} $error->{M} $error->{D}", qr/^22023 invalid value for parameter "flex_api.$name" [CT]/, "a secret within flex_api.$name is refused");
+	unlike(join(' ', %$error), qr/secret-1/, 'and not shown');
+}
 
 unlink $path;
 is(used($super), '55000', 'a missing file');
