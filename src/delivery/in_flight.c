@@ -14,7 +14,6 @@
 
 #include "base/clock.h"
 #include "delivery/in_flight.h"
-#include "outbox/access.h"
 #include "outbox/settling.h"
 
 #define PORTION_BYTES (16 * 1024 * 1024) /* of answers, settled by one transaction */
@@ -367,25 +366,35 @@ flex_in_flight_had_callbacks(InFlight *in_flight)
 	return had;
 }
 
-/*
- * Add a copy of a claimed request and prepare it for sending.  If it cannot be sent, it is
- * settled; flex_in_flight_write() must then be called in the same transaction.
- */
-Preparation
-flex_in_flight_add(InFlight *in_flight, const Claim *claim)
+/* Add copies of claimed requests to the list.  Return them as an array in the current memory context. */
+static Sending **
+add_copies(InFlight *in_flight, const Claim *claims, int count)
 {
-	const Operation *operation = flex_operation_find(claim->operation);
-	/* Look it up for each request: settling one may run a user's trigger, which may replace signatures. */
-	const Signature *signature =
-		operation != NULL ? flex_signature_of_operation(operation, flex_outbox_schema(false)) : NULL;
-	Sending *sending = flex_sending_create(claim, in_flight->context);
-	Preparation preparation;
+	Sending **added = palloc(sizeof(Sending *) * count);
 
-	dlist_push_tail(&in_flight->sendings, &sending->node);
-	in_flight->count++;
-	preparation = flex_sending_prepare(sending, signature);
-	sending->is_settled = preparation != PREPARED;
-	return preparation;
+	for (int i = 0; i < count; i++)
+	{
+		added[i] = flex_sending_create(&claims[i], in_flight->context);
+		dlist_push_tail(&in_flight->sendings, &added[i]->node);
+		in_flight->count++;
+	}
+	return added;
+}
+
+/*
+ * Add copies of claimed requests and prepare them for sending.  Those that cannot be sent are settled;
+ * flex_in_flight_write() must then be called in the same transaction.  Return what became of each, in the
+ * current memory context.
+ */
+Preparation *
+flex_in_flight_add(InFlight *in_flight, const Claim *claims, int count)
+{
+	Sending **added = add_copies(in_flight, claims, count);
+	Preparation *preparations = flex_sending_prepare(added, count);
+
+	for (int i = 0; i < count; i++)
+		added[i]->is_settled = preparations[i] != PREPARED;
+	return preparations;
 }
 
 /* Note that the claims have been committed, so that we have to settle their requests. */

@@ -22,7 +22,7 @@ typedef struct InFlight InFlight;
 extern InFlight *flex_in_flight_create(void);
 extern int flex_in_flight_count(const InFlight *in_flight);
 extern DeliveryCounts flex_in_flight_counts(const InFlight *in_flight);
-extern Preparation flex_in_flight_add(InFlight *in_flight, const Claim *claim);
+extern Preparation *flex_in_flight_add(InFlight *in_flight, const Claim *claims, int count);
 extern void flex_in_flight_write(InFlight *in_flight);
 extern void flex_in_flight_confirm(InFlight *in_flight);
 extern void flex_in_flight_start(InFlight *in_flight);

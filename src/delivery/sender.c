@@ -145,16 +145,15 @@ flex_sender_counts(const Sender *sender)
 static void
 prepare(Sender *sender, const Claim *claims, int count)
 {
+	const Preparation *preparations = flex_in_flight_add(sender->in_flight, claims, count);
 	bool all_prepared = true;
 
 	for (int i = 0; i < count; i++)
 	{
-		Preparation preparation = flex_in_flight_add(sender->in_flight, &claims[i]);
-
-		if (preparation != PREPARED)
+		if (preparations[i] != PREPARED)
 			flex_lanes_give_back(sender->lanes, &claims[i]);
-		flex_lanes_note_block(sender->lanes, claims[i].lane, preparation == BLOCKED);
-		all_prepared &= preparation == PREPARED;
+		flex_lanes_note_block(sender->lanes, claims[i].lane, preparations[i] == BLOCKED);
+		all_prepared &= preparations[i] == PREPARED;
 	}
 	if (!all_prepared)
 		flex_in_flight_write(sender->in_flight);
@@ -183,8 +182,9 @@ expire(Sender *sender)
 	if (!may_expire(sender))
 		return 0;
 	claims = flex_expiry_claim(sender->expiry, flex_lanes_backlog(sender->lanes), &count);
+	/* One at a time: none of them will be sent, so each would end a subtransaction of several. */
 	for (int i = 0; i < count; i++)
-		(void) flex_in_flight_add(sender->in_flight, &claims[i]);
+		(void) flex_in_flight_add(sender->in_flight, &claims[i], 1);
 	if (count > 0)
 		flex_in_flight_write(sender->in_flight);
 	return count;
@@ -224,7 +224,8 @@ settle_and_claim(Sender *sender)
 	{
 		const Claim *claims = flex_lanes_claim(sender->lanes, under_way, &claimed);
 
-		prepare(sender, claims, claimed);
+		if (claimed > 0)
+			prepare(sender, claims, claimed);
 	}
 	if (claimed > 0)
 		flex_transaction_make_durable(sender->transaction);

@@ -18,6 +18,7 @@
 #include "delivery/sendable.h"
 #include "delivery/sending.h"
 #include "delivery/settlement.h"
+#include "outbox/access.h"
 #include "request/json_arguments.h"
 
 /* Return a deep copy of a claim, in the current memory context; but without the ordering key. */
@@ -75,32 +76,69 @@ make_request(Sending *sending, const Signature *signature)
 	SetUserIdAndSecContext(user, security);
 }
 
-/* Arguments of check_and_make(). */
-typedef struct Making
+/* Return whether a request is of the same operation as the one before it. */
+static bool
+repeats_operation(Sending *const *sendings, int number)
 {
-	Sending *sending;
-	const Signature *signature;
-} Making;
-
-/* Check a claim and make its request.  Raises an error if it cannot be sent. */
-static void
-check_and_make(void *argument)
-{
-	const Making *making = argument;
-
-	flex_sendable_check(&making->sending->claim, making->signature);
-	make_request(making->sending, making->signature);
+	return number > 0 && strcmp(sendings[number]->claim.operation, sendings[number - 1]->claim.operation) == 0;
 }
 
 /*
- * Prepare a claimed request for sending, in the transaction of its claim.  signature is NULL
- * if its function does not exist.  A request that cannot be sent is settled.
+ * Return the signatures of the requests' functions, in the current memory context; NULL stands for a function
+ * that does not exist.
  */
-Preparation
-flex_sending_prepare(Sending *sending, const Signature *signature)
+static const Signature **
+signatures_of(Sending *const *sendings, int count)
+{
+	const Signature **signatures = palloc(sizeof(Signature *) * count);
+
+	for (int i = 0; i < count; i++)
+	{
+		const Operation *operation = flex_operation_find(sendings[i]->claim.operation);
+
+		if (repeats_operation(sendings, i))
+			signatures[i] = signatures[i - 1];
+		else if (operation == NULL)
+			signatures[i] = NULL;
+		else
+			signatures[i] = flex_signature_of_operation(operation, flex_outbox_schema(false));
+	}
+	return signatures;
+}
+
+/* Requests that are prepared in one subtransaction. */
+typedef struct Making
+{
+	Sending *const *sendings;
+	const Signature **signatures;
+	int count;
+	int made; /* how many of them are prepared */
+} Making;
+
+/* Check claims and make their requests, each in its memory context.  Raises an error if one of them cannot be sent. */
+static void
+check_and_make(void *argument)
+{
+	Making *making = argument;
+
+	for (; making->made < making->count; making->made++)
+	{
+		Sending *sending = making->sendings[making->made];
+		const Signature *signature = making->signatures[making->made];
+
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextSwitchTo(sending->context);
+		flex_sendable_check(&sending->claim, signature);
+		make_request(sending, signature);
+	}
+}
+
+/* Prepare a request in a subtransaction of its own.  If it cannot be sent, it is settled. */
+static Preparation
+prepare_alone(Sending *sending, const Signature *signature)
 {
 	MemoryContext before = MemoryContextSwitchTo(sending->context);
-	Making making = {.sending = sending, .signature = signature};
+	Making making = {.sendings = &sending, .signatures = &signature, .count = 1};
 	Preparation preparation = PREPARED;
 
 	sending->error = flex_attempt(check_and_make, &making);
@@ -111,6 +149,30 @@ flex_sending_prepare(Sending *sending, const Signature *signature)
 	}
 	MemoryContextSwitchTo(before);
 	return preparation;
+}
+
+/*
+ * Prepare claimed requests for sending, in the transaction of their claims.  Return what became of each, in
+ * the current memory context; those that cannot be sent are settled.  A subtransaction costs half as much as
+ * to make a request, so there is one for all requests up to the next that cannot be sent.  That one is tried
+ * again alone, so that its error is allocated in its own memory context.
+ */
+Preparation *
+flex_sending_prepare(Sending *const *sendings, int count)
+{
+	Preparation *preparations = palloc0(sizeof(Preparation) * count);
+	Making making = {.sendings = sendings, .signatures = signatures_of(sendings, count), .count = count};
+
+	while (making.made < count)
+	{
+		bool is_last = making.made == count - 1;
+
+		if (!is_last && flex_attempt(check_and_make, &making) == NULL)
+			break;
+		preparations[making.made] = prepare_alone(sendings[making.made], making.signatures[making.made]);
+		making.made++;
+	}
+	return preparations;
 }
 
 /* Begin to send a prepared request.  Its claim must have been committed. */

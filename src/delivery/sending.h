@@ -34,13 +34,13 @@ typedef struct Sending
 /* Whether a claimed request can be sent. */
 typedef enum Preparation
 {
-	PREPARED,
+	PREPARED = 0,
 	REFUSED, /* it cannot be sent, now or later */
 	BLOCKED  /* it cannot be sent before an operator has mended something, nor can others of its lane */
 } Preparation;
 
 extern Sending *flex_sending_create(const Claim *claim, MemoryContext context);
-extern Preparation flex_sending_prepare(Sending *sending, const Signature *signature);
+extern Preparation *flex_sending_prepare(Sending *const *sendings, int count);
 extern void flex_sending_start(Sending *sending, Crowd *crowd);
 extern void flex_sending_settle(Sending *sending, bool read);
 
