@@ -41,6 +41,22 @@ typedef struct Claim
 	int priority;           /* read only when a claim is taken over, to find the lane */
 } Claim;
 
+/*
+ * The columns of a request that become members of a Claim of the same names, as they are.  For the others
+ * see CLAIM_COLUMNS (claims.c) and, for claiming without a statement, read_claim() (direct_claims.c).
+ */
+#define CLAIM_MEMBERS(MEMBER)                                                                                          \
+	MEMBER(id, INT8OID)                                                                                                \
+	MEMBER(operation, TEXTOID)                                                                                         \
+	MEMBER(max_attempts, INT4OID)                                                                                      \
+	MEMBER(account_sid, TEXTOID)                                                                                       \
+	MEMBER(server, TEXTOID)                                                                                            \
+	MEMBER(may_be_done, BOOLOID)                                                                                       \
+	MEMBER(enqueued_xid, XID8OID)                                                                                      \
+	MEMBER(role_id, INT4OID)                                                                                           \
+	MEMBER(ordering_key, TEXTOID)                                                                                      \
+	MEMBER(expires_at, TIMESTAMPTZOID)
+
 extern void flex_claim_reduce_context(Claim *claim, MemoryContext scratch);
 extern bool flex_claim_has_expired(const Claim *claim);
 

@@ -40,28 +40,21 @@ read_rows(const Statement *statement, uint64 count, size_t size)
 	return rows;
 }
 
+#define READ_MEMBER(name, type) RESULT_COLUMN("o." #name, type, Claim, name),
+
 /* The columns of a request that are read into a Claim.  $2 is this database's OID, $3 is_to_be_reduced. */
 #define CLAIM_COLUMNS(arguments_of_row, context_of_row)                                                                \
-	RESULT_COLUMN("o.id", INT8OID, Claim, id), RESULT_COLUMN("o.operation", TEXTOID, Claim, operation),                \
-		RESULT_COLUMN(arguments_of_row, JSONBOID, Claim, arguments),                                                   \
+	CLAIM_MEMBERS(READ_MEMBER)                                                                                         \
+	RESULT_COLUMN(arguments_of_row, JSONBOID, Claim, arguments),                                                       \
 		RESULT_COLUMN(context_of_row, JSONBOID, Claim, context),                                                       \
 		RESULT_COLUMN("least(o.attempts, 2147483646) + 1", INT4OID, Claim, attempts),                                  \
-		RESULT_COLUMN("o.max_attempts", INT4OID, Claim, max_attempts),                                                 \
 		RESULT_COLUMN(ROLE_OF_ID("o.role_id"), OIDOID, Claim, role),                                                   \
-		RESULT_COLUMN("o.account_sid", TEXTOID, Claim, account_sid),                                                   \
-		RESULT_COLUMN("o.server", TEXTOID, Claim, server),                                                             \
 		RESULT_COLUMN("o.on_success IS NOT NULL", BOOLOID, Claim, on_success),                                         \
 		RESULT_COLUMN("o.on_failure IS NOT NULL", BOOLOID, Claim, on_failure),                                         \
 		RESULT_COLUMN("o.enqueued_in <> $2", BOOLOID, Claim, foreign),                                                 \
 		RESULT_COLUMN("o.http_status IS NOT NULL", BOOLOID, Claim, was_answered),                                      \
 		RESULT_COLUMN("coalesce(o.http_status = 401, false)", BOOLOID, Claim, was_unauthorized),                       \
-		RESULT_COLUMN("o.may_be_done", BOOLOID, Claim, may_be_done),                                                   \
-		RESULT_COLUMN("o.turn + 1", INT4OID, Claim, turn),                                                             \
-		RESULT_COLUMN("o.enqueued_xid", XID8OID, Claim, enqueued_xid),                                                 \
-		RESULT_COLUMN("o.role_id", INT4OID, Claim, role_id),                                                           \
-		RESULT_COLUMN("o.ordering_key", TEXTOID, Claim, ordering_key),                                                 \
-		RESULT_COLUMN("o.expires_at", TIMESTAMPTZOID, Claim, expires_at),                                              \
-		RESULT_COLUMN("$3", BOOLOID, Claim, is_to_be_reduced),                                                         \
+		RESULT_COLUMN("o.turn + 1", INT4OID, Claim, turn), RESULT_COLUMN("$3", BOOLOID, Claim, is_to_be_reduced),      \
 		RESULT_COLUMN("CASE WHEN o.expires_at <= clock_timestamp() THEN o.error_message END", TEXTOID, Claim,          \
 					  last_error)
 

@@ -28,33 +28,20 @@
 #include "outbox/roles.h"
 #include "outbox/statements.h"
 
-#define READ(column, type, member)                                                                                     \
+#define READ(name, type)                                                                                               \
 	{                                                                                                                  \
-		Anum_flex_outbox_##column, type, offsetof(Claim, member), sizeof(((Claim *) NULL)->member)                     \
+		Anum_flex_outbox_##name, type, offsetof(Claim, name), sizeof(((Claim *) NULL)->name)                           \
 	}
+#define READ_MEMBER(name, type) READ(name, type),
 
-/* The columns of a request that are members of a claim.  Those that are NULL leave the member 0. */
+/* The columns of a request that are members of a claim; read_claim() changes some.  A NULL leaves the member 0. */
 static const struct
 {
 	ColumnNumber column;
 	Oid type;
 	size_t offset;
 	size_t size;
-} members[] = {
-	READ(id, INT8OID, id),
-	READ(operation, TEXTOID, operation),
-	READ(arguments, JSONBOID, arguments),
-	READ(attempts, INT4OID, attempts),
-	READ(max_attempts, INT4OID, max_attempts),
-	READ(account_sid, TEXTOID, account_sid),
-	READ(server, TEXTOID, server),
-	READ(may_be_done, BOOLOID, may_be_done),
-	READ(turn, INT4OID, turn),
-	READ(enqueued_xid, XID8OID, enqueued_xid),
-	READ(role_id, INT4OID, role_id),
-	READ(ordering_key, TEXTOID, ordering_key),
-	READ(expires_at, TIMESTAMPTZOID, expires_at),
-};
+} members[] = {READ(arguments, JSONBOID), READ(attempts, INT4OID), READ(turn, INT4OID), CLAIM_MEMBERS(READ_MEMBER)};
 
 static Statement read_role = {
 	.sql = "SELECT m.role FROM $t.flex_outbox_role_oids AS m WHERE m.id = $1",

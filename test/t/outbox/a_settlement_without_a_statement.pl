@@ -47,7 +47,7 @@ sub settled
 sub prepared { my ($drainer) = @_; return $drainer->value("SELECT count(*) FROM pg_backend_memory_contexts WHERE ident LIKE 'WITH free AS (SELECT f.id FROM %'"); }
 
 # Likewise, those that lock requests to claim.
-sub locking { my ($drainer) = @_; return $drainer->value("SELECT count(*) FROM pg_backend_memory_contexts WHERE ident LIKE 'SELECT o.id, o.operation, o.arguments, %FOR NO KEY UPDATE SKIP LOCKED'"); }
+sub locking { my ($drainer) = @_; return $drainer->value("SELECT count(*) FROM pg_backend_memory_contexts WHERE ident LIKE 'SELECT o.id, o.operation, %, o.arguments, %FOR NO KEY UPDATE SKIP LOCKED'"); }
 
 sub drainer { my $drainer = FlexApi::Session->new($node); $drainer->value('SET client_min_messages = error'); return $drainer; }
 
