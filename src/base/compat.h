@@ -216,6 +216,20 @@
 #define flex_estimate_array_length(root, node) estimate_array_length(node)
 #endif
 
+/*
+ * 15.13, 16.9, 17.5: whether there are synchronous standbys is one bit of a status.  Until the checkpointer has set
+ * another bit, a process's own configuration counts.
+ */
+#if PG_VERSION_NUM >= 170005 || (PG_VERSION_NUM >= 160009 && PG_VERSION_NUM < 170000) ||                               \
+	(PG_VERSION_NUM >= 150013 && PG_VERSION_NUM < 160000)
+#define flex_has_synchronous_standby()                                                                                 \
+	(WalSndCtl->sync_standbys_status & SYNC_STANDBY_INIT                                                               \
+		 ? (WalSndCtl->sync_standbys_status & SYNC_STANDBY_DEFINED) != 0                                               \
+		 : SyncRepStandbyNames != NULL && SyncRepStandbyNames[0] != '\0')
+#else
+#define flex_has_synchronous_standby() (WalSndCtl->sync_standbys_defined)
+#endif
+
 /* 18: EXPLAIN has more header files. */
 #if PG_VERSION_NUM >= 180000
 #define FLEX_EXPLAIN_FORMAT_H "commands/explain_format.h"

@@ -236,7 +236,7 @@ settle_and_claim(Sender *sender)
 	flex_in_flight_note_turn(in_flight, flex_clock_us() - begun_us);
 	flex_delivery_counts_show(flex_sender_counts(sender), sender->progress);
 	if (claimed > 0)
-		flex_transaction_check_replicated();
+		flex_transaction_check_replicated(sender->transaction);
 	check_stop(sender);
 }
 

@@ -11,6 +11,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "commands/trigger.h"
+#include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "replication/syncrep.h"
 #include "replication/walsender.h"
@@ -19,6 +20,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
+#include "base/compat.h"
 #include "delivery/transaction.h"
 #include "outbox/settling.h"
 
@@ -79,6 +81,16 @@ flex_transaction_make_durable(Transaction *transaction)
 	transaction->must_be_durable = true;
 }
 
+/*
+ * Return true if commits wait for a synchronous standby.  This is what the checkpointer has told all processes,
+ * which may have read the configuration before it, or after it.
+ */
+static bool
+commits_need_standby(void)
+{
+	return max_wal_senders > 0 && flex_has_synchronous_standby();
+}
+
 /* Write what is pending for the outbox's tables, return to the caller's rights, and commit. */
 void
 flex_transaction_commit(Transaction *transaction)
@@ -88,6 +100,7 @@ flex_transaction_commit(Transaction *transaction)
 	if (transaction->must_be_durable && synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_WRITE)
 		(void) set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
 								 false);
+	transaction->needs_standby = commits_need_standby();
 	transaction->driver->commit();
 	forget_memory(transaction);
 }
@@ -107,22 +120,39 @@ standby_stage(void)
 	}
 }
 
+/* Return true if the last commit has reached the synchronous standby, if there must be one. */
+static bool
+is_replicated(void)
+{
+	bool result;
+
+	LWLockAcquire(SyncRepLock, LW_SHARED);
+	result = !commits_need_standby() || WalSndCtl->lsn[standby_stage()] >= XactLastCommitEnd;
+	LWLockRelease(SyncRepLock);
+	return result;
+}
+
+/* Wait for the synchronous standby as the last commit would have done if it had needed one. */
+static void
+await_standby(void)
+{
+	HOLD_INTERRUPTS();
+	SyncRepWaitForLSN(XactLastCommitEnd, true);
+	RESUME_INTERRUPTS();
+}
+
 /*
  * Raise an error if there must be a synchronous standby and the last commit, which was that of
  * a claim, has not reached it.  The server itself only warns when its wait for the standby is
  * cancelled.
  */
 void
-flex_transaction_check_replicated(void)
+flex_transaction_check_replicated(const Transaction *transaction)
 {
-	bool reached;
-
-	if (max_wal_senders == 0 || SyncRepStandbyNames == NULL || SyncRepStandbyNames[0] == '\0')
-		return;
-	LWLockAcquire(SyncRepLock, LW_SHARED);
-	reached = WalSndCtl->lsn[standby_stage()] >= XactLastCommitEnd;
-	LWLockRelease(SyncRepLock);
-	if (!reached)
+	/* Commits may have begun to need the standby just after this one, which then has not waited. */
+	if (!transaction->needs_standby && !is_replicated())
+		await_standby();
+	if (!is_replicated())
 		ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED),
 						errmsg("the claim on requests of the Flex API outbox has not reached the synchronous standby"),
 						errdetail("None of these requests was sent.")));

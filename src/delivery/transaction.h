@@ -27,6 +27,7 @@ typedef struct Transaction
 	MemoryContext inside;  /* current in a transaction, and reset after it */
 	OutboxAccess access;
 	bool must_be_durable; /* the present transaction claims requests */
+	bool needs_standby;   /* just before the last commit, commits waited for a synchronous standby */
 } Transaction;
 
 extern Transaction *flex_transaction_create(const Driver *driver);
@@ -34,7 +35,7 @@ extern void flex_transaction_check_at_once(void);
 extern void flex_transaction_begin(Transaction *transaction);
 extern void flex_transaction_make_durable(Transaction *transaction);
 extern void flex_transaction_commit(Transaction *transaction);
-extern void flex_transaction_check_replicated(void);
+extern void flex_transaction_check_replicated(const Transaction *transaction);
 extern void flex_transaction_roll_back(Transaction *transaction);
 
 #endif /* FLEX_TRANSACTION_H */
