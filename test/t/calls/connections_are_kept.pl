@@ -35,13 +35,13 @@ sub prepare
 	return;
 }
 
-# Run a query; is its SQLSTATE right, and the number of requests that it made?
+# Run a query; are its SQLSTATE, and the number of requests that it made, as they should be, if that is given?
 sub check
 {
 	my ($sql, $state, $requests, $name) = @_;
 	my $result = $session->query($sql);
 
-	is($result->{error} ? $result->{error}->{C} : '00000', $state, $name) or note $result->{error}->{M} // '';
+	is($result->{error} ? $result->{error}->{C} : '00000', $state, $name) || note($result->{error}->{M} // '') if defined $state;
 	is(scalar $simulator->requests, $requests, "$name: requests") if defined $requests;
 	return $result;
 }
@@ -158,7 +158,10 @@ with({ timeout => '400ms', max_retries => 20 }, sub {
 	prepare({ drip => { bytes => 1, interval_ms => 20 }, times => -1 });
 	check_bounded($GET, '08006', 'timeout: a body that drips');
 	prepare({ status => 503, times => -1 });
-	check_bounded($GET, 'TW503', 'timeout: repeats');
+	# The time may be over while a repeat is under way, but not each time.
+	my @ended;
+	do { push @ended, check_bounded($GET, undef, 'timeout: repeats')->{error}->{C} // '00000' } until $ended[-1] ne '08006' || @ended == 10;
+	is($ended[-1], 'TW503', 'timeout: repeats');
 	prepare({ cut_at => 0, times => -1 });
 	check_bounded($GET, '08006', 'timeout: connections that break');
 });
