@@ -398,7 +398,7 @@ is($session->sqlstate("BEGIN; SELECT flex_outbox_await(flex_enqueue('flex_provis
 $session->query('ROLLBACK');
 is($session->sqlstate(q{DO $$ DECLARE request bigint; BEGIN
 	BEGIN request := flex_enqueue('flex_provisioning_status_fetch', '{}'); EXCEPTION WHEN OTHERS THEN NULL; END;
-	PERFORM flex_outbox_await(request, '300 ms'); END $$}), '55000', '... also when it was enqueued in a block of its own');
+	PERFORM flex_outbox_await(request); END $$}), '55000', '... also when it was enqueued in a block of its own');
 my $waiter = FlexApi::Session->new($node);
 $id = enqueue('POST');
 $waiter->send_query("SELECT state FROM flex_outbox_await($id)");
