@@ -5,7 +5,8 @@
  * The tables are derived from the definitions of the operations' functions; no request is
  * sent.  An import can be repeated, for example after an upgrade of the extension: existing
  * tables are left as they are, and a NOTICE tells of each difference from the table that
- * would be created now, with the command that removes it.
+ * would be created now, with the command that removes it.  A table that cannot be used at all
+ * gets a NOTICE, too, instead of an error, which would prevent the import of the others.
  */
 #include "postgres.h"
 
@@ -19,6 +20,8 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "base/attempt.h"
+#include "base/errors.h"
 #include "base/option_list.h"
 #include "foreign/import.h"
 #include "foreign/remote_table.h"
@@ -66,6 +69,37 @@ compare_column(const RemoteTable *table, const char *relation, const ResourceCol
 								 quote_identifier(NameStr(TupleDescAttr(table->desc, number - 1)->attname)), type)));
 }
 
+/* Argument of open_table(). */
+typedef struct Opening
+{
+	Oid relation;
+	RemoteTable *table; /* the result */
+} Opening;
+
+static void
+open_table(void *argument)
+{
+	Opening *opening = argument;
+
+	opening->table = flex_remote_table_open(opening->relation);
+}
+
+/* Describe an existing table.  If it cannot be used, raise a NOTICE with the reason, and return NULL. */
+static RemoteTable *
+open_existing(Oid relation_id, const char *relation)
+{
+	Opening opening = {.relation = relation_id};
+	ErrorData *error = flex_attempt(open_table, &opening);
+
+	if (error == NULL)
+		return opening.table;
+	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_TO_CATEGORY(ERRCODE_FDW_ERROR))
+		flex_error_rethrow(error);
+	ereport(NOTICE, (errmsg("foreign table %s cannot be used: %s", relation, error->message),
+					 error->hint != NULL ? errhint("%s", error->hint) : 0));
+	return NULL;
+}
+
 /* Raise NOTICEs about how an existing relation, which is locked, differs from the table that would be created. */
 static void
 compare_table(const Resource *resource, Oid relation_id, const char *schema, Oid server)
@@ -79,7 +113,9 @@ compare_table(const Resource *resource, Oid relation_id, const char *schema, Oid
 		ereport(NOTICE, (errmsg("%s is no foreign table of this server", relation)));
 		return;
 	}
-	table = flex_remote_table_open(relation_id);
+	table = open_existing(relation_id, relation);
+	if (table == NULL)
+		return;
 	if (table->resource != resource)
 		ereport(NOTICE, (errmsg("foreign table %s has the resource \"%s\"", relation, table->resource->name)));
 	else

@@ -137,6 +137,12 @@ SELECT * FROM nothing;
 ALTER FOREIGN TABLE twilio.flows DROP COLUMN url;
 ALTER FOREIGN TABLE twilio.flows ALTER COLUMN date_created TYPE text;
 IMPORT FOREIGN SCHEMA flex LIMIT TO (flows, channels) FROM SERVER twilio INTO twilio;
+-- ... also of tables that cannot be used, which do not prevent the import of others
+CREATE SCHEMA odd;
+CREATE FOREIGN TABLE odd.channels (sid text, id text OPTIONS (column_name 'sid')) SERVER twilio;
+CREATE FOREIGN TABLE odd.flows (sid varchar) SERVER twilio;
+IMPORT FOREIGN SCHEMA flex LIMIT TO (flows, channels, plugins) FROM SERVER twilio INTO odd;
+SELECT count(*) FROM pg_class WHERE oid = to_regclass('odd.plugins');
 IMPORT FOREIGN SCHEMA flex LIMIT TO (chanels) FROM SERVER twilio INTO twilio;
 IMPORT FOREIGN SCHEMA public FROM SERVER twilio INTO twilio;
 IMPORT FOREIGN SCHEMA flex FROM SERVER twilio INTO twilio OPTIONS (x 'y');
