@@ -92,6 +92,16 @@ string_member(const JsonValue *meta, const char *name, bool may_be_null)
 	return string_value(flex_json_member(meta, name), "meta.", name, may_be_null);
 }
 
+/* Return path and query of the next page, which a page without meta has itself; NULL if there is none. */
+static char *
+next_path_of(const PageObject *page)
+{
+	char *path = string_value(page_member(page, "next_page_uri"), "", "next_page_uri", true);
+
+	/* Some lists have null on their last page, others an empty text. */
+	return path != NULL && path[0] != '\0' ? path : NULL;
+}
+
 /*
  * Read the token of the next page, which is a string or a number, and empty for none.  The
  * query parameter for it is spelled in the same style as the member.
@@ -137,9 +147,7 @@ flex_page_open(ListPage *page, const char *bytes, size_t length, const char *mem
 		flex_error_answer("Member \"meta\" of the page is missing.");
 	page->url = flex_json_member(&meta, "url").kind == JSON_STRING ? string_member(&meta, "url", false) : NULL;
 	page->next_url = string_member(&meta, "next_page_url", true);
-	page->next_path = NULL;
-	if (meta.kind != JSON_OBJECT)
-		page->next_path = string_value(page_member(&object, "next_page_uri"), "", "next_page_uri", true);
+	page->next_path = meta.kind != JSON_OBJECT ? next_path_of(&object) : NULL;
 	read_token(page, &meta);
 	/* Lists of users and of members of teams use list_key. */
 	key = flex_json_member(&meta, "list_key").kind == JSON_STRING ? "list_key" : "key";

@@ -73,13 +73,14 @@ is(asked('/twilio', "https://flex-api.twilio.com/twilio?n={n}"), "/twilio$path?P
 is(asked('/twilio', "https://flex-api.twilio.com/twilio/../x?n={n}"), '08P01', 'dots in it are an error');
 
 # A list without meta has the next page's path and query beside the rows, as those of the product api.
-my @bad = ('', 'x', '?Page=1', "$there/2010-04-01/Calls.json?Page=1", '//127.0.0.1/Calls.json?Page=1', '/2010-04-01/../Calls.json?Page=1', '/a b');
+# Some of those say with an empty text, others with null, that there is none.
+my @bad = ('x', '?Page=1', "$there/2010-04-01/Calls.json?Page=1", '//127.0.0.1/Calls.json?Page=1', '/2010-04-01/../Calls.json?Page=1', '/a b');
 my $older = FlexApi::Server->new(sub {
 	my ($connection, $self) = @_;
 	while (my $request = FlexApi::Server::read_request($connection))
 	{
 		my ($number) = $request->{path} =~ /[?&]Page=(\d+)/;
-		my $further = $request->{path} =~ /bad(\d)/ ? $bad[$1] : $request->{path} =~ /same/ ? $request->{path} : '/2010-04-01/Calls.json?Page=' . (($number // 0) + 1);
+		my $further = $request->{path} =~ /empty/ ? '' : $request->{path} =~ /bad(\d)/ ? $bad[$1] : $request->{path} =~ /same/ ? $request->{path} : '/2010-04-01/Calls.json?Page=' . (($number // 0) + 1);
 
 		$self->note($request->{path});
 		$further = ($number // 0) < 2 ? "\"$further\"" : 'null';
@@ -92,6 +93,7 @@ $session->value("SET flex_api.base_url = '" . $older->url . "/{service}'");
 is($session->value(calls_of('/2010-04-01/Calls.json?PageSize=1')), 3, 'a list without meta has all its pages');
 is_deeply([ $older->notes ], [ '/api/2010-04-01/Calls.json?PageSize=1', map { "/api/2010-04-01/Calls.json?Page=$_" } 1, 2 ], 'which are asked for by their paths');
 is($session->sqlstate(calls_of("/2010-04-01/bad$_.json")), '08P01', "no such path: '$bad[$_]'") foreach 0 .. $#bad;
+is($session->value(calls_of('/2010-04-01/empty.json')), 1, 'an empty path is none');
 is($session->sqlstate(calls_of('/2010-04-01/same.json')), '08P01', 'so is a page that has been read');
 
 # What has no function is asked for there, too.
