@@ -5,7 +5,8 @@
  * A background worker connects as the bootstrap superuser, and so gets what ALTER ROLE ... SET
  * has set for that role: its own credentials, for instance, which are not meant for the requests
  * of others.  The server keeps no record of the values that these replace.  Therefore all
- * values are noted before the worker connects, and those that were replaced are restored.
+ * values are noted before the worker connects, and those that were replaced are restored.  A
+ * parameter that did not exist before, such as one of an application's, loses its value.
  *
  * Decided against: RESET, which gives the role's value again; and PGC_S_OVERRIDE as the source
  * of what is restored, because the process would not follow a reload then.
@@ -54,22 +55,23 @@ flex_server_values_note(void)
 	return noted;
 }
 
-/* Return true if ALTER ROLE has replaced a value that was noted. */
+/* Return true if a parameter has a value that ALTER ROLE has set. */
 static bool
-is_replaced(const ServerValue *noted)
+is_of_role(const struct config_generic *parameter)
 {
-	GucSource source = noted->parameter->source;
-
-	return noted->value != NULL && (source == PGC_S_USER || source == PGC_S_DATABASE_USER);
+	return parameter->source == PGC_S_USER || parameter->source == PGC_S_DATABASE_USER;
 }
 
-/* Return true if ALTER ROLE has replaced any value since they were noted. */
+/* Return true if ALTER ROLE has set any value. */
 bool
-flex_server_values_are_replaced(const ServerValues *values)
+flex_server_values_are_replaced(void)
 {
-	for (int i = 0; i < values->count; i++)
+	int count;
+	struct config_generic **all = flex_guc_variables(&count);
+
+	for (int i = 0; i < count; i++)
 	{
-		if (is_replaced(&values->values[i]))
+		if (is_of_role(all[i]))
 			return true;
 	}
 	return false;
@@ -91,16 +93,37 @@ restore(const ServerValue *noted)
 }
 
 /*
+ * Take its value from a parameter that ALTER ROLE has created.  The first call sets the value for
+ * RESET to the default, which is none, and the second is a RESET.
+ */
+static void
+forget(struct config_generic *parameter)
+{
+	parameter->reset_source = PGC_S_DEFAULT;
+	(void) set_config_option(parameter->name, NULL, PGC_SIGHUP, PGC_S_DEFAULT, GUC_ACTION_SET, true, WARNING, false);
+	(void) set_config_option(parameter->name, NULL, PGC_SIGHUP, PGC_S_SESSION, GUC_ACTION_SET, true, WARNING, false);
+}
+
+/*
  * Restore the values that ALTER ROLE has replaced.  The caller must be in a transaction, and apply
  * afterwards what has been set for the database.
  */
 void
 flex_server_values_restore(const ServerValues *values)
 {
+	int count;
+	struct config_generic **all;
+
 	for (int i = 0; i < values->count; i++)
 	{
-		if (is_replaced(&values->values[i]))
+		if (values->values[i].value != NULL && is_of_role(values->values[i].parameter))
 			restore(&values->values[i]);
+	}
+	all = flex_guc_variables(&count);
+	for (int i = 0; i < count; i++)
+	{
+		if (is_of_role(all[i]))
+			forget(all[i]);
 	}
 }
 

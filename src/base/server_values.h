@@ -8,7 +8,7 @@
 typedef struct ServerValues ServerValues;
 
 extern ServerValues *flex_server_values_note(void);
-extern bool flex_server_values_are_replaced(const ServerValues *values);
+extern bool flex_server_values_are_replaced(void);
 extern void flex_server_values_restore(const ServerValues *values);
 extern void flex_server_values_free(ServerValues *values);
 

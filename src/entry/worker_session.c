@@ -199,7 +199,7 @@ forbid_setting(const char *name)
 static void
 undo_role_settings(ServerValues *former)
 {
-	if (flex_server_values_are_replaced(former))
+	if (flex_server_values_are_replaced())
 	{
 		StartTransactionCommand();
 		flex_server_values_restore(former);

@@ -20,8 +20,8 @@ $super->value($_) for (
 	'SET client_min_messages = error', 'CREATE ROLE alice LOGIN', 'CREATE SCHEMA alice AUTHORIZATION alice',
 	'GRANT EXECUTE ON FUNCTION flex_enqueue, flex_webchat_create TO alice', 'GRANT EXECUTE ON PROCEDURE flex_outbox_drain TO alice',
 	'SET ROLE alice', 'CREATE TABLE alice.seen (name text, value text)',
-	q{CREATE FUNCTION alice.look(r flex_outbox) RETURNS void LANGUAGE sql AS $$ INSERT INTO alice.seen
-	  SELECT name, current_setting(name) FROM unnest('{DateStyle,work_mem,search_path,flex_api.max_retries,flex_api.timeout,flex_api.edge}'::text[]) AS name $$},
+	q{CREATE FUNCTION alice.look(r flex_outbox) RETURNS void LANGUAGE plpgsql AS $$ BEGIN INSERT INTO alice.seen
+	  SELECT name, current_setting(name, true) FROM unnest('{app.tenant,app.region,plpgsql.variable_conflict,DateStyle,work_mem,search_path,flex_api.max_retries,flex_api.timeout,flex_api.edge}'::text[]) AS name; END $$},
 	q{CREATE FUNCTION alice.fails(r flex_outbox) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$},
 	q{CREATE FUNCTION alice.ends(r flex_outbox) RETURNS void LANGUAGE plpgsql AS $$ BEGIN SET exit_on_error = on; RAISE EXCEPTION 'no'; END $$});
 
@@ -53,10 +53,12 @@ $super->value($_) for (
 	"ALTER ROLE $self SET flex_api.delivery = off", "ALTER ROLE $self SET flex_api.edge = 'dublin'", "ALTER ROLE $self SET DateStyle = 'German'",
 	"ALTER ROLE $self SET search_path = nowhere", "ALTER ROLE $self SET role = alice", "ALTER ROLE $self SET work_mem = '3MB'",
 	"ALTER ROLE $self IN DATABASE postgres SET flex_api.max_retries = 3", "ALTER ROLE $self IN DATABASE postgres SET flex_api.timeout = '3s'",
+	"ALTER ROLE $self SET app.tenant = 'not that of others'", "ALTER ROLE $self SET app.region = 'dublin'", "ALTER DATABASE postgres SET app.region = 'frankfurt'",
+	"ALTER ROLE $self SET plpgsql.variable_conflict = 'use_column'",
 	"ALTER DATABASE postgres SET flex_api.timeout = '9s'", "ALTER ROLE ALL SET DateStyle = 'SQL, DMY'");
 restart();
 is(await(enqueue('alice.look')), 'succeeded', 'a request is sent where the server says, with the credentials that the server has');
-is(seen(), 'DateStyle: SQL, DMY; flex_api.edge: ; flex_api.max_retries: 7; flex_api.timeout: 9s; search_path: alice, public, pg_temp; work_mem: 5MB',
+is(seen(), 'app.region: frankfurt; app.tenant: ; DateStyle: SQL, DMY; flex_api.edge: ; flex_api.max_retries: 7; flex_api.timeout: 9s; plpgsql.variable_conflict: error; search_path: alice, public, pg_temp; work_mem: 5MB',
 	'a callback has the settings of the server, the database and all roles');
 
 # A reload is followed, also of what ALTER ROLE had set
