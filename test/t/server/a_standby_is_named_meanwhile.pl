@@ -6,6 +6,7 @@ use warnings;
 
 use FlexApi;
 use FlexScripted;
+use IO::Select;
 use PostgreSQL::Test::Cluster;
 use Test::More;
 
@@ -31,8 +32,20 @@ sub enqueue
 
 sub state_of { my ($id) = @_; return $session->value("SELECT state FROM flex_outbox WHERE id = $id"); }
 sub succeeds { my ($id) = @_; return FlexApi::wait_until(sub { state_of($id) eq 'succeeded' }, 30); }
-sub waits { return defined $session->value("$pid_of_worker AND wait_event = 'SyncRep'"); }
+sub waits { my ($pid) = @_; return $session->value("SELECT count(*) FROM pg_stat_activity WHERE pid = $pid AND wait_event = 'SyncRep'"); }
 sub name_standby { my ($name) = @_; $node->append_conf('postgresql.conf', "synchronous_standby_names = '$name'"); $node->reload; return; }
+
+# Does the statement that was sent to a session wait at its commit, or end?
+sub commit_waits
+{
+	my ($committer) = @_;
+	my $answer = IO::Select->new($committer->{socket});
+
+	FlexApi::wait_until(sub { waits($committer->pid) || $answer->can_read(0) }, 30);
+	return 1 if !$answer->can_read(0);
+	$committer->receive;
+	return 0;
+}
 
 # Enqueue what is on the wire until its gate is opened.
 sub put_under_way
@@ -56,15 +69,18 @@ is($sent, 20, 'a standby is named of which the checkpointer does not know yet: c
 $service->open_gate($name);
 ok(succeeds($id), '... and what was under way succeeds');
 
-# Then all know it, until it is named no more.
+# Then all know it, which the commits of another session tell, until it is named no more.
+my $other = FlexApi::Session->new($node);
+$other->value('CREATE TABLE written (x integer)');
 ($name, $id) = put_under_way();
 kill 'CONT', $checkpointer;
-my $claimed;
-ok(FlexApi::wait_until(sub { (undef, $claimed) = enqueue(); FlexApi::wait_until(sub { waits() || state_of($claimed) eq 'succeeded' }, 30); return waits(); }),
-	'when it does, they wait');
-is($service->came("c$last"), 0, '... unsent');
+ok(FlexApi::wait_until(sub { $other->send_query('INSERT INTO written VALUES (1)'); return commit_waits($other); }), 'when it does, commits wait');
+my $claimed = (enqueue())[1];
+ok(FlexApi::wait_until(sub { waits($worker) }, 30), '... also that of a claim');
+is($service->came("c$last"), 0, '... whose request is not sent');
 name_standby('');
 ok(succeeds($claimed), 'it is named no more: what was claimed is sent');
+is($other->receive->{error}, undef, '... and all commits end');
 $service->open_gate($name);
 ok(succeeds($id), '... and what was under way succeeds');
 
