@@ -737,6 +737,7 @@ ALTER TABLE flex_outbox_expiring ENABLE REPLICA TRIGGER flex_outbox_refuse_repli
 
 -- Whoever deletes requests, they are no longer counted.  The schema may have another name by then.
 -- After TRUNCATE ... RESTART IDENTITY ids come again: what is left of their former requests must not be taken for theirs.
+-- The new ones have not been checked for their deletion yet (flex_outbox_forgetting).
 CREATE FUNCTION flex_outbox_count_deleted() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -747,6 +748,8 @@ BEGIN
 		FOREACH rest IN ARRAY ARRAY['counts', 'callbacks', 'later', 'ordered', 'expiring', 'leftovers'] LOOP
 			EXECUTE format('DELETE FROM %I.%I', TG_TABLE_SCHEMA, 'flex_outbox_' || rest);
 		END LOOP;
+		EXECUTE format('UPDATE %I.flex_outbox_forgetting SET below = DEFAULT, safe_below = DEFAULT, noted_below = DEFAULT,
+			noted_xid = DEFAULT', TG_TABLE_SCHEMA);
 		RETURN NULL;
 	END IF;
 	EXECUTE format('INSERT INTO %I.flex_outbox_counts (role_id, operation, state, at, requests)
@@ -756,7 +759,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION flex_outbox_count_deleted() IS
 'Internal. Trigger of the table flex_outbox_requests that updates flex_outbox_counts when requests are deleted. When the
-table is truncated, it deletes what other tables of the outbox have of the requests.';
+table is truncated, it deletes what other tables of the outbox have of the requests, and resets flex_outbox_forgetting.';
 CREATE TRIGGER flex_outbox_count_deleted AFTER DELETE ON flex_outbox_requests REFERENCING OLD TABLE AS deleted
 	FOR EACH STATEMENT EXECUTE FUNCTION flex_outbox_count_deleted();
 CREATE TRIGGER flex_outbox_count_truncated AFTER TRUNCATE ON flex_outbox_requests

@@ -1,6 +1,6 @@
 # A request that was to be sent in years, and is cancelled, retried or deleted, leaves nothing
 # behind that waits for that time.  When the table is truncated, nothing is left that a later
-# request with the same id would get.
+# request with the same id would get, and it is deleted in time, as any other.
 
 use strict;
 use warnings;
@@ -63,6 +63,21 @@ is($again, 1, 'a request has a number that others had');
 is($session->sqlstate('CALL flex_outbox_drain()', 60), '00000', 'another drain');
 is($session->value("SELECT state FROM flex_outbox WHERE id = $again"), 'pending', '... does not send it');
 is($session->value('SELECT count(*) FROM called'), 0, '... nor call its callback');
+
+# Requests that finished long ago are deleted, also those whose numbers others had when they were deleted
+my $OLD = "UPDATE flex_outbox_requests SET enqueued_at = now() - interval '2 hours', finished_at = now() - interval '2 hours'";
+sub some_are_forgotten
+{
+	my ($count) = @_;
+
+	$session->value(q{SELECT flex_enqueue('flex_provisioning_status_fetch', '{}')}) foreach 1 .. $count;
+	$session->value($_) foreach 'CALL flex_outbox_drain()', $OLD, 'CALL flex_outbox_drain()';
+	return $session->value('SELECT count(*) FROM flex_outbox_requests') == 0;
+}
+$session->value($_) foreach $RESTART, "SET flex_api.outbox_retention = '60min'";
+ok(some_are_forgotten(3), 'old requests are deleted') foreach 1 .. 3;
+$session->value($RESTART);
+ok(some_are_forgotten(12), '... and others after the table was truncated');
 
 $node->stop('fast');
 done_testing;
