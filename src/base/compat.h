@@ -217,17 +217,18 @@
 #endif
 
 /*
- * 15.13, 16.9, 17.5: whether there are synchronous standbys is one bit of a status.  Until the checkpointer has set
- * another bit, a process's own configuration counts.
+ * 15.13, 16.9, 17.5: the byte that says whether commits wait for a synchronous standby has two bits instead of a bool,
+ * at the same place.  The library may run on another minor version than that of the headers, so what the byte means
+ * depends on the server's version.
  */
-#if PG_VERSION_NUM >= 170005 || (PG_VERSION_NUM >= 160009 && PG_VERSION_NUM < 170000) ||                               \
-	(PG_VERSION_NUM >= 150013 && PG_VERSION_NUM < 160000)
-#define flex_has_synchronous_standby()                                                                                 \
-	(WalSndCtl->sync_standbys_status & SYNC_STANDBY_INIT                                                               \
-		 ? (WalSndCtl->sync_standbys_status & SYNC_STANDBY_DEFINED) != 0                                               \
-		 : SyncRepStandbyNames != NULL && SyncRepStandbyNames[0] != '\0')
+#define flex_has_standby_bits(version)                                                                                 \
+	((version) >= 170005 || ((version) >= 160009 && (version) < 170000) || ((version) >= 150013 && (version) < 160000))
+#if flex_has_standby_bits(PG_VERSION_NUM)
+#define flex_standby_byte() (*(const volatile uint8 *) &WalSndCtl->sync_standbys_status)
 #else
-#define flex_has_synchronous_standby() (WalSndCtl->sync_standbys_defined)
+#define flex_standby_byte() (*(const volatile uint8 *) &WalSndCtl->sync_standbys_defined)
+#define SYNC_STANDBY_INIT (1 << 0)    /* the checkpointer has set the other bit */
+#define SYNC_STANDBY_DEFINED (1 << 1) /* commits wait */
 #endif
 
 /* 18: EXPLAIN has more header files. */

@@ -17,6 +17,7 @@
 #include "replication/walsender.h"
 #include "replication/walsender_private.h"
 #include "storage/lwlock.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
@@ -83,12 +84,24 @@ flex_transaction_make_durable(Transaction *transaction)
 
 /*
  * Return true if commits wait for a synchronous standby.  This is what the checkpointer has told all processes,
- * which may have read the configuration before it, or after it.
+ * which may have read the configuration before it, or after it.  Until it has told anything, the configuration counts.
  */
 static bool
 commits_need_standby(void)
 {
-	return max_wal_senders > 0 && flex_has_synchronous_standby();
+	static int server_version;
+	uint8 told;
+
+	if (max_wal_senders == 0)
+		return false;
+	told = flex_standby_byte();
+	if (server_version == 0)
+		server_version = pg_strtoint32(GetConfigOption("server_version_num", false, false));
+	if (!flex_has_standby_bits(server_version))
+		return told != 0;
+	if ((told & SYNC_STANDBY_INIT) == 0)
+		return SyncRepStandbyNames != NULL && SyncRepStandbyNames[0] != '\0';
+	return (told & SYNC_STANDBY_DEFINED) != 0;
 }
 
 /* Write what is pending for the outbox's tables, return to the caller's rights, and commit. */
