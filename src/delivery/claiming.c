@@ -120,6 +120,16 @@ is_live(const Live *live, const Claim *claim)
 	return false;
 }
 
+/*
+ * Return true if a locked request is the one that was chosen, in the same turn.  A later request has the
+ * same id if the table was truncated with RESTART IDENTITY meanwhile, and may have to wait for its time.
+ */
+static bool
+is_chosen(const Claim *claim, const Candidate *candidate)
+{
+	return claim->turn == candidate->turn + 1 && (candidate->xid == 0 || candidate->xid == claim->enqueued_xid);
+}
+
 /* Return the locked request with an id, unless it has been assigned to a lane already; or NULL. */
 static Claim *
 find_locked(Claim *locked, int count, int64 id)
@@ -221,7 +231,7 @@ flex_claiming_claim(Backlog *backlog, const Chosen *chosen, int count, Claim *cl
 	{
 		const Candidate *candidate = &chosen[i].candidate;
 		Claim *claim = find_locked(locked, locked_count, candidate->id);
-		bool is_good = claim != NULL && claim->turn == candidate->turn + 1 && !is_live(&live, claim);
+		bool is_good = claim != NULL && is_chosen(claim, candidate) && !is_live(&live, claim);
 		bool is_locked = claim == NULL
 							 ? flex_claiming_is_among(unlocked, unlocked_count, candidate->id)
 							 : flex_claiming_is_among(ordered.contended, ordered.contended_count, candidate->id);
