@@ -32,6 +32,7 @@ struct Backlog
 {
 	MemoryContext context;
 	Oid table; /* flex_outbox_table() from which this was read; InvalidOid if nothing has been read */
+	Oid file;  /* flex_outbox_file() then */
 
 	LaneList list;
 	int lanes_next; /* index of the lane with which the next look begins */
@@ -330,10 +331,11 @@ learn_claims_from(Backlog *backlog)
 void
 flex_backlog_look(Backlog *backlog, int want, int64 most_ever, bool is_idle)
 {
-	/* Compare the table's OID only: if any DDL made us forget, we would read everything too often. */
-	if (backlog->table != flex_outbox_table())
+	/* Not at any DDL, or we would read everything too often.  After a TRUNCATE, later requests may have the same ids. */
+	if (backlog->table != flex_outbox_table() || backlog->file != flex_outbox_file())
 		flex_backlog_forget(backlog);
 	backlog->table = flex_outbox_table();
+	backlog->file = flex_outbox_file();
 	/* The horizon first: statements that follow then see all rows of transactions that have ended by it. */
 	flex_horizon_look(&backlog->horizon);
 	flex_lane_list_read(&backlog->list, &backlog->horizon);

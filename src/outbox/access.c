@@ -220,6 +220,20 @@ flex_outbox_table(void)
 	return known_table;
 }
 
+/* Return the number of the file of the outbox's table of requests, which changes when it is truncated or rewritten. */
+Oid
+flex_outbox_file(void)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(flex_outbox_table()));
+	Oid file;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", known_table);
+	file = ((Form_pg_class) GETSTRUCT(tuple))->relfilenode;
+	ReleaseSysCache(tuple);
+	return file;
+}
+
 /*
  * Return true if the tables are of the first version.  This locks the table of requests until
  * the transaction ends, before it reads the name: see flex_outbox_tables_fit().

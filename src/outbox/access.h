@@ -15,6 +15,7 @@ typedef struct OutboxAccess
 
 extern Oid flex_outbox_schema(bool missing_ok);
 extern Oid flex_outbox_table(void);
+extern Oid flex_outbox_file(void);
 extern bool flex_outbox_is_of_first_version(void);
 extern uint64 flex_outbox_generation(void);
 extern Oid flex_outbox_lock_requests(void);

@@ -81,13 +81,17 @@ ok(some_are_forgotten(12), '... and others after the table was truncated');
 
 # A sender that has read requests, which wait for their rate, does not take later ones with their numbers for them
 my $WEBCHATS = q{SELECT count(flex_enqueue('flex_webchat_create', '{"address_sid": "IG00000000000000000000000000000001"}'};
-$session->value($_) foreach $RESTART, "$WEBCHATS)) FROM generate_series(1, 10)";
 $holder->value($_) foreach 'SET client_min_messages = error', "SET flex_api.rate_limits = 'flex_webchat_create=2'";
-$holder->send_query('CALL flex_outbox_drain()');
-ok(FlexApi::wait_until(sub { $session->value(q{SELECT count(*) FROM flex_outbox WHERE state = 'succeeded'}) > 0 }), 'a drain sends requests slowly');
-$session->value($_) foreach 'BEGIN', $RESTART, "$WEBCHATS, run_at => '2100-01-01')) FROM generate_series(1, 10)", 'COMMIT';
-is($holder->receive->{error}, undef, '... and ends after the table was truncated');
-is($session->value(q{SELECT count(*) FROM flex_outbox WHERE state = 'pending' AND attempts = 0}), 10, '... without the new requests, whose time has not come');
+foreach my $time ('NULL', "now() + '1 second'")
+{
+	$session->value($_) foreach $RESTART, "$WEBCHATS, run_at => $time)) FROM generate_series(1, 10)";
+	ok(FlexApi::wait_until(sub { $session->value('SELECT coalesce(max(due_at) < now(), true) FROM flex_outbox_later') eq 't' }), "run_at => $time: requests are due");
+	$holder->send_query('CALL flex_outbox_drain()');
+	ok(FlexApi::wait_until(sub { $session->value(q{SELECT count(*) FROM flex_outbox WHERE state = 'succeeded'}) > 0 }), '... a drain sends them slowly');
+	$session->value($_) foreach 'BEGIN', $RESTART, "$WEBCHATS, run_at => '2100-01-01')) FROM generate_series(1, 10)", 'COMMIT';
+	is($holder->receive->{error}, undef, '... and ends after the table was truncated');
+	is($session->value(q{SELECT count(*) FROM flex_outbox WHERE state = 'pending' AND attempts = 0}), 10, '... without the new requests, whose time has not come');
+}
 
 $node->stop('fast');
 done_testing;
