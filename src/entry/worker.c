@@ -61,6 +61,13 @@ flex_workers_register(void)
 
 static List *unwoken; /* OIDs of the databases that the launcher has still to wake, in TopMemoryContext */
 
+/* Return true if a worker may connect to a database; not to one that an interrupted DROP DATABASE has left. */
+static bool
+allows_connections(Form_pg_database database)
+{
+	return database->datallowconn && database->datconnlimit != INVALID_DATABASE_LIMIT;
+}
+
 /* After a start of the server, any database may have waiting requests: note them all. */
 static void
 note_databases(void)
@@ -78,7 +85,7 @@ note_databases(void)
 		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
 		MemoryContext transaction = MemoryContextSwitchTo(TopMemoryContext);
 
-		if (database->datallowconn)
+		if (allows_connections(database))
 			unwoken = lappend_oid(unwoken, database->oid);
 		MemoryContextSwitchTo(transaction);
 	}
@@ -110,9 +117,7 @@ admits_worker(Oid database)
 	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
 	if (HeapTupleIsValid(tuple))
 	{
-		Form_pg_database form = (Form_pg_database) GETSTRUCT(tuple);
-
-		admits = form->datallowconn && form->datconnlimit != INVALID_DATABASE_LIMIT;
+		admits = allows_connections((Form_pg_database) GETSTRUCT(tuple));
 		ReleaseSysCache(tuple);
 	}
 	else
