@@ -98,7 +98,7 @@ next_path_of(const PageObject *page)
 {
 	char *path = string_value(page_member(page, "next_page_uri"), "", "next_page_uri", true);
 
-	/* Some lists have null on their last page, others an empty text. */
+	/* Some lists have null on their last page, others an empty text; Twilio's Python library takes both for the end. */
 	return path != NULL && path[0] != '\0' ? path : NULL;
 }
 

@@ -6,7 +6,8 @@
  * has set for that role: its own credentials, for instance, which are not meant for the requests
  * of others.  The server keeps no record of the values that these replace.  Therefore all
  * values are noted before the worker connects, and those that were replaced are restored.  A
- * parameter that did not exist before, such as one of an application's, loses its value.
+ * parameter that did not exist before, such as one of an application's, loses its value.  No
+ * library is loaded meanwhile, so the noted parameters stay where they are.
  *
  * Decided against: RESET, which gives the role's value again; and PGC_S_OVERRIDE as the source
  * of what is restored, because the process would not follow a reload then.
